@@ -1,0 +1,47 @@
+# Two commands for people and CI alike: `make check` and `make test`; `make run` listens. Each sets up what it needs.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+USER_READY := $(VENV)/.ready-user
+
+# What the system must bring. The second list is for the tests: real devices, brokers, windows and sounds.
+SYSTEM := libportaudio2 libasound2-plugins libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 \
+	libxcb-shape0 libdbus-1-3 libfontconfig1
+SYSTEM_TEST := pulseaudio pulseaudio-utils mosquitto mosquitto-clients xvfb espeak-ng fluidsynth fluid-soundfont-gm ffmpeg
+
+.PHONY: run test check bench system system-test clean
+
+run: $(USER_READY) system
+	@$(BIN)/python run_live.py $(ARGS)
+
+test: $(READY) system system-test
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/window.py $(ARGS)
+
+system:
+	@./system-packages.sh $(SYSTEM)
+
+system-test:
+	@./system-packages.sh $(SYSTEM_TEST)
+
+$(USER_READY): pyproject.toml constraints.txt
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all]"
+	@touch $@
+
+$(READY): pyproject.toml constraints.txt
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev]"
+	@touch $@ $(USER_READY)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

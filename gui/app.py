@@ -1,0 +1,163 @@
+"""Opens the window and runs Qt's loop. Qt itself is imported only when it is needed."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from .columns import RowsFunction
+from .errors import DisplayError
+from .feed import Feed
+
+if TYPE_CHECKING:
+    from PySide6.QtWidgets import QWidget
+
+_FRAME_MILLISECONDS = 33
+_PROBE = "from PySide6.QtWidgets import QApplication; QApplication([])"
+_PROBE_SECONDS = 30
+
+
+def require_display() -> None:
+    """Check that a window can be opened.
+
+    Qt ends the process where it meets no display or lacks a system library; so this tries in a process of its own.
+
+    Raises
+    ------
+    DisplayError
+        The window's packages are not installed, or there is no display.
+    """
+    if not all(importlib.util.find_spec(name) for name in ("PySide6", "pyqtgraph")):
+        raise DisplayError(
+            'The window\'s packages are not installed: run pip install "earshot[gui]", or use --headless.'
+        )
+    if sys.platform == "linux" and not any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    ):
+        raise DisplayError("There is no display to open a window on; use --headless to listen without one.")
+    try:
+        probe = subprocess.run(  # noqa: S603 - our own interpreter and our own words
+            [sys.executable, "-c", _PROBE],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_PROBE_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DisplayError(
+            "The display does not answer; use --headless to listen without a window."
+        ) from error
+    if probe.returncode:
+        raise DisplayError(
+            f"A window can't be opened here ({_reason(probe.stderr)}); use --headless to listen without one."
+        )
+
+
+def _reason(stderr: str) -> str:
+    """Return the line of Qt's or Python's complaint that says what is missing."""
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    telling = [line for line in lines if "needed to load" in line or "could not connect" in line]
+    if not telling:
+        telling = [line for line in lines if "Error:" in line]
+    return (telling or lines or ["Qt gives no reason"])[0].removeprefix("qt.qpa.xcb: ").rstrip(".")
+
+
+def run(
+    feed: Feed,
+    *,
+    rows: RowsFunction,
+    poll: Callable[[], bool],
+    title: str = "Earshot",
+    kiosk: bool = False,
+) -> int:
+    """Open the window and run Qt's loop on this thread until the window closes.
+
+    Parameters
+    ----------
+    feed : Feed
+        What the window draws from.
+    rows : callable
+        Samples to log-mel rows, see `RowsFunction`.
+    poll : callable
+        Called at each tick, 30 times a second; the window closes when it returns False.
+    title : str
+        The window's title.
+    kiosk : bool
+        Fill the screen, without pointer; Escape closes.
+
+    Returns
+    -------
+    int
+        0.
+
+    Raises
+    ------
+    BaseException
+        What was raised in `poll`, in a view, or by a signal handler.
+    """
+    from PySide6.QtCore import QEventLoop, Qt, QTimer
+    from PySide6.QtWidgets import QApplication
+
+    from .window import LiveWindow
+
+    application = QApplication.instance() or QApplication([title])
+    application.setApplicationName(title)
+    window = LiveWindow(feed, rows=rows, title=title, kiosk=kiosk)
+    loop = QEventLoop()
+    window.closed.connect(loop.quit)
+
+    def tick() -> None:
+        if not poll():
+            window.close()
+        elif window.windowHandle().isExposed():
+            window.refresh(time.monotonic())
+
+    timer = QTimer(timerType=Qt.TimerType.PreciseTimer, interval=_FRAME_MILLISECONDS)
+    timer.timeout.connect(tick)
+    try:
+        with _raising_what_qt_swallows(loop.quit):
+            if kiosk:
+                window.showFullScreen()
+            else:
+                window.show()
+            timer.start()
+            loop.exec()
+    finally:
+        timer.stop()
+        _destroy(window)
+    return 0
+
+
+@contextmanager
+def _raising_what_qt_swallows(stop: Callable[[], object]) -> Iterator[None]:
+    """Raise at the end the first exception that Qt's loop would only have printed."""
+    raised: list[BaseException] = []
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        del kind, trace
+        raised.append(error)
+        stop()
+
+    before, sys.excepthook = sys.excepthook, hook
+    try:
+        yield
+    finally:
+        sys.excepthook = before
+    if raised:
+        raise raised[0]
+
+
+def _destroy(window: "QWidget") -> None:
+    """Delete the window now: nothing of it may outlive the application."""
+    from PySide6.QtCore import QCoreApplication, QEvent
+
+    window.close()
+    window.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)

@@ -1,0 +1,126 @@
+"""Sound to picture columns: mel energies on the stream's 10 ms grid, each row computed once. No Qt here."""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.messages import AudioChunk, Samples
+
+FRAME_SAMPLES = 400
+HOP_SAMPLES = 160
+MEL_BINS = 128
+
+COLUMNS = 1024
+"""What the picture shows, and what the model sees: 10.24 s in steps of 10 ms."""
+
+NOTHING = 0
+"""Value of a column before the first sound."""
+GAP = 255
+"""Value of a column whose sound was lost. The highest, so that no neighbour hides it when columns are merged."""
+
+_SILENT, _LOUD = -13.0, 6.0
+_SPARE_COLUMNS = 64
+
+RowsFunction: TypeAlias = Callable[[Samples], NDArray[np.float32]]
+"""Samples (n,) to natural-log mel energies (1 + (n - 400) // 160, 128); no row if n < 400."""
+
+
+class Columns:
+    """The newest `COLUMNS` columns of a source, in 8 bits.
+
+    Values 1 to 254 are log-mel energies from "silent" to "loud"; `NOTHING` and `GAP` fill whole columns.
+    Column ``i`` is the frame that begins at stream index ``160 * i``, whatever the sizes of the chunks.
+
+    Parameters
+    ----------
+    rows : callable
+        See `RowsFunction`.
+
+    Attributes
+    ----------
+    end : int
+        Index of the column after the newest.
+    restarts : int
+        How often the stream's index went back, which empties the picture.
+    """
+
+    def __init__(self, rows: RowsFunction) -> None:
+        self._rows = rows
+        self._ring: NDArray[np.uint8] = np.zeros((COLUMNS + _SPARE_COLUMNS, MEL_BINS), np.uint8)
+        self.end = 0
+        self.restarts = -1
+        self._next_sample = -1
+        self._pending: list[Samples] = []
+        self._pending_start = 0
+
+    def extend(self, chunks: Iterable[AudioChunk]) -> None:
+        """Take consecutive chunks; a jump of the index becomes a gap of at least two columns."""
+        for chunk in chunks:
+            if self._next_sample < 0 or chunk.start_sample < self._next_sample:
+                self._begin(chunk.start_sample)
+            elif chunk.start_sample > self._next_sample:
+                self._compute()
+                self._leave_gap(chunk.start_sample)
+            self._pending.append(chunk.samples)
+            self._next_sample = chunk.start_sample + len(chunk.samples)
+        self._compute()
+
+    def values(self, first: int, last: int) -> NDArray[np.uint8]:
+        """Return columns ``first`` to ``last`` (exclusive) as uint8 (n, 128), lowest mel bin first."""
+        return self._ring[np.arange(first, last) % len(self._ring)]
+
+    def _begin(self, start_sample: int) -> None:
+        self.restarts += 1
+        self._ring[:] = NOTHING
+        self._seek(start_sample)
+
+    def _leave_gap(self, start_sample: int) -> None:
+        before = self.end
+        self._seek(start_sample)
+        self._fill(np.full((min(self.end - before, COLUMNS), MEL_BINS), GAP, np.uint8))
+
+    def _seek(self, start_sample: int) -> None:
+        self.end = -(-start_sample // HOP_SAMPLES)
+        self._pending = []
+        self._pending_start = start_sample
+
+    def _compute(self) -> None:
+        """Turn what waits into columns, and keep what the next frame still needs."""
+        if not self._pending:
+            return
+        samples = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
+        first = self.end * HOP_SAMPLES - self._pending_start
+        if len(samples) >= first + FRAME_SAMPLES:
+            rows = self._rows(samples[first:])
+            self.end += len(rows)
+            self._fill(_quantise(rows[-COLUMNS:]))
+            used = self.end * HOP_SAMPLES - self._pending_start
+            samples = samples[used:].copy()
+            self._pending_start += used
+        self._pending = [samples]
+
+    def _fill(self, values: NDArray[np.uint8]) -> None:
+        """Write the columns before `end`."""
+        self._ring[np.arange(self.end - len(values), self.end) % len(self._ring)] = values
+
+
+def _quantise(rows: NDArray[np.float32]) -> NDArray[np.uint8]:
+    scaled = np.clip((rows - _SILENT) * (253 / (_LOUD - _SILENT)), 0, 253)
+    values: NDArray[np.uint8] = (scaled + 1.5).astype(np.uint8)
+    return values
+
+
+def bin_of(frequency_hz: float) -> float:
+    """Return the height at which a frequency is drawn, in mel bins: 0.5 is the middle of the lowest bin.
+
+    Kaldi's mel scale, ``1127 ln(1 + f / 700)``, with triangles between 20 Hz and 8 kHz.
+    """
+    low, high = _mel(20.0), _mel(8000.0)
+    return (_mel(frequency_hz) - low) / (high - low) * (MEL_BINS + 1) - 0.5
+
+
+def _mel(frequency_hz: float) -> float:
+    return 1127.0 * math.log(1.0 + frequency_hz / 700.0)

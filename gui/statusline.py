@@ -1,0 +1,135 @@
+"""One line on how things stand."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QWidget
+
+from streamer.messages import Health, SourceStatus, Tagging
+
+from . import theme
+
+
+class Tone(Enum):
+    """How a field is coloured."""
+
+    PLAIN = "plain"
+    GOOD = "good"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+_COLOURS: dict[Tone, QColor] = {
+    Tone.PLAIN: theme.TEXT,
+    Tone.GOOD: theme.GOOD,
+    Tone.WARNING: theme.WARNING,
+    Tone.BAD: theme.BAD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A caption and its value. Where the line is narrow, fields of the lowest weight go first."""
+
+    caption: str
+    value: str
+    weight: int
+    tone: Tone = Tone.PLAIN
+
+    def __str__(self) -> str:
+        return f"{self.caption} {self.value}".strip()
+
+
+def fields_of(
+    source: str, status: SourceStatus | None, health: Health | None, tagging: Tagging | None
+) -> tuple[Field, ...]:
+    """Return what the line says about a source and the program."""
+    if status is not None and not status.online:
+        first = Field(source, status.reason or "is offline", 9, Tone.BAD)
+    else:
+        first = Field("source", source, 9)
+    latency = tagging.latency_seconds if tagging is not None else None
+    if latency is None and health is not None:
+        latency = health.latency_p50_seconds
+    fields = [first]
+    if health is not None:
+        fields += [Field("model", health.model, 6), Field("device", health.device, 4)]
+    if latency is not None:
+        fields.append(Field("latency", _duration(latency), 8))
+    if health is not None:
+        if health.real_time_factor is not None:
+            late = health.real_time_factor > 1
+            fields.append(
+                Field("load", f"{health.real_time_factor:.0%}", 3, Tone.WARNING if late else Tone.PLAIN)
+            )
+        fields += [
+            Field("drops", f"{health.dropped_windows}", 7),
+            Field("lost", _duration(health.lost_seconds), 7),
+            Field("broker", health.broker, 5),
+        ]
+    return tuple(fields)
+
+
+def _duration(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if 0 < seconds < 1 else f"{seconds:.1f} s"
+
+
+class StatusLine(QWidget):
+    """Source, model, device, latency, drops, losses, broker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self._scale = theme.Scale(1.0)
+        self._fields: tuple[Field, ...] = ()
+
+    def text(self) -> str:
+        """Return what it says, also what is left out for want of room."""
+        return "  ".join(str(field) for field in self._fields)
+
+    def show_fields(self, fields: tuple[Field, ...]) -> None:
+        """Say something else from now on."""
+        if fields != self._fields:
+            self._fields = fields
+            self.setToolTip(self.text())
+            self.setAccessibleName(self.text())
+            self.update()
+
+    def rescale(self, scale: theme.Scale) -> None:
+        """Follow the window's size."""
+        self._scale = scale
+        self.setFixedHeight(scale.px(24))
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
+        """Draw the fields that there is room for, from left to right."""
+        painter = QPainter(self)
+        painter.fillRect(event.rect(), theme.BACKGROUND)
+        font = self._scale.font(14)
+        painter.setFont(font)
+        metrics = QFontMetrics(font)
+        gap, space = self._scale.px(24), self._scale.px(6)
+        fields = self._fitting(metrics, gap + space)
+        x = 0
+        for field in fields:
+            for text, colour in ((field.caption, theme.SOFT), (field.value, _COLOURS[field.tone])):
+                if not text:
+                    continue
+                text_ = metrics.elidedText(text, Qt.TextElideMode.ElideRight, self.width() - x)
+                width = metrics.horizontalAdvance(text_)
+                painter.setPen(colour)
+                painter.drawText(QRect(x, 0, width + 2, self.height()), Qt.AlignmentFlag.AlignVCenter, text_)
+                x += width + space
+            x += gap
+        painter.end()
+
+    def _fitting(self, metrics: QFontMetrics, gap: int) -> list[Field]:
+        fields = list(self._fields)
+        while len(fields) > 1:
+            needed = sum(metrics.horizontalAdvance(str(field)) + gap for field in fields) - gap
+            if needed <= self.width():
+                break
+            fields.remove(min(fields, key=lambda field: field.weight))
+        return fields

@@ -1,0 +1,25 @@
+"""What can go wrong with models. Each message is one sentence that says what to do.
+
+::
+
+    ModelError
+    ├── CheckpointError       a checkpoint is unknown, missing, broken or of a wrong shape
+    ├── EngineError           the asked device, engine or precision can't be had here
+    └── TrainingError         training or evaluation can't go on (data, disk, diverged loss)
+"""
+
+
+class ModelError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+class CheckpointError(ModelError):
+    """A checkpoint is unknown, missing, broken or of a wrong shape."""
+
+
+class EngineError(ModelError):
+    """The asked device, engine or precision can't be had on this machine."""
+
+
+class TrainingError(ModelError):
+    """Training or evaluation can't go on."""

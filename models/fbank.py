@@ -1,0 +1,113 @@
+"""AST's features: Kaldi log-mel filter banks, for a batch of waveforms on any device.
+
+The numbers are those of `torchaudio.compliance.kaldi.fbank` with the arguments of AST's authors
+(`htk_compat=True, use_energy=False, window_type="hanning", num_mel_bins=128, dither=0, frame_shift=10`, 16 kHz).
+That function takes one waveform, on its device, and rebuilds the mel filter bank at each call; this one takes a batch and
+keeps the bank. Subtracting the waveform's mean, as AST's data loader does, is left out: each frame loses its
+own mean anyway.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
+
+SAMPLE_RATE_HZ = 16_000
+FRAME_LENGTH = 400
+"""Samples in a frame: 25 ms."""
+FRAME_SHIFT = 160
+"""Samples between frames: 10 ms."""
+FFT_LENGTH = 512
+MEL_BINS = 128
+LOWEST_HZ = 20.0
+PREEMPHASIS = 0.97
+FLOOR = torch.finfo(torch.float32).eps
+"""Energies below this count as this much; its logarithm, -15.94, is digital silence."""
+
+AUDIOSET_MEAN = -4.2677393
+AUDIOSET_STD = 4.5689974
+
+
+def row_count(samples: int) -> int:
+    """Rows (frames) that `samples` samples give: none for less than one frame."""
+    return 0 if samples < FRAME_LENGTH else 1 + (samples - FRAME_LENGTH) // FRAME_SHIFT
+
+
+@lru_cache(maxsize=8)
+def _mel_bank(bins: int, device: torch.device) -> Tensor:
+    """(FFT_LENGTH / 2 + 1, bins): triangles on the HTK mel scale, from torchaudio itself."""
+    from torchaudio.compliance import kaldi
+
+    bank, _ = kaldi.get_mel_banks(
+        bins,
+        FFT_LENGTH,
+        float(SAMPLE_RATE_HZ),
+        LOWEST_HZ,
+        0.0,
+        vtln_low=100.0,
+        vtln_high=-500.0,
+        vtln_warp_factor=1.0,
+    )
+    return F.pad(bank, (0, 1)).T.contiguous().to(device)  # the Nyquist bin counts for nothing
+
+
+@lru_cache(maxsize=8)
+def _hann(device: torch.device) -> Tensor:
+    return torch.hann_window(FRAME_LENGTH, periodic=False, device=device)
+
+
+def fbank(samples: Tensor, bins: int = MEL_BINS) -> Tensor:
+    """Compute log-mel filter banks.
+
+    Parameters
+    ----------
+    samples : float32 tensor (..., n)
+        16 kHz mono in [-1, 1], on any device.
+    bins : int
+        Mel bins between 20 Hz and 8 kHz.
+
+    Returns
+    -------
+    float32 tensor (..., rows, bins)
+        Natural logarithm of the mel energies; ``rows = row_count(n)``. Within 1e-5 of
+        `torchaudio.compliance.kaldi.fbank` of each waveform.
+    """
+    rows = row_count(samples.shape[-1])
+    if rows == 0:
+        return samples.new_empty((*samples.shape[:-1], 0, bins))
+    frames = samples.unfold(-1, FRAME_LENGTH, FRAME_SHIFT)  # (..., rows, 400)
+    frames = frames - frames.mean(-1, keepdim=True)
+    previous = torch.cat((frames[..., :1], frames[..., :-1]), -1)
+    frames = (frames - PREEMPHASIS * previous) * _hann(samples.device)
+    power = torch.fft.rfft(frames, n=FFT_LENGTH).abs().square()  # (..., rows, 257)
+    energies: Tensor = power @ _mel_bank(bins, samples.device)
+    return energies.clamp_min(FLOOR).log()
+
+
+def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Features of one waveform float32 (n,) as float32 (rows, 128): `fbank` for callers without torch."""
+    rows: NDArray[np.float32] = fbank(torch.from_numpy(samples)).numpy()
+    return rows
+
+
+def input_rows(features: Tensor, rows: int, mean: float = AUDIOSET_MEAN, std: float = AUDIOSET_STD) -> Tensor:
+    """Bring features to what AST reads: a fixed number of rows, normalised.
+
+    Parameters
+    ----------
+    features : float32 tensor (..., m, bins)
+        What `fbank` returns.
+    rows : int
+        Rows of the result: missing ones are zeros at the end, in the log-mel domain; surplus ones are cut.
+    mean, std : float
+        Of the data set that the model was trained on; AST divides by twice the deviation.
+
+    Returns
+    -------
+    float32 tensor (..., rows, bins)
+    """
+    padded = F.pad(features[..., :rows, :], (0, 0, 0, max(0, rows - features.shape[-2])))
+    return (padded - mean) / (2.0 * std)

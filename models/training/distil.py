@@ -1,0 +1,485 @@
+"""Distillation: YAMNet teaches a small Audio Spectrogram Transformer on mixtures that it labels as they are made.
+
+The window's label is pooled from the teacher's patches; heads that are thrown away afterwards match each patch's labels and
+embedding as well, which teaches the patches' tokens directly. Hidden matrices are trained with Muon (Jordan et al. 2024; Liu et al.,
+"Muon is Scalable for LLM Training", 2025), everything else with AdamW. What comes out is an exponential moving average.
+
+All chance comes from the seed and the number of the step: a run that was killed goes on exactly as it would have.
+"""
+
+import json
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from .. import fbank
+from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from ..engines.torch_engine import pick_device
+from ..errors import TrainingError
+from ..transformer import AstConfig, AudioSpectrogramTransformer, Size
+from . import teacher
+from .mixtures import Mixer, clip_weights
+from .pack import TEACHER_WEIGHTS, Features, Pack
+from .student import Student, initialise
+
+logger = logging.getLogger(__name__)
+
+Optimizer: TypeAlias = Literal["muon", "adamw"]
+
+STATE, REPORT = "state.pt", "report.jsonl"
+
+_LABEL_WEIGHT = 50.0
+"""Of both cross entropies, which are means over 521 mostly absent classes; the embeddings' cosine counts once."""
+_WARM_UP_STEPS = 40
+_CLIP_NORM = 2.0
+_WEIGHT_DECAY = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One part of the training.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of a window: a multiple of 16, 100 a second.
+    share : float
+        Share of the patches that the student sees, above 0 up to 1.
+    batch : int
+        Windows in a step.
+    first_rate, last_rate : float
+        Learning rate, from the first to the last along half a cosine.
+    steps : int or None
+        Length in steps.
+    minutes : float or None
+        Length by the clock, where `steps` is None; pauses between a kill and a resumption do not count.
+    """
+
+    rows: int
+    share: float
+    batch: int
+    first_rate: float
+    last_rate: float
+    steps: int | None = None
+    minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.rows < teacher.PATCH_ROWS or self.rows % 16:
+            raise TrainingError(f"a stage's rows must be a multiple of 16 from 96 on, not {self.rows}")
+        if not 0 < self.share <= 1 or self.batch < 1 or not 0 <= self.last_rate <= self.first_rate < 1:
+            raise TrainingError(
+                "a stage needs a share above 0 up to 1, a batch of at least 1 and a learning rate that falls"
+            )
+        if (self.steps is None) == (self.minutes is None):
+            raise TrainingError("a stage lasts either some steps or some minutes")
+
+    @classmethod
+    def parse(cls, text: str) -> "Stage":
+        """Read ``ROWS:SHARE:BATCH:FIRST_RATE:LAST_RATE:LENGTH``; the length is steps, or minutes with an ``m`` behind.
+
+        Raises
+        ------
+        TrainingError
+            It is something else.
+        """
+        try:
+            rows, share, batch, first, last, length = text.split(":")
+            minutes = float(length.removesuffix("m")) if length.endswith("m") else None
+            return cls(
+                rows=int(rows),
+                share=float(share),
+                batch=int(batch),
+                first_rate=float(first),
+                last_rate=float(last),
+                steps=int(length) if minutes is None else None,
+                minutes=minutes,
+            )
+        except ValueError as error:
+            raise TrainingError(
+                f"'{text}' is no stage: give ROWS:SHARE:BATCH:FIRST_RATE:LAST_RATE:LENGTH, such as 1024:0.5:32:1e-3:1e-4:600 "
+                "or …:30m"
+            ) from error
+
+    def progress(self, steps: int, seconds: float) -> float:
+        """How far the stage is, 0..1, after some steps and seconds."""
+        if self.steps is not None:
+            return min(1.0, steps / max(1, self.steps))
+        assert self.minutes is not None
+        return min(1.0, seconds / max(1e-9, 60 * self.minutes))
+
+    def rate(self, steps: int, seconds: float) -> float:
+        """Learning rate of the next step."""
+        falling = 0.5 * (1 + math.cos(math.pi * self.progress(steps, seconds)))
+        rate = self.last_rate + (self.first_rate - self.last_rate) * falling
+        return rate * min(1.0, (steps + 1) / _WARM_UP_STEPS)
+
+
+DEFAULT_STAGES = "256:1:64:1e-3:5e-4:4000,1024:0.5:32:1e-3:3e-4:2000,1024:1:32:3e-4:0:1000"
+
+
+def parse_stages(text: str) -> tuple[Stage, ...]:
+    """Read stages, separated by commas."""
+    return tuple(Stage.parse(part.strip()) for part in text.split(","))
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a run is: part of its state, and what its listeners are told.
+
+    Attributes
+    ----------
+    stage : int
+        Number of the stage.
+    step : int
+        Steps done in it.
+    seconds : float
+        Time spent in it.
+    steps, windows : int
+        Steps and windows in all stages.
+    """
+
+    stage: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    steps: int = 0
+    windows: int = 0
+
+
+class Distillation:
+    """A run: network, optimizers, average and progress.
+
+    Parameters
+    ----------
+    pack : Pack
+        Clips and teacher.
+    features : Features
+        Of the pack.
+    stages : tuple of Stage
+        What to do.
+    out : Path
+        Folder of the run's state and report.
+    init : str, optional
+        A checkpoint to start from, as for `load_checkpoint`; else a new network of `size`.
+    size : {"tiny", "small", "base"}
+        Of a new network.
+    seed : int
+        Of all chance.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    optimizer : {"muon", "adamw"}
+        For the hidden matrices.
+    average : float
+        How much of the moving average stays at a step.
+    compiled : bool
+        Whether to compile the step.
+
+    Raises
+    ------
+    TrainingError
+        The stages do not fit the network, or the teacher can't be read.
+    CheckpointError, EngineError
+        `init` or the device can't be had.
+    """
+
+    def __init__(
+        self,
+        pack: Pack,
+        features: Features,
+        *,
+        stages: tuple[Stage, ...],
+        out: Path,
+        init: str | None = None,
+        size: Size = "tiny",
+        seed: int = 0,
+        device: str = "auto",
+        optimizer: Optimizer = "muon",
+        average: float = 0.99,
+        compiled: bool = False,
+    ) -> None:
+        if optimizer not in get_args(Optimizer):
+            raise TrainingError(f"there is no optimizer '{optimizer}': give muon or adamw")
+        self.stages, self.out, self.progress = stages, out, Progress()
+        self._seed, self._average = seed, average
+        self._device = pick_device(device)
+        self._template = _starting_point(pack, init, size, seed)
+        longest = self._template.config.input_tdim
+        if any(stage.rows > longest for stage in stages):
+            raise TrainingError(f"no stage can have more rows than the network, which has {longest}")
+        torch.manual_seed(seed)  # of the auxiliary heads
+        self._student = Student(self._template.build().train()).to(self._device)
+        self._forward = torch.compile(self._student) if compiled else self._student
+        self._mean_weights = {
+            key: value.detach().clone() for key, value in self._student.network.state_dict().items()
+        }
+        self._optimizers = _optimizers(self._student, optimizer)
+        self._teacher = teacher.load_teacher(pack.folder / TEACHER_WEIGHTS, self._device)
+        self._silence = pack.silence
+        self._classes = torch.from_numpy(pack.teacher_to_student).to(self._device)
+        weights = torch.zeros(features.clips)
+        training = torch.tensor(pack.of("train"))
+        if not len(training):
+            raise TrainingError(f"the audio pack {pack.folder} has no clips for training")
+        weights[training] = clip_weights(
+            torch.from_numpy(pack.loudest_labels())[training], features.length[: features.clips][training]
+        )
+        self._mixer = Mixer(
+            features, weights, mean=self._template.mean, std=self._template.std, device=self._device
+        )
+        self._dtype = _mixed_precision(self._device)
+
+    def run(
+        self,
+        *,
+        save_every: int = 50,
+        minutes: float | None = None,
+        listen: Callable[[Progress, dict[str, float]], None] = lambda _progress, _figures: None,
+    ) -> bool:
+        """Train to the end of the last stage, saving the state on the way.
+
+        Parameters
+        ----------
+        save_every : int
+            Steps between two savings of the state, and between two lines of the report.
+        minutes : float, optional
+            Stop after this time, to be resumed.
+        listen : callable, optional
+            Told of each step: the progress, and figures of that step.
+
+        Returns
+        -------
+        bool
+            Whether the last stage is done.
+
+        Raises
+        ------
+        TrainingError
+            The loss is no longer a finite number, or the disk can't be written.
+        """
+        begun = time.monotonic()
+        means: dict[str, float] = {}
+        for stage in self._steps_to_do():
+            rate = stage.rate(self.progress.step, self.progress.seconds)
+            step_begun = time.monotonic()
+            figures = self._step(stage, rate)
+            seconds = time.monotonic() - step_begun
+            if not math.isfinite(figures["loss"]):
+                raise TrainingError(
+                    f"the loss is {figures['loss']} after {self.progress.windows} windows: resume with a lower learning rate"
+                )
+            self.progress.step += 1
+            self.progress.steps += 1
+            self.progress.seconds += seconds
+            self.progress.windows += stage.batch
+            figures |= {"rate": rate, "windows_per_second": stage.batch / seconds}
+            for key, value in figures.items():
+                means[key] = means.get(key, value) + 0.04 * (value - means.get(key, value))
+            listen(self.progress, means)
+            if self.progress.steps % save_every == 0:
+                self._report(means)
+                self.save()
+            if minutes is not None and time.monotonic() - begun > 60 * minutes:
+                break
+        self._report(means)
+        self.save()
+        return self.progress.stage >= len(self.stages)
+
+    def _steps_to_do(self) -> Iterator[Stage]:
+        """The stage of each step that is still to do."""
+        while self.progress.stage < len(self.stages):
+            stage = self.stages[self.progress.stage]
+            if stage.progress(self.progress.step, self.progress.seconds) < 1:
+                yield stage
+            else:
+                self.progress.stage += 1
+                self.progress.step, self.progress.seconds = 0, 0.0
+
+    def _step(self, stage: Stage, rate: float) -> dict[str, float]:
+        """Learn from one batch; the parts of the loss."""
+        random = torch.Generator().manual_seed(self._seed * 1_000_003 + self.progress.steps)
+        with torch.no_grad():
+            windows = self._mixer(stage.batch, stage.rows, random)
+            targets, embeddings = self._label(windows.teacher, windows.valid)
+            window_target = teacher.pool(targets, windows.valid, self._silence)
+            chosen = self._student.choose_patches(stage.rows, stage.share, random)
+        mixed = self._dtype is not None
+        with torch.autocast(self._device.type, self._dtype, enabled=mixed):
+            window, patches, described = self._forward(windows.student, *chosen)
+        valid = windows.valid
+        losses = {
+            "window": F.binary_cross_entropy_with_logits(window.float()[:, self._classes], window_target),
+            "patches": F.binary_cross_entropy_with_logits(patches.float()[valid], targets[valid]),
+            "embeddings": 1 - F.cosine_similarity(described.float()[valid], embeddings[valid], dim=-1).mean(),
+        }
+        loss = _LABEL_WEIGHT * (losses["window"] + losses["patches"]) + losses["embeddings"]
+        for optimizer in self._optimizers:
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._student.parameters(), _CLIP_NORM)
+        for optimizer in self._optimizers:
+            optimizer.step()
+        self._update_average()
+        return {"loss": loss.item(), **{name: value.item() for name, value in losses.items()}}
+
+    def _label(self, patches: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """Probabilities (batch, patches, 521) and embeddings (batch, patches, 1024); zeros where a patch isn't valid."""
+        probabilities = patches.new_zeros(*valid.shape, teacher.CLASSES)
+        embeddings = patches.new_zeros(*valid.shape, teacher.EMBEDDING_WIDTH)
+        probabilities[valid], embeddings[valid] = self._teacher.label(patches[valid])
+        return probabilities, embeddings
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        kept = min(self._average, (1 + self.progress.steps) / (10 + self.progress.steps))
+        now = self._student.network.state_dict()
+        average = get_ema_multi_avg_fn(kept)
+        average(list(self._mean_weights.values()), [now[key] for key in self._mean_weights], None)
+
+    def save(self) -> None:
+        """Write the state from which `restore` goes on.
+
+        Raises
+        ------
+        TrainingError
+            The disk can't be written.
+        """
+        state = {
+            "student": self._student.state_dict(),
+            "mean_weights": self._mean_weights,
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+            "progress": asdict(self.progress),
+            "seed": self._seed,
+        }
+        part = self.out / f"{STATE}.part"
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            torch.save(state, part)
+            part.replace(self.out / STATE)
+        except (OSError, RuntimeError) as error:  # torch's writer raises RuntimeError where the disk is full
+            raise TrainingError(
+                f"the state can't be saved in {self.out} ({error}): free some space, or give another --out"
+            ) from error
+
+    def restore(self) -> None:
+        """Go on where `save` was called last in this folder.
+
+        Raises
+        ------
+        TrainingError
+            There is no state, it can't be read, or it is of another network.
+        """
+        file = self.out / STATE
+        try:
+            state = torch.load(file, map_location=self._device, weights_only=True)
+            self._student.load_state_dict(state["student"])
+            self._mean_weights = state["mean_weights"]
+            for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(saved)
+            self.progress = Progress(**state["progress"])
+            self._seed = int(state["seed"])
+        except FileNotFoundError as error:
+            raise TrainingError(
+                f"there is nothing to resume in {self.out}: leave out --resume to start"
+            ) from error
+        except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError) as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(
+                f"{file} can't be resumed ({reason}): it is broken or of another run, start again without --resume"
+            ) from error
+
+    def export(self, path: Path, notes: dict[str, Any] | None = None) -> Checkpoint:
+        """Write the averaged network, without the auxiliary heads, as a float16 checkpoint.
+
+        Raises
+        ------
+        TrainingError
+            The file can't be written.
+        """
+        weights = {key: value.detach().half().cpu() for key, value in self._mean_weights.items()}
+        checkpoint = replace(self._template, name=path.stem, weights=weights)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_checkpoint(checkpoint, path, notes)
+        except OSError as error:
+            raise TrainingError(
+                f"{path} can't be written ({error}): free some space, or give another --out"
+            ) from error
+        return checkpoint
+
+    def _report(self, figures: dict[str, float]) -> None:
+        line = asdict(self.progress) | {key: float(f"{value:.5g}") for key, value in figures.items()}
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            with (self.out / REPORT).open("a", encoding="utf-8") as report:
+                report.write(json.dumps(line) + "\n")
+                report.flush()
+        except OSError as error:
+            raise TrainingError(
+                f"{self.out / REPORT} can't be written ({error}): free some space, or give another --out"
+            ) from error
+
+
+def _starting_point(pack: Pack, init: str | None, size: Size, seed: int) -> Checkpoint:
+    if init is not None:
+        checkpoint = load_checkpoint(init)
+        if checkpoint.labels != pack.labels:
+            raise TrainingError(f"the model '{init}' has other classes than the pack {pack.folder}")
+        config = checkpoint.config
+        if (config.patch, config.fstride, config.tstride) != (16, 16, 16):
+            raise TrainingError(f"the patches of the model '{init}' overlap: only strides of 16 can be distilled")
+        return checkpoint
+    config = AstConfig.of_size(size, fstride=16, tstride=16, label_dim=len(pack.labels))
+    network = AudioSpectrogramTransformer(config)
+    initialise(network, torch.Generator().manual_seed(seed))
+    return Checkpoint(
+        name=size,
+        config=config,
+        labels=pack.labels,
+        weights=network.state_dict(),
+        mean=fbank.AUDIOSET_MEAN,
+        std=fbank.AUDIOSET_STD,
+    )
+
+
+def _optimizers(student: Student, kind: Optimizer) -> list[torch.optim.Optimizer]:
+    """Muon for the blocks' matrices; AdamW for the rest, without decay of biases, norms, tokens and positions."""
+    matrices, decaying, others = [], [], []
+    for name, parameter in student.named_parameters():
+        if name.startswith("network.v.blocks.") and parameter.ndim == 2:
+            matrices.append(parameter)
+        elif parameter.ndim > 1 and "pos_embed" not in name and "_token" not in name:
+            decaying.append(parameter)
+        else:
+            others.append(parameter)
+    groups: list[dict[str, Any]] = [{"params": others, "weight_decay": 0.0}, {"params": decaying}]
+    if kind == "adamw":
+        groups.append({"params": matrices})
+    adamw = torch.optim.AdamW(groups, weight_decay=_WEIGHT_DECAY, betas=(0.9, 0.98), fused=True)
+    if kind == "adamw":
+        return [adamw]
+    muon = torch.optim.Muon(matrices, weight_decay=_WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw")
+    return [muon, adamw]
+
+
+def _mixed_precision(device: torch.device) -> torch.dtype | None:
+    """bfloat16 where the hardware multiplies it; None where it would only be emulated, slowly."""
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
+    capability = torch.cpu.get_capabilities()
+    return torch.bfloat16 if capability.get("avx512_bf16") or capability.get("amx_bf16") else None
+
+
+def cpu_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,204 @@
+"""Training windows: random mixtures of clips and noise, made from cached features as they are needed.
+
+Sounds are added as powers in the mel domain, where their cross terms average out: no decoding and no FFT in the
+training loop. A window may end early: its last rows are then zeros in the log-mel domain, just as the live program pads a session's
+first seconds.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import fbank
+from . import teacher
+from .pack import Features
+
+_DECIBEL = math.log(10) / 10
+"""Natural logarithm of a power ratio of 1 dB."""
+
+SOUNDS_IN_SHORT = (0.03, 0.47, 0.38, 0.12)
+"""How often a window of at most 5.12 s holds 0, 1, 2, … clips."""
+SOUNDS_IN_LONG = (0.03, 0.32, 0.27, 0.18, 0.12, 0.08)
+LONGEST_SHORT_ROWS = 512
+ROWS_PER_SOUND = 200
+"""A window that ends early holds no more clips than one, and another one for every two seconds."""
+
+_SHARE_PADDED = 0.45
+_SHORTEST_ROWS = 32
+_GAIN_DB = (-20.0, 5.0)
+"""Of a window's first clip; the others lie relative to it."""
+_RELATIVE_DB = (-14.0, 4.0)
+_SHARE_NOISY = 0.65
+_NOISE_DBFS = (-75.0, -40.0)
+_LOUD_NOISE_DBFS = (-40.0, -18.0)
+_SHARE_LOUD_NOISE = 0.15
+_NOISE_BANK_DBFS = -20.0
+_SHARE_COLOURED = 0.3
+_COLOUR_DB = 6.0
+_SHARE_MASKED = 0.25
+_MASKED_BINS = 24
+_MASKED_TIME = 0.12
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Windows:
+    """A batch for student and teacher.
+
+    Attributes
+    ----------
+    student : float32 tensor (batch, rows, 128)
+        Normalised, padded: what the network reads.
+    teacher : float32 tensor (batch, patches, 96, 64)
+        Log-mel patches of the same sound, silent behind a window's end.
+    valid : bool tensor (batch, patches)
+        Patches that lie in the window: the first one always.
+    """
+
+    student: Tensor
+    teacher: Tensor
+    valid: Tensor
+
+
+class Mixer:
+    """Makes training windows.
+
+    Parameters
+    ----------
+    features : Features
+        Of the pack.
+    weights : float tensor (clips,)
+        How often to take each clip: 0 for those of the validation part.
+    mean, std : float
+        Normalisation of the student's rows.
+    device : torch.device
+        Where to mix; the features move there.
+    """
+
+    def __init__(
+        self, features: Features, weights: Tensor, *, mean: float, std: float, device: torch.device
+    ) -> None:
+        self._student, self._teacher = features.student.to(device), features.teacher.to(device)
+        self._start, self._length = features.start, features.length
+        self._clips, self._weights = features.clips, weights.double()
+        self._mean, self._scale = mean, 2 * std
+        self._device = device
+
+    def __call__(self, batch: int, rows: int, random: torch.Generator) -> Windows:
+        """Mix `batch` windows of `rows` rows; all chance comes from `random`, a CPU generator."""
+        sounding = rows - 2 if rows == 1024 else rows  # 10.24 s are 1,022 frames
+        ends = torch.full((batch,), sounding)
+        short = (_SHORTEST_ROWS * (sounding / _SHORTEST_ROWS) ** torch.rand(batch, generator=random)).long()
+        padded = torch.rand(batch, generator=random) < _SHARE_PADDED
+        ends = torch.where(padded, short, ends)
+
+        energies, magnitudes = self._mix(batch, rows, ends, random)
+        inside = torch.arange(rows) < ends[:, None]  # (batch, rows)
+        student = self._augment(energies.clamp_min(fbank.FLOOR).log(), random)
+        student = student.masked_fill(~inside.to(self._device)[..., None], -self._mean / self._scale)
+        taught = (magnitudes.sqrt() + teacher.LOG_OFFSET).log()
+        taught = taught.masked_fill(~inside.to(self._device)[..., None], teacher.SILENT_ROW)
+        patches = teacher.patches_of(taught)
+        # a patch counts where at least half of it lies in the window, and the student can see that half
+        valid = torch.arange(patches.shape[1]) * teacher.PATCH_SHIFT + teacher.PATCH_ROWS // 2 <= ends[:, None]
+        valid[:, 0] = True
+        return Windows(student=student, teacher=patches, valid=valid.to(self._device))
+
+    def _mix(
+        self, batch: int, rows: int, ends: Tensor, random: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Mel energies for the student (batch, rows, 128); squared mel magnitudes for the teacher (batch, rows, 64)."""
+        energies = torch.zeros(batch, rows, fbank.MEL_BINS, device=self._device)
+        powers = torch.zeros(batch, rows, teacher.MEL_BINS, device=self._device)
+        shares = torch.tensor(SOUNDS_IN_SHORT if rows <= LONGEST_SHORT_ROWS else SOUNDS_IN_LONG)
+        sounds = torch.multinomial(shares, batch, replacement=True, generator=random)
+        sounds = torch.minimum(sounds, 1 + ends // ROWS_PER_SOUND)
+        clips = torch.multinomial(self._weights, batch * len(shares), replacement=True, generator=random)
+        clip_levels = _uniform(_GAIN_DB, (batch, 1), random) + _uniform(_RELATIVE_DB, (batch, len(shares)), random)
+        noises = self._clips + torch.randint(len(self._start) - self._clips, (batch,), generator=random)
+        loud = torch.rand(batch, generator=random) < _SHARE_LOUD_NOISE
+        noise_levels = torch.where(
+            loud, _uniform(_LOUD_NOISE_DBFS, (batch,), random), _uniform(_NOISE_DBFS, (batch,), random)
+        )
+        noisy = torch.rand(batch, generator=random) < _SHARE_NOISY
+        places = torch.rand(batch, len(shares) + 1, generator=random)
+        for window in range(batch):
+            into = energies[window], powers[window]
+            room = min(rows, max(int(ends[window]), teacher.PATCH_ROWS))
+            for layer in range(int(sounds[window])):
+                clip = int(clips[window * len(shares) + layer])
+                self._add(into, clip, float(clip_levels[window, layer]), room, float(places[window, layer]))
+            if noisy[window]:
+                level = float(noise_levels[window]) - _NOISE_BANK_DBFS
+                self._add(into, int(noises[window]), level, room, float(places[window, -1]), fill=True)
+        return energies, powers
+
+    def _add(
+        self, into: tuple[Tensor, Tensor], sound: int, level_db: float, room: int, place: float, *, fill: bool = False
+    ) -> None:
+        """Add a sound to the first `room` rows of a window, which are long enough or not: it is cropped or placed by `place`, 0..1.
+
+        With `fill`, it is repeated over the whole room.
+        """
+        start, length = int(self._start[sound]), int(self._length[sound])
+        begin = start + int(place * (max(0, length - room) + 1))
+        count = min(length, room)
+        at = 0 if fill else int(place * (room - count + 1))
+        student = (self._student[begin : begin + count].float().exp() - fbank.FLOOR).clamp_min(0)
+        taught = (self._teacher[begin : begin + count].float().exp() - teacher.LOG_OFFSET).clamp_min(0).square()
+        while at < room:
+            count = min(count, room - at)
+            into[0][at : at + count].add_(student[:count], alpha=math.exp(_DECIBEL * level_db))
+            into[1][at : at + count].add_(taught[:count], alpha=math.exp(_DECIBEL * level_db))
+            if not fill:
+                return
+            at += count
+
+    def _augment(self, log_mel: Tensor, random: torch.Generator) -> Tensor:
+        """Normalise; colour as an unknown microphone would; mask bands and stretches (SpecAugment, Park et al. 2019)."""
+        batch, rows, bins = log_mel.shape
+        pitch = torch.linspace(-1, 1, bins)
+        shapes = torch.stack((pitch, pitch.square() - 1 / 3, torch.sin(3 * pitch)))  # (3, bins)
+        coloured = torch.rand(batch, 1, generator=random) < _SHARE_COLOURED
+        colour = (_uniform((-1, 1), (batch, 3), random) * coloured) @ shapes * (_DECIBEL * _COLOUR_DB / 2)
+        sounding = log_mel > math.log(fbank.FLOOR) + 1  # digital silence has no colour
+        x = log_mel + colour.to(log_mel.device)[:, None] * sounding
+        x = (x - self._mean) / self._scale
+        masked = torch.rand(batch, 1, generator=random) < _SHARE_MASKED
+        in_bins = _stretches(batch, bins, _MASKED_BINS / bins, random) & masked
+        in_rows = _stretches(batch, rows, _MASKED_TIME, random) & masked
+        return x.masked_fill((in_bins[:, None, :] | in_rows[:, :, None]).to(x.device), 0.0)
+
+
+def _uniform(limits: tuple[float, float], shape: tuple[int, ...], random: torch.Generator) -> Tensor:
+    low, high = limits
+    return low + (high - low) * torch.rand(shape, generator=random)
+
+
+def _stretches(batch: int, length: int, longest: float, random: torch.Generator) -> Tensor:
+    """Bool (batch, length): one stretch in each, up to the share `longest` of the length."""
+    width = torch.rand(batch, 1, generator=random) * longest * length
+    begin = torch.rand(batch, 1, generator=random) * (length - width)
+    position = torch.arange(length)
+    return (position >= begin) & (position < begin + width)
+
+
+def clip_weights(loudest: Tensor, length: Tensor) -> Tensor:
+    """How often to take a clip, so that rare classes are heard too.
+
+    Parameters
+    ----------
+    loudest : float32 tensor (clips, classes)
+        The teacher's highest probability of each class in each clip.
+    length : int64 tensor (clips,)
+        Rows.
+
+    Returns
+    -------
+    float32 tensor (clips,)
+        Greater for clips of rare classes and, up to 4 s, for long ones.
+    """
+    frequency = (loudest * (loudest > 0.3)).sum(0)  # (classes,)
+    rarity = (loudest.square() / (frequency + 3) ** 0.6).amax(1) + 0.01
+    return rarity * (length.float().clamp(max=400) / 100).clamp(min=0.3).sqrt()

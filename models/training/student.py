@@ -1,0 +1,134 @@
+"""The student while it learns: the Audio Spectrogram Transformer, and heads that are thrown away afterwards."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ..transformer import AudioSpectrogramTransformer
+from . import teacher
+
+_COLUMNS, _COLUMN_SHIFT = 6, 3
+"""Columns of 16 rows in one of the teacher's patches, and between two."""
+_RARE = -5.5
+"""Bias of a class before anything is learned: a probability of 0.4 %."""
+
+
+class Student(nn.Module):
+    """An AST with auxiliary heads, which match the teacher's patch labels and embeddings from the patches' tokens.
+
+    Parameters
+    ----------
+    network : AudioSpectrogramTransformer
+        With patches that do not overlap, of 16x16.
+    """
+
+    def __init__(self, network: AudioSpectrogramTransformer) -> None:
+        super().__init__()
+        config = network.config
+        assert config.patch == config.fstride == config.tstride == 16
+        self.network = network
+        self.norm = nn.LayerNorm(config.width)
+        self.patch_labels = nn.Linear(config.width, teacher.CLASSES)
+        self.patch_embeddings = nn.Linear(config.width, teacher.EMBEDDING_WIDTH)
+        nn.init.constant_(self.patch_labels.bias, _RARE)
+
+    def forward(self, rows: Tensor, positions: Tensor, kept: Tensor, gather: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Look at some of the patches of some rows.
+
+        Parameters
+        ----------
+        rows : float32 tensor (batch, rows, bins)
+            Normalised; any number of rows up to the network's.
+        positions : int64 tensor (tokens,)
+            Place of the kept patches in the network's full grid.
+        kept : int64 tensor (tokens,)
+            Place of the kept patches in the grid of `rows`.
+        gather : float32 tensor (patches, tokens)
+            Means of the kept patches over each of the teacher's.
+
+        Returns
+        -------
+        float32 tensors (batch, classes), (batch, patches, 521), (batch, patches, 1024)
+            Logits of the window, logits and embeddings of the teacher's patches.
+        """
+        network, v = self.network, self.network.v
+        x = v.patch_embed(rows.transpose(1, 2).unsqueeze(1))  # (batch, f * t, width)
+        x = x[:, kept] + v.pos_embed[:, 2 + positions]  # (batch, tokens, width)
+        prefix = torch.cat((v.cls_token, v.dist_token), 1) + v.pos_embed[:, :2]
+        x = torch.cat((prefix.expand(len(x), -1, -1), x), 1)  # (batch, 2 + tokens, width)
+        for block in v.blocks:
+            x = block(x)
+        x = v.norm(x)
+        patches = self.norm(gather @ x[:, 2:])  # (batch, patches, width)
+        return network.forward_head(x), self.patch_labels(patches), self.patch_embeddings(patches)
+
+    def choose_patches(self, rows: int, share: float, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Choose what to look at: `positions`, `kept` and `gather` for a call.
+
+        Fewer rows than the network's lie somewhere in its grid; of all patches a random `share` is kept (Koutini et al.,
+        "Efficient Training of Audio Transformers with Patchout", Interspeech 2022).
+        """
+        bins, columns = self.network.config.grid
+        width = rows // 16
+        shift = int(torch.randint(columns - width + 1, (1,), generator=random))
+        count = round(share * bins * width)
+        kept = torch.randperm(bins * width, generator=random)[:count].sort().values
+        bin_, column = kept // width, kept % width
+        patches = teacher.patch_count(rows)
+        first = torch.arange(patches)[:, None] * _COLUMN_SHIFT  # (patches, 1)
+        gather = ((column >= first) & (column < first + _COLUMNS)).float()
+        gather /= gather.sum(1, keepdim=True).clamp_min(1)
+        device = self.norm.weight.device
+        return (bin_ * columns + column + shift).to(device), kept.to(device), gather.to(device)
+
+
+@torch.no_grad()
+def initialise(network: AudioSpectrogramTransformer, random: torch.Generator) -> None:
+    """Start from scratch: attention that copies (Trockman and Kolter, "Mimetic Initialization", ICML 2023), sine and cosine positions."""
+    config, v = network.config, network.v
+    for module in network.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=0.02, generator=random)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    for token in (v.cls_token, v.dist_token):
+        nn.init.trunc_normal_(token, std=0.02, generator=random)
+    nn.init.trunc_normal_(v.patch_embed.proj.weight, std=1 / config.patch, generator=random)
+    nn.init.zeros_(v.patch_embed.proj.bias)
+    for block in v.blocks:
+        _initialise_attention(block.attn.qkv.weight, block.attn.proj.weight, config.heads, random)
+    bins, columns = config.grid
+    in_bins, in_columns = _waves(bins, config.width // 2), _waves(columns, config.width // 2)
+    grid = torch.cat(
+        (in_bins[:, None].expand(-1, columns, -1), in_columns[None].expand(bins, -1, -1)), -1
+    )  # (bins, columns, width)
+    v.pos_embed.zero_()
+    v.pos_embed[0, 2:] = 0.5 * grid.flatten(0, 1)
+    nn.init.constant_(network.mlp_head[1].bias, _RARE)
+
+
+def _initialise_attention(qkv: Tensor, proj: Tensor, heads: int, random: torch.Generator) -> None:
+    """Query times key near 0.7 times the identity in each head, value times projection near -0.4 times it."""
+    width = len(proj)
+    size = width // heads
+    query, key, value = qkv.split(width)
+    for head in range(heads):
+        span = slice(head * size, (head + 1) * size)
+        left, scale, right = torch.linalg.svd(_near_identity(width, 0.7, 0.7, random))
+        query[span] = (left[:, :size] * scale[:size].sqrt()).T
+        key[span] = (right[:size].T * scale[:size].sqrt()).T
+    left, scale, right = torch.linalg.svd(_near_identity(width, 0.4, -0.4, random))
+    value.copy_(scale.sqrt()[:, None] * right)
+    proj.copy_(left * scale.sqrt())
+
+
+def _near_identity(width: int, noise: float, identity: float, random: torch.Generator) -> Tensor:
+    return noise * torch.randn(width, width, generator=random) / math.sqrt(width) + identity * torch.eye(width)
+
+
+def _waves(count: int, width: int) -> Tensor:
+    """Sines and cosines of the places 0..count: (count, width)."""
+    frequency = 10_000 ** (-torch.arange(width // 2) / (width / 2))
+    angle = torch.arange(count)[:, None] * frequency
+    return torch.cat((angle.sin(), angle.cos()), 1)

@@ -1,0 +1,408 @@
+#!/usr/bin/env python3
+"""Earshot: listens to live sound and says what it hears.
+
+The program: the only file that knows the models, the stream and the window, and puts them together. Heavy libraries are
+imported where they are needed, so that ``--help`` answers at once.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import models.commands
+import typer
+from typer.exceptions import TyperException
+
+import streamer.commands
+
+if TYPE_CHECKING:
+    from gui.feed import Feed
+    from models.tagger import Tagger
+    from streamer.live import Hearer
+    from streamer.settings import Settings
+    from streamer.sinks import Sink
+    from streamer.sinks.mqtt import MqttSink
+    from streamer.sinks.payloads import Vocabulary
+    from streamer.sources import Source
+
+EXIT_FAILURE = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+
+_POLL_SECONDS = 0.1
+
+_log = logging.getLogger("earshot")
+
+app = typer.Typer(
+    name="earshot",
+    help="Listens to live sound and says what it hears.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+models.commands.add_commands(app)
+streamer.commands.add_commands(app)
+
+ModelOption = Annotated[
+    str | None, typer.Option(help="tiny, or the path of a checkpoint; auto takes the best.")
+]
+DeviceOption = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+EngineOption = Annotated[str | None, typer.Option(help="auto, torch or openvino.")]
+PrecisionOption = Annotated[str | None, typer.Option(help="auto, fp32, bf16, fp16 or int8.")]
+HopOption = Annotated[float | None, typer.Option(help="Seconds between taggings, a multiple of 0.01.  [1.0]")]
+WindowOption = Annotated[float | None, typer.Option(help="Seconds looked at, 1 to 10.24.  [10.24]")]
+TopOption = Annotated[int | None, typer.Option(help="How many tags to show and send.  [5]")]
+JsonOption = Annotated[
+    bool | None, typer.Option("--json", help="A JSON line per tagging on standard output.")
+]
+OfflineOption = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything.")]
+ConfigOption = Annotated[Path | None, typer.Option(help="The settings file, earshot.toml.")]
+
+
+@app.callback(invoke_without_command=True)
+def live(
+    context: typer.Context,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, or - for s16le 16 kHz mono PCM on standard input; "
+            "NAME=SPEC names it. Repeatable.  [mic]"
+        ),
+    ] = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    engine: EngineOption = None,
+    precision: PrecisionOption = None,
+    hop: HopOption = None,
+    window: WindowOption = None,
+    top: TopOption = None,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(
+            help="mqtt://[USER@]HOST[:PORT] or mqtts://…; the password comes from EARSHOT_MQTT_PASSWORD."
+        ),
+    ] = None,
+    mqtt_topic: Annotated[str | None, typer.Option(help="Base topic.  [earshot/NODE]")] = None,
+    node: Annotated[
+        str | None, typer.Option(help="Name of this machine in topics.  [the host's name]")
+    ] = None,
+    headless: Annotated[
+        bool | None, typer.Option("--headless", help="No window: results in the terminal.")
+    ] = None,
+    kiosk: Annotated[bool | None, typer.Option("--kiosk", help="The window on the whole screen.")] = None,
+    json: JsonOption = None,
+    fast: Annotated[
+        bool | None, typer.Option("--fast", help="Files as fast as possible instead of in real time.")
+    ] = None,
+    duration: Annotated[float | None, typer.Option(help="Seconds of sound to listen to.  [for ever]")] = None,
+    offline: OfflineOption = None,
+    config: ConfigOption = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Log everything; show tracebacks.")] = False,
+) -> None:
+    """Listen to live sound and say what it hears: on the screen, in the terminal, over MQTT.
+
+    Without a command: live. Settings come from the command line, the environment (EARSHOT_…) and earshot.toml.
+    """
+    _configure_logging(debug)
+    if context.invoked_subcommand is not None:
+        return
+    raise typer.Exit(_listen(_settings(context)))
+
+
+@app.command()
+def tag(
+    context: typer.Context,
+    files: Annotated[list[str], typer.Argument(metavar="FILE...", help="Recordings.")],
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    engine: EngineOption = None,
+    precision: PrecisionOption = None,
+    hop: HopOption = None,
+    window: WindowOption = None,
+    top: TopOption = None,
+    json: JsonOption = None,
+    offline: OfflineOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Tag recordings, window by window."""
+    raise typer.Exit(_tag_files(files, _settings(context)))
+
+
+def _settings(context: typer.Context) -> "Settings":
+    """Validate what the command line, the environment and the file say together."""
+    from streamer.settings import load_settings
+
+    own = {"config", "debug", "files"}
+    given = {name: value for name, value in context.params.items() if name not in own and value != []}
+    return load_settings(given, config=context.params["config"])
+
+
+def _load_tagger(settings: "Settings") -> "Tagger":
+    """Load the model and say in one line which, and why."""
+    from models.tagger import load_tagger
+
+    chosen, why = settings.model, "as asked"
+    if chosen == "auto":
+        chosen, why = "tiny", "embedded in Earshot; --model takes a bigger AST"
+    tagger = load_tagger(
+        chosen,
+        device=settings.device,
+        engine=settings.engine,
+        precision=settings.precision,
+        window_seconds=settings.window,
+    )
+    _log.info(
+        "model %s (%s), %d classes, %s", tagger.name, why, len(tagger.labels), tagger.engine.description
+    )
+    return tagger
+
+
+def _vocabulary(tagger: "Tagger") -> "Vocabulary":
+    from models.labels import mid_of
+    from streamer.sinks.payloads import Vocabulary
+
+    return Vocabulary(labels=tagger.labels, mids=tuple(map(mid_of, tagger.labels)))
+
+
+def _open_sources(settings: "Settings") -> "list[Source]":
+    from streamer.errors import SourceError
+    from streamer.sources import open_source
+
+    sources = [open_source(spec, fast=settings.fast) for spec in settings.source]
+    names = [source.name for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise SourceError(
+                f"{names.count(name)} sources are called '{name}': name them apart with NAME=SPEC"
+            )
+    return sources
+
+
+def _tag_files(files: "Sequence[str]", settings: "Settings") -> int:
+    """Tag recordings one after the other; one that can't be read does not keep the others from being tagged."""
+    from streamer.sinks.console import JsonLines, PlainLines
+
+    from streamer.errors import SourceError
+    from streamer.pipeline import Pipeline
+    from streamer.sources.recording import Recording
+
+    recordings = []
+    for file in files:
+        try:
+            recordings.append(Recording(file, Path(file), live=False))
+        except SourceError as error:
+            _complain(error)
+    failed = len(files) - len(recordings)
+    if not recordings:
+        return EXIT_FAILURE
+    tagger = _load_tagger(settings)
+    lines = JsonLines if settings.json_lines else PlainLines
+    sink = lines(sys.stdout, _vocabulary(tagger), settings.top)
+    for recording in recordings:
+        pipeline = Pipeline(
+            recording.name,
+            window_samples=tagger.window_samples,
+            hop_samples=settings.hop_samples,
+            live=recording.live,
+        )
+        try:
+            for tagging in pipeline.run(recording.chunks(), tagger):
+                sink.accept(tagging)
+        except SourceError as error:
+            failed += 1
+            _complain(error)
+        if count := recording.repaired_samples:
+            _log.warning("%s: %d samples were not numbers and count as silence", recording.name, count)
+    return EXIT_FAILURE if failed else 0
+
+
+def _listen(settings: "Settings") -> int:
+    """Listen live until the sources end, the window is closed or the program is told to stop."""
+    from streamer.crew import Crew
+    from streamer.live import LiveSession
+
+    if not settings.windowless:
+        from gui.app import require_display
+
+        require_display()
+    sources = _open_sources(settings)
+    settings.broker()  # a malformed address is found before the model is loaded
+    tagger = _load_tagger(settings)
+    vocabulary = _vocabulary(tagger)
+    mqtt = _mqtt_sink(settings, [source.name for source in sources], vocabulary)
+    with ExitStack() as stack:
+        interrupted = stack.enter_context(_interruptible())
+        view = stack.enter_context(_view(settings, sources, tagger, vocabulary))
+        crew = stack.enter_context(Crew())
+        session = LiveSession(
+            sources,
+            tagger,
+            window_samples=tagger.window_samples,
+            hop_samples=settings.hop_samples,
+            sinks=[view.sink] if mqtt is None else [view.sink, mqtt],
+            hearers=view.hearers,
+            fast=settings.fast,
+            limit_samples=settings.limit_samples,
+            model=tagger.name,
+            device=tagger.engine.description,
+            broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
+        )
+        if mqtt is not None:
+            crew.start("mqtt", mqtt.run, mqtt.close)
+        session.start(crew)
+
+        def going_on() -> bool:
+            session.report_health()
+            finished = not crew.working("tagger") and (settings.windowless or settings.duration is not None)
+            return not (finished or crew.failed or interrupted())
+
+        view.show(going_on, crew.wait)
+    return EXIT_INTERRUPTED if interrupted() else 0
+
+
+def _mqtt_sink(settings: "Settings", sources: "list[str]", vocabulary: "Vocabulary") -> "MqttSink | None":
+    broker = settings.broker()
+    if broker is None:
+        return None
+    from streamer.sinks.mqtt import MqttSink
+
+    return MqttSink(
+        broker.host,
+        broker.port,
+        tls=broker.tls,
+        username=broker.username,
+        password=broker.password,
+        node=settings.node,
+        base_topic=settings.base_topic,
+        sources=sources,
+        vocabulary=vocabulary,
+        top=settings.top,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """Where the user looks.
+
+    Attributes
+    ----------
+    sink, hearers
+        Receive what there is to show.
+    show : callable
+        Occupies main while the first function says to go on; the second one sleeps.
+    """
+
+    sink: "Sink"
+    hearers: "Sequence[Hearer]"
+    show: Callable[[Callable[[], bool], Callable[[float], None]], None]
+
+
+@contextmanager
+def _view(
+    settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger", vocabulary: "Vocabulary"
+) -> Iterator[_View]:
+    """Set up the window, the live table in the terminal, or lines on standard output."""
+    if not settings.windowless:
+        from gui.feed import Feed
+
+        feed = Feed(sources=[source.name for source in sources], labels=tagger.labels)
+        yield _View(feed, [feed.hear], partial(_show_window, feed, settings.kiosk))
+        return
+    from streamer.sinks.console import JsonLines, LiveTable
+
+    if settings.json_lines:
+        yield _View(JsonLines(sys.stdout, vocabulary, settings.top), [], _wait)
+        return
+    with LiveTable(vocabulary, settings.top) as table:
+        yield _View(table, [], _wait)
+
+
+def _show_window(
+    feed: "Feed", kiosk: bool, going_on: Callable[[], bool], _sleep: Callable[[float], None]
+) -> None:
+    from gui.app import run
+    from models.fbank import log_mel
+
+    run(feed, rows=log_mel, poll=going_on, kiosk=kiosk)
+
+
+def _wait(going_on: Callable[[], bool], sleep: Callable[[float], None]) -> None:
+    while going_on():
+        sleep(_POLL_SECONDS)
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Note the first SIGINT or SIGTERM, so that all is ended in order; a second one ends the process at once."""
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _configure_logging(debug: bool) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s" if debug else "%(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
+    for name in ("earshot", "streamer", "models", "gui"):
+        logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def _complain(error: BaseException, sentence: str | None = None) -> None:
+    """Say in one sentence what is wrong; with --debug, where."""
+    words = " ".join((sentence or str(error)).split())
+    _log.error("earshot: %s", words, exc_info=error if _log.isEnabledFor(logging.DEBUG) else None)
+
+
+def _run() -> int:
+    """Run the command; its exit code."""
+    from gui.errors import DisplayError
+    from models.errors import ModelError
+    from streamer.errors import OutputClosedError, SettingsError, StreamerError
+
+    try:
+        return app(standalone_mode=False) or 0
+    except OutputClosedError:
+        return _close_output()
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except (TyperException, SettingsError) as error:
+        _complain(error)
+        return EXIT_USAGE
+    except (StreamerError, ModelError, DisplayError) as error:
+        _complain(error)
+    except Exception as error:  # noqa: BLE001 - a bug, which the user must hear of in a sentence too
+        _complain(error, f"failed unexpectedly ({type(error).__name__}: {error}); --debug shows where")
+    return EXIT_FAILURE
+
+
+def _close_output() -> int:
+    """Whoever read standard output has had enough: end quietly, as `yes | head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def main() -> NoReturn:
+    """Entry point of the program."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    sys.exit(_run())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The stream: sources, windows, health and sinks; numpy and the standard library."""

@@ -1,0 +1,40 @@
+"""What can go wrong in the stream. Each message is one sentence that says what to do.
+
+::
+
+    StreamerError
+    ├── SettingsError       a setting is unknown or out of range (exit code 2)
+    ├── SourceError         sound can't be had
+    │   ├── DeviceError       no PortAudio, no such microphone, it stopped
+    │   └── RecordingError    no such file, unreadable, empty
+    └── SinkError           results can't be delivered
+        └── OutputClosedError   nobody reads standard output any more
+"""
+
+
+class StreamerError(Exception):
+    """Base of everything that this package raises on purpose."""
+
+
+class SettingsError(StreamerError):
+    """A setting is unknown, malformed or out of range."""
+
+
+class SourceError(StreamerError):
+    """A source can't be opened, or has failed."""
+
+
+class DeviceError(SourceError):
+    """A microphone can't be opened, or has stopped delivering."""
+
+
+class RecordingError(SourceError):
+    """A recording is missing, unreadable or empty."""
+
+
+class SinkError(StreamerError):
+    """A sink can't be set up."""
+
+
+class OutputClosedError(SinkError):
+    """Nobody reads standard output any more: the program ends quietly."""

@@ -1,0 +1,161 @@
+"""Live listening: readers, one for each source, and one tagger, joined by a mailbox that drops what is late."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
+
+from .crew import Crew
+from .health import Every, HealthMeter
+from .mailbox import Mailbox
+from .messages import AudioChunk, Message, SourceStatus, Tagging, Window
+from .pipeline import Pipeline, Scorer, score
+from .sinks import Sink
+from .sources import Source
+
+Hearer: TypeAlias = Callable[[str, AudioChunk], None]
+"""Is told each source's chunks on that source's thread, and returns at once."""
+
+_HEALTH_PERIOD_SECONDS = 2.0
+
+
+class LiveSession:
+    """Listens to sources until they end, or until its crew is stopped.
+
+    Each source has a reader, which cuts it into windows; the tagger takes all the windows that wait as one
+    batch. If it is late, a source's older window has been replaced by the newer one, and the drop counted; with `fast`,
+    readers wait for the tagger instead and nothing is dropped.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+        With different names.
+    scorer : callable
+        Samples float32 (batch, n) -> scores float32 (batch, classes).
+    window_samples, hop_samples : int
+        Length of a window, and from the end of one to the end of the next.
+    sinks : sequence of Sink
+        Receive every message.
+    hearers : sequence of callable
+        Are told every chunk.
+    fast : bool
+        Wait rather than drop.
+    limit_samples : int, optional
+        How much of each source to listen to; all of it if None.
+    model, device : str
+        For `Health`.
+    broker_state : callable
+        For `Health`.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        scorer: Scorer,
+        *,
+        window_samples: int,
+        hop_samples: int,
+        sinks: Sequence[Sink],
+        hearers: Sequence[Hearer] = (),
+        fast: bool = False,
+        limit_samples: int | None = None,
+        model: str = "",
+        device: str = "",
+        broker_state: Callable[[], str] = lambda: "none",
+    ) -> None:
+        self._sources = sources
+        self._scorer = scorer
+        self._sinks = sinks
+        self._hearers = hearers
+        self._fast = fast
+        self._limit_samples = limit_samples
+        self._broker_state = broker_state
+        self._pipelines = {
+            source.name: Pipeline(
+                source.name, window_samples=window_samples, hop_samples=hop_samples, live=source.live
+            )
+            for source in sources
+        }
+        self._windows: Mailbox[Window] = Mailbox(2 * len(sources), "wait" if fast else "refuse")
+        self._meter = HealthMeter(hop_samples=hop_samples, sources=len(sources), model=model, device=device)
+        self._health_due = Every(_HEALTH_PERIOD_SECONDS)
+        self._reading = len(sources)
+        self._reading_lock = threading.Lock()
+
+    def start(self, crew: Crew) -> None:
+        """Set the crew to work."""
+        crew.start("tagger", self._tag, self._windows.close)
+        for source in self._sources:
+            crew.start(f"reader {source.name}", partial(self._read, source), source.close)
+
+    def report_health(self) -> None:
+        """Tell the sinks how it goes, if they haven't been told for a while. Called by main, often."""
+        if self._health_due.due():
+            self._publish(
+                self._meter.report(
+                    dropped_windows=self._windows.dropped,
+                    repaired_samples=sum(source.repaired_samples for source in self._sources),
+                    broker=self._broker_state(),
+                )
+            )
+
+    def _publish(self, message: Message) -> None:
+        for sink in self._sinks:
+            sink.accept(message)
+
+    def _read(self, source: Source) -> None:
+        status = SourceStatus(source.name, online=False, reason="it has ended")
+        try:
+            self._hear(source)
+        except Exception as error:
+            status = SourceStatus(source.name, online=False, reason=str(error))
+            raise
+        finally:
+            self._publish(status)
+            with self._reading_lock:
+                self._reading -= 1
+                if not self._reading:
+                    self._windows.close()
+
+    def _hear(self, source: Source) -> None:
+        pipeline = self._pipelines[source.name]
+        heard = False
+        with closing(source.chunks()) as chunks:
+            for chunk in chunks:
+                if not heard:
+                    heard = True
+                    self._publish(SourceStatus(source.name, online=True))
+                rest = self._rest(chunk)
+                if rest <= 0:
+                    break
+                wanted = chunk if rest >= len(chunk.samples) else replace(chunk, samples=chunk.samples[:rest])
+                self._meter.heard(wanted)
+                for hear in self._hearers:
+                    hear(source.name, wanted)
+                self._post(source, pipeline.feed(wanted))
+                if rest <= len(chunk.samples):
+                    break
+        self._post(source, pipeline.flush())
+
+    def _rest(self, chunk: AudioChunk) -> int:
+        """How many samples from the chunk's first one on are still wanted."""
+        return sys.maxsize if self._limit_samples is None else self._limit_samples - chunk.start_sample
+
+    def _post(self, source: Source, windows: Iterable[Window]) -> None:
+        for window in windows:
+            self._windows.put(window, None if self._fast else source.name)
+
+    def _tag(self) -> None:
+        while windows := self._windows.take():
+            began = time.perf_counter()
+            taggings: list[Tagging] = [
+                self._pipelines[window.source].conclude(window, scores)
+                for window, scores in score(self._scorer, windows)
+            ]
+            self._meter.tagged(taggings, time.perf_counter() - began)
+            for tagging in taggings:
+                self._publish(tagging)

@@ -1,0 +1,95 @@
+"""One source's way from chunks to taggings; synchronous, so that live and offline are the same code."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from .messages import AudioChunk, Samples, Tagging, Window
+from .windows import WindowCutter
+
+Scorer: TypeAlias = Callable[[Samples], Samples]
+"""Samples float32 (batch, n) -> scores float32 (batch, classes): what a tagger is to the stream."""
+
+LOWEST_DBFS = -120.0
+"""The level of digital silence."""
+
+_LARGEST_BATCH = 16
+
+
+def level_dbfs(samples: Samples) -> float:
+    """RMS level of samples (n,) in dB relative to a full-scale square wave, at least `LOWEST_DBFS`."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return max(LOWEST_DBFS, 10.0 * float(np.log10(power))) if power > 0.0 else LOWEST_DBFS
+
+
+def score(scorer: Scorer, windows: Sequence[Window]) -> Iterator[tuple[Window, Samples]]:
+    """Score windows, those of one length together as one batch; yields each window with its scores (classes,)."""
+    by_length = sorted(windows, key=lambda window: len(window.samples))
+    for _, group in itertools.groupby(by_length, key=lambda window: len(window.samples)):
+        same = list(group)
+        for batch in (same[i : i + _LARGEST_BATCH] for i in range(0, len(same), _LARGEST_BATCH)):
+            scores = scorer(np.stack([window.samples for window in batch]))
+            yield from zip(batch, scores, strict=True)
+
+
+class Pipeline:
+    """One source's way: cut into windows, then turn each window's scores into a tagging.
+
+    Parameters
+    ----------
+    source : str
+        Name of the source.
+    window_samples, hop_samples : int
+        Length of a window, and from the end of one to the end of the next.
+    live : bool
+        Whether a clock paces the source: only then does latency mean anything.
+    clock : callable
+        Unix time in seconds.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        window_samples: int,
+        hop_samples: int,
+        live: bool,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._windows = WindowCutter(source, window_samples=window_samples, hop_samples=hop_samples)
+        self._hop_samples = hop_samples
+        self._live = live
+        self._clock = clock
+
+    def feed(self, chunk: AudioChunk) -> Iterator[Window]:
+        """Take a chunk and yield the windows that have become due."""
+        return self._windows.feed(chunk)
+
+    def flush(self) -> Iterator[Window]:
+        """Yield what is left at the end of the stream."""
+        return self._windows.flush()
+
+    def conclude(self, window: Window, scores: Samples) -> Tagging:
+        """Make the tagging of a window from its scores (classes,)."""
+        return Tagging(
+            source=window.source,
+            start_sample=window.start_sample,
+            end_sample=window.end_sample,
+            ended_at=window.ended_at,
+            scores=scores,
+            level_dbfs=level_dbfs(window.samples[-self._hop_samples :]),
+            latency_seconds=max(0.0, self._clock() - window.ended_at) if self._live else None,
+        )
+
+    def run(self, chunks: Iterable[AudioChunk], scorer: Scorer) -> Iterator[Tagging]:
+        """Tag a whole stream, window by window, in the caller's thread."""
+        for chunk in chunks:
+            yield from self._tag(self.feed(chunk), scorer)
+        yield from self._tag(self.flush(), scorer)
+
+    def _tag(self, windows: Iterable[Window], scorer: Scorer) -> Iterator[Tagging]:
+        for window, scores in score(scorer, list(windows)):
+            yield self.conclude(window, scores)

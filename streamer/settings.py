@@ -1,0 +1,237 @@
+"""Every setting, validated: the command line wins over the environment, that over the file, that over the defaults."""
+
+import difflib
+import os
+import re
+import socket
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, TypeAlias
+
+from platformdirs import user_config_path
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from .errors import SettingsError
+from .messages import SAMPLE_RATE_HZ
+from .sinks.mqtt import Broker, check_base_topic, check_node_name, parse_broker_url
+
+ENVIRONMENT_PREFIX = "EARSHOT_"
+FILE_NAME = "earshot.toml"
+
+_TICK_SECONDS = 0.01
+
+
+def _ticks(value: float) -> float:
+    """Round to a multiple of 10 ms, which it must be."""
+    ticks = value / _TICK_SECONDS
+    if abs(ticks - round(ticks)) > 1e-6:
+        raise ValueError("must be a multiple of 0.01 seconds")
+    return round(ticks) * _TICK_SECONDS
+
+
+def _listed(value: Any) -> Any:
+    """Take a comma-separated text, as the environment gives it, for a list."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+def _default_node() -> str:
+    name = re.sub(r"[^a-z0-9_-]+", "-", socket.gethostname().lower()).strip("-")
+    return name or "earshot"
+
+
+Ticks: TypeAlias = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_ticks)]
+
+
+class Settings(BaseModel):
+    """What the user decides. Seconds and names, as the user gives them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)] = ["mic"]
+    model: str = "auto"
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
+    hop: Ticks = Field(1.0, ge=_TICK_SECONDS, le=3600.0)
+    window: Ticks = Field(10.24, ge=1.0, le=10.24)
+    top: int = Field(5, ge=1, le=10_000)
+    duration: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    mqtt: str | None = None
+    mqtt_topic: Annotated[str, AfterValidator(check_base_topic)] | None = None
+    mqtt_username: str | None = None
+    mqtt_password: SecretStr | None = None
+    mqtt_password_file: Path | None = None
+    node: Annotated[str, AfterValidator(check_node_name)] = Field(default_factory=_default_node)
+    headless: bool = False
+    kiosk: bool = False
+    json_lines: bool = Field(False, alias="json")
+    fast: bool = False
+    offline: bool = False
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.kiosk and self.headless:
+            raise ValueError("kiosk and headless exclude each other")
+        if self.mqtt_password is not None and self.mqtt_password_file is not None:
+            raise ValueError("give mqtt_password or mqtt_password_file, not both")
+        return self
+
+    @property
+    def hop_samples(self) -> int:
+        """From one window to the next."""
+        return round(self.hop * SAMPLE_RATE_HZ)
+
+    @property
+    def limit_samples(self) -> int | None:
+        """How much of each source to listen to."""
+        return None if self.duration is None else round(self.duration * SAMPLE_RATE_HZ)
+
+    @property
+    def windowless(self) -> bool:
+        """Whether no Qt window is wanted: asked for, or because results go to standard output or run ahead of time."""
+        return self.headless or self.json_lines or self.fast
+
+    @property
+    def base_topic(self) -> str:
+        """Of everything that this node publishes."""
+        return self.mqtt_topic or f"earshot/{self.node}"
+
+    def broker(self) -> Broker | None:
+        """The MQTT broker with its credentials; None where none is set.
+
+        Raises
+        ------
+        SettingsError
+            The URL is malformed, or the password file can't be read.
+        """
+        if self.mqtt is None:
+            return None
+        if self.mqtt == "embedded":
+            raise SettingsError("the embedded broker is not part of this version: give --mqtt mqtt://HOST")
+        broker = parse_broker_url(self.mqtt)
+        return replace(
+            broker,
+            username=self.mqtt_username or broker.username,
+            password=self._password() or broker.password,
+        )
+
+    def _password(self) -> str | None:
+        if self.mqtt_password_file is None:
+            return None if self.mqtt_password is None else self.mqtt_password.get_secret_value()
+        try:
+            return self.mqtt_password_file.expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"the password file {self.mqtt_password_file} can't be read: check mqtt_password_file"
+            ) from error
+
+
+def load_settings(
+    command_line: Mapping[str, Any],
+    *,
+    config: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Put the layers together and validate the whole.
+
+    Parameters
+    ----------
+    command_line : mapping
+        Settings given on the command line; None means not given.
+    config : Path, optional
+        The settings file; if None, ``EARSHOT_CONFIG``, or ``earshot.toml`` in the user's configuration
+        directory where there is one.
+    environment : mapping
+        ``EARSHOT_HOP`` sets ``hop``, and so on.
+
+    Raises
+    ------
+    SettingsError
+        Something is unknown, malformed or out of range; the sentence names the setting and where it was set.
+    """
+    given = {name: value for name, value in command_line.items() if value is not None}
+    if "://" in given.get("mqtt", "") and parse_broker_url(given["mqtt"]).password is not None:
+        raise SettingsError(
+            "a password on the command line can be read by everyone on this machine: "
+            "put it into EARSHOT_MQTT_PASSWORD or the settings file"
+        )
+    from_environment = _environment_layer(environment)
+    file = config or _config_file(environment)
+    layers = {
+        f"the file {file}": _file_layer(file) if file else {},
+        "the environment": from_environment,
+        "the command line": given,
+    }
+    merged: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for place, layer in layers.items():
+        for name, value in layer.items():
+            _check_name(name, place)
+            merged[name], origin[name] = value, place
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error, origin)) from None
+
+
+def _environment_layer(environment: Mapping[str, str]) -> dict[str, str]:
+    layer = {
+        name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
+        for name, value in environment.items()
+        if name.startswith(ENVIRONMENT_PREFIX)
+    }
+    layer.pop("config", None)  # names the file; no setting of its own
+    return layer
+
+
+def _config_file(environment: Mapping[str, str]) -> Path | None:
+    if named := environment.get(f"{ENVIRONMENT_PREFIX}CONFIG"):
+        return Path(named)
+    usual = user_config_path("earshot") / FILE_NAME
+    return usual if usual.is_file() else None
+
+
+def _file_layer(path: Path) -> dict[str, Any]:
+    try:
+        with path.expanduser().open("rb") as file:
+            return tomllib.load(file)
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"the settings file {path} is no valid TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"the settings file {path} is not UTF-8 text: save it as UTF-8") from error
+    except OSError as error:
+        raise SettingsError(f"the settings file {path} can't be read: {error.strerror}") from error
+
+
+def _names() -> list[str]:
+    return [field.alias or name for name, field in Settings.model_fields.items()]
+
+
+def _check_name(name: str, place: str) -> None:
+    if name in _names():
+        return
+    near = difflib.get_close_matches(name, _names(), n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(_names())}"
+    raise SettingsError(f"unknown setting '{name}' in {place}: {hint}")
+
+
+def _sentence(error: ValidationError, origin: Mapping[str, str]) -> str:
+    """The first complaint, as a sentence that never shows a secret."""
+    first = error.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    what = first["msg"].removeprefix("Value error, ")
+    if not path:
+        return what
+    shown = "" if "password" in path[0] else f", not {first['input']!r}"
+    return f"the setting '{path[0]}' (from {origin.get(path[0], 'the defaults')}): {what[0].lower()}{what[1:]}{shown}"

@@ -1,0 +1,208 @@
+"""The JSON that people build on: one place for what MQTT and ``--json`` say."""
+
+import json
+import math
+import re
+import unicodedata
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ..messages import SAMPLE_RATE_HZ, Health, Samples, Tagging
+
+Payload: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What the scores of a tagging stand for.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        A name for each class, in the order of the scores.
+    mids : tuple of (str or None)
+        AudioSet's machine identifier of each class, such as "/m/09x0r"; None for a class that has none.
+
+    Raises
+    ------
+    ValueError
+        The two differ in length.
+    """
+
+    labels: tuple[str, ...]
+    mids: tuple[str | None, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.mids):
+            raise ValueError(f"{len(self.labels)} labels, but {len(self.mids)} identifiers")
+
+    @classmethod
+    def of_labels(cls, labels: Iterable[str]) -> "Vocabulary":
+        """Name classes that have no AudioSet identifiers."""
+        names = tuple(labels)
+        return cls(names, (None,) * len(names))
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One class and its score.
+
+    Attributes
+    ----------
+    index : int
+        Position of the class in the vocabulary.
+    label : str
+        Its name.
+    mid : str or None
+        Its AudioSet identifier.
+    score : float or None
+        In 0..1, rounded to four digits; None where the model gave no number.
+    """
+
+    index: int
+    label: str
+    mid: str | None
+    score: float | None
+
+
+def top_tags(scores: Samples, vocabulary: Vocabulary, count: int) -> list[Tag]:
+    """Pick the classes with the highest scores.
+
+    Parameters
+    ----------
+    scores : float32 (classes,)
+        In the vocabulary's order. What is not a number comes last.
+    vocabulary : Vocabulary
+        What the scores stand for.
+    count : int
+        How many to pick, at most.
+
+    Returns
+    -------
+    list of Tag
+        Highest first; equal scores in the vocabulary's order.
+
+    Raises
+    ------
+    ValueError
+        There is not one score for each class.
+    """
+    if scores.shape != (len(vocabulary.labels),):
+        raise ValueError(f"scores of shape {scores.shape} for {len(vocabulary.labels)} classes")
+    order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")
+    return [
+        Tag(int(i), vocabulary.labels[i], vocabulary.mids[i], _rounded(scores[i], 4))
+        for i in order[: max(count, 0)]
+    ]
+
+
+def tags_payload(
+    tagging: Tagging, vocabulary: Vocabulary, top: int, latency_seconds: float | None
+) -> Payload:
+    """Say what was heard in one window.
+
+    Parameters
+    ----------
+    tagging : Tagging
+        What was heard.
+    vocabulary : Vocabulary
+        What its scores stand for.
+    top : int
+        How many tags to name.
+    latency_seconds : float or None
+        From the capture of the last sample to this message; None where no clock paces the source.
+    """
+    return {
+        "time": rfc3339(tagging.ended_at),
+        "window_seconds": _rounded((tagging.end_sample - tagging.start_sample) / SAMPLE_RATE_HZ, 3),
+        "level_dbfs": _rounded(tagging.level_dbfs, 1),
+        "latency_seconds": _rounded(latency_seconds, 3),
+        "tags": [
+            {"label": tag.label, "mid": tag.mid, "score": tag.score}
+            for tag in top_tags(tagging.scores, vocabulary, top)
+        ],
+    }
+
+
+def line_payload(tagging: Tagging, vocabulary: Vocabulary, top: int) -> Payload:
+    """Say the same, and which source it was and where in its stream: a line of ``--json``."""
+    return {
+        "source": tagging.source,
+        "start_seconds": _rounded(tagging.start_sample / SAMPLE_RATE_HZ, 3),
+        "end_seconds": _rounded(tagging.end_sample / SAMPLE_RATE_HZ, 3),
+        **tags_payload(tagging, vocabulary, top, tagging.latency_seconds),
+    }
+
+
+def health_payload(health: Health) -> Payload:
+    """Say how the program is doing; the keys are the attributes of `Health`."""
+    return {
+        "uptime_seconds": _rounded(health.uptime_seconds, 1),
+        "windows": health.windows,
+        "dropped_windows": health.dropped_windows,
+        "overruns": health.overruns,
+        "lost_seconds": _rounded(health.lost_seconds, 3),
+        "repaired_samples": health.repaired_samples,
+        "latency_p50_seconds": _rounded(health.latency_p50_seconds, 3),
+        "latency_p95_seconds": _rounded(health.latency_p95_seconds, 3),
+        "real_time_factor": _rounded(health.real_time_factor, 3),
+        "model": health.model,
+        "device": health.device,
+        "broker": health.broker,
+    }
+
+
+def to_json(payload: Mapping[str, Any]) -> str:
+    """Write compact JSON on one line, which always encodes to UTF-8.
+
+    Half a surrogate pair, as in the name of a file that is not UTF-8, becomes a question mark.
+
+    Raises
+    ------
+    ValueError
+        A number is not finite; the functions above write None for those.
+    """
+    text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def rfc3339(unix_seconds: float) -> str | None:
+    """Write a Unix time as UTC with milliseconds, such as ``2026-03-01T12:00:00.250Z``; None if it is no number."""
+    if not math.isfinite(unix_seconds):
+        return None
+    return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def slug(name: str) -> str:
+    """Turn a name into a part of a topic: lower-case ASCII letters, digits and ``_``, never empty.
+
+    A name of which nothing is left, such as one in Chinese, becomes a checksum of itself.
+    """
+    ascii_name = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode("ascii")
+    words = re.findall(r"[a-z0-9]+", ascii_name.lower())
+    return "_".join(words) or f"x{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
+
+
+def slugs(names: Iterable[str]) -> dict[str, str]:
+    """Give each name a slug of its own: where two are the same, the later one gets ``_2``, ``_3``, …."""
+    given: dict[str, str] = {}
+    for name in dict.fromkeys(names):
+        wanted = candidate = slug(name)
+        number = 1
+        while candidate in given.values():
+            number += 1
+            candidate = f"{wanted}_{number}"
+        given[name] = candidate
+    return given
+
+
+def _rounded(value: float | np.floating[Any] | None, digits: int) -> float | None:
+    """Round to a Python float, or None if it is no number; minus zero becomes zero."""
+    if value is None or not math.isfinite(value):
+        return None
+    return round(float(value), digits) + 0.0

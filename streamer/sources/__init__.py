@@ -1,0 +1,128 @@
+"""Where sound comes from. Behind its own edge every source is 16 kHz mono float32, counted in samples."""
+
+import re
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import SourceError
+from ..messages import AudioChunk
+
+DEMO_PATH = Path(__file__).parent.parent / "assets" / "demo.ogg"
+"""The recording behind the source `demo`: a minute of speech, music, alarms and silence."""
+
+
+class Source(Protocol):
+    """One stream of sound, read by one thread.
+
+    Attributes
+    ----------
+    name : str
+        What people call it; the key of its topics, windows and tags.
+    live : bool
+        Whether a clock paces it (a microphone, a recording played in real time). Where none does, latency
+        means nothing and is not reported.
+    repaired_samples : int
+        Samples so far that were not numbers and were replaced by silence.
+    """
+
+    name: str
+    live: bool
+    repaired_samples: int
+
+    def chunks(self) -> Generator[AudioChunk, None, None]:
+        """Open the source and yield its chunks in order, until it ends or is closed.
+
+        The generator holds the device or file: closing it releases them.
+
+        Raises
+        ------
+        SourceError
+            It can't be opened, or has failed; one sentence says what to do.
+        """
+        ...
+
+    def close(self) -> None:
+        """Make `chunks` end soon. Safe from any thread, and more than once."""
+        ...
+
+
+def open_source(spec: str, *, fast: bool = False) -> Source:
+    """Make the source that a specification on the command line means, and see that it is there.
+
+    Nothing is recorded or played yet. Libraries are imported for the kinds that need them, when they do.
+
+    Parameters
+    ----------
+    spec : str
+        ``mic``, ``mic:NAME-OR-INDEX``, ``mic:NAME#CHANNEL``, a file, ``-`` (s16le 16 kHz mono on standard input) or
+        ``demo``; ``NAME=`` before it names it.
+    fast : bool
+        Read recordings and standard input as fast as possible instead of in real time.
+
+    Raises
+    ------
+    SourceError
+        The specification says nothing we know, or what it means is not there.
+    """
+    name, what = _named(spec)
+    if what == "mic" or what.startswith("mic:"):
+        return _microphone(name, what)
+    if re.match(r"[a-z][a-z0-9+.-]+://", what, re.IGNORECASE):
+        raise SourceError(
+            f"{what} is an address, which is not available in this version yet; use a file or a microphone"
+        )
+    if what == "-":
+        return _standard_input(name, fast=fast)
+    return _recording(name, what, fast=fast)
+
+
+def _named(spec: str) -> tuple[str, str]:
+    """Split ``NAME=SPEC``; a file whose own name has an equals sign needs no name before it."""
+    name, equals, what = spec.partition("=")
+    if not equals or re.search(r"[/\\:]", name) or Path(spec).is_file():
+        name, what = "", spec
+    elif not name.strip():
+        raise SourceError(f"{spec} has no name before the equals sign; write it as NAME=SOURCE")
+    if not what.strip():
+        raise SourceError(f"{spec!r} is no source; use mic, mic:NAME, a file, - or demo")
+    return name.strip(), what.strip()
+
+
+def _microphone(name: str, what: str) -> Source:
+    from .microphone import Microphone, find_device
+
+    wanted, channel = what.removeprefix("mic").removeprefix(":"), None
+    if match := re.fullmatch(r"(.*)#(\d+)", wanted):
+        wanted, channel = match[1], int(match[2])
+    if what != "mic" and not wanted and channel is None:
+        raise SourceError("mic: names no microphone; write mic for the usual one, or mic:NAME")
+    device = int(wanted) if wanted.isdecimal() else wanted or None
+    if not name:
+        name = find_device(device).short_name if device is not None else "mic"
+        name = name if channel is None else f"{name} {channel}"
+    source = Microphone(name, device, channel)
+    source.check()
+    return source
+
+
+def _standard_input(name: str, *, fast: bool) -> Source:
+    from .pcm import PcmInput
+
+    if sys.stdin is None:
+        raise SourceError("there is no standard input to read; start the program from a terminal or a pipe")
+    source = PcmInput(name or "stdin", sys.stdin.fileno(), live=not fast)
+    source.check()
+    return source
+
+
+def _recording(name: str, what: str, *, fast: bool) -> Source:
+    from .recording import Recording
+
+    if what == "demo":
+        source = Recording(name or "demo", DEMO_PATH, live=not fast, loop=not fast)
+    else:
+        source = Recording(name or Path(what).stem, what, live=not fast)
+    source.check()
+    return source

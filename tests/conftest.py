@@ -1,0 +1,108 @@
+"""What the tests share: real components of the system, skipped where they are missing."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+_ALSA_CONFIGURATION = """\
+</usr/share/alsa/alsa.conf>
+pcm.!default { type pulse }
+ctl.!default { type pulse }
+"""
+
+
+def require(*commands: str) -> None:
+    """Skip the test where a command is missing; fail it where CI=true, which promises to have them all."""
+    missing = [command for command in commands if shutil.which(command) is None]
+    if not missing:
+        return
+    sentence = f"not installed: {', '.join(missing)}"
+    if os.environ.get("CI", "").lower() == "true":
+        pytest.fail(sentence, pytrace=False)
+    pytest.skip(sentence)
+
+
+@dataclass
+class VirtualMicrophone:
+    """A microphone that hears what is played into it: the monitor of a null sink in a private PulseAudio.
+
+    PortAudio looks for devices when it is loaded, so a program that is to hear it runs in a process of its own.
+
+    Attributes
+    ----------
+    environment : dict of str to str
+        This process's environment, and what makes the virtual microphone a program's default one.
+    """
+
+    environment: dict[str, str]
+    _players: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @classmethod
+    def start(cls, folder: Path, rate_hz: int) -> "VirtualMicrophone":
+        """Start PulseAudio with its files in a folder; it returns when the sound server is ready."""
+        configuration = folder / "asound.conf"
+        configuration.write_text(_ALSA_CONFIGURATION)
+        microphone = cls(
+            os.environ
+            | {
+                "ALSA_CONFIG_PATH": str(configuration),
+                "PULSE_COOKIE": str(folder / "cookie"),
+                "PULSE_SERVER": f"unix:{folder / 'pulse' / 'native'}",
+                "PULSE_SOURCE": "vmic.monitor",
+                "XDG_RUNTIME_DIR": str(folder),
+            }
+        )
+        microphone._run(
+            ["pulseaudio", "--daemonize=yes", "--exit-idle-time=-1", "--log-target=null", "-n"]
+            + ["--load=module-native-protocol-unix auth-anonymous=1"]
+            + [f"--load=module-null-sink sink_name=vmic rate={rate_hz}", "--load=module-always-sink"]
+        )
+        return microphone
+
+    def play(self, path: Path | str, *, wait: bool = True) -> None:
+        """Play a WAV, FLAC or Ogg file into the microphone, and wait for its end or not."""
+        player = subprocess.Popen(["paplay", "--device=vmic", str(path)], env=self.environment)
+        self._players.append(player)
+        if wait:
+            assert player.wait(timeout=120) == 0
+
+    def stop(self) -> None:
+        """Unplug the microphone."""
+        for player in self._players:
+            player.kill()
+            player.wait(timeout=10)
+        self._players.clear()
+        self._run(["pulseaudio", "--kill"])
+
+    def _run(self, command: list[str]) -> None:
+        # The daemon inherits no pipe: nobody would wait for its end.
+        environment = self.environment | {"HOME": self.environment["XDG_RUNTIME_DIR"]}
+        subprocess.run(
+            command, env=environment, check=True, timeout=30, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+
+@pytest.fixture
+def pulseaudio_folder() -> Iterator[Path]:
+    """A private folder with a path that is short enough for a socket."""
+    require("pulseaudio", "paplay")
+    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def virtual_microphone() -> Iterator[VirtualMicrophone]:
+    """A microphone into which tests play recordings, at 48 kHz."""
+    require("pulseaudio", "paplay")
+    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
+        microphone = VirtualMicrophone.start(Path(folder), 48_000)
+        try:
+            yield microphone
+        finally:
+            microphone.stop()

@@ -1,0 +1,206 @@
+"""A real Mosquitto on a free loopback port, and a subscriber that remembers all it receives."""
+
+import getpass
+import json
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+PATIENCE_SECONDS = 10.0
+
+
+def free_port() -> int:
+    """Find a TCP port of the loopback on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
+
+
+def wait_until(condition: Callable[[], object], what: str, timeout_seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait for something that sends no signal of its own."""
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout_seconds} s for {what}"
+        time.sleep(0.02)
+
+
+class Mosquitto:
+    """A broker that can be stopped, started again on its port, and frozen.
+
+    Parameters
+    ----------
+    folder : Path
+        Empty; its configuration is written there.
+    username, password : str or None
+        The only credentials it accepts; without them, everyone is welcome.
+    certificate, key : Path or None
+        PEM files; with them, it speaks TLS.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        certificate: Path | None = None,
+        key: Path | None = None,
+    ) -> None:
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        lines = [f"listener {self.port} 127.0.0.1", "persistence false", f"user {getpass.getuser()}"]
+        if username is None or password is None:
+            lines.append("allow_anonymous true")
+        else:
+            passwords = folder / "passwords"
+            subprocess.run(
+                ["mosquitto_passwd", "-b", "-c", passwords, username, password], check=True, timeout=10
+            )
+            lines += ["allow_anonymous false", f"password_file {passwords}"]
+        if certificate is not None and key is not None:
+            lines += [f"certfile {certificate}", f"keyfile {key}"]
+        self._configuration = folder / "mosquitto.conf"
+        self._configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start, and return once it listens."""
+        self._process = subprocess.Popen(
+            ["mosquitto", "-c", self._configuration], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_until(self._listens, "mosquitto to listen")
+
+    def stop(self) -> None:
+        """Kill it, frozen or not; its retained messages are gone with it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait(timeout=PATIENCE_SECONDS)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Let it answer nothing, while its connections stay open."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def _listens(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "mosquitto ended"
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except ConnectionRefusedError:
+            return False
+        return True
+
+
+@dataclass(frozen=True)
+class Received:
+    """A message as a subscriber got it."""
+
+    topic: str
+    text: str
+    qos: int
+    retained: bool
+
+    def json(self) -> Any:
+        """Read the payload."""
+        return json.loads(self.text)
+
+
+class Subscriber:
+    """Receives everything a broker has on a topic filter."""
+
+    def __init__(
+        self, port: int, topic: str = "#", *, username: str | None = None, password: str | None = None
+    ) -> None:
+        self._topic = topic
+        self._changed = threading.Condition()
+        self._messages: list[Received] = []
+        self._subscribed = threading.Event()
+        self._client = paho.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+        if username is not None:
+            self._client.username_pw_set(username, password)
+        self._client.on_message = self._on_message
+        self._client.on_connect = self._on_connect
+        self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._client.connect("127.0.0.1", port)
+
+    def __enter__(self) -> Self:
+        self._client.loop_start()
+        assert self._subscribed.wait(PATIENCE_SECONDS), "no answer to the subscription"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    @property
+    def messages(self) -> list[Received]:
+        """All that has come so far."""
+        with self._changed:
+            return list(self._messages)
+
+    def wait_for(
+        self, topic: str, text: str | None = None, *, timeout_seconds: float = PATIENCE_SECONDS
+    ) -> Received:
+        """Wait for a message on a topic, or return the latest that has come, and forget all before it."""
+        with self._changed:
+
+            def matching() -> list[int]:
+                return [
+                    number
+                    for number, message in enumerate(self._messages)
+                    if message.topic == topic and text in {None, message.text}
+                ]
+
+            assert self._changed.wait_for(matching, timeout_seconds), (
+                f"nothing on {topic} like {text!r}, only {self._messages}"
+            )
+            last = matching()[-1]
+            message = self._messages[last]
+            del self._messages[: last + 1]
+            return message
+
+    def wait_for_retained(self, topic: str) -> Received:
+        """Wait for what the broker had kept on a topic before this subscription."""
+        with self._changed:
+
+            def kept() -> Received | None:
+                return next((m for m in self._messages if m.topic == topic and m.retained), None)
+
+            message = self._changed.wait_for(kept, PATIENCE_SECONDS)
+            assert message is not None, f"nothing retained on {topic}, only {self._messages}"
+            return message
+
+    def _on_connect(
+        self, client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _more: object
+    ) -> None:
+        if not reason.is_failure:
+            client.subscribe(self._topic, qos=1)
+
+    def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
+        with self._changed:
+            self._messages.append(
+                Received(message.topic, message.payload.decode(), message.qos, message.retain)
+            )
+            self._changed.notify_all()

@@ -1,0 +1,81 @@
+"""The arrows of the design: who may import whom, and which file owns which library."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("models", "streamer", "gui")
+OWNERS = {
+    "sounddevice": {"streamer/sources/microphone.py"},
+    "soxr": {"streamer/sources/conversion.py"},
+    "aiomqtt": {"streamer/sinks/mqtt.py"},
+    "pyqtgraph": {"gui"},
+    "PySide6": {"gui"},
+    "torch": {"models"},
+    "torchaudio": {"models"},
+    "timm": {"models/transformer.py"},
+    "av": {"streamer/sources/recording.py"},
+    "pydantic": {"streamer/settings.py"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of all modules that a file imports, relative ones made absolute."""
+    package = path.relative_to(ROOT).parent.parts
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) + "." if node.level else ""
+            found.add(f"{base}{node.module or ''}".strip("."))
+    return found
+
+
+FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(FILES) > 20
+    assert "streamer.messages" in imports(ROOT / "streamer" / "ring.py")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_arrows_are_a_star(path: Path) -> None:
+    package = path.relative_to(ROOT).parts[0]
+    for name in imports(path):
+        other = name.split(".")[0]
+        if other in PACKAGES and other != package:
+            assert (package, name) == ("gui", "streamer.messages")
+        assert other != "run_live"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_each_library_has_its_owner(path: Path) -> None:
+    here = path.relative_to(ROOT).as_posix()
+    for name in imports(path):
+        owners = OWNERS.get(name.split(".")[0])
+        assert owners is None or any(here == owner or here.startswith(f"{owner}/") for owner in owners), name
+
+
+def test_only_the_crew_starts_threads() -> None:
+    starters = {
+        path.relative_to(ROOT).as_posix() for path in FILES if "threading.Thread(" in path.read_text()
+    }
+    assert starters <= {"streamer/crew.py", "streamer/sinks/mqtt.py"}
+
+
+def test_no_module_is_named_after_one_of_the_standard_library() -> None:
+    assert not {path.stem for path in FILES if path.stem != "__init__"} & set(sys.stdlib_module_names)
+
+
+def test_the_help_loads_nothing_heavy() -> None:
+    code = "import sys, run_live; print([m for m in ('torch', 'numpy', 'PySide6', 'pydantic', 'av') if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

@@ -1,0 +1,86 @@
+import numpy as np
+import pytest
+import torch
+from torchaudio.compliance import kaldi
+
+from models import fbank
+
+
+def reference(waveform: torch.Tensor) -> torch.Tensor:
+    """The call of AST's authors."""
+    rows: torch.Tensor = kaldi.fbank(
+        waveform[None],
+        htk_compat=True,
+        sample_frequency=16_000,
+        use_energy=False,
+        window_type="hanning",
+        num_mel_bins=128,
+        dither=0.0,
+        frame_shift=10,
+    )
+    return rows
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return 0.1 * torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_one_waveform_has_the_reference_numbers() -> None:
+    waveform = noise(163_840)
+    rows = fbank.fbank(waveform)
+    assert rows.shape == (1022, 128)
+    torch.testing.assert_close(rows, reference(waveform), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("samples", [400, 559, 560, 16_000, 163_840])
+def test_a_batch_has_the_reference_numbers_of_each_waveform(samples: int) -> None:
+    batch = torch.stack(
+        [
+            noise(samples),
+            0.001 * noise(samples, seed=1),
+            torch.sin(torch.arange(samples) * 0.3),
+            torch.zeros(samples),
+        ]
+    )
+    rows = fbank.fbank(batch)
+    assert rows.shape == (4, fbank.row_count(samples), 128)
+    for waveform, found in zip(batch, rows, strict=True):
+        torch.testing.assert_close(found, reference(waveform), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("samples", [1, 160, 399])
+def test_less_than_a_frame_gives_no_rows(samples: int) -> None:
+    assert fbank.fbank(noise(2, samples)).shape == (2, 0, 128)
+    assert fbank.row_count(samples) == 0
+
+
+def test_rows_of_a_hop_are_those_of_the_whole_window() -> None:
+    waveform = noise(163_840)
+    tail = fbank.fbank(waveform[922 * 160 :])
+    assert tail.shape == (100, 128)
+    torch.testing.assert_close(tail, fbank.fbank(waveform)[922:], atol=1e-6, rtol=0)
+
+
+def test_subtracting_the_windows_mean_changes_nothing() -> None:
+    waveform = noise(16_000) + 0.25
+    torch.testing.assert_close(
+        fbank.fbank(waveform - waveform.mean()), fbank.fbank(waveform), atol=2e-2, rtol=0
+    )
+
+
+def test_missing_rows_are_zeros_before_the_normalisation() -> None:
+    rows = fbank.input_rows(fbank.fbank(noise(163_840)), 1024)
+    assert rows.shape == (1024, 128)
+    expected = -fbank.AUDIOSET_MEAN / (2 * fbank.AUDIOSET_STD)
+    torch.testing.assert_close(rows[1022:], torch.full((2, 128), expected))
+
+
+def test_surplus_rows_are_cut() -> None:
+    assert fbank.input_rows(fbank.fbank(noise(3, 163_840)), 512).shape == (3, 512, 128)
+
+
+def test_numpy_in_numpy_out() -> None:
+    waveform = noise(8_000)
+    rows = fbank.log_mel(waveform.numpy())
+    assert rows.dtype == np.float32
+    np.testing.assert_array_equal(rows, fbank.fbank(waveform).numpy())

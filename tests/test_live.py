@@ -1,0 +1,244 @@
+"""Live listening with real threads: readers, tagger, crew."""
+
+import threading
+import time
+import tracemalloc
+from collections.abc import Generator, Iterator
+
+import numpy as np
+import pytest
+
+from streamer.crew import Crew
+from streamer.errors import DeviceError
+from streamer.health import HealthMeter
+from streamer.live import LiveSession
+from streamer.messages import AudioChunk, Health, Message, Samples, SourceStatus, Tagging
+from streamer.pipeline import Pipeline
+
+HOP, WINDOW = 1_600, 16_000
+PATIENCE_SECONDS = 10.0
+
+
+class Tone:
+    """A source of `seconds` of sound, in real time if `live`."""
+
+    repaired_samples = 3
+
+    def __init__(self, name: str, seconds: float, *, live: bool, error: Exception | None = None) -> None:
+        self.name, self.live = name, live
+        self._seconds, self._error = seconds, error
+        self._closed = threading.Event()
+
+    def chunks(self) -> Generator[AudioChunk, None, None]:
+        anchor = time.time()
+        for start in range(0, round(self._seconds * 16_000), 800):
+            due = anchor + (start + 800) / 16_000
+            if self._closed.wait(max(0.0, due - time.time()) if self.live else 0.0):
+                return
+            yield AudioChunk(np.full(800, 0.1, np.float32), start, anchor + start / 16_000)
+        if self._error:
+            raise self._error
+
+    def close(self) -> None:
+        self._closed.set()
+
+
+class Memory:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    def accept(self, message: Message) -> None:
+        self.messages.append(message)
+
+    @property
+    def taggings(self) -> list[Tagging]:
+        return [message for message in self.messages if isinstance(message, Tagging)]
+
+
+def scorer(batch: Samples) -> Samples:
+    return np.stack([batch.mean(-1), batch.std(-1)], -1)
+
+
+def slow_scorer(batch: Samples) -> Samples:
+    time.sleep(0.35)
+    return scorer(batch)
+
+
+def listen(session: LiveSession) -> None:
+    began = time.monotonic()
+    with Crew() as crew:
+        session.start(crew)
+        while crew.working("tagger") and not crew.failed:
+            crew.wait(0.02)
+            session.report_health()
+            assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+def test_fast_listening_tags_every_window_in_order() -> None:
+    memory = Memory()
+    listen(
+        LiveSession(
+            [Tone("a", 5.0, live=False), Tone("b", 3.0, live=False)],
+            scorer,
+            window_samples=WINDOW,
+            hop_samples=HOP,
+            sinks=[memory],
+            fast=True,
+        )
+    )
+    for name, seconds in (("a", 5), ("b", 3)):
+        ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == name]
+        assert ends == list(range(HOP, seconds * 16_000 + 1, HOP))
+    assert all(tagging.scores[0] == pytest.approx(0.1) for tagging in memory.taggings)
+
+
+def test_live_is_what_offline_gives() -> None:
+    memory = Memory()
+    listen(
+        LiveSession(
+            [Tone("a", 2.0, live=True)], scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory]
+        )
+    )
+    pipeline = Pipeline("a", window_samples=WINDOW, hop_samples=HOP, live=False)
+    offline = list(pipeline.run(Tone("a", 2.0, live=False).chunks(), scorer))
+    by_end = {tagging.end_sample: tagging for tagging in offline}
+    assert len(memory.taggings) >= 15  # a machine under load may drop a few, which is counted elsewhere
+    for tagging in memory.taggings:
+        assert np.array_equal(tagging.scores, by_end[tagging.end_sample].scores)
+        assert tagging.latency_seconds is not None
+        assert tagging.latency_seconds < 1.0
+
+
+def test_late_windows_are_dropped_counted_and_latency_stays_bounded() -> None:
+    memory = Memory()
+    session = LiveSession(
+        [Tone("a", 4.0, live=True)], slow_scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory]
+    )
+    listen(session)
+    session._health_due._next = 0
+    session.report_health()
+    (health,) = [message for message in memory.messages if isinstance(message, Health)][-1:]
+    assert health.windows == len(memory.taggings)
+    assert health.dropped_windows > 20
+    assert health.windows + health.dropped_windows == 40
+    assert health.real_time_factor is not None
+    assert health.real_time_factor > 2
+    latencies = [tagging.latency_seconds for tagging in memory.taggings]
+    assert max(latency for latency in latencies if latency is not None) < 1.5
+
+
+def test_sources_come_online_and_go_offline() -> None:
+    memory = Memory()
+    listen(
+        LiveSession(
+            [Tone("a", 1.0, live=False)],
+            scorer,
+            window_samples=WINDOW,
+            hop_samples=HOP,
+            sinks=[memory],
+            fast=True,
+        )
+    )
+    statuses = [message for message in memory.messages if isinstance(message, SourceStatus)]
+    assert [(status.source, status.online) for status in statuses] == [("a", True), ("a", False)]
+
+
+def test_an_error_of_a_source_reaches_main_with_its_sentence() -> None:
+    memory = Memory()
+    source = Tone("a", 0.5, live=False, error=DeviceError("the microphone has gone: plug it in"))
+    session = LiveSession([source], scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory], fast=True)
+    with pytest.raises(DeviceError, match="plug it in"):
+        listen(session)
+    assert SourceStatus("a", online=False, reason="the microphone has gone: plug it in") in memory.messages
+
+
+def test_an_error_of_the_tagger_reaches_main() -> None:
+    def broken(_batch: Samples) -> Samples:
+        raise RuntimeError("out of memory")
+
+    session = LiveSession(
+        [Tone("a", 30.0, live=True)], broken, window_samples=WINDOW, hop_samples=HOP, sinks=[]
+    )
+    with pytest.raises(RuntimeError, match="out of memory"):
+        listen(session)
+
+
+def test_everyone_is_joined_within_two_seconds_of_the_end() -> None:
+    sources = [Tone(f"s{number}", 60.0, live=True) for number in range(4)]
+    session = LiveSession(sources, slow_scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[])
+    with Crew() as crew:
+        session.start(crew)
+        crew.wait(0.5)
+        began = time.monotonic()
+    assert time.monotonic() - began < 2.0
+    assert not any(thread.name.startswith("reader") for thread in threading.enumerate())
+
+
+def test_a_limit_ends_each_source_on_the_sample() -> None:
+    memory = Memory()
+    heard: list[int] = []
+    session = LiveSession(
+        [Tone("a", 60.0, live=False)],
+        scorer,
+        window_samples=WINDOW,
+        hop_samples=HOP,
+        sinks=[memory],
+        hearers=[lambda _name, chunk: heard.append(len(chunk.samples))],
+        fast=True,
+        limit_samples=5_000,
+    )
+    listen(session)
+    assert sum(heard) == 5_000
+    assert [tagging.end_sample for tagging in memory.taggings] == [1_600, 3_200, 4_800]
+
+
+def test_the_first_error_wins() -> None:
+    first = threading.Event()
+
+    def late() -> None:
+        first.wait(5)
+        time.sleep(0.05)
+        raise ValueError("second")
+
+    def early() -> None:
+        first.set()
+        raise ValueError("first")
+
+    with pytest.raises(ValueError, match="first"), Crew() as crew:
+        crew.start("late", late, first.set)
+        crew.start("early", early, first.set)
+        crew.wait(5)
+
+
+def test_gaps_are_counted() -> None:
+    meter = HealthMeter(hop_samples=HOP, sources=1, model="m", device="d")
+    meter.heard(AudioChunk(np.zeros(10, np.float32), 0, 0.0))
+    meter.heard(AudioChunk(np.zeros(10, np.float32), 8_010, 0.0, lost_samples=8_000))
+    health = meter.report(dropped_windows=2, repaired_samples=7, broker="none")
+    assert (health.overruns, health.lost_seconds) == (1, 0.5)
+    assert (health.dropped_windows, health.repaired_samples, health.broker) == (2, 7, "none")
+    assert (health.latency_p50_seconds, health.real_time_factor) == (None, None)
+
+
+def test_memory_is_flat_over_a_simulated_day() -> None:
+    """86,400 windows through the pipeline and the meter, in blocks of a second."""
+    samples = np.zeros(16_000, np.float32)
+
+    def day(seconds: int) -> Iterator[AudioChunk]:
+        for second in range(seconds):
+            yield AudioChunk(samples, second * 16_000, 1e9 + second)
+
+    pipeline = Pipeline("a", window_samples=WINDOW, hop_samples=16_000, live=True)
+    meter = HealthMeter(hop_samples=16_000, sources=1, model="m", device="d")
+    windows, peaks = 0, []
+    tracemalloc.start()
+    for tagging in pipeline.run(day(86_400), scorer):
+        meter.tagged([tagging], 0.01)
+        windows += 1
+        if windows in {2_000, 86_400}:
+            peaks.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert windows == 86_400
+    assert peaks[1] - peaks[0] < 64_000

@@ -1,0 +1,450 @@
+"""MQTT, against a real broker: what arrives, and what happens while there is none."""
+
+import gc
+import logging
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import require
+from hypothesis import given
+from hypothesis import strategies as st
+from mosquitto import Mosquitto, Subscriber, free_port, wait_until
+
+from streamer.errors import SettingsError
+from streamer.messages import Event, Health, SourceStatus, Tagging
+from streamer.sinks.mqtt import Broker, MqttSink, check_base_topic, check_node_name, parse_broker_url
+from streamer.sinks.payloads import Vocabulary
+
+VOCABULARY = Vocabulary(("Speech", "Dog", "Siren"), ("/m/09x0r", "/m/0bt9lr", None))
+HEALTH = Health(12.0, 11, 1, 0, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "connecting")
+PASSWORD = "correct-horse-battery"
+
+
+@pytest.fixture(autouse=True)
+def asyncio_has_nothing_to_complain_about(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> Iterator[None]:
+    monkeypatch.setenv("PYTHONASYNCIODEBUG", "1")
+    caplog.set_level(logging.DEBUG)
+    yield
+    gc.collect()
+    assert not [r for r in caplog.records if r.name == "asyncio" and r.levelno >= logging.ERROR]
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    require("mosquitto")
+    with Mosquitto(tmp_path) as running_broker:
+        yield running_broker
+
+
+def tagging(score: float = 0.5, *, age_seconds: float = 0.25, paced: bool = True) -> Tagging:
+    return Tagging(
+        source="front door",
+        start_sample=0,
+        end_sample=163_840,
+        ended_at=time.time() - age_seconds,
+        scores=np.array([0.1, score, 0.0], np.float32),
+        level_dbfs=-30.0,
+        latency_seconds=0.001 if paced else None,
+    )
+
+
+def sink_for(port: int, **changes: Any) -> MqttSink:
+    plain: dict[str, Any] = {
+        "node": "attic",
+        "sources": ["front door"],
+        "vocabulary": VOCABULARY,
+        "top": 2,
+        "retry_seconds": 0.05,
+        "longest_retry_seconds": 0.2,
+    }
+    return MqttSink("127.0.0.1", port, **(plain | changes))
+
+
+@contextmanager
+def running(sink: MqttSink) -> Iterator[MqttSink]:
+    """Run a sink on a thread; leaving closes it, which must take less than a second and raise nothing."""
+    errors: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            sink.run()
+        except BaseException as error:
+            errors.append(error)
+            raise
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield sink
+    finally:
+        began = time.monotonic()
+        sink.close()
+        thread.join(timeout=10)
+        seconds = time.monotonic() - began
+    assert not errors
+    assert seconds < 1.0
+    assert sink.state == "closed"
+
+
+def wait_for_state(sink: MqttSink, beginning: str) -> None:
+    wait_until(lambda: sink.state.startswith(beginning), f"the state {beginning!r}")
+
+
+def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name.startswith("streamer") and r.levelno == level]
+
+
+@pytest.mark.system
+def test_tags_arrive_as_documented(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as subscriber, running(sink_for(broker.port)) as sink:
+        wait_for_state(sink, "connected")
+        sink.accept(tagging(0.75))
+        message = subscriber.wait_for("earshot/attic/front_door/tags")
+    payload = message.json()
+    assert (message.qos, message.retained) == (0, False)
+    assert list(payload) == ["time", "window_seconds", "level_dbfs", "latency_seconds", "tags"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", payload["time"])
+    assert payload["tags"] == [
+        {"label": "Dog", "mid": "/m/0bt9lr", "score": 0.75},
+        {"label": "Speech", "mid": "/m/09x0r", "score": 0.1},
+    ]
+
+
+@pytest.mark.system
+def test_latency_is_measured_when_it_is_published(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as subscriber, running(sink_for(broker.port)) as sink:
+        wait_for_state(sink, "connected")
+        sink.accept(tagging(age_seconds=0.25))
+        assert 0.25 <= subscriber.wait_for("earshot/attic/front_door/tags").json()["latency_seconds"] < 2.0
+        sink.accept(tagging(paced=False))
+        assert subscriber.wait_for("earshot/attic/front_door/tags").json()["latency_seconds"] is None
+
+
+@pytest.mark.system
+def test_states_are_retained_and_end_offline(broker: Mosquitto) -> None:
+    with running(sink_for(broker.port)) as sink:
+        sink.accept(SourceStatus("front door", online=True))
+        sink.accept(HEALTH)
+        wait_for_state(sink, "connected")
+        with Subscriber(broker.port) as latecomer:
+            for topic, text in [("status", "online"), ("front_door/status", "online")]:
+                message = latecomer.wait_for_retained(f"earshot/attic/{topic}")
+                assert (message.text, message.qos) == (text, 1)
+            health = latecomer.wait_for_retained("earshot/attic/health").json()
+            assert set(health) == set(Health.__slots__)
+            assert health["broker"] == "connected"
+            sink.accept(SourceStatus("front door", online=False, reason="unplugged"))
+            latecomer.wait_for("earshot/attic/front_door/status", "offline")
+            sink.accept(SourceStatus("front door", online=True))
+            latecomer.wait_for("earshot/attic/front_door/status", "online")
+    with Subscriber(broker.port) as afterwards:
+        assert afterwards.wait_for_retained("earshot/attic/status").text == "offline"
+        assert afterwards.wait_for_retained("earshot/attic/front_door/status").text == "offline"
+
+
+@pytest.mark.system
+def test_a_killed_program_leaves_its_last_will(broker: Mosquitto) -> None:
+    program = f"""
+from streamer.sinks.mqtt import MqttSink
+from streamer.sinks.payloads import Vocabulary
+MqttSink("127.0.0.1", {broker.port}, node="attic", sources=[], vocabulary=Vocabulary((), ())).run()
+"""
+    with Subscriber(broker.port) as subscriber:
+        root = Path(__file__).resolve().parent.parent
+        with subprocess.Popen([sys.executable, "-c", program], cwd=root) as process:
+            try:
+                subscriber.wait_for("earshot/attic/status", "online", timeout_seconds=60)
+            finally:
+                process.kill()
+        subscriber.wait_for("earshot/attic/status", "offline")
+    with Subscriber(broker.port) as latecomer:
+        assert latecomer.wait_for_retained("earshot/attic/status").text == "offline"
+
+
+@pytest.mark.system
+def test_after_a_restart_of_the_broker_all_states_come_again(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(sink_for(broker.port)) as sink:
+        sink.accept(SourceStatus("front door", online=True))
+        sink.accept(HEALTH)
+        wait_for_state(sink, "connected")
+        broker.stop()
+        wait_for_state(sink, "unreachable")
+        for score in (0.6, 0.7, 0.8):
+            sink.accept(tagging(score))
+        broker.start()
+        with Subscriber(broker.port) as subscriber:
+            assert subscriber.wait_for("earshot/attic/front_door/tags").json()["tags"][0]["score"] == 0.8
+        with Subscriber(broker.port) as latecomer:
+            assert latecomer.wait_for_retained("earshot/attic/status").text == "online"
+            assert latecomer.wait_for_retained("earshot/attic/front_door/status").text == "online"
+            assert latecomer.wait_for_retained("earshot/attic/health").json()["windows"] == 11
+        assert sink.state == "connected"
+        assert sink.dropped == 2
+    assert len(lines(caplog, logging.WARNING)) == 1
+    assert lines(caplog, logging.INFO) == [f"The MQTT broker at 127.0.0.1:{broker.port} is back."]
+
+
+@pytest.mark.system
+def test_a_broker_that_comes_later_is_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    require("mosquitto")
+    broker = Mosquitto(tmp_path)
+    with running(sink_for(broker.port)) as sink:
+        wait_for_state(sink, "unreachable: connection refused")
+        with broker:
+            wait_for_state(sink, "connected")
+            with Subscriber(broker.port) as subscriber:
+                assert subscriber.wait_for_retained("earshot/attic/status").text == "online"
+    assert len(lines(caplog, logging.WARNING)) == 1
+    assert "Listening goes on" in lines(caplog, logging.WARNING)[0]
+
+
+@pytest.mark.system
+def test_a_tagging_that_waited_too_long_is_not_published(tmp_path: Path) -> None:
+    require("mosquitto")
+    broker = Mosquitto(tmp_path)
+    with running(sink_for(broker.port, stale_seconds=0.2)) as sink:
+        sink.accept(tagging(0.7))
+        time.sleep(0.3)
+        with broker, Subscriber(broker.port) as subscriber:
+            wait_for_state(sink, "connected")
+            wait_until(lambda: sink.dropped == 1, "the old one to be dropped")
+            sink.accept(tagging(0.8))
+            assert subscriber.wait_for("earshot/attic/front_door/tags").json()["tags"][0]["score"] == 0.8
+            assert not [m for m in subscriber.messages if m.topic.endswith("/tags")]
+
+
+@pytest.mark.system
+def test_a_wrong_password_is_said_once_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    require("mosquitto", "mosquitto_passwd")
+    with Mosquitto(tmp_path, username="ear", password="another") as broker:
+        sink = sink_for(broker.port, username="ear", password=PASSWORD)
+        with running(sink):
+            wait_for_state(sink, "refused: wrong user name or password")
+            attempts = [r for r in caplog.records if "refused" in r.getMessage()]
+            wait_until(
+                lambda: len([r for r in caplog.records if "refused" in r.getMessage()]) > len(attempts) + 1,
+                "further attempts",
+            )
+        with running(sink_for(broker.port)) as nameless:
+            wait_for_state(nameless, "refused: it asks for a user name")
+    first, second = lines(caplog, logging.WARNING)
+    assert "wrong user name or password. Listening goes on" in first
+    assert "asks for a user name" in second
+    assert PASSWORD not in caplog.text
+    assert PASSWORD not in repr(sink)
+
+
+@pytest.mark.system
+def test_the_right_password_is_accepted_and_never_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    require("mosquitto", "mosquitto_passwd")
+    with (
+        Mosquitto(tmp_path, username="ear", password=PASSWORD) as broker,
+        running(sink_for(broker.port, username="ear", password=PASSWORD)) as sink,
+    ):
+        wait_for_state(sink, "connected")
+    assert PASSWORD not in caplog.text
+
+
+@pytest.mark.system
+# The library leaves a socket whose TLS handshake failed to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_tls_trusts_only_what_the_system_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require("mosquitto", "openssl")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        [*command.split(), *names, "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    with Mosquitto(tmp_path, certificate=certificate, key=key) as broker:
+        with running(sink_for(broker.port, tls=True)) as sink:
+            wait_for_state(sink, "unreachable: its certificate is not trusted (self")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with running(sink_for(broker.port, tls=True)) as sink:
+            wait_for_state(sink, "connected")
+
+
+@pytest.mark.system
+def test_a_frozen_broker_is_left_in_time_and_hears_of_it_later(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as subscriber:
+        with running(sink_for(broker.port)) as sink:
+            subscriber.wait_for("earshot/attic/front_door/status", "offline")
+            wait_for_state(sink, "connected")
+            sink.accept(SourceStatus("front door", online=True))
+            subscriber.wait_for("earshot/attic/front_door/status", "online")
+            broker.freeze()
+            sink.accept(SourceStatus("front door", online=True))
+        broker.thaw()
+        subscriber.wait_for("earshot/attic/front_door/status", "offline")
+        subscriber.wait_for("earshot/attic/status", "offline")
+
+
+@pytest.mark.system
+def test_a_broker_that_stops_to_acknowledge_counts_as_lost(broker: Mosquitto) -> None:
+    with running(sink_for(broker.port, timeout_seconds=0.3)) as sink:
+        wait_for_state(sink, "connected")
+        broker.freeze()
+        sink.accept(SourceStatus("front door", online=True))
+        wait_for_state(sink, "unreachable: no answer")
+        broker.thaw()
+        wait_for_state(sink, "connected")
+        with Subscriber(broker.port) as latecomer:
+            assert latecomer.wait_for_retained("earshot/attic/front_door/status").text == "online"
+
+
+def test_a_broker_that_never_answers_is_given_up_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        mute.settimeout(10)
+        with running(sink_for(mute.getsockname()[1], timeout_seconds=0.2)) as sink:
+            mute.accept()[0].close()
+            wait_for_state(sink, "unreachable: no answer")
+            mute.accept()[0].close()
+    assert len(lines(caplog, logging.WARNING)) == 1
+
+
+def test_closing_does_not_wait_for_a_broker_that_never_answers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        mute.settimeout(10)
+        with running(sink_for(mute.getsockname()[1], timeout_seconds=60)), closing(mute.accept()[0]) as peer:
+            peer.settimeout(10)
+            assert peer.recv(1) == b"\x10"  # CONNECT
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a full backlog swallows connections on Linux only")
+def test_closing_does_not_wait_for_a_network_that_swallows_packets() -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        with running(sink_for(server.getsockname()[1])):
+            wait_until(connecting_threads, "an attempt to connect")
+    wait_until(lambda: not connecting_threads(), "the attempt to end")
+
+
+def connecting_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "mqtt connecting"]
+
+
+def test_a_sink_closed_before_it_runs_returns_at_once() -> None:
+    sink = sink_for(free_port())
+    sink.close()
+    with running(sink):
+        pass
+
+
+def test_without_a_broker_every_message_is_taken_at_once_and_memory_stays_bounded() -> None:
+    with running(sink_for(free_port())) as sink:
+        wait_for_state(sink, "unreachable")
+        began = time.monotonic()
+        for _ in range(1_000):
+            sink.accept(tagging())
+            sink.accept(SourceStatus("front door", online=True))
+            sink.accept(HEALTH)
+        assert time.monotonic() - began < 5.0
+        assert sink.dropped == 999
+    sink.accept(tagging())
+
+
+def test_messages_it_does_not_know_are_ignored() -> None:
+    sink = sink_for(free_port())
+    sink.accept(Event("1", "started", "Dog", "front door", 0.9, 0.0))
+    sink.accept(SourceStatus("another", online=True))
+    assert sink.dropped == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("mqtt://broker", Broker("broker", 1883)),
+        ("mqtts://broker/", Broker("broker", 8883, tls=True)),
+        ("MQTT://10.0.0.7:1884", Broker("10.0.0.7", 1884)),
+        ("mqtt://me@[fd00::1]:1885", Broker("fd00::1", 1885, username="me")),
+        (
+            "mqtts://m%40e:s%3Ae%2Fcret@broker",
+            Broker("broker", 8883, tls=True, username="m@e", password="s:e/cret"),
+        ),
+    ],
+)
+def test_an_address_is_read(url: str, expected: Broker) -> None:
+    assert parse_broker_url(url) == expected
+
+
+def test_the_password_of_an_address_is_not_shown() -> None:
+    assert PASSWORD not in repr(parse_broker_url(f"mqtt://me:{PASSWORD}@broker"))
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "does not begin with"),
+        ("broker:1883", "does not begin with"),
+        ("http://broker", "does not begin with"),
+        ("mqtt://", "names no host"),
+        ("mqtt://me@:1883", "names no host"),
+        ("mqtt://bro ker", "has blanks"),
+        ("mqtt://bro\nker", "has blanks"),
+        ("mqtt://broker:no", "malformed"),
+        ("mqtt://broker:99999", "malformed"),
+        ("mqtt://broker:0", "port 0"),
+        ("mqtt://[fd00::1", "malformed"),
+        ("mqtt://a..b", "malformed"),
+        ("mqtt://broker/topic", "goes on"),
+        ("mqtt://broker?x=1", "goes on"),
+        ("mqtt://:secret@broker", "no user name"),
+        ("mqtt://me:sec/ret@broker", "malformed"),
+    ],
+)
+def test_a_malformed_address_is_refused_in_one_sentence_that_never_repeats_it(url: str, reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason) as caught:
+        parse_broker_url(url)
+    assert "sec" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_a_settings_error(url: str) -> None:
+    for text in (url, f"mqtt://{url}", f"mqtt://{url}@broker"):
+        with suppress(SettingsError):
+            assert parse_broker_url(text).host
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a+", "#", "küche", "a b", "x" * 65, "a\n"])
+def test_a_node_name_that_does_not_fit_a_topic_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError):
+        check_node_name(name)
+
+
+@pytest.mark.parametrize("topic", ["", "/a", "a/", "a//b", "a/+/b", "a/#", "$SYS/a", "a\x00"])
+def test_a_base_topic_that_can_not_be_published_to_is_refused(topic: str) -> None:
+    with pytest.raises(SettingsError):
+        check_base_topic(topic)
+    assert check_base_topic("home/Küche 1/ear") == "home/Küche 1/ear"
+
+
+def test_a_password_that_is_not_text_is_refused_without_showing_it() -> None:
+    with pytest.raises(SettingsError) as caught:
+        sink_for(1883, username="me", password="secret\udcff")
+    assert "secret" not in str(caught.value)

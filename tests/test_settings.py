@@ -1,0 +1,124 @@
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamer.errors import SettingsError
+from streamer.settings import Settings, load_settings
+
+
+def load(file: Path | None = None, environment: dict[str, str] | None = None, **given: Any) -> Settings:
+    isolated = {"EARSHOT_CONFIG": str(file)} if file else {}
+    return load_settings(given, environment=isolated | (environment or {}))
+
+
+@pytest.fixture(autouse=True)
+def no_file_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("streamer.settings.user_config_path", lambda _name: tmp_path / "nothing")
+
+
+def test_defaults_are_those_of_the_help() -> None:
+    settings = load()
+    assert (settings.source, settings.model, settings.hop, settings.window, settings.top) == (
+        ["mic"],
+        "auto",
+        1.0,
+        10.24,
+        5,
+    )
+    assert settings.hop_samples == 16_000
+    assert settings.broker() is None
+
+
+def test_the_command_line_wins_over_the_environment_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('hop = 0.5\ntop = 3\nnode = "file"\n')
+    settings = load(file, {"EARSHOT_TOP": "4", "EARSHOT_NODE": "environment"}, node="given", model=None)
+    assert (settings.hop, settings.top, settings.node, settings.model) == (0.5, 4, "given", "auto")
+
+
+def test_several_sources_come_from_the_environment() -> None:
+    assert load(environment={"EARSHOT_SOURCE": "mic, door=mic:2"}).source == ["mic", "door=mic:2"]
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"hop": 0.0}, "'hop'.*command line.*not 0.0"),
+        ({"hop": 0.015}, "multiple of 0.01"),
+        ({"hop": float("nan")}, "'hop'"),
+        ({"window": 0.5}, "'window'"),
+        ({"window": 11.0}, "'window'"),
+        ({"top": 0}, "'top'"),
+        ({"engine": "warp"}, "'engine'"),
+        ({"device": "tpu"}, "'device'"),
+        ({"duration": -1.0}, "'duration'"),
+        ({"node": "living room"}, "living room"),
+        ({"mqtt_topic": "a/#"}, "topic"),
+        ({"kiosk": True, "headless": True}, "exclude"),
+        ({"hopp": 1.0}, "did you mean 'hop'"),
+    ],
+)
+def test_a_wrong_setting_is_named_in_one_sentence(given: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        load(**given)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_setting_in_the_file_names_the_file_and_the_nearest(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text("widow = 5.0\n")
+    with pytest.raises(SettingsError, match=r"'widow' in the file .*earshot\.toml: did you mean 'window'"):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [(b"hop = ", "no valid TOML"), (b"\xff\xfe", "not UTF-8"), (None, "can't be read")],
+)
+def test_a_broken_file_is_named(tmp_path: Path, content: bytes | None, complaint: str) -> None:
+    file = tmp_path / "earshot.toml"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingsError, match=complaint):
+        load(file)
+
+
+def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SettingsError, match="EARSHOT_MQTT_PASSWORD") as caught:
+        load(mqtt="mqtt://me:hunter2@broker")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_the_password_comes_from_the_environment() -> None:
+    broker = load(environment={"EARSHOT_MQTT_PASSWORD": "hunter2"}, mqtt="mqtt://me@broker").broker()
+    assert broker is not None
+    assert (broker.host, broker.username, broker.password) == ("broker", "me", "hunter2")
+    assert "hunter2" not in repr(broker)
+
+
+def test_the_password_comes_from_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("hunter2\n")
+    secret.chmod(stat.S_IRUSR)
+    broker = load(mqtt="mqtt://me@broker", mqtt_password_file=str(secret)).broker()
+    assert broker is not None
+    assert broker.password == "hunter2"
+
+
+def test_a_missing_password_file_is_named() -> None:
+    with pytest.raises(SettingsError, match="mqtt_password_file"):
+        load(mqtt="mqtt://me@broker", mqtt_password_file="/no/such/file").broker()
+
+
+def test_no_error_shows_a_password() -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(environment={"EARSHOT_MQTT_PASSWORD": "hunter2"}, mqtt_password_file="/x", mqtt="mqtt://a@b")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_json_and_fast_need_no_window() -> None:
+    assert load(json=True).windowless
+    assert load(fast=True).windowless
+    assert not load().windowless

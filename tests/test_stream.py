@@ -1,0 +1,216 @@
+"""The stream's core: mailbox, ring, windows, pipeline."""
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.mailbox import Mailbox
+from streamer.messages import AudioChunk, Samples, Window
+from streamer.pipeline import LOWEST_DBFS, Pipeline, level_dbfs, score
+from streamer.ring import Ring
+from streamer.windows import WindowCutter
+
+HOP, WINDOW = 1_600, 16_000
+
+
+def ramp(samples: int) -> Samples:
+    return np.arange(samples, dtype=np.float32)
+
+
+def chunks(samples: Samples, sizes: Iterator[int], start: int = 0) -> Iterator[AudioChunk]:
+    done = 0
+    while done < len(samples):
+        size = next(sizes)
+        yield AudioChunk(samples[done : done + size], start + done, 100.0 + (start + done) / 16_000)
+        done += size
+
+
+def cut(samples: Samples, sizes: Iterator[int]) -> list[Window]:
+    cutter = WindowCutter("x", window_samples=WINDOW, hop_samples=HOP)
+    windows = [window for chunk in chunks(samples, sizes) for window in cutter.feed(chunk)]
+    return [*windows, *cutter.flush()]
+
+
+def forever(size: int) -> Iterator[int]:
+    while True:
+        yield size
+
+
+def assert_same(found: list[Window], expected: list[Window]) -> None:
+    assert [(w.start_sample, w.end_sample) for w in found] == [
+        (w.start_sample, w.end_sample) for w in expected
+    ]
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one.samples, other.samples)
+        assert one.ended_at == pytest.approx(other.ended_at, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 7, 160, 1_600, 1_601, 10_000, 50_000])
+def test_windows_do_not_depend_on_the_size_of_chunks(size: int) -> None:
+    samples = ramp(40_123)
+    assert_same(cut(samples, forever(size)), cut(samples, forever(len(samples))))
+
+
+@given(st.lists(st.integers(1, 10_000), min_size=50, max_size=50), st.integers(0, 45_000))
+def test_windows_do_not_depend_on_irregular_chunks(sizes: list[int], total: int) -> None:
+    samples = ramp(total)
+    irregular = iter(sizes + [10_000] * 10)
+    assert_same(cut(samples, irregular), cut(samples, forever(100_000)))
+
+
+def test_a_window_ends_at_each_hop_and_reaches_back_as_far_as_it_may() -> None:
+    windows = cut(ramp(40_000), forever(333))
+    assert [window.end_sample for window in windows] == list(range(HOP, 40_001, HOP))
+    for window in windows:
+        assert window.start_sample == max(0, window.end_sample - WINDOW)
+        assert np.array_equal(window.samples, ramp(40_000)[window.start_sample : window.end_sample])
+        assert window.ended_at == pytest.approx(100.0 + window.end_sample / 16_000)
+
+
+def test_the_rest_of_a_stream_gets_a_window_of_its_own() -> None:
+    assert [window.end_sample for window in cut(ramp(2_500), forever(99))] == [1_600, 2_500]
+
+
+def test_a_stream_shorter_than_the_hop_gets_one_window() -> None:
+    assert [window.end_sample for window in cut(ramp(123), forever(99))] == [123]
+
+
+def test_a_rest_of_less_than_a_frame_is_not_worth_a_window() -> None:
+    assert [window.end_sample for window in cut(ramp(1_700), forever(99))] == [1_600]
+
+
+def test_an_empty_stream_gives_no_window() -> None:
+    assert cut(ramp(0), forever(1)) == []
+
+
+def test_a_short_gap_is_silence_where_it_was() -> None:
+    cutter = WindowCutter("x", window_samples=WINDOW, hop_samples=HOP)
+    ones = np.ones(2_000, np.float32)
+    list(cutter.feed(AudioChunk(ones, 0, 100.0)))
+    windows = list(cutter.feed(AudioChunk(ones, 5_000, 100.0 + 5_000 / 16_000, lost_samples=3_000)))
+    assert [(window.start_sample, window.end_sample) for window in windows] == [(0, 6_400)]
+    expected = np.zeros(6_400, np.float32)
+    expected[:2_000] = 1
+    expected[5_000:] = 1
+    assert np.array_equal(windows[0].samples, expected)
+
+
+def test_after_a_gap_of_a_window_the_stream_is_young_again() -> None:
+    cutter = WindowCutter("x", window_samples=WINDOW, hop_samples=HOP)
+    ones = np.ones(2_000, np.float32)
+    list(cutter.feed(AudioChunk(ones, 0, 100.0)))
+    (window,) = cutter.feed(AudioChunk(ones, 40_000, 102.5, lost_samples=38_000))
+    assert (window.start_sample, window.end_sample) == (40_000, 41_600)
+    assert np.array_equal(window.samples, np.ones(1_600, np.float32))
+
+
+@given(st.lists(st.integers(0, 300), max_size=40))
+def test_a_ring_keeps_the_newest_samples(sizes: list[int]) -> None:
+    ring, written = Ring(100), np.zeros(0, np.float32)
+    for size in sizes:
+        samples = ramp(size) + len(written)
+        ring.write(samples)
+        written = np.concatenate([written, samples])
+        assert np.array_equal(ring.last(100), written[-100:] if len(written) else written)
+        assert np.array_equal(ring.last(7), written[-7:] if len(written) else written)
+
+
+def mean_scorer(batch: Samples) -> Samples:
+    return np.stack([batch.mean(-1), batch.std(-1)], -1).astype(np.float32)
+
+
+@pytest.mark.parametrize("size", [1, 4_000, 10_000])
+def test_streaming_gives_the_scores_of_the_whole(size: int) -> None:
+    samples = np.random.default_rng(0).standard_normal(40_000).astype(np.float32)
+
+    def tag(size: int) -> list[tuple[int, list[float], float]]:
+        pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
+        return [
+            (tagging.end_sample, tagging.scores.tolist(), tagging.level_dbfs)
+            for tagging in pipeline.run(chunks(samples, forever(size)), mean_scorer)
+        ]
+
+    assert tag(size) == tag(len(samples))
+
+
+def test_windows_of_one_length_are_scored_as_one_batch() -> None:
+    batches = []
+
+    def scorer(batch: Samples) -> Samples:
+        batches.append(batch.shape)
+        return mean_scorer(batch)
+
+    windows = [Window("x", ramp(size), 0, size, 0.0) for size in (500, 800, 500)]
+    scored = list(score(scorer, windows))
+    assert batches == [(2, 500), (1, 800)]
+    for window, scores in scored:
+        assert scores[0] == pytest.approx(window.samples.mean())
+
+
+def test_latency_counts_from_the_capture_of_the_last_sample() -> None:
+    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=True, clock=lambda: 107.5)
+    window = Window("x", ramp(1_600), 0, 1_600, ended_at=107.25)
+    assert pipeline.conclude(window, ramp(2)).latency_seconds == pytest.approx(0.25)
+    unpaced = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
+    assert unpaced.conclude(window, ramp(2)).latency_seconds is None
+
+
+def test_the_level_is_that_of_the_newest_hop() -> None:
+    samples = np.concatenate([np.full(8_000, 0.5, np.float32), np.full(HOP, 0.1, np.float32)])
+    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
+    assert pipeline.conclude(Window("x", samples, 0, 9_600, 0.0), ramp(1)).level_dbfs == pytest.approx(
+        -20, abs=1e-3
+    )
+    assert level_dbfs(np.zeros(100, np.float32)) == LOWEST_DBFS
+    assert level_dbfs(np.ones(100, np.float32)) == pytest.approx(0)
+
+
+def test_a_newer_item_replaces_the_one_that_waits_under_its_key() -> None:
+    box: Mailbox[int] = Mailbox(2)
+    assert all([box.put(1, "a"), box.put(2, "b"), box.put(3, "a")])
+    assert box.take() == [2, 3]
+    assert box.dropped == 1
+
+
+def test_a_full_box_refuses_and_counts() -> None:
+    box: Mailbox[int] = Mailbox(2)
+    assert [box.put(n) for n in range(4)] == [True, True, False, False]
+    assert box.take() == [0, 1]
+    assert box.dropped == 2
+
+
+def test_a_box_that_waits_drops_nothing() -> None:
+    box: Mailbox[int] = Mailbox(1, "wait")
+    sender = threading.Thread(target=lambda: [box.put(n) for n in range(20)])
+    sender.start()
+    received: list[int] = []
+    while len(received) < 20:
+        received += box.take(timeout_seconds=5)
+    sender.join()
+    assert received == list(range(20))
+    assert box.dropped == 0
+
+
+def test_closing_frees_a_sender_that_waits() -> None:
+    box: Mailbox[int] = Mailbox(1, "wait")
+    box.put(1)
+    sender = threading.Thread(target=box.put, args=(2,))
+    sender.start()
+    box.close()
+    sender.join(timeout=5)
+    assert not sender.is_alive()
+    assert (box.take(), box.take()) == ([1], [])
+
+
+def test_an_error_is_met_after_what_came_before_it() -> None:
+    box: Mailbox[int] = Mailbox(3)
+    box.put(1)
+    box.fail(ValueError("first"))
+    box.fail(ValueError("second"))
+    assert box.take() == [1]
+    with pytest.raises(ValueError, match="first"):
+        box.take()

@@ -1,0 +1,190 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from models import CheckpointError, EngineError, load_tagger
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.labels import audioset_classes, mid_of
+from models.tagger import Tagger
+from models.transformer import AstConfig, AudioSpectrogramTransformer
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Tagger:
+    return load_tagger("tiny", device="cpu")
+
+
+def noise(*shape: int) -> NDArray[np.float32]:
+    return (0.1 * np.random.default_rng(0).standard_normal(shape)).astype(np.float32)
+
+
+def small_checkpoint(labels: tuple[str, ...] = ("a", "b", "c"), **changes: object) -> Checkpoint:
+    torch.manual_seed(0)
+    config = AstConfig.of_size("tiny", fstride=16, tstride=16, input_tdim=128, label_dim=3)
+    weights = {key: value.half() for key, value in AudioSpectrogramTransformer(config).state_dict().items()}
+    fields = {"name": "small", "config": config, "labels": labels, "weights": weights} | changes
+    return Checkpoint(**fields)  # type: ignore[arg-type]
+
+
+def test_the_embedded_model_scores_the_527_classes(tiny: Tagger) -> None:
+    scores = tiny(noise(2, 163_840))
+    assert scores.shape == (2, 527)
+    assert scores.dtype == np.float32
+    assert 0 <= scores.min() < scores.max() <= 1
+    assert tiny.labels == tuple(entry.name for entry in audioset_classes())
+    assert tiny.window_samples == 163_840
+
+
+def test_one_waveform_is_a_batch_of_one(tiny: Tagger) -> None:
+    waveform = noise(163_840)
+    np.testing.assert_allclose(tiny(waveform), tiny(waveform[None]), atol=1e-6)
+
+
+def test_scores_are_the_sigmoid_of_the_logits(tiny: Tagger) -> None:
+    waveform = noise(50_000)
+    np.testing.assert_allclose(tiny(waveform), 1 / (1 + np.exp(-tiny.logits(waveform))), atol=1e-6)
+    assert tiny.embed(waveform).shape == (1, 192)
+
+
+def test_a_batch_scores_as_its_windows_do(tiny: Tagger) -> None:
+    batch = noise(3, 80_000)
+    np.testing.assert_allclose(tiny(batch), np.concatenate([tiny(row) for row in batch]), atol=1e-5)
+
+
+def test_a_sound_shorter_than_a_frame_is_scored(tiny: Tagger) -> None:
+    assert np.isfinite(tiny(noise(160))).all()
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.0, 5.12])
+def test_a_shorter_window_adapts_the_network(seconds: float) -> None:
+    tagger = load_tagger("tiny", device="cpu", window_seconds=seconds)
+    assert tagger.window_samples == seconds * 16_000
+    assert tagger(noise(tagger.window_samples)).shape == (1, 527)
+
+
+@pytest.mark.parametrize(
+    ("samples", "complaint"),
+    [
+        (noise(163_841), "at most 163840 samples"),
+        (np.array([0.0, np.nan], np.float32), "finite"),
+        (np.zeros((2, 0), np.float32), "at least one"),
+        (np.zeros((1, 1, 400), np.float32), "at least one"),
+    ],
+)
+def test_wrong_samples_are_refused(tiny: Tagger, samples: NDArray[np.float32], complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        tiny(samples)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 11.0, float("nan")])
+def test_a_window_out_of_range_is_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="window_seconds must be 1 to 10.24"):
+        load_tagger("tiny", window_seconds=seconds)
+
+
+def test_an_unknown_model_names_what_there_is() -> None:
+    with pytest.raises(CheckpointError, match="no model 'tinny'.*'tiny'"):
+        load_tagger("tinny")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"engine": "warp"},
+        {"precision": "fp8"},
+        {"device": "tpu"},
+        {"device": "cuda:97"},
+        {"precision": "int8"},
+    ],
+)
+def test_what_this_machine_lacks_is_refused_in_a_sentence(options: dict[str, str]) -> None:
+    with pytest.raises(EngineError, match=": give"):
+        load_tagger("tiny", **options)  # type: ignore[arg-type]
+
+
+def test_bf16_keeps_the_scores(tiny: Tagger) -> None:
+    waveform = noise(163_840)
+    mixed = load_tagger("tiny", device="cpu", precision="bf16")
+    np.testing.assert_allclose(mixed(waveform), tiny(waveform), atol=2e-2)
+
+
+def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint(mean=-3.0, std=2.0, activation="softmax")
+    path = tmp_path / "mine.safetensors"
+    save_checkpoint(checkpoint, path, notes={"by": "a test"})
+    loaded = load_checkpoint(str(path))
+    assert (loaded.config, loaded.labels) == (checkpoint.config, ("a", "b", "c"))
+    assert (loaded.mean, loaded.std, loaded.activation) == (-3.0, 2.0, "softmax")
+    assert loaded.weights.keys() == checkpoint.weights.keys()
+    assert all(torch.equal(loaded.weights[key], value) for key, value in checkpoint.weights.items())
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.safetensors"]
+    scores = load_tagger(str(path), device="cpu")(noise(20_480))
+    np.testing.assert_allclose(scores.sum(), 1.0, atol=1e-6)
+
+
+def test_labels_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(CheckpointError, match="2 labels for 3 classes"):
+        small_checkpoint(labels=("a", "b"))
+
+
+def test_a_truncated_checkpoint_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "broken.safetensors"
+    save_checkpoint(small_checkpoint(), path)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(CheckpointError, match="broken"):
+        load_tagger(str(path))
+
+
+def test_weights_that_do_not_fit_their_config_are_refused(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint()
+    del checkpoint.weights["v.cls_token"]
+    path = tmp_path / "odd.safetensors"
+    save_checkpoint(checkpoint, path)
+    with pytest.raises(CheckpointError, match=r"do not fit their own description.*v\.cls_token"):
+        load_tagger(str(path))
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "letter.safetensors"
+    path.write_text("Dear Sir or Madam")
+    with pytest.raises(CheckpointError, match="can't be read as safetensors"):
+        load_tagger(str(path))
+
+
+@pytest.mark.parametrize(
+    ("config", "complaint"),
+    [
+        (None, r"no config\.json"),
+        ("{", "can't be read as JSON"),
+        ('{"model_type": "bert"}', "'bert'"),
+        (
+            '{"model_type": "audio-spectrogram-transformer", "hidden_size": "wide"}',
+            "does not describe an AST",
+        ),
+    ],
+)
+def test_a_folder_without_an_ast_is_refused(tmp_path: Path, config: str | None, complaint: str) -> None:
+    save_checkpoint(small_checkpoint(), tmp_path / "model.safetensors")
+    if config is not None:
+        (tmp_path / "config.json").write_text(config)
+    with pytest.raises(CheckpointError, match=complaint):
+        load_tagger(str(tmp_path))
+
+
+def test_a_damaged_header_is_refused(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    path = tmp_path / "odd.safetensors"
+    save_file({"a": torch.zeros(1)}, path, metadata={"earshot": json.dumps({"config": {}})})
+    with pytest.raises(CheckpointError, match="header"):
+        load_tagger(str(path))
+
+
+def test_identifiers_follow_names() -> None:
+    assert mid_of("Speech") == "/m/09x0r"
+    assert mid_of("my own sound") is None
+    assert len({entry.mid for entry in audioset_classes()}) == 527
