@@ -6,7 +6,6 @@ imported where they are needed, so that ``--help`` answers at once.
 """
 
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -188,23 +187,24 @@ def _open_sources(settings: "Settings") -> "list[Source]":
 
 def _tag_files(files: "Sequence[str]", settings: "Settings") -> int:
     """Tag recordings one after the other; one that can't be read does not keep the others from being tagged."""
-    from streamer.sinks.console import JsonLines, PlainLines
-
     from streamer.errors import SourceError
     from streamer.pipeline import Pipeline
+    from streamer.sinks.console import JsonLines, RecordingLines
     from streamer.sources.recording import Recording
 
     recordings = []
     for file in files:
         try:
-            recordings.append(Recording(file, Path(file), live=False))
+            recording = Recording(file, file, live=False)
+            recording.check()
+            recordings.append(recording)
         except SourceError as error:
             _complain(error)
     failed = len(files) - len(recordings)
     if not recordings:
         return EXIT_FAILURE
     tagger = _load_tagger(settings)
-    lines = JsonLines if settings.json_lines else PlainLines
+    lines = JsonLines if settings.json_lines else RecordingLines
     sink = lines(sys.stdout, _vocabulary(tagger), settings.top)
     for recording in recordings:
         pipeline = Pipeline(
@@ -321,7 +321,7 @@ def _view(
     if settings.json_lines:
         yield _View(JsonLines(sys.stdout, vocabulary, settings.top), [], _wait)
         return
-    with LiveTable(vocabulary, settings.top) as table:
+    with LiveTable(vocabulary, settings.top, sources=[source.name for source in sources]) as table:
         yield _View(table, [], _wait)
 
 
@@ -374,12 +374,12 @@ def _run() -> int:
     """Run the command; its exit code."""
     from gui.errors import DisplayError
     from models.errors import ModelError
-    from streamer.errors import OutputClosedError, SettingsError, StreamerError
+    from streamer.errors import OutputClosed, SettingsError, StreamerError
 
     try:
         return app(standalone_mode=False) or 0
-    except OutputClosedError:
-        return _close_output()
+    except OutputClosed:
+        return 0
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except (TyperException, SettingsError) as error:
@@ -390,12 +390,6 @@ def _run() -> int:
     except Exception as error:  # noqa: BLE001 - a bug, which the user must hear of in a sentence too
         _complain(error, f"failed unexpectedly ({type(error).__name__}: {error}); --debug shows where")
     return EXIT_FAILURE
-
-
-def _close_output() -> int:
-    """Whoever read standard output has had enough: end quietly, as `yes | head` does."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def main() -> NoReturn:

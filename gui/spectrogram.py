@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QRectF
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter
 from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QVBoxLayout, QWidget
 
@@ -42,6 +42,7 @@ class SpectrogramView(QWidget):
         self._plot = pg.PlotWidget(background=theme.PANEL)
         self._plot.setFrameShape(pg.QtWidgets.QFrame.Shape.NoFrame)
         self._plot.setOptimizationFlag(pg.QtWidgets.QGraphicsView.OptimizationFlag.DontAdjustForAntialiasing)
+        self._plot.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         item = self._plot.getPlotItem()
         item.hideButtons()
         item.setMenuEnabled(False)

@@ -8,7 +8,7 @@
     │   ├── DeviceError       no PortAudio, no such microphone, it stopped
     │   └── RecordingError    no such file, unreadable, empty
     └── SinkError           results can't be delivered
-        └── OutputClosedError   nobody reads standard output any more
+        └── OutputClosed        nobody reads standard output any more
 """
 
 
@@ -36,5 +36,5 @@ class SinkError(StreamerError):
     """A sink can't be set up."""
 
 
-class OutputClosedError(SinkError):
-    """Nobody reads standard output any more: the program ends quietly."""
+class OutputClosed(SinkError):  # noqa: N818 - whoever reads has read enough: nothing went wrong
+    """Nobody reads standard output any more, as after ``| head -1``: the program ends quietly."""

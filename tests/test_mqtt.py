@@ -199,6 +199,20 @@ def test_after_a_restart_of_the_broker_all_states_come_again(
 
 
 @pytest.mark.system
+def test_a_broker_that_comes_and_goes_is_not_announced_each_time(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with running(sink_for(broker.port)) as sink:
+        for _ in range(3):
+            wait_for_state(sink, "connected")
+            broker.stop()
+            wait_for_state(sink, "unreachable")
+            broker.start()
+        wait_for_state(sink, "connected")
+    assert len(lines(caplog, logging.WARNING)) == len(lines(caplog, logging.INFO)) == 1
+
+
+@pytest.mark.system
 def test_a_broker_that_comes_later_is_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     require("mosquitto")
     broker = Mosquitto(tmp_path)

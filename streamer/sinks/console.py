@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Self
 
 import numpy as np
 
-from ..errors import SinkError
+from ..errors import OutputClosed, SinkError
 from ..messages import SAMPLE_RATE_HZ, Health, Message, Samples, SourceStatus, Tagging
 from .payloads import Vocabulary, line_payload, to_json, top_tags
 
@@ -28,10 +28,6 @@ _OVERTAKING_MARGIN = 0.05  # by which a tag must lead before it moves up
 _QUIETEST_DBFS = -60.0
 _MENTIONED_SCORE = 0.05  # of all but the first tag on a plain line
 _WIDEST_VIEW = 120
-
-
-class OutputClosed(SinkError):  # noqa: N818 - whoever reads has read enough: nothing went wrong
-    """Nobody reads any more, as after ``| head -1``: the program should end quietly."""
 
 
 class JsonLines:
@@ -66,6 +62,45 @@ class JsonLines:
         """
         if isinstance(message, Tagging):
             self._lines.write(to_json(line_payload(message, self._vocabulary, self._top)))
+
+
+class RecordingLines:
+    """Writes a line per tagging for people: where in the recording, and what is heard there.
+
+    Parameters
+    ----------
+    stream : text stream
+        Where to write, such as ``sys.stdout``.
+    vocabulary : Vocabulary
+        What the scores of taggings stand for.
+    top : int
+        How many tags to name, at most.
+    """
+
+    def __init__(self, stream: IO[str], vocabulary: Vocabulary, top: int = 5) -> None:
+        self._lines = _Lines(stream)
+        self._vocabulary = vocabulary
+        self._top = top
+        self._source: str | None = None
+
+    def accept(self, message: Message) -> None:
+        """Write a tagging, below the name of its recording; everything else is ignored.
+
+        Raises
+        ------
+        OutputClosed
+            Nobody reads any more.
+        SinkError
+            The line can't be written, as on a full disk.
+        """
+        if not isinstance(message, Tagging):
+            return
+        if message.source != self._source:
+            self._source = message.source
+            self._lines.write(_printable(message.source))
+        start, end = message.start_sample / SAMPLE_RATE_HZ, message.end_sample / SAMPLE_RATE_HZ
+        said = _said(message, self._vocabulary, self._top)
+        self._lines.write(f"{start:9.2f} - {end:8.2f} s  {said}")
 
 
 class LiveTable:
@@ -164,7 +199,7 @@ class LiveTable:
                 case Tagging():
                     self._view(message.source).take(message, self._top)
                 case SourceStatus():
-                    self._view(message.source).status = message
+                    self._view(message.source).change(message)
                 case Health():
                     self._health = message
                 case _:
@@ -183,7 +218,11 @@ class LiveTable:
         with self._lock:
             elapsed_seconds, self._repainted_at = now - self._repainted_at, now
             views = list(self._views.values())
-            rows_each = max(1, min(self._top, (height - 3) // max(1, len(views)) - 2))
+            # A blank line above, one between sources, one before the footer; each source has a title.
+            room_for_tags = height - 2 * len(views) - 2
+            rows_each = max(
+                1, min(self._top, room_for_tags // max(1, sum(view.is_listening for view in views)))
+            )
             table = Table.grid(padding=(0, 1, 0, 0))
             table.width = width - 2
             table.add_column(width=max(14, min(36, width * 2 // 5)), no_wrap=True, overflow="ellipsis")
@@ -210,12 +249,7 @@ class LiveTable:
     def _print_plainly(self, message: Message) -> None:
         match message:
             case Tagging():
-                tags = top_tags(message.scores, self._vocabulary, self._top)
-                said = " · ".join(
-                    f"{self._labels[tag.index]} {tag.score or 0:.2f}"
-                    for place, tag in enumerate(tags)
-                    if place == 0 or (tag.score or 0) >= _MENTIONED_SCORE
-                )
+                said = _said(message, self._vocabulary, self._top)
                 clock = time.strftime("%H:%M:%S", time.localtime(message.ended_at))
             case SourceStatus():
                 said = "online" if message.online else f"offline: {_printable(message.reason)}".rstrip(": ")
@@ -245,6 +279,11 @@ class _SourceView:
     drawn_level: float = 0.0
     end_sample: int = 0
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether it has tags to show."""
+        return self.smoothed is not None and (self.status is None or self.status.online)
+
     def take(self, tagging: Tagging, count: int) -> None:
         """Smooth the scores, and let a tag move up or in only where it clearly leads."""
         scores = np.where(np.isfinite(tagging.scores), tagging.scores, 0.0).astype(np.float32)
@@ -265,6 +304,12 @@ class _SourceView:
         order = stay + [index for index in chosen if index not in shown]
         self.bars = [shown.get(index) or _Bar(index) for index in _reorder(order, self.smoothed)]
 
+    def change(self, status: SourceStatus) -> None:
+        """Go on- or offline; what was heard before is forgotten."""
+        self.status = status
+        if not status.online:
+            self.smoothed, self.bars = None, []
+
     def glide(self, seconds: float) -> None:
         """Move what is drawn towards what is so."""
         share = 1.0 - math.exp(-seconds / _GLIDE_SECONDS)
@@ -278,16 +323,14 @@ class _SourceView:
         """Draw a line for the source and one for each of its tags."""
         from rich.text import Text
 
-        title = Text("○ ", "dim")
-        title.append(_printable(self.name), "bold")
+        name = _printable(self.name)
         if self.status is not None and not self.status.online:
-            title.stylize("dim", 2)
             reason = _printable(self.status.reason)
-            return [(title, Text(reason, "yellow"), Text("offline", "yellow"))]
+            return [(Text(f"○ {name}", "dim"), Text(reason, "yellow"), Text("offline", "yellow"))]
         if self.smoothed is None:
             waiting = "listening for the first second …" if self.status is not None else "starting …"
-            return [(title, Text(waiting, "dim"), "")]
-        title = Text("● ", "green") + title[2:]
+            return [(Text(f"○ {name}", "dim"), Text(waiting, "dim"), "")]
+        title = Text.assemble(("● ", "green"), (name, "bold"))
         loud = self.level_dbfs > -3.0
         meter = _Gauge(self.drawn_level, "red" if loud else "green")
         rows: list[tuple[RenderableType, ...]] = [(title, meter, Text(_decibels(self.level_dbfs), "dim"))]
@@ -314,7 +357,7 @@ class _Gauge:
         halves = round(min(max(self.share, 0.0), 1.0) * 2 * options.max_width)
         drawn = full * (halves // 2) + half * (halves % 2)
         text = Text(drawn, self.colour, no_wrap=True, end="")
-        yield text.append(rest * (options.max_width - len(drawn)), "bright_black")
+        yield text.append(rest * (options.max_width - len(drawn)), "dim bright_black")
 
     def __rich_measure__(self, _console: "Console", options: "ConsoleOptions") -> "Measurement":
         from rich.measure import Measurement
@@ -346,6 +389,15 @@ class _Lines:
                 raise SinkError(
                     f"the output can't be written ({error.strerror}): see where it goes"
                 ) from None
+
+
+def _said(tagging: Tagging, vocabulary: Vocabulary, top: int) -> str:
+    """Name the highest tag, and others that are worth it."""
+    return " · ".join(
+        f"{_printable(tag.label)} {tag.score or 0:.2f}"
+        for place, tag in enumerate(top_tags(tagging.scores, vocabulary, top))
+        if place == 0 or (tag.score or 0) >= _MENTIONED_SCORE
+    )
 
 
 def _swallow_the_rest(stream: IO[str]) -> None:
@@ -390,19 +442,19 @@ def _footer(health: Health | None, width: int) -> "Text":
 
     hint = "Ctrl+C ends"
     if health is None:
-        return Text(f"{hint}", "dim")
+        return Text(hint, "dim")
     # (how much it matters, text, style), in the order of the line
     parts = [(3, f"{_printable(health.model)} on {_printable(health.device)}", "")]
     if health.latency_p50_seconds is not None:
-        parts.append((5, f"latency {health.latency_p50_seconds:.2f} s", ""))
+        parts.append((6, f"latency {health.latency_p50_seconds:.2f} s", ""))
     if health.real_time_factor is not None:
         slow = health.real_time_factor > 1.0
-        parts.append((6 if slow else 1, f"load {health.real_time_factor:.0%}", "yellow" if slow else ""))
+        parts.append((7 if slow else 1, f"load {health.real_time_factor:.0%}", "yellow" if slow else ""))
     for count, text in (
         (health.dropped_windows, f"{health.dropped_windows} dropped"),
         (health.lost_seconds, f"{health.lost_seconds:.1f} s lost"),
     ):
-        parts.append((7 if count else 2, text, "yellow" if count else ""))
+        parts.append((5 if count else 2, text, "yellow" if count else ""))
     if health.broker != "none":
         well = health.broker == "connected"
         parts.append(
@@ -415,6 +467,7 @@ def _footer(health: Health | None, width: int) -> "Text":
     parts.append((0, hint, ""))
     while len(parts) > 1 and len(" · ".join(text for _, text, _ in parts)) > width:
         parts.remove(min(parts))
-    return Text(" · ", "dim", no_wrap=True, overflow="ellipsis").join(
-        Text(text, style or "dim") for _, text, style in parts
-    )
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for number, (_, text, style) in enumerate(parts):
+        line.append(" · " if number else "", "dim").append(text, style or "dim")
+    return line
