@@ -16,10 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
-import models.commands
 import typer
 from typer.exceptions import TyperException
 
+import models.commands
 import streamer.commands
 
 if TYPE_CHECKING:
@@ -140,7 +140,9 @@ def _settings(context: typer.Context) -> "Settings":
     from streamer.settings import load_settings
 
     own = {"config", "debug", "files"}
-    given = {name: value for name, value in context.params.items() if name not in own and value != []}
+    given = {
+        name: value for name, value in context.params.items() if name not in own and value not in (None, ())
+    }
     return load_settings(given, config=context.params["config"])
 
 
@@ -382,7 +384,10 @@ def _run() -> int:
         return 0
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except (TyperException, SettingsError) as error:
+    except TyperException as error:
+        _complain(error, f"{error.format_message().rstrip('.')}; --help lists what there is")
+        return EXIT_USAGE
+    except SettingsError as error:
         _complain(error)
         return EXIT_USAGE
     except (StreamerError, ModelError, DisplayError) as error:

@@ -29,7 +29,7 @@ class Header(QWidget):
         self.tabs = QTabBar(self)
         self.tabs.setDrawBase(False)
         self.tabs.setExpanding(False)
-        self.tabs.setElideMode(Qt.TextElideMode.ElideRight)
+        self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for source in sources:
             self.tabs.addTab(source.replace("&", "&&"))
@@ -49,7 +49,6 @@ class Header(QWidget):
         """Follow the window's size."""
         self.setFixedHeight(scale.px(32))
         self._row.setSpacing(scale.px(20))
-        self.tabs.setFont(scale.font(14))
         self._title.rescale(scale)
         self.state.rescale(scale)
 
@@ -90,6 +89,7 @@ class StateBadge(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._scale = theme.Scale(1.0)
+        self._showing: tuple[str, int | None] = ("", None)
         self._shown: tuple[str, QColor, str] = ("", theme.FAINT, "")
 
     def text(self) -> str:
@@ -98,16 +98,19 @@ class StateBadge(QWidget):
 
     def show_state(self, word: str, colour: QColor, captured_at: float | None) -> None:
         """Say something else from now on; ``captured_at`` is a Unix time in seconds."""
-        clock = time.strftime("%H:%M:%S", time.localtime(captured_at)) if captured_at is not None else ""
-        if (word, colour, clock) != self._shown:
-            self._shown = (word, colour, clock)
-            self.update()
+        second = None if captured_at is None else int(captured_at)
+        if (word, second) == self._showing:
+            return
+        self._showing = word, second
+        clock = "" if second is None else time.strftime("%H:%M:%S", time.localtime(second))
+        self._shown = (word, colour, clock)
+        self.update()
 
     def rescale(self, scale: theme.Scale) -> None:
         """Follow the window's size."""
         self._scale = scale
         width = QFontMetrics(scale.font(14)).horizontalAdvance("OFFLINE00:00:00")
-        self.setFixedSize(QSize(width + scale.px(44), scale.px(32)))
+        self.setFixedSize(QSize(width + scale.px(34), scale.px(32)))
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name

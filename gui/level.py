@@ -67,7 +67,7 @@ class LevelView(QWidget):
     def rescale(self, scale: theme.Scale) -> None:
         """Follow the window's size."""
         self._scale = scale
-        self.setFixedWidth(scale.px(58))
+        self.setFixedWidth(scale.px(62))
         self._prepare()
         self.update()
 
@@ -92,11 +92,16 @@ class LevelView(QWidget):
         if peak > 0:
             line = QRect(bar.left(), bar.bottom() + 1 - peak, bar.width(), self._scale.px(2))
             painter.fillRect(line, theme.BAD if self.loudness.peak_dbfs > -0.1 else theme.TEXT)
-        if not bar.contains(event.rect()):
-            self._paint_numbers(painter, bar)
+        if event.region().intersects(QRect(0, 0, bar.left(), bar.bottom())):
+            self._paint_ticks(painter, bar)
+        painter.setFont(self._scale.font(13))
+        painter.setPen(theme.TEXT)
+        if event.region().intersects(self._reading_rect()):
+            right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            painter.drawText(self._reading_rect(), right, self.reading)
         painter.end()
 
-    def _paint_numbers(self, painter: QPainter, bar: QRect) -> None:
+    def _paint_ticks(self, painter: QPainter, bar: QRect) -> None:
         scale = self._scale
         painter.setFont(scale.font(12))
         painter.setPen(theme.SOFT)
@@ -106,13 +111,10 @@ class LevelView(QWidget):
             top = min(max(0, middle - height // 2), bar.bottom() + 1 - height)
             box = QRect(0, top, bar.left() - scale.px(7), height)
             painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{tick}")
-        painter.setFont(scale.font(13))
-        painter.setPen(theme.TEXT)
-        painter.drawText(self._reading_rect(), Qt.AlignmentFlag.AlignCenter, self.reading)
 
     def _bar_rect(self) -> QRect:
         scale = self._scale
-        left = scale.px(32)
+        left = scale.px(36)
         top = scale.px(2)
         return QRect(left, top, self.width() - left, max(1, self.height() - top - scale.px(26)))
 

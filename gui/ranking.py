@@ -63,7 +63,7 @@ class Ranking:
         best = [
             label
             for label in np.argsort(-favoured, kind="stable")[: self.rows].tolist()
-            if favoured[label] >= _LEAST_SCORE
+            if self.scores[label] >= (_LEAST_SCORE / 2 if label in self.order else _LEAST_SCORE)
         ]
         stay = [label for label in self.order if label in best]
         return stay + [label for label in best if label not in self.order]

@@ -84,13 +84,21 @@ class StatusLine(QWidget):
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._scale = theme.Scale(1.0)
         self._fields: tuple[Field, ...] = ()
+        self._known: tuple[object, ...] = (None,) * 4
 
     def text(self) -> str:
         """Return what it says, also what is left out for want of room."""
         return "  ".join(str(field) for field in self._fields)
 
-    def show_fields(self, fields: tuple[Field, ...]) -> None:
-        """Say something else from now on."""
+    def show_state(
+        self, source: str, status: SourceStatus | None, health: Health | None, tagging: Tagging | None
+    ) -> None:
+        """Say how a source and the program are from now on."""
+        known = (source, status, health, tagging)
+        if all(new is old for new, old in zip(known, self._known, strict=True)):
+            return
+        self._known = known
+        fields = fields_of(source, status, health, tagging)
         if fields != self._fields:
             self._fields = fields
             self.setToolTip(self.text())

@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import NamedTuple
 
-from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QRegion, QResizeEvent
+from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QBrush, QFont, QFontMetrics, QLinearGradient, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Tagging
@@ -19,26 +18,18 @@ _ROW_HEIGHT = 54
 _FEWEST_ROWS, _MOST_ROWS = 3, 10
 _GLIDE_SECONDS = 0.16
 _SMALLEST_FONT = 0.72
+_DIMMED = 0.4
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What one label's row looks like on screen: all lengths in pixels."""
+class Row(NamedTuple):
+    """What one label's row looks like on screen: lengths in pixels, opacity and strength of text in percent."""
 
     label: str
     top: int
-    bar: int
     score: str
     strength: int
-    """How bright the text is, in percent."""
-
-
-class _Parts(NamedTuple):
-    """Where the parts of a row are."""
-
-    name: QRect
-    bar: QRect
-    score: QRect
+    opacity: int
+    bar: int
 
 
 class TagsView(QWidget):
@@ -103,11 +94,11 @@ class TagsView(QWidget):
         if bool(before) != bool(self.shown):
             self.update()
         for old, new in zip_longest(before, self.shown):
-            if old is None or new is None or old != replace(new, bar=old.bar):
+            if old is None or new is None or old[:-1] != new[:-1]:
                 for row in filter(None, (old, new)):
                     self.update(self._row_rect(row))
             elif old.bar != new.bar:
-                self.update(self._parts(self._row_rect(new)).bar)
+                self.update(self._bar_change(new.top, old.bar, new.bar))
 
     def rescale(self, scale: theme.Scale) -> None:
         """Follow the window's size."""
@@ -138,43 +129,58 @@ class TagsView(QWidget):
 
     def _rows(self) -> tuple[Row, ...]:
         height, length = self._row_height(), self._bar_length
+        newest, scores = self._ranking.newest, self._ranking.scores
         rows = []
         for label, place in self._places.items():
-            score = float(self._ranking.newest[label])
+            score = float(newest[label])
             certainty = min(1.0, max(0.0, (score - 0.02) / 0.28))
             rows.append(
                 Row(
-                    self._labels[label],
-                    round(place * height),
-                    round(float(self._ranking.scores[label]) * length),
-                    f"{score:.2f}",
-                    10 * round(10 * self._presence[label] * (0.45 + 0.55 * certainty)),
+                    label=self._labels[label],
+                    top=round(place * height),
+                    score=f"{score:.2f}",
+                    strength=10 * round(10 * (0.45 + 0.55 * certainty)),
+                    opacity=10 * round(10 * self._presence[label]),
+                    bar=round(float(scores[label]) * length),
                 )
             )
         return tuple(rows)
-
-    def _parts(self, row: QRect) -> _Parts:
-        """Return where name, bar and score of a row are."""
-        scale = self._scale
-        text_height, bar_height, gap = scale.px(28), scale.px(7), scale.px(4)
-        top = row.top() + (row.height() - text_height - gap - bar_height) // 2
-        length = self._bar_length
-        return _Parts(
-            QRect(0, top, length, text_height),
-            QRect(0, top + text_height + gap, length, bar_height),
-            QRect(length, top, self.width() - length, text_height + gap + bar_height),
-        )
-
-    def _measure(self) -> None:
-        """Settle what depends on the size alone."""
-        self._score_font = self._scale.font(21, QFont.Weight.Medium)
-        digits = QFontMetrics(self._score_font).horizontalAdvance("0.00")
-        self._bar_length = max(1, self.width() - digits - self._scale.px(14))
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Follow the view's own size."""
         super().resizeEvent(event)
         self._measure()
+
+    def _measure(self) -> None:
+        """Settle what depends on the size alone."""
+        scale = self._scale
+        self._score_font = scale.font(21, QFont.Weight.Medium)
+        digits = QFontMetrics(self._score_font).horizontalAdvance("0.00")
+        self._bar_length = max(1, self.width() - digits - scale.px(14))
+        self._bar_height = scale.px(7)
+        self._text_height = scale.px(28)
+        self._bar_offset = self._text_height + scale.px(4)
+        self._lights = {dimmed: self._light(dimmed=dimmed) for dimmed in (False, True)}
+
+    def _light(self, *, dimmed: bool) -> QBrush:
+        """Return what bars are filled with: the further they reach, the brighter they end."""
+        gradient = QLinearGradient(0, 0, self._bar_length, 0)
+        for score in (0.0, 0.25, 0.5, 0.75, 1.0):
+            colour = theme.blended(theme.score_colour(score), theme.PANEL, _DIMMED if dimmed else 1.0)
+            gradient.setColorAt(score, colour)
+        return QBrush(gradient)
+
+    def _content_top(self, row_top: int) -> int:
+        return row_top + (self._row_height() - self._bar_offset - self._bar_height) // 2
+
+    def _bar_rect(self, row_top: int) -> QRect:
+        return QRect(0, self._content_top(row_top) + self._bar_offset, self._bar_length, self._bar_height)
+
+    def _bar_change(self, row_top: int, before: int, after: int) -> QRect:
+        """Return what to repaint when a bar grows or shrinks: its round end, before and after."""
+        bar = self._bar_rect(row_top)
+        left = max(0, min(before, after) - self._bar_height)
+        return QRect(left, bar.top(), max(before, after, self._bar_height) + 1 - left, bar.height())
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw the parts that need it."""
@@ -187,39 +193,39 @@ class TagsView(QWidget):
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._hint)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for row in reversed(self.shown):
-            rect = self._row_rect(row)
-            if region.intersects(rect):
-                self._paint_row(painter, row, self._parts(rect), region)
+            painter.setOpacity(row.opacity / 100)
+            bar = self._bar_rect(row.top)
+            top = self._content_top(row.top)
+            name = QRect(0, top, self._bar_length, self._text_height)
+            if region.intersects(bar):
+                self._paint_bar(painter, bar, row.bar)
+            if region.intersects(name):
+                self._paint_text(painter, row, name)
         painter.end()
 
-    def _paint_row(self, painter: QPainter, row: Row, parts: _Parts, region: QRegion) -> None:
-        light = 0.4 if self._dimmed else 1.0
-        ink = theme.blended(theme.TEXT, theme.PANEL, row.strength / 100 * light)
-        if region.intersects(parts.name):
-            font, text = self._fitted(row.label, parts.name.width())
-            painter.setFont(font)
-            painter.setPen(ink)
-            painter.drawText(parts.name, Qt.AlignmentFlag.AlignVCenter, text)
-        if region.intersects(parts.score):
-            painter.setFont(self._score_font)
-            painter.setPen(ink)
-            painter.drawText(
-                parts.score, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, row.score
-            )
-        if region.intersects(parts.bar):
-            colour = theme.score_colour(row.bar / parts.bar.width())
-            self._paint_bar(painter, parts.bar, row.bar, theme.blended(colour, theme.PANEL, light))
-
-    def _paint_bar(self, painter: QPainter, track: QRect, length: int, colour: QColor) -> None:
+    def _paint_bar(self, painter: QPainter, track: QRect, length: int) -> None:
         radius = track.height() / 2
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(theme.TRACK)
-        painter.drawRoundedRect(QRectF(track), radius, radius)
+        painter.drawRoundedRect(track, radius, radius)
         if length > 0:
-            bar = QRectF(track)
-            bar.setWidth(max(length, track.height()))
-            painter.setBrush(colour)
-            painter.drawRoundedRect(bar, radius, radius)
+            painter.setBrush(self._lights[self._dimmed])
+            painter.drawRoundedRect(
+                0, track.top(), max(length, track.height()), track.height(), radius, radius
+            )
+
+    def _paint_text(self, painter: QPainter, row: Row, name: QRect) -> None:
+        """Draw name and score, which are always repainted together."""
+        painter.setPen(
+            theme.blended(theme.TEXT, theme.PANEL, row.strength / 100 * (_DIMMED if self._dimmed else 1.0))
+        )
+        font, text = self._fitted(row.label, name.width())
+        painter.setFont(font)
+        painter.drawText(name, Qt.AlignmentFlag.AlignVCenter, text)
+        painter.setFont(self._score_font)
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        height = self._bar_offset + self._bar_height
+        painter.drawText(QRect(0, name.top(), self.width(), height), right, row.score)
 
     def _fitted(self, label: str, width: int) -> tuple[QFont, str]:
         """Return a font and a text that fit: a long name is set smaller, and only then cut."""

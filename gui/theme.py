@@ -130,11 +130,11 @@ def style_sheet(scale: Scale) -> str:
         #panel {{
             background: {PANEL.name()}; border: 1px solid {EDGE.name()}; border-radius: {scale.px(10)}px;
         }}
-        QTabBar {{ background: transparent; border: none; }}
+        QTabBar {{ background: transparent; border: none; font-size: {scale.px(14)}px; }}
         QTabBar::tab {{
             background: {PANEL.name()}; color: {SOFT.name()}; border: 1px solid {EDGE.name()};
             border-radius: {scale.px(14) - 1}px; height: {scale.px(28) - 2}px;
-            padding: 0 {scale.px(14)}px; margin-right: {scale.px(6)}px;
+            padding: 0 {scale.px(11)}px; margin-right: {scale.px(5)}px;
         }}
         QTabBar::tab:hover {{ color: {TEXT.name()}; }}
         QTabBar::tab:selected {{

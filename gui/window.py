@@ -13,7 +13,7 @@ from .feed import Feed
 from .header import Header
 from .level import LevelView
 from .spectrogram import SpectrogramView
-from .statusline import StatusLine, fields_of
+from .statusline import StatusLine
 from .tags import TagsView
 
 _NO_SAMPLES = np.zeros(0, np.float32)
@@ -98,7 +98,7 @@ class LiveWindow(QWidget):
         offline = view.status is not None and not view.status.online
         self.tags.show_tagging(view.tagging, dimmed=offline)
         self.tags.advance(seconds)
-        self.status.show_fields(fields_of(self.source, view.status, snapshot.health, view.tagging))
+        self.status.show_state(self.source, view.status, snapshot.health, view.tagging)
         self._show_state(view.status)
 
     def _show_state(self, status: SourceStatus | None) -> None:

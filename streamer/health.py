@@ -49,7 +49,8 @@ class HealthMeter:
         """Count a batch of taggings that took `busy_seconds` of inference."""
         with self._lock:
             self._windows += len(taggings)
-            self._batches.append((len(taggings), busy_seconds))
+            if taggings:
+                self._batches.append((len(taggings), busy_seconds))
             self._latencies.extend(
                 tagging.latency_seconds for tagging in taggings if tagging.latency_seconds is not None
             )

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from .crew import Crew
 from .health import Every, HealthMeter
 from .mailbox import Mailbox
-from .messages import AudioChunk, Message, SourceStatus, Tagging, Window
+from .messages import AudioChunk, Message, SourceStatus, Window
 from .pipeline import Pipeline, Scorer, score
 from .sinks import Sink
 from .sources import Source
@@ -80,7 +80,8 @@ class LiveSession:
             )
             for source in sources
         }
-        self._windows: Mailbox[Window] = Mailbox(2 * len(sources), "wait" if fast else "refuse")
+        # Ends wait in line with windows, so that a source's last tagging comes before the news of its end.
+        self._due: Mailbox[Window | SourceStatus] = Mailbox(2 * len(sources), "wait" if fast else "refuse")
         self._meter = HealthMeter(hop_samples=hop_samples, sources=len(sources), model=model, device=device)
         self._health_due = Every(_HEALTH_PERIOD_SECONDS)
         self._reading = len(sources)
@@ -88,7 +89,7 @@ class LiveSession:
 
     def start(self, crew: Crew) -> None:
         """Set the crew to work."""
-        crew.start("tagger", self._tag, self._windows.close)
+        crew.start("tagger", self._tag, self._due.close)
         for source in self._sources:
             crew.start(f"reader {source.name}", partial(self._read, source), source.close)
 
@@ -97,7 +98,7 @@ class LiveSession:
         if self._health_due.due():
             self._publish(
                 self._meter.report(
-                    dropped_windows=self._windows.dropped,
+                    dropped_windows=self._due.dropped,
                     repaired_samples=sum(source.repaired_samples for source in self._sources),
                     broker=self._broker_state(),
                 )
@@ -115,11 +116,12 @@ class LiveSession:
             status = SourceStatus(source.name, online=False, reason=str(error))
             raise
         finally:
-            self._publish(status)
+            if not self._due.put(status):
+                self._publish(status)
             with self._reading_lock:
                 self._reading -= 1
                 if not self._reading:
-                    self._windows.close()
+                    self._due.close()
 
     def _hear(self, source: Source) -> None:
         pipeline = self._pipelines[source.name]
@@ -147,15 +149,16 @@ class LiveSession:
 
     def _post(self, source: Source, windows: Iterable[Window]) -> None:
         for window in windows:
-            self._windows.put(window, None if self._fast else source.name)
+            self._due.put(window, None if self._fast else source.name)
 
     def _tag(self) -> None:
-        while windows := self._windows.take():
+        while due := self._due.take():
             began = time.perf_counter()
-            taggings: list[Tagging] = [
+            taggings = [
                 self._pipelines[window.source].conclude(window, scores)
-                for window, scores in score(self._scorer, windows)
+                for window, scores in score(self._scorer, [item for item in due if isinstance(item, Window)])
             ]
             self._meter.tagged(taggings, time.perf_counter() - began)
-            for tagging in taggings:
-                self._publish(tagging)
+            ends = [item for item in due if isinstance(item, SourceStatus)]
+            for message in [*taggings, *ends]:
+                self._publish(message)

@@ -59,9 +59,12 @@ class VirtualMicrophone:
             }
         )
         microphone._run(
-            ["pulseaudio", "--daemonize=yes", "--exit-idle-time=-1", "--log-target=null", "-n"]
-            + ["--load=module-native-protocol-unix auth-anonymous=1"]
-            + [f"--load=module-null-sink sink_name=vmic rate={rate_hz}", "--load=module-always-sink"]
+            [
+                *("pulseaudio", "--daemonize=yes", "--exit-idle-time=-1", "--log-target=null", "-n"),
+                "--load=module-native-protocol-unix auth-anonymous=1",
+                f"--load=module-null-sink sink_name=vmic rate={rate_hz}",
+                "--load=module-always-sink",
+            ]
         )
         return microphone
 
@@ -72,19 +75,28 @@ class VirtualMicrophone:
         if wait:
             assert player.wait(timeout=120) == 0
 
-    def stop(self) -> None:
-        """Unplug the microphone."""
+    def hush(self) -> None:
+        """Stop what is played."""
         for player in self._players:
             player.kill()
             player.wait(timeout=10)
         self._players.clear()
+
+    def stop(self) -> None:
+        """Unplug the microphone."""
+        self.hush()
         self._run(["pulseaudio", "--kill"])
 
     def _run(self, command: list[str]) -> None:
         # The daemon inherits no pipe: nobody would wait for its end.
         environment = self.environment | {"HOME": self.environment["XDG_RUNTIME_DIR"]}
         subprocess.run(
-            command, env=environment, check=True, timeout=30, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            command,
+            env=environment,
+            check=True,
+            timeout=30,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
 
 

@@ -20,9 +20,9 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.logging import RichHandler
 
-from streamer.errors import SinkError
+from streamer.errors import OutputClosed, SinkError
 from streamer.messages import Event, Health, SourceStatus, Tagging
-from streamer.sinks.console import JsonLines, LiveTable, OutputClosed
+from streamer.sinks.console import JsonLines, LiveTable
 from streamer.sinks.payloads import Vocabulary
 
 LABELS = ("Speech", "Dog", "Siren [bold]loud[/bold]", "Bell", "Wind", "Music")
@@ -103,8 +103,9 @@ def test_a_program_whose_reader_has_gone_ends_without_complaint(view: str) -> No
     program = f"""
 import sys
 import numpy as np
+from streamer.errors import OutputClosed
 from streamer.messages import Tagging
-from streamer.sinks.console import JsonLines, LiveTable, OutputClosed
+from streamer.sinks.console import JsonLines, LiveTable
 from streamer.sinks.payloads import Vocabulary
 words = Vocabulary.of_labels(["Speech"])
 sink = {view}
@@ -292,6 +293,36 @@ def test_log_lines_stand_above_the_view() -> None:
     # Shown again at the end: the cursor, which the view had hidden.
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
     assert not [thread for thread in threading.enumerate() if "refresh" in thread.name.lower()]
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", [Screen, io.StringIO])
+def test_logging_that_was_set_up_before_does_not_tear_the_view(
+    kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stderr = kind()
+    monkeypatch.setattr(sys, "stderr", stderr)
+    handler = logging.StreamHandler()
+    logging.getLogger().addHandler(handler)
+    try:
+        with live_table() as table:
+            table.accept(tagging(0.9))
+            logging.getLogger("test").warning("the [cat] sat on it")
+        drawn = table.console.file
+        assert isinstance(drawn, io.StringIO)
+        above_the_view = stderr.isatty()
+        assert ("the [cat] sat on it" in drawn.getvalue()) == above_the_view
+        logging.getLogger("test").warning("it stood up")
+    finally:
+        logging.getLogger().removeHandler(handler)
+    expected = ["it stood up"] if above_the_view else ["the [cat] sat on it", "it stood up"]
+    assert stderr.getvalue().splitlines() == expected
 
 
 def test_the_view_is_repainted_by_itself() -> None:

@@ -143,6 +143,8 @@ def test_sources_come_online_and_go_offline() -> None:
     )
     statuses = [message for message in memory.messages if isinstance(message, SourceStatus)]
     assert [(status.source, status.online) for status in statuses] == [("a", True), ("a", False)]
+    assert memory.messages[-1] is statuses[-1]
+    assert len(memory.taggings) == 10
 
 
 def test_an_error_of_a_source_reaches_main_with_its_sentence() -> None:
@@ -206,10 +208,14 @@ def test_the_first_error_wins() -> None:
         first.set()
         raise ValueError("first")
 
-    with pytest.raises(ValueError, match="first"), Crew() as crew:
-        crew.start("late", late, first.set)
-        crew.start("early", early, first.set)
-        crew.wait(5)
+    def work() -> None:
+        with Crew() as crew:
+            crew.start("late", late, first.set)
+            crew.start("early", early, first.set)
+            crew.wait(5)
+
+    with pytest.raises(ValueError, match="first"):
+        work()
 
 
 def test_gaps_are_counted() -> None:
@@ -224,13 +230,13 @@ def test_gaps_are_counted() -> None:
 
 def test_memory_is_flat_over_a_simulated_day() -> None:
     """86,400 windows through the pipeline and the meter, in blocks of a second."""
-    samples = np.zeros(16_000, np.float32)
+    samples = np.full(16_000, 0.1, np.float32)
 
     def day(seconds: int) -> Iterator[AudioChunk]:
         for second in range(seconds):
             yield AudioChunk(samples, second * 16_000, 1e9 + second)
 
-    pipeline = Pipeline("a", window_samples=WINDOW, hop_samples=16_000, live=True)
+    pipeline = Pipeline("a", window_samples=1_600, hop_samples=16_000, live=True)
     meter = HealthMeter(hop_samples=16_000, sources=1, model="m", device="d")
     windows, peaks = 0, []
     tracemalloc.start()

@@ -133,6 +133,16 @@ def test_latency_is_measured_when_it_is_published(broker: Mosquitto) -> None:
 
 
 @pytest.mark.system
+def test_what_was_heard_last_is_published_before_the_goodbye(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as subscriber:
+        with running(sink_for(broker.port)) as sink:
+            wait_for_state(sink, "connected")
+            sink.accept(tagging(0.75))
+        subscriber.wait_for("earshot/attic/front_door/tags")
+        subscriber.wait_for("earshot/attic/status", "offline")
+
+
+@pytest.mark.system
 def test_states_are_retained_and_end_offline(broker: Mosquitto) -> None:
     with running(sink_for(broker.port)) as sink:
         sink.accept(SourceStatus("front door", online=True))

@@ -29,6 +29,7 @@ from ..errors import TrainingError
 from ..transformer import AstConfig, AudioSpectrogramTransformer, Size
 from . import teacher
 from .mixtures import Mixer, clip_weights
+from .muon import Muon
 from .pack import TEACHER_WEIGHTS, Features, Pack
 from .student import Student, initialise
 
@@ -325,7 +326,7 @@ class Distillation:
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._student.parameters(), _CLIP_NORM)
         for optimizer in self._optimizers:
             optimizer.step()
@@ -343,7 +344,7 @@ class Distillation:
     def _update_average(self) -> None:
         kept = min(self._average, (1 + self.progress.steps) / (10 + self.progress.steps))
         now = self._student.network.state_dict()
-        average = get_ema_multi_avg_fn(kept)
+        average = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
         average(list(self._mean_weights.values()), [now[key] for key in self._mean_weights], None)
 
     def save(self) -> None:
@@ -437,7 +438,9 @@ def _starting_point(pack: Pack, init: str | None, size: Size, seed: int) -> Chec
             raise TrainingError(f"the model '{init}' has other classes than the pack {pack.folder}")
         config = checkpoint.config
         if (config.patch, config.fstride, config.tstride) != (16, 16, 16):
-            raise TrainingError(f"the patches of the model '{init}' overlap: only strides of 16 can be distilled")
+            raise TrainingError(
+                f"the patches of the model '{init}' overlap: only strides of 16 can be distilled"
+            )
         return checkpoint
     config = AstConfig.of_size(size, fstride=16, tstride=16, label_dim=len(pack.labels))
     network = AudioSpectrogramTransformer(config)
@@ -468,7 +471,7 @@ def _optimizers(student: Student, kind: Optimizer) -> list[torch.optim.Optimizer
     adamw = torch.optim.AdamW(groups, weight_decay=_WEIGHT_DECAY, betas=(0.9, 0.98), fused=True)
     if kind == "adamw":
         return [adamw]
-    muon = torch.optim.Muon(matrices, weight_decay=_WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw")
+    muon = Muon(matrices, weight_decay=_WEIGHT_DECAY)
     return [muon, adamw]
 
 

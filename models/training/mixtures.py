@@ -101,13 +101,13 @@ class Mixer:
         taught = taught.masked_fill(~inside.to(self._device)[..., None], teacher.SILENT_ROW)
         patches = teacher.patches_of(taught)
         # a patch counts where at least half of it lies in the window, and the student can see that half
-        valid = torch.arange(patches.shape[1]) * teacher.PATCH_SHIFT + teacher.PATCH_ROWS // 2 <= ends[:, None]
+        valid = (
+            torch.arange(patches.shape[1]) * teacher.PATCH_SHIFT + teacher.PATCH_ROWS // 2 <= ends[:, None]
+        )
         valid[:, 0] = True
         return Windows(student=student, teacher=patches, valid=valid.to(self._device))
 
-    def _mix(
-        self, batch: int, rows: int, ends: Tensor, random: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def _mix(self, batch: int, rows: int, ends: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mel energies for the student (batch, rows, 128); squared mel magnitudes for the teacher (batch, rows, 64)."""
         energies = torch.zeros(batch, rows, fbank.MEL_BINS, device=self._device)
         powers = torch.zeros(batch, rows, teacher.MEL_BINS, device=self._device)
@@ -115,7 +115,9 @@ class Mixer:
         sounds = torch.multinomial(shares, batch, replacement=True, generator=random)
         sounds = torch.minimum(sounds, 1 + ends // ROWS_PER_SOUND)
         clips = torch.multinomial(self._weights, batch * len(shares), replacement=True, generator=random)
-        clip_levels = _uniform(_GAIN_DB, (batch, 1), random) + _uniform(_RELATIVE_DB, (batch, len(shares)), random)
+        clip_levels = _uniform(_GAIN_DB, (batch, 1), random) + _uniform(
+            _RELATIVE_DB, (batch, len(shares)), random
+        )
         noises = self._clips + torch.randint(len(self._start) - self._clips, (batch,), generator=random)
         loud = torch.rand(batch, generator=random) < _SHARE_LOUD_NOISE
         noise_levels = torch.where(
@@ -135,7 +137,14 @@ class Mixer:
         return energies, powers
 
     def _add(
-        self, into: tuple[Tensor, Tensor], sound: int, level_db: float, room: int, place: float, *, fill: bool = False
+        self,
+        into: tuple[Tensor, Tensor],
+        sound: int,
+        level_db: float,
+        room: int,
+        place: float,
+        *,
+        fill: bool = False,
     ) -> None:
         """Add a sound to the first `room` rows of a window, which are long enough or not: it is cropped or placed by `place`, 0..1.
 
@@ -146,7 +155,9 @@ class Mixer:
         count = min(length, room)
         at = 0 if fill else int(place * (room - count + 1))
         student = (self._student[begin : begin + count].float().exp() - fbank.FLOOR).clamp_min(0)
-        taught = (self._teacher[begin : begin + count].float().exp() - teacher.LOG_OFFSET).clamp_min(0).square()
+        taught = (
+            (self._teacher[begin : begin + count].float().exp() - teacher.LOG_OFFSET).clamp_min(0).square()
+        )
         while at < room:
             count = min(count, room - at)
             into[0][at : at + count].add_(student[:count], alpha=math.exp(_DECIBEL * level_db))

@@ -245,7 +245,7 @@ def _write_features(pack: Pack, folder: Path, progress: Callable[[int, int], Non
     lengths = []
     with (folder / "student.f16").open("wb") as student, (folder / "teacher.f16").open("wb") as taught:
         for done, samples in enumerate(_sounds(pack)):
-            rows = _rows(samples)
+            rows = silent_tail(samples)
             student.write(fbank.fbank(rows).half().numpy().tobytes())
             taught.write(teacher.log_mel(rows).half().numpy().tobytes())
             lengths.append(fbank.row_count(len(rows)))
@@ -258,8 +258,8 @@ def _write_features(pack: Pack, folder: Path, progress: Callable[[int, int], Non
     logger.info("features of %d clips, %.2f h, in %s", len(pack.clips), length.sum() / 360_000, folder)
 
 
-def _rows(samples: Samples) -> Tensor:
-    """Samples without their mean, padded so that the last frame that has sound in it counts."""
+def silent_tail(samples: Samples) -> Tensor:
+    """Take away the mean, and pad so that the last frame that has sound in it counts: float32 (n,) -> float32 tensor (m,)."""
     sound = torch.from_numpy(samples - samples.mean())
     partial = (len(samples) - fbank.FRAME_LENGTH) % fbank.FRAME_SHIFT
     return F.pad(sound, (0, fbank.FRAME_SHIFT - partial if partial else 0))

@@ -33,7 +33,9 @@ class Student(nn.Module):
         self.patch_embeddings = nn.Linear(config.width, teacher.EMBEDDING_WIDTH)
         nn.init.constant_(self.patch_labels.bias, _RARE)
 
-    def forward(self, rows: Tensor, positions: Tensor, kept: Tensor, gather: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, rows: Tensor, positions: Tensor, kept: Tensor, gather: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Look at some of the patches of some rows.
 
         Parameters
@@ -63,7 +65,9 @@ class Student(nn.Module):
         patches = self.norm(gather @ x[:, 2:])  # (batch, patches, width)
         return network.forward_head(x), self.patch_labels(patches), self.patch_embeddings(patches)
 
-    def choose_patches(self, rows: int, share: float, random: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def choose_patches(
+        self, rows: int, share: float, random: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Choose what to look at: `positions`, `kept` and `gather` for a call.
 
         Fewer rows than the network's lie somewhere in its grid; of all patches a random `share` is kept (Koutini et al.,
@@ -105,14 +109,14 @@ def initialise(network: AudioSpectrogramTransformer, random: torch.Generator) ->
     )  # (bins, columns, width)
     v.pos_embed.zero_()
     v.pos_embed[0, 2:] = 0.5 * grid.flatten(0, 1)
-    nn.init.constant_(network.mlp_head[1].bias, _RARE)
+    network.mlp_head[1].bias.fill_(_RARE)  # type: ignore[operator] # a linear layer
 
 
 def _initialise_attention(qkv: Tensor, proj: Tensor, heads: int, random: torch.Generator) -> None:
     """Query times key near 0.7 times the identity in each head, value times projection near -0.4 times it."""
     width = len(proj)
     size = width // heads
-    query, key, value = qkv.split(width)
+    query, key, value = torch.split(qkv, width)
     for head in range(heads):
         span = slice(head * size, (head + 1) * size)
         left, scale, right = torch.linalg.svd(_near_identity(width, 0.7, 0.7, random))
@@ -124,7 +128,9 @@ def _initialise_attention(qkv: Tensor, proj: Tensor, heads: int, random: torch.G
 
 
 def _near_identity(width: int, noise: float, identity: float, random: torch.Generator) -> Tensor:
-    return noise * torch.randn(width, width, generator=random) / math.sqrt(width) + identity * torch.eye(width)
+    return noise * torch.randn(width, width, generator=random) / math.sqrt(width) + identity * torch.eye(
+        width
+    )
 
 
 def _waves(count: int, width: int) -> Tensor:

@@ -66,7 +66,7 @@ class YamNet(nn.Module):
     def label(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mel patches (n, 96, 64) -> probabilities float32 (n, 521), embeddings float32 (n, 1024), in pieces that fit the memory."""
         patches = patches.to(self.fc.weight.dtype)
-        pieces = [self(piece) for piece in patches.split(_CHUNK.get(patches.device.type, 256))]
+        pieces = [self(piece) for piece in torch.split(patches, _CHUNK.get(patches.device.type, 256))]
         logits, embeddings = (torch.cat(parts).float() for parts in zip(*pieces, strict=True))
         return logits.sigmoid(), embeddings
 
@@ -89,7 +89,7 @@ def load_teacher(path: Path, device: torch.device) -> YamNet:
         ) from error
     teacher = teacher.eval().requires_grad_(requires_grad=False)
     dtype = torch.float16 if device.type == "cuda" else torch.float32
-    return teacher.to(device=device, dtype=dtype, memory_format=torch.channels_last)
+    return teacher.to(memory_format=torch.channels_last).to(device, dtype)
 
 
 @lru_cache(maxsize=2)

@@ -1,14 +1,16 @@
 """What people and pipes read in a terminal: JSON lines, plain lines, or a calm live view."""
 
+import logging
 import math
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -108,8 +110,9 @@ class LiveTable:
 
     Where the output is no terminal, each tagging is printed on a plain line instead.
 
-    While the view is on the screen, log lines must be printed above it: hand `console` to
-    `rich.logging.RichHandler`. What is printed to ``sys.stdout`` and ``sys.stderr`` is taken care of.
+    While the view is on the screen, what is printed to ``sys.stdout`` or ``sys.stderr`` appears above it, and
+    so do the lines of the root logger's handlers that write to ``sys.stderr``. Where standard error is no
+    terminal (``2> log.txt``), it is left alone. A handler of another kind can print to `console`.
 
     Parameters
     ----------
@@ -128,8 +131,8 @@ class LiveTable:
 
     Examples
     --------
+    >>> logging.basicConfig()  # doctest: +SKIP
     >>> with LiveTable(vocabulary, sources=["desk"]) as table:  # doctest: +SKIP
-    ...     logging.basicConfig(handlers=[RichHandler(console=table.console)])
     ...     run(sinks=[table])
     """
 
@@ -153,6 +156,7 @@ class LiveTable:
         self._repaints_per_second = repaints_per_second
         self._lines = _Lines(self.console.file)
         self._live: Live | None = None
+        self._log_handlers: list[logging.StreamHandler[Any]] = []
         self._lock = threading.Lock()  # guards what follows, which `accept` shares with the repainting thread
         self._views = {name: _SourceView(name) for name in sources}
         self._health: Health | None = None
@@ -162,13 +166,16 @@ class LiveTable:
         if self._is_live:
             from rich.live import Live
 
+            errors_before = sys.stderr
             self._live = Live(
                 console=self.console,
                 get_renderable=self.render,
                 refresh_per_second=self._repaints_per_second,
+                redirect_stderr=errors_before.isatty(),
                 vertical_overflow="crop",
             )
             self._live.start(refresh=True)
+            self._log_handlers = _redirect_logging(errors_before, sys.stderr)
         return self
 
     def __exit__(
@@ -183,6 +190,8 @@ class LiveTable:
                     view.glide(math.inf)
             self._live.stop()
             self._live = None
+            for handler in self._log_handlers:
+                handler.setStream(sys.stderr)
 
     def accept(self, message: Message) -> None:
         """Take a message; from any thread, at once. The view shows it when it is next drawn.
@@ -398,6 +407,16 @@ def _said(tagging: Tagging, vocabulary: Vocabulary, top: int) -> str:
         for place, tag in enumerate(top_tags(tagging.scores, vocabulary, top))
         if place == 0 or (tag.score or 0) >= _MENTIONED_SCORE
     )
+
+
+def _redirect_logging(old: IO[str], new: IO[str]) -> "list[logging.StreamHandler[Any]]":
+    """Let the root logger's handlers of one stream write to another one; those that now do."""
+    moved = []
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+            handler.setStream(new)
+            moved.append(handler)
+    return moved
 
 
 def _swallow_the_rest(stream: IO[str]) -> None:

@@ -35,7 +35,7 @@ _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 _CREDENTIALS_REFUSED = {134, 135}  # "bad user name or password", "not authorized"
 
 # Together well under the second in which `run` must have returned.
-_FAREWELL_SECONDS = 0.5
+_FAREWELL_SECONDS = 0.4
 _DISCONNECT_SECONDS = 0.2
 
 P = ParamSpec("P")
@@ -401,8 +401,10 @@ class MqttSink:
             self._undelivered += len(waiting)
 
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
-        """Say that all is offline, and leave `async with` little time to disconnect."""
+        """Publish what was heard last, say that all is offline, and leave `async with` little time to disconnect."""
         client.timeout = _DISCONNECT_SECONDS
+        with suppress(aiomqtt.MqttError):
+            await self._publish_taggings(client)
         topics = [self._source_status_topic(source) for source in self._source_topics]
         topics.append(self._node_status_topic)
         await asyncio.gather(

@@ -202,6 +202,8 @@ class Microphone:
         DeviceError
             The device is not there, refuses, or has stopped.
         """
+        if self._closed.is_set():
+            return
         if self._timeline.started:
             _rescan()
         device = self._find()

@@ -161,6 +161,10 @@ def _opened_by_libsndfile(path: Path, stack: contextlib.ExitStack) -> _Sound | N
         file = stack.enter_context(soundfile.SoundFile(os.fspath(path)))
     except (soundfile.LibsndfileError, TypeError):  # TypeError: a .raw file, of which nothing is known
         return None
+    if (
+        file.format == "MP3"
+    ):  # soundfile seeks after each read, which makes holes in what libsndfile decodes next
+        return None
 
     def blocks() -> Iterator[Frames]:
         done = 0

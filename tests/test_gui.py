@@ -1,0 +1,680 @@
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+if not os.environ.get("DISPLAY"):
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtGui import QImage
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from gui.app import require_display, run
+from gui.columns import COLUMNS, GAP, NOTHING, Columns, bin_of
+from gui.errors import DisplayError
+from gui.feed import KEPT_SAMPLES, Feed
+from gui.loudness import Loudness
+from gui.ranking import Ranking
+from gui.window import LiveWindow
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, Samples, SourceStatus, Tagging
+
+ROOT = Path(__file__).resolve().parent.parent
+LABELS = tuple(f"Sound {number}" for number in range(40))
+FRAME_SECONDS = 1 / 30
+
+
+def kaldi_rows(samples: Samples) -> NDArray[np.float32]:
+    import torch
+    from torchaudio.compliance import kaldi
+
+    if len(samples) < 400:
+        return np.zeros((0, 128), np.float32)
+    rows: NDArray[np.float32] = kaldi.fbank(
+        torch.from_numpy(samples)[None],
+        htk_compat=True,
+        sample_frequency=16000,
+        use_energy=False,
+        window_type="hanning",
+        num_mel_bins=128,
+        dither=0.0,
+        frame_shift=10,
+    ).numpy()
+    return rows
+
+
+def tone(frequency_hz: float, seconds: float, amplitude: float = 0.5) -> Samples:
+    times = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
+    return (amplitude * np.sin(2 * np.pi * frequency_hz * times)).astype(np.float32)
+
+
+def chunks_of(samples: Samples, size: int = 480, start_sample: int = 0) -> Iterator[AudioChunk]:
+    for offset in range(0, len(samples), size):
+        position = start_sample + offset
+        yield AudioChunk(samples[offset : offset + size], position, 1.7e9 + position / SAMPLE_RATE_HZ)
+
+
+def tagging(scores: dict[int, float], source: str = "mic", latency_seconds: float | None = 0.25) -> Tagging:
+    vector = np.zeros(len(LABELS), np.float32)
+    for label, score in scores.items():
+        vector[label] = score
+    return Tagging(source, 0, 16000, 1.7e9, vector, -20.0, latency_seconds)
+
+
+def health(**changed: object) -> Health:
+    values: dict[str, object] = {
+        "uptime_seconds": 60.0,
+        "windows": 55,
+        "dropped_windows": 3,
+        "overruns": 1,
+        "lost_seconds": 1.5,
+        "repaired_samples": 0,
+        "latency_p50_seconds": 0.2,
+        "latency_p95_seconds": 0.4,
+        "real_time_factor": 0.35,
+        "model": "tiny",
+        "device": "cpu",
+        "broker": "connected",
+    }
+    return Health(**{**values, **changed})  # type: ignore[arg-type]
+
+
+class Bench:
+    """A real window on a feed, with a clock of its own."""
+
+    def __init__(self, qtbot: QtBot, *sources: str) -> None:
+        self.feed = Feed(sources or ("mic",), LABELS)
+        self.window = LiveWindow(self.feed, rows=kaldi_rows, title="Earshot", kiosk=False)
+        qtbot.addWidget(self.window)
+        self.window.resize(1280, 720)
+        with qtbot.waitExposed(self.window):
+            self.window.show()
+        self.now_seconds = 1000.0
+
+    def hear(self, samples: Samples, start_sample: int = 0, source: str = "mic") -> None:
+        for chunk in chunks_of(samples, start_sample=start_sample):
+            self.feed.hear(source, chunk)
+
+    def pass_time(self, seconds: float = FRAME_SECONDS) -> None:
+        for _ in range(max(1, round(seconds / FRAME_SECONDS))):
+            self.now_seconds += FRAME_SECONDS
+            self.window.refresh(self.now_seconds)
+        QApplication.processEvents()
+
+    def picture(self) -> NDArray[np.int64]:
+        """Return what is on screen where the spectrogram is drawn: (height, width, red green blue)."""
+        view = self.window.spectrogram
+        plot = view._plot
+        scene = view.picture.mapRectToScene(view.picture.boundingRect())
+        corners = (plot.mapFromScene(corner) for corner in (scene.topLeft(), scene.bottomRight()))
+        rect = QRect(*(plot.mapTo(self.window, QPoint(corner)) for corner in corners)).adjusted(1, 1, -2, -2)
+        image = self.window.grab(rect).toImage().convertToFormat(QImage.Format.Format_RGB32)
+        pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
+        return pixels[:, :, 2::-1].astype(np.int64)
+
+    def labels_shown(self) -> list[str]:
+        return [row.label for row in sorted(self.window.tags.shown, key=lambda row: row.top)]
+
+
+@pytest.fixture
+def bench(qtbot: QtBot) -> Bench:
+    return Bench(qtbot)
+
+
+# The feed
+
+
+def test_the_feed_keeps_twelve_seconds_of_each_source_and_no_more() -> None:
+    feed = Feed(["mic"], LABELS)
+    second = np.zeros(SAMPLE_RATE_HZ, np.float32)
+    for chunk in chunks_of(np.tile(second, 60), size=1000):
+        feed.hear("mic", chunk)
+    kept = feed.snapshot().sources["mic"].chunks
+    samples = sum(len(chunk.samples) for chunk in kept)
+    assert KEPT_SAMPLES <= samples < KEPT_SAMPLES + 1000
+    assert kept[-1].start_sample == 959_000
+
+
+def test_the_feed_is_bounded_for_chunks_of_one_sample_and_of_none() -> None:
+    feed = Feed(["mic"], LABELS)
+    for position in range(20_000):
+        feed.hear("mic", AudioChunk(np.zeros(position % 2, np.float32), position // 2, 0.0))
+    assert len(feed.snapshot().sources["mic"].chunks) <= 12_000
+
+
+def test_a_snapshot_holds_the_newest_of_each_source_and_does_not_change() -> None:
+    feed = Feed(["a", "b"], LABELS)
+    old, new, other = tagging({1: 0.5}, "a"), tagging({2: 0.5}, "a"), tagging({3: 0.5}, "b")
+    for message in (old, other, new, SourceStatus("b", online=False, reason="Gone."), health()):
+        feed.accept(message)
+    feed.accept(Event("1", "started", "Bark", "a", 0.9, 0.0))
+    snapshot = feed.snapshot()
+    feed.accept(old)
+    assert snapshot.sources["a"].tagging is new
+    assert snapshot.sources["b"].tagging is other
+    assert snapshot.sources["b"].status == SourceStatus("b", online=False, reason="Gone.")
+    assert snapshot.health == health()
+
+
+def test_only_chunks_not_seen_before_are_handed_out() -> None:
+    feed = Feed(["mic"], LABELS)
+    chunks = list(chunks_of(np.zeros(1600, np.float32), size=160))
+    for chunk in chunks:
+        feed.hear("mic", chunk)
+    view = feed.snapshot().sources["mic"]
+    assert view.heard == 10
+    assert view.chunks_after(7) == tuple(chunks[7:])
+    assert view.chunks_after(10) == ()
+    assert view.chunks_after(0) == tuple(chunks)
+
+
+def test_threads_may_write_while_snapshots_are_taken() -> None:
+    feed = Feed(["a", "b"], LABELS)
+
+    def write(source: str) -> None:
+        for chunk in chunks_of(np.zeros(320_000, np.float32), size=160):
+            feed.hear(source, chunk)
+
+    writers = [threading.Thread(target=write, args=(source,)) for source in "ab"]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        for view in feed.snapshot().sources.values():
+            starts = [chunk.start_sample for chunk in view.chunks]
+            assert starts == sorted(starts)
+            assert not starts or starts[-1] == (view.heard - 1) * 160
+    assert [view.heard for view in feed.snapshot().sources.values()] == [2000, 2000]
+
+
+def test_the_feed_does_without_qt() -> None:
+    code = "import sys, gui.feed, gui.app, gui.errors; print(any('PySide' in name for name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "False"
+
+
+# From sound to columns
+
+
+@pytest.mark.parametrize("size", [97, 160, 480, 4000])
+def test_columns_are_the_same_for_any_size_of_chunks(size: int) -> None:
+    samples = np.random.default_rng(0).normal(0, 0.1, 12_000).astype(np.float32)
+    whole, pieces = Columns(kaldi_rows), Columns(kaldi_rows)
+    whole.extend(chunks_of(samples, size=len(samples)))
+    for chunk in chunks_of(samples, size=size):
+        pieces.extend([chunk])
+    assert whole.end == pieces.end == 73
+    difference = whole.values(0, 73).astype(int) - pieces.values(0, 73)
+    assert np.abs(difference).max() <= 1  # a value on the edge of two steps
+
+
+def test_a_gap_becomes_a_stripe_as_wide_as_what_was_lost() -> None:
+    columns = Columns(kaldi_rows)
+    columns.extend(chunks_of(tone(1000, 1.0)))
+    columns.extend(chunks_of(tone(1000, 1.0), start_sample=16_000 + 8_000))
+    values = columns.values(0, columns.end)
+    lost = (values == GAP).all(axis=1)
+    assert lost.sum() == 52  # half a second, and the two frames that would have reached into it
+    assert not (values[~lost] == GAP).any()
+    assert np.flatnonzero(lost)[-1] == 149
+
+
+def test_a_single_lost_sample_is_visible() -> None:
+    columns = Columns(kaldi_rows)
+    columns.extend(chunks_of(tone(1000, 1.0)))
+    columns.extend(chunks_of(tone(1000, 1.0), start_sample=16_001))
+    assert (columns.values(0, columns.end) == GAP).all(axis=1).sum() >= 2
+
+
+def test_a_stream_that_begins_anew_empties_the_picture() -> None:
+    columns = Columns(kaldi_rows)
+    columns.extend(chunks_of(tone(1000, 2.0), start_sample=160_000))
+    columns.extend(chunks_of(tone(1000, 0.5)))
+    assert columns.restarts == 1
+    assert columns.end == 48
+    assert (columns.values(48, 48 + 800) == NOTHING).all()
+
+
+def test_an_outage_of_hours_costs_no_memory_and_fills_the_picture() -> None:
+    columns = Columns(kaldi_rows)
+    columns.extend(chunks_of(tone(1000, 1.0)))
+    columns.extend(chunks_of(tone(1000, 0.1), start_sample=10_000 * SAMPLE_RATE_HZ))
+    lost = (columns.values(columns.end - COLUMNS, columns.end) == GAP).all(axis=1)
+    assert lost.sum() == COLUMNS - 8
+
+
+@pytest.mark.parametrize("frequency_hz", [500, 1000, 3500])
+def test_a_tone_is_brightest_at_its_tick(frequency_hz: int) -> None:
+    rows = kaldi_rows(tone(frequency_hz, 1.0))
+    assert abs(int(rows[50].argmax()) + 0.5 - bin_of(frequency_hz)) <= 1.0
+
+
+# Calm and exact
+
+
+def test_the_order_is_right_once_scores_rest() -> None:
+    ranking = Ranking(6, rows=4)
+    scores = np.array([0.1, 0.42, 0.4, 0.41, 0.9, 0.3], np.float32)
+    ranking.aim(scores[::-1].copy())
+    ranking.advance(5.0)
+    ranking.aim(scores)
+    for _ in range(600):
+        ranking.advance(FRAME_SECONDS)
+    assert ranking.order == (4, 1, 3, 2)
+    assert ranking.scores == pytest.approx(scores, abs=1e-4)
+
+
+def test_near_equal_scores_do_not_flicker() -> None:
+    ranking = Ranking(2, rows=2)
+    changes = 0
+    for second in range(20):
+        ranking.aim(np.array([0.5, 0.48 + 0.04 * (second % 2)], np.float32))
+        for _ in range(30):
+            before = ranking.order
+            ranking.advance(FRAME_SECONDS)
+            changes += bool(before) and before != ranking.order
+    assert changes <= 8  # where each second has another leader
+
+
+def test_something_loud_and_clear_rises_within_a_second() -> None:
+    ranking = Ranking(20, rows=3)
+    ranking.aim(np.linspace(0.6, 0.1, 20, dtype=np.float32))
+    for _ in range(60):
+        ranking.advance(FRAME_SECONDS)
+    ranking.aim(np.array([*np.linspace(0.3, 0.1, 19), 0.95], np.float32))
+    for _ in range(30):
+        ranking.advance(FRAME_SECONDS)
+    assert ranking.order[0] == 19
+
+
+def test_the_meter_reads_a_sine_as_its_rms_and_holds_its_peak() -> None:
+    loudness = Loudness()
+    for chunk in chunks_of(tone(1000, 2.0, amplitude=0.5)):
+        loudness.advance(chunk.samples, 0.03)
+    assert loudness.level_dbfs == pytest.approx(-9.03, abs=0.05)
+    assert loudness.peak_dbfs == pytest.approx(-6.02, abs=0.05)
+    for chunk in chunks_of(np.zeros(16_000, np.float32)):
+        loudness.advance(chunk.samples, 0.03)
+    assert loudness.level_dbfs < -40
+    assert loudness.peak_dbfs == pytest.approx(-6.02, abs=0.05)
+    for chunk in chunks_of(np.zeros(16_000, np.float32)):
+        loudness.advance(chunk.samples, 0.03)
+    assert loudness.peak_dbfs == pytest.approx(-6.02 - 24 * 0.5, abs=1.0)
+
+
+def test_the_meter_falls_when_no_sound_comes() -> None:
+    loudness = Loudness()
+    loudness.advance(tone(1000, 0.5), 0.5)
+    loudness.advance(np.zeros(0, np.float32), 0.3)
+    assert loudness.level_dbfs > -10
+    for _ in range(60):
+        loudness.advance(np.zeros(0, np.float32), FRAME_SECONDS)
+    assert loudness.level_dbfs < -40
+
+
+# The window
+
+
+def test_the_picture_is_brightest_where_the_tone_is(bench: Bench) -> None:
+    bench.hear(tone(1000, 3.0))
+    bench.pass_time()
+    picture = bench.picture()
+    height, width, _ = picture.shape
+    brightness = picture[:, -width // 10 :].sum(axis=2).mean(axis=1)
+    drawn_at = (height - brightness.argmax()) / height * 128
+    assert drawn_at == pytest.approx(bin_of(1000), abs=1.5)
+    before = picture[:, : width // 2].reshape(-1, 3)
+    assert (before == before[0]).all(), "nothing was heard that long ago"
+
+
+def test_the_picture_moves_to_the_left_as_sound_comes(bench: Bench) -> None:
+    bench.hear(tone(1000, 1.0))
+    bench.hear(tone(3000, 4.0), start_sample=16_000)
+    bench.pass_time()
+    picture = bench.picture()
+    height, width, _ = picture.shape
+    line = picture[round(height * (1 - bin_of(1000) / 128))].sum(axis=1)
+    loud = np.flatnonzero(line > 450)
+    assert loud.min() == pytest.approx(width * (10.24 - 5) / 10.24, abs=4)
+    assert loud.max() == pytest.approx(width * (10.24 - 4) / 10.24, abs=4)
+
+
+def test_lost_sound_is_a_stripe_on_screen(bench: Bench) -> None:
+    bench.hear(tone(1000, 2.0))
+    bench.hear(tone(1000, 2.0), start_sample=40_000)
+    bench.pass_time()
+    picture = bench.picture()
+    stripe = (picture == [0x24, 0x70, 0x8C]).all(axis=(0, 2))
+    width = picture.shape[1]
+    assert stripe.sum() == pytest.approx(width * 0.5 / 10.24, abs=3)
+    assert np.flatnonzero(stripe)[-1] == pytest.approx(width * (10.24 - 2) / 10.24, abs=3)
+
+
+def test_the_picture_survives_a_change_of_size(bench: Bench, qtbot: QtBot) -> None:
+    bench.hear(tone(1000, 3.0))
+    bench.pass_time()
+    bench.window.resize(800, 480)
+    qtbot.waitUntil(lambda: bench.window.spectrogram.width() < 500, timeout=5000)
+    QApplication.processEvents()
+    picture = bench.picture()
+    height, width, _ = picture.shape
+    brightness = picture[:, -width // 10 :].sum(axis=2).mean(axis=1)
+    assert (height - brightness.argmax()) / height * 128 == pytest.approx(bin_of(1000), abs=1.5)
+
+
+def test_bars_show_the_top_labels_of_the_newest_tagging(bench: Bench) -> None:
+    bench.feed.accept(tagging({3: 0.9, 5: 0.6, 7: 0.3}))
+    bench.pass_time(3.0)
+    assert bench.labels_shown() == ["Sound 3", "Sound 5", "Sound 7"]
+    bench.feed.accept(tagging({8: 0.8, 5: 0.5, 9: 0.25, 3: 0.1}))
+    bench.pass_time(5.0)
+    assert bench.labels_shown() == ["Sound 8", "Sound 5", "Sound 9", "Sound 3"]
+    rows = {row.label: row for row in bench.window.tags.shown}
+    assert [rows[label].score for label in ("Sound 8", "Sound 5", "Sound 9")] == ["0.80", "0.50", "0.25"]
+    assert rows["Sound 8"].bar / rows["Sound 5"].bar == pytest.approx(1.6, abs=0.05)
+
+
+def test_a_bar_moves_there_in_steps(bench: Bench) -> None:
+    bench.feed.accept(tagging({3: 0.9}))
+    bars = []
+    for _ in range(30):
+        bench.pass_time()
+        bars += [row.bar for row in bench.window.tags.shown]
+    steps = np.diff(bars)
+    assert (steps >= 0).all()
+    assert steps.max() < bars[-1] / 5
+
+
+def test_bars_are_on_screen(bench: Bench) -> None:
+    tags = bench.window.tags
+    empty = tags.grab().toImage()
+    bench.feed.accept(tagging({3: 0.9, 5: 0.4}))
+    bench.pass_time(3.0)
+    image = tags.grab().toImage()
+    assert image != empty
+    for row in tags.shown:
+        middle = tags._bar_rect(row.top).center().y()
+        inside, beyond = image.pixelColor(row.bar - 10, middle), image.pixelColor(row.bar + 10, middle)
+        assert inside.value() > beyond.value() + 60
+
+
+def test_what_was_painted_in_parts_looks_like_what_is_painted_at_once(bench: Bench) -> None:
+    for step in range(4):
+        bench.feed.accept(tagging({3: 0.9 - 0.2 * step, 5: 0.5, step: 0.35, 10 + step: 0.6}))
+        bench.hear(tone(400 + 200 * step, 1.0), start_sample=16_000 * step)
+        bench.pass_time(0.4)
+    in_parts = QApplication.primaryScreen().grabWindow(bench.window.winId()).toImage()
+    bench.window.repaint()
+    bench.window.tags.repaint()
+    bench.window.level.repaint()
+    QApplication.processEvents()
+    assert not in_parts.isNull()
+    assert in_parts == QApplication.primaryScreen().grabWindow(bench.window.winId()).toImage()
+
+
+def test_the_level_is_shown(bench: Bench) -> None:
+    for piece in range(30):
+        bench.hear(tone(1000, 0.032, amplitude=0.5), start_sample=512 * piece)
+        bench.pass_time()
+    level = bench.window.level
+    assert level.reading == "-9 dB"
+    image = level.grab().toImage()
+    bar = level._bar_rect()
+    lit, unlit = (
+        image.pixelColor(bar.center().x(), bar.top() + round(bar.height() * share / 60) // 4 * 4 + 1)
+        for share in (20, 4)
+    )
+    assert lit.value() > unlit.value() + 80
+
+
+def test_the_status_line_says_how_things_stand(bench: Bench) -> None:
+    bench.feed.accept(tagging({1: 0.5}, latency_seconds=0.184))
+    bench.feed.accept(SourceStatus("mic", online=True))
+    bench.feed.accept(health())
+    bench.pass_time()
+    assert bench.window.status.text() == (
+        "source mic  model tiny  device cpu  latency 184 ms  load 35%  drops 3  lost 1.5 s  broker connected"
+    )
+
+
+def test_the_status_line_says_why_a_source_is_offline(bench: Bench) -> None:
+    bench.hear(tone(1000, 0.1))
+    bench.pass_time()
+    assert bench.window.header.state.text().startswith("LIVE")
+    bench.feed.accept(SourceStatus("mic", online=False, reason="The microphone was unplugged."))
+    bench.pass_time()
+    assert bench.window.status.text().startswith("mic The microphone was unplugged.")
+    assert bench.window.header.state.text().startswith("OFFLINE")
+
+
+def test_without_a_pace_no_latency_is_shown(bench: Bench) -> None:
+    bench.feed.accept(tagging({1: 0.5}, latency_seconds=None))
+    bench.feed.accept(health(latency_p50_seconds=None))
+    bench.pass_time()
+    assert "latency" not in bench.window.status.text()
+
+
+def test_another_source_can_be_chosen(qtbot: QtBot) -> None:
+    bench = Bench(qtbot, "kitchen", "garden")
+    bench.hear(tone(500, 3.0), source="kitchen")
+    bench.hear(tone(3000, 3.0), source="garden")
+    bench.feed.accept(tagging({1: 0.9}, "kitchen"))
+    bench.feed.accept(tagging({2: 0.9}, "garden"))
+    bench.pass_time(1.0)
+    tabs = bench.window.header.tabs
+    QTest.mouseClick(tabs, Qt.MouseButton.LeftButton, pos=tabs.tabRect(1).center())
+    bench.pass_time(1.0)
+    assert bench.window.source == "garden"
+    assert bench.labels_shown() == ["Sound 2"]
+    columns = bench.window.spectrogram.picture.columns
+    assert columns.values(columns.end - 50, columns.end).mean(axis=0).argmax() == int(bin_of(3000))
+
+
+def test_a_single_source_has_no_tabs(bench: Bench) -> None:
+    assert not bench.window.header.tabs.isVisible()
+
+
+@pytest.mark.parametrize(("width", "height"), [(800, 480), (1280, 720), (1920, 1080), (720, 1280)])
+def test_nothing_is_clipped_or_overlaps(bench: Bench, qtbot: QtBot, width: int, height: int) -> None:
+    window = bench.window
+    bench.feed.accept(tagging({label: 0.9 - label / 50 for label in range(20)}))
+    window.resize(width, height)
+    qtbot.waitUntil(lambda: (window.width(), window.height()) == (width, height), timeout=5000)
+    bench.pass_time(3.0)
+    views = (window.header, window.spectrogram, window.level, window.tags, window.status)
+    rects = [QRect(view.mapTo(window, QPoint(0, 0)), view.size()) for view in views]
+    for number, rect in enumerate(rects):
+        assert window.rect().contains(rect)
+        assert not any(rect.intersects(other) for other in rects[:number])
+    rows = sorted(window.tags.shown, key=lambda row: row.top)
+    assert len(rows) >= 5
+    assert rows[-1].top + window.tags._row_height() <= window.tags.height()
+    assert np.diff([row.top for row in rows]).min() >= window.tags._row_height() - 1
+
+
+# The loop
+
+
+def feed_with_sound() -> Feed:
+    feed = Feed(["mic"], LABELS)
+    for chunk in chunks_of(tone(1000, 1.0)):
+        feed.hear("mic", chunk)
+    return feed
+
+
+def polls(count: int) -> Callable[[], bool]:
+    """Return a poll that says stop after some ticks."""
+    ticks = iter(range(count))
+    return lambda: next(ticks, None) is not None
+
+
+@pytest.mark.usefixtures("qapp")
+def test_the_window_closes_when_the_program_stops() -> None:
+    began_at = time.monotonic()
+    assert run(feed_with_sound(), rows=kaldi_rows, poll=polls(5)) == 0
+    assert time.monotonic() - began_at < 10
+    assert not [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, LiveWindow)]
+
+
+@pytest.mark.usefixtures("qapp")
+def test_run_returns_when_the_window_is_closed() -> None:
+    closed: list[bool] = []
+
+    def poll() -> bool:
+        for widget in QApplication.topLevelWidgets():
+            if isinstance(widget, LiveWindow) and not closed:
+                closed.append(widget.close())
+        return True
+
+    assert run(feed_with_sound(), rows=kaldi_rows, poll=poll) == 0
+    assert closed == [True]
+
+
+@pytest.mark.usefixtures("qapp")
+def test_escape_leaves_the_kiosk() -> None:
+    seen = []
+
+    def poll() -> bool:
+        for widget in QApplication.topLevelWidgets():
+            if isinstance(widget, LiveWindow) and widget.isVisible():
+                seen.append((widget.isFullScreen(), widget.cursor().shape()))
+                widget.activateWindow()
+                QTest.keyClick(widget, Qt.Key.Key_Escape)
+        return len(seen) < 100
+
+    assert run(feed_with_sound(), rows=kaldi_rows, poll=poll, kiosk=True) == 0
+    assert seen[0] == (True, Qt.CursorShape.BlankCursor)
+    assert len(seen) < 100
+
+
+@pytest.mark.usefixtures("qapp")
+def test_what_poll_raises_reaches_the_caller() -> None:
+    def poll() -> bool:
+        raise OSError("the crew has failed")
+
+    with pytest.raises(OSError, match="the crew has failed"):
+        run(feed_with_sound(), rows=kaldi_rows, poll=poll)
+
+
+@pytest.mark.usefixtures("qapp")
+def test_what_a_view_raises_reaches_the_caller() -> None:
+    def broken(samples: Samples) -> NDArray[np.float32]:
+        raise ValueError(f"no rows of {len(samples)} samples")
+
+    with pytest.raises(ValueError, match="no rows of"):
+        run(feed_with_sound(), rows=broken, poll=polls(100))
+
+
+@pytest.mark.usefixtures("qapp")
+def test_what_is_raised_while_painting_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: object) -> None:
+        raise ZeroDivisionError(f"{len(arguments)}")
+
+    monkeypatch.setattr("gui.spectrogram.Picture._draw", broken)
+    with pytest.raises(ZeroDivisionError):
+        run(feed_with_sound(), rows=kaldi_rows, poll=polls(100))
+
+
+@pytest.mark.usefixtures("qapp")
+def test_the_hook_for_exceptions_is_put_back() -> None:
+    before = sys.excepthook
+    run(feed_with_sound(), rows=kaldi_rows, poll=polls(1))
+    assert sys.excepthook is before
+
+
+# In a process of its own
+
+
+def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if name not in _DISPLAY_VARIABLES}
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+_DISPLAY_VARIABLES = {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"}
+_REQUIRE = """
+    from gui.app import require_display
+    from gui.errors import DisplayError
+    try:
+        require_display()
+    except DisplayError as error:
+        print(error)
+    else:
+        print("ready")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no DISPLAY")
+@pytest.mark.parametrize("environment", [{}, {"DISPLAY": ":4711"}, {"QT_QPA_PLATFORM": "no-such-platform"}])
+def test_without_a_display_one_sentence_says_what_to_do(environment: dict[str, str]) -> None:
+    done = run_python(_REQUIRE, **environment)
+    assert done.returncode == 0, done.stderr
+    assert "--headless" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_a_screen_that_is_only_in_memory_is_a_display() -> None:
+    done = run_python(_REQUIRE, QT_QPA_PLATFORM="offscreen")
+    assert (done.stdout.strip(), done.returncode) == ("ready", 0)
+
+
+def test_missing_packages_are_named_with_the_command_that_installs_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pyqtgraph" else name)
+    with pytest.raises(DisplayError, match=r'pip install "earshot\[gui\]"'):
+        require_display()
+
+
+def test_a_process_that_made_the_application_itself_ends_cleanly() -> None:
+    done = run_python(
+        """
+        import numpy as np
+        from gui.app import run
+        from gui.feed import Feed
+        ticks = iter(range(5))
+        code = run(
+            Feed(["a", "b"], ["Speech"]),
+            rows=lambda samples: np.zeros((0, 128), np.float32),
+            poll=lambda: next(ticks, None) is not None,
+        )
+        print("code", code)
+        """,
+        QT_QPA_PLATFORM="offscreen",
+    )
+    assert (done.stdout.strip(), done.stderr, done.returncode) == ("code 0", "", 0)
+
+
+def test_a_long_run_does_not_wear_out_the_interpreter() -> None:
+    done = run_python(
+        """
+        import sys
+        from PySide6.QtCore import QRectF
+        rect = QRectF()
+        before = sys.getrefcount(None)
+        for _ in range(1000):
+            rect.setWidth(1.0)
+        print(abs(sys.getrefcount(None) - before) < 100)
+        """
+    )
+    assert done.stdout.strip() == "True", (
+        "this PySide6 loses references to None and ends the process in a while"
+    )

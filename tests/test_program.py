@@ -1,0 +1,369 @@
+"""The program as its users run it: a process, real sound, a real broker, real signals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import VirtualMicrophone, require
+from mosquitto import Mosquitto, Subscriber
+
+ROOT = Path(__file__).parent.parent
+DEMO_NAMES = {
+    "Speech": {"Speech"},
+    "Piano": {"Music", "Musical instrument", "Piano"},
+    "Siren": {"Siren", "Alarm"},
+    "Violin, fiddle": {"Music", "Musical instrument", "Violin, fiddle", "Bowed string instrument"},
+    "Telephone bell ringing": {"Telephone", "Telephone bell ringing", "Alarm", "Ringtone"},
+    "Drum kit": {"Music", "Drum kit", "Drum", "Percussion"},
+}
+"""What each part of the demo may rightly be called."""
+
+START_SECONDS = 60.0
+"""A loaded machine takes its time to import torch."""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """No settings of the user's, no display."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "QT_"))}
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        kept.pop(name, None)
+    return kept | {"XDG_CONFIG_HOME": str(tmp_path / "config"), "PYTHONWARNINGS": "error"}
+
+
+def command(*options: str) -> list[str]:
+    return [sys.executable, str(ROOT / "run_live.py"), *options]
+
+
+def run(
+    *options: str, environment: dict[str, str], stdin: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        command(*options), env=environment, input=stdin, capture_output=True, timeout=180, check=False
+    )
+
+
+def lines(output: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require("espeak-ng")
+    path = tmp_path_factory.mktemp("sounds") / "speech.wav"
+    words = (
+        "Good evening. This is somebody who talks about the weather, and about nothing else, for a while. "
+        * 2
+    )
+    subprocess.run(["espeak-ng", "-w", str(path), words], check=True, timeout=30)
+    return path
+
+
+@pytest.fixture
+def noise(tmp_path: Path) -> Path:
+    path = tmp_path / "noise.wav"
+    samples = 0.1 * np.random.default_rng(0).standard_normal(3 * 16_000)
+    soundfile.write(path, samples.astype(np.float32), 16_000, subtype="PCM_16")
+    return path
+
+
+@pytest.mark.system
+def test_a_recording_of_speech_is_named_speech(speech: Path, environment: dict[str, str]) -> None:
+    result = run("tag", str(speech), "--json", environment=environment)
+    assert result.returncode == 0
+    tagged = lines(result.stdout)
+    for line in tagged:
+        assert line["start_seconds"] == pytest.approx(max(0, line["end_seconds"] - 10.24))
+    assert all(line["tags"][0]["label"] == "Speech" for line in tagged[2:])
+    assert tagged[-1]["tags"][0]["mid"] == "/m/09x0r"
+
+
+def test_a_file_and_its_samples_on_standard_input_are_tagged_alike(
+    noise: Path, environment: dict[str, str]
+) -> None:
+    samples, _ = soundfile.read(noise, dtype="int16")
+    tagged = run("tag", str(noise), "--json", "--hop", "0.5", environment=environment)
+    fast = run("--source", str(noise), "--fast", "--json", "--hop", "0.5", environment=environment)
+    piped = run(
+        "--source", "-", "--fast", "--json", "--hop", "0.5", environment=environment, stdin=samples.tobytes()
+    )
+    results = [tagged, fast, piped]
+    assert [result.returncode for result in results] == [0, 0, 0]
+    named = [
+        [(line["end_seconds"], line["level_dbfs"], line["tags"]) for line in lines(r.stdout)] for r in results
+    ]
+    assert named[0] == named[1] == named[2]
+    assert [end for end, _, _ in named[0]] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+
+
+def test_one_line_says_which_model_and_why(noise: Path, environment: dict[str, str]) -> None:
+    result = run("tag", str(noise), "--hop", "3", environment=environment)
+    assert result.returncode == 0
+    assert result.stderr.decode().startswith("model tiny (")
+    assert len(result.stderr.splitlines()) == 1
+    assert str(noise).encode() in result.stdout
+
+
+def test_a_reader_that_has_had_enough_ends_the_program_quietly(
+    noise: Path, environment: dict[str, str]
+) -> None:
+    options = command("--source", str(noise), "--json", "--hop", "0.1", "--fast")
+    with subprocess.Popen(
+        options, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert json.loads(program.stdout.readline())["source"] == "noise"
+        program.stdout.close()
+        complaint = program.stderr.read()
+        assert program.wait(timeout=30) == 0
+    assert b"Traceback" not in complaint
+    assert b"BrokenPipe" not in complaint
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--hop", "0"], 2, ["'hop'"]),
+        (["--hop", "0.015"], 2, ["'hop'", "multiple of 0.01"]),
+        (["--hop", "soon"], 2, ["--hop", "number"]),
+        (["--window", "60"], 2, ["'window'"]),
+        (["--frobnicate"], 2, ["--frobnicate"]),
+        (["--mqtt", "http://x"], 2, ["mqtt://"]),
+        (["--mqtt", "mqtt://me:secret@x"], 2, ["EARSHOT_MQTT_PASSWORD"]),
+        (["--source", "/no/such/file.wav"], 1, ["/no/such/file.wav"]),
+        (["--source", "{empty}"], 1, ["empty"]),
+        (["--source", "{text}"], 1, ["letter.wav", "read"]),
+        (["--source", "x={noise}", "--source", "x={noise}"], 1, ["'x'", "NAME=SPEC"]),
+        (["--source", "{noise}", "--model", "tinny"], 1, ["'tinny'", "tiny"]),
+        (["--source", "{noise}", "--model", "{text}"], 1, ["letter.wav"]),
+        (["--source", "{noise}", "--device", "cuda:9"], 1, ["cuda:9"]),
+        (["--config", "{typo}"], 2, ["typo.toml", "'hopp'", "did you mean 'hop'"]),
+        (["--config", "/no/such.toml"], 2, ["/no/such.toml"]),
+        (["tag", "/no/such/file.wav"], 1, ["/no/such/file.wav"]),
+        (["tag"], 2, ["files"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_bad_input_gets_one_sentence(
+    options: list[str], code: int, words: list[str], noise: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    files = {
+        "empty": tmp_path / "empty.wav",
+        "text": tmp_path / "letter.wav",
+        "typo": tmp_path / "typo.toml",
+        "noise": noise,
+    }
+    files["empty"].touch()
+    files["text"].write_text("Dear Sir or Madam")
+    files["typo"].write_text("hopp = 1\n")
+    filled = [option.format_map(files) for option in options]
+    headless = [] if options[0] == "tag" else ["--headless"]
+    result = run(*headless, *filled, environment=environment)
+    complaint = result.stderr.decode()
+    assert result.returncode == code
+    assert result.stdout == b""
+    sentences = [line for line in complaint.splitlines() if not line.startswith("model tiny")]
+    assert len(sentences) == 1, complaint
+    assert sentences[0].startswith("earshot: ")
+    assert all(word in sentences[0] for word in words), sentences[0]
+    assert "secret" not in complaint
+
+
+def test_one_unreadable_recording_does_not_keep_the_others_from_being_tagged(
+    noise: Path, environment: dict[str, str]
+) -> None:
+    result = run("tag", "/no/such/file.wav", str(noise), "--json", environment=environment)
+    assert result.returncode == 1
+    assert b"/no/such/file.wav" in result.stderr
+    assert lines(result.stdout)[-1]["end_seconds"] == 3.0
+
+
+def test_samples_that_are_no_numbers_are_counted(tmp_path: Path, environment: dict[str, str]) -> None:
+    samples = 0.1 * np.random.default_rng(0).standard_normal((16_000, 2)).astype(np.float32)
+    samples[100:110, 0] = np.nan
+    samples[200, 1] = np.inf
+    path = tmp_path / "odd.wav"
+    soundfile.write(path, samples, 16_000, subtype="FLOAT")
+    result = run("tag", str(path), "--json", environment=environment)
+    assert result.returncode == 0
+    assert b"11 samples" in result.stderr
+    assert np.isfinite([tag["score"] for tag in lines(result.stdout)[0]["tags"]]).all()
+
+
+def test_without_a_display_the_program_suggests_headless(noise: Path, environment: dict[str, str]) -> None:
+    result = run("--source", str(noise), environment=environment)
+    assert result.returncode == 1
+    assert b"--headless" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_window_opens_and_the_program_ends_with_its_duration(
+    noise: Path, environment: dict[str, str]
+) -> None:
+    result = run(
+        "--source", str(noise), "--duration", "2", environment=environment | {"QT_QPA_PLATFORM": "offscreen"}
+    )
+    assert (result.returncode, result.stdout) == (0, b"")
+    assert result.stderr.decode().startswith("model tiny (")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    require("mosquitto")
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    with Mosquitto(folder) as running:
+        yield running
+
+
+@pytest.mark.system
+def test_sound_at_the_microphone_becomes_tags_at_the_broker(
+    virtual_microphone: VirtualMicrophone, broker: Mosquitto, speech: Path, environment: dict[str, str]
+) -> None:
+    options = command(
+        "--headless", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}", "--source", "mic"
+    )
+    heard = environment | virtual_microphone.environment
+    with (
+        Subscriber(broker.port) as subscriber,
+        subprocess.Popen(options, env=heard, stdout=subprocess.DEVNULL) as program,
+    ):
+        try:
+            subscriber.wait_for("earshot/test/status", "online", timeout_seconds=START_SECONDS)
+            subscriber.wait_for("earshot/test/mic/status", "online")
+            first = subscriber.wait_for("earshot/test/mic/tags")
+            assert (first.qos, first.retained) == (0, False)
+            began = time.time()
+            virtual_microphone.play(speech, wait=False)
+            taggings = []
+            while time.time() < began + 20:
+                payload = subscriber.wait_for("earshot/test/mic/tags").json()
+                taggings.append(payload)
+                if payload["tags"][0]["label"] == "Speech":
+                    break
+            assert payload["tags"][0]["label"] == "Speech"
+            captured = time.mktime(time.strptime(payload["time"][:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
+            assert captured - began < 2 + 1, "two hops, and the one that had begun"
+            assert set(payload) == {"time", "window_seconds", "level_dbfs", "latency_seconds", "tags"}
+            assert all(0 < tagging["latency_seconds"] < 5 for tagging in taggings)
+            health = subscriber.wait_for("earshot/test/health").json()
+            assert (health["model"], health["broker"], health["lost_seconds"]) == ("tiny", "connected", 0)
+        finally:
+            program.send_signal(signal.SIGINT)
+        stopped = time.monotonic()
+        subscriber.wait_for("earshot/test/mic/status", "offline")
+        subscriber.wait_for("earshot/test/status", "offline")
+        assert program.wait(timeout=20) == 130
+        assert time.monotonic() - stopped < 5
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_everything_in_order(
+    number: signal.Signals, broker: Mosquitto, environment: dict[str, str]
+) -> None:
+    options = command(
+        "--headless", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}", "--source", "demo"
+    )
+    with Subscriber(broker.port) as subscriber:
+        with subprocess.Popen(
+            options, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as program:
+            subscriber.wait_for("earshot/test/demo/tags", timeout_seconds=START_SECONDS)
+            program.send_signal(number)
+            assert program.wait(timeout=20) == 130
+            assert program.stderr is not None
+            assert b"Traceback" not in program.stderr.read()
+        subscriber.wait_for("earshot/test/demo/status", "offline")
+        subscriber.wait_for("earshot/test/status", "offline")
+
+
+@pytest.mark.system
+def test_a_wrong_password_is_said_and_listening_goes_on(
+    noise: Path, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    require("mosquitto", "mosquitto_passwd")
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    with Mosquitto(folder, username="ear", password="right") as broker:
+        result = run(
+            *("--source", str(noise), "--json", "--mqtt", f"mqtt://ear@127.0.0.1:{broker.port}"),
+            environment=environment | {"EARSHOT_MQTT_PASSWORD": "wrong-one"},
+        )
+    assert result.returncode == 0
+    assert len(lines(result.stdout)) >= 2
+    assert b"wrong user name or password" in result.stderr
+    assert b"wrong-one" not in result.stdout + result.stderr
+
+
+@pytest.mark.system
+def test_a_broker_that_comes_later_gets_the_tags(tmp_path: Path, environment: dict[str, str]) -> None:
+    require("mosquitto")
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    broker = Mosquitto(folder)
+    options = command(
+        "--headless", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}", "--source", "demo"
+    )
+    with subprocess.Popen(
+        options, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as program:
+        try:
+            assert program.stdout is not None
+            assert program.stdout.readline()
+            with broker, Subscriber(broker.port) as subscriber:
+                subscriber.wait_for("earshot/test/status", "online", timeout_seconds=START_SECONDS)
+                assert subscriber.wait_for("earshot/test/demo/tags").json()["tags"]
+        finally:
+            program.terminate()
+
+
+@pytest.mark.system
+def test_no_such_microphone_lists_what_there_is(
+    virtual_microphone: VirtualMicrophone, environment: dict[str, str]
+) -> None:
+    result = run(
+        "--headless",
+        "--source",
+        "mic:flux capacitor",
+        environment=environment | virtual_microphone.environment,
+    )
+    assert result.returncode == 1
+    assert b"flux capacitor" in result.stderr
+    assert b"pulse" in result.stderr or b"default" in result.stderr
+
+
+@pytest.mark.system
+def test_devices_lists_the_virtual_microphone(
+    virtual_microphone: VirtualMicrophone, environment: dict[str, str]
+) -> None:
+    result = run("devices", environment=environment | virtual_microphone.environment)
+    assert result.returncode == 0
+    assert b"default" in result.stdout
+
+
+@pytest.mark.system
+def test_the_demo_is_named_as_it_plays(environment: dict[str, str]) -> None:
+    result = run("--source", "demo", "--fast", "--json", environment=environment)
+    assert result.returncode == 0
+    cues = json.loads((ROOT / "streamer" / "assets" / "demo.json").read_text())
+    assert [cue["label"] for cue in cues] == list(DEMO_NAMES)
+    for cue in cues:
+        wanted = DEMO_NAMES[cue["label"]]
+        best = {
+            tag["label"]
+            for line in lines(result.stdout)
+            if cue["start_seconds"] + 2 <= line["end_seconds"] <= cue["end_seconds"]
+            for tag in line["tags"][:3]
+        }
+        assert wanted & best, f"{cue}: {best}"
