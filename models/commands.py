@@ -55,8 +55,6 @@ def distil(
     ] = False,
 ) -> None:
     """Train a small AST: YAMNet teaches it on mixtures of a pack's clips."""
-    from collections.abc import Callable, Iterator
-
     from rich.console import Console
 
     from .training.distil import DEFAULT_STAGES, STATE, Distillation, parse_stages

@@ -159,6 +159,6 @@ class LiveSession:
                 for window, scores in score(self._scorer, [item for item in due if isinstance(item, Window)])
             ]
             self._meter.tagged(taggings, time.perf_counter() - began)
-            ends = [item for item in due if isinstance(item, SourceStatus)]
-            for message in [*taggings, *ends]:
+            messages: list[Message] = [*taggings, *(end for end in due if isinstance(end, SourceStatus))]
+            for message in messages:
                 self._publish(message)

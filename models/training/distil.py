@@ -182,7 +182,16 @@ class Distillation:
     average : float
         How much of the moving average stays at a step.
     compiled : bool
-        Whether to compile the step.
+        Whether to compile the student.
+
+    Attributes
+    ----------
+    stages, out
+        As given.
+    progress : Progress
+        Where the run is.
+    mean_weights : dict of str to tensor
+        State dict of the averaged network.
 
     Raises
     ------
@@ -219,7 +228,7 @@ class Distillation:
         torch.manual_seed(seed)  # of the auxiliary heads
         self._student = Student(self._template.build().train()).to(self._device)
         self._forward = torch.compile(self._student) if compiled else self._student
-        self._mean_weights = {
+        self.mean_weights = {
             key: value.detach().clone() for key, value in self._student.network.state_dict().items()
         }
         self._optimizers = _optimizers(self._student, optimizer)
@@ -345,7 +354,7 @@ class Distillation:
         kept = min(self._average, (1 + self.progress.steps) / (10 + self.progress.steps))
         now = self._student.network.state_dict()
         average = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
-        average(list(self._mean_weights.values()), [now[key] for key in self._mean_weights], None)
+        average(list(self.mean_weights.values()), [now[key] for key in self.mean_weights], None)
 
     def save(self) -> None:
         """Write the state from which `restore` goes on.
@@ -357,7 +366,7 @@ class Distillation:
         """
         state = {
             "student": self._student.state_dict(),
-            "mean_weights": self._mean_weights,
+            "mean_weights": self.mean_weights,
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "progress": asdict(self.progress),
             "seed": self._seed,
@@ -384,7 +393,7 @@ class Distillation:
         try:
             state = torch.load(file, map_location=self._device, weights_only=True)
             self._student.load_state_dict(state["student"])
-            self._mean_weights = state["mean_weights"]
+            self.mean_weights = state["mean_weights"]
             for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
             self.progress = Progress(**state["progress"])
@@ -407,7 +416,7 @@ class Distillation:
         TrainingError
             The file can't be written.
         """
-        weights = {key: value.detach().half().cpu() for key, value in self._mean_weights.items()}
+        weights = {key: value.detach().half().cpu() for key, value in self.mean_weights.items()}
         checkpoint = replace(self._template, name=path.stem, weights=weights)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -75,24 +75,29 @@ def list_devices() -> list[InputDevice]:
     """
     portaudio = _portaudio()
     try:
-        default_index = portaudio.default.device[0]
-        apis = portaudio.query_hostapis()
-        return [
-            InputDevice(
-                index=found["index"],
-                name=found["name"],
-                host_api=apis[found["hostapi"]]["name"],
-                channels=found["max_input_channels"],
-                rate_hz=found["default_samplerate"],
-                is_default=found["index"] == default_index,
-            )
-            for found in portaudio.query_devices()
-            if found["max_input_channels"] > 0
-        ]
+        with _one_at_a_time:
+            return _listed_by(portaudio)
     except portaudio.PortAudioError as error:
         raise DeviceError(
             f"PortAudio can't list the microphones ({error}); restart the sound system"
         ) from error
+
+
+def _listed_by(portaudio: ModuleType) -> list[InputDevice]:
+    default_index = portaudio.default.device[0]
+    apis = portaudio.query_hostapis()
+    return [
+        InputDevice(
+            index=found["index"],
+            name=found["name"],
+            host_api=apis[found["hostapi"]]["name"],
+            channels=found["max_input_channels"],
+            rate_hz=found["default_samplerate"],
+            is_default=found["index"] == default_index,
+        )
+        for found in portaudio.query_devices()
+        if found["max_input_channels"] > 0
+    ]
 
 
 def find_device(wanted: str | int | None) -> InputDevice:
@@ -264,7 +269,8 @@ class _Recorder:
     def __enter__(self) -> Self:
         portaudio = _portaudio()
         try:
-            with _quiet():
+            with _one_at_a_time, _quiet():
+                _open_recorders.add(self)
                 self._stream = self._opened(portaudio)
                 self.latency_seconds = self._stream.latency
                 self._stream.start()
@@ -274,19 +280,18 @@ class _Recorder:
                 f"{self._device.name} can't be recorded ({error}); see whether another program holds it, or name "
                 "another one of those that `devices` lists"
             ) from error
-        _open_recorders.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _open_recorders.discard(self)
         self._close()
 
     def _close(self) -> None:
         self._closing = True
-        if self._stream is not None:
-            with _quiet():
+        with _one_at_a_time, _quiet():
+            _open_recorders.discard(self)
+            if self._stream is not None:
                 self._stream.close()
 
     def _opened(self, portaudio: ModuleType) -> Any:
@@ -315,7 +320,9 @@ class _Recorder:
             )
             self._refused_frames = 0 if self._mailbox.put(block) else self._refused_frames + frames
         except Exception as error:  # noqa: BLE001 - the thread ends here; the reader meets it
-            self._mailbox.fail(error)
+            self._mailbox.fail(
+                DeviceError(f"{self._device.name} can't be recorded further ({error}); plug it in anew")
+            )
 
     def _finished(self) -> None:
         if not self._closing:
@@ -422,6 +429,8 @@ class _Assembler:
 
 
 _open_recorders: set[_Recorder] = set()
+_one_at_a_time = threading.Lock()
+"""PortAudio's functions must not be called by two threads at once."""
 
 
 def _portaudio() -> ModuleType:
@@ -433,6 +442,12 @@ def _portaudio() -> ModuleType:
             "PortAudio is missing: install it with `sudo apt-get install libportaudio2`, or use `--source demo`, "
             "which works without"
         ) from error
+    except Exception as error:
+        if type(error).__name__ != "PortAudioError":  # its class is in the module that could not be imported
+            raise
+        raise DeviceError(
+            f"PortAudio can't start ({error}); restart the sound system, or use `--source demo`"
+        ) from error
     module: ModuleType = sounddevice
     return module
 
@@ -440,11 +455,11 @@ def _portaudio() -> ModuleType:
 def _rescan() -> None:
     """Have PortAudio look for devices again, which it does only when it starts, unless a stream is open."""
     portaudio = _portaudio()
-    if _open_recorders:
-        return
     try:
-        portaudio._terminate()  # noqa: SLF001 - documented for this very purpose
-        portaudio._initialize()  # noqa: SLF001
+        with _one_at_a_time, _quiet():
+            if not _open_recorders:
+                portaudio._terminate()  # noqa: SLF001 - documented for this very purpose
+                portaudio._initialize()  # noqa: SLF001
     except portaudio.PortAudioError as error:
         raise DeviceError(f"PortAudio can't be restarted ({error}); start the program again") from error
 
