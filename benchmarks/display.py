@@ -68,14 +68,14 @@ def measure(seconds: float, *, kiosk: bool) -> None:
     feed = Feed(["synthetic"], [f"Sound number {number}" for number in range(CLASSES)])
     over = threading.Event()
     pictures = 0
-    draw = Picture.paint
+    draw = Picture.paintEvent
 
     def counted(*arguments: object) -> None:
         nonlocal pictures
         pictures += 1
         draw(*arguments)  # type: ignore[arg-type]
 
-    Picture.paint = counted  # type: ignore[method-assign]
+    Picture.paintEvent = counted  # type: ignore[method-assign]
     opened = time.monotonic()
     began: tuple[float, float, int] | None = None
     figures = ""

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QImage, QPainter
-from PySide6.QtWidgets import QGraphicsItem, QStyleOptionGraphicsItem, QVBoxLayout, QWidget
+from PySide6.QtGui import QImage, QPainter, QPaintEvent
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
-from streamer.messages import AudioChunk
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk
 
 from . import theme
 from .columns import COLUMNS, HOP_SAMPLES, MEL_BINS, Columns, RowsFunction, bin_of
@@ -22,7 +22,7 @@ from .columns import COLUMNS, HOP_SAMPLES, MEL_BINS, Columns, RowsFunction, bin_
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SECONDS = COLUMNS * HOP_SAMPLES / 16_000
+_SECONDS = COLUMNS * HOP_SAMPLES / SAMPLE_RATE_HZ
 _FREQUENCIES_HZ = (250, 500, 1000, 2000, 4000)
 
 
@@ -40,9 +40,7 @@ class SpectrogramView(QWidget):
         self.setAccessibleName("Spectrogram of the last ten seconds")
         self._rows = rows
         self._plot = pg.PlotWidget(background=theme.PANEL)
-        self._plot.setFrameShape(pg.QtWidgets.QFrame.Shape.NoFrame)
-        self._plot.setOptimizationFlag(pg.QtWidgets.QGraphicsView.OptimizationFlag.DontAdjustForAntialiasing)
-        self._plot.viewport().setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self._plot.setFrameShape(QFrame.Shape.NoFrame)
         item = self._plot.getPlotItem()
         item.hideButtons()
         item.setMenuEnabled(False)
@@ -57,8 +55,8 @@ class SpectrogramView(QWidget):
         self._axes[0].setTicks([[(bin_of(hz), name) for hz, name in names]])
         times = [(-seconds, f"-{seconds} s" if seconds else "now") for seconds in (10, 8, 6, 4, 2, 0)]
         self._axes[1].setTicks([times])
-        self.picture = Picture(Columns(rows))
-        item.getViewBox().addItem(self.picture, ignoreBounds=True)
+        self.picture = Picture(Columns(rows), self._plot.viewport())
+        item.getViewBox().sigResized.connect(self._place_picture)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._plot)
@@ -86,16 +84,30 @@ class SpectrogramView(QWidget):
         bottom.setHeight(scale.px(26))
         self._plot.getPlotItem().layout.setContentsMargins(0, scale.px(2), scale.px(16), 0)
 
+    def _place_picture(self) -> None:
+        """Lay the picture over the space between the axes."""
+        box = self._plot.getPlotItem().getViewBox()
+        inside = self._plot.mapFromScene(box.mapRectToScene(box.rect())).boundingRect()
+        self.picture.setGeometry(inside)
 
-class Picture(QGraphicsItem):
-    """Columns as pixels, in the plot's coordinates of seconds and mel bins.
+
+class Picture(QWidget):
+    """Columns as pixels.
 
     Pixel ``x`` of the endless picture shows the columns from ``x * COLUMNS // width`` on; of several, the loudest.
     Between mel bins the energy is interpolated, before it becomes a colour.
+
+    Parameters
+    ----------
+    columns : Columns
+        What it shows.
+    parent : QWidget
+        What it lies on.
     """
 
-    def __init__(self, columns: Columns) -> None:
-        super().__init__()
+    def __init__(self, columns: Columns, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.columns = columns
         self._colours = theme.energy_colours()
         self._canvas: NDArray[np.uint32] = np.zeros((0, 0), np.uint32)
@@ -109,36 +121,22 @@ class Picture(QGraphicsItem):
         self._clear()
         self.update()
 
-    def boundingRect(self) -> QRectF:  # noqa: N802 - Qt's name
-        """Return the span of the picture in seconds and mel bins."""
-        return QRectF(-_SECONDS, 0, _SECONDS, MEL_BINS)
-
-    def paint(
-        self, painter: QPainter, option: QStyleOptionGraphicsItem, widget: QWidget | None = None, /
-    ) -> None:
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Bring the canvas up to date and copy it, unscaled."""
-        del option, widget
-        ratio = painter.device().devicePixelRatioF()
-        target = painter.worldTransform().mapRect(self.boundingRect())
-        left, top = round(target.left()), round(target.top())
-        self._resize(
-            round((round(target.right()) - left) * ratio), round((round(target.bottom()) - top) * ratio)
-        )
-        height, width = self._canvas.shape
-        if not height or not width:
-            return
+        del event
+        ratio = self.devicePixelRatioF()
+        self._resize(round(self.width() * ratio), round(self.height() * ratio))
         self._draw()
+        height, width = self._canvas.shape
         oldest = self._drawn % width
-        newer = QRectF(0, 0, oldest, height)
         older = QRectF(oldest, 0, width - oldest, height)
-        painter.save()
-        painter.resetTransform()
-        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, on=False)
+        newer = QRectF(0, 0, oldest, height)
+        painter = QPainter(self)
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
-        for x, part in ((0.0, older), (older.width(), newer)):
-            place = QRectF(left + x / ratio, top, part.width() / ratio, height / ratio)
+        for left, part in ((0.0, older), (older.width(), newer)):
+            place = QRectF(left / ratio, 0, part.width() / ratio, height / ratio)
             painter.drawImage(place, self._image, part)
-        painter.restore()
+        painter.end()
 
     def _resize(self, width: int, height: int) -> None:
         if self._canvas.shape == (height, width):

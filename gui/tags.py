@@ -104,6 +104,7 @@ class TagsView(QWidget):
         """Follow the window's size."""
         self._scale = scale
         self._measure()
+        self.advance(0.0)
         self.update()
 
     def _fitting_rows(self) -> int:
@@ -150,6 +151,7 @@ class TagsView(QWidget):
         """Follow the view's own size."""
         super().resizeEvent(event)
         self._measure()
+        self.advance(0.0)
 
     def _measure(self) -> None:
         """Settle what depends on the size alone."""

@@ -32,7 +32,8 @@ def require(*commands: str) -> None:
 class VirtualMicrophone:
     """A microphone that hears what is played into it: the monitor of a null sink in a private PulseAudio.
 
-    PortAudio looks for devices when it is loaded, so a program that is to hear it runs in a process of its own.
+    PortAudio looks for devices when it is loaded, so a program that is to hear it runs in a process of its
+    own.
 
     Attributes
     ----------

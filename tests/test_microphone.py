@@ -119,7 +119,7 @@ def test_without_portaudio_the_sentence_says_how_to_get_it(
 
 
 class Device:
-    """A device that delivers blocks: `play` is what it hears; the driver's clock is the time of its first frame."""
+    """A device that delivers blocks of what it hears; the driver's clock is the time of their first frame."""
 
     def __init__(self, rate_hz: int, *, speed: float = 1.0, latency_seconds: float = 0.02) -> None:
         self.rate_hz = rate_hz

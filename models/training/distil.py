@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -402,7 +403,15 @@ class Distillation:
             raise TrainingError(
                 f"there is nothing to resume in {self.out}: leave out --resume to start"
             ) from error
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            KeyError,
+            TypeError,
+            EOFError,
+            pickle.UnpicklingError,
+        ) as error:
             reason = str(error).splitlines()[0]
             raise TrainingError(
                 f"{file} can't be resumed ({reason}): it is broken or of another run, start again without --resume"

@@ -2,10 +2,10 @@
 
     python -m streamer.assets.render_demo
 
-Everything in it is synthetic: voices of espeak-ng, instruments of the General MIDI sound font FluidR3 (MIT licence), a
-siren and a telephone bell computed here, playing melodies in the public domain. It needs espeak-ng, fluidsynth and
-the package fluid-soundfont-gm. The same versions of them render the same samples; only the serial number within the Ogg
-file differs from run to run.
+Everything in it is synthetic: voices of espeak-ng, instruments of the General MIDI sound font FluidR3 (MIT
+licence), a siren and a telephone bell computed here, playing melodies in the public domain. It needs
+espeak-ng, fluidsynth and the package fluid-soundfont-gm. The same versions of them render the same samples;
+only the serial number within the Ogg file differs from run to run.
 """
 
 import argparse

@@ -56,8 +56,8 @@ def open_source(spec: str, *, fast: bool = False) -> Source:
     Parameters
     ----------
     spec : str
-        ``mic``, ``mic:NAME-OR-INDEX``, ``mic:NAME#CHANNEL``, a file, ``-`` (s16le 16 kHz mono on standard input) or
-        ``demo``; ``NAME=`` before it names it.
+        ``mic``, ``mic:NAME-OR-INDEX``, ``mic:NAME#CHANNEL``, a file, ``-`` (s16le 16 kHz mono on standard
+        input) or ``demo``; ``NAME=`` before it names it.
     fast : bool
         Read recordings and standard input as fast as possible instead of in real time.
 

@@ -15,9 +15,9 @@ Frames: TypeAlias = NDArray[np.float32]
 class Converter:
     """Turns consecutive frames into 16 kHz mono, the same however the frames are cut into blocks.
 
-    Sample ``i`` of the output is the sound at ``i / 16000`` seconds after the first frame: soxr's filter is of
-    linear phase and its delay is taken out, so the newest few hundredths of a second wait inside until more frames
-    come, or `flush` asks for them. What is 16 kHz mono already passes untouched.
+    Sample ``i`` of the output is the sound at ``i / 16000`` seconds after the first frame: soxr's filter is
+    of linear phase and its delay is taken out, so the newest few hundredths of a second wait inside until
+    more frames come, or `flush` asks for them. What is 16 kHz mono already passes untouched.
 
     Values that are not numbers become silence, and values beyond full scale are clipped: a driver's garbage
     must not reach the model as infinities.

@@ -1,4 +1,4 @@
-"""Microphones, through PortAudio. The only importer of sounddevice, which it imports when a device is asked for."""
+"""Microphones, through PortAudio. The only importer of sounddevice, and not before a device is asked for."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ from .conversion import Converter, Frames
 _logger = logging.getLogger(__name__)
 
 _LATENCY_SECONDS = 0.1
-"""What the driver keeps for us: enough for a callback that waits for the interpreter, little against a hop."""
+"""What the driver keeps for us: enough for a callback that waits for the interpreter, little beside a hop."""
 
 _MAILBOX_BLOCKS = 512
 """About 10 s of blocks: PortAudio cuts a latency of 0.1 s into blocks of 10 to 30 ms."""
@@ -165,9 +165,9 @@ def _listed(devices: list[InputDevice]) -> str:
 class Microphone:
     """A microphone, recorded at its own rate.
 
-    PortAudio's thread only copies blocks into a mailbox; all else happens where `chunks` is read. Time is counted
-    in the device's frames. What the driver or the mailbox lost is a jump of the index, and so is the time from a
-    `DeviceError` until `chunks` is called again.
+    PortAudio's thread only copies blocks into a mailbox; all else happens where `chunks` is read. Time is
+    counted in the device's frames. What the driver or the mailbox lost is a jump of the index, and so is the
+    time from a `DeviceError` until `chunks` is called again.
 
     Parameters
     ----------
@@ -221,8 +221,8 @@ class Microphone:
                 blocks = mailbox.take(_SILENT_SECONDS)
                 if not blocks and not mailbox.closed:
                     raise DeviceError(
-                        f"{device.name} has delivered no sound for {_SILENT_SECONDS:.0f} s; see whether it is plugged "
-                        "in, and whether the system's privacy settings allow it"
+                        f"{device.name} has delivered no sound for {_SILENT_SECONDS:.0f} s; see whether it is "
+                        "plugged in, and whether the system's privacy settings allow it"
                     )
                 for block in blocks:
                     yield from assembler.accept(block)
@@ -277,8 +277,8 @@ class _Recorder:
         except portaudio.PortAudioError as error:
             self._close()
             raise DeviceError(
-                f"{self._device.name} can't be recorded ({error}); see whether another program holds it, or name "
-                "another one of those that `devices` lists"
+                f"{self._device.name} can't be recorded ({error}); see whether another program holds it, or "
+                "name another one of those that `devices` lists"
             ) from error
         return self
 
@@ -311,7 +311,7 @@ class _Recorder:
         )
 
     def _receive(self, indata: Frames, frames: int, times: Any, status: Any) -> None:
-        """Copy and leave: this is PortAudio's thread. It has waited for the interpreter: now is asked anew."""
+        """Copy and leave: this is PortAudio's thread. It may have waited, so the time is asked anew."""
         try:
             now, wall_now = self._stream.time, time.time()
             captured = times.inputBufferAdcTime
@@ -334,9 +334,9 @@ class _Recorder:
 class _Timeline:
     """Where a microphone's stream is, across its gaps and its reopenings.
 
-    The wall clock and the device's crystal drift apart by seconds a day, and each block's time is a few milliseconds
-    off. The time of index 0 is therefore the average over the last minute, and follows at once only where the wall
-    clock has been set.
+    The wall clock and the device's crystal drift apart by seconds a day, and each block's time is a few
+    milliseconds off. The time of index 0 is therefore the average over the last minute, and follows at once
+    only where the wall clock has been set.
     """
 
     def __init__(self) -> None:
@@ -439,8 +439,8 @@ def _portaudio() -> ModuleType:
         import sounddevice
     except OSError as error:
         raise DeviceError(
-            "PortAudio is missing: install it with `sudo apt-get install libportaudio2`, or use `--source demo`, "
-            "which works without"
+            "PortAudio is missing: install it with `sudo apt-get install libportaudio2`, or use "
+            "`--source demo`, which works without"
         ) from error
     except Exception as error:
         if type(error).__name__ != "PortAudioError":  # its class is in the module that could not be imported

@@ -20,11 +20,11 @@ _POLL_MILLISECONDS = 200
 class PcmInput:
     """Samples that another program writes, s16le at 16 kHz, mono, without a header.
 
-    The time of the first sample is taken when it arrives; an odd byte at the end is dropped. The stream is read,
-    not owned: closing the source leaves it open.
+    The time of the first sample is taken when it arrives; an odd byte at the end is dropped. The stream is
+    read, not owned: closing the source leaves it open.
 
-    `close` interrupts a wait within a fifth of a second on POSIX systems. On Windows, where a pipe can't be waited
-    for, it takes effect when the next samples arrive or the pipe ends.
+    `close` interrupts a wait within a fifth of a second on POSIX systems. On Windows, where a pipe can't be
+    waited for, it takes effect when the next samples arrive or the pipe ends.
 
     Parameters
     ----------
@@ -107,6 +107,6 @@ class PcmInput:
 def _refuse_wav(received: bytes) -> None:
     if received.startswith(b"RIFF"):
         raise SourceError(
-            "standard input is a WAV file, not bare samples; name the file as the source instead, or have the "
-            "header left out (arecord -t raw, ffmpeg -f s16le)"
+            "standard input is a WAV file, not bare samples; name the file as the source instead, or have "
+            "the header left out (arecord -t raw, ffmpeg -f s16le)"
         )
