@@ -60,6 +60,7 @@ def main() -> None:
 
 def measure(seconds: float, *, kiosk: bool) -> None:
     """Run the real window on synthetic sound and print what it took."""
+    from PySide6.QtGui import QPaintEvent
     from PySide6.QtWidgets import QApplication
 
     from gui.app import run
@@ -70,12 +71,12 @@ def measure(seconds: float, *, kiosk: bool) -> None:
     pictures = 0
     draw = Picture.paintEvent
 
-    def counted(*arguments: object) -> None:
+    def counted(picture: Picture, event: QPaintEvent) -> None:
         nonlocal pictures
         pictures += 1
-        draw(*arguments)  # type: ignore[arg-type]
+        draw(picture, event)
 
-    Picture.paintEvent = counted  # type: ignore[method-assign]
+    Picture.paintEvent = counted  # type: ignore[method-assign, assignment]
     opened = time.monotonic()
     began: tuple[float, float, int] | None = None
     figures = ""

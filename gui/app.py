@@ -124,6 +124,7 @@ def run(
     try:
         with _raising_what_qt_swallows(loop.quit):
             if kiosk:
+                window.setGeometry(window.screen().geometry())  # also where no window manager does it
                 window.showFullScreen()
             else:
                 window.show()

@@ -548,13 +548,13 @@ def test_escape_leaves_the_kiosk() -> None:
     def poll() -> bool:
         for widget in QApplication.topLevelWidgets():
             if isinstance(widget, LiveWindow) and widget.isVisible():
-                seen.append((widget.isFullScreen(), widget.cursor().shape()))
+                seen.append((widget.isFullScreen(), widget.cursor().shape(), widget.size()))
                 widget.activateWindow()
                 QTest.keyClick(widget, Qt.Key.Key_Escape)
         return len(seen) < 100
 
     assert run(feed_with_sound(), rows=kaldi_rows, poll=poll, kiosk=True) == 0
-    assert seen[0] == (True, Qt.CursorShape.BlankCursor)
+    assert seen[0] == (True, Qt.CursorShape.BlankCursor, QApplication.primaryScreen().size())
     assert len(seen) < 100
 
 

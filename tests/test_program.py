@@ -151,7 +151,7 @@ def test_a_reader_that_has_had_enough_ends_the_program_quietly(
         (["--config", "{typo}"], 2, ["typo.toml", "'hopp'", "did you mean 'hop'"]),
         (["--config", "/no/such.toml"], 2, ["/no/such.toml"]),
         (["tag", "/no/such/file.wav"], 1, ["/no/such/file.wav"]),
-        (["tag"], 2, ["files"]),
+        (["tag"], 2, ["FILE"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
