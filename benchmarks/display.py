@@ -18,14 +18,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gui.feed import Feed
-from streamer.messages import AudioChunk, Health, Samples, SourceStatus, Tagging
+from models.fbank import log_mel
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Health, SourceStatus, Tagging
 
-SAMPLE_RATE_HZ = 16_000
 CHUNK_SAMPLES = 320
 WARM_UP_SECONDS = 3.0
 CLASSES = 527
@@ -100,7 +99,7 @@ def measure(seconds: float, *, kiosk: bool) -> None:
     speaker = threading.Thread(target=_speak, args=(feed, over), name="synthetic")
     speaker.start()
     try:
-        run(feed, rows=log_mel_rows, poll=poll, kiosk=kiosk)
+        run(feed, rows=log_mel, poll=poll, kiosk=kiosk)
     finally:
         over.set()
         speaker.join()
@@ -130,30 +129,6 @@ def _speak(feed: Feed, over: threading.Event) -> None:
             feed.accept(
                 Health(0.0, position // SAMPLE_RATE_HZ, 0, 0, 0.0, 0, 0.1, 0.2, 0.1, "none", "cpu", "none")
             )
-
-
-def _mel_bank() -> NDArray[np.float32]:
-    """Return triangles on the mel scale between 20 Hz and 8 kHz: float32 (257, 128)."""
-    low, high = (1127 * np.log1p(frequency_hz / 700) for frequency_hz in (20.0, 8000.0))
-    edges = np.linspace(low, high, 130)
-    mels = 1127 * np.log1p(np.arange(257) * SAMPLE_RATE_HZ / 512 / 700)[:, None]
-    rising, falling = (mels - edges[:-2]) / (edges[1] - edges[0]), (edges[2:] - mels) / (edges[1] - edges[0])
-    bank: NDArray[np.float32] = np.maximum(0.0, np.minimum(rising, falling)).astype(np.float32)
-    return bank
-
-
-_BANK = _mel_bank()
-_HANNING = np.hanning(400).astype(np.float32)
-
-
-def log_mel_rows(samples: Samples) -> NDArray[np.float32]:
-    """Stand in for the model's features: samples (n,) to float32 (1 + (n - 400) // 160, 128)."""
-    if len(samples) < 400:
-        return np.zeros((0, 128), np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(samples, 400)[::160] * _HANNING
-    power = np.abs(np.fft.rfft(frames, 512)).astype(np.float32) ** 2
-    rows: NDArray[np.float32] = np.log(np.maximum(power @ _BANK, np.float32(1.2e-7)))
-    return rows
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The models' own commands, which the program mounts. Heavy libraries are imported where they are needed."""
 
 import json
+import math
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -107,14 +108,18 @@ def evaluate(
     with _bar(Console(stderr=True), "clips") as progress:
         agreements = measure(tagger, Pack(pack), limit=limit, progress=progress)
     if as_json:
-        # NaN is no JSON: a figure that there isn't is null
         figures = {
-            name: {key: None if value != value else value for key, value in asdict(agreement).items()}  # noqa: PLR0124
+            name: {key: _figure(value) for key, value in asdict(agreement).items()}
             for name, agreement in agreements.items()
         }
         typer.echo(json.dumps({"model": tagger.name, **figures}))
     else:
         _print_agreements(tagger.name, agreements)
+
+
+def _figure(value: float) -> float | None:
+    """JSON has no NaN: a figure that there isn't is null."""
+    return None if math.isnan(value) else value
 
 
 def _print_agreements(model: str, agreements: "dict[str, Agreement]") -> None:

@@ -366,3 +366,23 @@ def test_the_demo_is_named_as_it_plays(environment: dict[str, str]) -> None:
             for tag in line["tags"][:3]
         }
         assert wanted & best, f"{cue}: {best}"
+
+
+@pytest.mark.system
+def test_a_microphone_that_goes_away_ends_the_program_with_a_sentence(
+    pulseaudio_folder: Path, environment: dict[str, str]
+) -> None:
+    microphone = VirtualMicrophone.start(pulseaudio_folder, 48_000)
+    options = command("--json", "--hop", "0.5")
+    heard = environment | microphone.environment
+    with subprocess.Popen(options, env=heard, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert json.loads(program.stdout.readline())["source"] == "mic"
+        microphone.stop()
+        assert program.wait(timeout=30) == 1
+        complaints = [
+            line for line in program.stderr.read().decode().splitlines() if line.startswith("earshot: ")
+        ]
+    assert len(complaints) == 1
+    assert "has stopped recording" in complaints[0]

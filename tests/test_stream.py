@@ -12,6 +12,7 @@ from streamer.mailbox import Mailbox
 from streamer.messages import AudioChunk, Samples, Window
 from streamer.pipeline import LOWEST_DBFS, Pipeline, level_dbfs, score
 from streamer.ring import Ring
+from streamer.sources.conversion import Converter
 from streamer.windows import WindowCutter
 
 HOP, WINDOW = 1_600, 16_000
@@ -214,3 +215,26 @@ def test_an_error_is_met_after_what_came_before_it() -> None:
     assert box.take() == [1]
     with pytest.raises(ValueError, match="first"):
         box.take()
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
+@pytest.mark.parametrize("block", [1, 441, 10_000])
+def test_resampled_sound_gives_the_same_windows_and_scores_in_any_blocks(rate_hz: int, block: int) -> None:
+    seconds = 0.5 if block == 1 else 3.0
+    frames = np.random.default_rng(0).uniform(-0.5, 0.5, (round(seconds * rate_hz), 2)).astype(np.float32)
+
+    def tag(block: int) -> list[tuple[int, int, list[float]]]:
+        converter = Converter(rate_hz, channels=2)
+        parts = [converter.feed(frames[at : at + block]) for at in range(0, len(frames), block)]
+        parts.append(converter.flush())
+        sizes = (len(part) for part in parts)
+        samples = np.concatenate(parts)
+        pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
+        return [
+            (tagging.start_sample, tagging.end_sample, tagging.scores.tolist())
+            for tagging in pipeline.run(chunks(samples, sizes), mean_scorer)
+        ]
+
+    whole = tag(len(frames))
+    assert tag(block) == whole
+    assert whole[-1][1] == seconds * 16_000

@@ -16,7 +16,9 @@ GEOMETRIES = [
 ]
 
 
-def random_reference(size: Size = "tiny", depth: int = 3, **geometry: int) -> ASTForAudioClassification:
+def random_reference(
+    geometry: dict[str, int], size: Size = "tiny", depth: int = 3
+) -> ASTForAudioClassification:
     """Hugging Face's AST with random weights that leave nothing at zero."""
     width, _, heads = SIZES[size]
     torch.manual_seed(0)
@@ -37,7 +39,7 @@ def random_reference(size: Size = "tiny", depth: int = 3, **geometry: int) -> AS
 
 @pytest.mark.parametrize("geometry", GEOMETRIES)
 def test_logits_are_hugging_faces(geometry: dict[str, int], tmp_path: Path) -> None:
-    reference = random_reference(**geometry)
+    reference = random_reference(geometry)
     reference.save_pretrained(tmp_path)
     extractor = ASTFeatureExtractor(
         num_mel_bins=geometry["num_mel_bins"], max_length=geometry["max_length"], mean=-4.0, std=4.0
@@ -53,7 +55,9 @@ def test_logits_are_hugging_faces(geometry: dict[str, int], tmp_path: Path) -> N
 
 @pytest.mark.parametrize("size", ["small", "base"])
 def test_the_larger_sizes_are_hugging_faces_too(size: Size, tmp_path: Path) -> None:
-    reference = random_reference(size, depth=12, frequency_stride=16, time_stride=16, max_length=128)
+    reference = random_reference(
+        {"frequency_stride": 16, "time_stride": 16, "max_length": 128}, size, depth=12
+    )
     reference.save_pretrained(tmp_path)
     tagger = load_tagger(str(tmp_path), device="cpu")
     waveform = 0.1 * np.random.default_rng(1).standard_normal(tagger.window_samples).astype(np.float32)

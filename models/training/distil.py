@@ -10,10 +10,10 @@ All chance comes from the seed and the number of the step: a run that was killed
 import json
 import logging
 import math
-import os
 import pickle
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -157,6 +157,33 @@ class Progress:
     windows: int = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Lesson:
+    """What a step learns from.
+
+    Attributes
+    ----------
+    stage : Stage
+        That it was made for.
+    rows : float32 tensor (batch, rows, 128)
+        For the student.
+    valid : bool tensor (batch, patches)
+        Patches that count, p in all.
+    window, labels, embeddings : float32 tensors (batch, 521), (p, 521), (p, 1024)
+        The teacher's.
+    chosen : tuple of tensors
+        What the student looks at.
+    """
+
+    stage: Stage
+    rows: Tensor
+    valid: Tensor
+    window: Tensor
+    labels: Tensor
+    embeddings: Tensor
+    chosen: tuple[Tensor, Tensor, Tensor]
+
+
 class Distillation:
     """A run: network, optimizers, average and progress.
 
@@ -278,28 +305,34 @@ class Distillation:
         """
         begun = time.monotonic()
         means: dict[str, float] = {}
-        for stage in self._steps_to_do():
-            rate = stage.rate(self.progress.step, self.progress.seconds)
-            step_begun = time.monotonic()
-            figures = self._step(stage, rate)
-            seconds = time.monotonic() - step_begun
-            if not math.isfinite(figures["loss"]):
-                raise TrainingError(
-                    f"the loss is {figures['loss']} after {self.progress.windows} windows: resume with a lower learning rate"
-                )
-            self.progress.step += 1
-            self.progress.steps += 1
-            self.progress.seconds += seconds
-            self.progress.windows += stage.batch
-            figures |= {"rate": rate, "windows_per_second": stage.batch / seconds}
-            for key, value in figures.items():
-                means[key] = means.get(key, value) + 0.04 * (value - means.get(key, value))
-            listen(self.progress, means)
-            if self.progress.steps % save_every == 0:
-                self._report(means)
-                self.save()
-            if minutes is not None and time.monotonic() - begun > 60 * minutes:
-                break
+        with ThreadPoolExecutor(1, "lessons") as preparer:  # the next batch is made while this one is learned
+            following: Future[_Lesson] | None = None
+            for stage in self._steps_to_do():
+                step_begun = time.monotonic()
+                if following is None or following.result().stage is not stage:
+                    following = preparer.submit(self._prepare, stage, self.progress.steps)
+                lesson = following.result()
+                following = preparer.submit(self._prepare, stage, self.progress.steps + 1)
+                rate = stage.rate(self.progress.step, self.progress.seconds)
+                figures = self._learn(lesson, rate)
+                seconds = time.monotonic() - step_begun
+                if not math.isfinite(figures["loss"]):
+                    raise TrainingError(
+                        f"the loss is {figures['loss']} after {self.progress.windows} windows: resume with a lower learning rate"
+                    )
+                self.progress.step += 1
+                self.progress.steps += 1
+                self.progress.seconds += seconds
+                self.progress.windows += stage.batch
+                figures |= {"rate": rate, "windows_per_second": stage.batch / seconds}
+                for key, value in figures.items():
+                    means[key] = means.get(key, value) + 0.04 * (value - means.get(key, value))
+                listen(self.progress, means)
+                if self.progress.steps % save_every == 0:
+                    self._report(means)
+                    self.save()
+                if minutes is not None and time.monotonic() - begun > 60 * minutes:
+                    break
         self._report(means)
         self.save()
         return self.progress.stage >= len(self.stages)
@@ -314,22 +347,33 @@ class Distillation:
                 self.progress.stage += 1
                 self.progress.step, self.progress.seconds = 0, 0.0
 
-    def _step(self, stage: Stage, rate: float) -> dict[str, float]:
-        """Learn from one batch; the parts of the loss."""
-        random = torch.Generator().manual_seed(self._seed * 1_000_003 + self.progress.steps)
+    def _prepare(self, stage: Stage, step: int) -> _Lesson:
+        """Mix and label what step number `step` learns from."""
+        random = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
         with torch.no_grad():
             windows = self._mixer(stage.batch, stage.rows, random)
-            targets, embeddings = self._label(windows.teacher, windows.valid)
-            window_target = teacher.pool(targets, windows.valid, self._silence)
-            chosen = self._student.choose_patches(stage.rows, stage.share, random)
+            labels, embeddings = self._label(windows.teacher, windows.valid)
+            return _Lesson(
+                stage=stage,
+                rows=windows.student,
+                valid=windows.valid,
+                window=teacher.pool(labels, windows.valid, self._silence),
+                labels=labels[windows.valid],
+                embeddings=embeddings[windows.valid],
+                chosen=self._student.choose_patches(stage.rows, stage.share, random),
+            )
+
+    def _learn(self, lesson: _Lesson, rate: float) -> dict[str, float]:
+        """Take one step; the parts of the loss."""
         mixed = self._dtype is not None
         with torch.autocast(self._device.type, self._dtype, enabled=mixed):
-            window, patches, described = self._forward(windows.student, *chosen)
-        valid = windows.valid
+            window, labels, embeddings = self._forward(lesson.rows, *lesson.chosen)
+        window, labels = window.float()[:, self._classes], labels.float()[lesson.valid]
+        likeness = F.cosine_similarity(embeddings.float()[lesson.valid], lesson.embeddings, dim=-1)
         losses = {
-            "window": F.binary_cross_entropy_with_logits(window.float()[:, self._classes], window_target),
-            "patches": F.binary_cross_entropy_with_logits(patches.float()[valid], targets[valid]),
-            "embeddings": 1 - F.cosine_similarity(described.float()[valid], embeddings[valid], dim=-1).mean(),
+            "window": F.binary_cross_entropy_with_logits(window, lesson.window),
+            "patches": F.binary_cross_entropy_with_logits(labels, lesson.labels),
+            "embeddings": 1 - likeness.mean(),
         }
         loss = _LABEL_WEIGHT * (losses["window"] + losses["patches"]) + losses["embeddings"]
         for optimizer in self._optimizers:
@@ -499,8 +543,3 @@ def _mixed_precision(device: torch.device) -> torch.dtype | None:
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
     capability = torch.cpu.get_capabilities()
     return torch.bfloat16 if capability.get("avx512_bf16") or capability.get("amx_bf16") else None
-
-
-def cpu_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0))

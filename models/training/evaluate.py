@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from .. import fbank
 from ..errors import TrainingError
 from ..tagger import Tagger
 from . import teacher
@@ -106,7 +107,7 @@ def evaluate(
         samples = pack.samples(pack.clips[position])[: tagger.window_samples]
         padded = np.pad(samples, (0, tagger.window_samples - len(samples)))
         alone = _labels(network, samples)  # (patches, 521)
-        missing = teacher.patch_count(tagger.window_samples // 160) - len(alone)
+        missing = teacher.patch_count(tagger.window_samples // fbank.FRAME_SHIFT) - len(alone)
         padded_labels = torch.cat((alone, silence.expand(max(0, missing), -1)))
         for name, sound, labels in (
             ("followed by silence", padded, padded_labels),
