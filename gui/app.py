@@ -34,12 +34,12 @@ def require_display() -> None:
     """
     if not all(importlib.util.find_spec(name) for name in ("PySide6", "pyqtgraph")):
         raise DisplayError(
-            'The window\'s packages are not installed: run pip install "earshot[gui]", or use --headless.'
+            'the window\'s packages are not installed: run pip install "earshot[gui]", or use --headless'
         )
     if sys.platform == "linux" and not any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     ):
-        raise DisplayError("There is no display to open a window on; use --headless to listen without one.")
+        raise DisplayError("there is no display to open a window on: use --headless to listen without one")
     try:
         probe = subprocess.run(  # noqa: S603 - our own interpreter and our own words
             [sys.executable, "-c", _PROBE],
@@ -52,11 +52,11 @@ def require_display() -> None:
         )
     except subprocess.TimeoutExpired as error:
         raise DisplayError(
-            "The display does not answer; use --headless to listen without a window."
+            "the display does not answer: use --headless to listen without a window"
         ) from error
     if probe.returncode:
         raise DisplayError(
-            f"A window can't be opened here ({_reason(probe.stderr)}); use --headless to listen without one."
+            f"a window can't be opened here ({_reason(probe.stderr)}): use --headless to listen without one"
         )
 
 

@@ -83,7 +83,7 @@ def distil(
     elif (out / STATE).exists():
         raise TrainingError(f"there is already a run in {out}: go on with --resume, or give another --out")
     done = _train(run, console, save_every, minutes)
-    file = out / "tiny.safetensors" if size == "tiny" else out / f"{size}.safetensors"
+    file = out / f"{size}.safetensors"
     run.export(file, {"windows": run.progress.windows, "stages": stages or DEFAULT_STAGES, "seed": seed})
     console.print(f"{file}: {run.progress.windows} windows" + ("" if done else "; --resume goes on"))
 

@@ -211,9 +211,9 @@ def test_without_a_display_the_program_suggests_headless(noise: Path, environmen
 def test_the_window_opens_and_the_program_ends_with_its_duration(
     noise: Path, environment: dict[str, str]
 ) -> None:
-    result = run(
-        "--source", str(noise), "--duration", "2", environment=environment | {"QT_QPA_PLATFORM": "offscreen"}
-    )
+    display = os.environ.get("DISPLAY")
+    screen = {"DISPLAY": display} if display else {"QT_QPA_PLATFORM": "offscreen"}
+    result = run("--source", str(noise), "--duration", "2", environment=environment | screen)
     assert (result.returncode, result.stdout) == (0, b"")
     assert result.stderr.decode().startswith("model tiny (")
 
