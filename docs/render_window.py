@@ -32,9 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     tagger = load_tagger("tiny")
     feed = Feed(["demo"], tagger.labels)
-    pipeline = Pipeline(
-        "demo", window_samples=tagger.window_samples, hop_samples=SAMPLE_RATE_HZ, live=True, clock=lambda: 0.0
-    )
+    pipeline = Pipeline("demo", window_samples=tagger.window_samples, hop_samples=SAMPLE_RATE_HZ, live=False)
     meter = HealthMeter(
         hop_samples=SAMPLE_RATE_HZ, sources=1, model=tagger.name, device=tagger.engine.description
     )

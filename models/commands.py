@@ -63,6 +63,8 @@ def distil(
 
     console = Console(stderr=True)
     plan = parse_stages(stages or DEFAULT_STAGES)
+    if not resume and (out / STATE).exists():
+        raise TrainingError(f"there is already a run in {out}: go on with --resume, or give another --out")
     opened = Pack(pack)
     with _bar(console, "features") as progress:
         features = load_features(opened, cache or out / "cache", progress)
@@ -80,8 +82,6 @@ def distil(
     )
     if resume:
         run.restore()
-    elif (out / STATE).exists():
-        raise TrainingError(f"there is already a run in {out}: go on with --resume, or give another --out")
     done = _train(run, console, save_every, minutes)
     file = out / f"{size}.safetensors"
     run.export(file, {"windows": run.progress.windows, "stages": stages or DEFAULT_STAGES, "seed": seed})
@@ -168,8 +168,7 @@ def _train(run: "Distillation", console: "Console", save_every: int, minutes: fl
                 task,
                 description=f"stage {done.stage + 1} of {len(run.stages)}",
                 completed=stage.progress(done.step, done.seconds),
-                figures=f"{done.windows} windows, {figures['windows_per_second']:.1f}/s, loss {figures['loss']:.3f} "
-                f"(window {figures['window']:.4f}, patches {figures['patches']:.4f})",
+                figures=f"{done.windows} windows, {figures['windows_per_second']:.1f}/s, loss {figures['loss']:.3f}",
             )
 
         return run.run(save_every=save_every, minutes=minutes, listen=listen)

@@ -115,9 +115,9 @@ class Mixer:
         sounds = torch.multinomial(shares, batch, replacement=True, generator=random)
         sounds = torch.minimum(sounds, 1 + ends // ROWS_PER_SOUND)
         clips = torch.multinomial(self._weights, batch * len(shares), replacement=True, generator=random)
-        clip_levels = _uniform(_GAIN_DB, (batch, 1), random) + _uniform(
-            _RELATIVE_DB, (batch, len(shares)), random
-        )
+        relative = _uniform(_RELATIVE_DB, (batch, len(shares)), random)
+        relative[:, 0] = 0.0
+        clip_levels = _uniform(_GAIN_DB, (batch, 1), random) + relative
         noises = self._clips + torch.randint(len(self._start) - self._clips, (batch,), generator=random)
         loud = torch.rand(batch, generator=random) < _SHARE_LOUD_NOISE
         noise_levels = torch.where(
