@@ -6,8 +6,11 @@ imported where they are needed, so that ``--help`` answers at once.
 """
 
 import logging
+import math
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -37,6 +40,8 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 _POLL_SECONDS = 0.1
+_STALL_SECONDS = 2.0
+"""How much longer than its --duration the program may take when a source stalls."""
 
 _log = logging.getLogger("earshot")
 
@@ -176,8 +181,11 @@ def _vocabulary(tagger: "Tagger") -> "Vocabulary":
 def _open_sources(settings: "Settings") -> "list[Source]":
     from streamer.errors import SourceError
     from streamer.sources import open_source
+    from streamer.sources.pcm import PcmInput
 
     sources = [open_source(spec, fast=settings.fast) for spec in settings.source]
+    if sum(isinstance(source, PcmInput) for source in sources) > 1:
+        raise SourceError("standard input can be one source only: give - once")
     names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
@@ -260,13 +268,21 @@ def _listen(settings: "Settings") -> int:
         if mqtt is not None:
             crew.start("mqtt", mqtt.run, mqtt.close)
         session.start(crew)
+        latest = time.monotonic() + (settings.duration or math.inf) + _STALL_SECONDS
 
         def going_on() -> bool:
             session.report_health()
             finished = not crew.working("tagger") and (settings.windowless or settings.duration is not None)
-            return not (finished or crew.failed or interrupted())
+            overdue = time.monotonic() > latest and not settings.fast
+            return not (finished or overdue or crew.failed or interrupted())
 
         view.show(going_on, crew.wait)
+    if session.dropped_windows:
+        _log.warning(
+            "%d windows were dropped because inference was late: a longer --hop or a smaller model keeps up, and --fast "
+            "waits for it",
+            session.dropped_windows,
+        )
     return EXIT_INTERRUPTED if interrupted() else 0
 
 
@@ -400,6 +416,8 @@ def _run() -> int:
 def main() -> NoReturn:
     """Entry point of the program."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if sys.stdout is None:  # it was closed when the program began
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the program
     sys.exit(_run())
 
 

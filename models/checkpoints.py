@@ -83,6 +83,10 @@ class Checkpoint:
             Weights are missing, surplus or of another shape.
         """
         config, weights = self.config, dict(self.weights)
+        if not all(value.isfinite().all() for value in weights.values()):
+            raise CheckpointError(
+                f"the weights of '{self.name}' hold numbers that are not finite: its training has failed, take another"
+            )
         with torch.device("meta"):
             network = AudioSpectrogramTransformer(config)
         try:
@@ -228,19 +232,29 @@ def _read_pretrained(folder: Path) -> Checkpoint:
     _, weights = _read_safetensors(weights_file)
     try:
         labels = _labels(content, weights)
+        mean, std = _normalisation(extractor)
         return Checkpoint(
             name=folder.resolve().name,
             config=_config_of_pretrained(content, len(labels)),
             labels=labels,
             weights=_rename_pretrained(weights),
-            mean=float(extractor.get("mean", fbank.AUDIOSET_MEAN)),
-            std=float(extractor.get("std", fbank.AUDIOSET_STD)),
+            mean=mean,
+            std=std,
             activation="softmax"
             if content.get("problem_type") == "single_label_classification"
             else "sigmoid",
         )
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{config_file} does not describe an AST ({error}): fetch it again") from error
+
+
+def _normalisation(extractor: Mapping[str, Any]) -> tuple[float, float]:
+    """Mean and deviation of a feature extractor's file; one that does not normalise leaves rows as they are."""
+    if int(extractor.get("sampling_rate", fbank.SAMPLE_RATE_HZ)) != fbank.SAMPLE_RATE_HZ:
+        raise ValueError(f"its features are made at {extractor['sampling_rate']} Hz, and not at 16 kHz")
+    if not extractor.get("do_normalize", True):
+        return 0.0, 0.5
+    return float(extractor.get("mean", fbank.AUDIOSET_MEAN)), float(extractor.get("std", fbank.AUDIOSET_STD))
 
 
 def _labels(content: Mapping[str, Any], weights: Mapping[str, Tensor]) -> tuple[str, ...]:

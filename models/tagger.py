@@ -18,6 +18,9 @@ Floats = NDArray[np.float32]
 SHORTEST_WINDOW_SECONDS = 1.0
 LONGEST_WINDOW_SECONDS = 10.24
 
+_LOUDEST = 16.0
+"""What is far beyond full scale is in another unit."""
+
 
 class Tagger:
     """An Audio Spectrogram Transformer that is ready to tag.
@@ -62,7 +65,7 @@ class Tagger:
         self.window_samples = rows * fbank.FRAME_SHIFT
         self._activation = activation
 
-    def __call__(self, samples: ArrayLike) -> Floats:
+    def __call__(self, samples: ArrayLike | Tensor) -> Floats:
         """Score windows.
 
         Parameters
@@ -79,30 +82,39 @@ class Tagger:
         Raises
         ------
         ValueError
-            The shape is wrong, a window is too long, or a sample is not a finite number.
+            The shape or type is wrong, a window is too long, or a sample is not finite or far beyond [-1, 1].
         """
         logits = torch.from_numpy(self.logits(samples))
         scores = logits.softmax(-1) if self._activation == "softmax" else logits.sigmoid()
         return self._array(scores)
 
-    def logits(self, samples: ArrayLike) -> Floats:
+    def logits(self, samples: ArrayLike | Tensor) -> Floats:
         """Score windows before the activation: float32 (batch, classes). Parameters as for a call."""
         logits, _ = self._forward(samples)
         return self._array(logits)
 
-    def embed(self, samples: ArrayLike) -> Floats:
+    def embed(self, samples: ArrayLike | Tensor) -> Floats:
         """Describe windows: float32 (batch, width), the mean of the class and the distillation token. Parameters as for a call."""
         _, embeddings = self._forward(samples)
         return self._array(embeddings)
 
-    def _forward(self, samples: ArrayLike) -> tuple[Tensor, Tensor]:
+    def _forward(self, samples: ArrayLike | Tensor) -> tuple[Tensor, Tensor]:
         return self.engine.forward(self.engine.features(self._checked(samples)))
 
-    def _checked(self, samples: ArrayLike) -> Tensor:
-        array = np.atleast_2d(np.asarray(samples, dtype=np.float32))
+    def _checked(self, samples: ArrayLike | Tensor) -> Tensor:
+        given = np.asarray(samples.detach().cpu() if isinstance(samples, Tensor) else samples)
+        if not np.issubdtype(given.dtype, np.floating):
+            raise ValueError(
+                f"samples must be floating-point numbers in [-1, 1], not {given.dtype}: divide int16 by 32768"
+            )
+        array = np.atleast_2d(given.astype(np.float32))
         if array.ndim != 2 or 0 in array.shape:
             raise ValueError(
                 f"samples must be (batch, n) or (n,) with at least one of each, not {np.shape(samples)}"
+            )
+        if array.shape[0] > array.shape[1]:
+            raise ValueError(
+                f"samples of shape {array.shape} hold more windows than samples: transpose them, or average the channels"
             )
         if array.shape[1] > self.window_samples:
             raise ValueError(
@@ -111,6 +123,8 @@ class Tagger:
             )
         if not np.isfinite(array).all():
             raise ValueError("samples must be finite numbers: replace NaN and infinity by 0")
+        if np.abs(array).max() > _LOUDEST:
+            raise ValueError("samples must be in [-1, 1]: divide what was int16 by 32768")
         return torch.from_numpy(np.ascontiguousarray(array))
 
     @staticmethod

@@ -3,7 +3,7 @@
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -84,6 +84,7 @@ class LiveSession:
         self._due: Mailbox[Window | SourceStatus] = Mailbox(2 * len(sources), "wait" if fast else "refuse")
         self._meter = HealthMeter(hop_samples=hop_samples, sources=len(sources), model=model, device=device)
         self._health_due = Every(_HEALTH_PERIOD_SECONDS)
+        self._stopping = False
         self._reading = len(sources)
         self._reading_lock = threading.Lock()
 
@@ -91,14 +92,19 @@ class LiveSession:
         """Set the crew to work."""
         crew.start("tagger", self._tag, self._due.close)
         for source in self._sources:
-            crew.start(f"reader {source.name}", partial(self._read, source), source.close)
+            crew.start(f"reader {source.name}", partial(self._read, source), partial(self._stop, source))
+
+    @property
+    def dropped_windows(self) -> int:
+        """Windows replaced by a newer one so far, because inference was late."""
+        return self._due.dropped
 
     def report_health(self) -> None:
         """Tell the sinks how it goes, if they haven't been told for a while. Called by main, often."""
         if self._health_due.due():
             self._publish(
                 self._meter.report(
-                    dropped_windows=self._due.dropped,
+                    dropped_windows=self.dropped_windows,
                     repaired_samples=sum(source.repaired_samples for source in self._sources),
                     broker=self._broker_state(),
                 )
@@ -108,10 +114,16 @@ class LiveSession:
         for sink in self._sinks:
             sink.accept(message)
 
+    def _stop(self, source: Source) -> None:
+        self._stopping = True
+        source.close()
+
     def _read(self, source: Source) -> None:
-        status = SourceStatus(source.name, online=False, reason="it has ended")
+        status = SourceStatus(source.name, online=False)
         try:
             self._hear(source)
+            reason = "listening was stopped" if self._stopping else "it has ended"
+            status = SourceStatus(source.name, online=False, reason=reason)
         except Exception as error:
             status = SourceStatus(source.name, online=False, reason=str(error))
             raise
@@ -126,26 +138,27 @@ class LiveSession:
     def _hear(self, source: Source) -> None:
         pipeline = self._pipelines[source.name]
         heard = False
-        with closing(source.chunks()) as chunks:
-            for chunk in chunks:
-                if not heard:
-                    heard = True
-                    self._publish(SourceStatus(source.name, online=True))
-                rest = self._rest(chunk)
-                if rest <= 0:
-                    break
-                wanted = chunk if rest >= len(chunk.samples) else replace(chunk, samples=chunk.samples[:rest])
-                self._meter.heard(wanted)
-                for hear in self._hearers:
-                    hear(source.name, wanted)
-                self._post(source, pipeline.feed(wanted))
-                if rest <= len(chunk.samples):
-                    break
-        self._post(source, pipeline.flush())
+        try:
+            with closing(source.chunks()) as chunks:
+                for chunk in self._wanted(chunks):
+                    if not heard:
+                        heard = True
+                        self._publish(SourceStatus(source.name, online=True))
+                    self._meter.heard(chunk)
+                    for hear in self._hearers:
+                        hear(source.name, chunk)
+                    self._post(source, pipeline.feed(chunk))
+        finally:  # what came before a failure is tagged too
+            self._post(source, pipeline.flush())
 
-    def _rest(self, chunk: AudioChunk) -> int:
-        """How many samples from the chunk's first one on are still wanted."""
-        return sys.maxsize if self._limit_samples is None else self._limit_samples - chunk.start_sample
+    def _wanted(self, chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
+        """Pass chunks on up to the limit, the last one cut there."""
+        for chunk in chunks:
+            rest = sys.maxsize if self._limit_samples is None else self._limit_samples - chunk.start_sample
+            if rest > 0:
+                yield chunk if rest >= len(chunk.samples) else replace(chunk, samples=chunk.samples[:rest])
+            if rest <= len(chunk.samples):
+                return
 
     def _post(self, source: Source, windows: Iterable[Window]) -> None:
         for window in windows:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from .errors import SourceError
 from .messages import AudioChunk, Samples, Tagging, Window
 from .windows import WindowCutter
 
@@ -85,10 +86,22 @@ class Pipeline:
         )
 
     def run(self, chunks: Iterable[AudioChunk], scorer: Scorer) -> Iterator[Tagging]:
-        """Tag a whole stream, window by window, in the caller's thread."""
-        for chunk in chunks:
-            yield from self._tag(self.feed(chunk), scorer)
+        """Tag a whole stream, window by window, in the caller's thread.
+
+        Raises
+        ------
+        SourceError
+            The stream broke off; what came before is tagged.
+        """
+        failure = None
+        try:
+            for chunk in chunks:
+                yield from self._tag(self.feed(chunk), scorer)
+        except SourceError as error:
+            failure = error
         yield from self._tag(self.flush(), scorer)
+        if failure is not None:
+            raise failure
 
     def _tag(self, windows: Iterable[Window], scorer: Scorer) -> Iterator[Tagging]:
         for window, scores in score(scorer, list(windows)):

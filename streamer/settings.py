@@ -233,5 +233,5 @@ def _sentence(error: ValidationError, origin: Mapping[str, str]) -> str:
     what = first["msg"].removeprefix("Value error, ")
     if not path:
         return what
-    shown = "" if "password" in path[0] else f", not {first['input']!r}"
+    shown = "" if path[0].startswith("mqtt") else f", not {first['input']!r}"
     return f"the setting '{path[0]}' (from {origin.get(path[0], 'the defaults')}): {what[0].lower()}{what[1:]}{shown}"

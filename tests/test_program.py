@@ -145,6 +145,8 @@ def test_a_reader_that_has_had_enough_ends_the_program_quietly(
         (["--source", "{empty}"], 1, ["empty"]),
         (["--source", "{text}"], 1, ["letter.wav", "read"]),
         (["--source", "x={noise}", "--source", "x={noise}"], 1, ["'x'", "NAME=SPEC"]),
+        (["--source", "a=-", "--source", "b=-"], 1, ["standard input"]),
+        (["--source", "rtsp://me:secret@camera/1"], 1, ["rtsp://camera/1"]),
         (["--source", "{noise}", "--model", "tinny"], 1, ["'tinny'", "tiny"]),
         (["--source", "{noise}", "--model", "{text}"], 1, ["letter.wav"]),
         (["--source", "{noise}", "--device", "cuda:9"], 1, ["cuda:9"]),
@@ -199,6 +201,26 @@ def test_samples_that_are_no_numbers_are_counted(tmp_path: Path, environment: di
     assert result.returncode == 0
     assert b"11 samples" in result.stderr
     assert np.isfinite([tag["score"] for tag in lines(result.stdout)[0]["tags"]]).all()
+
+
+def test_a_stalled_pipe_is_a_gap_and_does_not_outlast_the_duration(environment: dict[str, str]) -> None:
+    second = (1_000 * np.random.default_rng(0).standard_normal(16_000)).astype("<i2").tobytes()
+    options = command("--source", "-", "--json", "--duration", "4", "--hop", "0.5")
+    with subprocess.Popen(options, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+        assert program.stdin is not None
+        assert program.stdout is not None
+        program.stdin.write(second)
+        program.stdin.flush()
+        first = json.loads(program.stdout.readline())
+        time.sleep(2)
+        program.stdin.write(second)
+        program.stdin.flush()
+        second_line = json.loads(program.stdout.readline())
+        while second_line["end_seconds"] <= 1.0:
+            second_line = json.loads(program.stdout.readline())
+        assert program.wait(timeout=30) == 0  # the pipe is still open
+    assert first["end_seconds"] <= 1.0
+    assert second_line["end_seconds"] > 2.0, "without the gap it would be 1.5"
 
 
 def test_without_a_display_the_program_suggests_headless(noise: Path, environment: dict[str, str]) -> None:

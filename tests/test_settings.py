@@ -91,6 +91,14 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_an_address_with_a_password_is_never_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('mqtt = ["mqtt://me:hunter2@broker"]')
+    with pytest.raises(SettingsError, match="'mqtt'") as caught:
+        load(file)
+    assert "hunter2" not in str(caught.value)
+
+
 def test_the_password_comes_from_the_environment() -> None:
     broker = load(environment={"EARSHOT_MQTT_PASSWORD": "hunter2"}, mqtt="mqtt://me@broker").broker()
     assert broker is not None

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from streamer.errors import RecordingError
 from streamer.mailbox import Mailbox
 from streamer.messages import AudioChunk, Samples, Window
 from streamer.pipeline import LOWEST_DBFS, Pipeline, level_dbfs, score
@@ -136,6 +137,19 @@ def test_streaming_gives_the_scores_of_the_whole(size: int) -> None:
         ]
 
     assert tag(size) == tag(len(samples))
+
+
+def test_what_came_before_a_failure_is_tagged() -> None:
+    def broken() -> Iterator[AudioChunk]:
+        yield from chunks(ramp(2_500), forever(500))
+        raise RecordingError("it is broken")
+
+    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
+    ends = []
+    with pytest.raises(RecordingError, match="it is broken"):  # noqa: PT012 - what comes before counts
+        for tagging in pipeline.run(broken(), mean_scorer):
+            ends.append(tagging.end_sample)  # noqa: PERF401 - a list would be lost with the exception
+    assert ends == [1_600, 2_500]
 
 
 def test_windows_of_one_length_are_scored_as_one_batch() -> None:

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -50,6 +51,13 @@ def test_scores_are_the_sigmoid_of_the_logits(tiny: Tagger) -> None:
     assert tiny.embed(waveform).shape == (1, 192)
 
 
+def test_tensors_and_float64_are_taken_too(tiny: Tagger) -> None:
+    waveform = noise(20_000)
+    tensor = torch.from_numpy(waveform).requires_grad_()
+    np.testing.assert_array_equal(tiny(tensor), tiny(waveform))
+    np.testing.assert_array_equal(tiny(waveform.astype(np.float64)), tiny(waveform))
+
+
 def test_a_batch_scores_as_its_windows_do(tiny: Tagger) -> None:
     batch = noise(3, 80_000)
     np.testing.assert_allclose(tiny(batch), np.concatenate([tiny(row) for row in batch]), atol=1e-5)
@@ -73,9 +81,12 @@ def test_a_shorter_window_adapts_the_network(seconds: float) -> None:
         (np.array([0.0, np.nan], np.float32), "finite"),
         (np.zeros((2, 0), np.float32), "at least one"),
         (np.zeros((1, 1, 400), np.float32), "at least one"),
+        (np.zeros((16_000, 2), np.float32), "transpose"),
+        (np.full(400, 1e30, np.float32), r"in \[-1, 1\]"),
+        (np.ones(400, np.int16), "divide int16 by 32768"),
     ],
 )
-def test_wrong_samples_are_refused(tiny: Tagger, samples: NDArray[np.float32], complaint: str) -> None:
+def test_wrong_samples_are_refused(tiny: Tagger, samples: NDArray[Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         tiny(samples)
 
@@ -145,6 +156,15 @@ def test_weights_that_do_not_fit_their_config_are_refused(tmp_path: Path) -> Non
     path = tmp_path / "odd.safetensors"
     save_checkpoint(checkpoint, path)
     with pytest.raises(CheckpointError, match=r"do not fit their own description.*v\.cls_token"):
+        load_tagger(str(path))
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    checkpoint = small_checkpoint()
+    checkpoint.weights["v.cls_token"][:] = float("nan")
+    path = tmp_path / "nan.safetensors"
+    save_checkpoint(checkpoint, path)
+    with pytest.raises(CheckpointError, match="not finite"):
         load_tagger(str(path))
 
 

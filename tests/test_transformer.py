@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
-from models import load_tagger
+from models import CheckpointError, load_tagger
 from models.transformer import SIZES, AstConfig, AudioSpectrogramTransformer, Size, adapt_positions
 
 GEOMETRIES = [
@@ -51,6 +51,25 @@ def test_logits_are_hugging_faces(geometry: dict[str, int], tmp_path: Path) -> N
         with torch.inference_mode():
             expected = reference(**extractor(waveform, sampling_rate=16_000, return_tensors="pt")).logits
         np.testing.assert_allclose(tagger.logits(waveform), expected.numpy(), atol=1e-4)
+
+
+def test_an_extractor_that_does_not_normalise_is_respected(tmp_path: Path) -> None:
+    reference = random_reference({"frequency_stride": 16, "time_stride": 16, "max_length": 128})
+    reference.save_pretrained(tmp_path)
+    extractor = ASTFeatureExtractor(max_length=128, do_normalize=False)
+    extractor.save_pretrained(tmp_path)
+    waveform = 0.1 * np.random.default_rng(1).standard_normal(20_480).astype(np.float32)
+    with torch.inference_mode():
+        expected = reference(**extractor(waveform, sampling_rate=16_000, return_tensors="pt")).logits
+    tagger = load_tagger(str(tmp_path), device="cpu")
+    np.testing.assert_allclose(tagger.logits(waveform), expected.numpy(), atol=1e-4)
+
+
+def test_a_checkpoint_for_another_rate_is_refused(tmp_path: Path) -> None:
+    random_reference({"frequency_stride": 16, "time_stride": 16, "max_length": 128}).save_pretrained(tmp_path)
+    ASTFeatureExtractor(sampling_rate=44_100).save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match="44100 Hz"):
+        load_tagger(str(tmp_path))
 
 
 @pytest.mark.parametrize("size", ["small", "base"])

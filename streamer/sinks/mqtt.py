@@ -393,7 +393,7 @@ class MqttSink:
                     self._undelivered += 1
                 else:
                     paced = tagging.latency_seconds is not None
-                    latency_seconds = time.time() - tagging.ended_at if paced else None
+                    latency_seconds = max(0.0, time.time() - tagging.ended_at) if paced else None
                     text = to_json(tags_payload(tagging, self._vocabulary, self._top, latency_seconds))
                     await client.publish(f"{self._source_topics[tagging.source]}/tags", text, qos=0)
                 waiting.popleft()

@@ -71,7 +71,7 @@ def open_source(spec: str, *, fast: bool = False) -> Source:
         return _microphone(name, what)
     if re.match(r"[a-z][a-z0-9+.-]+://", what, re.IGNORECASE):
         raise SourceError(
-            f"{what} is an address, which is not available in this version yet; use a file or a microphone"
+            f"{re.sub('//.*@', '//', what)} is an address, which is not available in this version yet; use a file or a microphone"
         )
     if what == "-":
         return _standard_input(name, fast=fast)

@@ -15,12 +15,15 @@ from ..messages import SAMPLE_RATE_HZ, AudioChunk
 
 _CHUNK_BYTES = SAMPLE_RATE_HZ // 10 * 2
 _POLL_MILLISECONDS = 200
+_STALL_SECONDS = 1.0
+"""Sound that comes later than this was not sound of that time: it is counted as lost."""
 
 
 class PcmInput:
     """Samples that another program writes, s16le at 16 kHz, mono, without a header.
 
-    The time of the first sample is taken when it arrives; an odd byte at the end is dropped. The stream is
+    The time of the first sample is taken when it arrives. Where a live pipe falls behind the clock by more than a
+    second, the index jumps by what is missing. An odd byte at the end is dropped. The stream is
     read, not owned: closing the source leaves it open.
 
     `close` interrupts a wait within a fifth of a second on POSIX systems. On Windows, where a pipe can't be
@@ -68,16 +71,20 @@ class PcmInput:
         began_at = 0.0
         odd = b""
         while received := self._read():
+            lost_samples = 0
             if start_sample == 0:
                 _refuse_wav(received)
                 began_at = time.time() - len(received) / 2 / SAMPLE_RATE_HZ
+            elif self.live:
+                lost_samples = _stalled_samples(began_at, start_sample + len(received) // 2)
+                start_sample += lost_samples
             received = odd + received
             whole = len(received) - len(received) % 2
             odd = received[whole:]
             if not whole:
                 continue
             samples = np.frombuffer(received[:whole], "<i2").astype(np.float32) / np.float32(32_768)
-            yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ)
+            yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ, lost_samples)
             start_sample += len(samples)
         if start_sample == 0 and not self._closed.is_set():
             raise SourceError(
@@ -102,6 +109,12 @@ class PcmInput:
             raise SourceError(
                 f"{self.name} can't be read ({error.strerror}); see to it that the program before it runs"
             ) from error
+
+
+def _stalled_samples(began_at: float, end_sample: int) -> int:
+    """How many samples did not come in time, if it is more than a breath of the program that sends them."""
+    late_seconds = time.time() - began_at - end_sample / SAMPLE_RATE_HZ
+    return round(late_seconds * SAMPLE_RATE_HZ) if late_seconds > _STALL_SECONDS else 0
 
 
 def _refuse_wav(received: bytes) -> None:
