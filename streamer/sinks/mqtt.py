@@ -236,6 +236,8 @@ class MqttSink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
+        self._leaving = asyncio.Event()
+        self._conversing = False  # only the loop's thread reads and writes it
 
     @property
     def address(self) -> str:
@@ -280,8 +282,7 @@ class MqttSink:
                 return
             self._closed = True
             if self._loop is not None and self._running is not None:
-                self._loop.call_soon_threadsafe(self._wake.set)
-                self._loop.call_soon_threadsafe(self._running.cancel)
+                self._loop.call_soon_threadsafe(self._leave, self._running)
 
     def run(self) -> None:
         """Connect, publish, and connect again, until `close` is called; then say that all is offline."""
@@ -293,6 +294,12 @@ class MqttSink:
         ):
             runner.run(self._keep_connected())
         self._state = "closed"
+
+    def _leave(self, running: asyncio.Task[None]) -> None:
+        """End the conversation, which says goodbye, or else whatever keeps `run` waiting; on the loop's thread."""
+        self._leaving.set()
+        if not self._conversing:
+            running.cancel()
 
     def _source_status_topic(self, source: str) -> str:
         return f"{self._source_topics[source]}/status"
@@ -343,16 +350,22 @@ class MqttSink:
             _abandon(client)
 
     async def _converse(self, client: aiomqtt.Client) -> None:
+        self._conversing = True
+        leaving = asyncio.create_task(self._leaving.wait(), name="mqtt leaving")
         listening = asyncio.create_task(_listen(client), name="mqtt listening")
         publishing = asyncio.create_task(self._publish_news(client), name="mqtt publishing")
         try:
-            await asyncio.wait({listening, publishing}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
+            await asyncio.wait({leaving, listening, publishing}, return_when=asyncio.FIRST_COMPLETED)
             await _end(publishing)
-            if self._closed:
+            if self._leaving.is_set():
                 await self._say_goodbye(client)
-            await _end(listening)
+        finally:
+            self._conversing = False
+            for task in (publishing, listening, leaving):
+                await _end(task)
             outcomes = await asyncio.gather(publishing, listening, return_exceptions=True)
+        if self._leaving.is_set():
+            return
         for outcome in outcomes:
             if isinstance(outcome, Exception):
                 raise outcome
@@ -365,7 +378,7 @@ class MqttSink:
                 self._unsent.add(self._health_topic)
         await self._publish_states(client)
         self._note_connected()
-        while not self._closed:
+        while True:
             self._wake.clear()
             await self._publish_states(client)
             await self._publish_taggings(client)
@@ -449,7 +462,7 @@ async def _listen(client: aiomqtt.Client) -> None:
         _log.debug("Ignored a message on %s.", message.topic)
 
 
-async def _end(task: asyncio.Task[None]) -> None:
+async def _end(task: asyncio.Task[Any]) -> None:
     """Cancel a task until it ends: before Python 3.12, `asyncio.wait_for` may swallow a cancellation."""
     while not task.done():
         task.cancel()
