@@ -1,6 +1,6 @@
 """Render docs/window.png: the real window, a little over a minute into the demo.
 
-python docs/render_window.py [--seconds 66] [--out docs/window.png]
+python docs/render_window.py [--seconds 66.8] [--out docs/window.png]
 """
 
 import argparse
@@ -27,7 +27,7 @@ from streamer.sources import open_source
 def main() -> None:
     """Play the demo into the window without waiting, and keep its picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=66.0, help="where in the demo")
+    parser.add_argument("--seconds", type=float, default=66.8, help="where in the demo")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "window.png")
     options = parser.parse_args()
     tagger = load_tagger("tiny")
