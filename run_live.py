@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from streamer.live import Hearer
     from streamer.settings import Settings
     from streamer.sinks import Sink
-    from streamer.sinks.mqtt import MqttSink
+    from streamer.sinks.mqtt import Broker, MqttSink
     from streamer.sinks.payloads import Vocabulary
     from streamer.sources import Source
 
@@ -244,10 +244,11 @@ def _listen(settings: "Settings") -> int:
 
         require_display()
     sources = _open_sources(settings)
-    settings.broker()  # a malformed address is found before the model is loaded
+    broker = settings.broker()
     tagger = _load_tagger(settings)
     vocabulary = _vocabulary(tagger)
-    mqtt = _mqtt_sink(settings, [source.name for source in sources], vocabulary)
+    names = [source.name for source in sources]
+    mqtt = _mqtt_sink(broker, settings, names, vocabulary) if broker else None
     with ExitStack() as stack:
         interrupted = stack.enter_context(_interruptible())
         view = stack.enter_context(_view(settings, sources, tagger, vocabulary))
@@ -286,10 +287,9 @@ def _listen(settings: "Settings") -> int:
     return EXIT_INTERRUPTED if interrupted() else 0
 
 
-def _mqtt_sink(settings: "Settings", sources: "list[str]", vocabulary: "Vocabulary") -> "MqttSink | None":
-    broker = settings.broker()
-    if broker is None:
-        return None
+def _mqtt_sink(
+    broker: "Broker", settings: "Settings", sources: "list[str]", vocabulary: "Vocabulary"
+) -> "MqttSink":
     from streamer.sinks.mqtt import MqttSink
 
     return MqttSink(

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -84,18 +84,16 @@ class Every:
     ----------
     seconds : float
         The period.
-    clock : callable
-        Monotonic seconds.
     """
 
-    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._clock = clock
-        self._next = clock()
+        self._next = time.monotonic()
 
     def due(self) -> bool:
         """Whether the period is over; begins the next one if so."""
-        if self._clock() < self._next:
+        now = time.monotonic()
+        if now < self._next:
             return False
-        self._next = self._clock() + self._seconds
+        self._next = now + self._seconds
         return True

@@ -26,7 +26,7 @@ from streamer.sinks.console import JsonLines, LiveTable
 from streamer.sinks.payloads import Vocabulary
 
 LABELS = ("Speech", "Dog", "Siren [bold]loud[/bold]", "Bell", "Wind", "Music")
-VOCABULARY = Vocabulary.of_labels(LABELS)
+VOCABULARY = Vocabulary(LABELS, (None,) * len(LABELS))
 HEALTH = Health(60.0, 60, 2, 1, 0.5, 0, 0.21, 0.3, 0.46, "base-16-16", "cpu", "connected")
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -107,7 +107,7 @@ from streamer.errors import OutputClosed
 from streamer.messages import Tagging
 from streamer.sinks.console import JsonLines, LiveTable
 from streamer.sinks.payloads import Vocabulary
-words = Vocabulary.of_labels(["Speech"])
+words = Vocabulary(("Speech",), (None,))
 sink = {view}
 try:
     while True:
@@ -266,7 +266,7 @@ def test_trouble_stays_on_a_short_line() -> None:
 
 
 def test_control_characters_never_reach_the_terminal() -> None:
-    hostile = Vocabulary.of_labels(["\x1b]0;owned\x07\x1b[2J", *LABELS[1:]])
+    hostile = Vocabulary(("\x1b]0;owned\x07\x1b[2J", *LABELS[1:]), VOCABULARY.mids)
     stream = io.StringIO()
     plain = LiveTable(hostile, 1, console=Console(file=stream))
     plain.accept(tagging(0.9, source="a\x1b[31m\nb"))

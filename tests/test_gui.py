@@ -27,30 +27,12 @@ from gui.feed import KEPT_SAMPLES, Feed
 from gui.loudness import Loudness
 from gui.ranking import Ranking
 from gui.window import LiveWindow
+from models.fbank import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, Samples, SourceStatus, Tagging
 
 ROOT = Path(__file__).resolve().parent.parent
 LABELS = tuple(f"Sound {number}" for number in range(40))
 FRAME_SECONDS = 1 / 30
-
-
-def kaldi_rows(samples: Samples) -> NDArray[np.float32]:
-    import torch
-    from torchaudio.compliance import kaldi
-
-    if len(samples) < 400:
-        return np.zeros((0, 128), np.float32)
-    rows: NDArray[np.float32] = kaldi.fbank(
-        torch.from_numpy(samples)[None],
-        htk_compat=True,
-        sample_frequency=16000,
-        use_energy=False,
-        window_type="hanning",
-        num_mel_bins=128,
-        dither=0.0,
-        frame_shift=10,
-    ).numpy()
-    return rows
 
 
 def tone(frequency_hz: float, seconds: float, amplitude: float = 0.5) -> Samples:
@@ -94,7 +76,7 @@ class Bench:
 
     def __init__(self, qtbot: QtBot, *sources: str) -> None:
         self.feed = Feed(sources or ("mic",), LABELS)
-        self.window = LiveWindow(self.feed, rows=kaldi_rows, title="Earshot", kiosk=False)
+        self.window = LiveWindow(self.feed, rows=log_mel, title="Earshot", kiosk=False)
         qtbot.addWidget(self.window)
         self.window.resize(1280, 720)
         with qtbot.waitExposed(self.window):
@@ -206,7 +188,7 @@ def test_the_feed_does_without_qt() -> None:
 @pytest.mark.parametrize("size", [97, 160, 480, 4000])
 def test_columns_are_the_same_for_any_size_of_chunks(size: int) -> None:
     samples = np.random.default_rng(0).normal(0, 0.1, 12_000).astype(np.float32)
-    whole, pieces = Columns(kaldi_rows), Columns(kaldi_rows)
+    whole, pieces = Columns(log_mel), Columns(log_mel)
     whole.extend(chunks_of(samples, size=len(samples)))
     for chunk in chunks_of(samples, size=size):
         pieces.extend([chunk])
@@ -216,7 +198,7 @@ def test_columns_are_the_same_for_any_size_of_chunks(size: int) -> None:
 
 
 def test_a_gap_becomes_a_stripe_as_wide_as_what_was_lost() -> None:
-    columns = Columns(kaldi_rows)
+    columns = Columns(log_mel)
     columns.extend(chunks_of(tone(1000, 1.0)))
     columns.extend(chunks_of(tone(1000, 1.0), start_sample=16_000 + 8_000))
     values = columns.values(0, columns.end)
@@ -227,14 +209,14 @@ def test_a_gap_becomes_a_stripe_as_wide_as_what_was_lost() -> None:
 
 
 def test_a_single_lost_sample_is_visible() -> None:
-    columns = Columns(kaldi_rows)
+    columns = Columns(log_mel)
     columns.extend(chunks_of(tone(1000, 1.0)))
     columns.extend(chunks_of(tone(1000, 1.0), start_sample=16_001))
     assert (columns.values(0, columns.end) == GAP).all(axis=1).sum() >= 2
 
 
 def test_a_stream_that_begins_anew_empties_the_picture() -> None:
-    columns = Columns(kaldi_rows)
+    columns = Columns(log_mel)
     columns.extend(chunks_of(tone(1000, 2.0), start_sample=160_000))
     columns.extend(chunks_of(tone(1000, 0.5)))
     assert columns.restarts == 1
@@ -243,7 +225,7 @@ def test_a_stream_that_begins_anew_empties_the_picture() -> None:
 
 
 def test_an_outage_of_hours_costs_no_memory_and_fills_the_picture() -> None:
-    columns = Columns(kaldi_rows)
+    columns = Columns(log_mel)
     columns.extend(chunks_of(tone(1000, 1.0)))
     columns.extend(chunks_of(tone(1000, 0.1), start_sample=10_000 * SAMPLE_RATE_HZ))
     lost = (columns.values(columns.end - COLUMNS, columns.end) == GAP).all(axis=1)
@@ -252,7 +234,7 @@ def test_an_outage_of_hours_costs_no_memory_and_fills_the_picture() -> None:
 
 @pytest.mark.parametrize("frequency_hz", [500, 1000, 3500])
 def test_a_tone_is_brightest_at_its_tick(frequency_hz: int) -> None:
-    rows = kaldi_rows(tone(frequency_hz, 1.0))
+    rows = log_mel(tone(frequency_hz, 1.0))
     assert abs(int(rows[50].argmax()) + 0.5 - bin_of(frequency_hz)) <= 1.0
 
 
@@ -522,7 +504,7 @@ def polls(count: int) -> Callable[[], bool]:
 @pytest.mark.usefixtures("qapp")
 def test_the_window_closes_when_the_program_stops() -> None:
     began_at = time.monotonic()
-    assert run(feed_with_sound(), rows=kaldi_rows, poll=polls(5)) == 0
+    assert run(feed_with_sound(), rows=log_mel, poll=polls(5)) == 0
     assert time.monotonic() - began_at < 10
     assert not [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, LiveWindow)]
 
@@ -537,7 +519,7 @@ def test_run_returns_when_the_window_is_closed() -> None:
                 closed.append(widget.close())
         return True
 
-    assert run(feed_with_sound(), rows=kaldi_rows, poll=poll) == 0
+    assert run(feed_with_sound(), rows=log_mel, poll=poll) == 0
     assert closed == [True]
 
 
@@ -553,7 +535,7 @@ def test_escape_leaves_the_kiosk() -> None:
                 QTest.keyClick(widget, Qt.Key.Key_Escape)
         return len(seen) < 100
 
-    assert run(feed_with_sound(), rows=kaldi_rows, poll=poll, kiosk=True) == 0
+    assert run(feed_with_sound(), rows=log_mel, poll=poll, kiosk=True) == 0
     assert seen[0] == (True, Qt.CursorShape.BlankCursor, QApplication.primaryScreen().size())
     assert len(seen) < 100
 
@@ -564,7 +546,7 @@ def test_what_poll_raises_reaches_the_caller() -> None:
         raise OSError("the crew has failed")
 
     with pytest.raises(OSError, match="the crew has failed"):
-        run(feed_with_sound(), rows=kaldi_rows, poll=poll)
+        run(feed_with_sound(), rows=log_mel, poll=poll)
 
 
 @pytest.mark.usefixtures("qapp")
@@ -583,13 +565,13 @@ def test_what_is_raised_while_painting_reaches_the_caller(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("gui.spectrogram.Picture._draw", broken)
     with pytest.raises(ZeroDivisionError):
-        run(feed_with_sound(), rows=kaldi_rows, poll=polls(100))
+        run(feed_with_sound(), rows=log_mel, poll=polls(100))
 
 
 @pytest.mark.usefixtures("qapp")
 def test_the_hook_for_exceptions_is_put_back() -> None:
     before = sys.excepthook
-    run(feed_with_sound(), rows=kaldi_rows, poll=polls(1))
+    run(feed_with_sound(), rows=log_mel, poll=polls(1))
     assert sys.excepthook is before
 
 

@@ -41,12 +41,6 @@ class Vocabulary:
         if len(self.labels) != len(self.mids):
             raise ValueError(f"{len(self.labels)} labels, but {len(self.mids)} identifiers")
 
-    @classmethod
-    def of_labels(cls, labels: Iterable[str]) -> "Vocabulary":
-        """Name classes that have no AudioSet identifiers."""
-        names = tuple(labels)
-        return cls(names, (None,) * len(names))
-
 
 @dataclass(frozen=True, slots=True)
 class Tag:
