@@ -294,7 +294,82 @@ def test_the_same_seed_mixes_the_same_windows(features: Features) -> None:
     assert not torch.equal(first, other)
 
 
+def only(monkeypatch: pytest.MonkeyPatch, **shares: float) -> None:
+    """Set how often things happen to a window: those that are left out, never."""
+    names = ("REVERBERANT", "BAND_LIMITED", "QUIET", "REPEATED", "MASKED", "COLOURED", "NOISY", "PADDED")
+    for name in names:
+        monkeypatch.setattr(f"models.training.mixtures._SHARE_{name}", shares.get(name, 0.0))
+
+
+def test_a_reverberant_sound_lasts_longer_and_has_the_same_energy(
+    features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch, REVERBERANT=1.0)
+    dry = torch.zeros(16, 400, fbank.MEL_BINS)
+    dry[:, 50:60] = 100.0
+    wet = mixer(features)._reverberate(dry.clone(), torch.Generator().manual_seed(0))
+    assert (wet[:, :50] == 0).all()
+    assert (wet[:, 60:63] > 0).all()
+    assert (wet[:, 61:] <= wet[:, 60:-1] * 1.0001).all()
+    torch.testing.assert_close(wet.sum(1), dry.sum(1), rtol=0.02, atol=0.0)
+    assert (wet[:, 65, 0] > wet[:, 65, -1]).all()  # high tones die away first
+
+
+def test_a_microphone_cuts_the_band_and_is_far(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
+    flat = torch.ones(32, 4, fbank.MEL_BINS)
+    only(monkeypatch, BAND_LIMITED=1.0)
+    narrow = mixer(features)._through_microphone(flat, torch.Generator().manual_seed(0))
+    assert (narrow[:, :, 25:70] == 1).all()
+    assert (narrow < 10**-1.4).any(-1).all()
+    only(monkeypatch, QUIET=1.0)
+    quiet = mixer(features)._through_microphone(flat, torch.Generator().manual_seed(0))
+    assert (quiet == quiet[:, :1, :1]).all()
+    assert 0.003 < quiet.min() < quiet.max() <= 1
+
+
+def test_the_teacher_hears_the_sound_without_the_room(
+    features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(monkeypatch)
+    clean = mixer(features)(8, 256, torch.Generator().manual_seed(0))
+    only(monkeypatch, REVERBERANT=1.0, BAND_LIMITED=1.0, QUIET=1.0)
+    roomy = mixer(features)(8, 256, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(roomy.teacher, clean.teacher)
+    assert (roomy.student - clean.student).abs().mean() > 0.05
+
+
+def test_a_sound_is_repeated_to_the_end_after_pauses(features: Features) -> None:
+    made = mixer(features)
+    into = torch.zeros(400, fbank.MEL_BINS), torch.zeros(400, teacher.MEL_BINS)
+    made._add(into, 0, 0.0, 400, 0.0, pause=50)
+    length = int(features.length[0])
+    sounding = into[0].sum(1) > 0
+    assert sounding[: length // 2].all()
+    assert not sounding[length : length + 50].any()
+    assert sounding[length + 50 : length + 50 + length // 2].all()
+    assert sounding[350:].any()
+
+
 # The student and its optimizer
+
+
+def test_auxiliary_heads_start_where_least_squares_puts_them(
+    folder: Path, features: Features, small: str, tmp_path: Path
+) -> None:
+    run = distillation(folder, features, small, tmp_path)
+    before = [value.clone() for value in run._student.network.parameters()]
+    lesson = run._prepare(run.stages[0], 0)
+
+    def likeness() -> float:
+        with torch.no_grad():
+            _, _, embeddings = run._student(lesson.rows, *lesson.chosen)
+        close = torch.cosine_similarity(embeddings[lesson.valid], lesson.embeddings, dim=-1)
+        return float(close.mean())
+
+    at_random = likeness()
+    run._fit_heads()
+    assert likeness() > at_random + 0.3
+    assert all(map(torch.equal, before, run._student.network.parameters()))
 
 
 def test_a_student_that_sees_everything_is_the_network() -> None:

@@ -44,6 +44,8 @@ STATE, REPORT = "state.pt", "report.jsonl"
 _LABEL_WEIGHT = 50.0
 """Of both cross entropies, which are means over 521 mostly absent classes; the embeddings' cosine counts once."""
 _WARM_UP_STEPS = 40
+_HEAD_LESSONS = 40
+"""Batches to which the auxiliary heads of a trained network are fitted."""
 _CLIP_NORM = 2.0
 _WEIGHT_DECAY = 0.05
 
@@ -248,7 +250,7 @@ class Distillation:
         if optimizer not in get_args(Optimizer):
             raise TrainingError(f"there is no optimizer '{optimizer}': give muon or adamw")
         self.stages, self.out, self.progress = stages, out, Progress()
-        self._seed, self._average = seed, average
+        self._seed, self._average, self._trained = seed, average, init is not None
         self._device = pick_device(device)
         self._template = _starting_point(pack, init, size, seed)
         longest = self._template.config.input_tdim
@@ -305,6 +307,8 @@ class Distillation:
             The loss is no longer a finite number, or the disk can't be written.
         """
         begun = time.monotonic()
+        if self._trained and not self.progress.steps:
+            self._fit_heads()
         means: dict[str, float] = {}
         with ThreadPoolExecutor(1, "lessons") as preparer:  # the next batch is made while this one is learned
             following: Future[_Lesson] | None = None
@@ -363,6 +367,19 @@ class Distillation:
                 embeddings=embeddings[windows.valid],
                 chosen=self._student.choose_patches(stage.rows, stage.share, random),
             )
+
+    @torch.no_grad()
+    def _fit_heads(self) -> None:
+        """Fit the auxiliary heads to the trained network that the run starts from."""
+        lessons = [self._prepare(self.stages[0], -number) for number in range(1, _HEAD_LESSONS + 1)]
+        patches = [
+            self._student.patches(lesson.rows, *lesson.chosen)[lesson.valid].float() for lesson in lessons
+        ]
+        self._student.fit_heads(
+            torch.cat(patches),
+            torch.cat([lesson.labels for lesson in lessons]),
+            torch.cat([lesson.embeddings for lesson in lessons]),
+        )
 
     def _learn(self, lesson: _Lesson, rate: float) -> dict[str, float]:
         """Take one step; the parts of the loss."""

@@ -1,8 +1,10 @@
 """Training windows: random mixtures of clips and noise, made from cached features as they are needed.
 
-Sounds are added as powers in the mel domain, where their cross terms average out: no decoding and no FFT in the
-training loop. A window may end early: its last rows are then zeros in the log-mel domain, just as the live program pads a session's
-first seconds.
+Sounds are added as powers in the mel domain, where their cross terms average out: no decoding in the training loop. A window may end
+early: its last rows are then zeros in the log-mel domain, just as the live program pads a session's first seconds.
+
+The teacher hears sounds and noise as they are. The student hears them through a room and a microphone: reverberant, coloured, band-limited,
+quiet. It learns to name what the teacher named under better conditions.
 """
 
 import math
@@ -37,6 +39,21 @@ _SHARE_LOUD_NOISE = 0.15
 _NOISE_BANK_DBFS = -20.0
 _SHARE_COLOURED = 0.3
 _COLOUR_DB = 6.0
+_SHARE_REPEATED = 0.15
+_PAUSE_ROWS = (10, 300)
+_SHARE_REVERBERANT = 0.25
+_DECAY_SECONDS = (0.15, 1.2)
+"""Until the reverberation has fallen by 60 dB, for the lowest mel bin; the highest takes half of it."""
+_DIRECT_DB = (-8.0, 12.0)
+"""Energy of the direct sound over that of the reverberation."""
+_ROUNDING = 1e-6
+"""Energy below which a reverberation is the Fourier transform's rounding, relative to the highest."""
+_SHARE_BAND_LIMITED = 0.15
+_LOWEST_BIN, _HIGHEST_BIN = (0, 20), (70, 128)
+"""Where a band begins (up to 0.3 kHz) and ends (from 2.6 kHz)."""
+_OUT_OF_BAND_DB = (-60.0, -15.0)
+_SHARE_QUIET = 0.25
+_QUIET_DB = (-25.0, 0.0)
 _SHARE_MASKED = 0.25
 _MASKED_BINS = 24
 _MASKED_TIME = 0.12
@@ -95,7 +112,9 @@ class Mixer:
 
         energies, magnitudes = self._mix(batch, rows, ends, random)
         inside = torch.arange(rows) < ends[:, None]  # (batch, rows)
-        student = self._augment(energies.clamp_min(fbank.FLOOR).log(), random)
+        student = self._augment(
+            self._through_microphone(energies, random).clamp_min(fbank.FLOOR).log(), random
+        )
         student = student.masked_fill(~inside.to(self._device)[..., None], -self._mean / self._scale)
         taught = (magnitudes.sqrt() + teacher.LOG_OFFSET).log()
         taught = taught.masked_fill(~inside.to(self._device)[..., None], teacher.SILENT_ROW)
@@ -125,15 +144,28 @@ class Mixer:
         )
         noisy = torch.rand(batch, generator=random) < _SHARE_NOISY
         places = torch.rand(batch, len(shares) + 1, generator=random)
-        for window in range(batch):
+        repeated = torch.rand(batch, len(shares), generator=random) < _SHARE_REPEATED
+        pauses = _uniform(_PAUSE_ROWS, (batch, len(shares)), random).long()
+        rooms = [min(rows, max(int(end), teacher.PATCH_ROWS)) for end in ends]
+        for window, room in enumerate(rooms):
             into = energies[window], powers[window]
-            room = min(rows, max(int(ends[window]), teacher.PATCH_ROWS))
             for layer in range(int(sounds[window])):
                 clip = int(clips[window * len(shares) + layer])
-                self._add(into, clip, float(clip_levels[window, layer]), room, float(places[window, layer]))
+                pause = int(pauses[window, layer]) if repeated[window, layer] else None
+                self._add(
+                    into,
+                    clip,
+                    float(clip_levels[window, layer]),
+                    room,
+                    float(places[window, layer]),
+                    pause=pause,
+                )
+        energies = self._reverberate(energies, random)
+        for window, room in enumerate(rooms):
             if noisy[window]:
                 level = float(noise_levels[window]) - _NOISE_BANK_DBFS
-                self._add(into, int(noises[window]), level, room, float(places[window, -1]), fill=True)
+                into = energies[window], powers[window]
+                self._add(into, int(noises[window]), level, room, float(places[window, -1]), pause=0)
         return energies, powers
 
     def _add(
@@ -144,16 +176,16 @@ class Mixer:
         room: int,
         place: float,
         *,
-        fill: bool = False,
+        pause: int | None = None,
     ) -> None:
         """Add a sound to the first `room` rows of a window, which are long enough or not: it is cropped or placed by `place`, 0..1.
 
-        With `fill`, it is repeated over the whole room.
+        With a `pause`, in rows, it is repeated from there to the end; without any pause, over the whole room.
         """
         start, length = int(self._start[sound]), int(self._length[sound])
         begin = start + int(place * (max(0, length - room) + 1))
         count = min(length, room)
-        at = 0 if fill else int(place * (room - count + 1))
+        at = 0 if pause == 0 else int(place * (room - count + 1))
         student = (self._student[begin : begin + count].float().exp() - fbank.FLOOR).clamp_min(0)
         taught = (
             (self._teacher[begin : begin + count].float().exp() - teacher.LOG_OFFSET).clamp_min(0).square()
@@ -162,9 +194,44 @@ class Mixer:
             count = min(count, room - at)
             into[0][at : at + count].add_(student[:count], alpha=math.exp(_DECIBEL * level_db))
             into[1][at : at + count].add_(taught[:count], alpha=math.exp(_DECIBEL * level_db))
-            if not fill:
+            if pause is None:
                 return
-            at += count
+            at += count + pause
+
+    def _reverberate(self, energies: Tensor, random: torch.Generator) -> Tensor:
+        """Let some windows sound in a room: (batch, rows, 128) -> the same, its energy kept.
+
+        The reverberation is noise that decays exponentially (Polack 1988): its energy is the sound's, convolved with that decay.
+        """
+        batch, rows, bins = energies.shape
+        chosen = torch.rand(batch, generator=random) < _SHARE_REVERBERANT
+        seconds = _uniform(_DECAY_SECONDS, (batch, 1), random) * torch.linspace(1, 0.5, bins)  # (batch, bins)
+        direct = 10 ** (_uniform(_DIRECT_DB, (batch,), random) / 10)
+        picked = chosen.nonzero()[:, 0]
+        if not len(picked):
+            return energies
+        rate = 6 * math.log(10) / (100 * seconds[picked, None])  # of the energy's decay, per row
+        decay = torch.exp(-rate * torch.arange(rows)[:, None]).to(energies.device)  # (picked, rows, bins)
+        decay /= decay.sum(1, keepdim=True)
+        share = (direct / (1 + direct))[picked, None, None].to(energies.device)
+        dry = energies[picked]
+        spectrum = torch.fft.rfft(dry, n=2 * rows, dim=1) * torch.fft.rfft(decay, n=2 * rows, dim=1)
+        wet = torch.fft.irfft(spectrum, n=2 * rows, dim=1)[:, :rows]
+        wet = wet.where(wet > _ROUNDING * dry.amax((1, 2), keepdim=True), 0.0)
+        energies[picked] = share * dry + (1 - share) * wet
+        return energies
+
+    def _through_microphone(self, energies: Tensor, random: torch.Generator) -> Tensor:
+        """Hear some windows in a narrow band, and some from far: (batch, rows, 128) -> the same."""
+        batch, _, bins = energies.shape
+        bin_ = torch.arange(bins)
+        low, high = (_uniform(limits, (batch, 1), random) for limits in (_LOWEST_BIN, _HIGHEST_BIN))
+        narrow = torch.rand(batch, 1, generator=random) < _SHARE_BAND_LIMITED
+        outside = narrow & ((bin_ < low) | (bin_ > high))  # (batch, bins)
+        gain = torch.where(outside, _uniform(_OUT_OF_BAND_DB, (batch, 1), random), 0.0)
+        quiet = torch.rand(batch, 1, generator=random) < _SHARE_QUIET
+        gain += torch.where(quiet, _uniform(_QUIET_DB, (batch, 1), random), 0.0)
+        return energies * torch.exp(_DECIBEL * gain)[:, None].to(energies.device)
 
     def _augment(self, log_mel: Tensor, random: torch.Generator) -> Tensor:
         """Normalise; colour as an unknown microphone would; mask bands and stretches (SpecAugment, Park et al. 2019)."""

@@ -12,6 +12,9 @@ _COLUMNS, _COLUMN_SHIFT = 6, 3
 """Columns of 16 rows in one of the teacher's patches, and between two."""
 _RARE = -5.5
 """Bias of a class before anything is learned: a probability of 0.4 %."""
+_RAREST = 1e-3
+"""Probabilities nearer to 0 or 1 count as this near, where a logit is needed."""
+_RIDGE = 1e-2
 
 
 class Student(nn.Module):
@@ -54,16 +57,48 @@ class Student(nn.Module):
         float32 tensors (batch, classes), (batch, patches, 521), (batch, patches, 1024)
             Logits of the window, logits and embeddings of the teacher's patches.
         """
-        network, v = self.network, self.network.v
+        x = self._tokens(rows, positions, kept)
+        patches = self.norm(gather @ x[:, 2:])  # (batch, patches, width)
+        return self.network.forward_head(x), self.patch_labels(patches), self.patch_embeddings(patches)
+
+    def _tokens(self, rows: Tensor, positions: Tensor, kept: Tensor) -> Tensor:
+        """What comes out of the last block, normalised: (batch, 2 + tokens, width)."""
+        v = self.network.v
         x = v.patch_embed(rows.transpose(1, 2).unsqueeze(1))  # (batch, f * t, width)
         x = x[:, kept] + v.pos_embed[:, 2 + positions]  # (batch, tokens, width)
         prefix = torch.cat((v.cls_token, v.dist_token), 1) + v.pos_embed[:, :2]
         x = torch.cat((prefix.expand(len(x), -1, -1), x), 1)  # (batch, 2 + tokens, width)
         for block in v.blocks:
             x = block(x)
-        x = v.norm(x)
-        patches = self.norm(gather @ x[:, 2:])  # (batch, patches, width)
-        return network.forward_head(x), self.patch_labels(patches), self.patch_embeddings(patches)
+        normed: Tensor = v.norm(x)
+        return normed
+
+    def patches(self, rows: Tensor, positions: Tensor, kept: Tensor, gather: Tensor) -> Tensor:
+        """What the auxiliary heads read, with the arguments of a call: (batch, patches, width)."""
+        normed: Tensor = self.norm(gather @ self._tokens(rows, positions, kept)[:, 2:])
+        return normed
+
+    @torch.no_grad()
+    def fit_heads(self, patches: Tensor, labels: Tensor, embeddings: Tensor) -> None:
+        """Put the auxiliary heads where least squares want them, so that a trained network is not pulled about by random ones.
+
+        Parameters
+        ----------
+        patches, labels, embeddings : float32 tensors (n, width), (n, 521), (n, 1024)
+            What the heads read, and the teacher's probabilities and embeddings.
+        """
+        inputs = torch.cat((patches, torch.ones_like(patches[:, :1])), 1).double()
+        gram = inputs.T @ inputs
+        gram.diagonal().add_(_RIDGE * len(inputs))
+        targets = torch.cat((labels.logit(_RAREST), embeddings), 1).double()
+        solution = torch.linalg.solve(gram, inputs.T @ targets).T.to(patches.dtype)  # (521 + 1024, width + 1)
+        for head, part in zip(
+            (self.patch_labels, self.patch_embeddings),
+            solution.split((teacher.CLASSES, teacher.EMBEDDING_WIDTH)),
+            strict=True,
+        ):
+            head.weight.copy_(part[:, :-1])
+            head.bias.copy_(part[:, -1])
 
     def choose_patches(
         self, rows: int, share: float, random: torch.Generator
