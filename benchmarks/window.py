@@ -1,6 +1,6 @@
 """What one window costs, from the source's chunk to the tagging, and where the time goes.
 
-    python benchmarks/window.py [--model tiny --model PATH] [--network base-10-10] [--device cpu] [--windows 20] [--json]
+    python benchmarks/window.py [--model tiny --model PATH] [--network base-10-10] [--device cpu] [--engine torch] [--windows 20] [--json]
 
 Each row is one model on one device, run through the same pipeline as live listening, one window at a time at a hop of 1 s.
 ``--network`` times a geometry of AST's authors with random weights: speed does not depend on them. Beside it, in the same run
@@ -9,6 +9,7 @@ and taking turns window by window, runs what a user would take instead: Hugging 
 """
 
 import argparse
+import itertools
 import json
 import platform
 import statistics
@@ -18,6 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -29,6 +31,8 @@ from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassificati
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.engines import EngineName
+from models.engines.openvino_engine import OpenVinoEngine
 from models.engines.torch_engine import TorchEngine
 from models.labels import audioset_classes
 from models.tagger import Tagger, load_tagger
@@ -48,9 +52,9 @@ NETWORKS: dict[str, tuple[Size, int]] = {
 
 
 class TimedEngine:
-    """The torch engine, adding up the time of its two halves."""
+    """An engine, adding up the time of its two halves."""
 
-    def __init__(self, engine: TorchEngine) -> None:
+    def __init__(self, engine: TorchEngine | OpenVinoEngine) -> None:
         self._engine = engine
         self.description = engine.description
         self.features_seconds = self.forward_seconds = 0.0
@@ -114,8 +118,8 @@ def hugging_face(config: AstConfig, device: torch.device) -> Callable[[Samples],
 
 def measure(tagger: Tagger, config: AstConfig, windows: int) -> Row:
     """Run chunks of a hop through the pipeline, and each window through Hugging Face's in turn."""
-    if not isinstance(tagger.engine, TorchEngine):
-        raise SystemExit("only the parts of a single model on the torch engine can be timed")
+    if not isinstance(tagger.engine, TorchEngine | OpenVinoEngine):
+        raise SystemExit("only the parts of a single model can be timed")
     timed = TimedEngine(tagger.engine)
     tagger.engine = timed
     device = torch.device("cuda" if "cuda" in timed.description else "cpu")
@@ -193,6 +197,9 @@ def main() -> None:
     parser.add_argument(
         "--device", action="append", default=[], help="cpu, cuda or cuda:N; repeatable [all there are]"
     )
+    parser.add_argument(
+        "--engine", action="append", default=[], choices=get_args(EngineName), help="repeatable [auto]"
+    )
     parser.add_argument("--windows", type=int, default=20, help="windows to time for each row")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args()
@@ -202,10 +209,9 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         specs = [*options.model, *(str(random_checkpoint(name, Path(folder))) for name in options.network)]
-        for spec in specs:
-            for device in devices:
-                config = load_checkpoint(spec).config
-                rows.append(measure(load_tagger(spec, device=device), config, options.windows))
+        for spec, device, engine in itertools.product(specs, devices, options.engine or ["auto"]):
+            tagger = load_tagger(spec, device=device, engine=engine)
+            rows.append(measure(tagger, load_checkpoint(spec).config, options.windows))
     if options.json:
         print(json.dumps({"machine": machine(), "rows": [asdict(row) for row in rows]}, indent=2))
         return

@@ -7,7 +7,7 @@ Colours are those of the live window; "inferno" keeps its order for colour-blind
 import logging
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .explain import Explanation
+    from .training.calibration import Reliability
 
 Floats = NDArray[np.float32]
 Extent: TypeAlias = tuple[float, float, float, float]
@@ -41,6 +42,8 @@ BACKGROUND, PANEL, EDGE = "#0a0c10", "#11141a", "#3a4150"
 TEXT, SOFT = "#eceff4", "#98a1b3"
 WARM, COOL = "#fb9b06", "#56b4e9"
 """A pair that colour-blind eyes tell apart."""
+_SERIES = ((COOL, "o"), (WARM, "s"), ("#009e73", "^"), ("#cc79a7", "D"), ("#f0e442", "v"), ("#d55e00", "P"))
+"""Colours and marks of several curves, told apart as well (Okabe and Ito 2008)."""
 
 _ENERGIES = "inferno"
 _DOTS_PER_INCH = 100
@@ -298,6 +301,44 @@ def draw_classes(
         mean = float(np.mean([values[index] for index in order]))
         axes.axvline(mean, color=COOL, linestyle="--", linewidth=1)
         axes.set_title(f"mean {mean:.3f}", loc="right", color=COOL, size=_MEDIUM)
+    _write(figure, path)
+
+
+def draw_reliability(path: Path, places: "Mapping[str, Reliability]") -> None:
+    """Draw how often what is scored so holds, and below, how many pairs of clip and class are scored so.
+
+    Parameters
+    ----------
+    path : Path
+        The PNG file; written beside and renamed.
+    places : mapping of str to Reliability
+        A curve for each, with equally many bins.
+
+    Raises
+    ------
+    ModelError
+        The file can't be written.
+    """
+    figure = _figure(7, 8)
+    above, below = figure.subplots(2, sharex=True, height_ratios=(3, 1))
+    for axes in (above, below):
+        _style(axes)
+        axes.grid(color=EDGE, linewidth=0.5)
+    above.plot((0, 1), (0, 1), color=SOFT, linestyle=":", linewidth=1)
+    for number, (place, there) in enumerate(places.items()):
+        colour, marker = _SERIES[number % len(_SERIES)]
+        filled = there.pairs > 0
+        name = f"{place} (off by {there.error:.4f})"
+        above.plot(there.score[filled], there.share[filled], color=colour, marker=marker, label=name)
+        width = 0.8 / len(places) / len(there.pairs)
+        lefts = (np.arange(len(there.pairs)) + 0.1) / len(there.pairs) + number * width
+        below.bar(lefts, there.pairs, width, align="edge", color=colour)
+    _heading(above, "Share of clips that the class is in")
+    _heading(below, "Pairs of clip and class")
+    above.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    above.legend(loc="upper left", facecolor=PANEL, edgecolor=EDGE, labelcolor=TEXT, fontsize=_SMALL + 1)
+    below.set(yscale="log", ylim=(0.5, None))
+    below.set_xlabel("score", color=SOFT, size=_MEDIUM)
     _write(figure, path)
 
 

@@ -1,7 +1,7 @@
 """Samples in, scores out: what the rest of Earshot, and anybody's Python, calls."""
 
 import os
-from typing import get_args
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,9 +12,10 @@ from . import catalogue, fbank
 from .auto import choose
 from .checkpoints import Activation, Checkpoint, Geometry, load_checkpoint
 from .engines import Engine, EngineName, Precision
+from .engines.choice import check_wishes, make_engine
 from .engines.ensemble import EnsembleEngine
 from .engines.torch_engine import TorchEngine
-from .errors import CheckpointError, EngineError
+from .errors import CheckpointError
 
 Floats = NDArray[np.float32]
 
@@ -46,11 +47,15 @@ class Tagger:
         Rows of the network's input: 100 a second.
     activation : {"sigmoid", "softmax"}
         From logits to scores.
+    thresholds : sequence of float, optional
+        Of each class.
 
     Attributes
     ----------
     name, labels
         As given.
+    thresholds : float32 (classes,) or None
+        The score from which on each class counts as heard; None where nobody has measured that.
     window_samples : int
         The most samples that one call looks at.
     engine : Engine
@@ -65,10 +70,12 @@ class Tagger:
         labels: tuple[str, ...],
         rows: int,
         activation: Activation = "sigmoid",
+        thresholds: Sequence[float] | None = None,
     ) -> None:
         self.engine = engine
         self.name = name
         self.labels = labels
+        self.thresholds = None if thresholds is None else np.array(thresholds, np.float32)
         self.window_samples = rows * fbank.FRAME_SHIFT
         self._activation = activation
 
@@ -164,7 +171,7 @@ def load_tagger(
     device : str
         ``auto`` (a CUDA device where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
     engine : {"auto", "torch", "openvino"}
-        What runs the network.
+        What runs the network; ``auto`` is OpenVINO on a CPU, PyTorch on a GPU.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         Of the matrix products; ``auto`` is fp32 on a CPU, fp16 on a GPU.
     window_seconds : float, optional
@@ -190,14 +197,7 @@ def load_tagger(
         raise ValueError(
             f"window_seconds must be {SHORTEST_WINDOW_SECONDS:g} to {LONGEST_WINDOW_SECONDS:g}, not {window_seconds}"
         )
-    if engine not in get_args(EngineName):
-        raise EngineError(f"there is no engine '{engine}': give one of {', '.join(get_args(EngineName))}")
-    if precision not in get_args(Precision):
-        raise EngineError(
-            f"there is no precision '{precision}': give one of {', '.join(get_args(Precision))}"
-        )
-    if engine == "openvino":
-        raise EngineError("the openvino engine is not part of this version: give --engine torch")
+    check_wishes(device, engine, precision)
     model = os.fspath(model)
     if model == AUTO:
         model = choose(hop_seconds=1.0, window_seconds=window_seconds, device=device, offline=offline).model
@@ -206,11 +206,12 @@ def load_tagger(
     rows = [window_rows(checkpoint, window_seconds) for checkpoint in checkpoints]
     _require_alike(model, checkpoints, rows)
     engines = [
-        TorchEngine(
+        make_engine(
             checkpoint.build(count),
             mean=checkpoint.mean,
             std=checkpoint.std,
             device=device,
+            engine=engine,
             precision=precision,
         )
         for checkpoint, count in zip(checkpoints, rows, strict=True)
@@ -222,6 +223,29 @@ def load_tagger(
         labels=first.labels,
         rows=rows[0],
         activation=first.activation,
+        thresholds=first.thresholds if len(engines) == 1 else None,
+    )
+
+
+def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:
+    """Make a checkpoint ready to tag windows of its own length, at the device's usual precision.
+
+    Raises
+    ------
+    CheckpointError
+        Its weights do not fit.
+    EngineError
+        The device can't be had here.
+    """
+    rows = window_rows(checkpoint, None)
+    engine = TorchEngine(checkpoint.build(rows), mean=checkpoint.mean, std=checkpoint.std, device=device)
+    return Tagger(
+        engine,
+        name=checkpoint.name,
+        labels=checkpoint.labels,
+        rows=rows,
+        activation=checkpoint.activation,
+        thresholds=checkpoint.thresholds,
     )
 
 

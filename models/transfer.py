@@ -133,7 +133,10 @@ def _with_geometry(checkpoint: Checkpoint, geometry: Mapping[str, Any]) -> Check
 
 
 def _with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], random: torch.Generator) -> Checkpoint:
-    """The same network for other labels: its own head in their order where they are the same, else a new one."""
+    """The same network for other labels: its own head in their order where they are the same, else a new one.
+
+    Thresholds are left behind: they hold for the scores of the weights that they were measured with.
+    """
     config = replace(checkpoint.config, label_dim=len(labels))
     weights = dict(checkpoint.weights)
     if sorted(labels) == sorted(checkpoint.labels):
@@ -142,7 +145,7 @@ def _with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], random: torch.
             weights[name] = weights[name][order]
     else:
         weights |= _new_head(config, random)
-    return replace(checkpoint, config=config, labels=labels, weights=weights)
+    return replace(checkpoint, config=config, labels=labels, weights=weights, thresholds=None)
 
 
 def _new_head(config: AstConfig, random: torch.Generator) -> dict[str, Tensor]:

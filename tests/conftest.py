@@ -28,6 +28,14 @@ def require(*commands: str) -> None:
     pytest.skip(sentence)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what the tests cache out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @dataclass
 class VirtualMicrophone:
     """A microphone that hears what is played into it: the monitor of a null sink in a private PulseAudio.

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from original_ast import OriginalAst, random_original, save_original
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import ASTConfig, ASTForAudioClassification
@@ -17,6 +19,7 @@ from models import CheckpointError, load_tagger
 from models.checkpoints import Geometry, load_checkpoint, save_checkpoint
 from models.fbank import fbank, input_rows
 from models.labels import audioset_classes
+from models.transfer import starting_point
 from models.transformer import SIZES
 
 GEOMETRIES = [(10, 10, 128), (10, 10, 256), (12, 12, 512), (14, 14, 512), (16, 16, 1024)]
@@ -322,3 +325,46 @@ def test_a_folder_says_which_file_is_missing(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "audio-spectrogram-transformer"}))
     with pytest.raises(CheckpointError, match=r"no model\.safetensors and no pytorch_model\.bin"):
         load_tagger(str(tmp_path))
+
+
+def with_thresholds(folder: Path, thresholds: tuple[float, ...] | None) -> Path:
+    """A checkpoint of three classes in our own format."""
+    checkpoint = load_checkpoint(str(saved(folder / "a_16_16.pth", input_tdim=128)))
+    save_checkpoint(replace(checkpoint, thresholds=thresholds), folder / "own.safetensors")
+    return folder / "own.safetensors"
+
+
+def test_thresholds_are_kept_and_reach_the_tagger(tmp_path: Path) -> None:
+    path = with_thresholds(tmp_path, (0.2, 0.55, 1.0))
+    assert load_checkpoint(str(path)).thresholds == (0.2, 0.55, 1.0)
+    thresholds = load_tagger(path, device="cpu").thresholds
+    assert thresholds is not None
+    assert thresholds.dtype == np.float32
+    np.testing.assert_allclose(thresholds, [0.2, 0.55, 1.0])
+
+
+def test_what_has_no_thresholds_has_none(tmp_path: Path) -> None:
+    path = with_thresholds(tmp_path, (0.2, 0.55, 1.0))
+    assert load_tagger(tmp_path / "a_16_16.pth", device="cpu").thresholds is None
+    assert load_tagger(f"ensemble:{path}+{path}", device="cpu").thresholds is None
+    with safe_open(path, framework="pt") as file:
+        header = json.loads(file.metadata()["earshot"])
+    del header["thresholds"]  # as in a file of an older version
+    save_file(load_file(path), path, metadata={"earshot": json.dumps(header)})
+    assert load_tagger(path, device="cpu").thresholds is None
+
+
+@pytest.mark.parametrize("thresholds", [(0.5, 0.5), (0.5, 0.5, 1.1), (0.5, 0.5, float("nan"))])
+def test_thresholds_that_are_none_are_refused(tmp_path: Path, thresholds: tuple[float, ...]) -> None:
+    checkpoint = load_checkpoint(str(saved(tmp_path / "a_16_16.pth", input_tdim=128)))
+    with pytest.raises(CheckpointError, match="calibrate it again"):
+        replace(checkpoint, thresholds=thresholds)
+
+
+@pytest.mark.parametrize("labels", [("a", "b"), None])
+def test_a_model_that_learns_anew_leaves_its_thresholds_behind(
+    tmp_path: Path, labels: tuple[str, ...] | None
+) -> None:
+    path = with_thresholds(tmp_path, (0.2, 0.55, 1.0))
+    same = load_checkpoint(str(path)).labels
+    assert starting_point(str(path), labels or same).thresholds is None

@@ -1,7 +1,5 @@
 """Distillation: pack, features, teacher, mixtures, training, resumption, export, evaluation."""
 
-import csv
-import io
 import json
 import shutil
 import zipfile
@@ -10,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 import typer
-from numpy.typing import NDArray
+from audio_pack import sound, write_pack
 from safetensors.torch import save_file
 from torchaudio.transforms import MelSpectrogram
 from typer.testing import CliRunner
@@ -22,8 +19,7 @@ from models import TrainingError, fbank, load_tagger
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.commands import add_commands
 from models.labels import audioset_classes
-from models.training import metrics, teacher
-from models.training.agreement import compare_with_teacher
+from models.training import teacher
 from models.training.distil import REPORT, STATE, Distillation, Stage, parse_stages
 from models.training.mixtures import Mixer
 from models.training.muon import Muon, orthogonalise
@@ -54,50 +50,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-
-
-def sound(number: int) -> NDArray[np.float32]:
-    random = np.random.default_rng(number)
-    seconds = 0.3 + 0.25 * number
-    time = np.arange(round(16_000 * seconds)) / 16_000
-    tone = 0.3 * np.sin(2 * np.pi * (200 + 150 * number) * time)
-    return (tone + 0.01 * random.standard_normal(len(time))).astype(np.float32)
-
-
-def write_pack(folder: Path, clips: int = 10) -> Path:
-    """A pack of tones, and a teacher that knows nothing."""
-    folder.mkdir()
-    with zipfile.ZipFile(folder / AUDIO, "w") as archive:
-        for number in range(clips):
-            member = io.BytesIO()
-            soundfile.write(member, sound(number), 16_000, format="OGG", subtype="OPUS")
-            archive.writestr(f"{number:05d}.opus", member.getvalue())
-    with (folder / INDEX).open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("id", "source", "kind", "split"))
-        kinds = ("speech", "music", "other")
-        for number in range(clips):
-            rows.writerow(
-                (f"{number:05d}", "tones", kinds[number % 3], "val" if number % 3 == 0 else "train")
-            )
-    with (folder / CLASSES).open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("index", "mid", "display_name", "yamnet_index"))
-        for entry in audioset_classes():
-            rows.writerow((entry.index, entry.mid, entry.name, entry.index if entry.index < 521 else ""))
-    patches = [teacher.patch_count(fbank.row_count(len(sound(number)))) for number in range(clips)]
-    clip_ptr = np.concatenate(([0], np.cumsum(patches)))
-    np.savez(
-        folder / TEACHER_LABELS,
-        clip_ptr=clip_ptr,
-        indptr=np.arange(clip_ptr[-1] + 1),
-        indices=np.arange(clip_ptr[-1]) % 5,
-        values=np.full(clip_ptr[-1], 0.5, np.float16),
-    )
-    torch.manual_seed(1)
-    weights = {key: value.half() for key, value in teacher.YamNet().state_dict().items()}
-    save_file(weights, folder / TEACHER_WEIGHTS)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -540,42 +492,7 @@ def test_a_stage_ends_by_steps_or_by_the_clock() -> None:
     assert steps.rate(0, 0.0) < 0.1 * steps.rate(45, 0.0)  # warms up
 
 
-# Agreement
-
-
-def test_mean_average_precision_counts_frequent_classes_only() -> None:
-    scores = np.array([[0.9, 0.9, 0.1], [0.8, 0.1, 0.9], [0.1, 0.2, 0.3]])
-    positive = np.array([[True, False, False], [True, True, False], [False, False, False]])
-    assert metrics.mean_average_precision(scores, positive, fewest=2) == (1.0, 1)
-    value, classes = metrics.mean_average_precision(scores, positive)
-    assert value == pytest.approx((1 + 1 / 3) / 2)
-    assert classes == 2
-
-
-def test_the_wanted_class_is_looked_for_in_the_highest() -> None:
-    scores = np.array([[0.1, 0.5, 0.3], [0.9, 0.5, 0.3]])
-    wanted = np.array([2, 0])
-    assert metrics.hits_in_top(scores, wanted, 1).tolist() == [False, True]
-    assert metrics.hits_in_top(scores, wanted, 2).tolist() == [True, True]
-
-
-def test_models_are_compared_with_the_teacher(folder: Path, small: str) -> None:
-    agreements = compare_with_teacher(load_tagger(small, device="cpu"), Pack(folder))
-    assert list(agreements) == ["followed by silence", "clip alone"]
-    for agreement in agreements.values():
-        assert agreement.clips == agreement.asked == 4
-        assert 0 <= agreement.top1 <= agreement.top5 <= 1
-        assert 0 < agreement.score < 1
-
-
-def test_a_model_with_other_classes_is_refused(folder: Path, tmp_path: Path) -> None:
-    config = AstConfig(width=24, depth=1, heads=3, mlp_width=48, input_tdim=128, label_dim=2)
-    weights = AudioSpectrogramTransformer(config).state_dict()
-    path = tmp_path / "pets.safetensors"
-    save_checkpoint(Checkpoint(name="pets", config=config, labels=("cat", "dog"), weights=weights), path)
-    with pytest.raises(TrainingError, match="other classes") as error:
-        compare_with_teacher(load_tagger(str(path), device="cpu"), Pack(folder))
-    one_sentence(error)
+# The commands
 
 
 def test_the_commands_train_resume_and_evaluate(folder: Path, small: str, tmp_path: Path) -> None:
@@ -590,7 +507,10 @@ def test_the_commands_train_resume_and_evaluate(folder: Path, small: str, tmp_pa
         return result.stdout
 
     out = str(tmp_path / "run")
-    train = ("distil", "--out", out, "--init", small, "--stages", STAGES, "--cache", str(folder / "cache"))
+    train = (
+        *("distil", "--out", out, "--init", small, "--stages", STAGES),
+        *("--cache", str(folder / "cache"), "--no-calibrate"),
+    )
     run(*train, "--minutes", "0")
     assert json.loads((tmp_path / "run" / REPORT).read_text().splitlines()[-1])["steps"] == 1
     with pytest.raises(TrainingError, match="--resume"):

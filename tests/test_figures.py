@@ -19,6 +19,7 @@ from models import figures
 from models.errors import ModelError
 from models.explain import Explanation
 from models.fbank import log_mel
+from models.training.calibration import reliability
 
 LONG = "Power windows, electric windows, and the like"
 ODD = ("costs $5 or $6", "犬の鳴き声", "a_{b}^c \\alpha", LONG)
@@ -72,7 +73,9 @@ def test_each_kind_becomes_a_png(tmp_path: Path) -> None:
     figures.draw_curves(tmp_path / "b.png", [1, 2], [2.0, 1.0], [2.1, 1.3], [0.4, 0.7], "accuracy")
     figures.draw_confusion(tmp_path / "c.png", np.eye(3), labels(3), normalised=True)
     figures.draw_classes(tmp_path / "d.png", labels(3), [0.1, 0.9, 0.5], [1, 2, 3], "average precision")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png", "c.png", "d.png"]
+    even = reliability(np.array([[0.5, 0.5]], np.float32), np.array([[True, False]]))
+    figures.draw_reliability(tmp_path / "e.png", {"here": even})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [f"{letter}.png" for letter in "abcde"]
     assert imread(tmp_path / "a.png").shape == (700, 1100, 4)
 
 
@@ -240,3 +243,30 @@ def test_no_display_no_pyplot_and_no_word_about_caches(tmp_path: Path) -> None:
     )
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     assert (tmp_path / "a.png").is_file()
+
+
+@pytest.mark.parametrize("count", [1, 2, 6])
+def test_a_reliability_diagram_shows_each_place_and_its_pairs(drawn: list[Figure], count: int) -> None:
+    random = np.random.default_rng(0)
+    scores = random.random((400, 20), np.float32) ** 2
+    measured = {
+        f"clip in place {number}": reliability(scores, random.random(scores.shape) < scores)
+        for number in range(count)
+    }
+    figures.draw_reliability(Path("a.png"), measured)
+    assert_readable(drawn[0])
+    above, below = drawn[0].axes
+    assert len(above.get_lines()) == count + 1  # and the diagonal
+    first = measured["clip in place 0"]
+    curve = np.asarray(above.get_lines()[1].get_xydata())
+    np.testing.assert_allclose(curve, np.stack((first.score, first.share), 1))
+    heights = [patch.get_height() for patch in below.patches if isinstance(patch, Rectangle)]
+    assert heights[:10] == first.pairs.tolist()
+
+
+def test_empty_bins_are_left_out_of_a_reliability_diagram(drawn: list[Figure]) -> None:
+    scores, holds = np.array([[0.01, 0.02, 0.95]], np.float32), np.array([[False, False, True]])
+    figures.draw_reliability(Path("a.png"), {"here": reliability(scores, holds)})
+    assert_readable(drawn[0])
+    curve = np.asarray(drawn[0].axes[0].get_lines()[1].get_xydata())
+    np.testing.assert_allclose(curve, [[0.015, 0], [0.95, 1]], atol=1e-6)

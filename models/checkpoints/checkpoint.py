@@ -35,6 +35,8 @@ class Checkpoint:
         Normalisation of the log-mel rows.
     activation : {"sigmoid", "softmax"}
         From logits to scores: sigmoid where several classes may hold at once.
+    thresholds : tuple of float or None
+        Of each class, the score in 0..1 from which on it counts as heard; None where nobody has measured that.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Checkpoint:
     mean: float = fbank.AUDIOSET_MEAN
     std: float = fbank.AUDIOSET_STD
     activation: Activation = "sigmoid"
+    thresholds: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if len(self.labels) != self.config.label_dim:
@@ -54,6 +57,15 @@ class Checkpoint:
         if not self.std > 0:
             raise CheckpointError(
                 f"the checkpoint '{self.name}' gives a standard deviation of {self.std}, which must be above 0"
+            )
+        if self.thresholds is not None and len(self.thresholds) != len(self.labels):
+            raise CheckpointError(
+                f"the checkpoint '{self.name}' has {len(self.thresholds)} thresholds for {len(self.labels)} classes: "
+                "calibrate it again"
+            )
+        if not all(0 <= threshold <= 1 for threshold in self.thresholds or ()):  # NaN neither
+            raise CheckpointError(
+                f"the checkpoint '{self.name}' has thresholds that are not in 0..1: calibrate it again"
             )
 
     def build(self, rows: int | None = None) -> AudioSpectrogramTransformer:

@@ -41,6 +41,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, notes: Mapping[str, Any]
         "mean": checkpoint.mean,
         "std": checkpoint.std,
         "activation": checkpoint.activation,
+        "thresholds": checkpoint.thresholds,
         "notes": dict(notes or {}),
     }
     part = path.with_name(path.name + ".part")
@@ -67,6 +68,7 @@ def own_checkpoint(path: Path, header_json: str, weights: dict[str, Tensor]) -> 
     """
     try:
         header = json.loads(header_json)
+        thresholds = header.get("thresholds")  # which files of older versions don't have
         return Checkpoint(
             name=path.stem,
             config=AstConfig(**header["config"]),
@@ -75,6 +77,7 @@ def own_checkpoint(path: Path, header_json: str, weights: dict[str, Tensor]) -> 
             mean=float(header["mean"]),
             std=float(header["std"]),
             activation=_activation(header["activation"]),
+            thresholds=None if thresholds is None else tuple(map(float, thresholds)),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"the header of {path} is damaged ({error}): fetch the file again") from error

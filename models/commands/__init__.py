@@ -5,6 +5,7 @@ Commands that read recordings expect a `training.dataset.Reader` as the context'
 
 import typer
 
+from .calibrate import calibrate
 from .distil import distil
 from .evaluate import evaluate
 from .finetune import finetune
@@ -12,7 +13,7 @@ from .listing import app as models
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Mount ``models``, ``finetune``, ``evaluate`` and ``distil``."""
+    """Mount ``models``, ``finetune``, ``evaluate``, ``distil`` and ``calibrate``."""
     app.add_typer(models, name="models")
-    for command in (finetune, evaluate, distil):
+    for command in (finetune, evaluate, distil, calibrate):
         app.command()(command)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import TrainingError
+from .calibrate import write_calibrated
 from .options import DeviceOption, PackOption
 from .progress import bar
 
@@ -41,6 +42,10 @@ def distil(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Compile the network with torch.compile.")
     ] = False,
+    calibrated: Annotated[
+        bool,
+        typer.Option("--calibrate/--no-calibrate", help="Calibrate the scores after the last stage."),
+    ] = True,
 ) -> None:
     """Train a small AST: YAMNet teaches it on mixtures of a pack's clips."""
     from rich.console import Console
@@ -71,8 +76,11 @@ def distil(
         run.restore()
     done = _train(run, console, save_every, minutes)
     file = out / f"{size}.safetensors"
-    run.export(file, {"windows": run.progress.windows, "stages": stages or DEFAULT_STAGES, "seed": seed})
+    notes = {"windows": run.progress.windows, "stages": stages or DEFAULT_STAGES, "seed": seed}
+    checkpoint = run.export(file, notes)
     console.print(f"{file}: {run.progress.windows} windows" + ("" if done else "; --resume goes on"))
+    if done and calibrated:
+        write_calibrated(console, checkpoint, opened, file, notes, device=device)
 
 
 def _train(run: "Distillation", console: "Console", save_every: int, minutes: float | None) -> bool:

@@ -2,17 +2,22 @@
 
 import json
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .agreement import TEACHER, compare, open_teacher
+from .background import measure, seconds_of
 from .options import DeviceOption
 from .progress import bar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..tagger import Tagger
-    from ..training.agreement import Agreement
+    from ..training.agreement import Scorer
     from ..training.dataset import Dataset, Reader
     from ..training.evaluate import Evaluation
 
@@ -38,10 +43,39 @@ def evaluate(
     ] = None,
     model: Annotated[
         str,
-        typer.Option(help="A name that the command models lists, a path, hub:OWNER/REPO or ensemble:A+B."),
+        typer.Option(
+            help="A name that the command models lists, a path, hub:OWNER/REPO or ensemble:A+B; with --pack also teacher, YAMNet itself."
+        ),
     ] = "tiny",
     out: Annotated[Path | None, typer.Option("--csv", help="Write the figures of each class here.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object on standard output.")] = False,
+    places: Annotated[
+        bool,
+        typer.Option("--places", help="With --pack: let the clips lie in many places of the window."),
+    ] = False,
+    confused: Annotated[
+        int,
+        typer.Option(
+            "--confusions",
+            help="With --pack: print so many of the pairs that are confused most, and of the classes found best and worst.",
+            min=0,
+        ),
+    ] = 0,
+    reliability: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --pack: draw how often a class is there when it scores so, into this PNG file."
+        ),
+    ] = None,
+    background: Annotated[
+        str | None,
+        typer.Option(
+            help="Listen to silence, hiss, hum, wind and a fan instead, 90, 10m or 1h of each: what does the model hear that isn't there?"
+        ),
+    ] = None,
+    hop: Annotated[
+        float, typer.Option(help="With --background: seconds from window to window.", min=0.1)
+    ] = 5.0,
     fold: Annotated[int | None, typer.Option(help="Only this fold of the CSV file.")] = None,
     limit: Annotated[
         int | None, typer.Option(help="Only so many recordings, chosen at random.", min=1)
@@ -64,12 +98,31 @@ def evaluate(
     offline: Annotated[bool, typer.Option("--offline", help="Never fetch anything.")] = False,
 ) -> None:
     """Measure how well a model names labelled recordings."""
-    if (data is None) == (pack is None):
-        raise typer.BadParameter("give either --data or --pack")
+    alone = background if model != TEACHER else None
+    if sum(wish is not None for wish in (data, pack, alone)) != 1:
+        raise typer.BadParameter("give one of --data, --pack and --background")
     if pack is not None and (out is not None or fold is not None):
         raise typer.BadParameter("--csv and --fold go with --data")
-    if out is not None:
-        _require_free(out)
+    if pack is None and (places or confused or reliability or model == TEACHER):
+        raise typer.BadParameter("--places, --confusions, --reliability and --model teacher go with --pack")
+    _require_folder(reliability, "--reliability")
+    _require_free(out)
+    report: Callable[[Scorer], None] | None = None
+    if background is not None:
+        report = partial(measure, seconds=seconds_of(background), hop_seconds=hop, as_json=as_json)
+    elif pack is not None:
+        report = partial(
+            compare,
+            folder=pack,
+            limit=limit,
+            every_place=places,
+            confused=confused,
+            diagram=reliability,
+            as_json=as_json,
+        )
+    if report is not None and pack is not None and model == TEACHER:
+        report(open_teacher(pack, window))
+        return
     from ..tagger import load_tagger
     from ..training.dataset import read_dataset
 
@@ -82,17 +135,24 @@ def evaluate(
         tstride=tstride,
         input_tdim=input_tdim,
     )
-    if pack is not None:
-        _compare_with_teacher(tagger, pack, limit, as_json)
+    if report is not None:
+        report(tagger)
     elif data is not None:
         dataset = _chosen(read_dataset(data, labels=tagger.labels), fold, limit)
         _measure(tagger, dataset, context.obj, batch, out, as_json)
 
 
-def _require_free(out: Path) -> None:
+def _require_folder(file: Path | None, option: str) -> None:
+    """Refuse to write a file into a folder that isn't there."""
+    if file is not None and not file.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {file.parent} to write {option} into")
+
+
+def _require_free(out: Path | None) -> None:
     """Refuse to write a table of classes where something else is, such as the list of the recordings."""
-    if not out.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {out.parent} to write --csv into")
+    _require_folder(out, "--csv")
+    if out is None:
+        return
     if out.is_dir():
         raise typer.BadParameter(f"{out} is a folder: give --csv a file in it")
     if out.exists() and not out.read_bytes().startswith(CLASS_TABLE_START):
@@ -176,49 +236,4 @@ def _print_figures(model: str, evaluation: "Evaluation") -> None:
     table.add_row("mean area under the ROC curve", f"{figures.mean_auc:.4f}")
     table.add_row("d-prime", f"{figures.d_prime:.3f}")
     table.add_row("first class is right (accuracy)", f"{figures.accuracy:.2%}")
-    Console().print(table)
-
-
-def _compare_with_teacher(tagger: "Tagger", pack: Path, limit: int | None, as_json: bool) -> None:
-    """Score the validation part of an audio pack, and print how far teacher and model agree."""
-    from dataclasses import asdict
-
-    from rich.console import Console
-
-    from ..training.agreement import compare_with_teacher
-    from ..training.pack import Pack
-
-    with bar(Console(stderr=True), "clips") as progress:
-        agreements = compare_with_teacher(tagger, Pack(pack), limit=limit, progress=progress)
-    if as_json:
-        figures = {
-            name: {key: _figure(value) for key, value in asdict(agreement).items()}
-            for name, agreement in agreements.items()
-        }
-        typer.echo(json.dumps({"model": tagger.name, **figures}))
-    else:
-        _print_agreements(f"{tagger.name}, {tagger.window_samples / 16_000:g} s windows", agreements)
-
-
-def _print_agreements(title: str, agreements: "dict[str, Agreement]") -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("agreement with the teacher", *agreements, title=escape(title), title_style="bold")
-    for row, attribute, form in (
-        ("clips", "clips", "d"),
-        ("mean average precision", "mean_average_precision", ".3f"),
-        ("… over classes with 5 clips or more", "classes", "d"),
-        ("clips with a sure first class", "asked", "d"),
-        ("first class agrees", "top1", ".1%"),
-        ("… speech", "top1_speech", ".1%"),
-        ("… music", "top1_music", ".1%"),
-        ("… other", "top1_other", ".1%"),
-        ("among the first five", "top5", ".1%"),
-        ("score of the teacher's first class", "score", ".3f"),
-    ):
-        table.add_row(
-            row, *(format(getattr(agreement, attribute), form) for agreement in agreements.values())
-        )
     Console().print(table)

@@ -461,7 +461,7 @@ class Distillation:
             The file can't be written.
         """
         weights = {key: value.detach().half().cpu() for key, value in self.mean_weights.items()}
-        checkpoint = replace(self._template, name=path.stem, weights=weights)
+        checkpoint = replace(self._template, name=path.stem, weights=weights, thresholds=None)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_checkpoint(checkpoint, path, notes)

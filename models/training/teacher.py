@@ -149,3 +149,9 @@ def pool(probabilities: Tensor, valid: Tensor, silence: int | None) -> Tensor:
     if silence is not None:
         pooled[:, silence] = heard[:, :, silence].sum(1) / count[:, 0]
     return pooled
+
+
+def pool_all(probabilities: Tensor, silence: int | None) -> Tensor:
+    """Label a window of which every patch is valid, as `pool` does: float32 (patches, classes) -> float32 (classes,)."""
+    valid = torch.ones(1, len(probabilities), dtype=torch.bool, device=probabilities.device)
+    return pool(probabilities[None], valid, silence)[0]

@@ -1,0 +1,269 @@
+"""Scores that mean something: a model's scores become shares of clips in which the teacher hears the class, and each class gets a threshold.
+
+First one slope and one offset for the logits of all classes are fitted to clips of the training part (Platt 1999; Guo et al., "On Calibration
+of Modern Neural Networks", 2017) and folded into the last layer: they cost nothing when the model runs, and no ranking changes, neither of classes nor
+of clips. Then the thresholds are chosen with the clips of the validation part, and lifted above what the model hears in backgrounds.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from ..checkpoints import Checkpoint
+from ..errors import TrainingError
+from ..tagger import tagger_of
+from .agreement import HOLDS, Scored, score_places, without_silence
+from .background import Heard, measure_background
+from .pack import Pack, Split
+
+Floats: TypeAlias = NDArray[np.float32]
+Truth: TypeAlias = NDArray[np.bool_]
+
+TRAINING_CLIPS = 600
+"""To which slope and offset are fitted."""
+BACKGROUND_SECONDS = 600.0
+"""Of each background, above which the thresholds are lifted."""
+
+_PRECISION = 0.8
+_LOWEST, _HIGHEST = 0.15, 0.9
+_STEP = 0.01
+_PRIOR_CLIPS = 5.0
+_MARGIN = 0.05
+_BACKGROUND_SEED = 1
+"""Not the one of `measure_background`, so that a model isn't measured with the very noise that set its thresholds."""
+_SMALLEST = 1e-7
+_PARTS: dict[Split, str] = {"train": "training clips", "val": "validation clips"}
+_CLASSIFIER = ("mlp_head.1.weight", "mlp_head.1.bias")
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Reliability:
+    """How often what is scored so holds: the reliability diagram's numbers.
+
+    Attributes
+    ----------
+    score, share : float64 (bins,)
+        Mean score of each bin's pairs of clip and class, and the share of them that hold; NaN for a bin without pairs.
+    pairs : int64 (bins,)
+        How many there are.
+    error : float
+        Expected calibration error: the mean distance of the two, weighted by the pairs.
+    """
+
+    score: NDArray[np.float64]
+    share: NDArray[np.float64]
+    pairs: NDArray[np.int64]
+    error: float
+
+
+def reliability(scores: Floats, holds: Truth, bins: int = 10) -> Reliability:
+    """Compare scores with what holds, in bins of equal width.
+
+    Parameters
+    ----------
+    scores : float32 (clips, classes)
+        In 0..1.
+    holds : bool (clips, classes)
+        Whether the class is in the clip.
+    bins : int
+        How many.
+    """
+    flat = scores.ravel().astype(np.float64)
+    number = np.minimum((flat * bins).astype(np.int64), bins - 1)
+    pairs = np.bincount(number, minlength=bins)
+    sums, held = (np.bincount(number, weights=values, minlength=bins) for values in (flat, holds.ravel()))
+    error = float(np.abs(sums - held).sum() / max(1, pairs.sum()))
+    with np.errstate(invalid="ignore"):  # 0 / 0 where a bin is empty
+        return Reliability(score=sums / pairs, share=held / pairs, pairs=pairs, error=error)
+
+
+def fit_scaling(scores: Floats, holds: Truth) -> tuple[float, float]:
+    """Fit slope and offset of the logits, so that scores become shares.
+
+    Parameters
+    ----------
+    scores : float32 (clips, classes)
+        Sigmoids of the logits.
+    holds : bool (clips, classes)
+        Whether the class is in the clip.
+
+    Returns
+    -------
+    slope, offset : float
+        The slope is above 0.
+
+    Raises
+    ------
+    TrainingError
+        The scores don't rise with what holds, or everything or nothing does.
+    """
+    if holds.all() or not holds.any():
+        raise TrainingError(
+            "scores can't be calibrated where every class holds or none does: take more clips"
+        )
+    bounded = scores.ravel().astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST)
+    logits = np.log(bounded) - np.log1p(-bounded)
+    fitted = LogisticRegression(C=1e6).fit(logits[:, None], holds.ravel())  # practically unpenalised
+    slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    if slope <= 0:
+        raise TrainingError(
+            "the model's scores have nothing to do with what the teacher hears, so that they can't be calibrated: train it longer"
+        )
+    return slope, offset
+
+
+def with_scaling(checkpoint: Checkpoint, slope: float, offset: float) -> Checkpoint:
+    """Make a checkpoint whose logits are `slope` times those of another plus `offset`; it has no thresholds."""
+    weight, bias = (checkpoint.weights[name] for name in _CLASSIFIER)
+    scaled = (weight.float() * slope).to(weight.dtype), (bias.float() * slope + offset).to(bias.dtype)
+    weights = checkpoint.weights | dict(zip(_CLASSIFIER, scaled, strict=True))
+    return replace(checkpoint, weights=weights, thresholds=None)
+
+
+def class_thresholds(
+    scores: Floats, holds: Truth, *, precision: float = _PRECISION, prior_clips: float = _PRIOR_CLIPS
+) -> Floats:
+    """Choose the score from which on each class counts as heard.
+
+    It is the lowest one, in steps of 0.01 from 0.15 to 0.9, at which a class is right often enough when it is heard; 0.9 where it never is. Few
+    clips say little: to those in which a class is heard, `prior_clips` more are added in which it is right as often as classes are on
+    average. In that average a class weighs n / (n + `prior_clips`) where it is heard in n clips, so that the frequent ones don't
+    decide alone. A class that is never heard so gets the threshold of all classes.
+
+    Parameters
+    ----------
+    scores : float32 (clips, classes)
+        In 0..1.
+    holds : bool (clips, classes)
+        Whether the class is in the clip.
+    precision : float
+        Share of the clips in which a class is heard that it must be in.
+    prior_clips : float
+        Weight of what holds for all classes.
+
+    Returns
+    -------
+    float32 (classes,)
+    """
+    grid = np.arange(round(_LOWEST / _STEP), round(_HIGHEST / _STEP) + 1) * _STEP
+    heard = np.array([(scores >= threshold).sum(0) for threshold in grid])  # (thresholds, classes)
+    right = np.array([((scores >= threshold) & holds).sum(0) for threshold in grid])
+    weight = 1 / (heard + prior_clips)
+    average = (right * weight).sum(1, keepdims=True) / (heard * weight).sum(1, keepdims=True).clip(_SMALLEST)
+    reached = (right + prior_clips * average) * weight >= precision
+    thresholds: Floats = np.where(reached.any(0), grid[reached.argmax(0)], grid[-1]).astype(np.float32)
+    return thresholds
+
+
+def lifted(thresholds: Floats, heard: Iterable[Heard]) -> Floats:
+    """Lift thresholds (classes,) to 0.05 above what each class scores in backgrounds that it doesn't name, at most to 1."""
+    highest: Floats = np.max([background.highest for background in heard], 0)
+    above: Floats = np.maximum(thresholds, np.minimum(highest + np.float32(_MARGIN), 1))
+    return above
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Calibration:
+    """What a calibration gave.
+
+    Attributes
+    ----------
+    checkpoint : Checkpoint
+        With scaled logits and thresholds.
+    slope, offset : float
+        Of the logits.
+    lifted : int
+        Thresholds that a background lifted.
+    """
+
+    checkpoint: Checkpoint
+    slope: float
+    offset: float
+    lifted: int
+
+    @property
+    def median_threshold(self) -> float:
+        """Of all classes."""
+        return float(np.median(self.checkpoint.thresholds or ()))
+
+
+def calibrate(
+    checkpoint: Checkpoint,
+    pack: Pack,
+    *,
+    limit: int | None = None,
+    background_seconds: float | None = None,
+    device: str = "auto",
+    progress: Callable[[str, int, int], None] = lambda _part, _done, _of: None,
+) -> Calibration:
+    """Make a checkpoint's scores mean something.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        With the classes of the pack.
+    pack : Pack
+        Its training part gives slope and offset, its validation part the thresholds.
+    limit : int, optional
+        Only so many clips of either part, chosen at random; else 600 for training, and all for validation.
+    background_seconds : float, optional
+        How long to listen to each background; else ten minutes.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    progress : callable, optional
+        Told what is being done, and of that what is done and how much there is.
+
+    Raises
+    ------
+    TrainingError
+        The model has other classes, its scores can't be calibrated, or the pack is broken.
+    """
+    if checkpoint.activation != "sigmoid":
+        raise TrainingError(
+            f"the classes of '{checkpoint.name}' exclude each other, so that they have no thresholds: give a model of AudioSet"
+        )
+
+    def score(now: Checkpoint, split: Split, count: int | None) -> dict[str, Scored]:
+        def tell(done: int, total: int) -> None:
+            progress(_PARTS[split], done, total)
+
+        return score_places(tagger_of(now, device=device), pack, split=split, limit=count, progress=tell)
+
+    training = score(checkpoint, "train", min(limit or TRAINING_CLIPS, TRAINING_CLIPS))
+    slope, offset = fit_scaling(
+        *together(without_silence(there, pack.silence) for there in training.values())
+    )
+    scaled = with_scaling(checkpoint, slope, offset)
+    scores, holds = together(score(scaled, "val", limit).values())
+    chosen = class_thresholds(_to_student(scores, pack), _to_student(holds, pack))
+    heard = measure_background(
+        tagger_of(scaled, device=device),
+        BACKGROUND_SECONDS if background_seconds is None else background_seconds,
+        seed=_BACKGROUND_SEED,
+        progress=lambda done, total: progress("backgrounds", done, total),
+    )
+    thresholds = lifted(chosen, heard.values())
+    return Calibration(
+        checkpoint=replace(scaled, thresholds=tuple(round(float(threshold), 4) for threshold in thresholds)),
+        slope=slope,
+        offset=offset,
+        lifted=int((thresholds > chosen).sum()),
+    )
+
+
+def together(scored: Iterable[Scored]) -> tuple[Floats, Truth]:
+    """Put what was scored in several places into one: scores float32 (n, 521), and whether the class holds, bool (n, 521)."""
+    places = list(scored)
+    scores = np.concatenate([there.scores for there in places])
+    return scores, np.concatenate([there.truth for there in places]) > HOLDS
+
+
+def _to_student(of_teacher: NDArray[Any], pack: Pack) -> NDArray[Any]:
+    """From the teacher's classes (n, 521) to the student's (n, classes): those that the teacher lacks have nothing."""
+    of_student = np.zeros((len(of_teacher), len(pack.labels)), of_teacher.dtype)
+    of_student[:, pack.teacher_to_student] = of_teacher
+    return of_student

@@ -1,0 +1,61 @@
+"""A small audio pack for tests: tones, and a teacher that knows nothing."""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+from models import fbank
+from models.labels import audioset_classes
+from models.training import teacher
+from models.training.pack import AUDIO, CLASSES, INDEX, TEACHER_LABELS, TEACHER_WEIGHTS
+
+
+def sound(number: int) -> NDArray[np.float32]:
+    random = np.random.default_rng(number)
+    seconds = 0.3 + 0.25 * number
+    time = np.arange(round(16_000 * seconds)) / 16_000
+    tone = 0.3 * np.sin(2 * np.pi * (200 + 150 * number) * time)
+    return (tone + 0.01 * random.standard_normal(len(time))).astype(np.float32)
+
+
+def write_pack(folder: Path, clips: int = 10) -> Path:
+    """A pack of tones, and a teacher that knows nothing."""
+    folder.mkdir()
+    with zipfile.ZipFile(folder / AUDIO, "w") as archive:
+        for number in range(clips):
+            member = io.BytesIO()
+            soundfile.write(member, sound(number), 16_000, format="OGG", subtype="OPUS")
+            archive.writestr(f"{number:05d}.opus", member.getvalue())
+    with (folder / INDEX).open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("id", "source", "kind", "split"))
+        kinds = ("speech", "music", "other")
+        for number in range(clips):
+            rows.writerow(
+                (f"{number:05d}", "tones", kinds[number % 3], "val" if number % 3 == 0 else "train")
+            )
+    with (folder / CLASSES).open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("index", "mid", "display_name", "yamnet_index"))
+        for entry in audioset_classes():
+            rows.writerow((entry.index, entry.mid, entry.name, entry.index if entry.index < 521 else ""))
+    patches = [teacher.patch_count(fbank.row_count(len(sound(number)))) for number in range(clips)]
+    clip_ptr = np.concatenate(([0], np.cumsum(patches)))
+    np.savez(
+        folder / TEACHER_LABELS,
+        clip_ptr=clip_ptr,
+        indptr=np.arange(clip_ptr[-1] + 1),
+        indices=np.arange(clip_ptr[-1]) % 5,
+        values=np.full(clip_ptr[-1], 0.5, np.float16),
+    )
+    torch.manual_seed(1)
+    weights = {key: value.half() for key, value in teacher.YamNet().state_dict().items()}
+    save_file(weights, folder / TEACHER_WEIGHTS)
+    return folder

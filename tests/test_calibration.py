@@ -1,0 +1,311 @@
+"""Calibration: reliability, slope and offset of the logits, thresholds, and the commands."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import typer
+from audio_pack import write_pack
+from matplotlib.image import imread
+from numpy.typing import NDArray
+from typer.testing import CliRunner
+
+from models import TrainingError, load_tagger
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.commands import add_commands
+from models.labels import audioset_classes
+from models.tagger import tagger_of
+from models.training.agreement import score_places
+from models.training.background import BACKGROUNDS, Heard, measure_background
+from models.training.calibration import (
+    calibrate,
+    class_thresholds,
+    fit_scaling,
+    lifted,
+    reliability,
+    together,
+    with_scaling,
+)
+from models.training.pack import Pack
+from models.training.student import initialise
+from models.transformer import AstConfig, AudioSpectrogramTransformer
+
+Floats = NDArray[np.float32]
+SMALL = AstConfig(
+    width=24, depth=1, heads=3, mlp_width=48, fstride=16, tstride=16, input_tdim=128, label_dim=527
+)
+LABELS = tuple(entry.name for entry in audioset_classes())
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small matrices are faster so."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
+    return Pack(write_pack(tmp_path_factory.mktemp("packs") / "pack"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(pack: Pack) -> Checkpoint:
+    """A network that knows, more or less, how sure the teacher usually is of each class."""
+    network, random = AudioSpectrogramTransformer(SMALL), torch.Generator().manual_seed(0)
+    initialise(network, random)
+    weights = {key: value.half() for key, value in network.state_dict().items()}
+    empty = Checkpoint(name="small", config=SMALL, labels=LABELS, weights=weights)
+    truth = np.concatenate(
+        [place.truth for place in score_places(tagger_of(empty), pack, split="train").values()]
+    )
+    usual = torch.from_numpy(truth.mean(0)).logit().clamp(-3, 3)
+    usual = usual / usual.std() + 0.5 * torch.randn(len(usual), generator=random)
+    weights["mlp_head.1.weight"] *= 0.1
+    weights["mlp_head.1.bias"][torch.from_numpy(pack.teacher_to_student)] = usual.half()
+    return replace(empty, weights=weights)
+
+
+def noise(seconds: float = 1.0) -> Floats:
+    random = np.random.default_rng(0)
+    return (0.1 * random.standard_normal(round(16_000 * seconds))).astype(np.float32)
+
+
+def column(*scored: tuple[float, bool, int]) -> tuple[Floats, NDArray[np.bool_]]:
+    """One class: a score, whether it holds, and how many such clips there are."""
+    scores = np.concatenate([np.full(clips, score, np.float32) for score, _, clips in scored])
+    holds = np.concatenate([np.full(clips, held) for _, held, clips in scored])
+    return scores, holds
+
+
+def several(*columns: tuple[Floats, NDArray[np.bool_]]) -> tuple[Floats, NDArray[np.bool_]]:
+    """Classes side by side, the shorter ones filled with clips in which nothing is."""
+    clips = max(len(scores) for scores, _ in columns)
+    padded = [(0, clips - len(scores)) for scores, _ in columns]
+    scores = [np.pad(scores, pad) for (scores, _), pad in zip(columns, padded, strict=True)]
+    holds = [np.pad(holds, pad) for (_, holds), pad in zip(columns, padded, strict=True)]
+    return np.stack(scores, 1), np.stack(holds, 1)
+
+
+# Reliability
+
+
+def test_scores_that_are_shares_are_reliable() -> None:
+    random = np.random.default_rng(0)
+    scores = random.random((2000, 50), np.float32)
+    measured = reliability(scores, random.random(scores.shape) < scores)
+    np.testing.assert_allclose(measured.score, np.arange(10) / 10 + 0.05, atol=0.01)
+    np.testing.assert_allclose(measured.share, measured.score, atol=0.02)
+    assert measured.pairs.sum() == 100_000
+    assert measured.error < 0.01
+
+
+def test_each_bin_has_its_own_pairs() -> None:
+    scores = np.array([[0.0, 0.04], [0.11, 0.13], [0.92, 1.0]], np.float32)
+    holds = np.array([[False, False], [True, False], [True, False]])
+    measured = reliability(scores, holds)
+    assert measured.pairs.tolist() == [2, 2, 0, 0, 0, 0, 0, 0, 0, 2]
+    np.testing.assert_allclose(measured.score[[0, 1, 9]], [0.02, 0.12, 0.96], atol=1e-6)
+    assert measured.share[[0, 1, 9]].tolist() == [0, 0.5, 0.5]
+    assert np.isnan(measured.share[2:9]).all()
+    assert measured.error == pytest.approx((0.02 + 0.38 + 0.46) / 3)
+
+
+# Slope and offset
+
+
+def test_the_slope_and_offset_that_made_the_truth_are_found() -> None:
+    random = np.random.default_rng(0)
+    logits = random.normal(-2, 2, (4000, 20))
+    scores = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    holds = random.random(logits.shape) < 1 / (1 + np.exp(-(1.7 * logits - 0.6)))
+    slope, offset = fit_scaling(scores, holds)
+    assert slope == pytest.approx(1.7, abs=0.06)
+    assert offset == pytest.approx(-0.6, abs=0.06)
+
+
+def test_scores_that_say_nothing_or_the_opposite_are_refused() -> None:
+    scores, holds = several(column((0.9, False, 5), (0.1, True, 5)))
+    with pytest.raises(TrainingError, match="train it longer"):
+        fit_scaling(scores, holds)
+    for same in (np.ones_like(holds), np.zeros_like(holds)):
+        with pytest.raises(TrainingError, match="take more clips"):
+            fit_scaling(scores, same)
+
+
+def test_scaling_changes_the_logits_and_nothing_else(checkpoint: Checkpoint) -> None:
+    measured = replace(checkpoint, thresholds=(0.5,) * len(LABELS))
+    scaled = with_scaling(measured, 1.6, -0.4)
+    assert scaled.thresholds is None
+    assert {key: value.dtype for key, value in scaled.weights.items()} == {
+        key: value.dtype for key, value in checkpoint.weights.items()
+    }
+    before, after = tagger_of(checkpoint, device="cpu"), tagger_of(scaled, device="cpu")
+    logits = before.logits(noise())
+    np.testing.assert_allclose(after.logits(noise()), 1.6 * logits - 0.4, atol=0.01)
+    np.testing.assert_array_equal(after.embed(noise()), before.embed(noise()))
+
+
+# Thresholds
+
+
+def test_a_threshold_is_the_lowest_score_at_which_a_class_is_right_often_enough() -> None:
+    rests = [column((0.5, True, 50), (0.494, False, 50)) for _ in range(3)]
+    right_from_03 = column((0.3, True, 40), (0.25, False, 40))
+    right_from_07 = column((0.7, True, 40), (0.655, False, 40))
+    thresholds = class_thresholds(*several(right_from_03, right_from_07, *rests))
+    assert thresholds.dtype == np.float32
+    assert thresholds == pytest.approx([0.26, 0.66, 0.5, 0.5, 0.5])
+
+
+def test_a_class_that_is_hardly_ever_heard_has_the_threshold_of_all() -> None:
+    rests = [column((0.6, True, 50), (0.594, False, 50)) for _ in range(4)]
+    never, once = column((0.01, False, 5)), column((0.3, True, 1))
+    often = column((0.3, True, 30))
+    thresholds = class_thresholds(*several(*rests, never, once, often))
+    assert thresholds[:6] == pytest.approx([0.6] * 6)
+    assert thresholds[6] < 0.3
+
+
+def test_a_frequent_class_does_not_decide_alone() -> None:
+    rare = [column((0.4, True, 10), (0.394, False, 10)) for _ in range(9)]
+    frequent = column((0.8, False, 1000))
+    thresholds = class_thresholds(*several(frequent, *rare, column((0.1, False, 1))))
+    assert thresholds[0] == pytest.approx(0.9, abs=0.1)
+    assert thresholds[-1] == pytest.approx(0.4)
+
+
+def test_thresholds_stay_in_their_limits() -> None:
+    rest = column((0.5, True, 50), (0.45, False, 50))
+    thresholds = class_thresholds(
+        *several(rest, rest, column((0.02, True, 80)), column((0.99, False, 80)), column((0.16, True, 99)))
+    )
+    assert thresholds.min() == pytest.approx(0.15)
+    assert thresholds[3] == pytest.approx(0.9)
+
+
+def test_backgrounds_lift_thresholds_and_never_lower_them() -> None:
+    heard = [
+        Heard(
+            label="", score=0.0, windows=1, false_events_per_hour=0.0, highest=np.array(highest, np.float32)
+        )
+        for highest in ([0.1, 0.6, 0.0, 0.97], [0.46, 0.3, 0.0, 0.2])
+    ]
+    thresholds = lifted(np.array([0.5, 0.5, 0.2, 0.9], np.float32), heard)
+    assert thresholds == pytest.approx([0.51, 0.65, 0.2, 1.0])
+
+
+# All together
+
+
+def test_calibrated_scores_are_reliable_and_keep_their_order(checkpoint: Checkpoint, pack: Pack) -> None:
+    told: list[str] = []
+    done = calibrate(
+        checkpoint, pack, background_seconds=10, device="cpu", progress=lambda part, *_: told.append(part)
+    )
+    assert list(dict.fromkeys(told)) == ["training clips", "validation clips", "backgrounds"]
+    assert done.slope > 1
+    before, after = tagger_of(checkpoint, device="cpu"), tagger_of(done.checkpoint, device="cpu")
+    order = before.logits(noise())[0].argsort()
+    assert (np.diff(after.logits(noise())[0][order]) > -0.05).all()  # float16 rounds
+    errors = [reliability(*together(score_places(tagger, pack).values())).error for tagger in (before, after)]
+    assert errors[1] < 0.5 * errors[0]
+    again = calibrate(done.checkpoint, pack, background_seconds=10, device="cpu")
+    assert again.slope == pytest.approx(1, abs=0.05)
+    assert again.offset == pytest.approx(0, abs=0.05)
+
+
+def test_nothing_false_is_heard_in_the_backgrounds_that_set_the_thresholds(
+    checkpoint: Checkpoint, pack: Pack
+) -> None:
+    done = calibrate(checkpoint, pack, background_seconds=20, device="cpu")
+    tagger = tagger_of(done.checkpoint, device="cpu")
+    assert tagger.thresholds is not None
+    assert tagger.thresholds.shape == (527,)
+    assert 0.15 <= tagger.thresholds.min() <= done.median_threshold <= tagger.thresholds.max() <= 1
+    assert 0 < done.lifted <= 527
+    heard = measure_background(tagger, 20, seed=1, thresholds=tagger.thresholds)
+    assert heard.keys() == BACKGROUNDS.keys()
+    assert [there.false_events_per_hour for there in heard.values()] == [0.0] * 5
+
+
+def test_a_model_without_the_packs_classes_is_refused(checkpoint: Checkpoint, pack: Pack) -> None:
+    with pytest.raises(TrainingError, match="exclude each other"):
+        calibrate(replace(checkpoint, activation="softmax"), pack)
+    renamed = replace(checkpoint, labels=("Talk", *LABELS[1:]))
+    with pytest.raises(TrainingError, match="other classes"):
+        calibrate(renamed, pack)
+
+
+# The commands
+
+
+def command(*words: object) -> str:
+    app = typer.Typer()
+    add_commands(app)
+    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_a_checkpoint_is_calibrated_by_a_command(checkpoint: Checkpoint, pack: Pack, tmp_path: Path) -> None:
+    save_checkpoint(checkpoint, tmp_path / "before.safetensors")
+    said = command(
+        *("calibrate", "--pack", pack.folder, "--model", tmp_path / "before.safetensors", "--device", "cpu"),
+        *("--background", "10s", "--limit", 5, "--out", tmp_path / "after.safetensors"),
+    )
+    assert "slope" in said
+    assert "median threshold" in said
+    tagger = load_tagger(str(tmp_path / "after.safetensors"), device="cpu", engine="torch")
+    assert tagger.thresholds is not None
+    assert len(tagger.thresholds) == 527
+    assert (
+        tagger.logits(noise()).std()
+        > load_tagger(str(tmp_path / "before.safetensors"), device="cpu", engine="torch")
+        .logits(noise())
+        .std()
+    )
+
+
+def test_a_distillation_ends_with_calibrated_scores(
+    checkpoint: Checkpoint, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.training.pack._NOISES", 1)
+    monkeypatch.setattr("models.training.calibration.BACKGROUND_SECONDS", 10.0)
+    save_checkpoint(checkpoint, tmp_path / "init.safetensors")
+    words = (
+        *(
+            "distil",
+            "--pack",
+            pack.folder,
+            "--out",
+            tmp_path / "run",
+            "--init",
+            tmp_path / "init.safetensors",
+        ),
+        *("--stages", "128:1:4:1e-5:0:2", "--device", "cpu"),
+    )
+    file = tmp_path / "run" / "tiny.safetensors"
+    assert "median threshold" not in command(*words, "--no-calibrate")
+    assert load_checkpoint(str(file)).thresholds is None
+    assert "median threshold" in command(*words, "--resume")
+    assert load_checkpoint(str(file)).thresholds is not None
+    assert "median threshold" not in command(*words, "--resume", "--minutes", 0, "--no-calibrate")
+    assert load_checkpoint(str(file)).thresholds is None
+
+
+def test_a_reliability_diagram_is_drawn_by_a_command(
+    checkpoint: Checkpoint, pack: Pack, tmp_path: Path
+) -> None:
+    save_checkpoint(checkpoint, tmp_path / "model.safetensors")
+    picture = tmp_path / "reliability.png"
+    command(
+        *("evaluate", "--pack", pack.folder, "--model", tmp_path / "model.safetensors"),
+        *("--limit", 2, "--device", "cpu", "--reliability", picture),
+    )
+    assert imread(picture).shape == (800, 700, 4)
