@@ -28,12 +28,16 @@ import streamer.commands
 if TYPE_CHECKING:
     from gui.feed import Feed
     from models.tagger import Tagger
-    from streamer.live import Hearer
+    from streamer.crew import Crew
+    from streamer.live import Hearer, Switches
     from streamer.messages import Samples, Tagging
     from streamer.settings import Settings
     from streamer.sinks import Sink
-    from streamer.sinks.mqtt import Broker, MqttSink
+    from streamer.sinks.broker import Broker
+    from streamer.sinks.history import History
+    from streamer.sinks.mqtt import MqttSink
     from streamer.sinks.payloads import Vocabulary
+    from streamer.sounds import WatchedSound
     from streamer.sources import Source
     from streamer.sources.recording import Recording
 
@@ -81,6 +85,14 @@ TopOption = Annotated[int | None, typer.Option(help="How many tags to show and s
 JsonOption = Annotated[
     bool | None, typer.Option("--json", help="A JSON line per tagging on standard output.")
 ]
+WatchOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="SOUND",
+        help="A sound whose beginning and end to tell: one that the command sounds lists, or a label of the model; '' for none. "
+        "Repeatable.  [a dozen of the home]",
+    ),
+]
 OfflineOption = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything.")]
 ConfigOption = Annotated[Path | None, typer.Option(help="The settings file, earshot.toml.")]
 
@@ -105,10 +117,11 @@ def live(
     tstride: TstrideOption = None,
     input_tdim: InputTdimOption = None,
     top: TopOption = None,
+    watch: WatchOption = None,
     mqtt: Annotated[
         str | None,
         typer.Option(
-            help="mqtt://[USER@]HOST[:PORT] or mqtts://…; the password comes from EARSHOT_MQTT_PASSWORD."
+            help="mqtt://[USER@]HOST[:PORT] or mqtts://…, or embedded; the password comes from EARSHOT_MQTT_PASSWORD."
         ),
     ] = None,
     mqtt_topic: Annotated[str | None, typer.Option(help="Base topic.  [earshot/NODE]")] = None,
@@ -156,6 +169,10 @@ def tag(
     input_tdim: InputTdimOption = None,
     top: TopOption = None,
     json: JsonOption = None,
+    events: Annotated[
+        bool, typer.Option("--events", help="When each watched sound begins and ends, instead of windows.")
+    ] = False,
+    watch: WatchOption = None,
     explain: Annotated[
         Path | None,
         typer.Option(
@@ -170,14 +187,16 @@ def tag(
         if len(files) > 1:
             raise typer.BadParameter("--explain draws one recording: give one FILE")
         _require_picture(explain)
-    raise typer.Exit(_tag_files(files, _settings(context), explain))
+    if watch and not events:
+        raise typer.BadParameter("--watch goes with --events")
+    raise typer.Exit(_tag_files(files, _settings(context), events=events, picture=explain))
 
 
 def _settings(context: typer.Context) -> "Settings":
     """Validate what the command line, the environment and the file say together."""
     from streamer.settings import load_settings
 
-    own = {"config", "debug", "files", "explain"}
+    own = {"config", "debug", "files", "explain", "events"}
     given = {
         name: value for name, value in context.params.items() if name not in own and value not in (None, ())
     }
@@ -272,10 +291,11 @@ def _open_sources(settings: "Settings") -> "list[Source]":
     return sources
 
 
-def _tag_files(files: "Sequence[str]", settings: "Settings", picture: Path | None = None) -> int:
+def _tag_files(
+    files: "Sequence[str]", settings: "Settings", *, events: bool = False, picture: Path | None = None
+) -> int:
     """Tag recordings one after the other; one that can't be read does not keep the others from being tagged."""
     from streamer.errors import SourceError
-    from streamer.sinks.console import JsonLines, RecordingLines
     from streamer.sources.recording import Recording
 
     recordings = []
@@ -293,11 +313,10 @@ def _tag_files(files: "Sequence[str]", settings: "Settings", picture: Path | Non
     if picture is not None:
         _require_explainable(model)
     tagger = _load_tagger(settings, model, why)
-    lines = JsonLines if settings.json_lines else RecordingLines
-    sink = lines(sys.stdout, _vocabulary(tagger), settings.top)
+    sink, sounds = _recording_sink(settings, tagger, events=events)
     for recording in recordings:
         try:
-            best = _tag_recording(recording, tagger, sink, settings.hop_samples)
+            best = _tag_recording(recording, tagger, sink, sounds, settings.hop_samples)
         except SourceError as error:
             failed += 1
             _complain(error)
@@ -307,21 +326,49 @@ def _tag_files(files: "Sequence[str]", settings: "Settings", picture: Path | Non
     return EXIT_FAILURE if failed else 0
 
 
+def _recording_sink(
+    settings: "Settings", tagger: "Tagger", *, events: bool
+) -> "tuple[Sink, Sequence[WatchedSound]]":
+    """Where what is heard in recordings goes, and the sounds to decide on: none where only windows are told."""
+    from streamer.sinks.console import JsonLines, RecordingEvents, RecordingLines
+
+    if events:
+        return RecordingEvents(sys.stdout, as_json=settings.json_lines), _watched(settings, tagger)
+    lines = JsonLines if settings.json_lines else RecordingLines
+    return lines(sys.stdout, _vocabulary(tagger), settings.top), ()
+
+
+def _watched(settings: "Settings", tagger: "Tagger") -> "tuple[WatchedSound, ...]":
+    from streamer.sounds import resolve_sounds
+
+    return resolve_sounds(settings.watched, tagger.labels, tagger.thresholds)
+
+
 def _tag_recording(
-    recording: "Recording", tagger: "Tagger", sink: "Sink", hop_samples: int
+    recording: "Recording",
+    tagger: "Tagger",
+    sink: "Sink",
+    sounds: "Sequence[WatchedSound]",
+    hop_samples: int,
 ) -> "Tagging | None":
     """Tag a recording window by window; the tagging with the highest score, None without sound."""
+    from streamer.events import Decider
+    from streamer.messages import Tagging
     from streamer.pipeline import Pipeline
 
     pipeline = Pipeline(
-        recording.name, window_samples=tagger.window_samples, hop_samples=hop_samples, live=recording.live
+        recording.name,
+        window_samples=tagger.window_samples,
+        hop_samples=hop_samples,
+        live=recording.live,
+        decider=Decider(sounds),
     )
-    best = None
+    best: Tagging | None = None
     try:
-        for tagging in pipeline.run(recording.chunks(), tagger):
-            sink.accept(tagging)
-            if best is None or tagging.scores.max() > best.scores.max():
-                best = tagging
+        for message in pipeline.run(recording.chunks(), tagger):
+            sink.accept(message)
+            if isinstance(message, Tagging) and (best is None or message.scores.max() > best.scores.max()):
+                best = message
     finally:
         if count := recording.repaired_samples:
             _log.warning("%s: %d samples were not numbers and count as silence", recording.name, count)
@@ -375,7 +422,7 @@ def _draw_explanation(picture: Path, tagging: "Tagging", model: str, settings: "
 def _listen(settings: "Settings") -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
     from streamer.crew import Crew
-    from streamer.live import LiveSession
+    from streamer.live import LiveSession, Switches
 
     if not settings.windowless:
         from gui.app import require_display
@@ -384,20 +431,28 @@ def _listen(settings: "Settings") -> int:
     sources = _open_sources(settings)
     broker = settings.broker()
     tagger = _load_tagger(settings, *_choose_model(settings))
+    sounds = _watched(settings, tagger)
     vocabulary = _vocabulary(tagger)
-    names = [source.name for source in sources]
-    mqtt = _mqtt_sink(broker, settings, names, vocabulary) if broker else None
+    switches = Switches()
     with ExitStack() as stack:
         interrupted = stack.enter_context(_interruptible())
         view = stack.enter_context(_view(settings, sources, tagger, vocabulary))
+        history = stack.enter_context(_history(settings))
         crew = stack.enter_context(Crew())
+        if settings.embedded_broker:
+            broker = _serve_mqtt(crew)
+        mqtt = (
+            _mqtt_sink(broker, settings, sources, vocabulary, sounds, history, switches) if broker else None
+        )
         session = LiveSession(
             sources,
             tagger,
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
-            sinks=[view.sink] if mqtt is None else [view.sink, mqtt],
+            sinks=[sink for sink in (history, view.sink, mqtt) if sink is not None],
+            sounds=sounds,
             hearers=view.hearers,
+            switches=switches,
             fast=settings.fast,
             limit_samples=settings.limit_samples,
             model=tagger.name,
@@ -425,22 +480,63 @@ def _listen(settings: "Settings") -> int:
     return EXIT_INTERRUPTED if interrupted() else 0
 
 
+@contextmanager
+def _history(settings: "Settings") -> "Iterator[History | None]":
+    """Keep what begins and ends on disk. Without a wish of the user's, an Earshot that finds another one keeping it goes without."""
+    from streamer.errors import SinkError
+    from streamer.sinks.history import History
+
+    if settings.history_file is None:
+        yield None
+        return
+    try:
+        history = History(
+            settings.history_file,
+            days=settings.history_days,
+            events=settings.history_events,
+            outgoing=settings.mqtt is not None,
+        )
+    except SinkError as error:
+        if settings.history is not None:
+            raise
+        _log.warning("no history is kept: %s", error)
+        yield None
+        return
+    with history:
+        yield history
+
+
+def _serve_mqtt(crew: "Crew") -> "Broker":
+    """Start a broker of our own."""
+    from streamer.sinks.embedded import EmbeddedBroker
+
+    server = EmbeddedBroker()
+    crew.start("broker", server.run, server.close)
+    return server.broker
+
+
 def _mqtt_sink(
-    broker: "Broker", settings: "Settings", sources: "list[str]", vocabulary: "Vocabulary"
+    broker: "Broker",
+    settings: "Settings",
+    sources: "Sequence[Source]",
+    vocabulary: "Vocabulary",
+    sounds: "Sequence[WatchedSound]",
+    history: "History | None",
+    switches: "Switches",
 ) -> "MqttSink":
     from streamer.sinks.mqtt import MqttSink
 
+    names = [source.name for source in sources]
     return MqttSink(
-        broker.host,
-        broker.port,
-        tls=broker.tls,
-        username=broker.username,
-        password=broker.password,
+        broker,
         node=settings.node,
         base_topic=settings.base_topic,
-        sources=sources,
+        sources=names,
         vocabulary=vocabulary,
         top=settings.top,
+        watched={name: [entry.sound.name for entry in sounds] for name in names},
+        outbox=history,
+        on_listen=switches.turn,
     )
 
 

@@ -1,11 +1,19 @@
 """The stream's own commands, which the program mounts."""
 
+import math
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Mount ``devices``."""
+    """Mount ``devices``, ``sounds`` and ``events``."""
     app.command()(devices)
+    app.command()(sounds)
+    app.command()(events)
 
 
 def devices() -> None:
@@ -29,3 +37,67 @@ def devices() -> None:
         typer.echo("No microphone was found; --source demo needs none.")
         return
     Console().print(table)
+
+
+def events(
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="Only what began since then: 90s, 30m, 12h, 7d, 2w ago, or 2026-03-01T18:30."
+        ),
+    ] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Only this sound. Repeatable.")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="Only this source. Repeatable.")] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A table for spreadsheets, times in UTC.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON line per sound, times in UTC.")] = False,
+    history: Annotated[str | None, typer.Option(metavar="FILE", help="The history to read.")] = None,
+    config: Annotated[Path | None, typer.Option(help="The settings file, earshot.toml.")] = None,
+) -> None:
+    """List what has been heard: which sound, where, when and for how long."""
+    from .errors import SettingsError
+    from .settings import load_settings
+    from .sinks import occurrences
+
+    if as_csv and as_json:
+        raise typer.BadParameter("--csv and --json exclude each other")
+    try:
+        earliest = occurrences.parse_since(since, datetime.now().astimezone()) if since else -math.inf
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    file = load_settings({"history": history}, config=config).history_file
+    if file is None:
+        raise SettingsError("the history is switched off: name one with --history FILE")
+    write = (
+        occurrences.write_csv if as_csv else occurrences.write_json if as_json else occurrences.write_table
+    )
+    found = occurrences.read_occurrences(file, since=earliest, labels=label or (), sources=source or ())
+    if not write(found, sys.stdout) and write is occurrences.write_table:
+        typer.echo("Nothing was heard that is watched for.", err=True)
+
+
+def sounds(
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON array on standard output.")] = False,
+) -> None:
+    """List the sounds that can be watched by name, besides each label of the model."""
+    import json
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from .sounds import catalogue
+
+    if as_json:
+        typer.echo(json.dumps([sound.describe() for sound in catalogue()], ensure_ascii=False, indent=2))
+        return
+    table = Table("", "sound", "threshold", "on after", "off after", "AudioSet classes")
+    for sound in catalogue():
+        table.add_row(
+            "*" if sound.by_default else "",
+            sound.name,
+            f"{sound.threshold:g}",
+            f"{sound.hits} of {sound.of} windows",
+            f"{sound.minimum_off_seconds:g} s",
+            "; ".join(sound.classes),
+        )
+    Console().print(table)
+    typer.echo("* watched by default")

@@ -10,17 +10,38 @@ from functools import partial
 from typing import TypeAlias
 
 from .crew import Crew
+from .events import Decider
 from .health import Every, HealthMeter
 from .mailbox import Mailbox
-from .messages import AudioChunk, Message, SourceStatus, Window
+from .messages import AudioChunk, Message, SourceStatus, Tagging, Window
 from .pipeline import Pipeline, Scorer, score
 from .sinks import Sink
+from .sounds import WatchedSound
 from .sources import Source
 
 Hearer: TypeAlias = Callable[[str, AudioChunk], None]
 """Is told each source's chunks on that source's thread, and returns at once."""
 
 _HEALTH_PERIOD_SECONDS = 2.0
+_SWITCHED_OFF = "listening is switched off"
+
+
+class Switches:
+    """Which sources are listened to: all, until somebody says otherwise. Any thread may ask, or change it."""
+
+    def __init__(self) -> None:
+        self._off: set[str] = set()
+
+    def turn(self, source: str, on: bool) -> None:
+        """Listen to a source, or don't."""
+        if on:
+            self._off.discard(source)
+        else:
+            self._off.add(source)
+
+    def is_on(self, source: str) -> bool:
+        """Whether a source is listened to."""
+        return source not in self._off
 
 
 class LiveSession:
@@ -40,8 +61,12 @@ class LiveSession:
         Length of a window, and from the end of one to the end of the next.
     sinks : sequence of Sink
         Receive every message.
+    sounds : sequence of WatchedSound
+        What to decide on events of.
     hearers : sequence of callable
         Are told every chunk.
+    switches : Switches, optional
+        Who is not to be listened to for a while; what a source delivers meanwhile is thrown away.
     fast : bool
         Wait rather than drop.
     limit_samples : int, optional
@@ -60,7 +85,9 @@ class LiveSession:
         window_samples: int,
         hop_samples: int,
         sinks: Sequence[Sink],
+        sounds: Sequence[WatchedSound] = (),
         hearers: Sequence[Hearer] = (),
+        switches: Switches | None = None,
         fast: bool = False,
         limit_samples: int | None = None,
         model: str = "",
@@ -71,17 +98,22 @@ class LiveSession:
         self._scorer = scorer
         self._sinks = sinks
         self._hearers = hearers
+        self._switches = switches or Switches()
         self._fast = fast
         self._limit_samples = limit_samples
         self._broker_state = broker_state
         self._pipelines = {
             source.name: Pipeline(
-                source.name, window_samples=window_samples, hop_samples=hop_samples, live=source.live
+                source.name,
+                window_samples=window_samples,
+                hop_samples=hop_samples,
+                live=source.live,
+                decider=Decider(sounds),
             )
             for source in sources
         }
-        # Ends wait in line with windows, so that a source's last tagging comes before the news of its end.
-        self._due: Mailbox[Window | SourceStatus] = Mailbox(2 * len(sources), "wait" if fast else "refuse")
+        # News of a source wait in line with its windows, so that its last tagging comes before the news of its end.
+        self._due: Mailbox[Window | SourceStatus] = Mailbox(4 * len(sources), "wait" if fast else "refuse")
         self._meter = HealthMeter(hop_samples=hop_samples, sources=len(sources), model=model, device=device)
         self._health_due = Every(_HEALTH_PERIOD_SECONDS)
         self._stopping = False
@@ -128,22 +160,29 @@ class LiveSession:
             status = SourceStatus(source.name, online=False, reason=str(error))
             raise
         finally:
-            if not self._due.put(status):
-                self._publish(status)
+            self._say(status)
             with self._reading_lock:
                 self._reading -= 1
                 if not self._reading:
                     self._due.close()
 
+    def _say(self, status: SourceStatus) -> None:
+        """Tell of a source, behind the windows of it that wait."""
+        if not self._due.put(status):
+            self._publish(status)
+
     def _hear(self, source: Source) -> None:
         pipeline = self._pipelines[source.name]
-        heard = False
+        listening = False
         try:
             with closing(source.chunks()) as chunks:
                 for chunk in self._wanted(chunks):
-                    if not heard:
-                        heard = True
-                        self._publish(SourceStatus(source.name, online=True))
+                    wanted = self._switches.is_on(source.name)
+                    if wanted != listening:
+                        listening = wanted
+                        self._say(SourceStatus(source.name, wanted, "" if wanted else _SWITCHED_OFF))
+                    if not wanted:
+                        continue
                     self._meter.heard(chunk)
                     for hear in self._hearers:
                         hear(source.name, chunk)
@@ -165,13 +204,30 @@ class LiveSession:
             self._due.put(window, None if self._fast else source.name)
 
     def _tag(self) -> None:
-        while due := self._due.take():
-            began = time.perf_counter()
-            taggings = [
-                self._pipelines[window.source].conclude(window, scores)
-                for window, scores in score(self._scorer, [item for item in due if isinstance(item, Window)])
-            ]
-            self._meter.tagged(taggings, time.perf_counter() - began)
-            messages: list[Message] = [*taggings, *(end for end in due if isinstance(end, SourceStatus))]
-            for message in messages:
-                self._publish(message)
+        try:
+            while due := self._due.take():
+                began = time.perf_counter()
+                windows = [item for item in due if isinstance(item, Window)]
+                scored = sorted(score(self._scorer, windows), key=lambda pair: pair[0].end_sample)
+                taggings = [
+                    self._pipelines[window.source].conclude(window, scores) for window, scores in scored
+                ]
+                self._meter.tagged(taggings, time.perf_counter() - began)
+                for tagging in taggings:
+                    self._tell(tagging)
+                for status in (item for item in due if isinstance(item, SourceStatus)):
+                    if not status.online:
+                        self._end(status.source)
+                    self._publish(status)
+        finally:  # stopped or failed: nobody listens any more for what is on
+            for source in self._sources:
+                self._end(source.name)
+
+    def _tell(self, tagging: Tagging) -> None:
+        self._publish(tagging)
+        for event in self._pipelines[tagging.source].decide(tagging):
+            self._publish(event)
+
+    def _end(self, source: str) -> None:
+        for event in self._pipelines[source].close():
+            self._publish(event)

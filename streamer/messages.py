@@ -5,7 +5,7 @@ appear only at the edges. Wall-clock times are Unix times in seconds (float), de
 source's anchor. Arrays belong to the message that carries them: whoever receives one must not write to it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -16,6 +16,9 @@ SAMPLE_RATE_HZ = 16_000
 
 WINDOW_SAMPLES = 163_840
 """The longest window: 10.24 s, what an AST of 1,024 rows sees."""
+
+LEVEL_FRAME_SAMPLES = 800
+"""How finely a tagging tells the course of the level: 50 ms."""
 
 Samples: TypeAlias = NDArray[np.float32]
 
@@ -83,6 +86,8 @@ class Tagging:
         RMS level of the newest hop, in dB relative to a full-scale square wave; -120 at the lowest.
     latency_seconds : float or None
         From the capture of the last sample to this tagging; None where no clock paces the source.
+    levels_dbfs : float32 (frames,)
+        The course of the level: RMS of each `LEVEL_FRAME_SAMPLES` of the window, counted back from its end.
     """
 
     source: str
@@ -92,6 +97,7 @@ class Tagging:
     scores: Samples
     level_dbfs: float
     latency_seconds: float | None
+    levels_dbfs: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +120,8 @@ class Event:
         Unix time in seconds; None while the sound lasts.
     clip : str or None
         Path of the recorded clip, where clips are switched on.
+    start_sample, end_sample : int or None
+        The same as the times, as positions in the stream; None where that is not known.
     """
 
     id: str
@@ -124,6 +132,8 @@ class Event:
     started_at: float
     ended_at: float | None = None
     clip: str | None = None
+    start_sample: int | None = None
+    end_sample: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""One source's way from chunks to taggings; synchronous, so that live and offline are the same code."""
+"""One source's way from chunks to taggings and events; synchronous, so that live and offline are the same code."""
 
 import itertools
 import time
@@ -8,7 +8,8 @@ from typing import TypeAlias
 import numpy as np
 
 from .errors import SourceError
-from .messages import AudioChunk, Samples, Tagging, Window
+from .events import Decider
+from .messages import LEVEL_FRAME_SAMPLES, AudioChunk, Event, Samples, Tagging, Window
 from .windows import WindowCutter
 
 Scorer: TypeAlias = Callable[[Samples], Samples]
@@ -18,6 +19,15 @@ LOWEST_DBFS = -120.0
 """The level of digital silence."""
 
 _LARGEST_BATCH = 16
+
+
+def levels_dbfs(samples: Samples) -> Samples:
+    """Levels as `level_dbfs`, float32 (frames,), of each `LEVEL_FRAME_SAMPLES` of samples (n,), counted back from the end."""
+    whole = len(samples) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
+    frames = samples[len(samples) - whole :].reshape(-1, LEVEL_FRAME_SAMPLES)
+    power = np.einsum("ij,ij->i", frames, frames) / LEVEL_FRAME_SAMPLES
+    levels: Samples = 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (LOWEST_DBFS / 10.0))))
+    return levels
 
 
 def level_dbfs(samples: Samples) -> float:
@@ -37,7 +47,7 @@ def score(scorer: Scorer, windows: Sequence[Window]) -> Iterator[tuple[Window, S
 
 
 class Pipeline:
-    """One source's way: cut into windows, then turn each window's scores into a tagging.
+    """One source's way: cut into windows, turn each window's scores into a tagging, decide on events.
 
     Parameters
     ----------
@@ -47,6 +57,8 @@ class Pipeline:
         Length of a window, and from the end of one to the end of the next.
     live : bool
         Whether a clock paces the source: only then does latency mean anything.
+    decider : Decider, optional
+        Decides on events; without one there are none.
     clock : callable
         Unix time in seconds.
     """
@@ -58,11 +70,13 @@ class Pipeline:
         window_samples: int,
         hop_samples: int,
         live: bool,
+        decider: Decider | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._windows = WindowCutter(source, window_samples=window_samples, hop_samples=hop_samples)
         self._hop_samples = hop_samples
         self._live = live
+        self._decider = decider or Decider(())
         self._clock = clock
 
     def feed(self, chunk: AudioChunk) -> Iterator[Window]:
@@ -83,10 +97,19 @@ class Pipeline:
             scores=scores,
             level_dbfs=level_dbfs(window.samples[-self._hop_samples :]),
             latency_seconds=max(0.0, self._clock() - window.ended_at) if self._live else None,
+            levels_dbfs=levels_dbfs(window.samples),
         )
 
-    def run(self, chunks: Iterable[AudioChunk], scorer: Scorer) -> Iterator[Tagging]:
-        """Tag a whole stream, window by window, in the caller's thread.
+    def decide(self, tagging: Tagging) -> list[Event]:
+        """Return the events that a tagging brings about; taggings come in the order of the stream."""
+        return self._decider.feed(tagging)
+
+    def close(self) -> list[Event]:
+        """End what is on, at the end of the stream."""
+        return self._decider.close()
+
+    def run(self, chunks: Iterable[AudioChunk], scorer: Scorer) -> Iterator[Tagging | Event]:
+        """Tag a whole stream, window by window, in the caller's thread; events follow the tagging that brought them about.
 
         Raises
         ------
@@ -100,9 +123,12 @@ class Pipeline:
         except SourceError as error:
             failure = error
         yield from self._tag(self.flush(), scorer)
+        yield from self.close()
         if failure is not None:
             raise failure
 
-    def _tag(self, windows: Iterable[Window], scorer: Scorer) -> Iterator[Tagging]:
+    def _tag(self, windows: Iterable[Window], scorer: Scorer) -> Iterator[Tagging | Event]:
         for window, scores in score(scorer, list(windows)):
-            yield self.conclude(window, scores)
+            tagging = self.conclude(window, scores)
+            yield tagging
+            yield from self.decide(tagging)

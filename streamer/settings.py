@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from platformdirs import user_config_path
+from platformdirs import user_config_path, user_data_path
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -24,10 +24,12 @@ from pydantic import (
 
 from .errors import SettingsError
 from .messages import SAMPLE_RATE_HZ
-from .sinks.mqtt import Broker, check_base_topic, check_node_name, parse_broker_url
+from .sinks.broker import Broker, check_base_topic, check_node_name, parse_broker_url
+from .sounds import Watch
 
 ENVIRONMENT_PREFIX = "EARSHOT_"
 FILE_NAME = "earshot.toml"
+HISTORY_NAME = "history.sqlite3"
 
 _TICK_SECONDS = 0.01
 
@@ -45,12 +47,42 @@ def _listed(value: Any) -> Any:
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
+def _expanded(path: Path | None) -> Path | None:
+    return None if path is None else path.expanduser()
+
+
 def _default_node() -> str:
     name = re.sub(r"[^a-z0-9_-]+", "-", socket.gethostname().lower()).strip("-")
     return name or "earshot"
 
 
+def _wishes(value: Any) -> Any:
+    """Take a name, where a table may stand, for a sound to be watched by the rule it has; blank names are none."""
+    items = _listed(value)
+    if not isinstance(items, (list, tuple)):
+        return items
+    return [{"sound": item} if isinstance(item, str) else item for item in items if item != ""]
+
+
 Ticks: TypeAlias = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_ticks)]
+Seconds: TypeAlias = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Score: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
+Count: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
+
+
+class WatchTable(BaseModel):
+    """A sound to be watched, and what is to differ from its own rule; see `streamer.sounds.Sound`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sound: str
+    threshold: Score | None = None
+    off_threshold: Score | None = None
+    hits: Count | None = None
+    of: Count | None = None
+    minimum_on_seconds: Seconds | None = None
+    minimum_off_seconds: Seconds | None = None
+    cooldown_seconds: Seconds | None = None
 
 
 class Settings(BaseModel):
@@ -70,11 +102,18 @@ class Settings(BaseModel):
     window: Ticks | None = Field(None, ge=1.0, le=10.24)
     top: int = Field(5, ge=1, le=10_000)
     duration: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    watch: Annotated[list[WatchTable], BeforeValidator(_wishes)] | None = None
     mqtt: str | None = None
     mqtt_topic: Annotated[str, AfterValidator(check_base_topic)] | None = None
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
     mqtt_password_file: Path | None = None
+    mqtt_ca: Path | None = None
+    mqtt_certificate: Path | None = None
+    mqtt_key: Path | None = None
+    history: Annotated[str, Field(min_length=1)] | None = None
+    history_days: float = Field(30.0, gt=0.0, le=36_500.0, allow_inf_nan=False)
+    history_events: int = Field(100_000, ge=1, le=100_000_000)
     node: Annotated[str, AfterValidator(check_node_name)] = Field(default_factory=_default_node)
     headless: bool = False
     kiosk: bool = False
@@ -88,6 +127,8 @@ class Settings(BaseModel):
             raise ValueError("kiosk and headless exclude each other")
         if self.mqtt_password is not None and self.mqtt_password_file is not None:
             raise ValueError("give mqtt_password or mqtt_password_file, not both")
+        if self.mqtt_key is not None and self.mqtt_certificate is None:
+            raise ValueError("mqtt_key is the key of a certificate: give mqtt_certificate too")
         return self
 
     @property
@@ -101,6 +142,15 @@ class Settings(BaseModel):
         return None if self.duration is None else round(self.duration * SAMPLE_RATE_HZ)
 
     @property
+    def watched(self) -> list[Watch] | None:
+        """The sounds to decide on events of: none if empty, the usual ones if None."""
+        if self.watch is None:
+            return None
+        return [
+            Watch(table.sound, table.model_dump(exclude={"sound"}, exclude_none=True)) for table in self.watch
+        ]
+
+    @property
     def windowless(self) -> bool:
         """Whether no Qt window is wanted: asked for, or because results go to standard output or run ahead of time."""
         return self.headless or self.json_lines or self.fast
@@ -110,24 +160,39 @@ class Settings(BaseModel):
         """Of everything that this node publishes."""
         return self.mqtt_topic or f"earshot/{self.node}"
 
+    @property
+    def embedded_broker(self) -> bool:
+        """Whether the program is to be its own MQTT broker."""
+        return self.mqtt == "embedded"
+
     def broker(self) -> Broker | None:
-        """The MQTT broker with its credentials; None where none is set.
+        """The MQTT broker with its credentials; None where none is set, or the program is its own.
 
         Raises
         ------
         SettingsError
-            The URL is malformed, or the password file can't be read.
+            The URL is malformed, the password file can't be read, or what is for TLS is given without it.
         """
-        if self.mqtt is None:
+        if self.mqtt is None or self.embedded_broker:
             return None
-        if self.mqtt == "embedded":
-            raise SettingsError("the embedded broker is not part of this version: give --mqtt mqtt://HOST")
         broker = parse_broker_url(self.mqtt)
+        if not broker.tls and (self.mqtt_ca or self.mqtt_certificate):
+            raise SettingsError("mqtt_ca and mqtt_certificate are for TLS: write the address as mqtts://HOST")
         return replace(
             broker,
             username=self.mqtt_username or broker.username,
             password=self._password() or broker.password,
+            ca_file=_expanded(self.mqtt_ca),
+            certificate_file=_expanded(self.mqtt_certificate),
+            key_file=_expanded(self.mqtt_key),
         )
+
+    @property
+    def history_file(self) -> Path | None:
+        """Where events are written; None where the history is "off"."""
+        if self.history == "off":
+            return None
+        return Path(self.history).expanduser() if self.history else user_data_path("earshot") / HISTORY_NAME
 
     def _password(self) -> str | None:
         if self.mqtt_password_file is None:
@@ -232,9 +297,9 @@ def _check_name(name: str, place: str) -> None:
 def _sentence(error: ValidationError, origin: Mapping[str, str]) -> str:
     """The first complaint, as a sentence that never shows a secret."""
     first = error.errors(include_url=False)[0]
-    path = [str(part) for part in first["loc"]]
+    path = [part for part in first["loc"] if isinstance(part, str)]
     what = first["msg"].removeprefix("Value error, ")
     if not path:
         return what
     shown = "" if path[0].startswith("mqtt") else f", not {first['input']!r}"
-    return f"the setting '{path[0]}' (from {origin.get(path[0], 'the defaults')}): {what[0].lower()}{what[1:]}{shown}"
+    return f"the setting '{'.'.join(path)}' (from {origin.get(path[0], 'the defaults')}): {what[0].lower()}{what[1:]}{shown}"

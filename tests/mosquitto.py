@@ -1,4 +1,4 @@
-"""A real Mosquitto on a free loopback port, and a subscriber that remembers all it receives."""
+"""A real Mosquitto on a free loopback port, certificates for it, and a subscriber that remembers all it receives."""
 
 import getpass
 import json
@@ -11,12 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 PATIENCE_SECONDS = 10.0
+_NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 
 
 def free_port() -> int:
@@ -34,6 +36,44 @@ def wait_until(condition: Callable[[], object], what: str, timeout_seconds: floa
         time.sleep(0.02)
 
 
+class Authority:
+    """Makes a certificate authority of its own, and signs certificates.
+
+    Parameters
+    ----------
+    folder : Path
+        Where its files are written.
+    name : str
+        Different for each authority of a folder.
+    """
+
+    def __init__(self, folder: Path, name: str = "authority") -> None:
+        self._folder = folder
+        self._key = folder / f"{name}.key"
+        self.certificate = folder / f"{name}.pem"
+        self._openssl(
+            f"req -x509 {_NEW_KEY} -days 2 -subj /CN={name}",
+            *("-keyout", self._key, "-out", self.certificate),
+        )
+
+    def sign(self, name: str, *, alternative: str = "IP:127.0.0.1", days: int = 1) -> tuple[Path, Path]:
+        """Make a certificate, which has expired if `days` is negative, and its key; their files."""
+        certificate, key, request = (self._folder / f"{name}.{suffix}" for suffix in ("pem", "key", "csr"))
+        extensions = self._folder / f"{name}.cnf"
+        extensions.write_text(f"subjectAltName={alternative}\n", encoding="utf-8")
+        self._openssl(f"req -new {_NEW_KEY} -subj /CN={name}", "-keyout", key, "-out", request)
+        self._openssl(
+            f"x509 -req -days {days} -set_serial 0x{uuid4().hex[:16]}",
+            *("-in", request, "-CA", self.certificate, "-CAkey", self._key),
+            *("-extfile", extensions, "-out", certificate),
+        )
+        return certificate, key
+
+    @staticmethod
+    def _openssl(words: str, *more: str | Path) -> None:
+        subprocess.run(["openssl", *words.split(), *more], check=True, capture_output=True, timeout=30)
+
+
 class Mosquitto:
     """A broker that can be stopped, started again on its port, and frozen.
 
@@ -42,9 +82,11 @@ class Mosquitto:
     folder : Path
         Empty; its configuration is written there.
     username, password : str or None
-        The only credentials it accepts; without them, everyone is welcome.
+        The only credentials it accepts, with those of `admit`; without them, everyone is welcome.
     certificate, key : Path or None
         PEM files; with them, it speaks TLS.
+    authority : Path or None
+        PEM file; with it, it asks for certificates that this authority has signed.
     """
 
     def __init__(
@@ -55,20 +97,22 @@ class Mosquitto:
         password: str | None = None,
         certificate: Path | None = None,
         key: Path | None = None,
+        authority: Path | None = None,
     ) -> None:
+        self._passwords = folder / "passwords"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         lines = [f"listener {self.port} 127.0.0.1", "persistence false", f"user {getpass.getuser()}"]
         if username is None or password is None:
             lines.append("allow_anonymous true")
         else:
-            passwords = folder / "passwords"
-            subprocess.run(
-                ["mosquitto_passwd", "-b", "-c", passwords, username, password], check=True, timeout=10
-            )
-            lines += ["allow_anonymous false", f"password_file {passwords}"]
+            self._passwords.touch(mode=0o600)
+            self._set_password("-b", username, password)
+            lines += ["allow_anonymous false", f"password_file {self._passwords}"]
         if certificate is not None and key is not None:
             lines += [f"certfile {certificate}", f"keyfile {key}"]
+        if authority is not None:
+            lines += [f"cafile {authority}", "require_certificate true"]
         self._configuration = folder / "mosquitto.conf"
         self._configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -93,6 +137,16 @@ class Mosquitto:
             self._process.wait(timeout=PATIENCE_SECONDS)
             self._process = None
 
+    def admit(self, username: str, password: str) -> None:
+        """Accept these credentials too from now on, running or not."""
+        self._set_password("-b", username, password)
+        if self._process is not None:
+            self._process.send_signal(signal.SIGHUP)
+
+    def dismiss(self, username: str) -> None:
+        """Accept this user no more after the next start."""
+        self._set_password("-D", username)
+
     def freeze(self) -> None:
         """Let it answer nothing, while its connections stay open."""
         assert self._process is not None
@@ -102,6 +156,12 @@ class Mosquitto:
         """Let it go on."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
+
+    def _set_password(self, *action: str) -> None:
+        option, *who = action
+        subprocess.run(
+            ["mosquitto_passwd", option, self._passwords, *who], check=True, capture_output=True, timeout=10
+        )
 
     def _listens(self) -> bool:
         assert self._process is not None
@@ -131,9 +191,16 @@ class Subscriber:
     """Receives everything a broker has on a topic filter."""
 
     def __init__(
-        self, port: int, topic: str = "#", *, username: str | None = None, password: str | None = None
+        self,
+        port: int,
+        topic: str = "#",
+        *,
+        qos: int = 1,
+        username: str | None = None,
+        password: str | None = None,
     ) -> None:
         self._topic = topic
+        self._qos = qos
         self._changed = threading.Condition()
         self._messages: list[Received] = []
         self._subscribed = threading.Event()
@@ -143,6 +210,8 @@ class Subscriber:
         self._client.on_message = self._on_message
         self._client.on_connect = self._on_connect
         self._client.on_subscribe = lambda *_: self._subscribed.set()
+        self._ended = threading.Event()
+        self._client.on_disconnect = lambda *_: self._ended.set()
         self._client.connect("127.0.0.1", port)
 
     def __enter__(self) -> Self:
@@ -153,6 +222,14 @@ class Subscriber:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+
+    def publish(self, topic: str, text: str) -> None:
+        """Publish a text, and wait until the broker has it."""
+        self._client.publish(topic, text, qos=1).wait_for_publish(PATIENCE_SECONDS)
+
+    def wait_for_end(self) -> None:
+        """Wait until the connection has ended, and all that came over it has been received."""
+        assert self._ended.wait(PATIENCE_SECONDS), "the connection does not end"
 
     @property
     def messages(self) -> list[Received]:
@@ -181,6 +258,18 @@ class Subscriber:
             del self._messages[: last + 1]
             return message
 
+    def wait_for_several(self, topic: str, count: int) -> list[Received]:
+        """Wait for messages on a topic, return the first of them, and forget nothing."""
+        with self._changed:
+
+            def come() -> list[Received]:
+                return [message for message in self._messages if message.topic == topic]
+
+            assert self._changed.wait_for(lambda: len(come()) >= count, PATIENCE_SECONDS), (
+                f"not {count} on {topic}, only {self._messages}"
+            )
+            return come()[:count]
+
     def wait_for_retained(self, topic: str) -> Received:
         """Wait for what the broker had kept on a topic before this subscription."""
         with self._changed:
@@ -196,7 +285,7 @@ class Subscriber:
         self, client: paho.Client, _data: object, _flags: object, reason: ReasonCode, _more: object
     ) -> None:
         if not reason.is_failure:
-            client.subscribe(self._topic, qos=1)
+            client.subscribe(self._topic, qos=self._qos)
 
     def _on_message(self, _client: object, _data: object, message: paho.MQTTMessage) -> None:
         with self._changed:

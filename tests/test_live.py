@@ -11,9 +11,10 @@ import pytest
 from streamer.crew import Crew
 from streamer.errors import DeviceError
 from streamer.health import HealthMeter
-from streamer.live import LiveSession
-from streamer.messages import AudioChunk, Health, Message, Samples, SourceStatus, Tagging
+from streamer.live import LiveSession, Switches
+from streamer.messages import AudioChunk, Event, Health, Message, Samples, SourceStatus, Tagging
 from streamer.pipeline import Pipeline
+from streamer.sounds import Watch, resolve_sounds
 
 HOP, WINDOW = 1_600, 16_000
 PATIENCE_SECONDS = 10.0
@@ -51,6 +52,10 @@ class Memory:
 
     def accept(self, message: Message) -> None:
         self.messages.append(message)
+
+    @property
+    def events(self) -> list[Event]:
+        return [message for message in self.messages if isinstance(message, Event)]
 
     @property
     def taggings(self) -> list[Tagging]:
@@ -102,8 +107,8 @@ def test_live_is_what_offline_gives() -> None:
         )
     )
     pipeline = Pipeline("a", window_samples=WINDOW, hop_samples=HOP, live=False)
-    offline = list(pipeline.run(Tone("a", 2.0, live=False).chunks(), scorer))
-    by_end = {tagging.end_sample: tagging for tagging in offline}
+    offline = pipeline.run(Tone("a", 2.0, live=False).chunks(), scorer)
+    by_end = {tagging.end_sample: tagging for tagging in offline if isinstance(tagging, Tagging)}
     assert len(memory.taggings) >= 15  # a machine under load may drop a few, which is counted elsewhere
     for tagging in memory.taggings:
         assert np.array_equal(tagging.scores, by_end[tagging.end_sample].scores)
@@ -129,6 +134,47 @@ def test_late_windows_are_dropped_counted_and_latency_stays_bounded() -> None:
     assert max(latency for latency in latencies if latency is not None) < 1.5
 
 
+def test_a_source_that_is_switched_off_is_not_heard() -> None:
+    memory, switches = Memory(), Switches()
+    heard: list[int] = []
+
+    def hear(_source: str, chunk: AudioChunk) -> None:
+        heard.append(chunk.start_sample)
+
+    class Switching(Tone):
+        """Off for the second of four seconds."""
+
+        def chunks(self) -> Generator[AudioChunk, None, None]:
+            for chunk in super().chunks():
+                switches.turn(self.name, not 16_000 <= chunk.start_sample < 32_000)
+                yield chunk
+
+    listen(
+        LiveSession(
+            [Switching("a", 4.0, live=False)],
+            scorer,
+            window_samples=WINDOW,
+            hop_samples=HOP,
+            sinks=[memory],
+            hearers=[hear],
+            switches=switches,
+            fast=True,
+        )
+    )
+    statuses = [message for message in memory.messages if isinstance(message, SourceStatus)]
+    assert [(status.online, status.reason) for status in statuses] == [
+        (True, ""),
+        (False, "listening is switched off"),
+        (True, ""),
+        (False, "it has ended"),
+    ]
+    assert not [start for start in heard if 16_000 <= start < 32_000]
+    assert len(heard) == 60
+    taggings = [message for message in memory.messages if isinstance(message, Tagging)]
+    assert not [tagging for tagging in taggings if 16_000 < tagging.end_sample <= 32_000]
+    assert taggings[-1].end_sample == 64_000
+
+
 def test_sources_come_online_and_go_offline() -> None:
     memory = Memory()
     listen(
@@ -146,6 +192,67 @@ def test_sources_come_online_and_go_offline() -> None:
     heard = [message for message in memory.messages if not isinstance(message, Health)]
     assert heard[-1] is statuses[-1]
     assert len(memory.taggings) == 10
+
+
+LOUD = resolve_sounds([Watch("loud", {"threshold": 0.05})], ("loud", "rough"))
+"""What `scorer` hears in a `Tone` from the first window to the last."""
+
+
+def eventful(sources: list[Tone], memory: Memory, *, fast: bool = True) -> LiveSession:
+    return LiveSession(
+        sources, scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory], sounds=LOUD, fast=fast
+    )
+
+
+def test_each_source_has_its_own_events_between_its_taggings_and_the_news_of_its_end() -> None:
+    memory = Memory()
+    listen(eventful([Tone("a", 2.0, live=False), Tone("b", 1.0, live=False)], memory))
+    for name, seconds in (("a", 2.0), ("b", 1.0)):
+        own = [
+            message
+            for message in memory.messages
+            if not isinstance(message, Health) and message.source == name
+        ]
+        started, ended = (event for event in memory.events if event.source == name)
+        first = own.index(started)
+        assert isinstance(own[first - 1], Tagging)
+        assert len([message for message in own[:first] if isinstance(message, Tagging)]) == 2
+        assert own[-2:] == [ended, SourceStatus(name, online=False, reason="it has ended")]
+        assert (started.kind, started.start_sample) == ("started", 0)
+        assert (ended.kind, ended.end_sample) == ("ended", seconds * 16_000)
+
+
+def test_what_is_on_ends_when_listening_is_stopped() -> None:
+    memory = Memory()
+    with Crew() as crew:
+        eventful([Tone("a", 60.0, live=True)], memory, fast=False).start(crew)
+        began = time.monotonic()
+        while not memory.events and time.monotonic() - began < PATIENCE_SECONDS:
+            crew.wait(0.02)
+    assert [event.kind for event in memory.events] == ["started", "ended"]
+    assert memory.events[0].id == memory.events[1].id
+
+
+def test_what_is_on_ends_when_the_tagger_fails() -> None:
+    calls = iter(range(100))
+
+    def breaking(batch: Samples) -> Samples:
+        if next(calls) == 5:
+            raise RuntimeError("out of memory")
+        return scorer(batch)
+
+    memory = Memory()
+    session = LiveSession(
+        [Tone("a", 30.0, live=True)],
+        breaking,
+        window_samples=WINDOW,
+        hop_samples=HOP,
+        sinks=[memory],
+        sounds=LOUD,
+    )
+    with pytest.raises(RuntimeError, match="out of memory"):
+        listen(session)
+    assert [event.kind for event in memory.events] == ["started", "ended"]
 
 
 def test_an_error_of_a_source_reaches_main_with_its_sentence() -> None:
@@ -242,6 +349,7 @@ def test_memory_is_flat_over_a_simulated_day() -> None:
     process = psutil.Process()
     windows, resident = 0, []
     for tagging in pipeline.run(day(86_400), scorer):
+        assert isinstance(tagging, Tagging)
         meter.tagged([tagging], 0.01)
         windows += 1
         if windows in {2_000, 86_400}:

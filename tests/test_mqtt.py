@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ import pytest
 from conftest import require
 from hypothesis import given
 from hypothesis import strategies as st
-from mosquitto import Mosquitto, Subscriber, free_port, wait_until
+from mosquitto import Authority, Mosquitto, Subscriber, free_port, wait_until
 
 from streamer.errors import SettingsError
 from streamer.messages import Event, Health, SourceStatus, Tagging
-from streamer.sinks.mqtt import Broker, MqttSink, check_base_topic, check_node_name, parse_broker_url
+from streamer.sinks import Sink
+from streamer.sinks.broker import Broker, check_base_topic, check_node_name, parse_broker_url
+from streamer.sinks.embedded import EmbeddedBroker
+from streamer.sinks.history import History
+from streamer.sinks.mqtt import MqttSink
 from streamer.sinks.payloads import Vocabulary
 
 VOCABULARY = Vocabulary(("Speech", "Dog", "Siren"), ("/m/09x0r", "/m/0bt9lr", None))
@@ -60,7 +65,7 @@ def tagging(score: float = 0.5, *, age_seconds: float = 0.25, paced: bool = True
     )
 
 
-def sink_for(port: int, **changes: Any) -> MqttSink:
+def sink_for(broker: int | Broker, **changes: Any) -> MqttSink:
     plain: dict[str, Any] = {
         "node": "attic",
         "sources": ["front door"],
@@ -69,7 +74,7 @@ def sink_for(port: int, **changes: Any) -> MqttSink:
         "retry_seconds": 0.05,
         "longest_retry_seconds": 0.2,
     }
-    return MqttSink("127.0.0.1", port, **(plain | changes))
+    return MqttSink(Broker("127.0.0.1", broker) if isinstance(broker, int) else broker, **(plain | changes))
 
 
 @contextmanager
@@ -167,9 +172,9 @@ def test_states_are_retained_and_end_offline(broker: Mosquitto) -> None:
 @pytest.mark.system
 def test_a_killed_program_leaves_its_last_will(broker: Mosquitto) -> None:
     program = f"""
-from streamer.sinks.mqtt import MqttSink
+from streamer.sinks.mqtt import Broker, MqttSink
 from streamer.sinks.payloads import Vocabulary
-MqttSink("127.0.0.1", {broker.port}, node="attic", sources=[], vocabulary=Vocabulary((), ())).run()
+MqttSink(Broker("127.0.0.1", {broker.port}), node="attic", sources=[], vocabulary=Vocabulary((), ())).run()
 """
     with Subscriber(broker.port) as subscriber:
         root = Path(__file__).resolve().parent.parent
@@ -257,7 +262,7 @@ def test_a_wrong_password_is_said_once_and_tried_again(
 ) -> None:
     require("mosquitto", "mosquitto_passwd")
     with Mosquitto(tmp_path, username="ear", password="another") as broker:
-        sink = sink_for(broker.port, username="ear", password=PASSWORD)
+        sink = sink_for(Broker("127.0.0.1", broker.port, username="ear", password=PASSWORD))
         with running(sink):
             wait_for_state(sink, "refused: wrong user name or password")
             attempts = [r for r in caplog.records if "refused" in r.getMessage()]
@@ -281,32 +286,135 @@ def test_the_right_password_is_accepted_and_never_logged(
     require("mosquitto", "mosquitto_passwd")
     with (
         Mosquitto(tmp_path, username="ear", password=PASSWORD) as broker,
-        running(sink_for(broker.port, username="ear", password=PASSWORD)) as sink,
+        running(sink_for(Broker("127.0.0.1", broker.port, username="ear", password=PASSWORD))) as sink,
     ):
         wait_for_state(sink, "connected")
     assert PASSWORD not in caplog.text
 
 
-@pytest.mark.system
+def over_tls(broker: Mosquitto, **files: Any) -> Broker:
+    return Broker("127.0.0.1", broker.port, tls=True, **files)
+
+
 # The library leaves a socket whose TLS handshake failed to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_tls_trusts_only_what_the_system_trusts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+leaves_sockets = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.mark.system
+@leaves_sockets
+def test_tls_trusts_the_system_or_the_authority_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require("mosquitto", "openssl")
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2"
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    authority, another = Authority(tmp_path), Authority(tmp_path, "another")
+    certificate, key = authority.sign("broker")
+    with Mosquitto(tmp_path, certificate=certificate, key=key) as broker:
+        with running(sink_for(over_tls(broker))) as sink:
+            wait_for_state(
+                sink,
+                "unreachable: its certificate is not signed by an authority that this machine trusts: give mqtt_ca",
+            )
+        with running(sink_for(over_tls(broker, ca_file=another.certificate))) as sink:
+            wait_for_state(
+                sink,
+                f"unreachable: its certificate is not signed by the authority in {another.certificate}: give another",
+            )
+        with running(sink_for(over_tls(broker, ca_file=authority.certificate))) as sink:
+            wait_for_state(sink, "connected")
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+        with running(sink_for(over_tls(broker))) as sink:
+            wait_for_state(sink, "connected")
+
+
+@pytest.mark.system
+@leaves_sockets
+@pytest.mark.parametrize(
+    ("terms", "reason"),
+    [
+        ({"days": -1}, "its certificate has expired: renew it there"),
+        (
+            {"alternative": "DNS:broker.example"},
+            "its certificate is not for 127.0.0.1: give the name that stands in it",
+        ),
+        ({"alternative": "IP:127.0.0.2"}, "its certificate is not for 127.0.0.1: give the name"),
+    ],
+)
+def test_a_certificate_that_does_not_hold_is_explained(
+    tmp_path: Path, terms: dict[str, Any], reason: str
+) -> None:
+    require("mosquitto", "openssl")
+    authority = Authority(tmp_path)
+    certificate, key = authority.sign("broker", **terms)
+    with (
+        Mosquitto(tmp_path, certificate=certificate, key=key) as broker,
+        running(sink_for(over_tls(broker, ca_file=authority.certificate))) as sink,
+    ):
+        wait_for_state(sink, f"unreachable: {reason}")
+
+
+@pytest.mark.system
+@leaves_sockets
+def test_a_certificate_of_ours_opens_a_broker_that_asks_for_one(tmp_path: Path) -> None:
+    require("mosquitto", "openssl")
+    authority, another = Authority(tmp_path), Authority(tmp_path, "another")
+    certificate, key = authority.sign("broker")
+    our_certificate, our_key = authority.sign("ear")
+    wrong_certificate, wrong_key = another.sign("stranger")
+    with Mosquitto(tmp_path, certificate=certificate, key=key, authority=authority.certificate) as broker:
+        nobody = over_tls(broker, ca_file=authority.certificate)
+        with running(sink_for(nobody, timeout_seconds=0.5)) as sink:
+            wait_for_state(sink, "unreachable: it ends the connection: if it asks for a certificate, give")
+        stranger = over_tls(
+            broker, ca_file=authority.certificate, certificate_file=wrong_certificate, key_file=wrong_key
+        )
+        with running(sink_for(stranger, timeout_seconds=0.5)) as sink:
+            wait_for_state(
+                sink, f"unreachable: it ends the connection: it does not accept {wrong_certificate}"
+            )
+        with running(sink_for(broker.port, timeout_seconds=0.5)) as sink:
+            wait_for_state(sink, "unreachable: it ends the connection: if it speaks TLS there, write")
+        member = over_tls(
+            broker, ca_file=authority.certificate, certificate_file=our_certificate, key_file=our_key
+        )
+        with running(sink_for(member)) as sink:
+            wait_for_state(sink, "connected")
+
+
+@pytest.mark.system
+@leaves_sockets
+def test_a_broker_without_tls_is_told_from_one_that_is_away(broker: Mosquitto) -> None:
+    with running(sink_for(over_tls(broker))) as sink:
+        wait_for_state(sink, "unreachable: it ends the connection: if it asks for a certificate")
+        assert "if it does not speak TLS there, write the address as mqtt://" in sink.state
+
+
+@pytest.mark.system
+def test_files_for_tls_that_can_not_be_used_are_named(tmp_path: Path) -> None:
+    require("openssl")
+    authority = Authority(tmp_path)
+    certificate, key = authority.sign("ear")
+    _, other_key = authority.sign("another")
+    (tmp_path / "text.pem").write_text("not a certificate")
+    locked = tmp_path / "locked.key"
     subprocess.run(
-        [*command.split(), *names, "-keyout", key, "-out", certificate],
+        ["openssl", "ec", "-aes128", "-passout", "pass:secret", "-in", key, "-out", locked],
         check=True,
         capture_output=True,
         timeout=30,
     )
-    with Mosquitto(tmp_path, certificate=certificate, key=key) as broker:
-        with running(sink_for(broker.port, tls=True)) as sink:
-            wait_for_state(sink, "unreachable: its certificate is not trusted (self")
-        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-        with running(sink_for(broker.port, tls=True)) as sink:
-            wait_for_state(sink, "connected")
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"ca_file": tmp_path / "none.pem"}, r"mqtt_ca: .*none.pem can't be read \(No such file"),
+        ({"ca_file": tmp_path / "text.pem"}, r"mqtt_ca: .*text.pem can't be used"),
+        (
+            {"certificate_file": tmp_path / "text.pem"},
+            r"mqtt_certificate, mqtt_key: .*text.pem can't be used",
+        ),
+        ({"certificate_file": certificate, "key_file": other_key}, r"another.key can't be used"),
+        ({"certificate_file": certificate, "key_file": locked}, r"the key without a password"),
+    ]
+    for files, complaint in wrong:
+        with pytest.raises(SettingsError, match=complaint):
+            sink_for(Broker("127.0.0.1", 8883, tls=True, **files))
 
 
 @pytest.mark.system
@@ -399,6 +507,294 @@ def test_messages_it_does_not_know_are_ignored() -> None:
     assert sink.dropped == 0
 
 
+EVENTS = "earshot/attic/front_door/events"
+BARK = "earshot/attic/front_door/sound/dog"
+SIREN = "earshot/attic/front_door/sound/smoke_alarm_siren"
+WATCHED = {"front door": ["Dog", "Smoke alarm, siren"]}
+
+
+def began(number: int, label: str = "Dog") -> Event:
+    return Event(str(number), "started", label, "front door", 0.5, 1_772_366_400.25 + number)
+
+
+def over(event: Event) -> Event:
+    return replace(event, kind="ended", score=0.875, ended_at=event.started_at + 2.0)
+
+
+def accept(event: Event, *sinks: Sink) -> None:
+    for sink in sinks:
+        sink.accept(event)
+
+
+def events_of(subscriber: Subscriber) -> list[tuple[str, str]]:
+    """Each event once, in the order in which they first came."""
+    payloads = [message.json() for message in subscriber.messages if message.topic == EVENTS]
+    return list(dict.fromkeys((payload["id"], payload["event_type"]) for payload in payloads))
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Iterator[History]:
+    with History(tmp_path / "history.sqlite3", days=36_500.0) as opened:
+        yield opened
+
+
+@pytest.mark.system
+def test_an_event_arrives_as_documented_and_is_not_retained(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as subscriber, running(sink_for(broker.port)) as sink:
+        sink.accept(began(1))
+        first = subscriber.wait_for(EVENTS)
+        sink.accept(over(began(1)))
+        second = subscriber.wait_for(EVENTS)
+        with Subscriber(broker.port) as latecomer:
+            latecomer.wait_for_retained("earshot/attic/status")
+            assert not events_of(latecomer)
+    assert (first.qos, first.retained) == (1, False)
+    assert first.json() == {
+        "event_type": "started",
+        "id": "1",
+        "label": "Dog",
+        "score": 0.5,
+        "started_at": "2026-03-01T12:00:01.250Z",
+        "ended_at": None,
+        "clip": None,
+    }
+    assert second.json() == first.json() | {
+        "event_type": "ended",
+        "score": 0.875,
+        "ended_at": "2026-03-01T12:00:03.250Z",
+    }
+
+
+@pytest.mark.system
+def test_what_an_earlier_run_could_not_publish_goes_out_first_and_is_marked(
+    broker: Mosquitto, history: History
+) -> None:
+    backlog = [began(1), over(began(1)), replace(began(2), source="a source of last week")]
+    for event in backlog:
+        history.accept(event)
+    with Subscriber(broker.port) as subscriber, running(sink_for(broker.port, outbox=history)) as sink:
+        accept(began(3), history, sink)
+        wait_until(lambda: not history.pending(1), "all to be published")
+        wait_until(lambda: ("3", "started") in events_of(subscriber), "the last event")
+        subscriber.wait_for("earshot/attic/a_source_of_last_week/events")
+        ids = [message.json()["id"] for message in subscriber.messages if message.topic.endswith("/events")]
+    assert ids == ["3"]
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Mosquitto]:
+    """A broker that knows an observer, and the sink only while `observed`."""
+    require("mosquitto", "mosquitto_passwd")
+    with Mosquitto(tmp_path, username="observer", password=PASSWORD) as running_broker:
+        running_broker.stop()
+        yield running_broker
+
+
+@contextmanager
+def observed(broker: Mosquitto) -> Iterator[Subscriber]:
+    """Start the broker, with a subscriber that is there before the sink can be."""
+    broker.start()
+    with Subscriber(broker.port, qos=0, username="observer", password=PASSWORD) as subscriber:
+        broker.admit("ear", PASSWORD)
+        yield subscriber
+    broker.dismiss("ear")
+
+
+def sink_of_ear(broker: Mosquitto, **changes: Any) -> MqttSink:
+    return sink_for(Broker("127.0.0.1", broker.port, username="ear", password=PASSWORD), **changes)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("remembers", [True, False])
+def test_events_of_an_outage_arrive_in_order(guarded: Mosquitto, history: History, remembers: bool) -> None:
+    events = [began(number) for number in range(120)]
+    with running(sink_of_ear(guarded, outbox=history if remembers else None)) as sink:
+        wait_for_state(sink, "unreachable")
+        for event in events:
+            accept(event, history, sink)
+        with observed(guarded) as subscriber:
+            wait_until(lambda: len(events_of(subscriber)) == 120, "all events")
+            assert events_of(subscriber) == [(event.id, "started") for event in events]
+            if remembers:
+                wait_until(lambda: not history.pending(1), "all to be marked")
+    assert sink.dropped == 0
+
+
+@pytest.mark.system
+def test_a_broker_that_is_killed_while_events_come_costs_none(guarded: Mosquitto, history: History) -> None:
+    accepted: list[tuple[str, str]] = []
+    received: list[tuple[str, str]] = []
+    with running(sink_of_ear(guarded, outbox=history)) as sink:
+        for _ in range(5):
+            with observed(guarded) as subscriber:
+                wait_for_state(sink, "connected")
+                for _ in range(30):
+                    event = began(len(accepted))
+                    accepted.append((event.id, event.kind))
+                    accept(event, history, sink)
+                guarded.stop()
+                subscriber.wait_for_end()
+                received += events_of(subscriber)
+        with observed(guarded) as subscriber:
+            wait_until(lambda: not history.pending(1), "all to be published")
+            wait_until(lambda: set(accepted) <= {*received, *events_of(subscriber)}, "all events")
+            received += events_of(subscriber)
+    assert list(dict.fromkeys(received)) == accepted
+
+
+def test_without_an_outbox_memory_for_events_is_bounded_and_what_goes_is_counted() -> None:
+    sink = sink_for(free_port())
+    for number in range(1100):
+        sink.accept(began(number))
+    assert sink.dropped == 100
+
+
+@pytest.mark.system
+def test_a_watched_sound_is_off_at_first_then_on_then_off_for_latecomers_too(broker: Mosquitto) -> None:
+    with running(sink_for(broker.port, watched=WATCHED)) as sink:
+        wait_for_state(sink, "connected")
+        with Subscriber(broker.port) as subscriber:
+            assert subscriber.wait_for_retained(BARK).text == "OFF"
+            assert subscriber.wait_for_retained(SIREN).text == "OFF"
+            sink.accept(began(1))
+            message = subscriber.wait_for(BARK, "ON")
+            sink.accept(over(began(1)))
+            subscriber.wait_for(BARK, "OFF")
+            sink.accept(began(2, "Smoke alarm, siren"))
+            subscriber.wait_for(SIREN, "ON")
+            sink.accept(began(3, "Piano"))
+            subscriber.wait_for(EVENTS)
+            assert not [m for m in subscriber.messages if m.topic.endswith("piano")]
+        assert message.qos == 1
+        with Subscriber(broker.port) as latecomer:
+            assert latecomer.wait_for_retained(SIREN).text == "ON"
+            assert latecomer.wait_for_retained(BARK).text == "OFF"
+
+
+@pytest.mark.system
+def test_after_an_outage_a_sound_is_as_it_is_now_and_old_changes_are_not_replayed(guarded: Mosquitto) -> None:
+    with running(sink_of_ear(guarded, watched=WATCHED)) as sink:
+        wait_for_state(sink, "unreachable")
+        for number in range(3):
+            sink.accept(began(number))
+            sink.accept(over(began(number)))
+        for _ in range(1100):  # more changes than are kept
+            sink.accept(SourceStatus("front door", online=True))
+        sink.accept(began(700, "Smoke alarm, siren"))
+        with observed(guarded) as subscriber:
+            subscriber.wait_for(SIREN, "ON")
+            wait_until(lambda: ("700", "started") in events_of(subscriber), "the last event")
+            sink.accept(began(701))
+            subscriber.wait_for(BARK, "ON")
+            assert {m.text for m in subscriber.messages if m.topic == BARK} == set()
+
+
+@pytest.mark.system
+def test_the_last_end_is_published_with_the_goodbye(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as subscriber:
+        with running(sink_for(broker.port, watched=WATCHED)) as sink:
+            wait_for_state(sink, "connected")
+            sink.accept(began(1))
+            sink.accept(over(began(1)))
+        wait_until(lambda: ("1", "ended") in events_of(subscriber), "the end")
+        subscriber.wait_for("earshot/attic/status", "offline")
+    with Subscriber(broker.port) as latecomer:
+        assert latecomer.wait_for_retained(BARK).text == "OFF"
+
+
+@pytest.mark.system
+def test_a_source_is_paused_and_heard_again_by_its_switch(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    turned: list[tuple[str, bool]] = []
+    switch = "earshot/attic/front_door/listen"
+    sink = sink_for(broker.port, on_listen=lambda source, listening: turned.append((source, listening)))
+    with running(sink):
+        wait_for_state(sink, "connected")
+        with Subscriber(broker.port) as subscriber:
+            state = subscriber.wait_for_retained(switch)
+            assert (state.text, state.qos) == ("ON", 1)
+            subscriber.publish(f"{switch}/set", "OFF")
+            subscriber.wait_for(switch, "OFF")
+            subscriber.publish(f"{switch}/set", "perhaps")
+            subscriber.publish(f"{switch}/set", "ON")
+            subscriber.wait_for(switch, "ON")
+    assert turned == [("front door", False), ("front door", True)]
+    assert lines(caplog, logging.WARNING) == [f"Ignored b'perhaps' on {switch}/set: it takes ON or OFF."]
+
+
+@pytest.mark.system
+def test_a_paused_source_is_still_paused_for_a_broker_that_comes_back(broker: Mosquitto) -> None:
+    switch = "earshot/attic/front_door/listen"
+    with running(sink_for(broker.port, on_listen=lambda _source, _listening: None)) as sink:
+        wait_for_state(sink, "connected")
+        with Subscriber(broker.port) as subscriber:
+            subscriber.publish(f"{switch}/set", "OFF")
+            subscriber.wait_for(switch, "OFF")
+        broker.stop()
+        wait_for_state(sink, "unreachable")
+        broker.start()
+        with Subscriber(broker.port) as subscriber:
+            assert subscriber.wait_for(switch).text == "OFF"
+
+
+@pytest.mark.system
+def test_without_anyone_to_pause_a_source_there_is_no_switch(broker: Mosquitto) -> None:
+    with running(sink_for(broker.port)) as sink:
+        wait_for_state(sink, "connected")
+        with Subscriber(broker.port) as subscriber:
+            subscriber.wait_for_retained("earshot/attic/front_door/status")
+            assert not [m for m in subscriber.messages if m.topic.endswith("/listen")]
+
+
+@contextmanager
+def embedded() -> Iterator[EmbeddedBroker]:
+    server = EmbeddedBroker(free_port())
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.close()
+        thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def test_the_embedded_broker_serves_states_and_events(caplog: pytest.LogCaptureFixture) -> None:
+    with embedded() as server, running(sink_for(server.broker, watched=WATCHED)) as sink:
+        wait_for_state(sink, "connected")
+        with Subscriber(server.broker.port) as subscriber:
+            subscriber.wait_for_retained("earshot/attic/status")
+            sink.accept(began(1))
+            assert subscriber.wait_for(EVENTS).json()["id"] == "1"
+            subscriber.wait_for(BARK, "ON")
+    (line,) = [text for text in lines(caplog, logging.INFO) if "embedded" in text]
+    assert line == (
+        f"The embedded MQTT broker listens at mqtt://127.0.0.1:{server.broker.port}, for this machine only."
+    )
+
+
+def test_the_embedded_broker_takes_a_free_port_where_the_usual_one_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with closing(EmbeddedBroker(port)) as elsewhere:
+            assert elsewhere.broker.port != port
+    with closing(EmbeddedBroker(port)) as there:
+        assert there.broker == Broker("127.0.0.1", port)
+
+
+def test_an_embedded_broker_closed_before_it_runs_returns_at_once() -> None:
+    server = EmbeddedBroker(free_port())
+    server.close()
+    server.run()
+
+
+def test_an_embedded_broker_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "amqtt.broker", None)
+    with pytest.raises(SettingsError, match=r"pip install .earshot\[embedded\]"):
+        EmbeddedBroker()
+
+
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
@@ -470,5 +866,5 @@ def test_a_base_topic_that_can_not_be_published_to_is_refused(topic: str) -> Non
 
 def test_a_password_that_is_not_text_is_refused_without_showing_it() -> None:
     with pytest.raises(SettingsError) as caught:
-        sink_for(1883, username="me", password="secret\udcff")
+        sink_for(Broker("127.0.0.1", 1883, username="me", password="secret\udcff"))
     assert "secret" not in str(caught.value)

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -10,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.messages import Health, Tagging
+from streamer.messages import Event, Health, Tagging
 from streamer.sinks.payloads import (
     Vocabulary,
+    event_payload,
     health_payload,
     line_payload,
+    occurrence_payload,
     rfc3339,
     slug,
     slugs,
@@ -83,6 +86,31 @@ def test_scores_for_another_vocabulary_are_refused() -> None:
         top_tags(np.zeros(4, np.float32), VOCABULARY, 1)
     with pytest.raises(ValueError, match="2 labels"):
         Vocabulary(("a", "b"), (None,))
+
+
+EVENT = Event(
+    "7", "ended", "Dog", "desk", 0.123456, 1_772_366_400.25, 1_772_366_402.7504, "/clips/7.flac", 4000
+)
+
+
+def test_an_events_payload_has_the_documented_keys_and_rounding() -> None:
+    payload = event_payload(EVENT)
+    assert payload == {
+        "event_type": "ended",
+        "id": "7",
+        "label": "Dog",
+        "score": 0.1235,
+        "started_at": "2026-03-01T12:00:00.250Z",
+        "ended_at": "2026-03-01T12:00:02.750Z",
+        "clip": "/clips/7.flac",
+    }
+    assert list(payload) == ["event_type", "id", "label", "score", "started_at", "ended_at", "clip"]
+
+
+def test_an_occurrence_has_a_length_once_it_has_ended() -> None:
+    assert occurrence_payload(EVENT)["length_seconds"] == 2.5
+    lasting = occurrence_payload(replace(EVENT, kind="started", ended_at=None))
+    assert (lasting["ended_at"], lasting["length_seconds"]) == (None, None)
 
 
 def test_health_before_the_first_window_has_nulls() -> None:

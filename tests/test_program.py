@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,6 +41,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         kept.pop(name, None)
     return kept | {
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
         "PYTHONWARNINGS": "error",
         "HF_HOME": str(tmp_path / "hub"),
         "HF_HUB_OFFLINE": "1",
@@ -91,6 +93,31 @@ def test_a_recording_of_speech_is_named_speech(speech: Path, environment: dict[s
         assert line["start_seconds"] == pytest.approx(max(0, line["end_seconds"] - 10.24))
     assert all(line["tags"][0]["label"] == "Speech" for line in tagged[2:])
     assert tagged[-1]["tags"][0]["mid"] == "/m/09x0r"
+
+
+@pytest.mark.system
+def test_a_recording_tells_when_a_sound_begins_and_ends(
+    speech: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    samples, rate = soundfile.read(speech, dtype="float32")
+    padded = tmp_path / "padded.wav"
+    soundfile.write(padded, np.pad(samples[: 4 * rate], (3 * rate, 14 * rate)), rate)
+    result = run("tag", str(padded), "--events", "--watch", "speech", "--json", environment=environment)
+    assert result.returncode == 0
+    (event,) = lines(result.stdout)
+    assert (event["label"], event["source"]) == ("Speech", str(padded))
+    assert event["start_seconds"] == pytest.approx(3.0, abs=0.5)
+    assert event["end_seconds"] == pytest.approx(7.0, abs=0.5)
+    plain = run("tag", str(padded), "--events", "--watch", "Speech", environment=environment)
+    assert plain.stdout.decode().splitlines()[1].split()[4:] == ["Speech", f"{event['score']:.2f}"]
+
+
+def test_an_unknown_sound_is_answered_with_the_nearest(noise: Path, environment: dict[str, str]) -> None:
+    result = run("tag", str(noise), "--events", "--watch", "Smoke alram", environment=environment)
+    assert result.returncode == 2
+    assert b"did you mean 'Smoke alarm'?" in result.stderr
+    result = run("tag", str(noise), "--watch", "Dog", environment=environment)
+    assert (result.returncode, b"--events" in result.stderr) == (2, True)
 
 
 def test_a_file_and_its_samples_on_standard_input_are_tagged_alike(
@@ -327,6 +354,84 @@ def test_sound_at_the_microphone_becomes_tags_at_the_broker(
         subscriber.wait_for("earshot/test/status", "offline")
         assert program.wait(timeout=20) == 130
         assert time.monotonic() - stopped < 5
+
+
+@pytest.mark.system
+def test_a_watched_sound_is_told_to_the_broker_and_kept(
+    broker: Mosquitto, speech: Path, environment: dict[str, str]
+) -> None:
+    mqtt = f"mqtt://127.0.0.1:{broker.port}"
+    options = ("--headless", "--node", "test", "--mqtt", mqtt, "--watch", "Speech", "--watch", "Dog")
+    with Subscriber(broker.port) as subscriber:
+        result = run(*options, "--source", f"room={speech}", environment=environment)
+        assert result.returncode == 0, result.stderr
+        events = subscriber.wait_for_several("earshot/test/room/events", 2)
+        states = subscriber.wait_for_several("earshot/test/room/sound/speech", 3)
+    assert [(state.text, state.qos) for state in states] == [("OFF", 1), ("ON", 1), ("OFF", 1)]
+    started, ended = (event.json() for event in events)
+    assert [started["event_type"], ended["event_type"]] == ["started", "ended"]
+    assert started["id"] == ended["id"]
+    assert (events[0].qos, events[0].retained) == (1, False)
+    listed = run("events", "--json", "--since", "1h", environment=environment)
+    (line,) = lines(listed.stdout)
+    assert (line["id"], line["label"], line["source"]) == (ended["id"], "Speech", "room")
+    assert line["ended_at"] == ended["ended_at"]
+
+
+@pytest.mark.system
+def test_events_of_an_outage_reach_the_broker_that_comes_later(
+    broker: Mosquitto, speech: Path, noise: Path, environment: dict[str, str]
+) -> None:
+    port = broker.port
+    broker.stop()
+    options = ("--headless", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{port}", "--watch", "Speech")
+    assert run(*options, "--source", f"room={speech}", "--fast", environment=environment).returncode == 0
+    broker.start()
+    with Subscriber(port) as subscriber:
+        assert run(*options, "--source", f"room={noise}", environment=environment).returncode == 0
+        told = [event.json() for event in subscriber.wait_for_several("earshot/test/room/events", 2)]
+    listed = run("events", "--json", environment=environment)
+    (line,) = lines(listed.stdout)
+    assert [event["event_type"] for event in told] == ["started", "ended"]
+    assert {event["id"] for event in told} == {line["id"]}
+
+
+@pytest.mark.system
+def test_a_source_is_switched_off_and_on_again(
+    virtual_microphone: VirtualMicrophone, broker: Mosquitto, environment: dict[str, str]
+) -> None:
+    mqtt = f"mqtt://127.0.0.1:{broker.port}"
+    options = command("--headless", "--node", "test", "--mqtt", mqtt, "--source", "mic", "--watch", "Speech")
+    heard = environment | virtual_microphone.environment
+    with (
+        Subscriber(broker.port) as subscriber,
+        subprocess.Popen(options, env=heard, stdout=subprocess.DEVNULL) as program,
+    ):
+        try:
+            subscriber.wait_for("earshot/test/mic/listen", "ON", timeout_seconds=START_SECONDS)
+            subscriber.wait_for("earshot/test/mic/tags")
+            subscriber.publish("earshot/test/mic/listen/set", "OFF")
+            subscriber.wait_for("earshot/test/mic/listen", "OFF")
+            subscriber.wait_for("earshot/test/mic/status", "offline")
+            subscriber.publish("earshot/test/mic/listen/set", "ON")
+            subscriber.wait_for("earshot/test/mic/listen", "ON")
+            subscriber.wait_for("earshot/test/mic/status", "online")
+            subscriber.wait_for("earshot/test/mic/tags")
+        finally:
+            program.send_signal(signal.SIGINT)
+        assert program.wait(timeout=20) == 130
+
+
+def test_the_program_can_be_its_own_broker(noise: Path, environment: dict[str, str]) -> None:
+    options = command("--headless", "--json", "--node", "test", "--mqtt", "embedded", "--source", str(noise))
+    with subprocess.Popen(
+        options, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stderr is not None
+        said = [program.stderr.readline() for _ in range(4)]
+        assert any(re.search(r"embedded MQTT broker listens at mqtt://127.0.0.1:\d+", line) for line in said)
+        program.communicate(timeout=60)
+    assert program.returncode == 0
 
 
 @pytest.mark.system

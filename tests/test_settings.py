@@ -126,6 +126,53 @@ def test_no_error_shows_a_password() -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_files_for_tls_go_with_the_broker() -> None:
+    broker = load(
+        mqtt="mqtts://broker", mqtt_ca="~/ca.pem", mqtt_certificate="/ear.pem", mqtt_key="/ear.key"
+    ).broker()
+    assert broker is not None
+    assert (broker.tls, broker.port) == (True, 8883)
+    assert (broker.ca_file, broker.certificate_file, broker.key_file) == (
+        Path.home() / "ca.pem",
+        Path("/ear.pem"),
+        Path("/ear.key"),
+    )
+
+
+@pytest.mark.parametrize("given", [{"mqtt_ca": "/ca.pem"}, {"mqtt_certificate": "/ear.pem"}])
+def test_files_for_tls_without_tls_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="mqtts://HOST"):
+        load(mqtt="mqtt://broker", **given).broker()
+
+
+def test_a_key_without_a_certificate_is_refused() -> None:
+    with pytest.raises(SettingsError, match="give mqtt_certificate too"):
+        load(mqtt="mqtts://broker", mqtt_key="/ear.key")
+
+
+def test_the_embedded_broker_is_no_address() -> None:
+    settings = load(mqtt="embedded")
+    assert settings.embedded_broker
+    assert settings.broker() is None
+    assert not load(mqtt="mqtt://broker").embedded_broker
+
+
+def test_the_history_is_in_the_users_data_folder_or_where_it_is_set_or_off(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("streamer.settings.user_data_path", lambda _name: tmp_path)
+    assert load().history_file == tmp_path / "history.sqlite3"
+    assert load(history="~/heard.sqlite3").history_file == Path.home() / "heard.sqlite3"
+    assert load(environment={"EARSHOT_HISTORY": "off"}).history_file is None
+    assert (load().history_days, load().history_events) == (30.0, 100_000)
+
+
+@pytest.mark.parametrize("given", [{"history": ""}, {"history_days": 0.0}, {"history_events": 0}])
+def test_a_history_that_keeps_nothing_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match="'history"):
+        load(**given)
+
+
 def test_json_and_fast_need_no_window() -> None:
     assert load(json=True).windowless
     assert load(fast=True).windowless

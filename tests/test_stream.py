@@ -1,7 +1,7 @@
 """The stream's core: mailbox, ring, windows, pipeline."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pytest
@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import RecordingError
+from streamer.events import Decider
 from streamer.mailbox import Mailbox
-from streamer.messages import AudioChunk, Samples, Window
+from streamer.messages import AudioChunk, Event, Samples, Tagging, Window
 from streamer.pipeline import LOWEST_DBFS, Pipeline, level_dbfs, score
 from streamer.ring import Ring
+from streamer.sounds import Watch, resolve_sounds
 from streamer.sources.conversion import Converter
 from streamer.windows import WindowCutter
 
@@ -121,6 +123,10 @@ def test_a_ring_keeps_the_newest_samples(sizes: list[int]) -> None:
         assert np.array_equal(ring.last(7), written[-7:] if len(written) else written)
 
 
+def taggings(messages: Iterable[Tagging | Event]) -> Iterator[Tagging]:
+    return (message for message in messages if isinstance(message, Tagging))
+
+
 def mean_scorer(batch: Samples) -> Samples:
     return np.stack([batch.mean(-1), batch.std(-1)], -1).astype(np.float32)
 
@@ -133,7 +139,7 @@ def test_streaming_gives_the_scores_of_the_whole(size: int) -> None:
         pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
         return [
             (tagging.end_sample, tagging.scores.tolist(), tagging.level_dbfs)
-            for tagging in pipeline.run(chunks(samples, forever(size)), mean_scorer)
+            for tagging in taggings(pipeline.run(chunks(samples, forever(size)), mean_scorer))
         ]
 
     assert tag(size) == tag(len(samples))
@@ -147,9 +153,24 @@ def test_what_came_before_a_failure_is_tagged() -> None:
     pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
     ends = []
     with pytest.raises(RecordingError, match="it is broken"):  # noqa: PT012 - what comes before counts
-        for tagging in pipeline.run(broken(), mean_scorer):
+        for tagging in taggings(pipeline.run(broken(), mean_scorer)):
             ends.append(tagging.end_sample)  # noqa: PERF401 - a list would be lost with the exception
     assert ends == [1_600, 2_500]
+
+
+def test_events_follow_the_tagging_that_brought_them_about_and_end_with_a_stream_that_breaks_off() -> None:
+    def broken() -> Iterator[AudioChunk]:
+        yield from chunks(np.ones(8_000, np.float32), forever(500))
+        raise RecordingError("it is broken")
+
+    sounds = resolve_sounds([Watch("mean", {"hits": 2})], ("mean", "deviation"))
+    decider = Decider(sounds)
+    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False, decider=decider)
+    kinds = []
+    with pytest.raises(RecordingError, match="it is broken"):  # noqa: PT012 - what comes before counts
+        for message in pipeline.run(broken(), mean_scorer):
+            kinds.append(message.kind if isinstance(message, Event) else "tagging")  # noqa: PERF401
+    assert kinds == ["tagging", "tagging", "started", "tagging", "tagging", "tagging", "ended"]
 
 
 def test_windows_of_one_length_are_scored_as_one_batch() -> None:
@@ -246,7 +267,7 @@ def test_resampled_sound_gives_the_same_windows_and_scores_in_any_blocks(rate_hz
         pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
         return [
             (tagging.start_sample, tagging.end_sample, tagging.scores.tolist())
-            for tagging in pipeline.run(chunks(samples, sizes), mean_scorer)
+            for tagging in taggings(pipeline.run(chunks(samples, sizes), mean_scorer))
         ]
 
     whole = tag(len(frames))

@@ -15,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..errors import OutputClosed, SinkError
-from ..messages import SAMPLE_RATE_HZ, Health, Message, Samples, SourceStatus, Tagging
+from ..messages import SAMPLE_RATE_HZ, Event, Health, Message, Samples, SourceStatus, Tagging
 from .payloads import Vocabulary, line_payload, to_json, top_tags
 
 if TYPE_CHECKING:  # rich is loaded where a view is made, so that --help is instant
@@ -46,7 +46,7 @@ class JsonLines:
     """
 
     def __init__(self, stream: IO[str], vocabulary: Vocabulary, top: int = 10) -> None:
-        self._lines = _Lines(stream)
+        self._lines = Lines(stream)
         self._vocabulary = vocabulary
         self._top = top
 
@@ -80,7 +80,7 @@ class RecordingLines:
     """
 
     def __init__(self, stream: IO[str], vocabulary: Vocabulary, top: int = 5) -> None:
-        self._lines = _Lines(stream)
+        self._lines = Lines(stream)
         self._vocabulary = vocabulary
         self._top = top
         self._source: str | None = None
@@ -99,10 +99,58 @@ class RecordingLines:
             return
         if message.source != self._source:
             self._source = message.source
-            self._lines.write(_printable(message.source))
+            self._lines.write(printable(message.source))
         start, end = message.start_sample / SAMPLE_RATE_HZ, message.end_sample / SAMPLE_RATE_HZ
         said = _said(message, self._vocabulary, self._top)
         self._lines.write(f"{start:9.2f} - {end:8.2f} s  {said}")
+
+
+class RecordingEvents:
+    """Writes a line for each sound of a recording, once it has ended: from when to when, and how surely.
+
+    Parameters
+    ----------
+    stream : text stream
+        Where to write, such as ``sys.stdout``.
+    as_json : bool
+        Whether for programs, as a JSON object, rather than for people.
+    """
+
+    def __init__(self, stream: IO[str], *, as_json: bool) -> None:
+        self._lines = Lines(stream)
+        self._as_json = as_json
+        self._source: str | None = None
+
+    def accept(self, message: Message) -> None:
+        """Write the end of a sound; everything else is ignored.
+
+        Raises
+        ------
+        OutputClosed
+            Nobody reads any more.
+        SinkError
+            The line can't be written, as on a full disk.
+        """
+        if not isinstance(message, Event) or message.start_sample is None or message.end_sample is None:
+            return
+        start, end = message.start_sample / SAMPLE_RATE_HZ, message.end_sample / SAMPLE_RATE_HZ
+        if self._as_json:
+            self._lines.write(
+                to_json(
+                    {
+                        "source": message.source,
+                        "label": message.label,
+                        "score": round(message.score, 4),
+                        "start_seconds": round(start, 3),
+                        "end_seconds": round(end, 3),
+                    }
+                )
+            )
+            return
+        if message.source != self._source:
+            self._source = message.source
+            self._lines.write(printable(message.source))
+        self._lines.write(f"{start:9.2f} - {end:8.2f} s  {printable(message.label)} {message.score:.2f}")
 
 
 class LiveTable:
@@ -150,11 +198,11 @@ class LiveTable:
 
         self.console = console or Console(highlight=False)
         self._vocabulary = vocabulary
-        self._labels = tuple(_printable(label) for label in vocabulary.labels)
+        self._labels = tuple(printable(label) for label in vocabulary.labels)
         self._top = top
         self._is_live = self._is_terminal() if live is None else live
         self._repaints_per_second = repaints_per_second
-        self._lines = _Lines(self.console.file)
+        self._lines = Lines(self.console.file)
         self._live: Live | None = None
         self._log_handlers: list[logging.StreamHandler[Any]] = []
         self._lock = threading.Lock()  # guards what follows, which `accept` shares with the repainting thread
@@ -261,11 +309,11 @@ class LiveTable:
                 said = _said(message, self._vocabulary, self._top)
                 clock = time.strftime("%H:%M:%S", time.localtime(message.ended_at))
             case SourceStatus():
-                said = "online" if message.online else f"offline: {_printable(message.reason)}".rstrip(": ")
+                said = "online" if message.online else f"offline: {printable(message.reason)}".rstrip(": ")
                 clock = time.strftime("%H:%M:%S")
             case _:
                 return
-        self._lines.write(f"{clock}  {_printable(message.source)}  {said}")
+        self._lines.write(f"{clock}  {printable(message.source)}  {said}")
 
 
 @dataclass(eq=False)
@@ -332,9 +380,9 @@ class _SourceView:
         """Draw a line for the source and one for each of its tags."""
         from rich.text import Text
 
-        name = _printable(self.name)
+        name = printable(self.name)
         if self.status is not None and not self.status.online:
-            reason = _printable(self.status.reason)
+            reason = printable(self.status.reason)
             return [(Text(f"○ {name}", "dim"), Text(reason, "yellow"), Text("offline", "yellow"))]
         if self.smoothed is None:
             waiting = "listening for the first second …" if self.status is not None else "starting …"
@@ -374,7 +422,7 @@ class _Gauge:
         return Measurement(1, options.max_width)
 
 
-class _Lines:
+class Lines:
     """Writes whole lines from any thread, and notices when nobody reads them."""
 
     def __init__(self, stream: IO[str]) -> None:
@@ -403,7 +451,7 @@ class _Lines:
 def _said(tagging: Tagging, vocabulary: Vocabulary, top: int) -> str:
     """Name the highest tag, and others that are worth it."""
     return " · ".join(
-        f"{_printable(tag.label)} {tag.score or 0:.2f}"
+        f"{printable(tag.label)} {tag.score or 0:.2f}"
         for place, tag in enumerate(top_tags(tagging.scores, vocabulary, top))
         if place == 0 or (tag.score or 0) >= _MENTIONED_SCORE
     )
@@ -431,7 +479,7 @@ def _encodable(line: str, stream: IO[str]) -> str:
     return line.encode(encoding, "replace").decode(encoding)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Replace control characters, with which a label could rewrite the terminal."""
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text
@@ -463,7 +511,7 @@ def _footer(health: Health | None, width: int) -> "Text":
     if health is None:
         return Text(hint, "dim")
     # (how much it matters, text, style), in the order of the line
-    parts = [(3, f"{_printable(health.model)} on {_printable(health.device)}", "")]
+    parts = [(3, f"{printable(health.model)} on {printable(health.device)}", "")]
     if health.latency_p50_seconds is not None:
         parts.append((6, f"latency {health.latency_p50_seconds:.2f} s", ""))
     if health.real_time_factor is not None:
@@ -479,7 +527,7 @@ def _footer(health: Health | None, width: int) -> "Text":
         parts.append(
             (
                 4 if well else 8,
-                f"broker {_printable(health.broker.partition(':')[0])}",
+                f"broker {printable(health.broker.partition(':')[0])}",
                 "" if well else "yellow",
             )
         )

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..messages import SAMPLE_RATE_HZ, Health, Samples, Tagging
+from ..messages import SAMPLE_RATE_HZ, Event, Health, Samples, Tagging
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -130,6 +130,34 @@ def line_payload(tagging: Tagging, vocabulary: Vocabulary, top: int) -> Payload:
         "start_seconds": _rounded(tagging.start_sample / SAMPLE_RATE_HZ, 3),
         "end_seconds": _rounded(tagging.end_sample / SAMPLE_RATE_HZ, 3),
         **tags_payload(tagging, vocabulary, top, tagging.latency_seconds),
+    }
+
+
+def event_payload(event: Event) -> Payload:
+    """Say what has begun or ended, and when; the same at each delivery."""
+    return {
+        "event_type": event.kind,
+        "id": event.id,
+        "label": event.label,
+        "score": _rounded(event.score, 4),
+        "started_at": rfc3339(event.started_at),
+        "ended_at": None if event.ended_at is None else rfc3339(event.ended_at),
+        "clip": event.clip,
+    }
+
+
+def occurrence_payload(event: Event) -> Payload:
+    """Say what has been on, from when to when: a line of the history, from an occurrence's latest event."""
+    length = None if event.ended_at is None else event.ended_at - event.started_at
+    return {
+        "id": event.id,
+        "source": event.source,
+        "label": event.label,
+        "score": _rounded(event.score, 4),
+        "started_at": rfc3339(event.started_at),
+        "ended_at": None if event.ended_at is None else rfc3339(event.ended_at),
+        "length_seconds": _rounded(length, 3),
+        "clip": event.clip,
     }
 
 

@@ -1,0 +1,345 @@
+"""How well events find sounds, and how well they date them, on rendered sounds at known times.
+
+    python benchmarks/events.py [--model tiny] [--minutes 5] [--snr 20] [--seed 0] [--json]
+
+Voices, instruments and alarms of docs/render_sounds.py, dry and then put into a room, stand at random times in pink noise; one pause
+in three is shorter than 5 s, the others are longer than a window. They go through the same pipeline as live listening, at a hop
+of 1 s. Two occurrences of a sound whose pause is hardly longer than the window, or shorter than the rule's minimum off time,
+count as one, as events are documented to. The thresholds are chosen on other clips of the same kinds (the part called train), once
+for each sound; what is measured is the part that is held out. Whether a sound is found says more of the model, and when, of
+the events: the times are compared with the nearest true ones. The last row is what the same windows give with the scores of a
+perfect model, which hears a sound as soon as half a second of it is in the window, and nothing else.
+
+Beside the errors stands how long after the true time an event was told, which is what its date would be off by if it were
+that of the window that decided it. A window of 10.24 s remembers a sound for so long, so the end is told late.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "docs")]
+
+from render_sounds import PLACES, SOUNDS, Part, missing_packages, reverberated
+
+from models.tagger import Tagger, load_tagger
+from streamer.events import Decider
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples, Tagging
+from streamer.pipeline import Pipeline
+from streamer.sounds import Watch, WatchedSound, resolve_sounds
+
+Sizes: TypeAlias = tuple[float, float]
+"""Median and 95th percentile of absolute values, in seconds."""
+
+HOP_SAMPLES = SAMPLE_RATE_HZ
+NOISE_DBFS = -60.0
+ROOM_SECONDS = 1.0
+CALIBRATION_CLIPS = 4
+SOUND_OF = {
+    "Man speaking": "Speech",
+    "Woman speaking": "Speech",
+    "Smoke alarm": "Smoke alarm",
+    "Siren": "Siren",
+    "Telephone": "Telephone",
+    "Doorbell": "Doorbell",
+    "Car horn": "Car horn",
+    "Piano": "Music",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """A sound of the catalogue from one second of the stream to another."""
+
+    sound: str
+    start_seconds: float
+    end_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An occurrence as events told it, and when they did, in seconds of the stream."""
+
+    told: Occurrence
+    start_told_seconds: float
+    end_told_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One sound's figures; None where there is nothing to take them of."""
+
+    sound: str
+    threshold: float | None
+    occurrences: int
+    found: int
+    false: int
+    start_error: Sizes | None
+    start_told_after: Sizes | None
+    end_error: Sizes | None
+    end_told_after: Sizes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What was told of one sound beside what there was."""
+
+    sound: str
+    threshold: float | None
+    occurrences: int
+    false: int
+    pairs: tuple[tuple[Occurrence, Found], ...]
+
+
+def main() -> None:
+    """Measure what the command line asks for."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--model", default="tiny")
+    parser.add_argument("--minutes", type=float, default=5.0)
+    parser.add_argument("--snr", type=float, default=20.0, help="of each sound over the noise, in dB")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if missing := missing_packages():
+        sys.exit(f"this needs programs that are not installed: apt-get install {' '.join(missing)}")
+    tagger = load_tagger(options.model)
+    random = np.random.default_rng(options.seed)
+    watched = calibrated(tagger, options.snr, random)
+    samples, truth = stream(options.minutes * 60.0, options.snr, random)
+    pauses = {entry.sound.name: entry.sound.minimum_off_seconds for entry in watched}
+    joined = merged(truth, pauses, tagger.window_samples / SAMPLE_RATE_HZ)
+    heard = taggings(samples, tagger)
+    comparisons = compared(watched, truth, joined, list(decided(heard, watched)))
+    ideal = compared(watched, truth, joined, list(decided(perfect(heard, truth, watched), watched)))
+    everything = (*comparisons, summed("all", comparisons), summed("all, perfect model", ideal))
+    rows = [row(comparison) for comparison in everything]
+    if options.json:
+        print(json.dumps([asdict(line) for line in rows]))
+    else:
+        show(rows, f"{tagger.name}, {options.minutes:g} minutes at {options.snr:g} dB over pink noise")
+
+
+def pink(length: int, random: np.random.Generator) -> Samples:
+    """Pink noise above 20 Hz at `NOISE_DBFS`."""
+    spectrum = np.fft.rfft(random.standard_normal(length))
+    spectrum *= np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ), 20) ** -0.5
+    noise = np.fft.irfft(spectrum, length)
+    level: Samples = (noise / noise.std() * 10 ** (NOISE_DBFS / 20)).astype(np.float32)
+    return level
+
+
+def clips(
+    label: str, part: Part, count: int, snr_db: float, random: np.random.Generator
+) -> Iterator[tuple[Samples, int]]:
+    """Yield sounds of 2 to 4 s in a room, which rings on after them, and how many samples they last without it."""
+    for dry in SOUNDS[label](part, count, random):
+        loud = np.flatnonzero(np.abs(dry) > 0.02 * np.abs(dry).max())
+        length = round(random.uniform(2.0, 4.0) * SAMPLE_RATE_HZ)
+        sound = dry[loud[0] : loud[-1] + 1][:length]
+        lasts = int(np.flatnonzero(np.abs(sound) > 0.02 * np.abs(sound).max())[-1]) + 1
+        ringing = np.pad(sound[:lasts], (0, round(ROOM_SECONDS * SAMPLE_RATE_HZ)))
+        wet = reverberated(ringing, replace(PLACES[part], reverberation_db=(-20, -10)), random)
+        gain = 10 ** ((NOISE_DBFS + snr_db) / 20) / np.sqrt(np.mean(wet[:lasts] ** 2))
+        yield (wet * gain).astype(np.float32), lasts
+
+
+def calibrated(tagger: Tagger, snr_db: float, random: np.random.Generator) -> tuple[WatchedSound, ...]:
+    """Choose each sound's threshold: between what the model gives it, and what it gives it for other sounds."""
+    windows, names = [], []
+    for label, name in SOUND_OF.items():
+        for clip, _ in clips(label, "train", CALIBRATION_CLIPS, snr_db, random):
+            window = pink(tagger.window_samples, random)
+            at = int(random.integers(len(window) - len(clip)))
+            window[at : at + len(clip)] += clip
+            windows.append(window)
+            names.append(name)
+    scores = np.concatenate([tagger(window) for window in windows])
+    sounds = dict.fromkeys(SOUND_OF.values())
+    watched = resolve_sounds([Watch(name) for name in sounds], tagger.labels)
+    wishes = []
+    for entry in watched:
+        own = np.array([name == entry.sound.name for name in names])
+        given = np.array([entry.score(line) for line in scores])
+        usual, other = float(np.median(given[own])), float(given[~own].max())
+        wishes.append(Watch(entry.sound.name, {"threshold": min(0.7 * usual, float(np.sqrt(usual * other)))}))
+    return resolve_sounds(wishes, tagger.labels)
+
+
+def stream(seconds: float, snr_db: float, random: np.random.Generator) -> tuple[Samples, list[Occurrence]]:
+    """Render sounds at random times in noise, and say where they are."""
+    samples = pink(round(seconds * SAMPLE_RATE_HZ), random)
+    each = 1 + round(seconds / 10.0 / len(SOUND_OF))
+    drawn = [
+        (SOUND_OF[label], *clip)
+        for label in SOUND_OF
+        for clip in clips(label, "held-out", each, snr_db, random)
+    ]
+    truth, at = [], round(5.0 * SAMPLE_RATE_HZ)
+    for index in random.permutation(len(drawn)):
+        name, clip, lasts = drawn[index]
+        if at + len(clip) > len(samples):
+            break
+        samples[at : at + len(clip)] += clip
+        truth.append(Occurrence(name, at / SAMPLE_RATE_HZ, (at + lasts) / SAMPLE_RATE_HZ))
+        pause = random.uniform(1.0, 5.0) if random.random() < 1 / 3 else random.uniform(12.5, 16.0)
+        at += lasts + round(pause * SAMPLE_RATE_HZ)
+    return samples, truth
+
+
+def merged(truth: Sequence[Occurrence], pauses: dict[str, float], window_seconds: float) -> list[Occurrence]:
+    """Join occurrences of a sound whose pause is too short to be seen."""
+    joined: list[Occurrence] = []
+    for next_one in sorted(truth, key=lambda entry: (entry.sound, entry.start_seconds)):
+        last = joined[-1] if joined else None
+        longest = max(window_seconds + 2 * HOP_SAMPLES / SAMPLE_RATE_HZ, pauses[next_one.sound])
+        if last and last.sound == next_one.sound and next_one.start_seconds - last.end_seconds < longest:
+            joined[-1] = replace(last, end_seconds=next_one.end_seconds)
+        else:
+            joined.append(next_one)
+    return joined
+
+
+def taggings(samples: Samples, tagger: Tagger) -> list[Tagging]:
+    """Tag a stream."""
+    pipeline = Pipeline(
+        "benchmark", window_samples=tagger.window_samples, hop_samples=HOP_SAMPLES, live=False
+    )
+    messages = pipeline.run([AudioChunk(samples, 0, 0.0)], tagger)
+    return [message for message in messages if isinstance(message, Tagging)]
+
+
+def perfect(
+    heard: Sequence[Tagging], truth: Sequence[Occurrence], watched: Sequence[WatchedSound]
+) -> Iterator[Tagging]:
+    """Yield taggings with the scores of a model that is never wrong."""
+    for tagging in heard:
+        start, end = tagging.start_sample / SAMPLE_RATE_HZ, tagging.end_sample / SAMPLE_RATE_HZ
+        scores = np.zeros_like(tagging.scores)
+        for entry in watched:
+            seconds = sum(
+                max(0.0, min(end, one.end_seconds) - max(start, one.start_seconds))
+                for one in truth
+                if one.sound == entry.sound.name
+            )
+            scores[list(entry.indices)] = seconds >= 0.5
+        yield replace(tagging, scores=scores)
+
+
+def decided(heard: Iterable[Tagging], watched: Sequence[WatchedSound]) -> Iterator[Found]:
+    """Yield what events tell of a stream, and when."""
+    decider = Decider(watched)
+    now = 0.0
+    began: dict[str, float] = {}
+    for tagging in heard:
+        now = tagging.end_sample / SAMPLE_RATE_HZ
+        yield from told(decider.feed(tagging), began, now)
+    yield from told(decider.close(), began, now)
+
+
+def told(events: Sequence[Event], began: dict[str, float], now: float) -> Iterator[Found]:
+    """Note the events that begin something, and yield what has ended."""
+    for event in events:
+        if event.ended_at is None:
+            began[event.id] = now
+        else:
+            occurrence = Occurrence(event.label, event.started_at, event.ended_at)
+            yield Found(occurrence, began[event.id], now)
+
+
+def compared(
+    watched: Sequence[WatchedSound],
+    truth: Sequence[Occurrence],
+    joined: Sequence[Occurrence],
+    found: Sequence[Found],
+) -> list[Comparison]:
+    """Compare what was told of each sound with what there was, one by one and where short pauses don't count."""
+    comparisons = []
+    for entry in watched:
+        name = entry.sound.name
+        events = [event for event in found if event.told.sound == name]
+        there = [occurrence for occurrence in joined if occurrence.sound == name]
+        pairs = []
+        for occurrence in there:
+            near = [event for event in events if overlap(event.told, occurrence)]
+            if near:
+                pairs.append((nearest(near[0].told, truth), near[0]))
+                events.remove(near[0])
+        comparisons.append(Comparison(name, entry.thresholds[0], len(there), len(events), tuple(pairs)))
+    return comparisons
+
+
+def summed(name: str, comparisons: Sequence[Comparison]) -> Comparison:
+    """Add up all sounds."""
+    return Comparison(
+        sound=name,
+        threshold=None,
+        occurrences=sum(one.occurrences for one in comparisons),
+        false=sum(one.false for one in comparisons),
+        pairs=tuple(pair for one in comparisons for pair in one.pairs),
+    )
+
+
+def row(comparison: Comparison) -> Row:
+    """Put figures to a comparison."""
+    pairs = comparison.pairs
+    return Row(
+        sound=comparison.sound,
+        threshold=comparison.threshold,
+        occurrences=comparison.occurrences,
+        found=len(pairs),
+        false=comparison.false,
+        start_error=sizes([event.told.start_seconds - real.start_seconds for real, event in pairs]),
+        start_told_after=sizes([event.start_told_seconds - real.start_seconds for real, event in pairs]),
+        end_error=sizes([event.told.end_seconds - real.end_seconds for real, event in pairs]),
+        end_told_after=sizes([event.end_told_seconds - real.end_seconds for real, event in pairs]),
+    )
+
+
+def nearest(told: Occurrence, truth: Sequence[Occurrence]) -> Occurrence:
+    """Return the true times that are nearest to what was told: the first bark may have been too faint for the model."""
+    real = [occurrence for occurrence in truth if occurrence.sound == told.sound]
+    start = min((entry.start_seconds for entry in real), key=lambda time: abs(time - told.start_seconds))
+    end = min((entry.end_seconds for entry in real), key=lambda time: abs(time - told.end_seconds))
+    return Occurrence(told.sound, start, end)
+
+
+def overlap(one: Occurrence, other: Occurrence) -> bool:
+    """Whether two occurrences are less than two seconds apart."""
+    return one.start_seconds < other.end_seconds + 2.0 and other.start_seconds < one.end_seconds + 2.0
+
+
+def sizes(errors: Sequence[float]) -> Sizes | None:
+    """Median and 95th percentile of the absolute values."""
+    if not errors:
+        return None
+    median, high = np.percentile(np.abs(errors), (50, 95))
+    return (round(float(median), 2), round(float(high), 2))
+
+
+def show(rows: Sequence[Row], title: str) -> None:
+    """Print a table."""
+    table = Table(
+        *("sound", "threshold", "there", "found", "false"),
+        *("start off by", "told after", "end off by", "told after"),
+        title=title,
+        caption="seconds: median, 95th percentile",
+    )
+    for line in rows:
+        pairs = (line.start_error, line.start_told_after, line.end_error, line.end_told_after)
+        threshold = "" if line.threshold is None else f"{line.threshold:.3f}"
+        counts = (threshold, str(line.occurrences), str(line.found), str(line.false))
+        shown = ("" if pair is None else f"{pair[0]:.2f}, {pair[1]:.2f}" for pair in pairs)
+        table.add_row(line.sound, *counts, *shown)
+    Console(width=120).print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""What there is to publish, gathered from all threads, and how it is published over one connection after the other."""
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from ...mailbox import Mailbox
+from ...messages import Event, Health, Message, SourceStatus, Tagging
+from ..outbox import MemoryOutbox, Outbox
+from ..payloads import Vocabulary, event_payload, health_payload, tags_payload, to_json
+from .connection import Link
+from .topics import Topics
+
+_log = logging.getLogger(__name__)
+
+_BATCH_EVENTS = 50
+_MOST_CHANGES = 1000
+_SWITCH = {b"ON": True, b"OFF": False}
+
+
+@dataclass(frozen=True, slots=True)
+class _Delayed:
+    tagging: Tagging
+    since: float  # time.monotonic()
+
+
+class News:
+    """Gathers messages, and publishes them over any connection.
+
+    - States (who is online, which sounds are on, what is listened to, how the program is doing) are retained: the newest
+      of each is published after every connect, and each change after that.
+    - Events wait in the outbox until the broker has acknowledged them, and go out in order.
+    - Tags are momentary: the newest of each source waits, for as long as it is fresh.
+
+    Parameters
+    ----------
+    topics : Topics
+        Where to publish.
+    sources : sequence of str
+        Names of the sources; messages of others are ignored.
+    vocabulary : Vocabulary
+        What the scores of taggings stand for.
+    top : int
+        How many tags to publish of a tagging.
+    stale_seconds : float
+        A tagging that has waited longer is not published.
+    outbox : Outbox or None
+        Where events wait; in memory if None.
+    on_listen : callable or None
+        Is told that a source shall be listened to, or not; None where there is no such switch.
+    """
+
+    def __init__(
+        self,
+        topics: Topics,
+        *,
+        sources: Sequence[str],
+        vocabulary: Vocabulary,
+        top: int,
+        stale_seconds: float,
+        outbox: Outbox | None,
+        on_listen: Callable[[str, bool], None] | None,
+    ) -> None:
+        self._topics = topics
+        self._sources = frozenset(sources)
+        self._vocabulary = vocabulary
+        self._top = top
+        self._stale_seconds = stale_seconds
+        self._memory = MemoryOutbox()
+        self._outbox = self._memory if outbox is None else outbox
+        self._on_listen = on_listen
+        self._switches = (
+            {} if on_listen is None else {topics.listen_set(source): source for source in sources}
+        )
+        self._taggings: Mailbox[_Delayed] = Mailbox(capacity=max(1, len(self._sources)))
+        self._stale = 0
+        self._wake = asyncio.Event()
+
+        self._lock = threading.Lock()  # guards what follows, which all threads share
+        self._states = {topics.source_status(source): "offline" for source in sources}
+        self._states |= dict.fromkeys(topics.sounds(), "OFF")
+        self._states |= {topics.listen(source): "ON" for source in self._switches.values()}
+        self._changes: deque[tuple[str, str]] = deque()
+        self._health: Health | None = None
+        self._health_is_new = False
+
+    @property
+    def dropped(self) -> int:
+        """Taggings that were replaced or grew stale, and events that found no room in memory."""
+        return self._taggings.dropped + self._stale + self._memory.given_up
+
+    def accept(self, message: Message) -> None:
+        """Take a message; from any thread, at once. `wake` must be called after that, on the loop's thread."""
+        match message:
+            case Tagging(source=source) if source in self._sources:
+                self._taggings.put(_Delayed(message, time.monotonic()), key=source)
+            case SourceStatus(source=source) if source in self._sources:
+                self._change(self._topics.source_status(source), "online" if message.online else "offline")
+            case Event(source=source) if source in self._sources:
+                if self._outbox is self._memory:
+                    self._memory.put(message)
+                if topic := self._topics.sound(source, message.label):
+                    self._change(topic, "ON" if message.kind == "started" else "OFF")
+            case Health():
+                with self._lock:
+                    self._health, self._health_is_new = message, True
+            case _:
+                pass
+
+    def wake(self) -> None:
+        """Publish what is new."""
+        self._wake.set()
+
+    def heard(self, topic: str, payload: bytes) -> None:
+        """Turn the switch of a source."""
+        source, listening = self._switches.get(topic), _SWITCH.get(payload)
+        if source is None or self._on_listen is None:
+            return
+        if listening is None:
+            _log.warning("Ignored %r on %s: it takes ON or OFF.", payload[:32], topic)
+            return
+        self._on_listen(source, listening)
+        self._change(self._topics.listen(source), "ON" if listening else "OFF")
+        self.wake()
+
+    async def greet(self, link: Link) -> None:
+        """Publish all states."""
+        await link.publish(self._topics.status, "online", qos=1, retain=True)
+        with self._lock:
+            self._changes.clear()
+            states = dict(self._states)
+            self._health_is_new = self._health is not None
+        for topic, text in states.items():
+            await link.publish(topic, text, qos=1, retain=True)
+        for topic in self._switches:
+            await link.subscribe(topic)
+
+    async def talk(self, link: Link) -> None:
+        """Publish what is new, until it is cancelled."""
+        while True:
+            self._wake.clear()
+            await self._publish_health(link)
+            more = await self._publish_events(link)
+            await self._publish_changes(link)
+            await self._publish_taggings(link)
+            if not more:
+                await self._wake.wait()
+
+    async def finish(self, link: Link) -> None:
+        """Publish what was heard last; more events than go at once wait for the next start."""
+        await self._publish_taggings(link)
+        await self._publish_events(link)
+
+    async def leave(self, link: Link) -> None:
+        """Say that all is offline, and leave the last state of everything else."""
+        with self._lock:
+            last = dict(self._changes)
+        last |= {self._topics.source_status(source): "offline" for source in self._sources}
+        last[self._topics.status] = "offline"
+        await asyncio.gather(
+            *(link.publish(topic, text, qos=1, retain=True) for topic, text in last.items()),
+            return_exceptions=True,
+        )
+
+    def _change(self, topic: str, text: str) -> None:
+        with self._lock:
+            self._states[topic] = text
+            if len(self._changes) < _MOST_CHANGES:
+                self._changes.append((topic, text))
+            else:  # nobody takes them: what counts in the end is how all stands
+                self._changes = deque(self._states.items())
+
+    async def _publish_changes(self, link: Link) -> None:
+        while self._changes:
+            topic, text = self._changes[0]
+            await link.publish(topic, text, qos=1, retain=True)
+            with self._lock:
+                if self._changes and self._changes[0] == (topic, text):
+                    self._changes.popleft()
+
+    async def _publish_health(self, link: Link) -> None:
+        with self._lock:
+            health = self._health if self._health_is_new else None
+            self._health_is_new = False
+        if health is not None:
+            # It was taken while the broker was away, maybe; where it can be read, the broker is there.
+            text = to_json(health_payload(replace(health, broker="connected")))
+            await link.publish(self._topics.health, text, retain=True)
+
+    async def _publish_events(self, link: Link) -> bool:
+        """Publish the oldest events that wait; whether there may be more.
+
+        They are marked together: a kill before that makes the next start publish them once more.
+        """
+        batch = self._outbox.pending(_BATCH_EVENTS)
+        acknowledged: list[Event] = []
+        try:
+            for event in batch:
+                await link.publish(self._topics.events(event.source), to_json(event_payload(event)), qos=1)
+                acknowledged.append(event)
+        finally:
+            if acknowledged:
+                self._outbox.mark_published(acknowledged)
+        return len(batch) == _BATCH_EVENTS
+
+    async def _publish_taggings(self, link: Link) -> None:
+        waiting = deque(self._taggings.take(timeout_seconds=0))
+        try:
+            while waiting:
+                tagging = waiting[0].tagging
+                if time.monotonic() - waiting[0].since > self._stale_seconds:
+                    self._stale += 1
+                else:
+                    paced = tagging.latency_seconds is not None
+                    latency_seconds = max(0.0, time.time() - tagging.ended_at) if paced else None
+                    text = to_json(tags_payload(tagging, self._vocabulary, self._top, latency_seconds))
+                    await link.publish(self._topics.tags(tagging.source), text)
+                waiting.popleft()
+        finally:
+            self._stale += len(waiting)

@@ -1,0 +1,141 @@
+"""The sink that publishes over MQTT."""
+
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from ...errors import SettingsError
+from ...messages import Message
+from ..broker import Broker, check_base_topic, check_node_name
+from ..outbox import Outbox
+from ..payloads import Vocabulary
+from .connection import Connection
+from .news import News
+from .topics import NOTHING_WATCHED, Topics
+
+
+class MqttSink:
+    """Publishes taggings, events, states and health to an MQTT broker, and keeps trying while there is none.
+
+    `accept` is called by any thread and never blocks; one thread is in `run` until `close` is called.
+
+    Parameters
+    ----------
+    broker : Broker
+        Where it listens, and as whom to speak to it. Credentials appear in no log, representation or error.
+    node : str
+        Name of this machine.
+    sources : iterable of str
+        Names of the sources; messages of others are ignored.
+    vocabulary : Vocabulary
+        What the scores of taggings stand for.
+    top : int
+        How many tags to publish of a tagging.
+    watched : mapping of str to sequence of str
+        By source, the names of the sounds (labels of events) that have an ON/OFF topic of their own.
+    outbox : Outbox or None
+        Where events wait for the broker: whoever keeps it has taken an event before `accept` does. In memory if None.
+    on_listen : callable or None
+        Is told on the thread of `run` that a source (its name) shall be listened to (True) or not, and returns at once.
+        If None, there is no such switch.
+    base_topic : str or None
+        What all topics begin with; ``earshot/<node>`` unless given.
+    timeout_seconds : float
+        How long the broker may take to answer.
+    keepalive_seconds : int
+        How long the connection may be silent; each side notices the other's death within twice this time.
+    stale_seconds : float
+        A tagging that has waited longer for the broker is not published.
+    retry_seconds, longest_retry_seconds : float
+        Pause after the first failure, doubled with each further one (and shortened at random by up to a
+        half, so that many machines don't come back at once), and what it grows to.
+    quiet_seconds : float
+        The least time between two log lines that say that the broker is away.
+
+    Raises
+    ------
+    SettingsError
+        The node name, the base topic, a credential or a file for TLS can't be used.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        node: str,
+        sources: Iterable[str],
+        vocabulary: Vocabulary,
+        top: int = 10,
+        watched: Mapping[str, Sequence[str]] = NOTHING_WATCHED,
+        outbox: Outbox | None = None,
+        on_listen: Callable[[str, bool], None] | None = None,
+        base_topic: str | None = None,
+        timeout_seconds: float = 5.0,
+        keepalive_seconds: int = 15,
+        stale_seconds: float = 10.0,
+        retry_seconds: float = 0.5,
+        longest_retry_seconds: float = 30.0,
+        quiet_seconds: float = 60.0,
+    ) -> None:
+        _check_credentials(broker)
+        names = tuple(dict.fromkeys(sources))
+        base = check_base_topic(f"earshot/{node}" if base_topic is None else base_topic)
+        topics = Topics(base, names, watched)
+        self._news = News(
+            topics,
+            sources=names,
+            vocabulary=vocabulary,
+            top=top,
+            stale_seconds=stale_seconds,
+            outbox=outbox,
+            on_listen=on_listen,
+        )
+        self._connection = Connection(
+            broker,
+            self._news,
+            identifier=f"earshot-{check_node_name(node)}-{secrets.token_hex(4)}",
+            will_topic=topics.status,
+            timeout_seconds=timeout_seconds,
+            keepalive_seconds=keepalive_seconds,
+            retry_seconds=retry_seconds,
+            longest_retry_seconds=longest_retry_seconds,
+            quiet_seconds=quiet_seconds,
+        )
+
+    @property
+    def address(self) -> str:
+        """Where the broker listens, for people."""
+        return self._connection.address
+
+    @property
+    def state(self) -> str:
+        """How the connection stands: "connected", "connecting", "refused: …", "unreachable: …" or "closed"."""
+        return self._connection.state
+
+    @property
+    def dropped(self) -> int:
+        """Taggings so far that a newer one replaced, or that grew stale, before they could be published.
+
+        Without an outbox, events that found no room in memory count too.
+        """
+        return self._news.dropped
+
+    def accept(self, message: Message) -> None:
+        """Take a message to be published; from any thread, at once."""
+        self._news.accept(message)
+        self._connection.call_soon(self._news.wake)
+
+    def close(self) -> None:
+        """Make `run` say goodbye and return within a second; from any thread, more than once if need be."""
+        self._connection.close()
+
+    def run(self) -> None:
+        """Connect, publish, and connect again, until `close` is called; then say that all is offline."""
+        self._connection.run()
+
+
+def _check_credentials(broker: Broker) -> None:
+    for what, credential in (("user name", broker.username), ("password", broker.password)):
+        try:
+            (credential or "").encode("utf-8")
+        except UnicodeEncodeError:  # which would show the credential
+            raise SettingsError(f"the MQTT {what} is not valid UTF-8: set it again") from None

@@ -1,0 +1,94 @@
+"""TLS: whom to trust, how to prove who we are, and what to do when either fails."""
+
+import ssl
+from pathlib import Path
+
+from ...errors import SettingsError
+from ..broker import Broker
+
+_NOT_YET_VALID = 9
+_EXPIRED = 10
+_UNTRUSTED = {2, 18, 19, 20, 21, 27}  # its issuer is missing, unknown or not trusted, or it is its own
+_OTHER_NAME = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
+
+
+def make_context(
+    *, ca_file: Path | None = None, certificate_file: Path | None = None, key_file: Path | None = None
+) -> ssl.SSLContext:
+    """Prepare for connections over TLS that check the broker's certificate and its name.
+
+    Parameters
+    ----------
+    ca_file : Path, optional
+        PEM file of the authorities to trust; those of the system if None.
+    certificate_file, key_file : Path, optional
+        PEM files with which to prove who we are; the key may stand in the certificate's file.
+
+    Raises
+    ------
+    SettingsError
+        A file can't be used.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"mqtt_ca: {ca_file} {_trouble(error)}: give the PEM file of the authority that signed the broker's certificate"
+        ) from error
+    if certificate_file is not None:
+        try:
+            # An empty password, or else OpenSSL asks for one on the terminal.
+            context.load_cert_chain(certificate_file, key_file, password="")
+        except (OSError, ValueError) as error:
+            files = f"{certificate_file} and {key_file}" if key_file else str(certificate_file)
+            raise SettingsError(
+                f"mqtt_certificate, mqtt_key: {files} {_trouble(error)}: give a certificate and its key, "
+                "both as PEM, the key without a password"
+            ) from error
+    return context
+
+
+def explain(error: ssl.SSLError, broker: Broker) -> str:
+    """Say in words why a connection over TLS has failed, and what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return _explain_certificate(error.verify_code, broker) or (
+            f"its certificate is not trusted ({error.verify_message})"
+        )
+    reason = error.reason or ""
+    if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason or "HANDSHAKE_FAILURE" in reason:
+        return explain_hang_up(broker)
+    return "it does not speak TLS on this port: the usual one is 8883, and mqtt:// is without TLS"
+
+
+def explain_hang_up(broker: Broker) -> str:
+    """Say what may be wrong where the broker ends the connection and gives no reason."""
+    if not broker.tls:
+        return "it ends the connection: if it speaks TLS there, write the address as mqtts://"
+    if broker.certificate_file is None:
+        return (
+            "it ends the connection: if it asks for a certificate, give mqtt_certificate and mqtt_key; "
+            "if it does not speak TLS there, write the address as mqtt://"
+        )
+    return (
+        f"it ends the connection: it does not accept {broker.certificate_file}, maybe: check mqtt_certificate"
+    )
+
+
+def _explain_certificate(code: int, broker: Broker) -> str | None:
+    if code == _EXPIRED:
+        return "its certificate has expired: renew it there, or set this machine's clock"
+    if code == _NOT_YET_VALID:
+        return "its certificate is not valid yet: set this machine's clock"
+    if code in _OTHER_NAME:
+        return f"its certificate is not for {broker.host}: give the name that stands in it as the host"
+    if code in _UNTRUSTED and broker.ca_file is not None:
+        return f"its certificate is not signed by the authority in {broker.ca_file}: give another mqtt_ca"
+    if code in _UNTRUSTED:
+        return "its certificate is not signed by an authority that this machine trusts: give mqtt_ca"
+    return None
+
+
+def _trouble(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLError) or not isinstance(error, OSError):
+        return "can't be used"
+    return f"can't be read ({error.strerror})"

@@ -1,0 +1,77 @@
+"""Where everything is published: the one place that writes topics."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+
+from ..payloads import slug, slugs
+
+NOTHING_WATCHED: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+
+class Topics:
+    """The topics of one node.
+
+    Parameters
+    ----------
+    base : str
+        What all of them begin with.
+    sources : iterable of str
+        Names of the sources, each of which has a level of its own.
+    watched : mapping of str to sequence of str
+        By source, the names of the sounds that have a topic of their own.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        sources: Iterable[str],
+        watched: Mapping[str, Sequence[str]] = NOTHING_WATCHED,
+    ) -> None:
+        self._base = base
+        self._parts = slugs(sources)
+        self._sounds = {
+            (source, sound): f"{self._of(source)}/sound/{part}"
+            for source in self._parts
+            for sound, part in slugs(watched.get(source, ())).items()
+        }
+
+    @property
+    def status(self) -> str:
+        """Whether the program is online."""
+        return f"{self._base}/status"
+
+    @property
+    def health(self) -> str:
+        """How the program is doing."""
+        return f"{self._base}/health"
+
+    def source_status(self, source: str) -> str:
+        """Whether a source is online."""
+        return f"{self._of(source)}/status"
+
+    def tags(self, source: str) -> str:
+        """What is heard, window by window."""
+        return f"{self._of(source)}/tags"
+
+    def events(self, source: str) -> str:
+        """What has begun and ended; also of a source that is not listened to any more."""
+        return f"{self._of(source)}/events"
+
+    def sound(self, source: str, sound: str) -> str | None:
+        """Whether a watched sound is on; None for one that is not watched."""
+        return self._sounds.get((source, sound))
+
+    def sounds(self) -> list[str]:
+        """All topics of watched sounds."""
+        return list(self._sounds.values())
+
+    def listen(self, source: str) -> str:
+        """Whether a source is listened to."""
+        return f"{self._of(source)}/listen"
+
+    def listen_set(self, source: str) -> str:
+        """Where the switch of a source is turned."""
+        return f"{self.listen(source)}/set"
+
+    def _of(self, source: str) -> str:
+        return f"{self._base}/{self._parts.get(source) or slug(source)}"

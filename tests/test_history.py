@@ -1,0 +1,507 @@
+"""The history: events on the disk, whatever happens to the disk, and what is read from it."""
+
+import csv
+import io
+import json
+import logging
+import random
+import sqlite3
+import stat
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+import typer
+from conftest import require
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from mosquitto import Mosquitto
+from outbox_driver import kill_again_and_again
+from typer.testing import CliRunner, Result
+
+from streamer.commands import add_commands
+from streamer.errors import SettingsError, SinkError
+from streamer.messages import Event, SourceStatus
+from streamer.sinks.history import History
+from streamer.sinks.occurrences import (
+    occurrences_query,
+    parse_since,
+    read_occurrences,
+    write_csv,
+    write_json,
+    write_table,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+NOW = 1_772_366_400.25
+DAY_SECONDS = 86_400.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "history.sqlite3"
+
+
+def started(number: int, at: float | None = None, **changes: str) -> Event:
+    time = NOW + 10.0 * number if at is None else at
+    event = Event(str(number), "started", "Dog", "door", 0.5, time, start_sample=16_000)
+    return replace(event, **changes)  # type: ignore[arg-type]
+
+
+def ended(event: Event, seconds: float = 2.5) -> Event:
+    return replace(event, kind="ended", score=0.75, ended_at=event.started_at + seconds, end_sample=56_000)
+
+
+def forever(path: Path, events: int = 100_000) -> History:
+    return History(path, days=36_500.0, events=events)
+
+
+def ask(path: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_events_wait_in_order_until_they_are_published_also_after_a_restart(path: Path) -> None:
+    first, second, third = started(1), ended(started(1)), started(2)
+    with forever(path) as history:
+        for event in (first, second, third):
+            history.accept(event)
+        assert history.pending(2) == [first, second]
+        history.mark_published([first])
+        assert history.pending(10) == [second, third]
+    with forever(path) as history:
+        assert history.pending(10) == [second, third]
+        history.mark_published([second, third])
+        assert history.pending(10) == []
+        history.accept(third)  # again: the same event is one row
+        assert history.pending(10) == []
+    assert ask(path, "SELECT id, kind, published FROM event ORDER BY seq") == [
+        ("1", "started", 1),
+        ("1", "ended", 1),
+        ("2", "started", 1),
+    ]
+
+
+def test_what_is_accepted_is_on_the_disk_before_it_returns(path: Path) -> None:
+    with forever(path) as history:
+        history.accept(started(1))
+        history.accept(SourceStatus("door", online=True))
+        copy = path.with_name("copy.sqlite3")
+        for suffix in ("", "-wal"):  # what a killed process leaves behind
+            copy.with_name(copy.name + suffix).write_bytes(path.with_name(path.name + suffix).read_bytes())
+    assert ask(copy, "SELECT id FROM event") == [("1",)]
+
+
+def test_only_its_owner_can_read_any_of_its_files(path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(0o644)
+    with forever(path) as history:
+        history.accept(started(1))
+        files = sorted(path.parent.iterdir())
+        assert len(files) == 4
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_without_a_broker_nothing_waits_also_when_one_is_set_later(path: Path) -> None:
+    with History(path, days=36_500.0, outgoing=False) as history:
+        history.accept(started(1))
+        assert history.pending(10) == []
+    with forever(path) as history:
+        assert history.pending(10) == []
+    assert len(list(read_occurrences(path))) == 1
+
+
+def test_a_second_process_is_refused_and_may_come_when_the_first_has_gone(path: Path) -> None:
+    program = (
+        f"from pathlib import Path\nfrom streamer.sinks.history import History\nHistory(Path({str(path)!r}))"
+    )
+    with forever(path):
+        with pytest.raises(
+            SinkError, match="another Earshot writes the history .*: set history to another file, or to off"
+        ):
+            forever(path)
+        second = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+        )
+        assert "another Earshot writes the history" in second.stderr
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
+
+
+def test_what_is_no_history_is_refused_and_left_alone(path: Path) -> None:
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')")
+    before = path.read_bytes()
+    with pytest.raises(SinkError, match="is no history of Earshot"):
+        History(path)
+    with pytest.raises(SinkError, match="is no history of Earshot"):
+        list(read_occurrences(path))
+    assert path.read_bytes() == before
+
+
+def test_a_history_of_a_newer_version_is_refused(path: Path) -> None:
+    forever(path).close()
+    ask(path, "PRAGMA user_version = 99")
+    with pytest.raises(SinkError, match="newer Earshot"):
+        History(path)
+
+
+@pytest.mark.parametrize("damage", ["the beginning", "the middle", "cut"])
+def test_a_damaged_file_is_moved_aside_and_a_new_one_begun(
+    path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with forever(path) as history:
+        for number in range(200):
+            history.accept(started(number))
+    content = bytearray(path.read_bytes())
+    if damage == "cut":
+        del content[len(content) // 2 :]
+    else:
+        start = 0 if damage == "the beginning" else 2 * 4096
+        content[start : start + 4096] = bytes([0xA5]) * 4096
+    path.write_bytes(content)
+    with forever(path) as history:
+        history.accept(started(1000))
+        assert history.pending(10) == [started(1000)]
+    (aside,) = path.parent.glob("*.damaged-*")
+    assert aside.read_bytes() == content
+    (line,) = warnings_of(caplog)
+    assert line == f"The history {path} was damaged: it is now {aside}, and a new one begins."
+
+
+def test_a_file_damaged_while_it_is_used_is_moved_aside_too(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with forever(path) as history:
+        for number in range(100):
+            history.accept(started(number))
+        assert history._connection is not None
+        history._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        size = path.stat().st_size
+        path.write_bytes(bytes([0xA5]) * size)
+        history._connection.execute("PRAGMA shrink_memory")
+        history.accept(started(1000))
+        assert history.pending(10)[-1] == started(1000)
+        assert history.unsaved == 0
+    assert len(list(path.parent.glob("*.damaged-*"))) == 1
+    assert len(warnings_of(caplog)) == 1
+    forever(path).close()  # nobody holds it any more
+
+
+def test_on_a_full_disk_events_stay_in_memory_in_order_and_are_written_later(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    with forever(path) as history:
+        history.accept(started(0))
+        assert history._connection is not None
+        history._connection.execute("PRAGMA max_page_count = 1")  # SQLite takes it for a full disk
+        late = [started(number, label="x" * 5000) for number in range(1, 30)]
+        for event in late:
+            history.accept(event)
+        assert history.unsaved > 0
+        everything = [started(0), *late]
+        assert history.pending(100) == everything
+        history.mark_published(everything[:29])
+        assert history.pending(100) == everything[29:]
+        (line,) = warnings_of(caplog)
+        assert f"The history {path} can't be written (database or disk is full): listening goes on" in line
+        history._connection.execute("PRAGMA max_page_count = 100000")
+        history.accept(started(99))
+        assert history.unsaved == 0
+        assert history.pending(100) == [everything[29], started(99)]
+        assert caplog.messages[-1] == f"The history {path} can be written again."
+    with forever(path) as history:
+        assert history.pending(100) == [everything[29], started(99)]
+
+
+def test_a_place_that_can_not_be_written_is_tried_again(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path.parent.write_text("a file where a folder should be")
+    with forever(path) as history:
+        history.accept(started(1))
+        assert history.pending(10) == [started(1)]
+        assert (history.unsaved, len(warnings_of(caplog))) == (1, 1)
+        path.parent.unlink()
+        history.accept(started(2))
+        assert history.unsaved == 0
+        assert history.pending(10) == [started(1), started(2)]
+    assert len(ask(path, "SELECT id FROM event")) == 2
+
+
+def test_memory_for_what_can_not_be_written_is_bounded_and_what_goes_is_counted(path: Path) -> None:
+    path.parent.write_text("a file where a folder should be")
+    with forever(path) as history:
+        for number in range(1100):
+            history.accept(started(number))
+        assert (history.unsaved, history.given_up) == (1000, 100)
+        assert history.pending(1)[0] == started(100)
+
+
+def test_the_oldest_go_when_there_are_too_many_and_those_that_waited_are_counted(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with forever(path, events=100) as history:
+        first = [started(number) for number in range(50)]
+        for event in first:
+            history.accept(event)
+        history.mark_published(history.pending(100))
+        for number in range(50, 400):
+            history.accept(started(number))
+        kept = [event.id for event in history.pending(1000)]
+        assert 100 <= len(kept) < 200
+        assert kept[-1] == "399"
+        assert history.given_up == 350 - len(kept)
+    assert len(warnings_of(caplog)) == 1
+    with forever(path, events=10) as history:
+        assert [event.id for event in history.pending(1000)] == [str(n) for n in range(390, 400)]
+
+
+def test_the_oldest_go_when_they_are_too_old(path: Path) -> None:
+    now = time.time()
+    with forever(path) as history:
+        for number, days in enumerate([9.0, 8.0, 6.0, 1.0]):
+            history.accept(started(number, now - days * DAY_SECONDS))
+    with History(path, days=7.0) as history:
+        assert [event.id for event in history.pending(10)] == ["2", "3"]
+        assert history.given_up == 2
+
+
+def test_threads_may_write_and_publish_at_the_same_time(path: Path) -> None:
+    published: list[str] = []
+    with forever(path) as history:
+
+        def write() -> None:
+            for number in range(100):
+                history.accept(started(number))
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        while len(published) < 100:
+            batch = history.pending(7)
+            history.mark_published(batch)
+            published += [event.id for event in batch]
+        writer.join()
+    assert published == [str(number) for number in range(100)]
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    events=st.lists(
+        st.builds(
+            Event,
+            id=st.uuids().map(str),
+            kind=st.sampled_from(["started", "ended"]),
+            label=st.text(min_size=1),
+            source=st.text(min_size=1),
+            score=st.floats(0, 1),
+            started_at=st.floats(0, 4e9),
+            ended_at=st.none() | st.floats(0, 4e9),
+            clip=st.none() | st.text(),
+            start_sample=st.none() | st.integers(0, 2**60),
+            end_sample=st.none() | st.integers(0, 2**60),
+        ),
+        max_size=5,
+    )
+)
+def test_every_event_comes_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, events: list[Event]
+) -> None:
+    with forever(tmp_path_factory.mktemp("history") / "history.sqlite3") as history:
+        for event in events:
+            history.accept(event)
+        assert history.pending(10) == events
+
+
+def test_a_name_that_is_not_utf_8_is_kept_with_a_question_mark(path: Path) -> None:
+    with forever(path) as history:
+        history.accept(started(1, source="caf\udce9.wav"))
+        assert history.pending(1)[0].source == "caf?.wav"
+
+
+@pytest.mark.system
+def test_killed_again_and_again_it_loses_nothing_and_everything_arrives_in_order(
+    path: Path, tmp_path: Path
+) -> None:
+    require("mosquitto")
+    with Mosquitto(tmp_path) as broker:
+        outcome = kill_again_and_again(path, broker.port, 15, random.Random(0))
+    assert outcome.integrity == {"ok"}
+    assert outcome.unpublished == 0
+    assert len(outcome.accepted) > 100
+    assert set(outcome.accepted) <= set(outcome.stored)
+    assert outcome.received == outcome.stored
+
+
+@pytest.fixture
+def full(path: Path) -> Path:
+    """A history of a dog that barked, a siren that is still on, and a bell in the kitchen."""
+    with forever(path) as history:
+        dog, siren = started(1, clip="/clips/1.flac"), started(2, label="Siren")
+        bell = started(3, label="Bell, or chime", source="kitchen")
+        for event in (dog, siren, ended(dog), bell, ended(bell, 3725.0)):
+            history.accept(event)
+    return path
+
+
+def test_the_beginning_and_the_end_of_a_sound_are_one_occurrence(full: Path) -> None:
+    dog, siren, bell = read_occurrences(full)
+    assert (dog.kind, dog.score, dog.ended_at) == ("ended", 0.75, dog.started_at + 2.5)
+    assert (siren.kind, siren.ended_at) == ("started", None)
+    assert bell.label == "Bell, or chime"
+
+
+def test_occurrences_are_chosen_by_time_sound_and_source(full: Path) -> None:
+    def labels(**wanted: object) -> list[str]:
+        return [event.label for event in read_occurrences(full, **wanted)]  # type: ignore[arg-type]
+
+    assert labels(labels=["dog", "SIREN"]) == ["Dog", "Siren"]
+    assert labels(sources=["Kitchen"]) == ["Bell, or chime"]
+    assert labels(since=NOW + 20.0) == ["Siren", "Bell, or chime"]
+    assert labels(since=NOW + 20.0, labels=["Dog"]) == []
+
+
+def test_an_end_whose_beginning_has_gone_is_an_occurrence_all_the_same(full: Path) -> None:
+    with closing(sqlite3.connect(full)) as connection, connection:
+        connection.execute("DELETE FROM event WHERE seq = 1")
+    assert [event.label for event in read_occurrences(full)] == ["Dog", "Siren", "Bell, or chime"]
+
+
+def test_a_history_is_read_row_by_row_along_an_index(full: Path) -> None:
+    query, values = occurrences_query(0.0, ["Dog"], ["door"])
+    with closing(sqlite3.connect(full)) as connection:
+        plan = " ".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values))
+    assert "event_by_time" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+def test_a_history_can_be_read_while_it_is_written(path: Path) -> None:
+    with forever(path) as history:
+        history.accept(started(1))
+        assert len(list(read_occurrences(path))) == 1
+
+
+def test_a_history_that_is_missing_or_damaged_is_said(path: Path) -> None:
+    with pytest.raises(SinkError, match="there is no history .* yet"):
+        list(read_occurrences(path))
+    path.parent.mkdir()
+    path.write_bytes(b"\xa5" * 8192)
+    with pytest.raises(SinkError, match="can't be read .it is damaged.: move it away"):
+        list(read_occurrences(path))
+
+
+def test_the_table_shows_local_times_and_what_is_still_on(full: Path) -> None:
+    stream = io.StringIO()
+    assert write_table(read_occurrences(full), stream) == 3
+    head, dog, siren, bell = stream.getvalue().splitlines()
+    began = datetime.fromtimestamp(NOW + 10.0).strftime("%Y-%m-%d %H:%M:%S")  # noqa: DTZ006 - local is meant
+    assert head == "began                    lasted  score  source · sound"
+    assert dog == f"{began}       2.5 s   0.75  door · Dog · /clips/1.flac"
+    assert "still on   0.50  door · Siren" in siren
+    assert " 1:02:05   0.75  kitchen · Bell, or chime" in bell
+
+
+def test_csv_and_json_say_the_same_in_utc(full: Path) -> None:
+    table, lines = io.StringIO(), io.StringIO()
+    assert write_csv(read_occurrences(full), table) == write_json(read_occurrences(full), lines) == 3
+    payloads = [json.loads(line) for line in lines.getvalue().splitlines()]
+    assert payloads[0] == {
+        "id": "1",
+        "source": "door",
+        "label": "Dog",
+        "score": 0.75,
+        "started_at": "2026-03-01T12:00:10.250Z",
+        "ended_at": "2026-03-01T12:00:12.750Z",
+        "length_seconds": 2.5,
+        "clip": "/clips/1.flac",
+    }
+    assert (payloads[1]["ended_at"], payloads[1]["length_seconds"]) == (None, None)
+    rows = list(csv.DictReader(io.StringIO(table.getvalue())))
+    assert [row["label"] for row in rows] == ["Dog", "Siren", "Bell, or chime"]
+    for row, payload in zip(rows, payloads, strict=True):
+        assert row == {name: "" if value is None else str(value) for name, value in payload.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds_ago"), [("90s", 90), ("30m", 1800), ("1h", 3600), ("1.5d", 129_600), ("2w", 1_209_600)]
+)
+def test_since_takes_a_length_of_time(text: str, seconds_ago: float) -> None:
+    now = datetime.fromisoformat("2026-03-01T12:00:00+00:00")
+    assert parse_since(text, now) == now.timestamp() - seconds_ago
+
+
+def test_since_takes_a_date_or_a_time_which_is_local_unless_it_says_otherwise() -> None:
+    now = datetime.now().astimezone()
+    assert (
+        parse_since("2026-11-23T18:30:00Z", now)
+        == datetime.fromisoformat("2026-11-23T18:30+00:00").timestamp()
+    )
+    local = datetime.fromisoformat("2026-11-23").astimezone()
+    assert parse_since("2026-11-23", now) == local.timestamp()
+    with pytest.raises(ValueError, match="'yesterday' is no time: write 90s"):
+        parse_since("yesterday", now)
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "share"))
+
+
+def run_events(*arguments: str | Path) -> Result:
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    add_commands(app)
+    return CliRunner().invoke(app, ["events", *map(str, arguments)])
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_command_lists_the_history_that_is_named_or_set(full: Path, tmp_path: Path) -> None:
+    listed = run_events("--history", full, "--label", "dog", "--json")
+    assert json.loads(listed.stdout)["label"] == "Dog"
+    assert (listed.exit_code, listed.stderr) == (0, "")
+    config = tmp_path / "earshot.toml"
+    config.write_text(f'history = "{full}"\n')
+    assert run_events("--config", config).stdout.count("\n") == 4
+    nothing = run_events("--config", config, "--since", "1s")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert "Nothing was heard" in nothing.stderr
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_command_says_what_is_wrong() -> None:
+    assert "'soon' is no time" in run_events("--since", "soon").stderr
+    assert "--csv and --json exclude each other" in run_events("--csv", "--json").stderr
+    for arguments, error, complaint in [
+        (["--history", "off"], SettingsError, "the history is switched off"),
+        ([], SinkError, "there is no history"),
+    ]:
+        with pytest.raises(error, match=complaint):
+            raise run_events(*arguments).exception or AssertionError
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_reader_that_has_read_enough_ends_the_command_quietly(path: Path) -> None:
+    with forever(path) as history:
+        for number in range(200):
+            history.accept(started(number, clip="a long way to go" * 100))
+    result = subprocess.run(
+        f"set -o pipefail; {sys.executable} {ROOT / 'run_live.py'} events --history {path} --csv | head -2",
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.count("\n") == 2
