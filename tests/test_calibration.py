@@ -256,7 +256,7 @@ def command(*words: object) -> str:
 def test_a_checkpoint_is_calibrated_by_a_command(checkpoint: Checkpoint, pack: Pack, tmp_path: Path) -> None:
     save_checkpoint(checkpoint, tmp_path / "before.safetensors")
     said = command(
-        *("calibrate", "--pack", pack.folder, "--model", tmp_path / "before.safetensors", "--device", "cpu"),
+        *("calibrate-model", "--pack", pack.folder, "--model", tmp_path / "before.safetensors", "--device", "cpu"),
         *("--background", "10s", "--limit", 5, "--out", tmp_path / "after.safetensors"),
     )
     assert "slope" in said

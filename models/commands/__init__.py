@@ -5,7 +5,7 @@ Commands that read recordings expect a `training.dataset.Reader` as the context'
 
 import typer
 
-from .calibrate import calibrate
+from .calibrate_model import calibrate_model
 from .distil import distil
 from .evaluate import evaluate
 from .finetune import finetune
@@ -13,7 +13,7 @@ from .listing import app as models
 
 
 def add_commands(app: typer.Typer) -> None:
-    """Mount ``models``, ``finetune``, ``evaluate``, ``distil`` and ``calibrate``."""
+    """Mount ``models``, ``finetune``, ``evaluate``, ``distil`` and ``calibrate-model``."""
     app.add_typer(models, name="models")
-    for command in (finetune, evaluate, distil, calibrate):
+    for command in (finetune, evaluate, distil, calibrate_model):
         app.command()(command)

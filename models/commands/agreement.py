@@ -113,12 +113,12 @@ def compare(
 
 def _draw_reliability(path: Path, scored: "Mapping[str, Scored]", silence: int | None) -> None:
     from ..figures import draw_reliability
-    from ..training.agreement import HOLDS, without_silence
+    from ..training.agreement import SURE, without_silence
     from ..training.calibration import reliability
 
     heard = {place: without_silence(there, silence) for place, there in scored.items()}
     draw_reliability(
-        path, {place: reliability(there.scores, there.truth > HOLDS) for place, there in heard.items()}
+        path, {place: reliability(there.scores, there.truth > SURE) for place, there in heard.items()}
     )
 
 

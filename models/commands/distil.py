@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from ..errors import TrainingError
-from .calibrate import write_calibrated
+from .calibrate_model import write_calibrated
 from .options import DeviceOption, PackOption
 from .progress import bar
 

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from ..checkpoints import Checkpoint
 from ..errors import TrainingError
 from ..tagger import tagger_of
-from .agreement import HOLDS, Scored, score_places, without_silence
+from .agreement import SURE, Scored, score_places, without_silence
 from .background import Heard, measure_background
 from .pack import Pack, Split
 
@@ -256,10 +256,14 @@ def calibrate(
 
 
 def together(scored: Iterable[Scored]) -> tuple[Floats, Truth]:
-    """Put what was scored in several places into one: scores float32 (n, 521), and whether the class holds, bool (n, 521)."""
+    """Put what was scored in several places into one: scores float32 (n, 521), and whether the class is there, bool (n, 521).
+
+    It is there where the teacher is as sure of it as it must be to be asked: a window's label is a mean of two patches, so that a word
+    shorter than a second hardly gets beyond 0.5.
+    """
     places = list(scored)
     scores = np.concatenate([there.scores for there in places])
-    return scores, np.concatenate([there.truth for there in places]) > HOLDS
+    return scores, np.concatenate([there.truth for there in places]) > SURE
 
 
 def _to_student(of_teacher: NDArray[Any], pack: Pack) -> NDArray[Any]:

@@ -1,4 +1,4 @@
-"""The command ``calibrate``, and what ``distil`` does at its end."""
+"""The command ``calibrate-model``, and what ``distil`` does at its end."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..training.pack import Pack
 
 
-def calibrate(
+def calibrate_model(
     pack: PackOption,
     out: Annotated[Path, typer.Option(help="The file to write.")],
     model: Annotated[
