@@ -111,6 +111,8 @@ class Settings(BaseModel):
     mqtt_ca: Path | None = None
     mqtt_certificate: Path | None = None
     mqtt_key: Path | None = None
+    discovery: Literal["device", "component", "off"] = "device"
+    discovery_prefix: Annotated[str, AfterValidator(check_base_topic)] = "homeassistant"
     history: Annotated[str, Field(min_length=1)] | None = None
     history_days: float = Field(30.0, gt=0.0, le=36_500.0, allow_inf_nan=False)
     history_events: int = Field(100_000, ge=1, le=100_000_000)

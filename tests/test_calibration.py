@@ -1,5 +1,6 @@
 """Calibration: reliability, slope and offset of the logits, thresholds, and the commands."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from audio_pack import write_pack
 from matplotlib.image import imread
 from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from models import TrainingError, load_tagger
@@ -18,7 +20,7 @@ from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.commands import add_commands
 from models.labels import audioset_classes
 from models.tagger import tagger_of
-from models.training.agreement import score_places
+from models.training.agreement import SURE, score_places
 from models.training.background import BACKGROUNDS, Heard, measure_background
 from models.training.calibration import (
     calibrate,
@@ -29,7 +31,7 @@ from models.training.calibration import (
     together,
     with_scaling,
 )
-from models.training.pack import Pack
+from models.training.pack import TEACHER_WEIGHTS, Pack
 from models.training.student import initialise
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
@@ -51,7 +53,12 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
-    return Pack(write_pack(tmp_path_factory.mktemp("packs") / "pack"))
+    """Its teacher is sure of about half of the classes."""
+    folder = write_pack(tmp_path_factory.mktemp("packs") / "pack")
+    weights = load_file(folder / TEACHER_WEIGHTS)
+    weights["fc.bias"] += math.log(SURE / (1 - SURE))
+    save_file(weights, folder / TEACHER_WEIGHTS)
+    return Pack(folder)
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +72,7 @@ def checkpoint(pack: Pack) -> Checkpoint:
         [place.truth for place in score_places(tagger_of(empty), pack, split="train").values()]
     )
     usual = torch.from_numpy(truth.mean(0)).logit().clamp(-3, 3)
+    usual -= usual.mean()
     usual = usual / usual.std() + 0.5 * torch.randn(len(usual), generator=random)
     weights["mlp_head.1.weight"] *= 0.1
     weights["mlp_head.1.bias"][torch.from_numpy(pack.teacher_to_student)] = usual.half()
@@ -256,7 +264,15 @@ def command(*words: object) -> str:
 def test_a_checkpoint_is_calibrated_by_a_command(checkpoint: Checkpoint, pack: Pack, tmp_path: Path) -> None:
     save_checkpoint(checkpoint, tmp_path / "before.safetensors")
     said = command(
-        *("calibrate-model", "--pack", pack.folder, "--model", tmp_path / "before.safetensors", "--device", "cpu"),
+        *(
+            "calibrate-model",
+            "--pack",
+            pack.folder,
+            "--model",
+            tmp_path / "before.safetensors",
+            "--device",
+            "cpu",
+        ),
         *("--background", "10s", "--limit", 5, "--out", tmp_path / "after.safetensors"),
     )
     assert "slope" in said

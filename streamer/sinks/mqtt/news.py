@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import math
+import random
 import threading
 import time
 from collections import deque
@@ -10,9 +12,12 @@ from dataclasses import dataclass, replace
 
 from ...mailbox import Mailbox
 from ...messages import Event, Health, Message, SourceStatus, Tagging
+from ..homeassistant import DIAGNOSTICS
 from ..outbox import MemoryOutbox, Outbox
-from ..payloads import Vocabulary, event_payload, health_payload, tags_payload, to_json
+from ..payloads import Payload, Vocabulary, event_payload, health_payload, tags_payload, to_json, top_tags
+from .announcer import Announcer
 from .connection import Link
+from .gauges import Gauges
 from .topics import Topics
 
 _log = logging.getLogger(__name__)
@@ -35,6 +40,7 @@ class News:
       of each is published after every connect, and each change after that.
     - Events wait in the outbox until the broker has acknowledged them, and go out in order.
     - Tags are momentary: the newest of each source waits, for as long as it is fresh.
+    - Of the level and of the label that scores highest only changes are published, and so of the figures of the health.
 
     Parameters
     ----------
@@ -52,6 +58,10 @@ class News:
         Where events wait; in memory if None.
     on_listen : callable or None
         Is told that a source shall be listened to, or not; None where there is no such switch.
+    announcer : Announcer or None
+        Tells Home Assistant what there is; None where nobody does.
+    gauge_seconds, birth_seconds : float
+        As in `MqttSink`.
     """
 
     def __init__(
@@ -64,6 +74,9 @@ class News:
         stale_seconds: float,
         outbox: Outbox | None,
         on_listen: Callable[[str, bool], None] | None,
+        announcer: Announcer | None,
+        gauge_seconds: float,
+        birth_seconds: float,
     ) -> None:
         self._topics = topics
         self._sources = frozenset(sources)
@@ -78,6 +91,11 @@ class News:
         )
         self._taggings: Mailbox[_Delayed] = Mailbox(capacity=max(1, len(self._sources)))
         self._stale = 0
+        self._announcer = announcer
+        self._birth_seconds = birth_seconds
+        self._born = False
+        self._gauges = Gauges(gauge_seconds)
+        self._figures = Gauges(0.0)
         self._wake = asyncio.Event()
 
         self._lock = threading.Lock()  # guards what follows, which all threads share
@@ -116,26 +134,25 @@ class News:
         self._wake.set()
 
     def heard(self, topic: str, payload: bytes) -> None:
-        """Turn the switch of a source."""
-        source, listening = self._switches.get(topic), _SWITCH.get(payload)
-        if source is None or self._on_listen is None:
+        """Turn the switch of a source, or take what concerns Home Assistant."""
+        if topic in self._switches:
+            self._turn(self._switches[topic], topic, payload)
+        elif self._announcer is None:
             return
-        if listening is None:
-            _log.warning("Ignored %r on %s: it takes ON or OFF.", payload[:32], topic)
-            return
-        self._on_listen(source, listening)
-        self._change(self._topics.listen(source), "ON" if listening else "OFF")
-        self.wake()
+        elif topic == self._announcer.birth_topic:
+            if payload == b"online":
+                delay_seconds = random.uniform(0.0, self._birth_seconds)
+                asyncio.get_running_loop().call_later(delay_seconds, self._note_birth)
+        elif self._announcer.heard(topic, payload):
+            self.wake()
 
     async def greet(self, link: Link) -> None:
         """Publish all states."""
-        await link.publish(self._topics.status, "online", qos=1, retain=True)
-        with self._lock:
-            self._changes.clear()
-            states = dict(self._states)
-            self._health_is_new = self._health is not None
-        for topic, text in states.items():
-            await link.publish(topic, text, qos=1, retain=True)
+        if (
+            self._announcer is not None
+        ):  # first, so that what was announced before has come when `talk` begins
+            await self._announcer.greet(link)
+        await self._publish_states(link)
         for topic in self._switches:
             await link.subscribe(topic)
 
@@ -143,6 +160,7 @@ class News:
         """Publish what is new, until it is cancelled."""
         while True:
             self._wake.clear()
+            await self._announce(link)
             await self._publish_health(link)
             more = await self._publish_events(link)
             await self._publish_changes(link)
@@ -174,6 +192,42 @@ class News:
             else:  # nobody takes them: what counts in the end is how all stands
                 self._changes = deque(self._states.items())
 
+    def _turn(self, source: str, topic: str, payload: bytes) -> None:
+        listening = _SWITCH.get(payload)
+        if listening is None or self._on_listen is None:
+            _log.warning("Ignored %r on %s: it takes ON or OFF.", payload[:32], topic)
+            return
+        self._on_listen(source, listening)
+        self._change(self._topics.listen(source), "ON" if listening else "OFF")
+        self.wake()
+
+    def _note_birth(self) -> None:
+        self._born = True
+        self.wake()
+
+    async def _announce(self, link: Link) -> None:
+        """Tell Home Assistant what there is, and, when it has started, how all stands."""
+        if self._announcer is None:
+            return
+        if self._born:
+            self._announcer.renew()
+        await self._announcer.publish(link)
+        if self._born:
+            self._born = False
+            await self._publish_states(link)
+
+    async def _publish_states(self, link: Link) -> None:
+        """Publish how all stands, and let all else that is retained follow."""
+        await link.publish(self._topics.status, "online", qos=1, retain=True)
+        with self._lock:
+            self._changes.clear()
+            states = dict(self._states)
+            self._health_is_new = self._health is not None
+        self._gauges.forget()
+        self._figures.forget()
+        for topic, text in states.items():
+            await link.publish(topic, text, qos=1, retain=True)
+
     async def _publish_changes(self, link: Link) -> None:
         while self._changes:
             topic, text = self._changes[0]
@@ -188,8 +242,15 @@ class News:
             self._health_is_new = False
         if health is not None:
             # It was taken while the broker was away, maybe; where it can be read, the broker is there.
-            text = to_json(health_payload(replace(health, broker="connected")))
-            await link.publish(self._topics.health, text, retain=True)
+            payload = health_payload(replace(health, broker="connected"))
+            await link.publish(self._topics.health, to_json(payload), retain=True)
+            await self._publish_figures(link, payload)
+
+    async def _publish_figures(self, link: Link, health: Payload) -> None:
+        for name in DIAGNOSTICS:
+            topic, value = self._topics.figure(name), health[name]
+            if value is not None and self._figures.due(topic, str(value)):
+                await link.publish(topic, str(value), retain=True)
 
     async def _publish_events(self, link: Link) -> bool:
         """Publish the oldest events that wait; whether there may be more.
@@ -219,6 +280,17 @@ class News:
                     latency_seconds = max(0.0, time.time() - tagging.ended_at) if paced else None
                     text = to_json(tags_payload(tagging, self._vocabulary, self._top, latency_seconds))
                     await link.publish(self._topics.tags(tagging.source), text)
+                    await self._publish_gauges(link, tagging)
                 waiting.popleft()
         finally:
             self._stale += len(waiting)
+
+    async def _publish_gauges(self, link: Link, tagging: Tagging) -> None:
+        """Publish the level in whole decibels, and the label that scores highest. Both are retained, for they may stay for long."""
+        best = top_tags(tagging.scores, self._vocabulary, 1)
+        values = {self._topics.loudest(tagging.source): tag.label for tag in best if tag.score is not None}
+        if math.isfinite(tagging.level_dbfs):
+            values[self._topics.level(tagging.source)] = f"{tagging.level_dbfs:.0f}"
+        for topic, text in values.items():
+            if self._gauges.due(topic, text):
+                await link.publish(topic, text, retain=True)

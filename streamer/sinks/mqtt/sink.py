@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from ...errors import SettingsError
 from ...messages import Message
 from ..broker import Broker, check_base_topic, check_node_name
+from ..homeassistant import Discovery, HomeAssistant
 from ..outbox import Outbox
 from ..payloads import Vocabulary
+from .announcer import Announcer
 from .connection import Connection
 from .news import News
 from .topics import NOTHING_WATCHED, Topics
@@ -37,6 +39,8 @@ class MqttSink:
     on_listen : callable or None
         Is told on the thread of `run` that a source (its name) shall be listened to (True) or not, and returns at once.
         If None, there is no such switch.
+    discovery : Discovery or None
+        How Home Assistant is told of all this; not at all if None.
     base_topic : str or None
         What all topics begin with; ``earshot/<node>`` unless given.
     timeout_seconds : float
@@ -45,6 +49,11 @@ class MqttSink:
         How long the connection may be silent; each side notices the other's death within twice this time.
     stale_seconds : float
         A tagging that has waited longer for the broker is not published.
+    gauge_seconds : float
+        The least time between two values of the level, or of the label that scores highest.
+    birth_seconds : float
+        All is announced and said again within this time of a start of Home Assistant, so that many machines don't speak
+        at once.
     retry_seconds, longest_retry_seconds : float
         Pause after the first failure, doubled with each further one (and shortened at random by up to a
         half, so that many machines don't come back at once), and what it grows to.
@@ -68,10 +77,13 @@ class MqttSink:
         watched: Mapping[str, Sequence[str]] = NOTHING_WATCHED,
         outbox: Outbox | None = None,
         on_listen: Callable[[str, bool], None] | None = None,
+        discovery: Discovery | None = None,
         base_topic: str | None = None,
         timeout_seconds: float = 5.0,
         keepalive_seconds: int = 15,
         stale_seconds: float = 10.0,
+        gauge_seconds: float = 5.0,
+        birth_seconds: float = 2.0,
         retry_seconds: float = 0.5,
         longest_retry_seconds: float = 30.0,
         quiet_seconds: float = 60.0,
@@ -80,6 +92,15 @@ class MqttSink:
         names = tuple(dict.fromkeys(sources))
         base = check_base_topic(f"earshot/{node}" if base_topic is None else base_topic)
         topics = Topics(base, names, watched)
+        home = None
+        if discovery is not None:
+            home = HomeAssistant(
+                discovery,
+                topics,
+                node=node,
+                watched={name: watched.get(name, ()) for name in names},
+                switches=on_listen is not None,
+            )
         self._news = News(
             topics,
             sources=names,
@@ -88,6 +109,9 @@ class MqttSink:
             stale_seconds=stale_seconds,
             outbox=outbox,
             on_listen=on_listen,
+            announcer=None if home is None else Announcer(home),
+            gauge_seconds=gauge_seconds,
+            birth_seconds=birth_seconds,
         )
         self._connection = Connection(
             broker,

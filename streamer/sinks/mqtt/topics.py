@@ -45,6 +45,14 @@ class Topics:
         """How the program is doing."""
         return f"{self._base}/health"
 
+    def figure(self, name: str) -> str:
+        """One figure of the health."""
+        return f"{self.health}/{name}"
+
+    def part(self, source: str) -> str:
+        """Name a source within a topic."""
+        return self._parts.get(source) or slug(source)
+
     def source_status(self, source: str) -> str:
         """Whether a source is online."""
         return f"{self._of(source)}/status"
@@ -52,6 +60,14 @@ class Topics:
     def tags(self, source: str) -> str:
         """What is heard, window by window."""
         return f"{self._of(source)}/tags"
+
+    def loudest(self, source: str) -> str:
+        """Which label scores highest."""
+        return f"{self._of(source)}/loudest"
+
+    def level(self, source: str) -> str:
+        """How loud it is."""
+        return f"{self._of(source)}/level"
 
     def events(self, source: str) -> str:
         """What has begun and ended; also of a source that is not listened to any more."""
@@ -74,4 +90,4 @@ class Topics:
         return f"{self.listen(source)}/set"
 
     def _of(self, source: str) -> str:
-        return f"{self._base}/{self._parts.get(source) or slug(source)}"
+        return f"{self._base}/{self.part(source)}"

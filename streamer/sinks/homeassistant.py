@@ -1,0 +1,307 @@
+"""What Home Assistant is told so that it shows what Earshot hears: the payloads of its MQTT discovery, and nothing of MQTT itself."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ..sounds import Sound
+from .payloads import Payload, slug, to_json
+
+if TYPE_CHECKING:
+    from .mqtt.topics import Topics
+
+ORIGIN = "Earshot"
+
+_ROOMS = frozenset(
+    "attic balcony basement bathroom bedroom cellar conservatory den garage garden hall hallway kitchen landing laundry "
+    "library lobby loft lounge nursery office pantry porch room shed stairs studio study terrace workshop".split()
+)
+_SAYS_NO_PLACE = frozenset({"demo", "mic", "stdin"})
+
+DIAGNOSTICS: Mapping[str, Payload] = {
+    "model": {"name": "Model", "icon": "mdi:brain"},
+    "latency_p50_seconds": {
+        "name": "Latency",
+        "device_class": "duration",
+        "unit_of_measurement": "s",
+        "state_class": "measurement",
+        "suggested_display_precision": 2,
+    },
+    "real_time_factor": {
+        "name": "Real-time factor",
+        "icon": "mdi:speedometer",
+        "state_class": "measurement",
+        "suggested_display_precision": 2,
+    },
+    "dropped_windows": {
+        "name": "Dropped windows",
+        "icon": "mdi:skip-next-outline",
+        "state_class": "total_increasing",
+    },
+    "lost_seconds": {
+        "name": "Lost sound",
+        "device_class": "duration",
+        "unit_of_measurement": "s",
+        "state_class": "total_increasing",
+        "suggested_display_precision": 1,
+    },
+}
+"""The attributes of `Health` that have a topic and a diagnostic entity of their own, and what the entity is like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """How Home Assistant is told.
+
+    Attributes
+    ----------
+    sounds : sequence of Sound
+        What is known of the watched sounds; one that is not among them is shown like any sound.
+    style : {"device", "component"}
+        One message for each source, or one for each entity, which versions before 2024.11 need.
+    prefix : str
+        What the topics of its discovery begin with, as set in Home Assistant.
+    version : str or None
+        Of Earshot.
+    """
+
+    sounds: Sequence[Sound] = ()
+    style: Literal["device", "component"] = "device"
+    prefix: str = "homeassistant"
+    version: str | None = None
+
+
+class HomeAssistant:
+    """What Home Assistant is told of one node.
+
+    Names and identifiers come from the node, the source and the sound alone: they are the same after each restart.
+
+    Parameters
+    ----------
+    discovery : Discovery
+        How it is told.
+    topics : Topics
+        Where the node publishes.
+    node : str
+        Name of the node.
+    watched : mapping of str to sequence of str
+        By source, the names of the sounds that have an ON/OFF topic; every source stands here.
+    switches : bool
+        Whether sources can be paused.
+    """
+
+    def __init__(
+        self,
+        discovery: Discovery,
+        topics: "Topics",
+        *,
+        node: str,
+        watched: Mapping[str, Sequence[str]],
+        switches: bool,
+    ) -> None:
+        self._discovery = discovery
+        self._topics = topics
+        self._node = node
+        self._watched = watched
+        self._switches = switches
+        self._sounds = {sound.name: sound for sound in discovery.sounds}
+        by_device = discovery.style == "device"
+        self.messages: Mapping[str, Payload] = {
+            topic: payload
+            for source in watched
+            for topic, payload in (
+                self._device_messages(source) if by_device else self._component_messages(source)
+            )
+        }
+        """Payloads to be retained, by topic."""
+
+    @property
+    def birth_topic(self) -> str:
+        """Where Home Assistant says "online" when it has started."""
+        return f"{self._discovery.prefix}/status"
+
+    @property
+    def filters(self) -> tuple[str, str]:
+        """Topic filters of all that anyone has announced, by device and by component."""
+        return f"{self._discovery.prefix}/device/+/config", f"{self._discovery.prefix}/+/+/+/config"
+
+    def may_own(self, topic: str) -> bool:
+        """Whether a topic looks like one that this node announces itself on."""
+        parts = topic.removeprefix(f"{self._discovery.prefix}/").split("/")
+        return len(parts) in {3, 4} and parts[-1] == "config" and parts[1].startswith(f"{self._node}_")
+
+    def retractions(self, topic: str, payload: bytes) -> list[str]:
+        """Say what to retain on a topic in turn, to take back what an earlier run announced there and is no more.
+
+        A message that is not this node's is left alone. Nothing of a source, or of an entity that has its own message:
+        an empty one. Less than before of a source: a message that names each entity that is gone, with its platform
+        and nothing else, which removes it; then one without it.
+        """
+        found = _read(payload)
+        availability = found.get("availability")
+        ours = isinstance(availability, list) and {"topic": self._topics.status} in availability
+        if not ours or _mapping(found.get("origin")).get("name") != ORIGIN:
+            return []
+        message = self.messages.get(topic)
+        if message is None:
+            return [""]
+        present: Payload = message.get("components", {})
+        gone = {
+            key: {"platform": component["platform"]}
+            for key, component in _mapping(found.get("components")).items()
+            if key not in present and isinstance(component, dict) and component.keys() > {"platform"}
+        }
+        return [to_json(message | {"components": present | gone}), to_json(message)] if gone else []
+
+    def _device_messages(self, source: str) -> Iterator[tuple[str, Payload]]:
+        components = {
+            key: {"platform": platform, **entity} for platform, key, entity in self._entities(source)
+        }
+        yield (
+            f"{self._discovery.prefix}/device/{self._place(source)}/config",
+            self._frame(source) | {"components": components},
+        )
+
+    def _component_messages(self, source: str) -> Iterator[tuple[str, Payload]]:
+        for platform, key, entity in self._entities(source):
+            yield (
+                f"{self._discovery.prefix}/{platform}/{self._place(source)}/{key}/config",
+                self._frame(source) | entity,
+            )
+
+    def _place(self, source: str) -> str:
+        """Name a source of this node in topics and identifiers."""
+        return f"{self._node}_{self._topics.part(source)}"
+
+    def _frame(self, source: str) -> Payload:
+        """Say what holds for all entities of a source, unless they say otherwise."""
+        version = {} if self._discovery.version is None else {"sw_version": self._discovery.version}
+        area = suggested_area(source)
+        return {
+            "device": {
+                "identifiers": [f"earshot_{self._place(source)}"],
+                "name": device_name(self._node, source),
+                "manufacturer": ORIGIN,
+                "model": "Live audio tagger",
+                **version,
+                **({} if area is None else {"suggested_area": area}),
+            },
+            "origin": {"name": ORIGIN, **version},
+            "availability": [
+                {"topic": self._topics.status},
+                {"topic": self._topics.source_status(source)},
+            ],
+            "availability_mode": "all",
+        }
+
+    def _entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
+        """Make the entities of a source: platform, key within the source, and what is special to it."""
+        for platform, key, entity in (
+            *self._sound_entities(source),
+            *self._stream_entities(source),
+            *self._diagnostic_entities(),
+            *(self._switch_entities(source) if self._switches else ()),
+        ):
+            yield platform, key, {"unique_id": f"earshot_{self._place(source)}_{key}", **entity}
+
+    def _sound_entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
+        for name in self._watched[source]:
+            sound = self._sounds.get(name) or Sound(name, classes=(name,))
+            topic = self._topics.sound(source, name)
+            if topic is not None:
+                yield (
+                    "binary_sensor",
+                    f"sound_{topic.rpartition('/')[2]}",
+                    {
+                        "name": name,
+                        "state_topic": topic,
+                        "payload_on": "ON",
+                        "payload_off": "OFF",
+                        "device_class": sound.device_class,
+                        "icon": sound.icon,
+                        "qos": 1,
+                    },
+                )
+
+    def _stream_entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
+        yield (
+            "event",
+            "event",
+            {
+                "name": "Sound event",
+                "state_topic": self._topics.events(source),
+                "event_types": ["started", "ended"],
+                "icon": "mdi:waveform",
+                "qos": 1,
+            },
+        )
+        yield (
+            "sensor",
+            "loudest",
+            {
+                "name": "Loudest sound",
+                "state_topic": self._topics.loudest(source),
+                "icon": "mdi:ear-hearing",
+            },
+        )
+        yield (
+            "sensor",
+            "level",
+            {
+                "name": "Level",
+                "state_topic": self._topics.level(source),
+                "unit_of_measurement": "dBFS",  # no unit of the class sound_pressure: it is not calibrated
+                "state_class": "measurement",
+                "icon": "mdi:volume-high",
+            },
+        )
+
+    def _diagnostic_entities(self) -> Iterator[tuple[str, str, Payload]]:
+        for figure, entity in DIAGNOSTICS.items():
+            common = {"state_topic": self._topics.figure(figure), "entity_category": "diagnostic"}
+            yield "sensor", figure, entity | common
+
+    def _switch_entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
+        """Make the switch, which is there as long as the node is: it must turn a paused source on again."""
+        yield (
+            "switch",
+            "listen",
+            {
+                "name": "Listen",
+                "state_topic": self._topics.listen(source),
+                "command_topic": self._topics.listen_set(source),
+                "payload_on": "ON",
+                "payload_off": "OFF",
+                "icon": "mdi:microphone",
+                "qos": 1,
+                "availability": [{"topic": self._topics.status}],
+            },
+        )
+
+
+def device_name(node: str, source: str) -> str:
+    """Name a source among all devices of a home; with the node where its own name says nothing of the place."""
+    if slug(source).split("_")[0] in _SAYS_NO_PLACE:
+        return f"{ORIGIN} {node} {source}"
+    return f"{ORIGIN} {source}"
+
+
+def suggested_area(source: str) -> str | None:
+    """Return the area of a source that is named like a room, such as "Living Room" or "Bedroom 2"; None for all others."""
+    words = source.replace("_", " ").split()
+    kind = [word.casefold() for word in words if not word.isdecimal()][-1:]
+    return (
+        " ".join(word[:1].upper() + word[1:] for word in words) if _ROOMS.issuperset(kind) and kind else None
+    )
+
+
+def _read(payload: bytes) -> Mapping[str, Any]:
+    try:
+        return _mapping(json.loads(payload))
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

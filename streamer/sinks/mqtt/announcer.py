@@ -1,0 +1,65 @@
+"""Announces the node to Home Assistant, and takes back what an earlier run announced and is no more."""
+
+from ..homeassistant import HomeAssistant
+from ..payloads import to_json
+from .connection import Link
+
+
+class Announcer:
+    """Keeps the broker's discovery messages of this node as they ought to be. All of it runs on the connection's loop.
+
+    What was announced before is read from where it is retained, so that nothing else must remember it.
+
+    Parameters
+    ----------
+    home : HomeAssistant
+        What to announce.
+    """
+
+    def __init__(self, home: HomeAssistant) -> None:
+        self._home = home
+        self._texts = {topic: to_json(payload) for topic, payload in home.messages.items()}
+        self._due = False
+        self._found: dict[str, bytes] = {}
+        self._settled: set[str] = set()
+
+    @property
+    def birth_topic(self) -> str:
+        """Where Home Assistant says "online" when it has started."""
+        return self._home.birth_topic
+
+    async def greet(self, link: Link) -> None:
+        """Ask for what is announced, and when Home Assistant starts."""
+        self._found.clear()
+        self._settled.clear()
+        for topic in (*self._home.filters, self._home.birth_topic):
+            await link.subscribe(topic)
+        self.renew()
+
+    def renew(self) -> None:
+        """Announce all once more with the next `publish`."""
+        self._due = True
+
+    def heard(self, topic: str, payload: bytes) -> bool:
+        """Take an announcement, whoever made it; whether `publish` has something to do."""
+        if not payload or not self._home.may_own(topic):
+            return False
+        if topic in self._settled or payload == self._texts.get(topic, "").encode():
+            return False
+        self._found[topic] = payload
+        return True
+
+    async def publish(self, link: Link) -> None:
+        """Take back what is no more, then announce what there is if that is due."""
+        while self._found:
+            topic, payload = self._found.popitem()
+            # Once per connection: two nodes of one name would take back each other's for ever.
+            self._settled.add(topic)
+            for text in self._home.retractions(topic, payload):
+                await link.publish(topic, text, qos=1, retain=True)
+                # An entity that has moved to another message was refused while the old one held its identifier.
+                self._due = True
+        if self._due:
+            self._due = False
+            for topic, text in self._texts.items():
+                await link.publish(topic, text, qos=1, retain=True)
