@@ -1,6 +1,7 @@
 """MQTT, against a real broker: what arrives, and what happens while there is none."""
 
 import gc
+import json
 import logging
 import re
 import socket
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -27,8 +28,10 @@ from streamer.sinks import Sink
 from streamer.sinks.broker import Broker, check_base_topic, check_node_name, parse_broker_url
 from streamer.sinks.embedded import EmbeddedBroker
 from streamer.sinks.history import History
+from streamer.sinks.homeassistant import Discovery
 from streamer.sinks.mqtt import MqttSink
 from streamer.sinks.payloads import Vocabulary
+from streamer.sounds import catalogue
 
 VOCABULARY = Vocabulary(("Speech", "Dog", "Siren"), ("/m/09x0r", "/m/0bt9lr", None))
 HEALTH = Health(12.0, 11, 1, 0, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "connecting")
@@ -868,3 +871,196 @@ def test_a_password_that_is_not_text_is_refused_without_showing_it() -> None:
     with pytest.raises(SettingsError) as caught:
         sink_for(Broker("127.0.0.1", 1883, username="me", password="secret\udcff"))
     assert "secret" not in str(caught.value)
+
+
+def texts(subscriber: Subscriber, topic: str) -> list[str]:
+    return [message.text for message in subscriber.messages if message.topic == topic]
+
+
+TAGS, LOUDEST, LEVEL = (f"earshot/attic/front_door/{name}" for name in ("tags", "loudest", "level"))
+
+
+@pytest.mark.system
+def test_of_level_and_loudest_sound_only_changes_are_published_and_they_are_kept(broker: Mosquitto) -> None:
+    courses = [(0.5, -30.2), (0.6, -29.8), (0.0, -0.3), (0.0, float("nan"))]
+    with Subscriber(broker.port) as subscriber, running(sink_for(broker.port, gauge_seconds=0.0)) as sink:
+        wait_for_state(sink, "connected")
+        for count, (score, level_dbfs) in enumerate(courses, start=1):
+            sink.accept(replace(tagging(score), level_dbfs=level_dbfs))
+            subscriber.wait_for_several(TAGS, count)
+        assert texts(subscriber, LOUDEST) == ["Dog", "Speech"]
+        assert texts(subscriber, LEVEL) == ["-30", "0"]
+    with Subscriber(broker.port) as latecomer:
+        kept = [latecomer.wait_for_retained(topic) for topic in (LOUDEST, LEVEL)]
+        assert [(message.text, message.qos) for message in kept] == [("Speech", 0), ("0", 0)]
+
+
+@pytest.mark.system
+def test_level_and_loudest_sound_change_at_most_once_in_a_while(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as subscriber, running(sink_for(broker.port, gauge_seconds=60.0)) as sink:
+        wait_for_state(sink, "connected")
+        for count, score in enumerate((0.5, 0.0, 0.5), start=1):
+            sink.accept(replace(tagging(score), level_dbfs=-10.0 * count))
+            subscriber.wait_for_several(TAGS, count)
+        assert texts(subscriber, LOUDEST) == ["Dog"]
+        assert texts(subscriber, LEVEL) == ["-10"]
+
+
+@pytest.mark.system
+def test_figures_of_the_health_have_topics_of_their_own_for_their_changes(broker: Mosquitto) -> None:
+    dropped, latency = "earshot/attic/health/dropped_windows", "earshot/attic/health/latency_p50_seconds"
+    with Subscriber(broker.port) as subscriber, running(sink_for(broker.port)) as sink:
+        wait_for_state(sink, "connected")
+        for count, health in enumerate(
+            [
+                replace(HEALTH, latency_p50_seconds=None),
+                HEALTH,
+                replace(HEALTH, dropped_windows=2),
+                replace(HEALTH, dropped_windows=3, model="base"),
+            ],
+            start=1,
+        ):
+            sink.accept(health)
+            subscriber.wait_for_several("earshot/attic/health", count)
+        subscriber.wait_for_several("earshot/attic/health/model", 2)
+        wait_until(lambda: len(texts(subscriber, dropped)) == 3, "the last figure")
+        assert texts(subscriber, dropped) == ["1", "2", "3"]
+        assert texts(subscriber, latency) == ["0.2"]
+        assert texts(subscriber, "earshot/attic/health/model") == ["tiny", "base"]
+    with Subscriber(broker.port) as latecomer:
+        assert latecomer.wait_for_retained(dropped).text == "3"
+
+
+ANNOUNCED = "homeassistant/device/attic_front_door/config"
+
+
+def announcing(
+    broker: Mosquitto, *sounds: str, style: Literal["device", "component"] = "device", **changes: Any
+) -> MqttSink:
+    plain: dict[str, Any] = {
+        "watched": dict.fromkeys(changes.get("sources", ["front door"]), sounds),
+        "discovery": Discovery(catalogue(), style=style),
+        "on_listen": lambda _source, _listening: None,
+        "birth_seconds": 0.05,
+    }
+    return sink_for(broker.port, **(plain | changes))
+
+
+def retained(broker: Mosquitto, beginning: str) -> dict[str, str]:
+    """All that the broker keeps on topics that begin like this."""
+    marker = "test/marker"
+    with Subscriber(broker.port) as latecomer:
+        latecomer.publish(marker, "")
+        latecomer.wait_for_several(marker, 1)
+        return {m.topic: m.text for m in latecomer.messages if m.retained and m.topic.startswith(beginning)}
+
+
+def announcements(subscriber: Subscriber) -> list[str]:
+    return [m.text for m in subscriber.messages if m.topic == ANNOUNCED and not m.retained]
+
+
+@pytest.mark.system
+def test_the_same_is_announced_after_a_restart_and_stays_when_the_program_ends(broker: Mosquitto) -> None:
+    kept = []
+    for _ in range(2):
+        with Subscriber(broker.port) as subscriber, running(announcing(broker, "Dog", "Siren")):
+            wait_until(lambda seen=subscriber: announcements(seen), "the announcement")
+            wait_until(lambda seen=subscriber: texts(seen, "earshot/attic/front_door/listen"), "the states")
+        kept.append(retained(broker, "homeassistant/"))
+    assert list(kept[0]) == [ANNOUNCED]
+    assert kept[0] == kept[1]
+    assert "sound_siren" in json.loads(kept[0][ANNOUNCED])["components"]
+
+
+@pytest.mark.system
+def test_what_is_no_longer_watched_is_removed_with_the_next_start(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as observer:
+        with running(announcing(broker, "Dog", "Siren")):
+            wait_until(lambda: announcements(observer), "the announcement")
+        with running(announcing(broker, "Dog")):
+            wait_until(lambda: len(announcements(observer)) == 3, "the removal and what is left")
+        _, removal, rest = (json.loads(text)["components"] for text in announcements(observer))
+    assert removal == rest | {"sound_siren": {"platform": "binary_sensor"}}
+    assert "sound_dog" in rest
+    assert "sound_siren" not in rest
+    assert json.loads(retained(broker, ANNOUNCED)[ANNOUNCED])["components"] == rest
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(("style", "messages"), [("device", 1), ("component", 10)])
+def test_a_source_that_is_gone_is_removed_and_another_node_is_left_alone(
+    broker: Mosquitto, style: Literal["device", "component"], messages: int
+) -> None:
+    def count(times: int) -> None:
+        wait_until(lambda: len(retained(broker, "homeassistant/")) == times * messages, f"{times} sources")
+
+    with running(announcing(broker, "Dog", style=style, node="attic_2")):
+        count(1)
+    others = retained(broker, "homeassistant/")
+    with running(announcing(broker, "Dog", style=style, sources=["cellar", "front door"])):
+        count(3)
+    with running(announcing(broker, "Dog", style=style)):
+        count(2)
+    left = retained(broker, "homeassistant/")
+    assert others.items() <= left.items()
+    assert not [topic for topic in left if "cellar" in topic]
+
+
+@pytest.mark.system
+def test_another_style_takes_back_what_the_first_has_announced(broker: Mosquitto) -> None:
+    with running(announcing(broker, "Dog", style="component")):
+        wait_until(lambda: retained(broker, "homeassistant/switch/"), "the last entity")
+    with running(announcing(broker, "Dog")):
+        wait_until(lambda: list(retained(broker, "homeassistant/")) == [ANNOUNCED], "the device alone")
+
+
+@pytest.mark.system
+def test_all_is_said_again_when_home_assistant_has_started(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as observer, running(announcing(broker, "Dog")) as sink:
+        wait_for_state(sink, "connected")
+        sink.accept(began(1))
+        sink.accept(tagging(0.75))
+        sink.accept(HEALTH)
+        states = [
+            "earshot/attic/status",
+            BARK,
+            "earshot/attic/front_door/listen",
+            "earshot/attic/health/model",
+        ]
+        wait_until(lambda: "ON" in texts(observer, BARK) and texts(observer, states[-1]), "the first time")
+        before = {topic: texts(observer, topic) for topic in states}
+        observer.publish("homeassistant/status", "offline")
+        observer.publish("homeassistant/status", "online")
+        wait_until(lambda: len(announcements(observer)) == 2, "the second announcement")
+        for topic in states:
+            again = observer.wait_for_several(topic, len(before[topic]) + 1)[-1]
+            assert again.text == before[topic][-1]
+        first, second = announcements(observer)
+        assert first == second
+        assert len([m for m in observer.messages if m.topic == EVENTS]) == 1
+        sink.accept(tagging(0.75))
+        observer.wait_for_several(LOUDEST, 2)
+
+
+@pytest.mark.system
+def test_two_programs_of_one_name_do_not_take_back_each_other_s_for_ever(broker: Mosquitto) -> None:
+    with (
+        Subscriber(broker.port) as observer,
+        running(announcing(broker, "Dog")),
+        running(announcing(broker, "Siren")) as second,
+    ):
+        wait_for_state(second, "connected")
+        wait_until(lambda: len(announcements(observer)) >= 3, "the quarrel")
+        time.sleep(0.3)
+        assert len(announcements(observer)) <= 6
+
+
+@pytest.mark.system
+def test_strange_announcements_are_survived(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as observer, running(announcing(broker, "Dog")) as sink:
+        wait_until(lambda: announcements(observer), "the announcement")
+        for number, text in enumerate(["{", "[]", '{"availability":1}', "null"]):
+            observer.publish(f"homeassistant/device/attic_{number}/config", text)
+        sink.accept(began(1))
+        observer.wait_for(EVENTS)
+        assert sink.state == "connected"

@@ -44,6 +44,8 @@ STATE, REPORT = "state.pt", "report.jsonl"
 _LABEL_WEIGHT = 50.0
 """Of both cross entropies, which are means over 521 mostly absent classes; the embeddings' cosine counts once."""
 _WARM_UP_STEPS = 40
+_NEVER = -12.0
+"""Logit of a class that the teacher lacks: a probability of 6 in a million."""
 _HEAD_LESSONS = 40
 """Batches to which the auxiliary heads of a trained network are fitted."""
 _CLIP_NORM = 2.0
@@ -453,7 +455,7 @@ class Distillation:
             self._seed = int(state["seed"])
 
     def export(self, path: Path, notes: dict[str, Any] | None = None) -> Checkpoint:
-        """Write the averaged network, without the auxiliary heads, as a float16 checkpoint.
+        """Write the averaged network, without the auxiliary heads, as a float16 checkpoint. It never hears the classes that the teacher lacks.
 
         Raises
         ------
@@ -461,6 +463,10 @@ class Distillation:
             The file can't be written.
         """
         weights = {key: value.detach().half().cpu() for key, value in self.mean_weights.items()}
+        untaught = torch.ones(len(self._template.labels), dtype=torch.bool)
+        untaught[self._classes.cpu()] = False
+        weights["mlp_head.1.weight"] = weights["mlp_head.1.weight"].masked_fill(untaught[:, None], 0.0)
+        weights["mlp_head.1.bias"] = weights["mlp_head.1.bias"].masked_fill(untaught, _NEVER)
         checkpoint = replace(self._template, name=path.stem, weights=weights, thresholds=None)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

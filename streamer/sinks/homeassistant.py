@@ -1,6 +1,7 @@
 """What Home Assistant is told so that it shows what Earshot hears: the payloads of its MQTT discovery, and nothing of MQTT itself."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,10 +14,12 @@ if TYPE_CHECKING:
 
 ORIGIN = "Earshot"
 
-_ROOMS = frozenset(
-    "attic balcony basement bathroom bedroom cellar conservatory den garage garden hall hallway kitchen landing laundry "
-    "library lobby loft lounge nursery office pantry porch room shed stairs studio study terrace workshop".split()
+_ROOM = re.compile(
+    r"(.*\s)?(attic|balcony|basement|bathroom|bedroom|cellar|conservatory|garage|garden|hall|hallway|kitchen|landing|laundry"
+    r"|library|lobby|loft|lounge|nursery|office|pantry|porch|room|shed|stairs|studio|study|terrace|workshop)(\s\d+)?",
+    re.IGNORECASE,
 )
+_LONGEST_STATE = 255
 _SAYS_NO_PLACE = frozenset({"demo", "mic", "stdin"})
 
 DIAGNOSTICS: Mapping[str, Payload] = {
@@ -131,28 +134,28 @@ class HomeAssistant:
         parts = topic.removeprefix(f"{self._discovery.prefix}/").split("/")
         return len(parts) in {3, 4} and parts[-1] == "config" and parts[1].startswith(f"{self._node}_")
 
-    def retractions(self, topic: str, payload: bytes) -> list[str]:
-        """Say what to retain on a topic in turn, to take back what an earlier run announced there and is no more.
+    def retraction(self, topic: str, payload: bytes) -> str | None:
+        """Say what to publish on a topic, to take back what an earlier run announced there and is no more; None if nothing.
 
-        A message that is not this node's is left alone. Nothing of a source, or of an entity that has its own message:
-        an empty one. Less than before of a source: a message that names each entity that is gone, with its platform
-        and nothing else, which removes it; then one without it.
+        A message that is not this node's is left alone. Where this node announces nothing any more, an empty message takes
+        all back. Where it announces less than before, it is its message with each entity that is gone, of which nothing is
+        said but the platform: that removes it, and the message itself ought to follow.
         """
         found = _read(payload)
         availability = found.get("availability")
         ours = isinstance(availability, list) and {"topic": self._topics.status} in availability
         if not ours or _mapping(found.get("origin")).get("name") != ORIGIN:
-            return []
+            return None
         message = self.messages.get(topic)
         if message is None:
-            return [""]
+            return ""
         present: Payload = message.get("components", {})
         gone = {
             key: {"platform": component["platform"]}
             for key, component in _mapping(found.get("components")).items()
             if key not in present and isinstance(component, dict) and component.keys() > {"platform"}
         }
-        return [to_json(message | {"components": present | gone}), to_json(message)] if gone else []
+        return to_json(message | {"components": present | gone}) if gone else None
 
     def _device_messages(self, source: str) -> Iterator[tuple[str, Payload]]:
         components = {
@@ -258,9 +261,10 @@ class HomeAssistant:
         )
 
     def _diagnostic_entities(self) -> Iterator[tuple[str, str, Payload]]:
+        """Make the sensors for figures of the whole node, which are there as long as it is."""
+        common = {"entity_category": "diagnostic", "availability": [{"topic": self._topics.status}]}
         for figure, entity in DIAGNOSTICS.items():
-            common = {"state_topic": self._topics.figure(figure), "entity_category": "diagnostic"}
-            yield "sensor", figure, entity | common
+            yield "sensor", figure, entity | common | {"state_topic": self._topics.figure(figure)}
 
     def _switch_entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
         """Make the switch, which is there as long as the node is: it must turn a paused source on again."""
@@ -289,11 +293,15 @@ def device_name(node: str, source: str) -> str:
 
 def suggested_area(source: str) -> str | None:
     """Return the area of a source that is named like a room, such as "Living Room" or "Bedroom 2"; None for all others."""
-    words = source.replace("_", " ").split()
-    kind = [word.casefold() for word in words if not word.isdecimal()][-1:]
-    return (
-        " ".join(word[:1].upper() + word[1:] for word in words) if _ROOMS.issuperset(kind) and kind else None
-    )
+    name = source.replace("_", " ")
+    if not _ROOM.fullmatch(name):
+        return None
+    return " ".join(word[:1].upper() + word[1:] for word in name.split())
+
+
+def as_state(value: str | float) -> str:
+    """Write a value as a state, which has at most 255 characters and always encodes to UTF-8."""
+    return str(value)[:_LONGEST_STATE].encode("utf-8", "replace").decode("utf-8")
 
 
 def _read(payload: bytes) -> Mapping[str, Any]:

@@ -55,10 +55,10 @@ class Announcer:
             topic, payload = self._found.popitem()
             # Once per connection: two nodes of one name would take back each other's for ever.
             self._settled.add(topic)
-            for text in self._home.retractions(topic, payload):
+            text = self._home.retraction(topic, payload)
+            if text is not None:
                 await link.publish(topic, text, qos=1, retain=True)
-                # An entity that has moved to another message was refused while the old one held its identifier.
-                self._due = True
+                self._due = True  # all, for an entity may have moved from there to another message
         if self._due:
             self._due = False
             for topic, text in self._texts.items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ...mailbox import Mailbox
 from ...messages import Event, Health, Message, SourceStatus, Tagging
-from ..homeassistant import DIAGNOSTICS
+from ..homeassistant import DIAGNOSTICS, as_state
 from ..outbox import MemoryOutbox, Outbox
 from ..payloads import Payload, Vocabulary, event_payload, health_payload, tags_payload, to_json, top_tags
 from .announcer import Announcer
@@ -249,8 +249,8 @@ class News:
     async def _publish_figures(self, link: Link, health: Payload) -> None:
         for name in DIAGNOSTICS:
             topic, value = self._topics.figure(name), health[name]
-            if value is not None and self._figures.due(topic, str(value)):
-                await link.publish(topic, str(value), retain=True)
+            if value is not None and self._figures.due(topic, as_state(value)):
+                await link.publish(topic, as_state(value), retain=True)
 
     async def _publish_events(self, link: Link) -> bool:
         """Publish the oldest events that wait; whether there may be more.
@@ -288,9 +288,11 @@ class News:
     async def _publish_gauges(self, link: Link, tagging: Tagging) -> None:
         """Publish the level in whole decibels, and the label that scores highest. Both are retained, for they may stay for long."""
         best = top_tags(tagging.scores, self._vocabulary, 1)
-        values = {self._topics.loudest(tagging.source): tag.label for tag in best if tag.score is not None}
+        values = {
+            self._topics.loudest(tagging.source): as_state(tag.label) for tag in best if tag.score is not None
+        }
         if math.isfinite(tagging.level_dbfs):
-            values[self._topics.level(tagging.source)] = f"{tagging.level_dbfs:.0f}"
+            values[self._topics.level(tagging.source)] = str(round(tagging.level_dbfs))
         for topic, text in values.items():
             if self._gauges.due(topic, text):
                 await link.publish(topic, text, retain=True)

@@ -1,0 +1,393 @@
+"""What Home Assistant is told, held against what it documents, and the page that shows how to use it."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from models.labels import audioset_classes
+from streamer.errors import SettingsError
+from streamer.messages import Health
+from streamer.settings import Settings, load_settings
+from streamer.sinks.homeassistant import DIAGNOSTICS, Discovery, HomeAssistant, as_state, suggested_area
+from streamer.sinks.mqtt.topics import Topics
+from streamer.sinks.payloads import slug
+from streamer.sounds import catalogue, resolve_sounds
+
+PAGE = (Path(__file__).parent.parent / "docs" / "home-assistant.md").read_text(encoding="utf-8")
+LABELS = tuple(entry.name for entry in audioset_classes())
+
+# From Home Assistant's documentation of MQTT discovery and of each platform, without abbreviations.
+DEVICE_MESSAGE = {"device", "origin", "components", "availability", "availability_mode", "qos", "encoding"}
+DEVICE = {
+    "configuration_url",
+    "connections",
+    "hw_version",
+    "identifiers",
+    "manufacturer",
+    "model",
+    "model_id",
+    "name",
+    "serial_number",
+    "suggested_area",
+    "sw_version",
+    "via_device",
+}
+ORIGIN = {"name", "sw_version", "support_url"}
+AVAILABILITY = {"topic", "payload_available", "payload_not_available", "value_template"}
+COMMON = {
+    "availability",
+    "availability_mode",
+    "availability_template",
+    "availability_topic",
+    "default_entity_id",
+    "device",
+    "device_class",
+    "enabled_by_default",
+    "encoding",
+    "entity_category",
+    "entity_picture",
+    "icon",
+    "json_attributes_template",
+    "json_attributes_topic",
+    "name",
+    "origin",
+    "payload_available",
+    "payload_not_available",
+    "platform",
+    "qos",
+    "unique_id",
+    "value_template",
+}
+PLATFORMS: dict[str, tuple[set[str], set[str]]] = {  # required, and allowed beside what is common
+    "binary_sensor": (
+        {"state_topic"},
+        {"expire_after", "force_update", "off_delay", "payload_off", "payload_on"},
+    ),
+    "event": ({"state_topic", "event_types"}, set()),
+    "sensor": (
+        {"state_topic"},
+        {
+            "expire_after",
+            "force_update",
+            "last_reset_value_template",
+            "options",
+            "state_class",
+            "suggested_display_precision",
+            "unit_of_measurement",
+        },
+    ),
+    "switch": (
+        {"command_topic"},
+        {
+            "command_template",
+            "optimistic",
+            "payload_off",
+            "payload_on",
+            "retain",
+            "state_off",
+            "state_on",
+            "state_topic",
+        },
+    ),
+}
+DEVICE_CLASSES: dict[str, set[str | None]] = {
+    "binary_sensor": {"sound", "running"},
+    "event": {None},
+    "sensor": {None, "duration"},
+    "switch": {None},
+}
+
+
+def home_for(
+    *sources: str,
+    sounds: tuple[str, ...] = ("Smoke alarm", "Dog"),
+    switches: bool = True,
+    **how: Any,
+) -> HomeAssistant:
+    watched = dict.fromkeys(sources, sounds)
+    return HomeAssistant(
+        Discovery(sounds=catalogue(), **how),
+        Topics("earshot/attic", sources, watched),
+        node="attic",
+        watched=watched,
+        switches=switches,
+    )
+
+
+def entities(home: HomeAssistant) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Platform and configuration of each entity, with what its device's message says for all of them."""
+    for topic, message in home.messages.items():
+        if "components" not in message:
+            yield topic.split("/")[1], dict(message)
+            continue
+        shared = {key: value for key, value in message.items() if key != "components"}
+        for component in message["components"].values():
+            yield component["platform"], shared | component
+
+
+def by_id(home: HomeAssistant) -> dict[str, dict[str, Any]]:
+    return {entity["unique_id"]: entity | {"platform": platform} for platform, entity in entities(home)}
+
+
+@pytest.mark.parametrize("style", ["device", "component"])
+def test_payloads_have_the_fields_that_home_assistant_documents(style: str) -> None:
+    home = home_for("kitchen", "front door", style=style, version="1.2.3")
+    for message in home.messages.values():
+        assert set(message["device"]) <= DEVICE
+        assert message["device"]["identifiers"]
+        assert set(message["origin"]) <= ORIGIN
+        assert message["origin"] == {"name": "Earshot", "sw_version": "1.2.3"}
+        assert style == "component" or set(message) <= DEVICE_MESSAGE
+        json.dumps(message, allow_nan=False)
+    seen = set()
+    for platform, entity in entities(home):
+        seen.add(platform)
+        required, more = PLATFORMS[platform]
+        assert required | {"unique_id", "name"} <= set(entity) <= required | more | COMMON
+        assert entity.get("device_class") in DEVICE_CLASSES[platform]
+        assert entity["availability_mode"] == "all"
+        assert all({"topic"} <= set(place) <= AVAILABILITY for place in entity["availability"])
+        assert "icon" in entity or "device_class" in entity
+        assert entity.get("entity_category") in {None, "diagnostic"}
+        assert entity.get("state_class") in {None, "measurement", "total_increasing"}
+        assert "value_template" not in entity
+    assert seen == set(PLATFORMS)
+
+
+def test_topics_are_those_of_the_contract() -> None:
+    assert list(home_for("kitchen", "front door").messages) == [
+        "homeassistant/device/attic_kitchen/config",
+        "homeassistant/device/attic_front_door/config",
+    ]
+    single = home_for("front door", style="component", prefix="ha").messages
+    assert "ha/binary_sensor/attic_front_door/sound_smoke_alarm/config" in single
+    assert "ha/event/attic_front_door/event/config" in single
+    assert all(re.fullmatch(r"ha/\w+/attic_front_door/\w+/config", topic) for topic in single)
+
+
+def test_both_styles_announce_the_same_entities() -> None:
+    by_device = by_id(home_for("kitchen", "mic"))
+    assert by_device == by_id(home_for("kitchen", "mic", style="component"))
+    assert len(by_device) == 2 * (2 + 3 + len(DIAGNOSTICS) + 1)
+
+
+def test_identifiers_are_unique_and_the_same_after_a_restart() -> None:
+    first, second = (
+        home_for("kitchen", "front door"),
+        home_for("front door", "kitchen", sounds=("Dog", "Cat")),
+    )
+    for home in (first, second):
+        assert len(by_id(home)) == len(list(entities(home)))
+    assert "earshot_attic_kitchen_sound_dog" in by_id(first)
+    assert by_id(first).keys() - by_id(second).keys() == {
+        "earshot_attic_kitchen_sound_smoke_alarm",
+        "earshot_attic_front_door_sound_smoke_alarm",
+    }
+
+
+def test_no_two_entities_of_a_source_share_a_state_topic() -> None:
+    topics = [entity["state_topic"] for _, entity in entities(home_for("kitchen"))]
+    assert len(topics) == len(set(topics))
+
+
+def test_the_entities_of_a_source_are_there_while_the_node_and_the_source_are() -> None:
+    announced = by_id(home_for("kitchen"))
+    both = [{"topic": "earshot/attic/status"}, {"topic": "earshot/attic/kitchen/status"}]
+    node_only = {"listen", *DIAGNOSTICS}
+    for unique_id, entity in announced.items():
+        key = unique_id.removeprefix("earshot_attic_kitchen_")
+        assert entity["availability"] == (both[:1] if key in node_only else both)
+
+
+def test_a_sound_is_shown_as_the_catalogue_says() -> None:
+    announced = by_id(home_for("kitchen", sounds=("Smoke alarm", "Vacuum cleaner", "A sound of mine")))
+    alarm = announced["earshot_attic_kitchen_sound_smoke_alarm"]
+    assert (alarm["name"], alarm["device_class"], alarm["icon"]) == (
+        "Smoke alarm",
+        "sound",
+        "mdi:smoke-detector-alert",
+    )
+    assert alarm["state_topic"] == "earshot/attic/kitchen/sound/smoke_alarm"
+    assert announced["earshot_attic_kitchen_sound_vacuum_cleaner"]["device_class"] == "running"
+    own = announced["earshot_attic_kitchen_sound_a_sound_of_mine"]
+    assert (own["name"], own["device_class"]) == ("A sound of mine", "sound")
+
+
+def test_without_switches_no_switch_is_announced() -> None:
+    assert "switch" not in {platform for platform, _ in entities(home_for("kitchen", switches=False))}
+
+
+def test_every_diagnostic_is_a_figure_of_the_health() -> None:
+    assert DIAGNOSTICS.keys() <= set(Health.__slots__)
+
+
+@pytest.mark.parametrize(
+    ("source", "area"),
+    [
+        ("kitchen", "Kitchen"),
+        ("living room", "Living Room"),
+        ("kids_bedroom 2", "Kids Bedroom 2"),
+        ("mic", None),
+        ("demo", None),
+        ("front door", None),
+        ("recording of 2026-03-01", None),
+        ("mushroom", None),
+        ("", None),
+    ],
+)
+def test_only_a_room_is_suggested_as_an_area(source: str, area: str | None) -> None:
+    assert suggested_area(source) == area
+
+
+def test_a_source_that_says_no_place_is_named_with_its_node() -> None:
+    names = [m["device"]["name"] for m in home_for("mic", "mic 2", "kitchen").messages.values()]
+    assert names == ["Earshot attic mic", "Earshot attic mic 2", "Earshot kitchen"]
+
+
+def test_an_unwatched_sound_is_taken_back_by_naming_nothing_but_its_platform() -> None:
+    before, now = home_for("kitchen"), home_for("kitchen", sounds=("Dog",))
+    ((topic, announced),) = before.messages.items()
+    retraction = now.retraction(topic, json.dumps(announced).encode())
+    assert retraction is not None
+    left = now.messages[topic]
+    stub = {"sound_smoke_alarm": {"platform": "binary_sensor"}}
+    assert json.loads(retraction) == left | {"components": left["components"] | stub}
+    assert now.retraction(topic, retraction.encode()) is None
+    assert now.retraction(topic, json.dumps(left).encode()) is None
+
+
+@pytest.mark.parametrize("style", ["device", "component"])
+def test_a_source_that_is_gone_and_another_style_are_taken_back_with_an_empty_message(style: str) -> None:
+    for topic, payload in home_for("kitchen", style=style).messages.items():
+        announced = json.dumps(payload).encode()
+        assert home_for("bedroom", style=style).retraction(topic, announced) == ""
+        assert home_for("kitchen", style=style).retraction(topic, announced) is None
+        other = "component" if style == "device" else "device"
+        assert home_for("kitchen", style=other).retraction(topic, announced) == ""
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"availability": [{"topic": "earshot/attic/status"}]}',
+        b'{"availability": [{"topic": "earshot/attic/status"}], "origin": "Earshot"}',
+        b'{"availability": [{"topic": "earshot/attic_2/status"}], "origin": {"name": "Earshot"}}',
+        b'{"availability": {"topic": "earshot/attic/status"}, "origin": {"name": "Earshot"}}',
+    ],
+)
+def test_what_others_announce_is_left_alone(payload: bytes) -> None:
+    assert home_for("kitchen").retraction("homeassistant/device/attic_2_mic/config", payload) is None
+
+
+@pytest.mark.parametrize(
+    "components", ["[]", "null", '{"a": 1, "b": [], "c": {"platform": "sensor"}, "d": {"name": 1}}']
+)
+def test_components_that_are_none_are_nothing_to_take_back(components: str) -> None:
+    text = f'{{"availability": [{{"topic": "earshot/attic/status"}}], "origin": {{"name": "Earshot"}}, "components": {components}}}'
+    assert home_for("kitchen").retraction("homeassistant/device/attic_kitchen/config", text.encode()) is None
+
+
+def test_only_discovery_topics_that_begin_with_the_node_are_looked_at() -> None:
+    home = home_for("kitchen", prefix="a/b")
+    assert home.may_own("a/b/device/attic_cellar/config")
+    assert home.may_own("a/b/sensor/attic_cellar/level/config")
+    for topic in (
+        "a/b/status",
+        "a/b/device/zigbee/config",
+        "a/b/sensor/attic/level/config",
+        "a/b/x/attic_/set",
+    ):
+        assert not home.may_own(topic)
+
+
+def test_a_state_is_at_most_as_long_as_home_assistant_takes_and_always_text() -> None:
+    assert as_state("x" * 300) == "x" * 255
+    assert as_state("a\udcff") == "a?"
+    assert as_state(0.25) == "0.25"
+
+
+def test_discovery_is_on_unless_told_otherwise() -> None:
+    assert (Settings().discovery, Settings().discovery_prefix) == ("device", "homeassistant")
+    assert load_settings({"discovery": "off"}, environment={}).discovery == "off"
+    with pytest.raises(SettingsError, match="'discovery'"):
+        load_settings({"discovery": "on"}, environment={})
+    with pytest.raises(SettingsError, match="'home/#'"):
+        load_settings({"discovery_prefix": "home/#"}, environment={})
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+def shown_home() -> HomeAssistant:
+    """What the settings shown on the page announce."""
+    settings = Settings.model_validate(tomllib.loads(blocks("toml")[0]))
+    sources = [spec.partition("=")[0] for spec in settings.source]
+    sounds = [entry.sound for entry in resolve_sounds(settings.watched, LABELS)]
+    watched = {source: [sound.name for sound in sounds] for source in sources}
+    topics = Topics(settings.base_topic, sources, watched)
+    return HomeAssistant(Discovery(sounds), topics, node=settings.node, watched=watched, switches=True)
+
+
+def entity_ids(home: HomeAssistant) -> set[str]:
+    """Make the names that Home Assistant makes of those of device and entity."""
+    return {
+        f"{platform}.{slug(entity['device']['name'])}_{slug(entity['name'])}"
+        for platform, entity in entities(home)
+    }
+
+
+def leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from leaves(item)
+    else:
+        yield str(value)
+
+
+def test_the_page_names_only_entities_and_topics_that_there_are() -> None:
+    home = shown_home()
+    named = set(re.findall(r"\b(?:binary_sensor|event|sensor|switch)\.\w+", PAGE))
+    assert len(named) >= 7
+    assert named <= entity_ids(home)
+    topics = {entity["state_topic"] for _, entity in entities(home)}
+    rows = re.findall(r"^\| `\w+\.earshot_kitchen\w+`.*\| `([^|]+)` \|$", PAGE, re.MULTILINE)
+    shown = {f"earshot/attic/kitchen/{topic}" for row in rows for topic in row.split("`, `")}
+    assert len(shown) == 6
+    assert shown <= topics | {entity.get("command_topic") for _, entity in entities(home)}
+
+
+def test_the_automations_of_the_page_refer_to_what_there_is() -> None:
+    home = shown_home()
+    automations = [yaml.safe_load(block) for block in blocks("yaml")]
+    assert len(automations) == 3
+    event = next(entity for platform, entity in entities(home) if platform == "event")
+    labels = {entity["name"] for platform, entity in entities(home) if platform == "binary_sensor"}
+    topics = {entity["state_topic"] for _, entity in entities(home)}
+    for automation in automations:
+        assert {"alias", "triggers", "actions", "mode"} <= set(automation)
+        texts = list(leaves(automation["triggers"]))
+        ours = [text for text in texts if text.startswith(("binary_sensor.", "event.", "earshot/"))]
+        assert ours
+        assert set(ours) <= entity_ids(home) | topics
+        for template in leaves(automation.get("conditions", [])):
+            assert set(re.findall(r"event_type == '(\w+)'", template)) <= set(event["event_types"])
+            assert set(re.findall(r"label == '([^']+)'", template)) <= labels
+        for trigger in automation["triggers"]:
+            assert trigger["trigger"] in {"state", "mqtt"}
+            assert trigger["trigger"] == "mqtt" or trigger["to"] == "on"
+        assert all("action" in action for action in automation["actions"])
