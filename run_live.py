@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from streamer.sinks import Sink
     from streamer.sinks.broker import Broker
     from streamer.sinks.history import History
+    from streamer.sinks.homeassistant import Discovery
     from streamer.sinks.mqtt import MqttSink
     from streamer.sinks.payloads import Vocabulary
     from streamer.sounds import WatchedSound
@@ -125,6 +126,9 @@ def live(
         ),
     ] = None,
     mqtt_topic: Annotated[str | None, typer.Option(help="Base topic.  [earshot/NODE]")] = None,
+    discovery: Annotated[
+        str | None, typer.Option(help="How Home Assistant finds it: device, component or off.  [device]")
+    ] = None,
     node: Annotated[
         str | None, typer.Option(help="Name of this machine in topics.  [the host's name]")
     ] = None,
@@ -537,7 +541,20 @@ def _mqtt_sink(
         watched={name: [entry.sound.name for entry in sounds] for name in names},
         outbox=history,
         on_listen=switches.turn,
+        discovery=_discovery(settings, sounds),
     )
+
+
+def _discovery(settings: "Settings", sounds: "Sequence[WatchedSound]") -> "Discovery | None":
+    """How Home Assistant is told, if it is."""
+    from importlib.metadata import version
+
+    from streamer.sinks.homeassistant import Discovery
+
+    if settings.discovery == "off":
+        return None
+    watched = [entry.sound for entry in sounds]
+    return Discovery(watched, settings.discovery, settings.discovery_prefix, version("earshot"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import yaml
 from models.labels import audioset_classes
 from streamer.errors import SettingsError
 from streamer.messages import Health
-from streamer.settings import Settings, load_settings
+from streamer.settings import Settings
 from streamer.sinks.homeassistant import DIAGNOSTICS, Discovery, HomeAssistant, as_state, suggested_area
 from streamer.sinks.mqtt.topics import Topics
 from streamer.sinks.payloads import slug
@@ -22,7 +22,8 @@ from streamer.sounds import catalogue, resolve_sounds
 PAGE = (Path(__file__).parent.parent / "docs" / "home-assistant.md").read_text(encoding="utf-8")
 LABELS = tuple(entry.name for entry in audioset_classes())
 
-# From Home Assistant's documentation of MQTT discovery and of each platform, without abbreviations.
+# From Home Assistant's documentation of MQTT discovery and of each platform, without abbreviations. For anything else in the
+# message of a device it refuses the whole.
 DEVICE_MESSAGE = {"device", "origin", "components", "availability", "availability_mode", "qos", "encoding"}
 DEVICE = {
     "configuration_url",
@@ -318,12 +319,13 @@ def test_a_state_is_at_most_as_long_as_home_assistant_takes_and_always_text() ->
 
 
 def test_discovery_is_on_unless_told_otherwise() -> None:
-    assert (Settings().discovery, Settings().discovery_prefix) == ("device", "homeassistant")
-    assert load_settings({"discovery": "off"}, environment={}).discovery == "off"
-    with pytest.raises(SettingsError, match="'discovery'"):
-        load_settings({"discovery": "on"}, environment={})
+    usual = Settings.model_validate({})
+    assert (usual.discovery, usual.discovery_prefix) == ("device", "homeassistant")
+    assert Settings.model_validate({"discovery": "off"}).discovery == "off"
+    with pytest.raises(ValueError, match="discovery"):
+        Settings.model_validate({"discovery": "on"})
     with pytest.raises(SettingsError, match="'home/#'"):
-        load_settings({"discovery_prefix": "home/#"}, environment={})
+        Settings.model_validate({"discovery_prefix": "home/#"})
 
 
 def blocks(language: str) -> list[str]:

@@ -959,13 +959,16 @@ def announcements(subscriber: Subscriber) -> list[str]:
     return [m.text for m in subscriber.messages if m.topic == ANNOUNCED and not m.retained]
 
 
+def wait_for_announcements(subscriber: Subscriber, count: int) -> None:
+    wait_until(lambda: len(announcements(subscriber)) >= count, f"{count} announcements")
+
+
 @pytest.mark.system
 def test_the_same_is_announced_after_a_restart_and_stays_when_the_program_ends(broker: Mosquitto) -> None:
     kept = []
     for _ in range(2):
         with Subscriber(broker.port) as subscriber, running(announcing(broker, "Dog", "Siren")):
-            wait_until(lambda seen=subscriber: announcements(seen), "the announcement")
-            wait_until(lambda seen=subscriber: texts(seen, "earshot/attic/front_door/listen"), "the states")
+            wait_for_announcements(subscriber, 1)
         kept.append(retained(broker, "homeassistant/"))
     assert list(kept[0]) == [ANNOUNCED]
     assert kept[0] == kept[1]
@@ -976,9 +979,9 @@ def test_the_same_is_announced_after_a_restart_and_stays_when_the_program_ends(b
 def test_what_is_no_longer_watched_is_removed_with_the_next_start(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as observer:
         with running(announcing(broker, "Dog", "Siren")):
-            wait_until(lambda: announcements(observer), "the announcement")
+            wait_for_announcements(observer, 1)
         with running(announcing(broker, "Dog")):
-            wait_until(lambda: len(announcements(observer)) == 3, "the removal and what is left")
+            wait_for_announcements(observer, 3)
         _, removal, rest = (json.loads(text)["components"] for text in announcements(observer))
     assert removal == rest | {"sound_siren": {"platform": "binary_sensor"}}
     assert "sound_dog" in rest
@@ -1031,7 +1034,7 @@ def test_all_is_said_again_when_home_assistant_has_started(broker: Mosquitto) ->
         before = {topic: texts(observer, topic) for topic in states}
         observer.publish("homeassistant/status", "offline")
         observer.publish("homeassistant/status", "online")
-        wait_until(lambda: len(announcements(observer)) == 2, "the second announcement")
+        wait_for_announcements(observer, 2)
         for topic in states:
             again = observer.wait_for_several(topic, len(before[topic]) + 1)[-1]
             assert again.text == before[topic][-1]
@@ -1050,7 +1053,7 @@ def test_two_programs_of_one_name_do_not_take_back_each_other_s_for_ever(broker:
         running(announcing(broker, "Siren")) as second,
     ):
         wait_for_state(second, "connected")
-        wait_until(lambda: len(announcements(observer)) >= 3, "the quarrel")
+        wait_for_announcements(observer, 3)
         time.sleep(0.3)
         assert len(announcements(observer)) <= 6
 
@@ -1058,7 +1061,7 @@ def test_two_programs_of_one_name_do_not_take_back_each_other_s_for_ever(broker:
 @pytest.mark.system
 def test_strange_announcements_are_survived(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as observer, running(announcing(broker, "Dog")) as sink:
-        wait_until(lambda: announcements(observer), "the announcement")
+        wait_for_announcements(observer, 1)
         for number, text in enumerate(["{", "[]", '{"availability":1}', "null"]):
             observer.publish(f"homeassistant/device/attic_{number}/config", text)
         sink.accept(began(1))
