@@ -210,6 +210,17 @@ def test_the_teacher_labels_each_patch_alone() -> None:
     torch.testing.assert_close(network.label(patches[1:2])[0], probabilities[1:2], atol=1e-5, rtol=1e-5)
 
 
+def test_a_teacher_in_sixteen_bits_says_nearly_the_same(folder: Path) -> None:
+    patches = torch.randn(4, 96, 64)
+    exact, fast = (
+        teacher.load_teacher(folder / TEACHER_WEIGHTS, torch.device("cpu"), fast=fast).label(patches)
+        for fast in (False, True)
+    )
+    for precise, rough in zip(exact, fast, strict=True):
+        assert rough.dtype == torch.float32
+        torch.testing.assert_close(rough, precise, atol=0.03, rtol=0.03)
+
+
 def test_a_sound_counts_wherever_it_is_but_not_behind_the_end() -> None:
     probabilities = torch.tensor([[[0.8, 0.0], [0.6, 1.0], [0.1, 0.5]], [[0.8, 0.2], [1.0, 0.9], [1.0, 0.9]]])
     valid = torch.tensor([[True, True, True], [True, False, False]])
@@ -331,6 +342,18 @@ def test_a_student_that_sees_everything_is_the_network() -> None:
     chosen = student.choose_patches(128, 1.0, torch.Generator().manual_seed(0))
     with torch.no_grad():
         torch.testing.assert_close(student(rows, *chosen)[0], network.eval()(rows), atol=1e-5, rtol=1e-5)
+
+
+def test_multiplied_out_attention_is_the_fused_one() -> None:
+    student = Student(AudioSpectrogramTransformer(SMALL)).eval()
+    rows = torch.randn(2, 128, 128)
+    chosen = student.choose_patches(128, 0.5, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        fused = student(rows, *chosen)
+        student.use_plain_attention()
+        for plain, expected in zip(student(rows, *chosen), fused, strict=True):
+            torch.testing.assert_close(plain, expected, atol=1e-5, rtol=1e-5)
+    assert not any(block.attn.fused_attn for block in student.network.v.blocks)
 
 
 def test_dropped_patches_and_short_windows_keep_their_places() -> None:

@@ -260,12 +260,14 @@ class Distillation:
             raise TrainingError(f"no stage can have more rows than the network, which has {longest}")
         torch.manual_seed(seed)  # of the auxiliary heads
         self._student = Student(self._template.build().train()).to(self._device)
+        if self._device.type == "cpu":
+            self._student.use_plain_attention()
         self._forward = torch.compile(self._student) if compiled else self._student
         self.mean_weights = {
             key: value.detach().clone() for key, value in self._student.network.state_dict().items()
         }
         self._optimizers = _optimizers(self._student, optimizer)
-        self._teacher = teacher.load_teacher(pack.folder / TEACHER_WEIGHTS, self._device)
+        self._teacher = teacher.load_teacher(pack.folder / TEACHER_WEIGHTS, self._device, fast=True)
         self._silence = pack.silence
         self._classes = torch.from_numpy(pack.teacher_to_student).to(self._device)
         weights = torch.zeros(features.clips)

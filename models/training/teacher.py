@@ -16,6 +16,7 @@ from torch.nn import functional as F  # noqa: N812 - the name everybody knows it
 
 from .. import fbank
 from ..errors import TrainingError
+from .precision import mixed_precision
 
 CLASSES = 521
 EMBEDDING_WIDTH = 1024
@@ -71,8 +72,17 @@ class YamNet(nn.Module):
         return logits.sigmoid(), embeddings
 
 
-def load_teacher(path: Path, device: torch.device) -> YamNet:
-    """Read the teacher's weights: in half precision on a GPU, in float32 elsewhere.
+def load_teacher(path: Path, device: torch.device, *, fast: bool = False) -> YamNet:
+    """Read the teacher's weights.
+
+    Parameters
+    ----------
+    path : Path
+        A safetensors file.
+    device : torch.device
+        Where it labels.
+    fast : bool
+        Whether it labels in 16 bits where the hardware has them: good enough to learn from, not to be measured with.
 
     Raises
     ------
@@ -88,7 +98,8 @@ def load_teacher(path: Path, device: torch.device) -> YamNet:
             f"the teacher's weights {path} can't be read ({reason}): copy the pack again"
         ) from error
     teacher = teacher.eval().requires_grad_(requires_grad=False)
-    dtype = torch.float16 if device.type == "cuda" else torch.float32
+    half = torch.float16 if device.type == "cuda" else mixed_precision(device)
+    dtype = (half if fast else None) or torch.float32
     return teacher.to(memory_format=torch.channels_last).to(device, dtype)
 
 
