@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -28,6 +28,7 @@ import streamer.commands
 if TYPE_CHECKING:
     from gui.feed import Feed
     from models.tagger import Tagger
+    from streamer.calibration import Room
     from streamer.crew import Crew
     from streamer.live import Hearer, Switches
     from streamer.messages import Samples, Tagging
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from streamer.sinks.homeassistant import Discovery
     from streamer.sinks.mqtt import MqttSink
     from streamer.sinks.payloads import Vocabulary
+    from streamer.sinks.scorelog import ScoreLog
     from streamer.sounds import WatchedSound
     from streamer.sources import Source
     from streamer.sources.recording import Recording
@@ -94,6 +96,16 @@ WatchOption = Annotated[
         "Repeatable.  [a dozen of the home]",
     ),
 ]
+ScoreLogOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Log all scores, and no sound, for the command replay.")
+]
+SourceOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, or - for s16le 16 kHz mono PCM on standard input; "
+        "NAME=SPEC names it. Repeatable.  [mic]"
+    ),
+]
 OfflineOption = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything.")]
 ConfigOption = Annotated[Path | None, typer.Option(help="The settings file, earshot.toml.")]
 
@@ -101,13 +113,7 @@ ConfigOption = Annotated[Path | None, typer.Option(help="The settings file, ears
 @app.callback(invoke_without_command=True)
 def live(
     context: typer.Context,
-    source: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, or - for s16le 16 kHz mono PCM on standard input; "
-            "NAME=SPEC names it. Repeatable.  [mic]"
-        ),
-    ] = None,
+    source: SourceOption = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     engine: EngineOption = None,
@@ -137,6 +143,7 @@ def live(
     ] = None,
     kiosk: Annotated[bool | None, typer.Option("--kiosk", help="The window on the whole screen.")] = None,
     json: JsonOption = None,
+    score_log: ScoreLogOption = None,
     fast: Annotated[
         bool | None, typer.Option("--fast", help="Files as fast as possible instead of in real time.")
     ] = None,
@@ -196,15 +203,62 @@ def tag(
     raise typer.Exit(_tag_files(files, _settings(context), events=events, picture=explain))
 
 
-def _settings(context: typer.Context) -> "Settings":
+@app.command()
+def calibrate(
+    context: typer.Context,
+    length: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long to listen: 90s, 30m, 1h.")
+    ] = None,
+    log: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A log of --score-log, instead of listening.")
+    ] = None,
+    lower: Annotated[
+        bool, typer.Option("--lower", help="Lower thresholds too, where the room allows it.")
+    ] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Change the settings file.")] = False,
+    source: SourceOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    engine: EngineOption = None,
+    precision: PrecisionOption = None,
+    hop: HopOption = None,
+    window: WindowOption = None,
+    watch: WatchOption = None,
+    score_log: ScoreLogOption = None,
+    fast: Annotated[
+        bool | None, typer.Option("--fast", help="Files as fast as possible instead of in real time.")
+    ] = None,
+    offline: OfflineOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Listen to a room while nothing happens, and propose thresholds that stay above it: a diff of the settings file."""
+    from streamer.durations import parse_duration
+
+    if (length is None) == (log is None):
+        raise typer.BadParameter("give --for, such as --for 1h, or --log FILE")
+    try:
+        duration = None if length is None else parse_duration(length)
+    except ValueError as error:
+        raise typer.BadParameter(f"--for: {error}") from None
+    settings = _settings(context, duration=duration)
+    room = _hear_room(settings) if log is None else _recall_room(settings, log)
+    raise typer.Exit(_propose(*room, settings, config, lower=lower, apply=apply))
+
+
+_OWN_OPTIONS = {"config", "debug", "files", "explain", "events", "length", "log", "lower", "apply"}
+"""Options that are no settings."""
+
+
+def _settings(context: typer.Context, **more: Any) -> "Settings":
     """Validate what the command line, the environment and the file say together."""
     from streamer.settings import load_settings
 
-    own = {"config", "debug", "files", "explain", "events"}
     given = {
-        name: value for name, value in context.params.items() if name not in own and value not in (None, ())
+        name: value
+        for name, value in context.params.items()
+        if name not in _OWN_OPTIONS and value not in (None, ())
     }
-    return load_settings(given, config=context.params["config"])
+    return load_settings(given | more, config=context.params["config"])
 
 
 def _respect_offline(context: typer.Context) -> None:
@@ -442,6 +496,7 @@ def _listen(settings: "Settings") -> int:
         interrupted = stack.enter_context(_interruptible())
         view = stack.enter_context(_view(settings, sources, tagger, vocabulary))
         history = stack.enter_context(_history(settings))
+        log = stack.enter_context(_score_log(settings, tagger))
         crew = stack.enter_context(Crew())
         if settings.embedded_broker:
             broker = _serve_mqtt(crew)
@@ -453,7 +508,7 @@ def _listen(settings: "Settings") -> int:
             tagger,
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
-            sinks=[sink for sink in (history, view.sink, mqtt) if sink is not None],
+            sinks=[sink for sink in (history, log, view.sink, mqtt) if sink is not None],
             sounds=sounds,
             hearers=view.hearers,
             switches=switches,
@@ -466,12 +521,12 @@ def _listen(settings: "Settings") -> int:
         if mqtt is not None:
             crew.start("mqtt", mqtt.run, mqtt.close)
         session.start(crew)
-        latest = time.monotonic() + (settings.duration or math.inf) + _STALL_SECONDS
+        latest = _latest(settings)
 
         def going_on() -> bool:
             session.report_health()
             finished = not crew.working("tagger") and (settings.windowless or settings.duration is not None)
-            overdue = time.monotonic() > latest and not settings.fast
+            overdue = time.monotonic() > latest
             return not (finished or overdue or crew.failed or interrupted())
 
         view.show(going_on, crew.wait)
@@ -482,6 +537,105 @@ def _listen(settings: "Settings") -> int:
             session.dropped_windows,
         )
     return EXIT_INTERRUPTED if interrupted() else 0
+
+
+def _hear_room(settings: "Settings") -> "tuple[Room, tuple[str, ...]]":
+    """Listen to a room for as long as is set; what was heard, and the model's labels."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from streamer.calibration import Room
+    from streamer.crew import Crew
+    from streamer.live import LiveSession
+
+    sources = _open_sources(settings)
+    tagger = _load_tagger(settings, *_choose_model(settings))
+    room = Room(_watched(settings, tagger))
+    with ExitStack() as stack:
+        interrupted = stack.enter_context(_interruptible())
+        bars = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
+        log = stack.enter_context(_score_log(settings, tagger))
+        crew = stack.enter_context(Crew())
+        session = LiveSession(
+            sources,
+            tagger,
+            window_samples=tagger.window_samples,
+            hop_samples=settings.hop_samples,
+            sinks=[sink for sink in (room, log) if sink is not None],
+            fast=settings.fast,
+            limit_samples=settings.limit_samples,
+        )
+        session.start(crew)
+        task = bars.add_task("listening", total=(settings.duration or 0.0) * len(sources))
+        latest = _latest(settings)
+        while crew.working("tagger") and not (crew.failed or interrupted()) and time.monotonic() < latest:
+            crew.wait(_POLL_SECONDS)
+            bars.update(task, completed=room.seconds)
+    return room, tagger.labels
+
+
+def _latest(settings: "Settings") -> float:
+    """When, by the monotonic clock, the time that is set is over, also where a source stalls."""
+    if settings.fast or settings.duration is None:
+        return math.inf
+    return time.monotonic() + settings.duration + _STALL_SECONDS
+
+
+def _recall_room(settings: "Settings", log: Path) -> "tuple[Room, tuple[str, ...]]":
+    """Take from a score log what was heard in a room."""
+    from streamer.calibration import Room
+    from streamer.sinks.scorelog import reading_scores
+    from streamer.sounds import resolve_sounds
+
+    with reading_scores(log) as logged:
+        room = Room(resolve_sounds(settings.watched, logged.labels, logged.thresholds))
+        for message in logged.messages():
+            room.accept(message)
+        return room, logged.labels
+
+
+def _propose(
+    room: "Room",
+    labels: tuple[str, ...],
+    settings: "Settings",
+    config: Path | None,
+    *,
+    lower: bool,
+    apply: bool,
+) -> int:
+    """Print what was heard in a room and the change of the settings file that it asks for, which is made if that is wished."""
+    from streamer.calibration import change_of_settings, show_room
+    from streamer.errors import SourceError
+    from streamer.settings import settings_file
+    from streamer.settings_file import write_atomically
+
+    if not room.windows:
+        raise SourceError("nothing was heard: listen for longer than a hop")
+    show_room(room, lower=lower)
+    file = settings_file(config)
+    text, diff = change_of_settings(room, file, settings.watched, labels, lower=lower)
+    if not diff:
+        _log.info("%s can stay as it is", file)
+        return 0
+    typer.echo(diff, nl=False)
+    if apply:
+        write_atomically(file, text)
+        _log.info("%s has been changed", file)
+    return 0
+
+
+@contextmanager
+def _score_log(settings: "Settings", tagger: "Tagger") -> "Iterator[ScoreLog | None]":
+    """Log all scores, if that is wished."""
+    from streamer.sinks.scorelog import ScoreLog
+
+    if settings.score_log_file is None:
+        yield None
+        return
+    with ScoreLog(
+        settings.score_log_file, model=tagger.name, labels=tagger.labels, thresholds=tagger.thresholds
+    ) as log:
+        yield log
 
 
 @contextmanager

@@ -4,16 +4,22 @@ import math
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from .messages import Event
+
 
 def add_commands(app: typer.Typer) -> None:
-    """Mount ``devices``, ``sounds`` and ``events``."""
+    """Mount ``devices``, ``sounds``, ``events`` and ``replay``."""
     app.command()(devices)
     app.command()(sounds)
     app.command()(events)
+    app.command()(replay)
 
 
 def devices() -> None:
@@ -67,10 +73,41 @@ def events(
     file = load_settings({"history": history}, config=config).history_file
     if file is None:
         raise SettingsError("the history is switched off: name one with --history FILE")
+    found = occurrences.read_occurrences(file, since=earliest, labels=label or (), sources=source or ())
+    _write_occurrences(found, as_csv, as_json)
+
+
+def replay(
+    log: Annotated[Path, typer.Argument(metavar="LOG", help="A log of --score-log.")],
+    watch: Annotated[
+        list[str] | None, typer.Option(metavar="SOUND", help="As for listening. Repeatable.")
+    ] = None,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A table for spreadsheets, times in UTC.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON line per sound, times in UTC.")] = False,
+    config: Annotated[Path | None, typer.Option(help="The settings to try, earshot.toml.")] = None,
+) -> None:
+    """Say what these settings would have told: events from scores that were logged with --score-log."""
+    from .replay import replay as decide
+    from .settings import load_settings
+    from .sinks.scorelog import reading_scores
+    from .sounds import resolve_sounds
+
+    if as_csv and as_json:
+        raise typer.BadParameter("--csv and --json exclude each other")
+    settings = load_settings({"watch": watch or None}, config=config)
+    with reading_scores(log) as logged:
+        sounds = resolve_sounds(settings.watched, logged.labels, logged.thresholds)
+        told = decide(logged.messages(), sounds)
+        _write_occurrences((event for event in told if event.kind == "ended"), as_csv, as_json)
+
+
+def _write_occurrences(found: "Iterable[Event]", as_csv: bool, as_json: bool) -> None:
+    """Write occurrences in the form that is wished; say so where there are none."""
+    from .sinks import occurrences
+
     write = (
         occurrences.write_csv if as_csv else occurrences.write_json if as_json else occurrences.write_table
     )
-    found = occurrences.read_occurrences(file, since=earliest, labels=label or (), sources=source or ())
     if not write(found, sys.stdout) and write is occurrences.write_table:
         typer.echo("Nothing was heard that is watched for.", err=True)
 

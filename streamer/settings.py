@@ -116,6 +116,7 @@ class Settings(BaseModel):
     history: Annotated[str, Field(min_length=1)] | None = None
     history_days: float = Field(30.0, gt=0.0, le=36_500.0, allow_inf_nan=False)
     history_events: int = Field(100_000, ge=1, le=100_000_000)
+    score_log: Path | None = None
     node: Annotated[str, AfterValidator(check_node_name)] = Field(default_factory=_default_node)
     headless: bool = False
     kiosk: bool = False
@@ -190,6 +191,11 @@ class Settings(BaseModel):
         )
 
     @property
+    def score_log_file(self) -> Path | None:
+        """Where all scores are logged, if they are."""
+        return _expanded(self.score_log)
+
+    @property
     def history_file(self) -> Path | None:
         """Where events are written; None where the history is "off"."""
         if self.history == "off":
@@ -237,9 +243,10 @@ def load_settings(
             "put it into EARSHOT_MQTT_PASSWORD or the settings file"
         )
     from_environment = _environment_layer(environment)
-    file = config or _config_file(environment)
+    file = settings_file(config, environment)
+    named = config or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     layers = {
-        f"the file {file}": _file_layer(file) if file else {},
+        f"the file {file}": _file_layer(file) if named or file.is_file() else {},
         "the environment": from_environment,
         "the command line": given,
     }
@@ -255,6 +262,12 @@ def load_settings(
         raise SettingsError(_sentence(error, origin)) from None
 
 
+def settings_file(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the settings file is, or would be: `config`, ``EARSHOT_CONFIG``, or in the user's configuration directory."""
+    named = config or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    return (Path(named) if named else user_config_path("earshot") / FILE_NAME).expanduser()
+
+
 def _environment_layer(environment: Mapping[str, str]) -> dict[str, str]:
     layer = {
         name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
@@ -265,16 +278,9 @@ def _environment_layer(environment: Mapping[str, str]) -> dict[str, str]:
     return layer
 
 
-def _config_file(environment: Mapping[str, str]) -> Path | None:
-    if named := environment.get(f"{ENVIRONMENT_PREFIX}CONFIG"):
-        return Path(named)
-    usual = user_config_path("earshot") / FILE_NAME
-    return usual if usual.is_file() else None
-
-
 def _file_layer(path: Path) -> dict[str, Any]:
     try:
-        with path.expanduser().open("rb") as file:
+        with path.open("rb") as file:
             return tomllib.load(file)
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"the settings file {path} is no valid TOML: {error}") from error

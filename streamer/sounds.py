@@ -180,6 +180,14 @@ def resolve_sounds(
     return tuple(watched)
 
 
+def sound_name(name: str, labels: Sequence[str]) -> str:
+    """Find what a sound of `resolve_sounds` is called from what the user calls it; a name that nobody knows stays."""
+    try:
+        return _named(name, labels).name
+    except SettingsError:
+        return name
+
+
 def _usual(labels: Sequence[str]) -> list[Watch]:
     known = {label.casefold() for label in labels}
     usual = [

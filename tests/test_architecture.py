@@ -14,7 +14,12 @@ OWNERS = {
     "soxr": {"streamer/sources/conversion.py"},
     "aiomqtt": {"streamer/sinks/mqtt/connection.py"},
     "amqtt": {"streamer/sinks/embedded.py"},
-    "sqlite3": {"streamer/sinks/database.py", "streamer/sinks/history.py"},
+    "sqlite3": {
+        "streamer/sinks/database.py",
+        "streamer/sinks/history.py",
+        "streamer/sinks/scorelog.py",
+    },
+    "tomlkit": {"streamer/settings_file.py"},
     "filelock": {"streamer/sinks/history.py"},
     "pyqtgraph": {"gui"},
     "PySide6": {"gui"},

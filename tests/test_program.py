@@ -112,6 +112,69 @@ def test_a_recording_tells_when_a_sound_begins_and_ends(
     assert plain.stdout.decode().splitlines()[1].split()[4:] == ["Speech", f"{event['score']:.2f}"]
 
 
+def test_logged_scores_replay_what_was_told_and_what_other_settings_would_have(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    log, history, file = (str(tmp_path / name) for name in ("scores.sqlite3", "history.sqlite3", "new.toml"))
+    live = ("--source", "demo", "--fast", "--headless", "--model", "tiny", "--watch", "Speech")
+    assert (
+        run(
+            *live,
+            "--score-log",
+            log,
+            environment=environment | {"EARSHOT_HISTORY": history},
+        ).returncode
+        == 0
+    )
+    told = lines(run("events", "--json", "--history", history, environment=environment).stdout)
+    replayed = lines(run("replay", log, "--watch", "Speech", "--json", environment=environment).stdout)
+    assert told
+    for event in (*told, *replayed):
+        del event["id"]
+    assert replayed == told
+    Path(file).write_text('watch = [{ sound = "Speech", threshold = 1.0 }]\n')
+    assert not run("replay", log, "--config", file, "--json", environment=environment).stdout
+
+
+def test_a_room_is_calibrated_until_it_is_silent(environment: dict[str, str], tmp_path: Path) -> None:
+    file, log = tmp_path / "earshot.toml", str(tmp_path / "scores.sqlite3")
+    file.write_text('# the attic\nwatch = [{ sound = "Siren", threshold = 0.1 }]\n')
+    listening = ("calibrate", "--for", "45s", "--source", "demo", "--fast", "--model", "tiny")
+    settings = ("--config", str(file))
+    result = run(*listening, *settings, "--score-log", log, environment=environment)
+    assert result.returncode == 0
+    assert result.stdout.startswith(f"--- {file}\n".encode())
+    assert b"+watch = " in result.stdout
+    assert b"Siren" in result.stderr
+    assert "threshold = 0.1 " in file.read_text()
+    assert lines(run("replay", log, *settings, "--json", environment=environment).stdout)
+    applied = run("calibrate", "--log", log, "--apply", *settings, environment=environment)
+    assert (applied.returncode, applied.stdout) == (0, result.stdout)
+    assert file.read_text().startswith("# the attic\n")
+    assert not run("replay", log, *settings, "--json", environment=environment).stdout
+    again = run("calibrate", "--log", log, *settings, environment=environment)
+    assert (again.returncode, again.stdout) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        ((), b"--for"),
+        (("--for", "soon"), b"no length of time"),
+        (("--for", "0"), b"duration"),
+        (("--for", "1m", "--log", "scores"), b"--log"),
+        (("--log", "nowhere"), b"there is no score log"),
+    ],
+)
+def test_a_calibration_that_cannot_be_is_one_sentence(
+    options: tuple[str, ...], complaint: bytes, environment: dict[str, str]
+) -> None:
+    result = run("calibrate", *options, environment=environment)
+    assert result.returncode in (1, 2)
+    assert complaint in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
 def test_an_unknown_sound_is_answered_with_the_nearest(noise: Path, environment: dict[str, str]) -> None:
     result = run("tag", str(noise), "--events", "--watch", "Smoke alram", environment=environment)
     assert result.returncode == 2

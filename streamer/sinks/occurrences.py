@@ -2,18 +2,18 @@
 
 import csv
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from ..durations import clock, parse_duration
 from ..messages import Event
 from . import database
 from .console import Lines, printable
 from .payloads import occurrence_payload, to_json
 
-_UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _COLUMNS = ("id", "source", "label", "score", "started_at", "ended_at", "length_seconds", "clip")
 
 
@@ -75,8 +75,9 @@ def parse_since(text: str, now: datetime) -> float:
     ValueError
         It is none of these.
     """
-    if match := re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", text.strip()):
-        return now.timestamp() - float(match[1]) * _UNIT_SECONDS[match[2]]
+    if text.strip()[-1:] in set("smhdw"):
+        with suppress(ValueError):
+            return now.timestamp() - parse_duration(text)
     try:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
@@ -99,7 +100,7 @@ def write_table(occurrences: Iterable[Event], stream: IO[str]) -> int:
         if count == 1:
             lines.write(f"{'began':<19}  {'lasted':>10}  score  source · sound")
         began = datetime.fromtimestamp(event.started_at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        lasted = "still on" if event.ended_at is None else _duration(event.ended_at - event.started_at)
+        lasted = "still on" if event.ended_at is None else clock(event.ended_at - event.started_at)
         said = " · ".join(printable(part) for part in (event.source, event.label, event.clip) if part)
         lines.write(f"{began}  {lasted:>10}  {event.score:5.2f}  {said}")
     return count
@@ -143,12 +144,3 @@ class _Rows:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self.write = write
-
-
-def _duration(seconds: float) -> str:
-    """Write a length as 0.8 s, 12.0 s, 3:05 or 1:02:03."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

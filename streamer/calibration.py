@@ -1,0 +1,207 @@
+"""Thresholds for a room: above what the model hears in it when nothing happens."""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .durations import clock
+from .errors import SettingsError
+from .events import Decider
+from .messages import SAMPLE_RATE_HZ, Message, SourceStatus, Tagging
+from .settings_file import difference, with_thresholds
+from .sinks.console import printable
+from .sounds import Watch, WatchedSound, sound_name
+
+_MARGIN = 0.05
+"""How far a threshold stays above the background."""
+_STEP = 0.01
+_LOWEST, _HIGHEST = 0.05, 0.95
+
+
+@dataclass(slots=True)
+class HeardInRoom:
+    """What the background has to do with one sound.
+
+    Attributes
+    ----------
+    watched : WatchedSound
+        The sound, and its present thresholds.
+    events : int
+        How often it would have been told.
+    reached : float
+        The highest threshold with which it would have been told at all.
+    source, at : str, float
+        Where and when (Unix time in seconds) that was.
+    """
+
+    watched: WatchedSound
+    events: int = 0
+    reached: float = 0.0
+    source: str = ""
+    at: float = math.nan
+
+    @property
+    def threshold(self) -> float:
+        """The lowest of its classes' present thresholds."""
+        return min(self.watched.thresholds)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether hardly any threshold is above the background."""
+        return self.reached + _MARGIN > _HIGHEST
+
+    def proposal(self, *, lower: bool = False) -> float | None:
+        """Propose a threshold just above the background; None if the present one shall stay.
+
+        Parameters
+        ----------
+        lower : bool
+            Whether to lower thresholds too, at most to what the sound has in the catalogue.
+        """
+        above = math.ceil(round((self.reached + _MARGIN) / _STEP, 3)) * _STEP
+        if self.events:
+            return round(min(above, _HIGHEST), 2)
+        wanted = round(max(above, self.watched.sound.threshold, _LOWEST), 2)
+        return wanted if lower and wanted < round(self.threshold, 2) else None
+
+
+class Room:
+    """A sink that listens to a room in which nothing happens that is watched for.
+
+    Parameters
+    ----------
+    sounds : sequence of WatchedSound
+        For which to propose thresholds. They hold for all sources: the loudest background counts.
+    """
+
+    def __init__(self, sounds: Sequence[WatchedSound]) -> None:
+        self._sounds = sounds
+        self._lock = threading.Lock()  # guards what follows
+        self._ears: dict[str, _Ears] = {}
+        self._heard = {entry.sound.name: HeardInRoom(entry) for entry in sounds}
+        self._windows = 0
+        self._seconds = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How much sound was listened to, of all sources together."""
+        return self._seconds
+
+    @property
+    def windows(self) -> int:
+        """How many taggings that were."""
+        return self._windows
+
+    def accept(self, message: Message) -> None:
+        """Take a tagging; a source that ends, or is switched off, begins anew."""
+        with self._lock:
+            match message:
+                case Tagging():
+                    self._take(message)
+                case SourceStatus(source=source, online=False):
+                    self._ears.pop(source, None)
+
+    def heard(self) -> list[HeardInRoom]:
+        """Say what was heard so far, sound by sound."""
+        with self._lock:
+            return list(self._heard.values())
+
+    def _take(self, tagging: Tagging) -> None:
+        ears = self._ears.get(tagging.source)
+        if ears is None:
+            ears = self._ears[tagging.source] = _Ears(self._sounds, tagging.start_sample)
+        self._windows += 1
+        self._seconds += (tagging.end_sample - ears.heard_until) / SAMPLE_RATE_HZ
+        ears.heard_until = tagging.end_sample
+        for event in ears.decider.feed(tagging):
+            self._heard[event.label].events += event.kind == "started"
+        for entry, newest in zip(self._sounds, ears.newest, strict=True):
+            newest.append(entry.score(tagging.scores))
+            reached = sorted(newest)[-entry.sound.hits] if len(newest) >= entry.sound.hits else 0.0
+            heard = self._heard[entry.sound.name]
+            if reached > heard.reached:
+                heard.reached, heard.source, heard.at = reached, tagging.source, tagging.ended_at
+
+
+class _Ears:
+    """What is kept of one source: its decider, and the newest scores of each sound."""
+
+    def __init__(self, sounds: Sequence[WatchedSound], heard_until: int) -> None:
+        self.decider = Decider(sounds)
+        self.newest: list[deque[float]] = [deque(maxlen=entry.sound.of) for entry in sounds]
+        self.heard_until = heard_until
+
+
+def change_of_settings(
+    room: Room, file: Path, watched: Sequence[Watch] | None, labels: Sequence[str], *, lower: bool = False
+) -> tuple[str, str]:
+    """Say how the settings file changes where the proposals are taken.
+
+    Parameters
+    ----------
+    room : Room
+        Where was listened.
+    file : Path
+        The settings file, which need not be there.
+    watched : sequence of Watch or None
+        What the settings watch now; the usual sounds if None.
+    labels : sequence of str
+        Of the model.
+    lower : bool
+        As for `HeardInRoom.proposal`.
+
+    Returns
+    -------
+    text, diff : str
+        The file's new text, and what changes in it as a unified diff, empty if nothing does.
+
+    Raises
+    ------
+    SettingsError
+        The file can't be read.
+    """
+    try:
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {file} can't be read: check its permissions") from error
+    heard = room.heard()
+    proposals = {
+        entry.watched.sound.name: threshold
+        for entry in heard
+        if (threshold := entry.proposal(lower=lower)) is not None
+    }
+    if not proposals:
+        return before, ""
+    names = [wish.sound for wish in watched] if watched else [entry.watched.sound.name for entry in heard]
+    text = with_thresholds(before, proposals, names, lambda name: sound_name(name, labels))
+    return text, difference(before, text, file)
+
+
+def show_room(room: Room, *, lower: bool = False) -> None:
+    """Print what a room has to do with each sound: for people, so to standard error."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(
+        "sound", title=f"{clock(room.seconds)} of background, {room.windows} windows", title_style="bold"
+    )
+    for name in ("told", "threshold", "reached", "proposed"):
+        table.add_column(name, justify="right")
+    table.add_column("where and when it was highest")
+    for entry in sorted(room.heard(), key=lambda entry: -entry.reached):
+        proposal = entry.proposal(lower=lower)
+        when = time.strftime("%H:%M:%S", time.localtime(entry.at)) if math.isfinite(entry.at) else ""
+        table.add_row(
+            escape(entry.watched.sound.name),
+            str(entry.events),
+            f"{entry.threshold:.2f}",
+            f"{entry.reached:.2f}",
+            "" if proposal is None else f"{proposal:.2f}" + ", or don't watch it" * entry.is_hopeless,
+            escape(printable(f"{entry.source} {when}".strip())),
+        )
+    Console(stderr=True).print(table)

@@ -1,0 +1,187 @@
+"""Thresholds for a room: what is proposed, and how the settings file changes."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamer.calibration import Room, change_of_settings
+from streamer.durations import clock, parse_duration
+from streamer.errors import SettingsError
+from streamer.events import Decider
+from streamer.messages import SourceStatus, Tagging
+from streamer.settings_file import difference, edited, with_thresholds, write_atomically
+from streamer.sounds import Watch, resolve_sounds
+
+RATE = 16_000
+LABELS = ("Dog", "Bark", "Siren")
+
+
+def tagging(second: int, *scores: float, source: str = "x") -> Tagging:
+    start = max(0, second - 10) * RATE
+    padded = np.array([*scores, *[0.0] * (len(LABELS) - len(scores))], np.float32)
+    return Tagging(source, start, second * RATE, 1000.0 + second, padded, -20.0, None)
+
+
+def listened(
+    scores: list[float], *, source: str = "x", into: Room | None = None, **rule: Any
+) -> tuple[Room, Any]:
+    sounds = resolve_sounds([Watch("Dog", {"threshold": 0.5} | rule)], LABELS)
+    room = into or Room(sounds)
+    for second, score in enumerate(scores, 1):
+        room.accept(tagging(second, score, source=source))
+    (heard,) = room.heard()
+    return room, heard
+
+
+def test_a_quiet_room_changes_nothing() -> None:
+    room, heard = listened([0.1, 0.2, 0.3, 0.2])
+    assert (heard.events, heard.proposal()) == (0, None)
+    assert (room.windows, room.seconds) == (4, 4.0)
+    assert change_of_settings(room, Path("nowhere/earshot.toml"), None, LABELS)[1] == ""
+
+
+def test_a_threshold_goes_just_above_what_the_rule_would_have_heard() -> None:
+    _, heard = listened([0.9, 0.1, 0.1, 0.6, 0.7, 0.1])  # two of three windows: 0.6, not 0.9 nor 0.7
+    assert (heard.events, heard.reached, heard.at) == (1, pytest.approx(0.6), 1005.0)
+    assert heard.proposal() == 0.65
+
+
+@given(
+    st.lists(st.floats(0.0, 0.875, width=32), min_size=2, max_size=40), st.integers(1, 3), st.integers(3, 5)
+)
+def test_with_the_proposal_the_room_is_silent(scores: list[float], hits: int, of: int) -> None:
+    _, heard = listened(scores, hits=hits, of=of)
+    threshold = heard.proposal() or 0.5
+    sounds = resolve_sounds([Watch("Dog", {"threshold": threshold, "hits": hits, "of": of})], LABELS)
+    decider = Decider(sounds)
+    assert not [event for n, score in enumerate(scores, 1) for event in decider.feed(tagging(n, score))]
+
+
+def test_thresholds_are_lowered_only_on_demand_and_not_below_the_catalogue_s() -> None:
+    sounds = resolve_sounds([Watch("Siren")], LABELS, np.array([0.9, 0.9, 0.9], np.float32))
+    room = Room(sounds)
+    for second in range(1, 5):
+        room.accept(tagging(second, 0.0, 0.0, 0.1))
+    (heard,) = room.heard()
+    assert heard.proposal() is None
+    assert heard.proposal(lower=True) == sounds[0].sound.threshold == 0.3
+
+
+def test_a_background_that_nothing_exceeds_is_called_hopeless() -> None:
+    _, heard = listened([0.99, 0.99, 0.99])
+    assert heard.is_hopeless
+    assert heard.proposal() == 0.95
+
+
+def test_the_loudest_of_all_sources_counts_and_none_reaches_into_another() -> None:
+    room, _ = listened([0.6])
+    _, heard = listened([0.6], source="y", into=room)
+    assert (heard.events, heard.reached) == (0, 0.0)  # one window each: no two of three
+    _, heard = listened([0.0, 0.7, 0.7], source="z", into=room)
+    assert (heard.source, heard.reached) == ("z", pytest.approx(0.7))
+
+
+def test_a_source_that_was_switched_off_begins_anew() -> None:
+    room, _ = listened([0.6])
+    room.accept(SourceStatus("x", online=False))
+    _, heard = listened([0.6], into=room)
+    assert (heard.events, heard.reached) == (0, 0.0)
+
+
+SETTINGS = """\
+# the attic
+hop = 0.5  # fast
+watch = [
+    "dog",  # barks
+    "Cat",
+    { sound = "Doorbell", hits = 3 },
+]
+"""
+
+
+def test_the_diff_touches_nothing_but_the_thresholds(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text(SETTINGS)
+    room, _ = listened([0.6, 0.6, 0.6])
+    text, diff = change_of_settings(room, file, [Watch("dog"), Watch("Cat"), Watch("Doorbell")], LABELS)
+    assert [line for line in diff.splitlines()[2:] if line[0] in "+-"] == [
+        '-    "dog",  # barks',
+        '+    {sound = "dog", threshold = 0.65},  # barks',
+    ]
+    assert tomllib.loads(text)["watch"] == [
+        {"sound": "dog", "threshold": 0.65},
+        "Cat",
+        {"sound": "Doorbell", "hits": 3},
+    ]
+    assert file.read_text() == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("text", "watch"),
+    [
+        ("", [{"sound": "Dog", "threshold": 0.4}, "Cat"]),
+        ('watch = "Dog, Cat"\n', [{"sound": "Dog", "threshold": 0.4}, "Cat"]),
+        ('watch = ["Dog"]', [{"sound": "Dog", "threshold": 0.4}]),
+        ('[[watch]]\nsound = "Dog"\nhits = 2\n', [{"sound": "Dog", "hits": 2, "threshold": 0.4}]),
+        (
+            'watch = [{ sound = "Dog", threshold = 0.2, of = 4 }]',
+            [{"sound": "Dog", "threshold": 0.4, "of": 4}],
+        ),
+    ],
+)
+def test_every_way_to_write_the_watch_list_takes_a_threshold(text: str, watch: list[object]) -> None:
+    assert tomllib.loads(with_thresholds(text, {"Dog": 0.4}, ["Dog", "Cat"]))["watch"] == watch
+
+
+def test_settings_are_set_and_removed_and_comments_stay() -> None:
+    text = edited("# mine\nhop = 1.0 # slow\ntop = 3\n", {"hop": 0.5, "top": None, "node": "attic"})
+    assert text == '# mine\nhop = 0.5 # slow\nnode = "attic"\n'
+    nested = edited('[[watch]]\nsound = "Dog"\n', {"hop": 0.5})
+    assert tomllib.loads(nested) == {"watch": [{"sound": "Dog"}], "hop": 0.5}
+
+
+def test_no_toml_is_one_sentence() -> None:
+    with pytest.raises(SettingsError, match="no valid TOML") as caught:
+        edited("hop = ", {})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_is_replaced_whole_with_its_permissions_and_through_links(tmp_path: Path) -> None:
+    file, link = tmp_path / "earshot.toml", tmp_path / "link.toml"
+    file.write_text("hop = 1.0\n")
+    file.chmod(0o640)
+    link.symlink_to(file)
+    write_atomically(link, "hop = 0.5\n")
+    assert link.is_symlink()
+    assert (file.read_text(), file.stat().st_mode & 0o777) == ("hop = 0.5\n", 0o640)
+    assert list(tmp_path.iterdir()) == [file, link] or list(tmp_path.iterdir()) == [link, file]
+
+
+def test_a_new_file_is_its_owner_s_alone(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "earshot.toml"
+    write_atomically(file, "hop = 0.5\n")
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(SettingsError, match="can't be written"):
+        write_atomically(tmp_path / "file" / "earshot.toml", "hop = 0.5\n")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_diff_says_where_the_last_line_does_not_end() -> None:
+    assert difference("a", "b\n", Path("f")).splitlines()[3:] == ["-a", "\\ No newline at end of file", "+b"]
+
+
+def test_lengths_of_time_are_read_and_written() -> None:
+    assert [parse_duration(text) for text in ("90", "90s", "1.5h", " 2w ")] == [90, 90, 5400, 1_209_600]
+    for text in ("", "h", "-1s", "1 fortnight", "nan"):
+        with pytest.raises(ValueError, match="no length of time"):
+            parse_duration(text)
+    assert [clock(seconds) for seconds in (0.84, 185, 3723)] == ["0.8 s", "3:05", "1:02:03"]
