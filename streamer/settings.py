@@ -124,7 +124,7 @@ class Settings(BaseModel):
     history_days: float = Field(30.0, gt=0.0, le=36_500.0, allow_inf_nan=False)
     history_events: int = Field(100_000, ge=1, le=100_000_000)
     clips: bool = False
-    clips_folder: Path | None = None
+    clips_folder: Annotated[str, Field(min_length=1)] | None = None
     clips_pre_seconds: Roll = 2.0
     clips_post_seconds: Roll = 2.0
     clips_longest_seconds: float = Field(30.0, ge=1.0, le=600.0, allow_inf_nan=False)
@@ -215,7 +215,9 @@ class Settings(BaseModel):
     @property
     def clips_path(self) -> Path:
         """The folder of clips."""
-        return _expanded(self.clips_folder) or user_data_path("earshot") / CLIPS_NAME
+        if self.clips_folder is None:
+            return user_data_path("earshot") / CLIPS_NAME
+        return Path(self.clips_folder).expanduser()
 
     def _password(self) -> str | None:
         if self.mqtt_password_file is None:

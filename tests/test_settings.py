@@ -204,6 +204,7 @@ def test_what_is_never_kept_comes_from_the_environment_and_the_file(tmp_path: Pa
 @pytest.mark.parametrize(
     "given",
     [
+        {"clips_folder": ""},
         {"clips_pre_seconds": -1.0},
         {"clips_post_seconds": 61.0},
         {"clips_longest_seconds": 0.5},

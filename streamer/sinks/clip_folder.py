@@ -92,31 +92,34 @@ class ClipFolder:
 
     def _prune(self, room: int = 0) -> None:
         """Delete the oldest clips: all that are too old, and as many as leave room for so many bytes."""
-        oldest = datetime.fromtimestamp(max(0.0, time.time() - self._keep_seconds), UTC)
         try:
             clips = self._clips()
             sizes = {name: sum(file.stat().st_size for file in files) for name, files in clips.items()}
-            self._bytes = sum(sizes.values())
-            for name in sorted(clips):
-                if name >= f"{oldest:%Y-%m-%d}/{_stamp(oldest)}" and self._bytes + room <= self._most_bytes:
-                    return
-                _delete(clips[name])
-                self._bytes -= sizes[name]
         except FileNotFoundError:
-            return  # another Earshot has just deleted it
+            return  # there is no folder yet, or another Earshot has just deleted a clip
         except OSError as error:
             self._note_failure(error)
+            return
+        self._bytes = sum(sizes.values())
+        oldest = datetime.fromtimestamp(max(0.0, time.time() - self._keep_seconds), UTC)
+        for name in sorted(clips):
+            if name >= f"{oldest:%Y-%m-%d}/{_stamp(oldest)}" and self._bytes + room <= self._most_bytes:
+                return
+            try:
+                _delete(clips[name])
+                self._bytes -= sizes[name]
+            except OSError as error:
+                self._note_failure(error)
 
-    def _clips(self) -> dict[str, list[Path]]:
+    def _clips(self) -> dict[str, list[os.DirEntry[str]]]:
         """The files of each clip, by its day and name."""
         clips = defaultdict(list)
-        for day in self._path.iterdir() if self._path.is_dir() else ():
-            if not _DAY.fullmatch(day.name) or day.is_symlink() or not day.is_dir():
-                continue
-            for file in day.iterdir():
-                match = _FILE.fullmatch(file.name)
-                if match and not file.is_symlink() and file.is_file():
-                    clips[f"{day.name}/{match[1]}"].append(file)
+        for day in _entries(self._path):
+            if _DAY.fullmatch(day.name) and day.is_dir(follow_symlinks=False):
+                for file in _entries(day):
+                    match = _FILE.fullmatch(file.name)
+                    if match and file.is_file(follow_symlinks=False):
+                        clips[f"{day.name}/{match[1]}"].append(file)
         return clips
 
     def _note_failure(self, error: OSError) -> None:
@@ -149,9 +152,15 @@ def _write_private(path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
 
 
-def _delete(files: list[Path]) -> None:
+def _entries(folder: os.PathLike[str]) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return list(entries)
+
+
+def _delete(files: list[os.DirEntry[str]]) -> None:
     """Delete the files of a clip, what describes the sound before the sound, and the folder of a day that is empty now."""
-    for file in sorted(files, reverse=True):
-        file.unlink(missing_ok=True)
+    paths = sorted(map(Path, files), reverse=True)
+    for path in paths:
+        path.unlink(missing_ok=True)
     with suppress(OSError):
-        files[0].parent.rmdir()
+        paths[0].parent.rmdir()
