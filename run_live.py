@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from streamer.settings import Settings
     from streamer.sinks import Sink
     from streamer.sinks.broker import Broker
+    from streamer.sinks.clips import Clips
     from streamer.sinks.history import History
     from streamer.sinks.homeassistant import Discovery
     from streamer.sinks.mqtt import MqttSink
@@ -125,6 +126,10 @@ def live(
     input_tdim: InputTdimOption = None,
     top: TopOption = None,
     watch: WatchOption = None,
+    clips: Annotated[
+        bool | None,
+        typer.Option("--clips", help="Keep the sound of what is watched for, unless speech is heard."),
+    ] = None,
     mqtt: Annotated[
         str | None,
         typer.Option(
@@ -490,6 +495,7 @@ def _listen(settings: "Settings") -> int:
     broker = settings.broker()
     tagger = _load_tagger(settings, *_choose_model(settings))
     sounds = _watched(settings, tagger)
+    clips = _clips(settings, sources, tagger)
     vocabulary = _vocabulary(tagger)
     switches = Switches()
     with ExitStack() as stack:
@@ -511,6 +517,7 @@ def _listen(settings: "Settings") -> int:
             sinks=[sink for sink in (history, log, view.sink, mqtt) if sink is not None],
             sounds=sounds,
             hearers=view.hearers,
+            clips=clips,
             switches=switches,
             fast=settings.fast,
             limit_samples=settings.limit_samples,
@@ -636,6 +643,35 @@ def _score_log(settings: "Settings", tagger: "Tagger") -> "Iterator[ScoreLog | N
         settings.score_log_file, model=tagger.name, labels=tagger.labels, thresholds=tagger.thresholds
     ) as log:
         yield log
+
+
+def _clips(settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger") -> "Clips | None":
+    """What keeps the sound of events, if that is wanted."""
+    from streamer.errors import SettingsError
+    from streamer.messages import SAMPLE_RATE_HZ
+    from streamer.sinks.clips import Clips, Extent
+    from streamer.sounds import resolve_sounds
+
+    if not settings.clips:
+        return None
+    try:
+        never = resolve_sounds(settings.never_kept, tagger.labels, tagger.thresholds)
+    except SettingsError as error:
+        raise SettingsError(f"clips_never: {error}") from None
+    return Clips(
+        settings.clips_path,
+        sources=[source.name for source in sources],
+        model=tagger.name,
+        extent=Extent(
+            pre_samples=round(settings.clips_pre_seconds * SAMPLE_RATE_HZ),
+            post_samples=round(settings.clips_post_seconds * SAMPLE_RATE_HZ),
+            longest_samples=round(settings.clips_longest_seconds * SAMPLE_RATE_HZ),
+        ),
+        never=never,
+        days=settings.clips_days,
+        most_bytes=settings.clips_megabytes * 1_000_000,
+        fast=settings.fast,
+    )
 
 
 @contextmanager

@@ -13,9 +13,10 @@ from .crew import Crew
 from .events import Decider
 from .health import Every, HealthMeter
 from .mailbox import Mailbox
-from .messages import AudioChunk, Message, SourceStatus, Tagging, Window
+from .messages import AudioChunk, Event, Message, SourceStatus, Tagging, Window
 from .pipeline import Pipeline, Scorer, score
 from .sinks import Sink
+from .sinks.clips import Clips
 from .sounds import WatchedSound
 from .sources import Source
 
@@ -65,6 +66,8 @@ class LiveSession:
         What to decide on events of.
     hearers : sequence of callable
         Are told every chunk.
+    clips : Clips, optional
+        Keeps the sound of events; without it none is kept.
     switches : Switches, optional
         Who is not to be listened to for a while; what a source delivers meanwhile is thrown away.
     fast : bool
@@ -87,6 +90,7 @@ class LiveSession:
         sinks: Sequence[Sink],
         sounds: Sequence[WatchedSound] = (),
         hearers: Sequence[Hearer] = (),
+        clips: Clips | None = None,
         switches: Switches | None = None,
         fast: bool = False,
         limit_samples: int | None = None,
@@ -97,7 +101,8 @@ class LiveSession:
         self._sources = sources
         self._scorer = scorer
         self._sinks = sinks
-        self._hearers = hearers
+        self._hearers = hearers if clips is None else [*hearers, clips.hear]
+        self._clips = clips
         self._switches = switches or Switches()
         self._fast = fast
         self._limit_samples = limit_samples
@@ -224,10 +229,16 @@ class LiveSession:
                 self._end(source.name)
 
     def _tell(self, tagging: Tagging) -> None:
+        if self._clips is not None:
+            self._clips.heed(tagging)
         self._publish(tagging)
-        for event in self._pipelines[tagging.source].decide(tagging):
-            self._publish(event)
+        self._publish_events(self._pipelines[tagging.source].decide(tagging))
 
     def _end(self, source: str) -> None:
-        for event in self._pipelines[source].close():
-            self._publish(event)
+        self._publish_events(self._pipelines[source].close())
+        if self._clips is not None:
+            self._clips.forget(source)
+
+    def _publish_events(self, events: Iterable[Event]) -> None:
+        for event in events:
+            self._publish(event if self._clips is None else self._clips.keep(event))

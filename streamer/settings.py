@@ -5,7 +5,7 @@ import os
 import re
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
@@ -30,6 +30,7 @@ from .sounds import Watch
 ENVIRONMENT_PREFIX = "EARSHOT_"
 FILE_NAME = "earshot.toml"
 HISTORY_NAME = "history.sqlite3"
+CLIPS_NAME = "clips"
 
 _TICK_SECONDS = 0.01
 
@@ -57,7 +58,7 @@ def _default_node() -> str:
 
 
 def _wishes(value: Any) -> Any:
-    """Take a name, where a table may stand, for a sound to be watched by the rule it has; blank names are none."""
+    """Take a name, where a table may stand, for a sound with the rule it has; blank names are none."""
     items = _listed(value)
     if not isinstance(items, (list, tuple)):
         return items
@@ -68,15 +69,21 @@ Ticks: TypeAlias = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_
 Seconds: TypeAlias = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Score: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
+Roll: TypeAlias = Annotated[float, Field(ge=0.0, le=60.0, allow_inf_nan=False)]
 
 
-class WatchTable(BaseModel):
-    """A sound to be watched, and what is to differ from its own rule; see `streamer.sounds.Sound`."""
+class SoundTable(BaseModel):
+    """A sound, and the score from which it counts as heard, if that is to differ from its own."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     sound: str
     threshold: Score | None = None
+
+
+class WatchTable(SoundTable):
+    """A sound to be watched, and what is to differ from its own rule; see `streamer.sounds.Sound`."""
+
     off_threshold: Score | None = None
     hits: Count | None = None
     of: Count | None = None
@@ -117,6 +124,14 @@ class Settings(BaseModel):
     history_days: float = Field(30.0, gt=0.0, le=36_500.0, allow_inf_nan=False)
     history_events: int = Field(100_000, ge=1, le=100_000_000)
     score_log: Path | None = None
+    clips: bool = False
+    clips_folder: Annotated[str, Field(min_length=1)] | None = None
+    clips_pre_seconds: Roll = 2.0
+    clips_post_seconds: Roll = 2.0
+    clips_longest_seconds: float = Field(30.0, ge=1.0, le=600.0, allow_inf_nan=False)
+    clips_days: float = Field(7.0, gt=0.0, le=36_500.0, allow_inf_nan=False)
+    clips_megabytes: int = Field(500, ge=1, le=100_000_000)
+    clips_never: Annotated[list[SoundTable], BeforeValidator(_wishes)] = [SoundTable(sound="Speech")]
     node: Annotated[str, AfterValidator(check_node_name)] = Field(default_factory=_default_node)
     headless: bool = False
     kiosk: bool = False
@@ -147,11 +162,12 @@ class Settings(BaseModel):
     @property
     def watched(self) -> list[Watch] | None:
         """The sounds to decide on events of: none if empty, the usual ones if None."""
-        if self.watch is None:
-            return None
-        return [
-            Watch(table.sound, table.model_dump(exclude={"sound"}, exclude_none=True)) for table in self.watch
-        ]
+        return None if self.watch is None else _watches(self.watch)
+
+    @property
+    def never_kept(self) -> list[Watch]:
+        """The sounds during which no clip is kept."""
+        return _watches(self.clips_never)
 
     @property
     def windowless(self) -> bool:
@@ -202,6 +218,13 @@ class Settings(BaseModel):
             return None
         return Path(self.history).expanduser() if self.history else user_data_path("earshot") / HISTORY_NAME
 
+    @property
+    def clips_path(self) -> Path:
+        """The folder of clips."""
+        if self.clips_folder is None:
+            return user_data_path("earshot") / CLIPS_NAME
+        return Path(self.clips_folder).expanduser()
+
     def _password(self) -> str | None:
         if self.mqtt_password_file is None:
             return None if self.mqtt_password is None else self.mqtt_password.get_secret_value()
@@ -211,6 +234,10 @@ class Settings(BaseModel):
             raise SettingsError(
                 f"the password file {self.mqtt_password_file} can't be read: check mqtt_password_file"
             ) from error
+
+
+def _watches(tables: Sequence[SoundTable]) -> list[Watch]:
+    return [Watch(table.sound, table.model_dump(exclude={"sound"}, exclude_none=True)) for table in tables]
 
 
 def load_settings(

@@ -176,7 +176,7 @@ def resolve_sounds(
     names = [entry.sound.name for entry in watched]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError(f"the sound '{name}' is watched twice: name it once")
+            raise SettingsError(f"the sound '{name}' is named twice: name it once")
     return tuple(watched)
 
 
@@ -206,7 +206,7 @@ def _resolve(wish: Watch, labels: Sequence[str], thresholds: Samples | None) -> 
     if not indices:
         raise SettingsError(
             f"the model can't hear '{sound.name}', for it knows none of {', '.join(sound.classes)}: "
-            "don't watch it, or take another model"
+            "leave it out, or take another model"
         )
     try:
         sound = replace(sound, **wish.rule)
@@ -227,7 +227,7 @@ def _named(name: str, labels: Sequence[str]) -> Sound:
         return sound
     near = difflib.get_close_matches(name.casefold(), known, n=1)
     hint = f"did you mean '{known[near[0]].name}'?" if near else "the command sounds lists those it knows"
-    raise SettingsError(f"there is no sound called '{name}' to watch: {hint}")
+    raise SettingsError(f"there is no sound called '{name}': {hint}")
 
 
 def _on_thresholds(

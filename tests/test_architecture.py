@@ -31,6 +31,12 @@ OWNERS = {
     "httpx2": {"models/hub"},
     "matplotlib": {"models/figures.py"},
     "sklearn": {"models/training/metrics.py", "models/training/calibration.py"},
+    "soundfile": {
+        "streamer/sources/recording.py",
+        "streamer/sinks/clips.py",
+        "streamer/assets/render_demo.py",
+        "models/training/pack.py",
+    },
     "av": {"streamer/sources/recording.py"},
     "pydantic": {"streamer/settings.py"},
 }

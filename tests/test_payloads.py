@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from streamer.messages import Event, Health, Tagging
 from streamer.sinks.payloads import (
     Vocabulary,
+    clip_payload,
     event_payload,
     health_payload,
     line_payload,
@@ -111,6 +112,20 @@ def test_an_occurrence_has_a_length_once_it_has_ended() -> None:
     assert occurrence_payload(EVENT)["length_seconds"] == 2.5
     lasting = occurrence_payload(replace(EVENT, kind="started", ended_at=None))
     assert (lasting["ended_at"], lasting["length_seconds"]) == (None, None)
+
+
+def test_what_lies_beside_a_clip_has_the_event_and_the_place_of_each_gap() -> None:
+    payload = clip_payload(EVENT, started_at=1_772_366_398.25, samples=40_000, gaps=[(16, 320)], model="tiny")
+    assert payload == {
+        "event": event_payload(EVENT),
+        "source": "desk",
+        "model": "tiny",
+        "started_at": "2026-03-01T11:59:58.250Z",
+        "ended_at": "2026-03-01T12:00:00.750Z",
+        "samples": 40_000,
+        "sample_rate_hz": 16_000,
+        "gaps": [{"start_sample": 16, "end_sample": 320}],
+    }
 
 
 def test_health_before_the_first_window_has_nulls() -> None:

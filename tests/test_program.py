@@ -18,6 +18,8 @@ import soundfile
 from conftest import VirtualMicrophone, require
 from mosquitto import Mosquitto, Subscriber
 
+from streamer.sources.recording import Recording
+
 ROOT = Path(__file__).parent.parent
 DEMO_NAMES = {
     "Speech": {"Speech"},
@@ -439,6 +441,46 @@ def test_a_watched_sound_is_told_to_the_broker_and_kept(
     (line,) = lines(listed.stdout)
     assert (line["id"], line["label"], line["source"]) == (ended["id"], "Speech", "room")
     assert line["ended_at"] == ended["ended_at"]
+
+
+@pytest.mark.system
+def test_the_sound_of_an_event_is_kept_where_that_is_wanted_and_nothing_must_not_be(
+    speech: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    heard = np.concatenate([chunk.samples for chunk in Recording("x", speech, live=False).chunks()])
+    room = tmp_path / "room.wav"
+    soundfile.write(room, np.pad(heard[: 4 * 16_000], (3 * 16_000, 14 * 16_000)), 16_000, subtype="PCM_16")
+    options = ("--headless", "--fast", "--watch", "Speech", "--source", str(room))
+    clips = Path(environment["XDG_DATA_HOME"]) / "earshot" / "clips"
+
+    result = run(*options, environment=environment | {"EARSHOT_CLIPS_NEVER": ""})
+    assert (result.returncode, clips.exists()) == (0, False)
+    result = run(*options, "--clips", environment=environment)
+    assert (result.returncode, list(clips.iterdir())) == (0, [])
+    result = run(*options, "--clips", environment=environment | {"EARSHOT_CLIPS_NEVER": ""})
+    assert result.returncode == 0, result.stderr
+
+    told = [line["clip"] for line in lines(run("events", "--json", environment=environment).stdout)]
+    ((day, (flac,)),) = [(day, list(day.glob("*.flac"))) for day in clips.iterdir()]
+    assert told == [None, None, str(flac)]
+    description = json.loads(flac.with_suffix(".json").read_bytes())
+    assert (description["source"], description["model"], description["gaps"]) == ("room", "tiny", [])
+    assert day.name == description["event"]["started_at"][:10]
+    kept, _ = soundfile.read(flac, dtype="int16")
+    samples, _ = soundfile.read(room, dtype="int16")
+    start = samples.tobytes().find(kept.tobytes()) / 2 / 16_000
+    assert start == pytest.approx(3.0 - 2.0, abs=0.5)
+    assert len(kept) / 16_000 == pytest.approx(2.0 + 4.0 + 2.0, abs=0.5)
+    assert len(kept) == description["samples"]
+
+
+def test_a_wrong_name_for_what_must_not_be_kept_is_answered_with_the_nearest(
+    noise: Path, environment: dict[str, str]
+) -> None:
+    unheard = environment | {"EARSHOT_CLIPS_NEVER": "Speach"}
+    result = run("--headless", "--clips", "--source", str(noise), environment=unheard)
+    assert result.returncode == 2
+    assert b"clips_never: there is no sound called 'Speach': did you mean 'Speech'?" in result.stderr
 
 
 @pytest.mark.system

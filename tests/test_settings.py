@@ -6,6 +6,7 @@ import pytest
 
 from streamer.errors import SettingsError
 from streamer.settings import Settings, load_settings
+from streamer.sounds import Watch
 
 
 def load(file: Path | None = None, environment: dict[str, str] | None = None, **given: Any) -> Settings:
@@ -170,6 +171,52 @@ def test_the_history_is_in_the_users_data_folder_or_where_it_is_set_or_off(
 @pytest.mark.parametrize("given", [{"history": ""}, {"history_days": 0.0}, {"history_events": 0}])
 def test_a_history_that_keeps_nothing_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="'history"):
+        load(**given)
+
+
+def test_clips_are_off_and_would_be_in_the_users_data_folder_without_speech(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("streamer.settings.user_data_path", lambda _name: tmp_path)
+    settings = load()
+    assert (settings.clips, settings.clips_path) == (False, tmp_path / "clips")
+    assert (settings.clips_pre_seconds, settings.clips_post_seconds, settings.clips_longest_seconds) == (
+        2,
+        2,
+        30,
+    )
+    assert (settings.clips_days, settings.clips_megabytes) == (7, 500)
+    assert settings.never_kept == [Watch("Speech")]
+    assert load(clips_folder="~/heard").clips_path == Path.home() / "heard"
+
+
+def test_what_is_never_kept_comes_from_the_environment_and_the_file(tmp_path: Path) -> None:
+    assert load(environment={"EARSHOT_CLIPS_NEVER": ""}).never_kept == []
+    named = load(environment={"EARSHOT_CLIPS_NEVER": "Speech, Shout", "EARSHOT_CLIPS": "1"})
+    assert (named.clips, named.never_kept) == (True, [Watch("Speech"), Watch("Shout")])
+    file = tmp_path / "earshot.toml"
+    file.write_text('clips_never = ["Shout", { sound = "Speech", threshold = 0.2 }]\n')
+    assert load(file).never_kept == [Watch("Shout"), Watch("Speech", {"threshold": 0.2})]
+    file.write_text("clips_never = []\n")
+    assert load(file).never_kept == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"clips_folder": ""},
+        {"clips_pre_seconds": -1.0},
+        {"clips_post_seconds": 61.0},
+        {"clips_longest_seconds": 0.5},
+        {"clips_longest_seconds": 601.0},
+        {"clips_days": 0.0},
+        {"clips_megabytes": 0},
+        {"clips_never": [{"sound": "Speech", "hits": 2}]},
+        {"clips_never": 5},
+    ],
+)
+def test_clips_out_of_range_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError, match=f"'{next(iter(given))}"):
         load(**given)
 
 

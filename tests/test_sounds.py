@@ -72,9 +72,9 @@ def test_a_label_of_one_s_own_may_have_the_catalogue_s_name() -> None:
 @pytest.mark.parametrize(
     ("watch", "complaint"),
     [
-        ([Watch("Dgo")], "no sound called 'Dgo' to watch: did you mean 'Dog'"),
-        ([Watch("xqzzy")], "no sound called 'xqzzy' to watch: the command sounds lists"),
-        ([Watch("Dog"), Watch("DOG")], "'Dog' is watched twice"),
+        ([Watch("Dgo")], "no sound called 'Dgo': did you mean 'Dog'"),
+        ([Watch("xqzzy")], "no sound called 'xqzzy': the command sounds lists"),
+        ([Watch("Dog"), Watch("DOG")], "'Dog' is named twice"),
         ([Watch("Dog", {"hits": 4})], "'Dog' can't be watched like this: there can't be 4 hits of 3"),
         ([Watch("Dog", {"off_threshold": 0.9})], "off_threshold 0.9 is not between 0 and the threshold, 0.3"),
     ],

@@ -161,6 +161,36 @@ def occurrence_payload(event: Event) -> Payload:
     }
 
 
+def clip_payload(
+    event: Event, *, started_at: float, samples: int, gaps: Iterable[tuple[int, int]], model: str
+) -> Payload:
+    """Say what is in the clip of an event: what lies beside the recording.
+
+    Parameters
+    ----------
+    event : Event
+        What has ended.
+    started_at : float
+        Unix time in seconds of the clip's first sample.
+    samples : int
+        How many there are.
+    gaps : iterable of (int, int)
+        Where sound is missing: half-open spans of the clip's samples.
+    model : str
+        What named the sound.
+    """
+    return {
+        "event": event_payload(event),
+        "source": event.source,
+        "model": model,
+        "started_at": rfc3339(started_at),
+        "ended_at": rfc3339(started_at + samples / SAMPLE_RATE_HZ),
+        "samples": samples,
+        "sample_rate_hz": SAMPLE_RATE_HZ,
+        "gaps": [{"start_sample": start, "end_sample": end} for start, end in gaps],
+    }
+
+
 def health_payload(health: Health) -> Payload:
     """Say how the program is doing; the keys are the attributes of `Health`."""
     return {
