@@ -39,6 +39,11 @@ class Broker:
     certificate_file: Path | None = None
     key_file: Path | None = None
 
+    @property
+    def address(self) -> str:
+        """Where it listens, for people."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 def parse_broker_url(url: str) -> Broker:
     """Read ``mqtt://[user[:password]@]host[:port]``; ``mqtts://`` is the same over TLS.
