@@ -4,7 +4,7 @@ import asyncio
 import logging
 import ssl
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -64,7 +64,7 @@ class Link:
         """Receive what is published on a topic."""
         await self._client.subscribe(topic, qos=qos)
 
-    async def received(self) -> AsyncIterator[Received]:
+    async def received(self) -> AsyncGenerator[Received, None]:
         """Yield what the broker sends; raises when the connection ends, which is how one learns of it."""
         async for message in self._client.messages:
             yield Received(message.topic.value, message.payload, message.retain)
@@ -118,8 +118,7 @@ async def connected(
         async with client:
             yield Link(client)
     except (MqttError, OSError) as error:
-        kind, reason = _explain(error, broker, hung_up=_has_hung_up(client))
-        raise BrokerError(kind, reason) from error
+        raise _explained(error, broker, hung_up=_has_hung_up(client)) from error
     finally:
         _abandon(client)
 
@@ -133,12 +132,13 @@ def run(conversation: Coroutine[Any, Any, T]) -> T:
         return runner.run(conversation)
 
 
-def _explain(error: MqttError | OSError, broker: Broker, *, hung_up: bool) -> tuple[str, str]:
-    """Say in words why there is no connection: ("refused" or "unreachable", the reason)."""
+def _explained(error: MqttError | OSError, broker: Broker, *, hung_up: bool) -> BrokerError:
+    """Say in words why there is no connection."""
     if isinstance(error, aiomqtt.exceptions.MqttConnectError):
-        if getattr(error.rc, "value", error.rc) not in _CREDENTIALS_REFUSED:
-            return "refused", str(error.rc).lower()
-        return "refused", "wrong user name or password" if broker.username else "it asks for a user name"
+        reason = str(error.rc).lower()
+        if getattr(error.rc, "value", error.rc) in _CREDENTIALS_REFUSED:
+            reason = "wrong user name or password" if broker.username else "it asks for a user name"
+        return BrokerError("refused", reason)
     cause = error.__context__ if isinstance(error, MqttError) else error
     match cause:
         case ConnectionResetError():
@@ -151,7 +151,7 @@ def _explain(error: MqttError | OSError, broker: Broker, *, hung_up: bool) -> tu
             reason = text[:1].lower() + text[1:]
         case _:
             reason = "connection lost"
-    return "unreachable", reason
+    return BrokerError("unreachable", reason)
 
 
 def _has_hung_up(client: aiomqtt.Client) -> bool:
