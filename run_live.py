@@ -534,7 +534,7 @@ def _listen(settings: "Settings") -> int:
 
 
 def _examine(settings: "Settings", places: "Sequence[Place]", seconds: float) -> "Iterator[Finding]":
-    """Check the stream, the window and the model, whatever each of them turns out to be like."""
+    """Check the stream, the display and the model, whatever each of them turns out to be like."""
     from streamer.doctor.stream import check_stream
 
     yield from check_stream(settings, places, seconds=seconds)
@@ -548,12 +548,12 @@ def _check_display(settings: "Settings") -> "Finding":
     from streamer.doctor import Finding
 
     if settings.windowless:
-        return Finding("window", "skipped", "none is wanted")
+        return Finding("display", "skipped", "no window is wanted")
     try:
         require_display()
     except DisplayError as error:
-        return Finding("window", "warning", "none can be opened", str(error))
-    return Finding("window", "ok", "it can be opened")
+        return Finding("display", "warning", "no window can be opened", str(error))
+    return Finding("display", "ok", "a window can be opened")
 
 
 def _check_model(settings: "Settings") -> "Iterator[Finding]":

@@ -57,23 +57,23 @@ def check_broker(
         yield _judged_traces(answer.traces, discovery_prefix)
 
 
-def check_embedded() -> Iterator[Finding]:
-    """See whether the program can be its own broker."""
+def check_embedded(usual_port: int = USUAL_PORT) -> Iterator[Finding]:
+    """See whether the program can be its own broker, on the port where clients look for it."""
     try:
-        with closing(EmbeddedBroker()) as server:
+        with closing(EmbeddedBroker(usual_port)) as server:
             port = server.broker.port
     except SettingsError as error:
         yield from unusable(error)
         return
     figures = {"port": port}
-    if port == USUAL_PORT:
+    if port == usual_port:
         yield Finding(_BROKER, "ok", f"the embedded one can listen on port {port}", figures=figures)
     else:
         yield Finding(
             _BROKER,
             "warning",
-            f"port {USUAL_PORT} is taken: the embedded one would listen on another, such as {port}",
-            f"if that is a broker, give --mqtt mqtt://127.0.0.1:{USUAL_PORT}; else stop what listens there",
+            f"port {usual_port} is taken: the embedded one would listen on another, such as {port}",
+            f"if that is a broker, give --mqtt mqtt://127.0.0.1:{usual_port}; else stop what listens there",
             figures,
         )
     yield _unknown("nobody has met the embedded broker yet")

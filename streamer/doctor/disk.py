@@ -72,8 +72,8 @@ def check_folder(check: str, folder: Path) -> Finding:
     folder : Path
         It need not be there yet.
     """
-    place = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     try:
+        place = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         with tempfile.TemporaryFile(dir=place) as file:
             file.write(b"\0" * _TRIAL_BYTES)
             file.flush()
@@ -83,7 +83,7 @@ def check_folder(check: str, folder: Path) -> Finding:
         return Finding(
             check,
             "failed",
-            f"{place} can't be written ({database.explain(error)})",
+            f"{folder} can't be written ({database.explain(error)})",
             "make room there, let this user write there, or set another place",
         )
     figures: dict[str, Any] = {"folder": str(folder), "free_bytes": free_bytes}
@@ -102,8 +102,11 @@ def check_folder(check: str, folder: Path) -> Finding:
 
 
 def others_may(path: Path, bits: int) -> bool:
-    """Whether a file or folder gives its group or everyone one of these permissions; on Windows, nobody can tell."""
-    return os.name == "posix" and path.exists() and bool(path.stat().st_mode & bits)
+    """Whether a file or folder gives its group or everyone one of these permissions; False where nobody can tell."""
+    try:
+        return os.name == "posix" and bool(path.stat().st_mode & bits)
+    except OSError:
+        return False
 
 
 def _size(count: int) -> str:

@@ -1,6 +1,5 @@
 """Whether sources deliver sound, and sound that can be used."""
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -74,7 +73,7 @@ def check_source(source: Source, *, seconds: float, clock: Callable[[], float] =
         return Finding(check, "failed", found, str(error))
     sound = meter.sum_up(repaired_samples=source.repaired_samples)
     wrong = list(complaints(sound, live=source.live))
-    if source.live and pace.value < _LEAST_PACE:
+    if pace.value is not None and pace.value < _LEAST_PACE:
         wrong.append(
             Complaint(
                 "warning",
@@ -91,7 +90,7 @@ def check_source(source: Source, *, seconds: float, clock: Callable[[], float] =
         {
             "source": source.name,
             **{name: round(value, 4) for name, value in asdict(sound).items()},
-            "pace": round(pace.value, 3) if source.live else None,
+            "pace": pace.value,
         },
     )
 
@@ -113,8 +112,8 @@ class _Pace:
         self.elapsed = self._clock() - self._began
 
     @property
-    def value(self) -> float:
-        return self._samples / SAMPLE_RATE_HZ / self.elapsed if self.elapsed else math.inf
+    def value(self) -> float | None:
+        return round(self._samples / SAMPLE_RATE_HZ / self.elapsed, 3) if self.elapsed else None
 
 
 def _some(chunks: Iterable[AudioChunk], seconds: float, pace: _Pace) -> Iterator[AudioChunk]:
