@@ -99,7 +99,7 @@ def test_sound_that_can_be_used_is_measured() -> None:
             "9.1% of the samples at full",
             "lower its volume",
         ),
-        (Player(noise(3.0), lost_samples=4_000), "warning", "0.25 s lost in 1 gaps", "busy"),
+        (Player(noise(3.0), lost_samples=4_000), "warning", "0.25 s lost in 1 gap", "busy"),
         (Player(noise(3.0) + np.float32(0.2)), "warning", "offset of +20%", "another microphone"),
         (Player(noise(3.0), pace=0.5), "warning", "only 0.50 s of sound a second", "`earshot devices`"),
     ],
@@ -117,7 +117,7 @@ def test_what_is_wrong_with_sound_is_said_with_its_remedy(
 def test_all_that_is_wrong_with_a_source_is_said_the_worst_first() -> None:
     finding = Player(0 * noise(3.0), lost_samples=1_600).check()
     assert finding.state == "failed"
-    assert finding.found.endswith("; nothing but zeros; 0.10 s lost in 1 gaps")
+    assert finding.found.endswith("; nothing but zeros; 0.10 s lost in 1 gap")
 
 
 def test_a_source_that_comes_slowly_is_not_waited_for() -> None:
@@ -161,6 +161,7 @@ def test_samples_that_are_no_numbers_and_silence_are_said_of_a_recording(tmp_pat
 def test_standard_input_is_left_to_the_program_that_is_to_hear_it(spec: str) -> None:
     finding = check_one(spec)
     assert (finding.state, "only once" in finding.found) == ("skipped", True)
+    assert [finding.state for finding in check_sources([spec, spec], seconds=1.0)] == ["skipped", "failed"]
 
 
 def test_sources_that_can_not_be_opened_do_not_keep_others_from_being_heard(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def check_embedded(usual_port: int = USUAL_PORT) -> Iterator[Finding]:
             f"if that is a broker, give --mqtt mqtt://127.0.0.1:{usual_port}; else stop what listens there",
             figures,
         )
-    yield _unknown("nobody has met the embedded broker yet")
+    yield _unknown("the embedded broker does not run yet")
 
 
 def lacking() -> Iterator[Finding]:
@@ -135,7 +135,7 @@ def _judged_traces(traces: Traces, prefix: str) -> Finding:
         return Finding(
             _HOME,
             "warning",
-            f"{prefix}/status says {traces.status!r}",
+            f"{prefix}/status says {traces.status[:32]!r}",
             "start Home Assistant: it hears of Earshot when it is back",
             figures,
         )

@@ -13,7 +13,7 @@ from ..sinks.history import is_being_written
 from .finding import Finding
 
 _LITTLE_BYTES = 100_000_000
-"""A year of events is less; so is a minute of whatever else fills a disk."""
+"""What else is written to the disk takes so much in no time; a year of events is smaller."""
 
 _TRIAL_BYTES = 65_536
 

@@ -151,7 +151,7 @@ def complaints(sound: Sound, *, live: bool) -> Iterator[Complaint]:
     if sound.gaps:
         yield Complaint(
             "warning",
-            f"{sound.lost_seconds:.2f} s lost in {sound.gaps} gaps",
+            f"{sound.lost_seconds:.2f} s lost in {sound.gaps} {'gap' if sound.gaps == 1 else 'gaps'}",
             "see what keeps this machine or its sound system busy",
         )
     if abs(sound.offset) > _MOST_OFFSET:

@@ -28,9 +28,8 @@ def check_sources(specs: Sequence[str], *, seconds: float) -> Iterator[Finding]:
     for spec in specs:
         try:
             if is_standard_input(spec):
-                yield Finding(
-                    "source -", "skipped", "standard input is not listened to: it can be read only once"
-                )
+                yield _standard_input(again="-" in names)
+                names.append("-")
                 continue
             source = open_source(spec, fast=True)
         except SourceError as error:
@@ -93,6 +92,12 @@ def check_source(source: Source, *, seconds: float, clock: Callable[[], float] =
             "pace": pace.value,
         },
     )
+
+
+def _standard_input(*, again: bool) -> Finding:
+    if again:
+        return Finding("source -", "failed", "standard input can be one source only", "give - once")
+    return Finding("source -", "skipped", "standard input is not listened to: it can be read only once")
 
 
 class _Pace:

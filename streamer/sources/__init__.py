@@ -80,7 +80,7 @@ def open_source(spec: str, *, fast: bool = False) -> Source:
 
 def is_standard_input(spec: str) -> bool:
     """Whether a specification means samples on standard input, which can be read but once."""
-    return spec == "-" or _named(spec)[1] == "-"
+    return _named(spec)[1] == "-"
 
 
 def without_credentials(spec: str) -> str:
