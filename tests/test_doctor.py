@@ -7,7 +7,9 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import VirtualMicrophone, require
-from mosquitto import Authority, Mosquitto, Subscriber, free_port
+from mosquitto import Authority, Mosquitto, Subscriber, free_port, wait_until
 
 from streamer.doctor import Finding
 from streamer.doctor.broker import check_broker, check_embedded
@@ -24,10 +26,12 @@ from streamer.doctor.settings import check_settings
 from streamer.doctor.sounds import check_sounds
 from streamer.doctor.source import check_source, check_sources
 from streamer.doctor.speed import check_speed
+from streamer.errors import BrokerError
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples
 from streamer.settings import load_settings, where_set
 from streamer.sinks.broker import Broker
 from streamer.sinks.history import History
+from streamer.sinks.mqtt.probe import probe
 from streamer.sounds import Watch
 
 ROOT = Path(__file__).parent.parent
@@ -351,6 +355,23 @@ def test_a_broker_that_never_answers_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         broker, _ = ask(Broker("127.0.0.1", mute.getsockname()[1]))
     assert (broker.state, broker.found.rpartition(": ")[2]) == ("failed", "no answer")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a full backlog swallows connections on Linux only")
+def test_a_network_that_swallows_packets_is_not_waited_for() -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        silent = Broker(*server.getsockname())
+        with pytest.raises(BrokerError, match="unreachable: no answer"):
+            probe(silent, node="attic", base_topic="earshot/attic", timeout_seconds=0.2)
+    wait_until(
+        lambda: not [thread for thread in threading.enumerate() if thread.name == "mqtt connecting"],
+        "the attempt to end",
+    )
 
 
 @pytest.mark.system
