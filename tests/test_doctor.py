@@ -351,6 +351,11 @@ def test_without_a_broker_the_advice_is_to_look_for_it() -> None:
     assert "whether the broker runs" in broker.advice
 
 
+def test_a_password_that_is_not_text_fails_without_being_shown() -> None:
+    broker, _ = ask(Broker("127.0.0.1", 1883, username="ear", password="secret\udcff"))
+    assert (broker.state, broker.advice) == ("failed", "the MQTT password is not valid UTF-8: set it again")
+
+
 def test_a_broker_that_never_answers_is_not_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         broker, _ = ask(Broker("127.0.0.1", mute.getsockname()[1]))

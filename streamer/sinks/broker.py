@@ -82,6 +82,21 @@ def parse_broker_url(url: str) -> Broker:
     )
 
 
+def check_credentials(broker: Broker) -> None:
+    """See that MQTT can carry what the broker is told.
+
+    Raises
+    ------
+    SettingsError
+        The user name or the password is not valid UTF-8.
+    """
+    for what, credential in (("user name", broker.username), ("password", broker.password)):
+        try:
+            (credential or "").encode("utf-8")
+        except UnicodeEncodeError:  # which would show the credential
+            raise SettingsError(f"the MQTT {what} is not valid UTF-8: set it again") from None
+
+
 def check_node_name(name: str) -> str:
     """Return the name of this machine as it stands in topics and identifiers.
 

@@ -37,13 +37,10 @@ class Received:
         Where it was published.
     payload : bytes
         What was published.
-    retained : bool
-        Whether the broker had kept it from before the subscription.
     """
 
     topic: str
     payload: bytes
-    retained: bool
 
 
 class Link:
@@ -67,7 +64,7 @@ class Link:
     async def received(self) -> AsyncGenerator[Received, None]:
         """Yield what the broker sends; raises when the connection ends, which is how one learns of it."""
         async for message in self._client.messages:
-            yield Received(message.topic.value, message.payload, message.retain)
+            yield Received(message.topic.value, message.payload)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ssl import SSLContext
 
 from ...errors import BrokerError
-from ..broker import Broker
+from ..broker import Broker, check_credentials
 from ..homeassistant import is_by_earshot
 from . import client, tls
 from .client import Link, Received
@@ -79,8 +79,9 @@ def probe(
     BrokerError
         It refuses or can't be reached.
     SettingsError
-        The broker's files can't be used.
+        The credentials or the broker's files can't be used.
     """
+    check_credentials(broker)
     tls_context = tls.context_for(broker)
     return client.run(_probe(broker, tls_context, node, base_topic, discovery_prefix, timeout_seconds))
 
