@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from models.tagger import Tagger
     from streamer.calibration import Room
     from streamer.crew import Crew
+    from streamer.doctor import Finding
     from streamer.live import Hearer, Switches
     from streamer.messages import Samples, Tagging
-    from streamer.settings import Settings
+    from streamer.settings import Place, Settings
     from streamer.sinks import Sink
     from streamer.sinks.broker import Broker
     from streamer.sinks.clips import Clips
@@ -97,6 +98,20 @@ WatchOption = Annotated[
         "Repeatable.  [a dozen of the home]",
     ),
 ]
+MqttOption = Annotated[
+    str | None,
+    typer.Option(
+        help="mqtt://[USER@]HOST[:PORT] or mqtts://…, or embedded; the password comes from EARSHOT_MQTT_PASSWORD."
+    ),
+]
+MqttTopicOption = Annotated[str | None, typer.Option(help="Base topic.  [earshot/NODE]")]
+DiscoveryOption = Annotated[
+    str | None, typer.Option(help="How Home Assistant finds it: device, component or off.  [device]")
+]
+NodeOption = Annotated[str | None, typer.Option(help="Name of this machine in topics.  [the host's name]")]
+HeadlessOption = Annotated[
+    bool | None, typer.Option("--headless", help="No window: results in the terminal.")
+]
 ScoreLogOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Log all scores, and no sound, for the command replay.")
 ]
@@ -130,22 +145,11 @@ def live(
         bool | None,
         typer.Option("--clips", help="Keep the sound of what is watched for, unless speech is heard."),
     ] = None,
-    mqtt: Annotated[
-        str | None,
-        typer.Option(
-            help="mqtt://[USER@]HOST[:PORT] or mqtts://…, or embedded; the password comes from EARSHOT_MQTT_PASSWORD."
-        ),
-    ] = None,
-    mqtt_topic: Annotated[str | None, typer.Option(help="Base topic.  [earshot/NODE]")] = None,
-    discovery: Annotated[
-        str | None, typer.Option(help="How Home Assistant finds it: device, component or off.  [device]")
-    ] = None,
-    node: Annotated[
-        str | None, typer.Option(help="Name of this machine in topics.  [the host's name]")
-    ] = None,
-    headless: Annotated[
-        bool | None, typer.Option("--headless", help="No window: results in the terminal.")
-    ] = None,
+    mqtt: MqttOption = None,
+    mqtt_topic: MqttTopicOption = None,
+    discovery: DiscoveryOption = None,
+    node: NodeOption = None,
+    headless: HeadlessOption = None,
     kiosk: Annotated[bool | None, typer.Option("--kiosk", help="The window on the whole screen.")] = None,
     json: JsonOption = None,
     score_log: ScoreLogOption = None,
@@ -250,20 +254,64 @@ def calibrate(
     raise typer.Exit(_propose(*room, settings, config, lower=lower, apply=apply))
 
 
-_OWN_OPTIONS = {"config", "debug", "files", "explain", "events", "length", "log", "lower", "apply"}
-"""Options that are no settings."""
+@app.command()
+def doctor(
+    context: typer.Context,
+    source: SourceOption = None,
+    model: ModelOption = None,
+    device: DeviceOption = None,
+    engine: EngineOption = None,
+    precision: PrecisionOption = None,
+    hop: HopOption = None,
+    window: WindowOption = None,
+    fstride: FstrideOption = None,
+    tstride: TstrideOption = None,
+    input_tdim: InputTdimOption = None,
+    watch: WatchOption = None,
+    mqtt: MqttOption = None,
+    mqtt_topic: MqttTopicOption = None,
+    discovery: DiscoveryOption = None,
+    node: NodeOption = None,
+    headless: HeadlessOption = None,
+    seconds: Annotated[
+        float, typer.Option(min=1.0, max=60.0, help="How long to listen to each microphone.")
+    ] = 3.0,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object on standard output.")] = False,
+    offline: OfflineOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Check all that listening needs with these settings, and say what to do about what is wrong."""
+    from streamer.doctor.report import write_json, write_lines
+    from streamer.settings import where_set
+
+    settings = _settings(context)
+    findings = _examine(settings, where_set(_given(context), config=config), seconds)
+    well = (write_json if as_json else write_lines)(findings, sys.stdout)
+    raise typer.Exit(0 if well else EXIT_FAILURE)
 
 
 def _settings(context: typer.Context, **more: Any) -> "Settings":
     """Validate what the command line, the environment and the file say together."""
     from streamer.settings import load_settings
 
-    given = {
+    return load_settings(_given(context) | more, config=context.params["config"])
+
+
+_NO_SETTINGS = {
+    *("config", "debug", "files", "explain", "events"),
+    *("length", "log", "lower", "apply"),
+    *("seconds", "as_json"),
+}
+"""Options of single commands."""
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """Gather the settings on the command line."""
+    return {
         name: value
         for name, value in context.params.items()
-        if name not in _OWN_OPTIONS and value not in (None, ())
+        if name not in _NO_SETTINGS and value not in (None, ())
     }
-    return load_settings(given | more, config=context.params["config"])
 
 
 def _respect_offline(context: typer.Context) -> None:
@@ -311,9 +359,17 @@ def _choose_model(settings: "Settings") -> tuple[str, str]:
 
 def _load_tagger(settings: "Settings", model: str, why: str) -> "Tagger":
     """Load the model and say in one line which, and why."""
+    tagger = _make_tagger(settings, model)
+    _log.info(
+        "model %s (%s), %d classes, %s", tagger.name, why, len(tagger.labels), tagger.engine.description
+    )
+    return tagger
+
+
+def _make_tagger(settings: "Settings", model: str) -> "Tagger":
     from models.tagger import load_tagger
 
-    tagger = load_tagger(
+    return load_tagger(
         model,
         device=settings.device,
         engine=settings.engine,
@@ -324,10 +380,6 @@ def _load_tagger(settings: "Settings", model: str, why: str) -> "Tagger":
         tstride=settings.tstride,
         input_tdim=settings.input_tdim,
     )
-    _log.info(
-        "model %s (%s), %d classes, %s", tagger.name, why, len(tagger.labels), tagger.engine.description
-    )
-    return tagger
 
 
 def _vocabulary(tagger: "Tagger") -> "Vocabulary":
@@ -672,6 +724,66 @@ def _clips(settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger") 
         most_bytes=settings.clips_megabytes * 1_000_000,
         fast=settings.fast,
     )
+
+
+def _examine(settings: "Settings", places: "Sequence[Place]", seconds: float) -> "Iterator[Finding]":
+    """Check the stream, the display and the model, whatever each of them turns out to be like."""
+    from streamer.doctor.stream import check_stream
+
+    yield from check_stream(settings, places, seconds=seconds)
+    yield _check_display(settings)
+    yield from _check_model(settings)
+
+
+def _check_display(settings: "Settings") -> "Finding":
+    from gui.app import require_display
+    from gui.errors import DisplayError
+    from streamer.doctor import Finding
+
+    if settings.windowless:
+        return Finding("display", "skipped", "no window is wanted")
+    try:
+        require_display()
+    except DisplayError as error:
+        return Finding("display", "warning", "no window can be opened", str(error))
+    return Finding("display", "ok", "a window can be opened")
+
+
+def _check_model(settings: "Settings") -> "Iterator[Finding]":
+    """Load the model, time it, and look for the watched sounds among its classes."""
+    from models.errors import ModelError
+    from models.fbank import SAMPLE_RATE_HZ
+    from streamer.doctor import Finding
+    from streamer.doctor.sounds import check_sounds
+    from streamer.doctor.speed import check_speed
+
+    try:
+        model, why = _choose_model(settings)
+        tagger = _make_tagger(settings, model)
+    except ModelError as error:
+        yield Finding("model", "failed", "can't be loaded", str(error))
+        yield from (Finding(check, "skipped", "there is no model") for check in ("speed", "sounds"))
+        return
+    name, engine, classes = tagger.name, tagger.engine.description, len(tagger.labels)
+    window_seconds = tagger.window_samples / SAMPLE_RATE_HZ
+    yield Finding(
+        "model",
+        "ok",
+        f"{name} ({why}), {classes} classes, windows of {window_seconds:g} s, {engine}",
+        figures={"name": name, "classes": classes, "window_seconds": window_seconds, "engine": engine},
+    )
+    yield check_speed(
+        tagger,
+        window_samples=tagger.window_samples,
+        hop_seconds=settings.hop,
+        sources=len(settings.source),
+        remedies=[
+            "a shorter --window",
+            *(["--model tiny"] if name != "tiny" else []),
+            *(["--engine openvino"] if engine.startswith("torch cpu") else []),
+        ],
+    )
+    yield check_sounds(settings.watched, tagger.labels, tagger.thresholds)
 
 
 @contextmanager

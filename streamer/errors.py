@@ -8,8 +8,11 @@
     │   ├── DeviceError       no PortAudio, no such microphone, it stopped
     │   └── RecordingError    no such file, unreadable, empty
     └── SinkError           results can't be delivered
+        ├── BrokerError         the MQTT broker refuses, or can't be reached
         └── OutputClosed        nobody reads standard output any more
 """
+
+from typing import Literal
 
 
 class StreamerError(Exception):
@@ -34,6 +37,28 @@ class RecordingError(SourceError):
 
 class SinkError(StreamerError):
     """A sink can't be set up."""
+
+
+class BrokerError(SinkError):
+    """The MQTT broker refuses, or can't be reached.
+
+    Parameters
+    ----------
+    kind : {"refused", "unreachable"}
+        Which of both.
+    reason : str
+        Why, for people; what to do about it follows behind a colon, where that is known.
+    """
+
+    def __init__(self, kind: Literal["refused", "unreachable"], reason: str) -> None:
+        super().__init__(f"{kind}: {reason}")
+        self.kind = kind
+        self.reason = reason
+
+    @property
+    def complaint(self) -> str:
+        """What the broker does, for people."""
+        return "refuses the connection" if self.kind == "refused" else "can't be reached"
 
 
 class OutputClosed(SinkError):  # noqa: N818 - whoever reads has read enough: nothing went wrong

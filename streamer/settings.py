@@ -6,7 +6,7 @@ import re
 import socket
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
@@ -212,6 +212,12 @@ class Settings(BaseModel):
         return _expanded(self.score_log)
 
     @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """Files whose content nobody else is to read."""
+        files = (_expanded(self.mqtt_password_file), _expanded(self.mqtt_key))
+        return tuple(file for file in files if file is not None)
+
+    @property
     def history_file(self) -> Path | None:
         """Where events are written; None where the history is "off"."""
         if self.history == "off":
@@ -263,30 +269,88 @@ def load_settings(
     SettingsError
         Something is unknown, malformed or out of range; the sentence names the setting and where it was set.
     """
+    merged: dict[str, Any] = {}
+    origin: dict[str, str] = {}
+    for layer in _layers(command_line, config, environment):
+        for name, value in layer.values.items():
+            _check_name(name, layer.place)
+            merged[name], origin[name] = value, layer.place
+    try:
+        return Settings.model_validate(merged)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error, origin)) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where settings were set.
+
+    Attributes
+    ----------
+    name : str
+        For people.
+    settings : tuple of str
+        The names of those that are set there.
+    secret_file : Path or None
+        The file, where it holds a password.
+    """
+
+    name: str
+    settings: tuple[str, ...]
+    secret_file: Path | None
+
+
+def where_set(
+    command_line: Mapping[str, Any],
+    *,
+    config: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> list[Place]:
+    """Say where settings come from, without their values; parameters as for `load_settings`.
+
+    Raises
+    ------
+    SettingsError
+        The file can't be read.
+    """
+    return [
+        Place(layer.place, tuple(layer.values), layer.file if _holds_password(layer.values) else None)
+        for layer in _layers(command_line, config, environment)
+        if layer.values or layer.file
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """What is set at a place."""
+
+    place: str
+    values: Mapping[str, Any]
+    file: Path | None = None
+
+
+def _layers(
+    command_line: Mapping[str, Any], config: Path | None, environment: Mapping[str, str]
+) -> list[_Layer]:
+    """Gather what is set, the places that win last."""
     given = {name: value for name, value in command_line.items() if value is not None}
     if "://" in given.get("mqtt", "") and parse_broker_url(given["mqtt"]).password is not None:
         raise SettingsError(
             "a password on the command line can be read by everyone on this machine: "
             "put it into EARSHOT_MQTT_PASSWORD or the settings file"
         )
-    from_environment = _environment_layer(environment)
+    layers = [
+        _Layer("the environment", _environment_layer(environment)),
+        _Layer("the command line", given),
+    ]
     file = settings_file(config, environment)
-    named = config or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
-    layers = {
-        f"the file {file}": _file_layer(file) if named or file.is_file() else {},
-        "the environment": from_environment,
-        "the command line": given,
-    }
-    merged: dict[str, Any] = {}
-    origin: dict[str, str] = {}
-    for place, layer in layers.items():
-        for name, value in layer.items():
-            _check_name(name, place)
-            merged[name], origin[name] = value, place
-    try:
-        return Settings.model_validate(merged)
-    except ValidationError as error:
-        raise SettingsError(_sentence(error, origin)) from None
+    if config or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG") or file.is_file():
+        layers.insert(0, _Layer(f"the file {file}", _file_layer(file), file))
+    return layers
+
+
+def _holds_password(values: Mapping[str, Any]) -> bool:
+    return "mqtt_password" in values or bool(re.search(r"//[^/@]*:[^/@]*@", str(values.get("mqtt", ""))))
 
 
 def settings_file(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:

@@ -87,6 +87,8 @@ class Mosquitto:
         PEM files; with them, it speaks TLS.
     authority : Path or None
         PEM file; with it, it asks for certificates that this authority has signed.
+    access : str or None
+        Lines of its access list; without, everyone may do everything.
     """
 
     def __init__(
@@ -98,6 +100,7 @@ class Mosquitto:
         certificate: Path | None = None,
         key: Path | None = None,
         authority: Path | None = None,
+        access: str | None = None,
     ) -> None:
         self._passwords = folder / "passwords"
         self.port = free_port()
@@ -113,6 +116,10 @@ class Mosquitto:
             lines += [f"certfile {certificate}", f"keyfile {key}"]
         if authority is not None:
             lines += [f"cafile {authority}", "require_certificate true"]
+        if access is not None:
+            (folder / "access").touch(mode=0o600)
+            (folder / "access").write_text(access, encoding="utf-8")
+            lines.append(f"acl_file {folder / 'access'}")
         self._configuration = folder / "mosquitto.conf"
         self._configuration.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
@@ -223,9 +230,9 @@ class Subscriber:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def publish(self, topic: str, text: str) -> None:
+    def publish(self, topic: str, text: str, *, retain: bool = False) -> None:
         """Publish a text, and wait until the broker has it."""
-        self._client.publish(topic, text, qos=1).wait_for_publish(PATIENCE_SECONDS)
+        self._client.publish(topic, text, qos=1, retain=retain).wait_for_publish(PATIENCE_SECONDS)
 
     def wait_for_end(self) -> None:
         """Wait until the connection has ended, and all that came over it has been received."""

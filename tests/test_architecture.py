@@ -12,7 +12,7 @@ PACKAGES = ("models", "streamer", "gui")
 OWNERS = {
     "sounddevice": {"streamer/sources/microphone.py"},
     "soxr": {"streamer/sources/conversion.py"},
-    "aiomqtt": {"streamer/sinks/mqtt/connection.py"},
+    "aiomqtt": {"streamer/sinks/mqtt/client.py"},
     "amqtt": {"streamer/sinks/embedded.py"},
     "sqlite3": {
         "streamer/sinks/database.py",
@@ -85,7 +85,7 @@ def test_only_the_crew_starts_threads() -> None:
     starters = {
         path.relative_to(ROOT).as_posix() for path in FILES if "threading.Thread(" in path.read_text()
     }
-    assert starters <= {"streamer/crew.py", "streamer/sinks/mqtt/connection.py", "models/hub/asking.py"}
+    assert starters <= {"streamer/crew.py", "streamer/sinks/mqtt/client.py", "models/hub/asking.py"}
 
 
 def test_no_module_is_named_after_one_of_the_standard_library() -> None:

@@ -39,6 +39,11 @@ class Broker:
     certificate_file: Path | None = None
     key_file: Path | None = None
 
+    @property
+    def address(self) -> str:
+        """Where it listens, for people."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 def parse_broker_url(url: str) -> Broker:
     """Read ``mqtt://[user[:password]@]host[:port]``; ``mqtts://`` is the same over TLS.
@@ -75,6 +80,21 @@ def parse_broker_url(url: str) -> Broker:
         username=unquote(parts.username) if parts.username else None,
         password=None if parts.password is None else unquote(parts.password),
     )
+
+
+def check_credentials(broker: Broker) -> None:
+    """See that MQTT can carry what the broker is told.
+
+    Raises
+    ------
+    SettingsError
+        The user name or the password is not valid UTF-8.
+    """
+    for what, credential in (("user name", broker.username), ("password", broker.password)):
+        try:
+            (credential or "").encode("utf-8")
+        except UnicodeEncodeError:  # which would show the credential
+            raise SettingsError(f"the MQTT {what} is not valid UTF-8: set it again") from None
 
 
 def check_node_name(name: str) -> str:

@@ -101,6 +101,27 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise SinkError(f"the history {path} can't be read ({explain(error)}): {advice}") from error
 
 
+def count_events(path: Path) -> tuple[int, int]:
+    """Count the beginnings and ends in the history, and those that wait for the broker; nothing is changed.
+
+    Raises
+    ------
+    SinkError
+        It can't be read, is damaged, or is something else.
+    """
+    with reading(path) as connection:
+        _check(connection)
+        (events, waiting) = connection.execute(
+            "SELECT count(*), count(*) FILTER (WHERE published = 0) FROM event"
+        ).fetchone()
+    return events, waiting
+
+
+def size_bytes(path: Path) -> int:
+    """How much the history takes on the disk."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
 def is_damaged(error: Exception) -> bool:
     """Whether an error says that the file is no intact database."""
     return (

@@ -11,7 +11,9 @@ from .broker import Broker
 _log = logging.getLogger(__name__)
 
 _LOOPBACK = "127.0.0.1"
-_USUAL_PORT = 1883
+USUAL_PORT = 1883
+"""Where clients look for a broker."""
+
 _LISTENER = "default"
 
 
@@ -31,7 +33,7 @@ class EmbeddedBroker:
         The library it needs is not installed.
     """
 
-    def __init__(self, port: int = _USUAL_PORT) -> None:
+    def __init__(self, port: int = USUAL_PORT) -> None:
         try:
             import amqtt.broker  # noqa: F401 - to be told now, not on a thread
         except ImportError:

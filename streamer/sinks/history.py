@@ -29,6 +29,23 @@ _MOST_PRUNED = 1000  # at once, since the tagger waits
 T = TypeVar("T")
 
 
+def is_being_written(path: Path) -> bool:
+    """Whether another process has opened a history to write it."""
+    lock = _lock_of(path)
+    if not Path(lock.lock_file).exists():
+        return False
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+
+
+def _lock_of(path: Path) -> FileLock:
+    """One process only: two that share an outbox would both publish what is in it."""
+    return FileLock(f"{path}.lock", timeout=0, mode=0o600, thread_local=False)
+
+
 @dataclass(slots=True)
 class _Unsaved:
     event: Event
@@ -71,8 +88,7 @@ class History:
         self._keep_seconds = days * _DAY_SECONDS
         self._keep_events = events
         self._outgoing = outgoing
-        # One process only: two that share an outbox would both publish what is in it.
-        self._only_one = FileLock(f"{path}.lock", timeout=0, mode=0o600, thread_local=False)
+        self._only_one = _lock_of(path)
         self._lock = threading.RLock()  # guards what follows
         self._connection: sqlite3.Connection | None = None
         self._unsaved: dict[tuple[str, str], _Unsaved] = {}

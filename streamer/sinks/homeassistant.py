@@ -144,7 +144,7 @@ class HomeAssistant:
         found = _read(payload)
         availability = found.get("availability")
         ours = isinstance(availability, list) and {"topic": self._topics.status} in availability
-        if not ours or _mapping(found.get("origin")).get("name") != ORIGIN:
+        if not ours or not is_by_earshot(payload):
             return None
         message = self.messages.get(topic)
         if message is None:
@@ -297,6 +297,11 @@ def suggested_area(source: str) -> str | None:
     if not _ROOM.fullmatch(name):
         return None
     return " ".join(word[:1].upper() + word[1:] for word in name.split())
+
+
+def is_by_earshot(payload: bytes) -> bool:
+    """Whether a discovery message is Earshot's, on this machine or another."""
+    return bool(_mapping(_read(payload).get("origin")).get("name") == ORIGIN)
 
 
 def as_state(value: str | float) -> str:

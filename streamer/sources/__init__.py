@@ -71,11 +71,21 @@ def open_source(spec: str, *, fast: bool = False) -> Source:
         return _microphone(name, what)
     if re.match(r"[a-z][a-z0-9+.-]+://", what, re.IGNORECASE):
         raise SourceError(
-            f"{re.sub('//.*@', '//', what)} is an address, which is not available in this version yet; use a file or a microphone"
+            f"{without_credentials(what)} is an address, which is not available in this version yet; use a file or a microphone"
         )
     if what == "-":
         return _standard_input(name, fast=fast)
     return _recording(name, what, fast=fast)
+
+
+def is_standard_input(spec: str) -> bool:
+    """Whether a specification means samples on standard input, which can be read but once."""
+    return _named(spec)[1] == "-"
+
+
+def without_credentials(spec: str) -> str:
+    """Leave user name and password out of an address, so that it can be shown."""
+    return re.sub("//.*@", "//", spec)
 
 
 def _named(spec: str) -> tuple[str, str]:

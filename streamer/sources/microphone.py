@@ -116,7 +116,8 @@ def find_device(wanted: str | int | None) -> InputDevice:
     devices = list_devices()
     if not devices:
         raise DeviceError(
-            "there is no microphone on this computer; plug one in, or use `--source demo` without one"
+            "there is no microphone on this computer; plug one in, see whether `earshot devices` lists it, or use "
+            "`--source demo`, which needs none"
         )
     if wanted is None:
         matches = [device for device in devices if device.is_default] or devices[:1]

@@ -2,7 +2,7 @@
 
 from ..homeassistant import HomeAssistant
 from ..payloads import to_json
-from .connection import Link
+from .client import Link
 
 
 class Announcer:

@@ -16,7 +16,7 @@ from ..homeassistant import DIAGNOSTICS, as_state
 from ..outbox import MemoryOutbox, Outbox
 from ..payloads import Payload, Vocabulary, event_payload, health_payload, tags_payload, to_json, top_tags
 from .announcer import Announcer
-from .connection import Link
+from .client import Link
 from .gauges import Gauges
 from .topics import Topics
 

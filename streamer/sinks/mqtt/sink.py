@@ -3,9 +3,8 @@
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from ...errors import SettingsError
 from ...messages import Message
-from ..broker import Broker, check_base_topic, check_node_name
+from ..broker import Broker, check_base_topic, check_credentials, check_node_name
 from ..homeassistant import Discovery, HomeAssistant
 from ..outbox import Outbox
 from ..payloads import Vocabulary
@@ -88,7 +87,7 @@ class MqttSink:
         longest_retry_seconds: float = 30.0,
         quiet_seconds: float = 60.0,
     ) -> None:
-        _check_credentials(broker)
+        check_credentials(broker)
         names = tuple(dict.fromkeys(sources))
         base = check_base_topic(f"earshot/{node}" if base_topic is None else base_topic)
         topics = Topics(base, names, watched)
@@ -155,11 +154,3 @@ class MqttSink:
     def run(self) -> None:
         """Connect, publish, and connect again, until `close` is called; then say that all is offline."""
         self._connection.run()
-
-
-def _check_credentials(broker: Broker) -> None:
-    for what, credential in (("user name", broker.username), ("password", broker.password)):
-        try:
-            (credential or "").encode("utf-8")
-        except UnicodeEncodeError:  # which would show the credential
-            raise SettingsError(f"the MQTT {what} is not valid UTF-8: set it again") from None

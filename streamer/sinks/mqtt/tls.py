@@ -1,7 +1,6 @@
 """TLS: whom to trust, how to prove who we are, and what to do when either fails."""
 
 import ssl
-from pathlib import Path
 
 from ...errors import SettingsError
 from ..broker import Broker
@@ -12,23 +11,17 @@ _UNTRUSTED = {2, 18, 19, 20, 21, 27}  # its issuer is missing, unknown or not tr
 _OTHER_NAME = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MISMATCH
 
 
-def make_context(
-    *, ca_file: Path | None = None, certificate_file: Path | None = None, key_file: Path | None = None
-) -> ssl.SSLContext:
-    """Prepare for connections over TLS that check the broker's certificate and its name.
-
-    Parameters
-    ----------
-    ca_file : Path, optional
-        PEM file of the authorities to trust; those of the system if None.
-    certificate_file, key_file : Path, optional
-        PEM files with which to prove who we are; the key may stand in the certificate's file.
+def context_for(broker: Broker) -> ssl.SSLContext | None:
+    """Prepare for connections over TLS that check the broker's certificate and its name; None for a broker without TLS.
 
     Raises
     ------
     SettingsError
         A file can't be used.
     """
+    if not broker.tls:
+        return None
+    ca_file, certificate_file, key_file = broker.ca_file, broker.certificate_file, broker.key_file
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (OSError, ValueError) as error:

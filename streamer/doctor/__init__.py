@@ -1,0 +1,5 @@
+"""What the command ``doctor`` finds out, a file for each kind of check; nothing here changes what it looks at."""
+
+from .finding import Finding
+
+__all__ = ["Finding"]

@@ -1,0 +1,37 @@
+"""Where the settings come from, and who else can read the secrets among them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..settings import Place
+from .disk import others_may
+from .finding import Finding
+
+_CHECK = "settings"
+
+
+def check_settings(places: Sequence[Place], secret_files: Sequence[Path] = ()) -> Finding:
+    """Name where settings come from, and files with secrets that others can read.
+
+    Parameters
+    ----------
+    places : sequence of Place
+        Where settings were set.
+    secret_files : sequence of Path
+        Files that they name, whose content nobody else is to read.
+    """
+    found = "; ".join(f"{place.name} sets {', '.join(place.settings) or 'nothing'}" for place in places)
+    found = found or "all are the defaults"
+    figures = {"places": {place.name: list(place.settings) for place in places}}
+    secret = [place.secret_file for place in places if place.secret_file is not None]
+    exposed = [str(file) for file in (*secret, *secret_files) if others_may(file, 0o044)]
+    if not exposed:
+        return Finding(_CHECK, "ok", found, figures=figures)
+    files = " and ".join(exposed)
+    return Finding(
+        _CHECK,
+        "warning",
+        f"{found}; others on this machine can read the secret in {files}",
+        f"run chmod go= {' '.join(exposed)}",
+        figures,
+    )

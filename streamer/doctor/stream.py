@@ -1,0 +1,48 @@
+"""All checks of the stream, from where sound comes to where results go."""
+
+from collections.abc import Iterator, Sequence
+
+from ..errors import SettingsError
+from ..settings import Place, Settings
+from . import broker
+from .disk import check_folder, check_history
+from .finding import Finding
+from .settings import check_settings
+from .source import check_sources
+
+
+def check_stream(settings: Settings, places: Sequence[Place], *, seconds: float) -> Iterator[Finding]:
+    """Check what the settings name, one after the other, whatever comes of it.
+
+    Parameters
+    ----------
+    settings : Settings
+        What the user decides.
+    places : sequence of Place
+        Where that was set.
+    seconds : float
+        How long to listen to each live source.
+    """
+    yield check_settings(places, settings.secret_files)
+    yield from check_sources(settings.source, seconds=seconds)
+    yield check_history(settings.history_file)
+    if settings.clips:
+        yield check_folder("clips", settings.clips_path)
+    yield from _check_broker(settings)
+
+
+def _check_broker(settings: Settings) -> Iterator[Finding]:
+    if settings.embedded_broker:
+        return broker.check_embedded()
+    try:
+        named = settings.broker()
+    except SettingsError as error:
+        return broker.unusable(error)
+    if named is None:
+        return broker.lacking()
+    return broker.check_broker(
+        named,
+        node=settings.node,
+        base_topic=settings.base_topic,
+        discovery_prefix=None if settings.discovery == "off" else settings.discovery_prefix,
+    )

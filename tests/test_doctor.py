@@ -1,0 +1,784 @@
+"""The command `doctor`: each check on the real thing, and the whole as its users run it."""
+
+import gc
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from conftest import VirtualMicrophone, require
+from mosquitto import Authority, Mosquitto, Subscriber, free_port, wait_until
+
+from streamer.doctor import Finding
+from streamer.doctor.broker import check_broker, check_embedded
+from streamer.doctor.disk import check_folder, check_history
+from streamer.doctor.settings import check_settings
+from streamer.doctor.sounds import check_sounds
+from streamer.doctor.source import check_source, check_sources
+from streamer.doctor.speed import check_speed
+from streamer.doctor.stream import check_stream
+from streamer.errors import BrokerError
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples
+from streamer.settings import load_settings, where_set
+from streamer.sinks.broker import Broker
+from streamer.sinks.history import History
+from streamer.sinks.mqtt.probe import probe
+from streamer.sounds import Watch
+
+ROOT = Path(__file__).parent.parent
+PASSWORD = "correct-horse-battery"
+
+
+# Sound
+
+
+def noise(seconds: float, size: float = 0.1) -> Samples:
+    return np.random.default_rng(0).uniform(-size, size, round(seconds * SAMPLE_RATE_HZ)).astype(np.float32)
+
+
+class Player:
+    """A live source that plays samples, a tenth of a second at a time; a clock that each of them moves on."""
+
+    def __init__(self, samples: Samples, *, lost_samples: int = 0, pace: float = 1.0) -> None:
+        self.name = "desk"
+        self.live = True
+        self.repaired_samples = 0
+        self.seconds = 0.0
+        self._samples = samples
+        self._lost_samples = lost_samples
+        self._pace = pace
+
+    def chunks(self) -> Generator[AudioChunk, None, None]:
+        for start in range(0, len(self._samples), 1_600):
+            self.seconds += 0.1 / self._pace
+            lost_samples = self._lost_samples if start == 16_000 else 0
+            yield AudioChunk(self._samples[start : start + 1_600], start, self.seconds, lost_samples)
+
+    def close(self) -> None:
+        pass
+
+    def check(self) -> Finding:
+        return check_source(self, seconds=3.0, clock=lambda: self.seconds)
+
+
+def test_sound_that_can_be_used_is_measured() -> None:
+    finding = Player(noise(10.0)).check()
+    assert finding == Finding(
+        "source desk",
+        "ok",
+        "3.0 s at -25 dBFS, peak -20 dBFS",
+        "",
+        {
+            "source": "desk",
+            "seconds": 3.0,
+            "level_dbfs": pytest.approx(-24.77, abs=0.05),
+            "peak_dbfs": pytest.approx(-20.0, abs=0.01),
+            "clipped_share": 0.0,
+            "offset": pytest.approx(0.0, abs=0.002),
+            "gaps": 0,
+            "lost_seconds": 0.0,
+            "repaired_samples": 0,
+            "pace": 1.0,
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("player", "state", "found", "advice"),
+    [
+        (Player(0 * noise(3.0)), "failed", "nothing but zeros", "unmute it"),
+        (Player(noise(3.0, 1e-5)), "warning", "fainter than any room", "raise its volume"),
+        (
+            Player(np.clip(noise(3.0, 1.1), -1, 1)),
+            "warning",
+            "9.1% of the samples at full",
+            "lower its volume",
+        ),
+        (Player(noise(3.0), lost_samples=4_000), "warning", "0.25 s lost in 1 gap", "busy"),
+        (Player(noise(3.0) + np.float32(0.2)), "warning", "offset of +20%", "another microphone"),
+        (Player(noise(3.0), pace=0.5), "warning", "only 0.50 s of sound a second", "`earshot devices`"),
+    ],
+    ids=["dead", "faint", "clipped", "gaps", "offset", "slow"],
+)
+def test_what_is_wrong_with_sound_is_said_with_its_remedy(
+    player: Player, state: str, found: str, advice: str
+) -> None:
+    finding = player.check()
+    assert finding.state == state
+    assert found in finding.found
+    assert advice in finding.advice
+
+
+def test_all_that_is_wrong_with_a_source_is_said_the_worst_first() -> None:
+    finding = Player(0 * noise(3.0), lost_samples=1_600).check()
+    assert finding.state == "failed"
+    assert finding.found.endswith("; nothing but zeros; 0.10 s lost in 1 gap")
+
+
+def test_a_source_that_comes_slowly_is_not_waited_for() -> None:
+    player = Player(noise(60.0), pace=0.01)
+    assert player.check().figures["seconds"] < 1.0
+
+
+def check_one(spec: str | Path) -> Finding:
+    (finding,) = check_sources([str(spec)], seconds=1.0)
+    return finding
+
+
+def test_a_recording_is_read_to_its_end(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "door.wav", noise(12.5), SAMPLE_RATE_HZ)
+    finding = check_one(tmp_path / "door.wav")
+    assert (finding.check, finding.state) == ("source door", "ok")
+    assert (finding.figures["seconds"], finding.figures["pace"]) == (12.5, None)
+    assert check_one("demo").figures["seconds"] > 60.0
+
+
+def test_a_recording_that_breaks_off_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "door.flac"
+    soundfile.write(path, noise(10.0), SAMPLE_RATE_HZ)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    finding = check_one(path)
+    assert (finding.state, finding.found[:16]) == ("failed", "breaks off after")
+    assert "get a whole copy" in finding.advice
+
+
+def test_samples_that_are_no_numbers_and_silence_are_said_of_a_recording(tmp_path: Path) -> None:
+    samples = noise(1.0)
+    samples[:10] = np.nan
+    soundfile.write(tmp_path / "odd.wav", samples, SAMPLE_RATE_HZ, subtype="FLOAT")
+    assert "10 samples that are no numbers" in check_one(tmp_path / "odd.wav").found
+    soundfile.write(tmp_path / "silent.wav", 0 * noise(1.0), SAMPLE_RATE_HZ)
+    assert check_one(tmp_path / "silent.wav").state == "warning"
+
+
+@pytest.mark.parametrize("spec", ["-", "kitchen=-"])
+def test_standard_input_is_left_to_the_program_that_is_to_hear_it(spec: str) -> None:
+    finding = check_one(spec)
+    assert (finding.state, "only once" in finding.found) == ("skipped", True)
+    assert [finding.state for finding in check_sources([spec, spec], seconds=1.0)] == ["skipped", "failed"]
+
+
+def test_sources_that_can_not_be_opened_do_not_keep_others_from_being_heard(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "door.wav", noise(1.0), SAMPLE_RATE_HZ)
+    specs = [
+        "/no/such.wav",
+        "rtsp://me:secret@camera/1",
+        "x=",
+        f"{tmp_path}/door.wav",
+        f"{tmp_path}/door.wav",
+    ]
+    findings = list(check_sources(specs, seconds=1.0))
+    assert [finding.state for finding in findings] == ["failed", "failed", "failed", "ok", "failed"]
+    assert "secret" not in str(findings)
+    assert "NAME=SPEC" in findings[-1].advice
+
+
+LISTENER = """
+import json, sys
+from dataclasses import asdict
+from streamer.doctor.source import check_sources
+for finding in check_sources(sys.argv[1:], seconds=3.0):
+    print(json.dumps(asdict(finding)))
+"""
+
+
+def listen(microphone: VirtualMicrophone) -> Any:
+    """Check the virtual microphone in a process of its own."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", LISTENER, "mic"],
+        cwd=ROOT,
+        env=microphone.environment,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    require("espeak-ng")
+    path = tmp_path_factory.mktemp("sounds") / "speech.wav"
+    words = (
+        "Good evening. This is somebody who talks about the weather, and about nothing else, for a while. "
+    )
+    subprocess.run(["espeak-ng", "-w", str(path), 4 * words], check=True, timeout=30)
+    return path
+
+
+@pytest.mark.system
+def test_a_microphone_into_which_nothing_is_played_is_dead(virtual_microphone: VirtualMicrophone) -> None:
+    finding = listen(virtual_microphone)
+    assert (finding["check"], finding["state"]) == ("source mic", "failed")
+    assert "nothing but zeros" in finding["found"]
+    assert finding["figures"]["seconds"] >= 3.0
+    assert finding["figures"]["pace"] == pytest.approx(1.0, abs=0.1)
+
+
+@pytest.mark.system
+def test_a_microphone_that_hears_speech_is_well(virtual_microphone: VirtualMicrophone, speech: Path) -> None:
+    virtual_microphone.play(speech, wait=False)
+    finding = listen(virtual_microphone)
+    virtual_microphone.hush()
+    assert (finding["state"], finding["advice"]) == ("ok", "")
+    assert -40 < finding["figures"]["level_dbfs"] < finding["figures"]["peak_dbfs"] <= 0
+
+
+@pytest.mark.system
+def test_a_microphone_that_is_turned_up_too_far_is_told_to_be_turned_down(
+    virtual_microphone: VirtualMicrophone, speech: Path, tmp_path: Path
+) -> None:
+    samples, rate_hz = soundfile.read(speech, dtype="float32")
+    soundfile.write(tmp_path / "loud.wav", np.clip(30 * samples, -1, 1), rate_hz)
+    virtual_microphone.play(tmp_path / "loud.wav", wait=False)
+    finding = listen(virtual_microphone)
+    virtual_microphone.hush()
+    assert finding["state"] == "warning"
+    assert finding["figures"]["clipped_share"] > 0.01
+    assert finding["advice"].startswith("lower its volume")
+
+
+# Model
+
+
+class SlowScorer:
+    """Takes a time for each window, by a clock of its own."""
+
+    def __init__(self, seconds: float) -> None:
+        self.now = 0.0
+        self._seconds = seconds
+
+    def __call__(self, samples: Samples) -> Samples:
+        self.now += self._seconds * len(samples)
+        return np.zeros((len(samples), 2), np.float32)
+
+    def check(self, *, hop_seconds: float = 1.0, sources: int = 1, **more: Any) -> Finding:
+        return check_speed(
+            self,
+            window_samples=163_840,
+            hop_seconds=hop_seconds,
+            sources=sources,
+            clock=lambda: self.now,
+            **more,
+        )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "state"), [(0.1, "ok"), (0.79, "ok"), (0.81, "warning"), (0.99, "warning"), (1.01, "failed")]
+)
+def test_a_model_keeps_up_with_the_hop_or_does_not(seconds: float, state: str) -> None:
+    finding = SlowScorer(seconds).check()
+    assert finding.state == state
+    assert finding.figures["real_time_factor"] == pytest.approx(seconds)
+    assert bool(finding.advice) == (state != "ok")
+
+
+def test_a_model_that_is_too_slow_for_all_sources_is_told_what_helps() -> None:
+    assert SlowScorer(0.3).check(sources=1).state == "ok"
+    finding = SlowScorer(0.3).check(sources=4, remedies=["--model tiny"])
+    assert finding.state == "failed"
+    assert finding.found == "1.2 s for 4 windows every 1 s: a load of 120%"
+    assert finding.advice == (
+        "give --hop 1.5, --model tiny or fewer sources: windows that come too late are dropped"
+    )
+    assert SlowScorer(0.3).check(sources=4, hop_seconds=1.6).state == "ok"
+
+
+def test_a_very_slow_model_is_not_timed_for_long() -> None:
+    scorer = SlowScorer(20.0)
+    assert scorer.check().advice.startswith("give --hop 25:")
+    assert scorer.now == 40.0
+
+
+def test_watched_sounds_are_looked_for_in_the_model() -> None:
+    labels = ("Speech", "Dog", "Bark")
+    assert check_sounds([Watch("dog"), Watch("Speech")], labels).figures["sounds"] == ["Dog", "Speech"]
+    assert check_sounds(None, labels).state == "ok"
+    assert check_sounds([], labels).state == "skipped"
+    assert check_sounds(None, [str(number) for number in range(100)]).state == "warning"
+    unknown = check_sounds([Watch("Doog")], labels)
+    assert (unknown.state, "did you mean 'Dog'" in unknown.advice) == ("failed", True)
+
+
+# Broker
+
+
+def ask(broker: Broker, *, prefix: str | None = "homeassistant") -> list[Finding]:
+    return list(check_broker(broker, node="attic", base_topic="earshot/attic", discovery_prefix=prefix))
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    require("mosquitto")
+    with Mosquitto(tmp_path) as running:
+        yield running
+
+
+def at(broker: Mosquitto, **more: Any) -> Broker:
+    return Broker("127.0.0.1", broker.port, **more)
+
+
+@pytest.mark.system
+def test_a_broker_is_well_where_what_is_published_comes_back(broker: Mosquitto) -> None:
+    with Subscriber(broker.port) as subscriber:
+        finding, _ = ask(at(broker))
+        assert finding.state == "ok"
+        assert 0 < finding.figures["round_trip_seconds"] < 3
+        seen = subscriber.wait_for("earshot/attic/doctor")
+        assert (seen.qos, seen.retained) == (1, False)
+        assert not [m for m in subscriber.messages if m.topic.endswith("/status")]
+    with Subscriber(broker.port) as latecomer:
+        latecomer.publish("end", "")
+        latecomer.wait_for("end")
+        assert not latecomer.messages, "nothing is left behind"
+
+
+def test_without_a_broker_the_advice_is_to_look_for_it() -> None:
+    port = free_port()
+    broker, home = ask(Broker("127.0.0.1", port))
+    assert (broker.state, home.state) == ("failed", "skipped")
+    assert broker.found == f"127.0.0.1:{port} can't be reached: connection refused"
+    assert "whether the broker runs" in broker.advice
+
+
+def test_a_password_that_is_not_text_fails_without_being_shown() -> None:
+    broker, _ = ask(Broker("127.0.0.1", 1883, username="ear", password="secret\udcff"))
+    assert (broker.state, broker.advice) == ("failed", "the MQTT password is not valid UTF-8: set it again")
+
+
+def test_a_broker_that_never_answers_is_not_waited_for() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        broker, _ = ask(Broker("127.0.0.1", mute.getsockname()[1]))
+    assert (broker.state, broker.found.rpartition(": ")[2]) == ("failed", "no answer")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a full backlog swallows connections on Linux only")
+def test_a_network_that_swallows_packets_is_not_waited_for() -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(3):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(server.getsockname())
+        silent = Broker(*server.getsockname())
+        with pytest.raises(BrokerError, match="unreachable: no answer"):
+            probe(silent, node="attic", base_topic="earshot/attic", timeout_seconds=0.2)
+    wait_until(
+        lambda: not [thread for thread in threading.enumerate() if thread.name == "mqtt connecting"],
+        "the attempt to end",
+    )
+
+
+@pytest.mark.system
+def test_credentials_are_right_or_wrong_and_never_shown(tmp_path: Path) -> None:
+    require("mosquitto", "mosquitto_passwd")
+    with Mosquitto(tmp_path, username="ear", password=PASSWORD) as running:
+        right, _ = ask(at(running, username="ear", password=PASSWORD))
+        wrong, _ = ask(at(running, username="ear", password="secret"))
+        nameless, _ = ask(at(running))
+    assert [right.state, wrong.state, nameless.state] == ["ok", "failed", "failed"]
+    assert wrong.found.endswith("refuses the connection: wrong user name or password")
+    assert "EARSHOT_MQTT_PASSWORD" in wrong.advice
+    assert nameless.found.endswith("it asks for a user name")
+    assert PASSWORD not in str(right)
+    assert "secret" not in str(wrong)
+
+
+@pytest.mark.system
+def test_a_user_who_may_not_publish_is_told_so(tmp_path: Path) -> None:
+    require("mosquitto", "mosquitto_passwd")
+    folders = [tmp_path / "reader", tmp_path / "stranger"]
+    for folder, access in zip(folders, ["topic read earshot/#", "topic readwrite garden/#"], strict=True):
+        folder.mkdir()
+        with Mosquitto(folder, username="ear", password=PASSWORD, access=f"user ear\n{access}\n") as running:
+            finding, home = ask(at(running, username="ear", password=PASSWORD))
+        assert finding.state == "failed"
+        assert "does not come back" in finding.found
+        assert "earshot/attic/#" in finding.advice
+        assert home.state == "warning"
+
+
+@pytest.mark.system
+def test_a_user_who_may_not_announce_to_home_assistant_is_told_so(tmp_path: Path) -> None:
+    require("mosquitto", "mosquitto_passwd")
+    access = "user ear\ntopic readwrite earshot/#\n"
+    with Mosquitto(tmp_path, username="ear", password=PASSWORD, access=access) as running:
+        finding, home = ask(at(running, username="ear", password=PASSWORD))
+    assert (finding.state, home.state) == ("ok", "warning")
+    assert "homeassistant/#" in home.advice
+
+
+@pytest.fixture
+def _collected() -> Iterator[None]:
+    """Collect what the library leaves of sockets whose TLS handshake failed, which is not for other tests to meet."""
+    yield
+    gc.collect()
+
+
+leaves_sockets = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.mark.system
+@leaves_sockets
+@pytest.mark.usefixtures("_collected")
+def test_certificates_hold_or_the_remedy_is_named(tmp_path: Path) -> None:
+    require("mosquitto", "openssl")
+    authority, another = Authority(tmp_path), Authority(tmp_path, "another")
+    certificate, key = authority.sign("broker")
+    with Mosquitto(tmp_path, certificate=certificate, key=key) as running:
+        trusted, _ = ask(at(running, tls=True, ca_file=authority.certificate))
+        strange, _ = ask(at(running, tls=True, ca_file=another.certificate))
+        missing, _ = ask(at(running, tls=True, ca_file=tmp_path / "none.pem"))
+        plain, _ = ask(at(running))
+    assert (trusted.state, "over TLS" in trusted.found) == ("ok", True)
+    assert (strange.state, strange.advice) == ("failed", "give another mqtt_ca")
+    assert (missing.state, "none.pem" in missing.advice) == ("failed", True)
+    assert (plain.state, "mqtts://" in plain.advice) == ("failed", True)
+
+
+@pytest.mark.system
+@leaves_sockets
+@pytest.mark.usefixtures("_collected")
+def test_a_certificate_that_has_expired_is_to_be_renewed(tmp_path: Path) -> None:
+    require("mosquitto", "openssl")
+    authority = Authority(tmp_path)
+    certificate, key = authority.sign("broker", days=-1)
+    with Mosquitto(tmp_path, certificate=certificate, key=key) as running:
+        finding, _ = ask(at(running, tls=True, ca_file=authority.certificate))
+    assert (finding.state, finding.advice[:14]) == ("failed", "renew it there")
+
+
+def retain(broker: Mosquitto, topic: str, *texts: str) -> None:
+    """Leave a message at the broker, on a topic each where there are several."""
+    with Subscriber(broker.port, "nothing") as publisher:
+        for number, text in enumerate(texts):
+            publisher.publish(topic.format(number), text, retain=True)
+
+
+@pytest.mark.system
+def test_home_assistant_is_known_by_what_it_leaves_at_the_broker(broker: Mosquitto) -> None:
+    def home() -> Finding:
+        return ask(at(broker))[1]
+
+    nothing = home()
+    assert (nothing.state, "no sign" in nothing.found) == ("warning", True)
+    ours = {"device": {"identifiers": ["earshot_attic_mic"]}, "origin": {"name": "Earshot"}}
+    retain(broker, "homeassistant/device/attic_mic/config", json.dumps(ours))
+    assert home() == nothing, "what Earshot announces is no sign of Home Assistant"
+    retain(broker, "homeassistant/sensor/thermometer/config", '{"name": "Thermometer"}')
+    retain(broker, "homeassistant/light/hall/lamp/config", "no JSON")
+    others = home()
+    assert (others.state, others.figures["announcements"]) == ("ok", 2)
+    assert "does not say whether it runs" in others.found
+    retain(broker, "homeassistant/status", "offline")
+    assert (home().state, home().advice[:20]) == ("warning", "start Home Assistant")
+    retain(broker, "homeassistant/status", "online")
+    assert home().state == "ok"
+    assert ask(at(broker), prefix="home")[1].found.startswith("no sign of it under home,")
+    assert ask(at(broker), prefix=None)[1].state == "skipped"
+
+
+@pytest.mark.system
+def test_more_announcements_than_a_broker_queues_are_all_seen(broker: Mosquitto) -> None:
+    retain(broker, "homeassistant/sensor/{}/config", *(1_500 * ["{}"]))
+    finding, home = ask(at(broker))
+    assert (finding.state, home.figures["announcements"]) == ("ok", 1_500)
+
+
+def test_the_embedded_broker_has_its_port_or_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    assert [finding.state for finding in check_embedded(port)] == ["ok", "skipped"]
+    with socket.create_server(("127.0.0.1", port)):
+        finding, _ = check_embedded(port)
+    assert finding.state == "warning"
+    assert f"mqtt://127.0.0.1:{port}" in finding.advice
+    monkeypatch.setitem(sys.modules, "amqtt.broker", None)
+    missing, _ = check_embedded(port)
+    assert (missing.state, "pip install" in missing.advice) == ("failed", True)
+
+
+# Disk
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    """A history of two events, one of which waits for the broker."""
+    path = tmp_path / "data" / "history.sqlite3"
+    with History(path) as keeper:
+        events = [Event(str(number), "started", "Dog", "desk", 0.5, 1e9 * number) for number in (1, 2)]
+        keeper._keep_seconds = float("inf")
+        for event in events:
+            keeper.accept(event)
+        keeper.mark_published(events[:1])
+    return path
+
+
+def test_a_history_is_counted_and_left_as_it_is(history: Path) -> None:
+    before = history.read_bytes()
+    finding = check_history(history)
+    assert finding.state == "ok"
+    assert (finding.figures["events"], finding.figures["waiting_events"]) == (2, 1)
+    assert finding.figures["size_bytes"] >= len(before)
+    assert finding.figures["free_bytes"] > 0
+    assert history.read_bytes() == before
+
+
+def test_a_history_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+    finding = check_history(tmp_path / "new" / "folder" / "history.sqlite3")
+    assert finding.state == "ok"
+    assert not (tmp_path / "new").exists()
+    assert check_history(None).state == "skipped"
+
+
+def test_a_history_that_another_earshot_writes_is_a_warning(history: Path) -> None:
+    with History(history):
+        finding = check_history(history)
+    assert (finding.state, "another Earshot is writing it" in finding.found) == ("warning", True)
+    assert check_history(history).state == "ok"
+
+
+def test_a_history_that_is_damaged_or_none_at_all_fails_and_is_left_alone(history: Path) -> None:
+    for content in (b"Dear diary", history.read_bytes()[:4096] + b"x" * 20_000):
+        history.write_bytes(content)
+        finding = check_history(history)
+        assert finding.state == "failed"
+        assert finding.advice
+        assert history.read_bytes() == content
+
+
+def test_a_folder_that_others_can_write_is_a_warning(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    finding = check_folder("history", tmp_path)
+    assert (finding.state, finding.advice) == ("warning", f"run chmod go-w {tmp_path}")
+    tmp_path.chmod(0o777 | stat.S_ISVTX)
+    assert check_folder("history", tmp_path).state == "ok"
+
+
+def test_a_place_that_is_no_folder_fails(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file where a folder should be")
+    finding = check_history(tmp_path / "data" / "history.sqlite3")
+    assert (finding.state, "not a directory" in finding.found) == ("failed", True)
+
+
+def test_the_folder_of_clips_is_checked_where_they_are_on(tmp_path: Path) -> None:
+    (tmp_path / "clips").write_text("a file where a folder should be")
+    given = {"source": ["-"], "history": "off", "clips_folder": str(tmp_path / "clips")}
+    states = [
+        {
+            finding.check: finding.state
+            for finding in check_stream(load_settings({**given, "clips": on}, environment={}), [], seconds=1)
+        }
+        for on in (True, False)
+    ]
+    assert states[0]["clips"] == "failed"
+    assert "clips" not in states[1]
+
+
+ON_A_DISK_OF_ITS_OWN = """
+set -e
+mount -t tmpfs -o size=256k none "$1"
+{prepare}
+exec "$2" -c 'import sys
+from pathlib import Path
+from streamer.doctor.disk import check_history
+finding = check_history(Path(sys.argv[1]) / "history.sqlite3")
+print(finding.state, finding.found, finding.advice, sep="|")' "$1"
+"""
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ("prepare", "state", "found", "advice"),
+    [
+        ("true", "warning", "only 0.3 MB are free in", "make room"),
+        ('head -c 240000 /dev/zero >"$1/video"', "failed", "no space left on device", "make room"),
+        ('mount -o remount,ro "$1"', "failed", "read-only file system", "let this user write there"),
+    ],
+    ids=["small", "full", "read-only"],
+)
+def test_a_disk_without_room_or_right_is_named(
+    prepare: str, state: str, found: str, advice: str, tmp_path: Path
+) -> None:
+    require("unshare", "mount")
+    if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this system lets nobody mount")
+    script = ON_A_DISK_OF_ITS_OWN.format(prepare=prepare)
+    result = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", script, "sh", tmp_path, sys.executable],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    told = result.stdout.strip().split("|")
+    assert told[0] == state
+    assert found in told[1]
+    assert advice in told[2]
+
+
+# Settings
+
+
+def test_places_are_named_with_what_they_set_and_no_values(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('hop = 0.5\nmqtt = "mqtt://me:secret@broker"\n')
+    file.chmod(0o600)
+    environment = {"EARSHOT_CONFIG": str(file), "EARSHOT_MQTT_USERNAME": "secret", "PATH": "/"}
+    finding = check_settings(where_set({"model": "tiny", "top": None}, environment=environment))
+    assert finding == Finding(
+        "settings",
+        "ok",
+        f"the file {file} sets hop, mqtt; the environment sets mqtt_username; the command line sets model",
+        figures={
+            "places": {
+                f"the file {file}": ["hop", "mqtt"],
+                "the environment": ["mqtt_username"],
+                "the command line": ["model"],
+            }
+        },
+    )
+    assert check_settings([]).found == "all are the defaults"
+
+
+@pytest.mark.parametrize("line", ['mqtt = "mqtt://me:secret@broker"', 'mqtt_password = "secret"'])
+def test_a_password_in_a_file_that_others_can_read_is_a_warning(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text(f"{line}\n")
+    file.chmod(0o644)
+    finding = check_settings(where_set({}, config=file, environment={}))
+    assert (finding.state, finding.advice) == ("warning", f"run chmod go= {file}")
+    file.write_text("hop = 2\n")
+    assert check_settings(where_set({}, config=file, environment={})).state == "ok"
+
+
+def test_a_password_file_that_others_can_read_is_a_warning(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("secret")
+    settings = load_settings({"mqtt_password_file": str(file)}, environment={})
+    file.chmod(0o640)
+    assert check_settings([], settings.secret_files).advice == f"run chmod go= {file}"
+    file.chmod(0o600)
+    assert check_settings([], settings.secret_files).state == "ok"
+
+
+# The program
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """No settings of the user's, no display, no network."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "QT_"))}
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        kept.pop(name, None)
+    return kept | {
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
+        "XDG_DATA_HOME": str(tmp_path / "data"),
+        "PYTHONWARNINGS": "error",
+    }
+
+
+def run(*options: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run_live.py"), "doctor", *options],
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=120,
+        check=False,
+    )
+
+
+CHECKS = [
+    "settings",
+    "source demo",
+    "history",
+    "broker",
+    "Home Assistant",
+    "display",
+    "model",
+    "speed",
+    "sounds",
+]
+
+
+@pytest.mark.system
+def test_where_all_is_well_the_program_says_so_and_changes_nothing(
+    broker: Mosquitto, environment: dict[str, str], tmp_path: Path
+) -> None:
+    mqtt = f"mqtt://127.0.0.1:{broker.port}"
+    options = ("--source", "demo", "--model", "tiny", "--hop", "60", "--mqtt", mqtt, "--offline", "--json")
+    result = run(*options, environment=environment)
+    assert result.returncode == 0, result.stdout
+    checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+    assert list(checks) == CHECKS
+    assert set(checks["model"]) == {"check", "state", "found", "advice", "figures"}
+    assert checks["model"]["figures"]["classes"] == 527
+    assert 0 < checks["speed"]["figures"]["real_time_factor"] < 0.8
+    assert (checks["display"]["state"], "--headless" in checks["display"]["advice"]) == ("warning", True)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.system
+def test_all_checks_are_made_whatever_fails_and_no_password_is_shown(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    require("mosquitto", "mosquitto_passwd")
+    folder = tmp_path / "mosquitto"
+    folder.mkdir()
+    with Mosquitto(folder, username="ear", password="right") as guarded:
+        result = run(
+            *("--source", "/no/such.wav", "--model", "tinny", "--headless"),
+            *("--mqtt", f"mqtt://ear@127.0.0.1:{guarded.port}"),
+            environment=environment | {"EARSHOT_MQTT_PASSWORD": PASSWORD},
+        )
+    assert result.returncode == 1
+    states = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
+    assert states == ["ok", "failed", "ok", "failed", "skipped", "skipped", "failed", "skipped", "skipped"]
+    assert "wrong user name or password" in result.stdout
+    assert "the environment sets mqtt_password" in result.stdout
+    assert PASSWORD not in result.stdout + result.stderr
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--hop", "0.015"], "multiple of 0.01"),
+        (["--config", "/no/such.toml"], "/no/such.toml"),
+        (["--mqtt", "mqtt://me:secret@x"], "EARSHOT_MQTT_PASSWORD"),
+        (["--seconds", "0"], "--seconds"),
+    ],
+)
+def test_settings_that_can_not_be_read_are_a_usage_error(
+    options: list[str], words: str, environment: dict[str, str]
+) -> None:
+    result = run(*options, environment=environment)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert words in result.stderr
+    assert "secret" not in result.stderr
+
+
+def test_a_reader_that_has_read_enough_ends_the_command_quietly(environment: dict[str, str]) -> None:
+    options = [sys.executable, str(ROOT / "run_live.py"), "doctor", "--source", "demo", "--model", "tinny"]
+    with subprocess.Popen(
+        options, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as program:
+        assert program.stdout is not None
+        assert program.stderr is not None
+        assert program.stdout.readline().startswith(b"ok")
+        program.stdout.close()
+        assert program.stderr.read() == b""
+        assert program.wait(timeout=60) == 0
