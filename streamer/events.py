@@ -184,7 +184,8 @@ class _Occurrence:
         if fallen is not None and self._has_left(fallen):
             latest = max(earliest, min(fallen.start_sample + _UNNOTICED_SAMPLES, raised.end_sample))
             fall = last_fall(raised, earliest, latest)
-            return min(max(fallen.start_sample, earliest), latest) if fall is None else fall
+            end = min(max(fallen.start_sample, earliest), latest) if fall is None else fall
+            return end if end > self._start_sample else latest
         fall = last_fall(raised, earliest, raised.end_sample, for_good=True)
         return raised.end_sample if fall is None else fall
 

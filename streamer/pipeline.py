@@ -26,7 +26,8 @@ def levels_dbfs(samples: Samples) -> Samples:
     whole = len(samples) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
     frames = samples[len(samples) - whole :].reshape(-1, LEVEL_FRAME_SAMPLES)
     power = np.einsum("ij,ij->i", frames, frames) / LEVEL_FRAME_SAMPLES
-    levels: Samples = 10.0 * np.log10(np.maximum(power, np.float32(10.0 ** (LOWEST_DBFS / 10.0))))
+    with np.errstate(divide="ignore"):  # digital silence
+        levels: Samples = np.maximum(10.0 * np.log10(power), np.float32(LOWEST_DBFS))
     return levels
 
 

@@ -252,6 +252,16 @@ def test_two_sounds_that_follow_each_other_are_each_dated() -> None:
     assert (*dog[1:], *siren[1:]) == pytest.approx((7.3, 9.1, 10.0, 15.2), abs=FRAME_SECONDS)
 
 
+def test_an_occurrence_lasts_even_if_the_score_falls_while_its_beginning_is_in_the_window() -> None:
+    decider = Decider(watched())
+    scores = [*[0.0] * 11, *[0.9] * 9, *[0.0] * 5]  # the window of 11 to 21 s hears it no longer
+    heard = [tagging(second, score, length=10) for second, score in enumerate(scores, 1)]
+    started, ended = (event for one in heard for event in decider.feed(one))
+    assert started.start_sample == 11 * RATE
+    assert ended.end_sample is not None
+    assert ended.end_sample > started.start_sample
+
+
 def test_a_pause_shorter_than_the_window_is_not_seen_and_a_longer_one_is() -> None:
     samples = sound(60.0, (7.0, 9.0, 0.3), (13.0, 15.0, 0.3), (30.0, 32.0, 0.3))
     found = spans(listen(chunks(samples, [len(samples)]), watched()))
