@@ -149,7 +149,7 @@ def row(
 
 def show(rows: Sequence[Row], proposed: dict[str, float], title: str) -> None:
     """Print a table."""
-    said = ", ".join(f"{name} {threshold:.2f}" for name, threshold in proposed.items()) or "nothing"
+    said = ", ".join(f"{name} {threshold:.3f}" for name, threshold in proposed.items()) or "nothing"
     table = Table("thresholds", title=title, caption=f"proposed: {said}")
     for column in ("false events an hour", "sounds there", "found"):
         table.add_column(column, justify="right")

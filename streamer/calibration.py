@@ -16,10 +16,10 @@ from .settings_file import difference, with_thresholds
 from .sinks.console import printable
 from .sounds import Watch, WatchedSound, sound_name
 
-_MARGIN = 0.05
-"""How far a threshold stays above the background."""
-_STEP = 0.01
-_LOWEST, _HIGHEST = 0.05, 0.95
+_MARGIN = 1.25
+"""How far a threshold stays above the background: its odds, over those of the highest score."""
+_STEP = 0.001
+_HIGHEST = 0.95
 
 
 @dataclass(slots=True)
@@ -52,7 +52,7 @@ class HeardInRoom:
     @property
     def is_hopeless(self) -> bool:
         """Whether hardly any threshold is above the background."""
-        return self.reached + _MARGIN > _HIGHEST
+        return self._above() > _HIGHEST
 
     def proposal(self, *, lower: bool = False) -> float | None:
         """Propose a threshold just above the background; None if the present one shall stay.
@@ -62,11 +62,15 @@ class HeardInRoom:
         lower : bool
             Whether to lower thresholds too, at most to what the sound has in the catalogue.
         """
-        above = math.ceil(round((self.reached + _MARGIN) / _STEP, 3)) * _STEP
         if self.events:
-            return round(min(above, _HIGHEST), 2)
-        wanted = round(max(above, self.watched.sound.threshold, _LOWEST), 2)
-        return wanted if lower and wanted < round(self.threshold, 2) else None
+            return min(self._above(), _HIGHEST)
+        wanted = max(self._above(), self.watched.sound.threshold)
+        return wanted if lower and wanted < round(self.threshold, 3) else None
+
+    def _above(self) -> float:
+        """Return a threshold just above what was reached."""
+        odds = _MARGIN * self.reached / max(1.0 - self.reached, 1e-9)
+        return round(math.ceil(round(odds / (1.0 + odds) / _STEP, 3)) * _STEP, 3)
 
 
 class Room:
@@ -199,9 +203,9 @@ def show_room(room: Room, *, lower: bool = False) -> None:
         table.add_row(
             escape(entry.watched.sound.name),
             str(entry.events),
-            f"{entry.threshold:.2f}",
-            f"{entry.reached:.2f}",
-            "" if proposal is None else f"{proposal:.2f}" + ", or don't watch it" * entry.is_hopeless,
+            f"{entry.threshold:.3f}",
+            f"{entry.reached:.3f}",
+            "" if proposal is None else f"{proposal:.3f}" + ", or don't watch it" * entry.is_hopeless,
             escape(printable(f"{entry.source} {when}".strip())),
         )
     Console(stderr=True).print(table)

@@ -48,7 +48,7 @@ def test_a_quiet_room_changes_nothing() -> None:
 def test_a_threshold_goes_just_above_what_the_rule_would_have_heard() -> None:
     _, heard = listened([0.9, 0.1, 0.1, 0.6, 0.7, 0.1])  # two of three windows: 0.6, not 0.9 nor 0.7
     assert (heard.events, heard.reached, heard.at) == (1, pytest.approx(0.6), 1005.0)
-    assert heard.proposal() == 0.65
+    assert heard.proposal() == 0.653
 
 
 @given(
@@ -111,10 +111,10 @@ def test_the_diff_touches_nothing_but_the_thresholds(tmp_path: Path) -> None:
     text, diff = change_of_settings(room, file, [Watch("dog"), Watch("Cat"), Watch("Doorbell")], LABELS)
     assert [line for line in diff.splitlines()[2:] if line[0] in "+-"] == [
         '-    "dog",  # barks',
-        '+    {sound = "dog", threshold = 0.65},  # barks',
+        '+    {sound = "dog", threshold = 0.653},  # barks',
     ]
     assert tomllib.loads(text)["watch"] == [
-        {"sound": "dog", "threshold": 0.65},
+        {"sound": "dog", "threshold": 0.653},
         "Cat",
         {"sound": "Doorbell", "hits": 3},
     ]
