@@ -17,7 +17,7 @@ class WindowCutter:
     A window ends at each multiple of the hop and reaches back over `window_samples`, or to the beginning of a
     younger stream. How the stream is cut into chunks makes no difference.
 
-    A gap in the index shorter than a window becomes silence of its length, so that what lies around it stays
+    A stream whose index goes back begins anew. A gap in the index shorter than a window becomes silence of its length, so that what lies around it stays
     where it was; after a longer one the stream is young again. No window ends inside a gap.
 
     Parameters
@@ -32,15 +32,20 @@ class WindowCutter:
         self._source = source
         self._window_samples = window_samples
         self._hop_samples = hop_samples
-        self._ring = Ring(window_samples)
-        self._position = 0
-        self._due = hop_samples
-        self._last_end = 0
         self._anchor = 0.0
+        self._begin()
+
+    def _begin(self) -> None:
+        self._ring = Ring(self._window_samples)
+        self._position = 0
+        self._due = self._hop_samples
+        self._last_end = 0
 
     def feed(self, chunk: AudioChunk) -> Iterator[Window]:
         """Take a chunk and yield the windows that have become due, oldest first."""
         self._anchor = chunk.captured_at - chunk.start_sample / SAMPLE_RATE_HZ
+        if chunk.start_sample < self._position:
+            self._begin()
         if chunk.start_sample > self._position:
             self._skip(chunk.start_sample - self._position)
         rest = chunk.samples
