@@ -134,6 +134,11 @@ class LiveSession:
         for name, seat in self._seats.items():
             crew.start(f"reader {name}", partial(self._read, name, seat), partial(self._stop, seat))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sources."""
+        return tuple(self._seats)
+
     def exchange(self, name: str, source: Source) -> None:
         """Listen to another source under a name from now on. The others don't notice."""
         self._seats[name].exchange(source)

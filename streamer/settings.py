@@ -119,6 +119,7 @@ class Settings(BaseModel):
     node: Annotated[str, AfterValidator(check_node_name)] = Field(default_factory=_default_node)
     headless: bool = False
     kiosk: bool = False
+    theme: Literal["dark", "light", "auto"] = "dark"
     json_lines: bool = Field(False, alias="json")
     fast: bool = False
     offline: bool = False
@@ -237,9 +238,10 @@ def load_settings(
             "put it into EARSHOT_MQTT_PASSWORD or the settings file"
         )
     from_environment = _environment_layer(environment)
-    file = config or _config_file(environment)
+    file = settings_file(config, environment)
+    named = config or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
     layers = {
-        f"the file {file}": _file_layer(file) if file else {},
+        f"the file {file}": _file_layer(file) if named or file.is_file() else {},
         "the environment": from_environment,
         "the command line": given,
     }
@@ -255,6 +257,12 @@ def load_settings(
         raise SettingsError(_sentence(error, origin)) from None
 
 
+def settings_file(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the settings file is, or would be: `config`, ``EARSHOT_CONFIG``, or in the user's configuration directory."""
+    named = config or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+    return (Path(named) if named else user_config_path("earshot") / FILE_NAME).expanduser()
+
+
 def _environment_layer(environment: Mapping[str, str]) -> dict[str, str]:
     layer = {
         name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
@@ -263,13 +271,6 @@ def _environment_layer(environment: Mapping[str, str]) -> dict[str, str]:
     }
     layer.pop("config", None)  # names the file; no setting of its own
     return layer
-
-
-def _config_file(environment: Mapping[str, str]) -> Path | None:
-    if named := environment.get(f"{ENVIRONMENT_PREFIX}CONFIG"):
-        return Path(named)
-    usual = user_config_path("earshot") / FILE_NAME
-    return usual if usual.is_file() else None
 
 
 def _file_layer(path: Path) -> dict[str, Any]:

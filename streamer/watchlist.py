@@ -27,6 +27,10 @@ class WatchList:
     ----------
     sounds : tuple of WatchedSound
         What is watched now.
+    labels : sequence of str
+        The model's labels.
+    changed : bool
+        Whether it is no longer what it was at first.
 
     Raises
     ------
@@ -46,8 +50,9 @@ class WatchList:
         self.on_change = on_change
         wishes = watch if watch is not None else [Watch(entry.sound.name) for entry in self.sounds]
         self._wishes = {entry.sound.name: wish for entry, wish in zip(self.sounds, wishes, strict=True)}
-        self._labels = labels
+        self.labels = labels
         self._thresholds = thresholds
+        self.changed = False
 
     def watch(self, name: str, threshold: float | None = None) -> None:
         """Watch a sound or label from now on, or change the threshold of one that is watched.
@@ -60,7 +65,7 @@ class WatchList:
         wish = self._wishes.get(name) or Watch(name)
         if threshold is not None:
             wish = replace(wish, rule=_moved(wish.rule, threshold))
-        (found,) = resolve_sounds([wish], self._labels, self._thresholds)
+        (found,) = resolve_sounds([wish], self.labels, self._thresholds)
         self._change({**self._wishes, found.sound.name: replace(wish, sound=found.sound.name)})
 
     def unwatch(self, name: str) -> None:
@@ -79,15 +84,16 @@ class WatchList:
         if wish is None:
             raise SettingsError(f"'{name}' is not watched: watch it first")
         changed = replace(wish, rule=_moved(wish.rule, threshold))
-        return resolve_sounds([changed], self._labels, self._thresholds)[0]
+        return resolve_sounds([changed], self.labels, self._thresholds)[0]
 
     def as_settings(self) -> list[str | dict[str, Any]]:
         """Return the list as the setting ``watch`` has it."""
         return [{"sound": name, **wish.rule} if wish.rule else name for name, wish in self._wishes.items()]
 
     def _change(self, wishes: dict[str, Watch]) -> None:
-        self.sounds = resolve_sounds(list(wishes.values()), self._labels, self._thresholds)
+        self.sounds = resolve_sounds(list(wishes.values()), self.labels, self._thresholds)
         self._wishes = wishes
+        self.changed = True
         self.on_change(self.sounds)
 
 

@@ -15,6 +15,7 @@ OWNERS = {
     "aiomqtt": {"streamer/sinks/mqtt/connection.py"},
     "amqtt": {"streamer/sinks/embedded.py"},
     "sqlite3": {"streamer/sinks/database.py", "streamer/sinks/history.py"},
+    "tomlkit": {"streamer/settings_file.py"},
     "filelock": {"streamer/sinks/history.py"},
     "pyqtgraph": {"gui"},
     "PySide6": {"gui"},
