@@ -69,6 +69,8 @@ class Bench:
         self.window.resize(1280, 720)
         with qtbot.waitExposed(self.window):
             self.window.show()
+        with qtbot.waitActive(self.window):
+            self.window.activateWindow()
         self.now_seconds = 1000.0
 
     def hear(self, samples: Samples, start_sample: int = 0, source: str = "mic") -> None:
