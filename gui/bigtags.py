@@ -22,10 +22,11 @@ _SHARES = (0.46, 0.3, 0.24)
 
 
 class BigTag(NamedTuple):
-    """One tag on screen: place from the top, in steps of a hundredth, and the bar in pixels."""
+    """One tag on screen: hundredths of rows from the top, tint and strength in percent, and the bar in pixels."""
 
     label: str
     place: int
+    tint: int
     strength: int
     alarming: bool
     bar: int
@@ -79,10 +80,13 @@ class BigTags(QWidget):
             label: place + (self._places.get(label, place) - place) * (1 - step)
             for place, label in enumerate(order)
         }
-        shown = tuple(self._tag(label, place) for label, place in self._places.items())
-        if shown != self.shown:
-            self.shown = shown
+        before, self.shown = self.shown, tuple(self._tag(*item) for item in self._places.items())
+        if [tag[:-1] for tag in before] != [tag[:-1] for tag in self.shown]:
             self.update()
+            return
+        for old, new in zip(before, self.shown, strict=True):
+            if old.bar != new.bar:
+                self.update(self._bar_rect(new))
 
     def dress(self, look: Look) -> None:
         """Follow the window's size and colours."""
@@ -95,10 +99,25 @@ class BigTags(QWidget):
         return BigTag(
             label=name,
             place=round(100 * place),
-            strength=5 * round(20 * min(1.0, 0.5 + score)),
+            tint=10 * round(10 * score),
+            strength=10 * round(10 * min(1.0, 0.5 + score)),
             alarming=name in self._alarming and self._families.get(name) == "alarm",
-            bar=round(score * self.width()),
+            bar=round(score * self._bar_length()),
         )
+
+    def _words_left(self) -> int:
+        """Return where words and bars begin, beside the largest picture."""
+        return round(_SHARES[0] * self.height() * 0.8) + self._look.px(30)
+
+    def _bar_length(self) -> int:
+        return max(1, self.width() - self._words_left())
+
+    def _bar_rect(self, tag: BigTag) -> QRect:
+        """Return where a tag's bar may be."""
+        rect = self._rect_of(tag)
+        height = max(self._look.px(5), rect.height() // 14)
+        top = rect.bottom() - rect.height() // 10 - height
+        return QRect(self._words_left(), top, self._bar_length(), height)
 
     def _rect_of(self, tag: BigTag) -> QRect:
         """Return where a tag is: between the rows that it moves from and to."""
@@ -116,39 +135,48 @@ class BigTags(QWidget):
         painter.fillRect(event.rect(), self._look.colours.background)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for tag in reversed(self.shown):
-            self._paint(painter, tag)
+            self._paint_bar(painter, tag)
+            above = self._rect_of(tag)
+            above.setBottom(self._bar_rect(tag).top() - 1)
+            if event.region().intersects(above):
+                self._paint_words(painter, tag)
         if not self.shown:
             self._paint_nothing(painter)
         painter.end()
 
-    def _paint(self, painter: QPainter, tag: BigTag) -> None:
+    def _colour(self, tag: BigTag) -> QColor:
         colours = self._look.colours
-        rect = self._rect_of(tag)
+        front = colours.bad if tag.alarming else self._look.score(tag.tint / 100)
+        return blended(front, colours.background, self._strength(tag))
+
+    def _strength(self, tag: BigTag) -> float:
+        return tag.strength / 100 * (0.4 if self._dimmed else 1.0)
+
+    def _paint_bar(self, painter: QPainter, tag: BigTag) -> None:
+        track = self._bar_rect(tag)
+        radius = track.height() / 2
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._look.colours.track)
+        painter.drawRoundedRect(track, radius, radius)
+        track.setWidth(max(track.height(), tag.bar))
+        painter.setBrush(self._colour(tag))
+        painter.drawRoundedRect(track, radius, radius)
+
+    def _paint_words(self, painter: QPainter, tag: BigTag) -> None:
+        colours, rect = self._look.colours, self._rect_of(tag)
         gap = rect.height() // 10
         side = rect.height() - 2 * gap
-        column = round(_SHARES[0] * self.height() * 0.8)
-        strength = tag.strength / 100 * (0.4 if self._dimmed else 1.0)
-        front = colours.bad if tag.alarming else colours.text
-        colour = blended(front, colours.background, strength)
-        bar = max(self._look.px(5), rect.height() // 14)
+        column = self._words_left() - self._look.px(30)
         picture = QRectF((column - side) / 2, rect.top() + gap, side, side)
         family = self._families.get(tag.label, "sound")
-        accent = colours.bad if tag.alarming else self._look.score(tag.bar / max(1, self.width()))
-        pictograms.paint(painter, family, picture, blended(accent, colours.background, strength))
-        left = column + self._look.px(30)
-        words = QRect(left, rect.top() + gap, rect.width() - left, side - bar - gap)
+        pictograms.paint(painter, family, picture, self._colour(tag))
+        words = QRect(self._words_left(), rect.top() + gap, self._bar_length(), round(side * 0.82))
         font = self._fitted(tag.label, words)
         painter.setFont(font)
-        painter.setPen(colour)
+        front = colours.bad if tag.alarming else colours.text
+        painter.setPen(blended(front, colours.background, self._strength(tag)))
         text = QFontMetrics(font).elidedText(tag.label, Qt.TextElideMode.ElideRight, words.width())
         painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, text)
-        track = QRectF(words.left(), rect.bottom() - gap - bar, words.width(), bar)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(colours.track)
-        painter.drawRoundedRect(track, bar / 2, bar / 2)
-        track.setWidth(max(float(bar), track.width() * tag.bar / max(1, self.width())))
-        painter.setBrush(blended(accent, colours.background, strength))
-        painter.drawRoundedRect(track, bar / 2, bar / 2)
 
     def _paint_nothing(self, painter: QPainter) -> None:
         colour: QColor = self._look.colours.faint

@@ -74,6 +74,7 @@ class TagsView(QWidget):
         self.setMouseTracking(True)
         self._labels = labels
         self._thresholds: Mapping[int, float] = {}
+        self._marked: Mapping[int, float] | None = None
         self._dragged: int | None = None
         self.selected: int | None = None
         self._look = Look()
@@ -98,8 +99,10 @@ class TagsView(QWidget):
 
     def mark(self, thresholds: Mapping[int, float]) -> None:
         """Mark the thresholds of labels from now on, except the one that is being moved."""
-        self._thresholds = {**thresholds, **self._moving()}
-        self.advance(0.0)
+        if thresholds is not self._marked:
+            self._marked = thresholds
+            self._thresholds = {**thresholds, **self._moving()}
+            self.advance(0.0)
 
     def select(self, step: int) -> None:
         """Select the label so many rows further down."""
