@@ -1,6 +1,6 @@
 """Render the pictures of docs/: the real window, three minutes into the demo.
 
-python docs/render_window.py [--seconds 186.8] [--size 1280x720] [--out docs] [SCENE...]
+python docs/render_window.py [--seconds 183.8] [--size 1280x720] [--out docs] [SCENE...]
 """
 
 import argparse
@@ -41,7 +41,7 @@ def main() -> None:
     """Play the demo into a window for each scene without waiting, and keep its picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)}")
-    parser.add_argument("--seconds", type=float, default=186.8, help="where in the demo")
+    parser.add_argument("--seconds", type=float, default=183.8, help="where in the demo")
     parser.add_argument("--size", default="1280x720", help="of the window")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="the folder for the pictures")
     options = parser.parse_args()

@@ -222,7 +222,10 @@ class Control:
     def _toggle_name(self, name: str) -> None:
         """Watch, or watch no longer, what a label or a sound is called."""
         sound = next((sound for sound in self._watching.sounds() if sound.name == name), None)
-        self._toggle(sound.labels[0] if sound is not None else self._feed.labels.index(name))
+        if sound is not None:
+            self._toggle(sound.labels[0])
+        elif name in self._feed.labels:  # and not the row of a sound that has just been given up
+            self._toggle(self._feed.labels.index(name))
 
     def _nudge(self, label: int, steps: int) -> None:
         threshold = self._watching.nudged(label, steps)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QVBoxLayout, QWidget
 
 from streamer.messages import Event
@@ -12,6 +13,7 @@ from streamer.messages import Event
 from .theme import Look
 
 _ROW_HEIGHT = 26
+_ROOM_FOR_SOURCE = 400
 _PLAY = "▶"
 
 
@@ -31,6 +33,7 @@ class EventList(QWidget):
 
     def __init__(self, *, with_source: bool, with_clips: bool) -> None:
         super().__init__()
+        self._look = Look()
         self.model = EventModel(with_source=with_source, with_clips=with_clips)
         self.table = QTableView()
         self.table.setModel(self.model)
@@ -75,9 +78,17 @@ class EventList(QWidget):
 
     def dress(self, look: Look) -> None:
         """Follow the window's size."""
+        self._look = look
         self.table.verticalHeader().setDefaultSectionSize(look.px(_ROW_HEIGHT))
         self.table.verticalHeader().setMinimumSectionSize(look.px(_ROW_HEIGHT))
         self.table.horizontalHeader().setFixedHeight(look.px(24))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Leave the source out where there is little room."""
+        super().resizeEvent(event)
+        if "Source" in self.model.titles:
+            narrow = self.width() < self._look.px(_ROOM_FOR_SOURCE)
+            self.table.setColumnHidden(self.model.titles.index("Source"), narrow)
 
     def _clicked(self, index: QModelIndex) -> None:
         event = self.model.events[index.row()]

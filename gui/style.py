@@ -25,6 +25,7 @@ def style_sheet(look: Look) -> str:
         QTabBar::tab {{ {button} margin-right: {look.px(5)}px; }}
         QTabBar::tab:hover {{ color: {text}; }}
         QTabBar::tab:selected {{ background: {edge}; color: {text}; border-color: {accent}; }}
+        QTabBar QToolButton {{ background: {soft}; border: 1px solid {edge}; border-radius: 4px; }}
         #tool {{ {button} }}
         #tool:hover, #tool:focus {{ color: {text}; border-color: {soft}; }}
         #tool:checked {{ background: {edge}; color: {text}; border-color: {accent}; }}

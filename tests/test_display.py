@@ -317,6 +317,16 @@ def test_a_click_on_a_tag_watches_it_and_another_one_does_so_no_longer(bench: Be
     assert bench.window.status.notice == "Sound 5 is no longer watched"
 
 
+def test_a_click_on_a_name_in_the_timeline_watches_it(bench: Bench, desk: Desk) -> None:
+    fill(bench)
+    heat = bench.window.timeline.heat
+    place = [row.name for row in heat.rows].index("Sound 7")
+    QTest.mouseClick(heat, Qt.MouseButton.LeftButton, pos=QPoint(40, heat.row_rect(place).center().y()))
+    assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3", "Sound 7"]
+    heat.name_chosen.emit("A sound that was given up")
+    assert len(desk.watchlist.sounds) == 2
+
+
 def test_a_threshold_is_a_mark_on_the_bar(bench: Bench) -> None:
     fill(bench)
     rows = {row.label: row for row in bench.window.tags.shown}
