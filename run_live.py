@@ -686,6 +686,7 @@ def _actions(
         places=_or_action_error(places),
         choose=_or_action_error(choose),
         listen=switches.turn,
+        listens=switches.is_on,
         play=_or_action_error(lambda clip: play(_read_recording(Path(clip)))),
         save=_or_action_error(save),
         exports=user_pictures_path() / "Earshot",

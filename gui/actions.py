@@ -65,6 +65,8 @@ class Actions:
         Listens to a place (its spec) under a source's name from now on.
     listen : callable
         Listens to a source (its name) or, given False, does not.
+    listens : callable
+        Whether a source (its name) is listened to: others may switch it too.
     play : callable
         Plays a clip (its path).
     save : callable
@@ -82,6 +84,7 @@ class Actions:
     places: Callable[[], Sequence[Place]] | None = None
     choose: Callable[[str, str], None] | None = None
     listen: Callable[[str, bool], None] | None = None
+    listens: Callable[[str], bool] = lambda _: True
     play: Callable[[str], None] | None = None
     save: Callable[[str], str] | None = None
     exports: Path | None = None

@@ -55,7 +55,6 @@ class Control:
         self._feed = feed
         self._actions = actions
         self._watching = watching
-        self._paused: set[str] = set()
         self._trial_seconds = 0.0
         self.places = QMenu(window)
         self.commands = CommandSet(window, self._slots())
@@ -67,7 +66,7 @@ class Control:
     @property
     def paused(self) -> bool:
         """Whether the source on show is not listened to."""
-        return self._window.source in self._paused
+        return not self._actions.listens(self._window.source)
 
     def follow(self) -> None:
         """Let buttons say how the window is now."""
@@ -252,8 +251,7 @@ class Control:
     def _pause(self) -> None:
         listen, source = self._actions.listen, self._window.source
         if listen is not None:
-            self._paused ^= {source}
-            self._try(lambda: listen(source, source not in self._paused))
+            self._try(lambda: listen(source, self.paused))
             self.follow()
 
     def _list_places(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
 
 from streamer.messages import Event
 
@@ -51,6 +51,9 @@ class EventList(QWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(self.model.titles.index("Sound"), QHeaderView.ResizeMode.Stretch)
         self.table.clicked.connect(self._clicked)
+        self._hint = QLabel("No watched sound so far", self.table)
+        self._hint.setObjectName("hint")
+        self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
@@ -67,6 +70,7 @@ class EventList(QWidget):
             return
         chosen = self.selected
         self.model.show_events(events)
+        self._hint.setVisible(not events)
         if chosen is not None:
             self.select(chosen)
 
@@ -84,8 +88,9 @@ class EventList(QWidget):
         self.table.horizontalHeader().setFixedHeight(look.px(24))
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Leave the source out where there is little room."""
+        """Leave the source out where there is little room, and the hint in the middle."""
         super().resizeEvent(event)
+        self._hint.setGeometry(self.table.rect())
         if "Source" in self.model.titles:
             narrow = self.width() < self._look.px(_ROOM_FOR_SOURCE)
             self.table.setColumnHidden(self.model.titles.index("Source"), narrow)

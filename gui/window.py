@@ -126,6 +126,7 @@ class LiveWindow(QWidget):
         self.status.advance(seconds)
         self._show_states(snapshot)
         self.control.advance(seconds)
+        self.control.follow()
 
     def freeze(self, frozen_at: float | None) -> None:
         """Show what was heard up to a Unix time, or what is newest."""

@@ -23,6 +23,7 @@ from gui.export import save_events, save_picture
 from gui.heat import cells, choose_rows, scores_of, span_for
 from streamer.errors import SettingsError
 from streamer.events import what_would_be_told
+from streamer.live import Switches
 from streamer.messages import SAMPLE_RATE_HZ, Event, SourceStatus, Tagging
 from streamer.sounds import Watch
 from streamer.watchlist import WatchList
@@ -57,6 +58,7 @@ class Desk:
     def __init__(self, exports: Path) -> None:
         rule = {"threshold": 0.5, "hits": 1, "of": 1, "minimum_off_seconds": 0.0}
         self.watchlist = WatchList([Watch("Sound 3", rule)], LABELS)
+        self.switches = Switches()
         self.done: list[tuple[object, ...]] = []
         self.actions = Actions(
             watched=lambda: [Watched(w.sound.name, w.indices, w.thresholds) for w in self.watchlist.sounds],
@@ -65,11 +67,16 @@ class Desk:
             would_fire=self.would_fire,
             places=lambda: [Place("mic:1", "USB Audio"), Place("demo", "The demo")],
             choose=self.choose,
-            listen=lambda *asked: self.done.append(("listen", *asked)),
+            listen=self.listen,
+            listens=self.switches.is_on,
             play=lambda clip: self.done.append(("play", clip)),
             save=lambda colours: f"{colours}.toml",
             exports=exports,
         )
+
+    def listen(self, source: str, on: bool) -> None:
+        self.switches.turn(source, on)
+        self.done.append(("listen", source, on))
 
     def watch(self, name: str, threshold: float | None) -> None:
         try:
@@ -186,10 +193,13 @@ def test_the_clock_under_the_pictures_is_the_time_of_capture(bench: Bench) -> No
 
 
 def test_events_are_listed_newest_first_with_time_sound_score_and_length(bench: Bench) -> None:
+    hint = bench.window.events._hint
+    assert hint.isVisible()
     bench.feed.accept(event("1", "Sound 3", 10.0))
     bench.feed.accept(event("2", "Sound 5", 20.0))
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.25))
     bench.pass_time()
+    assert not hint.isVisible()
     assert texts(bench, "Sound") == ["Sound 5", "Sound 3"]
     assert texts(bench, "Length") == ["now", "4.2 s"]
     assert texts(bench, "Score") == ["0.80", "0.80"]
@@ -415,6 +425,9 @@ def test_p_pauses_the_source_and_lets_it_go_on(bench: Bench, desk: Desk) -> None
     press(bench, Qt.Key.Key_P)
     assert desk.done == [("listen", "mic", False), ("listen", "mic", True)]
     assert not bench.window.header.buttons["Pause"].isChecked()
+    desk.switches.turn("mic", False)
+    bench.pass_time()
+    assert bench.window.header.state.text().startswith("PAUSED"), "also where somebody else has done it"
 
 
 def test_another_place_is_chosen_from_the_menu_and_a_refusal_is_told(bench: Bench, desk: Desk) -> None:
