@@ -270,8 +270,14 @@ class Control:
 
     def _choose_place(self, spec: str) -> None:
         choose, source = self._actions.choose, self._window.source
-        if choose is not None:
-            self._try(lambda: choose(source, spec))
+        if choose is None:
+            return
+
+        def do() -> str:
+            choose(source, spec)
+            return f"{source} listens to {spec} now"
+
+        self._try(do)
 
     def _choose_recording(self) -> None:
         path, _ = QFileDialog.getOpenFileName(self._window, "Listen to a recording")

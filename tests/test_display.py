@@ -437,6 +437,7 @@ def test_another_place_is_chosen_from_the_menu_and_a_refusal_is_told(bench: Benc
     assert list(by_title) == ["USB Audio", "The demo", "", "A recording…"]
     by_title["The demo"].trigger()
     assert desk.done == [("choose", "mic", "demo")]
+    assert bench.window.status.notice == "mic listens to demo now"
     by_title["USB Audio"].trigger()
     assert bench.window.status.notice.startswith("USB Audio can't be recorded")
     bench.pass_time(8.0)
