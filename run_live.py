@@ -14,10 +14,10 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
 from typer.exceptions import TyperException
@@ -26,12 +26,13 @@ import models.commands
 import streamer.commands
 
 if TYPE_CHECKING:
+    from gui.actions import Actions
     from gui.feed import Feed
     from models.tagger import Tagger
     from streamer.calibration import Room
     from streamer.crew import Crew
     from streamer.doctor import Finding
-    from streamer.live import Hearer, Switches
+    from streamer.live import Hearer, LiveSession, Switches
     from streamer.messages import Samples, Tagging
     from streamer.settings import Place, Settings
     from streamer.sinks import Sink
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from streamer.sounds import WatchedSound
     from streamer.sources import Source
     from streamer.sources.recording import Recording
+    from streamer.watchlist import WatchList
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -53,6 +55,12 @@ EXIT_INTERRUPTED = 130
 _POLL_SECONDS = 0.1
 _STALL_SECONDS = 2.0
 """How much longer than its --duration the program may take when a source stalls."""
+
+_RETRY_SECONDS = 2.0
+"""After which a source that has failed is opened again, where a window shows that it has."""
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
 
 _log = logging.getLogger("earshot")
 
@@ -150,7 +158,10 @@ def live(
     discovery: DiscoveryOption = None,
     node: NodeOption = None,
     headless: HeadlessOption = None,
-    kiosk: Annotated[bool | None, typer.Option("--kiosk", help="The window on the whole screen.")] = None,
+    kiosk: Annotated[
+        bool | None, typer.Option("--kiosk", help="For a wall: the whole screen, huge tags, no pointer.")
+    ] = None,
+    theme: Annotated[str | None, typer.Option(help="Of the window: dark, light or auto.  [dark]")] = None,
     json: JsonOption = None,
     score_log: ScoreLogOption = None,
     fast: Annotated[
@@ -171,7 +182,7 @@ def live(
         _respect_offline(context)
     if context.invoked_subcommand is not None:
         return
-    raise typer.Exit(_listen(_settings(context)))
+    raise typer.Exit(_listen(_settings(context), config))
 
 
 @app.command()
@@ -534,10 +545,11 @@ def _draw_explanation(picture: Path, tagging: "Tagging", model: str, settings: "
     _log.info("%s: why '%s' scores %.2f in %s", picture, explanation.label, explanation.score, tagging.source)
 
 
-def _listen(settings: "Settings") -> int:
+def _listen(settings: "Settings", config: Path | None = None) -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
     from streamer.crew import Crew
     from streamer.live import LiveSession, Switches
+    from streamer.watchlist import WatchList
 
     if not settings.windowless:
         from gui.app import require_display
@@ -546,7 +558,8 @@ def _listen(settings: "Settings") -> int:
     sources = _open_sources(settings)
     broker = settings.broker()
     tagger = _load_tagger(settings, *_choose_model(settings))
-    sounds = _watched(settings, tagger)
+    watchlist = WatchList(settings.watched, tagger.labels, tagger.thresholds)
+    sounds = watchlist.sounds
     clips = _clips(settings, sources, tagger)
     vocabulary = _vocabulary(tagger)
     switches = Switches()
@@ -572,6 +585,7 @@ def _listen(settings: "Settings") -> int:
             clips=clips,
             switches=switches,
             fast=settings.fast,
+            retry_seconds=None if settings.windowless or settings.duration else _RETRY_SECONDS,
             limit_samples=settings.limit_samples,
             model=tagger.name,
             device=tagger.engine.description,
@@ -579,6 +593,7 @@ def _listen(settings: "Settings") -> int:
         )
         if mqtt is not None:
             crew.start("mqtt", mqtt.run, mqtt.close)
+        watchlist.on_change = session.watch
         session.start(crew)
         latest = _latest(settings)
 
@@ -588,7 +603,7 @@ def _listen(settings: "Settings") -> int:
             overdue = time.monotonic() > latest
             return not (finished or overdue or crew.failed or interrupted())
 
-        view.show(going_on, crew.wait)
+        view.show(going_on, crew.wait, partial(_actions, settings, config, watchlist, session, switches))
     if session.dropped_windows:
         _log.warning(
             "%d windows were dropped because inference was late: a longer --hop or a smaller model keeps up, and --fast "
@@ -868,12 +883,12 @@ class _View:
     sink, hearers
         Receive what there is to show.
     show : callable
-        Occupies main while the first function says to go on; the second one sleeps.
+        Occupies main while the first function says to go on; the second one sleeps, the third says what the window offers.
     """
 
     sink: "Sink"
     hearers: "Sequence[Hearer]"
-    show: Callable[[Callable[[], bool], Callable[[float], None]], None]
+    show: "Callable[[Callable[[], bool], Callable[[float], None], Callable[[], Actions]], None]"
 
 
 @contextmanager
@@ -885,7 +900,7 @@ def _view(
         from gui.feed import Feed
 
         feed = Feed(sources=[source.name for source in sources], labels=tagger.labels)
-        yield _View(feed, [feed.hear], partial(_show_window, feed, settings.kiosk))
+        yield _View(feed, [feed.hear], partial(_show_window, feed, settings))
         return
     from streamer.sinks.console import JsonLines, LiveTable
 
@@ -897,15 +912,124 @@ def _view(
 
 
 def _show_window(
-    feed: "Feed", kiosk: bool, going_on: Callable[[], bool], _sleep: Callable[[float], None]
+    feed: "Feed",
+    settings: "Settings",
+    going_on: Callable[[], bool],
+    _sleep: Callable[[float], None],
+    actions: "Callable[[], Actions]",
 ) -> None:
     from gui.app import run
     from models.fbank import log_mel
 
-    run(feed, rows=log_mel, poll=going_on, kiosk=kiosk)
+    run(feed, rows=log_mel, poll=going_on, kiosk=settings.kiosk, actions=actions(), theme=settings.theme)
 
 
-def _wait(going_on: Callable[[], bool], sleep: Callable[[float], None]) -> None:
+def _actions(
+    settings: "Settings",
+    config: Path | None,
+    watchlist: "WatchList",
+    session: "LiveSession",
+    switches: "Switches",
+) -> "Actions":
+    """Return what the window can have done."""
+    from platformdirs import user_pictures_path
+
+    from gui.actions import Actions, Place, Span, Watched
+    from models.labels import family_of
+    from streamer.events import what_would_be_told
+    from streamer.sources import open_source
+    from streamer.sources.microphone import list_devices, play
+
+    chosen: dict[str, str] = {}
+
+    def watch(name: str, threshold: float | None) -> None:
+        new = threshold is None and settings.mqtt is not None
+        watchlist.watch(name, threshold)
+        if new:
+            _log.info("%s is in MQTT's events now; its own ON/OFF topic comes with the next start", name)
+
+    def would_fire(taggings: "Sequence[Tagging]", name: str, threshold: float) -> list[Span]:
+        events = what_would_be_told(watchlist.tried(name, threshold), taggings)
+        return [(event.started_at, event.ended_at) for event in events]
+
+    def places() -> list[Place]:
+        found = [
+            Place(
+                f"mic:{device.name}, {device.host_api}", f"{device.name}{' *' if device.is_default else ''}"
+            )
+            for device in list_devices()
+        ]
+        return [*found, Place("demo", "The demo")]
+
+    def choose(name: str, spec: str) -> None:
+        source = open_source(spec)
+        source.name = name
+        session.exchange(name, source)
+        chosen[name] = spec
+
+    def save(theme: str) -> str:
+        changes: dict[str, object] = {"theme": theme}
+        if chosen:
+            changes["source"] = [
+                f"{name}={chosen[name]}" if name in chosen else spec
+                for name, spec in zip(session.names, settings.source, strict=True)
+            ]
+        if settings.watch is not None or watchlist.changed:
+            changes["watch"] = watchlist.as_settings()
+        return _save_settings(config, changes)
+
+    return Actions(
+        watched=lambda: [
+            Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in watchlist.sounds
+        ],
+        watch=_or_action_error(watch),
+        unwatch=_or_action_error(watchlist.unwatch),
+        would_fire=_or_action_error(would_fire),
+        places=_or_action_error(places),
+        choose=_or_action_error(choose),
+        listen=switches.turn,
+        listens=switches.is_on,
+        play=_or_action_error(lambda clip: play(_read_recording(Path(clip)))),
+        save=_or_action_error(save),
+        exports=user_pictures_path() / "Earshot",
+        families={label: family_of(label) for label in watchlist.labels},
+    )
+
+
+def _or_action_error(do: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Let the window hear in its own words of what can't be done."""
+    from gui.errors import ActionError
+    from models.errors import SoundError
+    from streamer.errors import StreamerError
+
+    @wraps(do)
+    def done(*arguments: Given.args, **named: Given.kwargs) -> Result:
+        try:
+            return do(*arguments, **named)
+        except (StreamerError, SoundError) as error:
+            raise ActionError(str(error)) from error
+
+    return done
+
+
+def _save_settings(config: Path | None, changes: dict[str, object]) -> str:
+    """Write some settings into the settings file, and leave the rest as it is; returns where it is."""
+    from streamer.errors import SettingsError
+    from streamer.settings import settings_file
+    from streamer.settings_file import edited, write_atomically
+
+    file = settings_file(config)
+    try:
+        text = file.read_text(encoding="utf-8") if file.exists() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {file} can't be read: check it") from error
+    write_atomically(file, edited(text, changes))
+    return str(file)
+
+
+def _wait(
+    going_on: Callable[[], bool], sleep: Callable[[float], None], _actions: "Callable[[], Actions]"
+) -> None:
     while going_on():
         sleep(_POLL_SECONDS)
 

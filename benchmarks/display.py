@@ -1,10 +1,11 @@
 """What the window costs without inference: pictures per second, and the share of one core.
 
-    python benchmarks/display.py [--seconds 20] [--kiosk]
+    python benchmarks/display.py [--seconds 20] [--kiosk] [--sources 8] [--hour]
 
-One source of synthetic sound is drawn, and a tagging each second: scores that vary by 0.02, and five seconds later
-others altogether. It is drawn offscreen, and on an X server without acceleration (Xvfb) where that is installed. The
-sound comes from a thread in the same process and is counted with the rest.
+Synthetic sound is drawn, and a tagging each second: scores that vary by 0.02, and five seconds later others altogether;
+ten minutes of taggings and a hundred events are there from the beginning. It is drawn offscreen, and on an X server
+without acceleration (Xvfb) where that is installed. The sound comes from a thread in the same process and is counted
+with the rest. ``--hour`` draws the pictures of an hour without waiting, and prints how the memory grows.
 """
 
 import argparse
@@ -23,11 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gui.feed import Feed
 from models.fbank import log_mel
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Health, SourceStatus, Tagging
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, SourceStatus, Tagging
 
 CHUNK_SAMPLES = 320
 WARM_UP_SECONDS = 3.0
 CLASSES = 527
+PICTURES_PER_SECOND = 30
 
 
 def main() -> None:
@@ -35,13 +37,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure")
     parser.add_argument("--kiosk", action="store_true", help="fill a screen of 1920 by 1080")
+    parser.add_argument("--sources", type=int, default=1, help="how many are listened to; one is on show")
+    parser.add_argument("--hour", action="store_true", help="draw an hour's pictures and print the memory")
     parser.add_argument("--here", action="store_true", help="measure on this platform, in this process")
     options = parser.parse_args()
+    if options.hour:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        measure_memory(options.sources)
+        return
     if options.here:
-        measure(options.seconds, kiosk=options.kiosk)
+        measure(options.seconds, kiosk=options.kiosk, sources=options.sources)
         return
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before the run")
     command = [sys.executable, __file__, "--here", "--seconds", str(options.seconds)]
+    command += ["--sources", str(options.sources)]
     command += ["--kiosk"] * options.kiosk
     if not options.kiosk:
         subprocess.run(  # noqa: S603 - this very script
@@ -57,7 +66,7 @@ def main() -> None:
     )
 
 
-def measure(seconds: float, *, kiosk: bool) -> None:
+def measure(seconds: float, *, kiosk: bool, sources: int) -> None:
     """Run the real window on synthetic sound and print what it took."""
     from PySide6.QtGui import QPaintEvent
     from PySide6.QtWidgets import QApplication
@@ -65,7 +74,10 @@ def measure(seconds: float, *, kiosk: bool) -> None:
     from gui.app import run
     from gui.spectrogram import Picture
 
-    feed = Feed(["synthetic"], [f"Sound number {number}" for number in range(CLASSES)])
+    names = [f"source {number}" for number in range(1, sources + 1)]
+    feed = Feed(names, [f"Sound number {number}" for number in range(CLASSES)])
+    stage = Stage(feed)
+    stage.remember()
     over = threading.Event()
     pictures = 0
     draw = Picture.paintEvent
@@ -96,7 +108,7 @@ def measure(seconds: float, *, kiosk: bool) -> None:
         )
         return False
 
-    speaker = threading.Thread(target=_speak, args=(feed, over), name="synthetic")
+    speaker = threading.Thread(target=_speak, args=(stage, over), name="synthetic")
     speaker.start()
     try:
         run(feed, rows=log_mel, poll=poll, kiosk=kiosk)
@@ -106,29 +118,88 @@ def measure(seconds: float, *, kiosk: bool) -> None:
     print(figures)
 
 
-def _speak(feed: Feed, over: threading.Event) -> None:
-    """Feed ten seconds of sound again and again, in chunks of 20 ms as they become due."""
-    random = np.random.default_rng(0)
-    times = np.arange(10 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
-    sweep = np.sin(2 * np.pi * (200 * times + 150 * times**2)) * (0.6 + 0.4 * np.sin(2 * np.pi * 2 * times))
-    sound = (0.3 * sweep + 0.01 * random.standard_normal(len(times))).astype(np.float32)
-    began_at = time.time()
-    feed.accept(SourceStatus("synthetic", online=True))
-    position = 0
-    scene = random.random(CLASSES) ** 60
-    while not over.wait(max(0.0, began_at + position / SAMPLE_RATE_HZ - time.time())):
-        offset = position % len(sound)
-        samples = sound[offset : offset + CHUNK_SAMPLES]
-        feed.hear("synthetic", AudioChunk(samples, position, began_at + position / SAMPLE_RATE_HZ))
-        position += len(samples)
-        if position % SAMPLE_RATE_HZ == 0:
-            if position % (5 * SAMPLE_RATE_HZ) == 0:
-                scene = random.random(CLASSES) ** 60
-            scores = np.clip(scene + random.normal(0.0, 0.02, CLASSES), 0.0, 1.0).astype(np.float32)
-            feed.accept(Tagging("synthetic", 0, position, began_at, scores, -20.0, 0.1))
-            feed.accept(
-                Health(0.0, position // SAMPLE_RATE_HZ, 0, 0, 0.0, 0, 0.1, 0.2, 0.1, "none", "cpu", "none")
-            )
+def measure_memory(sources: int) -> None:
+    """Draw the pictures of an hour without waiting, and print what memory the process holds meanwhile."""
+    import psutil
+    from PySide6.QtWidgets import QApplication
+
+    from gui.window import LiveWindow
+
+    application = QApplication([])
+    names = [f"source {number}" for number in range(1, sources + 1)]
+    feed = Feed(names, [f"Sound number {number}" for number in range(CLASSES)])
+    stage = Stage(feed)
+    window = LiveWindow(feed, rows=log_mel, title="Earshot")
+    window.show()
+    for picture in range(60 * 60 * PICTURES_PER_SECOND + 1):
+        if picture % (10 * 60 * PICTURES_PER_SECOND) == 0:
+            memory = psutil.Process().memory_info().rss / 2**20
+            minutes = picture // (60 * PICTURES_PER_SECOND)
+            print(f"{minutes:2} min, {picture} pictures: {memory:.0f} MB", flush=True)
+        stage.go_on(SAMPLE_RATE_HZ // PICTURES_PER_SECOND)
+        window.refresh(picture / PICTURES_PER_SECOND)
+        application.processEvents()
+
+
+class Stage:
+    """Sound and results as time passes, the same for each source.
+
+    Parameters
+    ----------
+    feed : Feed
+        Is told of them.
+    """
+
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+        self._random = np.random.default_rng(0)
+        times = np.arange(10 * SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
+        wobble = 0.6 + 0.4 * np.sin(2 * np.pi * 2 * times)
+        sweep = np.sin(2 * np.pi * (200 * times + 150 * times**2)) * wobble
+        hiss = 0.01 * self._random.standard_normal(len(times))
+        self._sound = (0.3 * sweep + hiss).astype(np.float32)
+        self._scene = self._random.random(CLASSES) ** 60
+        self._second = 0
+        self.began_at = time.time()
+        self.position = 0
+        for source in feed.sources:
+            feed.accept(SourceStatus(source, online=True))
+
+    def remember(self, seconds: int = 600) -> None:
+        """Tell of taggings and events of the last minutes."""
+        for ago in range(seconds, 0, -1):
+            self._tag(self.began_at - ago)
+
+    def go_on(self, samples: int) -> None:
+        """Let some more be heard."""
+        offset = self.position % len(self._sound)
+        part = self._sound[offset : offset + samples]
+        now = self.began_at + self.position / SAMPLE_RATE_HZ
+        for source in self._feed.sources:
+            self._feed.hear(source, AudioChunk(part, self.position, now))
+        self.position += len(part)
+        if self.position // SAMPLE_RATE_HZ > self._second:
+            self._second = self.position // SAMPLE_RATE_HZ
+            self._tag(now)
+
+    def _tag(self, now: float) -> None:
+        second = round(now - self.began_at)
+        if second % 5 == 0:
+            self._scene = self._random.random(CLASSES) ** 60
+        noise = self._random.normal(0.0, 0.02, CLASSES)
+        scores = np.clip(self._scene + noise, 0.0, 1.0).astype(np.float32)
+        for source in self._feed.sources:
+            self._feed.accept(Tagging(source, 0, self.position, now, scores, -20.0, 0.1))
+            if second % 6 == 0:
+                name = f"Sound number {int(scores.argmax())}"
+                self._feed.accept(Event(f"{source} {second}", "ended", name, source, 0.9, now - 4, now))
+        self._feed.accept(Health(0.0, self._second, 0, 0, 0.0, 0, 0.1, 0.2, 0.1, "none", "cpu", "none"))
+
+
+def _speak(stage: Stage, over: threading.Event) -> None:
+    """Go on in steps of 20 ms as they become due."""
+    while not over.wait(max(0.0, stage.began_at + stage.position / SAMPLE_RATE_HZ - time.time())):
+        stage.go_on(CHUNK_SAMPLES)
 
 
 if __name__ == "__main__":

@@ -1,60 +1,214 @@
-"""Render docs/window.png: the real window, a little over a minute into the demo.
+"""Render the pictures of docs/: the real window, three minutes into the demo.
 
-python docs/render_window.py [--seconds 66.8] [--out docs/window.png]
+python docs/render_window.py [--seconds 183.8] [--size 1280x720] [--out docs] [SCENE...]
 """
 
 import argparse
 import os
 import sys
-import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from PySide6.QtWidgets import QApplication
+from PIL import Image
+from PySide6.QtGui import QImage
+from PySide6.QtWidgets import QApplication, QWidget
 
+from gui import theme
+from gui.actions import Actions, Place, Span, Watched
 from gui.feed import Feed
+from gui.kiosk import KioskWindow
 from gui.window import LiveWindow
 from models.fbank import log_mel
-from models.tagger import load_tagger
+from models.labels import family_of
+from models.tagger import Tagger, load_tagger
+from streamer.events import Decider, what_would_be_told
 from streamer.health import HealthMeter
-from streamer.messages import SAMPLE_RATE_HZ, SourceStatus
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, SourceStatus, Tagging
 from streamer.pipeline import Pipeline
+from streamer.sounds import Watch, WatchedSound, resolve_sounds
 from streamer.sources import open_source
+
+WINDOW_PICTURES = ("window", "light", "kiosk")
+"""The scenes that the documents show."""
 
 
 def main() -> None:
-    """Play the demo into the window without waiting, and keep its picture."""
+    """Play the demo into a window for each scene without waiting, and keep its picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=66.8, help="where in the demo")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "window.png")
+    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)}")
+    parser.add_argument("--seconds", type=float, default=183.8, help="where in the demo")
+    parser.add_argument("--size", default="1280x720", help="of the window")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="the folder for the pictures")
     options = parser.parse_args()
-    tagger = load_tagger("tiny")
-    feed = Feed(["demo"], tagger.labels)
-    pipeline = Pipeline("demo", window_samples=tagger.window_samples, hop_samples=SAMPLE_RATE_HZ, live=False)
-    meter = HealthMeter(
-        hop_samples=SAMPLE_RATE_HZ, sources=1, model=tagger.name, device=tagger.engine.description
-    )
+    width, height = map(int, options.size.split("x"))
     application = QApplication([])
-    window = LiveWindow(feed, rows=log_mel, title="Earshot", kiosk=False)
-    window.show()
-    feed.accept(SourceStatus("demo", online=True))
-    for chunk in open_source("demo", fast=True).chunks():
-        position_seconds = chunk.start_sample / SAMPLE_RATE_HZ
-        if position_seconds > options.seconds:
-            break
-        feed.hear("demo", chunk)
+    tagger = load_tagger("tiny")
+    sounds = resolve_sounds([Watch("Siren"), Watch("Music"), Watch("Telephone")], tagger.labels)
+    heard = list(listen(tagger, sounds, options.seconds))
+    for name in options.scenes or WINDOW_PICTURES:
+        scene = SCENES[name]
+        feed = Feed(scene.sources, tagger.labels)
+        actions = actions_of(tagger, sounds)
+        window: LiveWindow | KioskWindow = scene.kind(
+            feed, rows=log_mel, title="Earshot", actions=actions, colours=scene.colours
+        )
+        window.resize(width, height)
+        window.show()
+        for position_seconds, item in heard:
+            tell(feed, item)
+            if position_seconds > options.seconds - 5 or not isinstance(item, AudioChunk):
+                window.refresh(position_seconds)
+                application.processEvents()
+        scene.then(window, feed)
+        for tick in range(30 if scene.settles else 1):
+            window.refresh(options.seconds + tick / 30)
+            application.processEvents()
+        save(window, options.out / f"{name}.png")
+        window.close()
+
+
+Item: TypeAlias = AudioChunk | Message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A window, and what is done in it before its picture is taken."""
+
+    kind: type[LiveWindow | KioskWindow] = LiveWindow
+    colours: theme.Palette = theme.DARK
+    sources: Sequence[str] = ("demo",)
+    then: Callable[[Any, Feed], object] = lambda _window, _feed: None
+    settles: bool = False
+
+
+def listen(tagger: Tagger, sounds: Sequence[WatchedSound], seconds: float) -> Iterator[tuple[float, Item]]:
+    """Yield what a window is told of the demo, and when."""
+    decider = Decider(sounds)
+    pipeline = Pipeline(
+        "demo", window_samples=tagger.window_samples, hop_samples=SAMPLE_RATE_HZ, live=False, decider=decider
+    )
+    meter = HealthMeter(hop_samples=SAMPLE_RATE_HZ, sources=1, model=tagger.name, device="torch cpu fp32")
+    yield 0.0, SourceStatus("demo", online=True)
+    for chunk in repeated_demo(seconds):
+        now = chunk.start_sample / SAMPLE_RATE_HZ
+        yield now, chunk
         for due in pipeline.feed(chunk):
-            began = time.perf_counter()
             tagging = pipeline.conclude(due, tagger(due.samples)[0])
-            meter.tagged([tagging], time.perf_counter() - began)
-            feed.accept(tagging)
-            feed.accept(meter.report(dropped_windows=0, repaired_samples=0, broker="none"))
-        window.refresh(position_seconds)
-        application.processEvents()
-    if not window.grab().save(str(options.out)):
-        sys.exit(f"{options.out} can't be written: check the folder")
+            meter.tagged([tagging], 0.1)
+            yield now, replace(tagging, latency_seconds=0.13)
+            yield now, meter.report(dropped_windows=0, repaired_samples=0, broker="connected")
+            for event in pipeline.decide(tagging):
+                yield now, event
+
+
+def repeated_demo(seconds: float) -> Iterator[AudioChunk]:
+    """Yield the demo again and again, as it would have been heard from nine in the morning on."""
+    chunks = list(open_source("demo", fast=True).chunks())
+    length = chunks[-1].start_sample + len(chunks[-1].samples)
+    began_at = 1_790_000_000.0
+    for offset in range(0, round(seconds * SAMPLE_RATE_HZ), length):
+        for chunk in chunks:
+            start = chunk.start_sample + offset
+            if start > seconds * SAMPLE_RATE_HZ:
+                return
+            yield AudioChunk(chunk.samples, start, began_at + start / SAMPLE_RATE_HZ)
+
+
+def tell(feed: Feed, item: Item) -> None:
+    """Tell a feed."""
+    if isinstance(item, AudioChunk):
+        feed.hear("demo", item)
+    else:
+        feed.accept(item)
+
+
+def actions_of(tagger: Tagger, sounds: Sequence[WatchedSound]) -> Actions:
+    """Return what the program would offer, without a program behind it."""
+
+    def fire(taggings: Sequence[Tagging], name: str, threshold: float) -> list[Span]:
+        (sound,) = resolve_sounds([Watch(name, {"threshold": threshold})], tagger.labels)
+        return [(event.started_at, event.ended_at) for event in what_would_be_told(sound, taggings)]
+
+    watched = tuple(Watched(sound.sound.name, sound.indices, sound.thresholds) for sound in sounds)
+    return Actions(
+        watched=lambda: watched,
+        watch=lambda _name, _threshold: None,
+        unwatch=lambda _name: None,
+        would_fire=fire,
+        places=lambda: (Place("mic", "USB microphone"),),
+        choose=lambda _source, _spec: None,
+        listen=lambda _source, _on: None,
+        save=lambda _theme: "earshot.toml",
+        exports=Path(),
+        families={label: family_of(label) for label in tagger.labels},
+    )
+
+
+def lost_device() -> SourceStatus:
+    """Return what is said of a microphone that was unplugged."""
+    return SourceStatus(
+        "demo", online=False, reason="USB Audio has stopped recording; see whether it is still plugged in"
+    )
+
+
+def drag(window: LiveWindow, _feed: Feed) -> None:
+    """Move the threshold of music."""
+    window.tags.threshold_moved.emit(window.snapshot.sources["demo"].taggings[-1].scores.argmax(), 0.62)
+
+
+def search(window: LiveWindow, _feed: Feed) -> None:
+    """Look for dogs."""
+    window.control.commands["find"].trigger()
+    window.control.search.field.setText("dog")
+
+
+def lose(_window: object, feed: Feed) -> None:
+    """Unplug the microphone."""
+    feed.accept(lost_device())
+
+
+def freeze(window: LiveWindow, _feed: Feed) -> None:
+    """Look at what was forty seconds ago."""
+    window.freeze(window.moment - 40.0)
+
+
+SCENES: Mapping[str, Scene] = {
+    "window": Scene(),
+    "light": Scene(colours=theme.LIGHT, then=freeze, settles=True),
+    "kiosk": Scene(kind=KioskWindow),
+    "kiosk-lost": Scene(kind=KioskWindow, then=lose),
+    "frozen": Scene(then=freeze, settles=True),
+    "threshold": Scene(then=drag),
+    "threshold-light": Scene(colours=theme.LIGHT, then=drag),
+    "search": Scene(then=search),
+    "keys": Scene(then=lambda window, _: window.control.commands["help"].trigger()),
+    "sources": Scene(
+        sources=("demo", "kitchen", "garden", "front door", "garage", "attic", "street", "yard")
+    ),
+    "lost": Scene(then=lose),
+    "error": Scene(
+        then=lambda window, _: window.status.say("Telephone can't be watched here: take another model")
+    ),
+}
+
+
+def save(window: QWidget, path: Path) -> None:
+    """Keep a window's picture in 256 colours of its own, which is small enough for a repository."""
+    pixels = window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
+    stride = pixels.bytesPerLine()
+    picture = Image.frombuffer(
+        "RGB", (pixels.width(), pixels.height()), bytes(pixels.constBits()), "raw", "RGB", stride
+    )
+    small = picture.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    try:
+        small.save(path, optimize=True)
+    except OSError as error:
+        sys.exit(f"{path} can't be written ({error.strerror}): check the folder")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Opens the window and runs Qt's loop. Qt itself is imported only when it is needed."""
 
 import importlib.util
+import logging
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from .actions import Actions
 from .columns import RowsFunction
 from .errors import DisplayError
 from .feed import Feed
@@ -17,7 +19,15 @@ from .feed import Feed
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
 
+    from .kiosk import KioskWindow
+    from .window import LiveWindow
+
+_log = logging.getLogger(__name__)
+
 _FRAME_MILLISECONDS = 33
+_LEAST_KIOSK_SECONDS = 5.0
+"""A kiosk that fails sooner would fail again and again."""
+
 _PROBE = "from PySide6.QtWidgets import QApplication; QApplication([])"
 _PROBE_SECONDS = 30
 
@@ -76,6 +86,8 @@ def run(
     poll: Callable[[], bool],
     title: str = "Earshot",
     kiosk: bool = False,
+    actions: Actions | None = None,
+    theme: str = "dark",
 ) -> int:
     """Open the window and run Qt's loop on this thread until the window closes.
 
@@ -90,7 +102,11 @@ def run(
     title : str
         The window's title.
     kiosk : bool
-        Fill the screen, without pointer; Escape closes.
+        Fill the screen with what reads from afar, and keep it on. After an error in it, the window is opened anew.
+    actions : Actions, optional
+        What the window offers besides looking.
+    theme : {"dark", "light", "auto"}
+        Its colours; "auto" is the system's choice.
 
     Returns
     -------
@@ -100,40 +116,72 @@ def run(
     Raises
     ------
     BaseException
-        What was raised in `poll`, in a view, or by a signal handler.
+        What was raised in `poll` or by a signal handler; in a view, unless it is a kiosk that has worked for a while.
     """
-    from PySide6.QtCore import QEventLoop, Qt, QTimer
     from PySide6.QtWidgets import QApplication
 
+    from .awake import keep_screen_awake
+    from .kiosk import KioskWindow
+    from .theme import palette_for
     from .window import LiveWindow
 
     application = QApplication.instance() or QApplication([title])
     application.setApplicationName(title)
-    window = LiveWindow(feed, rows=rows, title=title, kiosk=kiosk)
+    if kiosk:
+        keep_screen_awake(title)
+    kind = KioskWindow if kiosk else LiveWindow
+    while True:
+        opened_at = time.monotonic()
+        window = kind(feed, rows=rows, title=title, actions=actions, colours=palette_for(theme))
+        failed = _show(window, poll, whole_screen=kiosk)
+        if failed is None:
+            return 0
+        if not kiosk or time.monotonic() - opened_at < _LEAST_KIOSK_SECONDS:
+            raise failed
+        _log.warning("the window is opened anew after an error: %s", failed, exc_info=failed)
+
+
+def _show(
+    window: "LiveWindow | KioskWindow", poll: Callable[[], bool], *, whole_screen: bool
+) -> Exception | None:
+    """Show a window until it closes, or until one of its views fails: how, in that case."""
+    from PySide6.QtCore import QEventLoop, Qt, QTimer
+
     loop = QEventLoop()
     window.closed.connect(loop.quit)
+    stopped: list[BaseException] = []
 
     def tick() -> None:
-        if not poll():
+        try:
+            going_on = poll()
+        except BaseException as error:  # noqa: BLE001 - Qt's loop would only print it
+            stopped.append(error)
+            going_on = False
+        if not going_on:
             window.close()
         elif window.windowHandle().isExposed():
             window.refresh(time.monotonic())
 
     timer = QTimer(timerType=Qt.TimerType.PreciseTimer, interval=_FRAME_MILLISECONDS)
     timer.timeout.connect(tick)
+    failed: Exception | None = None
     try:
         with _raising_what_qt_swallows(loop.quit):
-            if kiosk:
+            if whole_screen:
                 window.setGeometry(window.screen().geometry())  # also where no window manager does it
                 window.showFullScreen()
             else:
                 window.show()
             timer.start()
             loop.exec()
+    except Exception as error:  # noqa: BLE001 - whoever shows the window decides
+        failed = error
     finally:
         timer.stop()
         _destroy(window)
-    return 0
+    if stopped:
+        raise stopped[0]
+    return failed
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.messages import AudioChunk, Samples
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 
 FRAME_SAMPLES = 400
 HOP_SAMPLES = 160
@@ -16,20 +16,22 @@ MEL_BINS = 128
 COLUMNS = 1024
 """What the picture shows, and what the model sees: 10.24 s in steps of 10 ms."""
 
+KEPT_COLUMNS = 60_000
+"""What is kept to scroll back to: ten minutes."""
+
 NOTHING = 0
 """Value of a column before the first sound."""
 GAP = 255
 """Value of a column whose sound was lost. The highest, so that no neighbour hides it when columns are merged."""
 
 _SILENT, _LOUD = -13.0, 6.0
-_SPARE_COLUMNS = 64
 
 RowsFunction: TypeAlias = Callable[[Samples], NDArray[np.float32]]
 """Samples (n,) to natural-log mel energies (1 + (n - 400) // 160, 128); no row if n < 400."""
 
 
 class Columns:
-    """The newest `COLUMNS` columns of a source, in 8 bits.
+    """The newest columns of a source, in 8 bits.
 
     Values 1 to 254 are log-mel energies from "silent" to "loud"; `NOTHING` and `GAP` fill whole columns.
     Column ``i`` is the frame that begins at stream index ``160 * i``, whatever the sizes of the chunks.
@@ -38,20 +40,25 @@ class Columns:
     ----------
     rows : callable
         See `RowsFunction`.
+    kept : int
+        How many columns are kept.
 
     Attributes
     ----------
-    end : int
-        Index of the column after the newest.
+    first, end : int
+        Index of the oldest column since the stream began, and of the one after the newest.
     restarts : int
         How often the stream's index went back, which empties the picture.
+    began_at : float
+        Unix time in seconds of stream index 0, as the newest chunk has it.
     """
 
-    def __init__(self, rows: RowsFunction) -> None:
+    def __init__(self, rows: RowsFunction, *, kept: int = KEPT_COLUMNS) -> None:
         self._rows = rows
-        self._ring: NDArray[np.uint8] = np.zeros((COLUMNS + _SPARE_COLUMNS, MEL_BINS), np.uint8)
-        self.end = 0
+        self._ring: NDArray[np.uint8] = np.zeros((kept, MEL_BINS), np.uint8)
+        self.first = self.end = 0
         self.restarts = -1
+        self.began_at = 0.0
         self._next_sample = -1
         self._pending: list[Samples] = []
         self._pending_start = 0
@@ -64,23 +71,42 @@ class Columns:
             elif chunk.start_sample > self._next_sample:
                 self._compute()
                 self._leave_gap(chunk.start_sample)
+            self.began_at = chunk.captured_at - chunk.start_sample / SAMPLE_RATE_HZ
             self._pending.append(chunk.samples)
             self._next_sample = chunk.start_sample + len(chunk.samples)
         self._compute()
 
     def values(self, first: int, last: int) -> NDArray[np.uint8]:
         """Return columns ``first`` to ``last`` (exclusive) as uint8 (n, 128), lowest mel bin first."""
-        return self._ring[np.arange(first, last) % len(self._ring)]
+        indices = np.arange(first, last)
+        values = self._ring[indices % len(self._ring)]
+        oldest = self.oldest
+        if first < oldest or last > self.end:
+            values[(indices < oldest) | (indices >= self.end)] = NOTHING
+        return values
+
+    @property
+    def oldest(self) -> int:
+        """Index of the oldest column that is kept."""
+        return max(self.first, self.end - len(self._ring))
+
+    def time_of(self, column: int) -> float:
+        """Return the Unix time in seconds at which a column began."""
+        return self.began_at + column * HOP_SAMPLES / SAMPLE_RATE_HZ
+
+    def column_at(self, time_seconds: float) -> int:
+        """Return the column that began at a Unix time."""
+        return round((time_seconds - self.began_at) * SAMPLE_RATE_HZ / HOP_SAMPLES)
 
     def _begin(self, start_sample: int) -> None:
         self.restarts += 1
-        self._ring[:] = NOTHING
         self._seek(start_sample)
+        self.first = self.end
 
     def _leave_gap(self, start_sample: int) -> None:
         before = self.end
         self._seek(start_sample)
-        self._fill(np.full((min(self.end - before, COLUMNS), MEL_BINS), GAP, np.uint8))
+        self._fill(np.full((min(self.end - before, len(self._ring)), MEL_BINS), GAP, np.uint8))
 
     def _seek(self, start_sample: int) -> None:
         self.end = -(-start_sample // HOP_SAMPLES)
@@ -96,7 +122,7 @@ class Columns:
         if len(samples) >= first + FRAME_SAMPLES:
             rows = self._rows(samples[first:])
             self.end += len(rows)
-            self._fill(_quantise(rows[-COLUMNS:]))
+            self._fill(_quantise(rows[-len(self._ring) :]))
             used = self.end * HOP_SAMPLES - self._pending_start
             samples = samples[used:].copy()
             self._pending_start += used

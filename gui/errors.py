@@ -1,5 +1,9 @@
-"""What can go wrong before a window is up. The message is one sentence that says what to do."""
+"""What can go wrong in the window. The message is one sentence that says what to do."""
 
 
 class DisplayError(Exception):
     """A window can't be opened here."""
+
+
+class ActionError(Exception):
+    """What the user asked the window for can't be done now; the window goes on."""

@@ -1,15 +1,25 @@
 """What the window draws from: threads write, the window's timer takes snapshots. No Qt here."""
 
 import threading
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Health, Message, SourceStatus, Tagging
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, Message, SourceStatus, Tagging
 
 KEPT_SAMPLES = 12 * SAMPLE_RATE_HZ
 """Sound kept of each source: the 10.24 s on show, and room for a window that was covered for a moment."""
+
+KEPT_SECONDS = 600.0
+"""For how long taggings are kept."""
+
+KEPT_EVENTS = 500
+"""Events kept, of all sources together."""
+
+_MOST_TAGGINGS = 2400
+"""Bounds the memory also where the hop is short."""
 
 _MOST_CHUNKS = KEPT_SAMPLES // 16
 """Bounds the memory also where a source's chunks are absurdly small (less than 1 ms)."""
@@ -25,16 +35,31 @@ class SourceView:
         The newest sound, oldest first: about `KEPT_SAMPLES`.
     heard : int
         Chunks heard since the beginning; the last of `chunks` is the ``heard``-th.
-    tagging : Tagging or None
-        The newest.
+    taggings : tuple of Tagging
+        Those of the last `KEPT_SECONDS`, oldest first.
     status : SourceStatus or None
         The newest; None before the source has said anything.
     """
 
     chunks: tuple[AudioChunk, ...] = ()
     heard: int = 0
-    tagging: Tagging | None = None
+    taggings: tuple[Tagging, ...] = ()
     status: SourceStatus | None = None
+
+    @property
+    def tagging(self) -> Tagging | None:
+        """The newest."""
+        return self.taggings[-1] if self.taggings else None
+
+    @property
+    def offline(self) -> bool:
+        """Whether the source has said that it delivers nothing."""
+        return self.status is not None and not self.status.online
+
+    def tagging_at(self, time_seconds: float) -> Tagging | None:
+        """Return the newest tagging at a Unix time; the oldest kept, if that is older."""
+        place = bisect_right(self.taggings, time_seconds, key=lambda tagging: tagging.ended_at)
+        return self.taggings[max(0, place - 1)] if self.taggings else None
 
     def chunks_after(self, heard: int) -> tuple[AudioChunk, ...]:
         """Return what came after the ``heard``-th chunk, as far as it is still kept."""
@@ -44,10 +69,21 @@ class SourceView:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """All that there is to draw at one moment: a view for each source, and the newest health."""
+    """All that there is to draw at one moment.
+
+    Attributes
+    ----------
+    sources : mapping of str to SourceView
+        By name.
+    health : Health or None
+        The newest.
+    events : tuple of Event
+        Each occurrence once, as it stands now, in the order in which they began to be told.
+    """
 
     sources: Mapping[str, SourceView]
     health: Health | None
+    events: tuple[Event, ...] = ()
 
 
 class Feed:
@@ -67,23 +103,29 @@ class Feed:
         self.sources = tuple(sources)
         self.labels = tuple(labels)
         self._lock = threading.Lock()
-        self._sounds = {name: _Sound() for name in self.sources}
-        self._taggings: dict[str, Tagging] = {}
+        self._pasts = {name: _Past() for name in self.sources}
+        self._events: dict[str, Event] = {}
+        self._told: tuple[Event, ...] = ()
         self._statuses: dict[str, SourceStatus] = {}
         self._health: Health | None = None
 
     def hear(self, source: str, chunk: AudioChunk) -> None:
         """Keep a chunk of a source."""
-        sound = self._sounds[source]
+        past = self._pasts[source]
         with self._lock:
-            sound.append(chunk)
+            past.hear(chunk)
 
     def accept(self, message: Message) -> None:
-        """Keep a message in place of the one before it; what the window does not show is ignored."""
+        """Keep a message for as long as the window may show it."""
         with self._lock:
             match message:
                 case Tagging():
-                    self._taggings[message.source] = message
+                    self._pasts[message.source].tag(message)
+                case Event():
+                    self._events[message.id] = message
+                    if len(self._events) > KEPT_EVENTS:
+                        del self._events[next(iter(self._events))]
+                    self._told = tuple(self._events.values())
                 case SourceStatus():
                     self._statuses[message.source] = message
                 case Health():
@@ -94,22 +136,28 @@ class Feed:
         with self._lock:
             views = {
                 name: SourceView(
-                    tuple(sound.chunks), sound.heard, self._taggings.get(name), self._statuses.get(name)
+                    tuple(past.chunks), past.heard, tuple(past.taggings), self._statuses.get(name)
                 )
-                for name, sound in self._sounds.items()
+                for name, past in self._pasts.items()
             }
-            return Snapshot(MappingProxyType(views), self._health)
+            return Snapshot(MappingProxyType(views), self._health, self._told)
 
 
-class _Sound:
-    """The newest chunks of one source."""
+class _Past:
+    """The newest chunks and taggings of one source."""
 
     def __init__(self) -> None:
         self.chunks: deque[AudioChunk] = deque()
+        self.taggings: deque[Tagging] = deque(maxlen=_MOST_TAGGINGS)
         self.heard = 0
         self._samples = 0
 
-    def append(self, chunk: AudioChunk) -> None:
+    def tag(self, tagging: Tagging) -> None:
+        self.taggings.append(tagging)
+        while tagging.ended_at - self.taggings[0].ended_at > KEPT_SECONDS:
+            self.taggings.popleft()
+
+    def hear(self, chunk: AudioChunk) -> None:
         self.chunks.append(chunk)
         self.heard += 1
         self._samples += len(chunk.samples)

@@ -4,14 +4,14 @@ import time
 from collections.abc import Sequence
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QTabBar, QWidget
+from PySide6.QtGui import QAction, QColor, QFont, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QTabBar, QToolButton, QWidget
 
-from . import theme
+from .theme import Look, Tone, paint_mark
 
 
 class Header(QWidget):
-    """Title, a tab for each source where there are several, and the state of the one on show.
+    """Title, a tab for each source where there are several, buttons, and the state of the source on show.
 
     Parameters
     ----------
@@ -26,15 +26,19 @@ class Header(QWidget):
     def __init__(self, title: str, sources: Sequence[str]) -> None:
         super().__init__()
         self._title = _Title(title)
+        self._sources = tuple(sources)
+        self._look = Look()
         self.tabs = QTabBar(self)
         self.tabs.setDrawBase(False)
         self.tabs.setExpanding(False)
         self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
+        self.tabs.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for source in sources:
             self.tabs.addTab(source.replace("&", "&&"))
         self.tabs.setVisible(len(sources) > 1)
         self.tabs.currentChanged.connect(lambda place: self.source_chosen.emit(sources[place]))
+        self.buttons: dict[str, QToolButton] = {}
         self.state = StateBadge()
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
@@ -43,14 +47,50 @@ class Header(QWidget):
             self._row.addWidget(self.tabs, stretch=1)
         else:
             self._row.addStretch(1)
+        self._tools = QHBoxLayout()
+        self._row.addLayout(self._tools)
         self._row.addWidget(self.state)
 
-    def rescale(self, scale: theme.Scale) -> None:
-        """Follow the window's size."""
-        self.setFixedHeight(scale.px(32))
-        self._row.setSpacing(scale.px(20))
-        self._title.rescale(scale)
-        self.state.rescale(scale)
+    def add_button(self, action: QAction) -> None:
+        """Offer an action."""
+        button = self._add(action.text())
+        button.setDefaultAction(action)
+
+    def add_menu(self, title: str, menu: QMenu) -> None:
+        """Offer a menu."""
+        button = self._add(title)
+        button.setText(f"{title} ▾")
+        button.setMenu(menu)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+
+    def show_next(self) -> None:
+        """Choose the next source."""
+        self.tabs.setCurrentIndex((self.tabs.currentIndex() + 1) % len(self._sources))
+
+    def mark(self, source: str, tone: Tone) -> None:
+        """Colour a source's tab: something goes on there."""
+        place = self._sources.index(source)
+        colour = QColor() if tone is Tone.PLAIN else self._look.colours.of(tone)
+        if self.tabs.tabTextColor(place) != colour:
+            self.tabs.setTabTextColor(place, colour)
+
+    def dress(self, look: Look) -> None:
+        """Follow the window's size and colours."""
+        self._look = look
+        self.setFixedHeight(look.px(32))
+        self._row.setSpacing(look.px(16))
+        self._tools.setSpacing(look.px(6))
+        self._title.dress(look)
+        self.state.dress(look)
+
+    def _add(self, name: str) -> QToolButton:
+        button = QToolButton()
+        button.setObjectName("tool")
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextOnly)
+        self.buttons[name] = button
+        self._tools.addWidget(button)
+        return button
 
 
 class _Title(QWidget):
@@ -59,26 +99,27 @@ class _Title(QWidget):
     def __init__(self, title: str) -> None:
         super().__init__()
         self._text = title
-        self._scale = theme.Scale(1.0)
+        self._look = Look()
 
-    def rescale(self, scale: theme.Scale) -> None:
-        self._scale = scale
+    def dress(self, look: Look) -> None:
+        """Follow the window's size and colours."""
+        self._look = look
         width = QFontMetrics(self._font()).horizontalAdvance(self._text)
-        self.setFixedSize(QSize(scale.px(36) + width + 2, scale.px(32)))
+        self.setFixedSize(QSize(look.px(36) + width + 2, look.px(32)))
 
     def _font(self) -> QFont:
-        return self._scale.font(18, QFont.Weight.DemiBold)
+        return self._look.font(18, QFont.Weight.DemiBold)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         del event
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        side = self._scale.px(24)
-        theme.paint_mark(painter, QRectF(0, (self.height() - side) / 2, side, side))
+        side = self._look.px(24)
+        paint_mark(painter, QRectF(0, (self.height() - side) / 2, side, side), self._look)
         painter.setFont(self._font())
-        painter.setPen(theme.TEXT)
+        painter.setPen(self._look.colours.text)
         painter.drawText(
-            self.rect().adjusted(self._scale.px(34), 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, self._text
+            self.rect().adjusted(self._look.px(34), 0, 0, 0), Qt.AlignmentFlag.AlignVCenter, self._text
         )
         painter.end()
 
@@ -88,51 +129,52 @@ class StateBadge(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._scale = theme.Scale(1.0)
+        self._look = Look()
         self._showing: tuple[str, int | None] = ("", None)
-        self._shown: tuple[str, QColor, str] = ("", theme.FAINT, "")
+        self._shown: tuple[str, Tone, str] = ("", Tone.PLAIN, "")
 
     def text(self) -> str:
         """Return what it says."""
-        return " ".join(self._shown[::2]).strip()
+        return f"{self._shown[0]} {self._shown[2]}".strip()
 
-    def show_state(self, word: str, colour: QColor, captured_at: float | None) -> None:
+    def show_state(self, word: str, tone: Tone, captured_at: float | None) -> None:
         """Say something else from now on; ``captured_at`` is a Unix time in seconds."""
         second = None if captured_at is None else int(captured_at)
         if (word, second) == self._showing:
             return
         self._showing = word, second
         clock = "" if second is None else time.strftime("%H:%M:%S", time.localtime(second))
-        self._shown = (word, colour, clock)
+        self._shown = (word, tone, clock)
         self.update()
 
-    def rescale(self, scale: theme.Scale) -> None:
-        """Follow the window's size."""
-        self._scale = scale
-        width = QFontMetrics(scale.font(14)).horizontalAdvance("OFFLINE00:00:00")
-        self.setFixedSize(QSize(width + scale.px(34), scale.px(32)))
+    def dress(self, look: Look) -> None:
+        """Follow the window's size and colours."""
+        self._look = look
+        width = QFontMetrics(look.font(14)).horizontalAdvance("OFFLINE 00:00:00")
+        self.setFixedSize(QSize(width + look.px(34), look.px(32)))
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw dot, word and clock, flush right."""
         del event
-        word, colour, clock = self._shown
-        scale = self._scale
+        word, tone, clock = self._shown
+        colour = self._look.colours.of(tone)
+        look = self._look
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = scale.font(14)
+        font = look.font(14)
         painter.setFont(font)
         metrics = QFontMetrics(font)
         right, vertical = Qt.AlignmentFlag.AlignRight, Qt.AlignmentFlag.AlignVCenter
-        painter.setPen(theme.SOFT)
+        painter.setPen(self._look.colours.soft)
         painter.drawText(self.rect(), right | vertical, clock)
         painter.setPen(colour)
-        room = self.rect().adjusted(0, 0, -metrics.horizontalAdvance(clock) - scale.px(14 if clock else 0), 0)
+        room = self.rect().adjusted(0, 0, -metrics.horizontalAdvance(clock) - look.px(14 if clock else 0), 0)
         painter.drawText(room, right | vertical, word)
         if word:
-            side = scale.px(9)
+            side = look.px(9)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colour)
-            left = room.right() + 1 - metrics.horizontalAdvance(word) - scale.px(8) - side
+            left = room.right() + 1 - metrics.horizontalAdvance(word) - look.px(8) - side
             painter.drawEllipse(QRectF(left, (self.height() - side) / 2, side, side))
         painter.end()

@@ -6,8 +6,8 @@ from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Samples
 
-from . import theme
 from .loudness import FLOOR_DBFS, Loudness
+from .theme import Look, Palette, blended
 
 _LOWEST_DBFS = -60.0
 _TICKS_DBFS = (0, -6, -12, -24, -36, -48, -60)
@@ -29,9 +29,10 @@ class LevelView(QWidget):
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName("Sound level")
-        self._scale = theme.Scale(1.0)
+        self._look = Look()
         self._lit, self._unlit = QPixmap(), QPixmap()
         self._shown = (0, 0)
+        self._clipping = False
         self._reading_age_seconds = 0.0
         self.clear()
 
@@ -49,13 +50,17 @@ class LevelView(QWidget):
             self._shown,
             (self._height_of(self.loudness.level_dbfs), self._height_of(self.loudness.peak_dbfs)),
         )
-        thickness = self._scale.px(2)
+        thickness = self._look.px(2)
         if before[0] != self._shown[0]:
             high, low = max(before[0], self._shown[0]), min(before[0], self._shown[0])
             self.update(QRect(bar.left(), bar.bottom() + 1 - high, bar.width(), high - low))
         if before[1] != self._shown[1]:
             for peak in (before[1], self._shown[1]):
                 self.update(QRect(bar.left(), bar.bottom() + 1 - peak, bar.width(), thickness))
+        if self._clipping != self.loudness.clipping:
+            self._clipping = self.loudness.clipping
+            self.update(self._clip_rect())
+            self.update(self._reading_rect())
         self._reading_age_seconds += seconds
         if self._reading_age_seconds >= _READING_SECONDS:
             self._reading_age_seconds = 0.0
@@ -64,10 +69,10 @@ class LevelView(QWidget):
                 self.reading = reading
                 self.update(self._reading_rect())
 
-    def rescale(self, scale: theme.Scale) -> None:
-        """Follow the window's size."""
-        self._scale = scale
-        self.setFixedWidth(scale.px(62))
+    def dress(self, look: Look) -> None:
+        """Follow the window's size and colours."""
+        self._look = look
+        self.setFixedWidth(look.px(62))
         self._prepare()
         self.update()
 
@@ -79,7 +84,7 @@ class LevelView(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw what needs it: the column for the most part."""
         painter = QPainter(self)
-        painter.fillRect(event.rect(), theme.PANEL)
+        painter.fillRect(event.rect(), self._look.colours.panel)
         bar = self._bar_rect()
         level, peak = self._shown
         painter.drawPixmap(bar.topLeft(), self._unlit)
@@ -90,36 +95,43 @@ class LevelView(QWidget):
             QRect(0, round((bar.height() - level) * lit), self._lit.width(), round(level * lit)),
         )
         if peak > 0:
-            line = QRect(bar.left(), bar.bottom() + 1 - peak, bar.width(), self._scale.px(2))
-            painter.fillRect(line, theme.BAD if self.loudness.peak_dbfs > -0.1 else theme.TEXT)
+            line = QRect(bar.left(), bar.bottom() + 1 - peak, bar.width(), self._look.px(2))
+            painter.fillRect(line, self._look.colours.text)
+        if self._clipping:
+            painter.fillRect(self._clip_rect(), self._look.colours.bad)
         if event.region().intersects(QRect(0, 0, bar.left(), bar.bottom())):
             self._paint_ticks(painter, bar)
-        painter.setFont(self._scale.font(13))
-        painter.setPen(theme.TEXT)
+        painter.setFont(self._look.font(13))
+        painter.setPen(self._look.colours.bad if self._clipping else self._look.colours.text)
         if event.region().intersects(self._reading_rect()):
             right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-            painter.drawText(self._reading_rect(), right, self.reading)
+            painter.drawText(self._reading_rect(), right, "CLIP" if self._clipping else self.reading)
         painter.end()
 
     def _paint_ticks(self, painter: QPainter, bar: QRect) -> None:
-        scale = self._scale
-        painter.setFont(scale.font(12))
-        painter.setPen(theme.SOFT)
-        height = scale.px(16)
+        look = self._look
+        painter.setFont(look.font(12))
+        painter.setPen(self._look.colours.soft)
+        height = look.px(16)
         for tick in _TICKS_DBFS:
             middle = bar.bottom() + 1 - self._height_of(tick)
             top = min(max(0, middle - height // 2), bar.bottom() + 1 - height)
-            box = QRect(0, top, bar.left() - scale.px(7), height)
+            box = QRect(0, top, bar.left() - look.px(7), height)
             painter.drawText(box, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{tick}")
 
     def _bar_rect(self) -> QRect:
-        scale = self._scale
-        left = scale.px(36)
-        top = scale.px(2)
-        return QRect(left, top, self.width() - left, max(1, self.height() - top - scale.px(26)))
+        look = self._look
+        left = look.px(36)
+        top = look.px(7)
+        return QRect(left, top, self.width() - left, max(1, self.height() - top - look.px(26)))
+
+    def _clip_rect(self) -> QRect:
+        """Return the lamp above the column that burns while the sound is too loud."""
+        bar = self._bar_rect()
+        return QRect(bar.left(), 0, bar.width(), self._look.px(5))
 
     def _reading_rect(self) -> QRect:
-        height = self._scale.px(22)
+        height = self._look.px(22)
         return QRect(0, self.height() - height, self.width(), height)
 
     def _height_of(self, level_dbfs: float) -> int:
@@ -129,17 +141,18 @@ class LevelView(QWidget):
     def _prepare(self) -> None:
         """Paint the whole column once, lit and unlit, in segments."""
         bar = self._bar_rect()
+        colours = self._look.colours
         pixmaps = []
         for strength in (1.0, 0.14):
             pixmap = QPixmap(bar.size() * self.devicePixelRatioF())
             pixmap.setDevicePixelRatio(self.devicePixelRatioF())
-            pixmap.fill(theme.PANEL)
+            pixmap.fill(colours.panel)
             painter = QPainter(pixmap)
-            segment = self._scale.px(4)
+            segment = self._look.px(4)
             for y in range(0, bar.height(), segment):
                 level_dbfs = (y + segment / 2) / bar.height() * _LOWEST_DBFS
-                colour = theme.blended(_colour_at(level_dbfs), theme.PANEL, strength)
-                painter.fillRect(0, y, bar.width(), max(1, segment - self._scale.px(1)), colour)
+                colour = blended(_colour_at(level_dbfs, colours), colours.panel, strength)
+                painter.fillRect(0, y, bar.width(), max(1, segment - self._look.px(1)), colour)
             painter.end()
             pixmaps.append(pixmap)
         self._lit, self._unlit = pixmaps
@@ -149,12 +162,12 @@ class LevelView(QWidget):
         )
 
 
-def _colour_at(level_dbfs: float) -> QColor:
+def _colour_at(level_dbfs: float, colours: Palette) -> QColor:
     if level_dbfs > -3:
-        return theme.BAD
+        return colours.bad
     if level_dbfs > -12:
-        return theme.blended(theme.WARNING, theme.GOOD, min(1.0, (level_dbfs + 12) / 4))
-    return theme.GOOD
+        return blended(colours.warning, colours.good, min(1.0, (level_dbfs + 12) / 4))
+    return colours.good
 
 
 def _reading(level_dbfs: float) -> str:

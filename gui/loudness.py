@@ -12,6 +12,8 @@ _INTEGRATION_SECONDS = 0.125
 _HOLD_SECONDS = 1.5
 _FALL_DB_PER_SECOND = 24.0
 _PATIENCE_SECONDS = 0.5
+_CLIPPED = 0.999
+_CLIPPING_SECONDS = 3.0
 
 
 class Loudness:
@@ -23,6 +25,8 @@ class Loudness:
         In dB relative to a full-scale square wave; -120 at the lowest.
     peak_dbfs : float
         The highest sample, held for 1.5 s, then falling by 24 dB a second.
+    clipping : bool
+        Whether a sample has reached full scale within the last 3 s.
     """
 
     def __init__(self) -> None:
@@ -30,6 +34,12 @@ class Loudness:
         self.peak_dbfs = FLOOR_DBFS
         self._held_seconds = 0.0
         self._starved_seconds = 0.0
+        self._unclipped_seconds = _CLIPPING_SECONDS
+
+    @property
+    def clipping(self) -> bool:
+        """Whether it was too loud just now."""
+        return self._unclipped_seconds < _CLIPPING_SECONDS
 
     @property
     def level_dbfs(self) -> float:
@@ -38,10 +48,14 @@ class Loudness:
 
     def advance(self, samples: Samples, seconds: float) -> None:
         """Take new samples, or let time pass: without any for half a second, the meter falls."""
+        self._unclipped_seconds += seconds
         if len(samples):
             self._starved_seconds = 0.0
             self._pass(len(samples) / SAMPLE_RATE_HZ, float(np.mean(np.square(samples, dtype=np.float64))))
-            peak_dbfs = _decibels(float(np.max(np.abs(samples))) ** 2)
+            peak = float(np.max(np.abs(samples)))
+            if peak >= _CLIPPED:
+                self._unclipped_seconds = 0.0
+            peak_dbfs = _decibels(peak**2)
             if peak_dbfs >= self.peak_dbfs:
                 self.peak_dbfs = peak_dbfs
                 self._held_seconds = 0.0

@@ -1,91 +1,103 @@
-"""The scrolling picture of the last 10.24 s.
+"""The scrolling picture of 10.24 s.
 
 Scaling an image of 1,024 columns to the window thirty times a second costs a seventh of a processor core. So the
 picture is kept in the window's own pixels, as a ring: each tick draws the few columns that are new, and copies
 the ring to the window in two pieces.
 """
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QImage, QPainter, QPaintEvent
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QWidget
 
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk
+from streamer.messages import SAMPLE_RATE_HZ
 
-from . import theme
-from .columns import COLUMNS, HOP_SAMPLES, MEL_BINS, Columns, RowsFunction, bin_of
+from .columns import COLUMNS, HOP_SAMPLES, MEL_BINS, Columns, bin_of
+from .theme import Look
+from .timeaxis import TimeAxis
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_SECONDS = COLUMNS * HOP_SAMPLES / SAMPLE_RATE_HZ
+PICTURE_SECONDS = COLUMNS * HOP_SAMPLES / SAMPLE_RATE_HZ
+"""What the picture shows."""
+
 _FREQUENCIES_HZ = (250, 500, 1000, 2000, 4000)
 
 
 class SpectrogramView(QWidget):
-    """Time from left to right, mel frequency upwards, energy in colour, lost sound as an empty stripe.
+    """Clock time from left to right, mel frequency upwards, energy in colour, lost sound as an empty stripe.
 
     Parameters
     ----------
-    rows : callable
-        Samples to log-mel rows, see `RowsFunction`.
+    columns : Columns
+        What it shows.
     """
 
-    def __init__(self, rows: RowsFunction) -> None:
+    def __init__(self, columns: Columns) -> None:
         super().__init__()
-        self.setAccessibleName("Spectrogram of the last ten seconds")
-        self._rows = rows
-        self._plot = pg.PlotWidget(background=theme.PANEL)
+        self.setAccessibleName("Spectrogram of ten seconds")
+        self._plot = pg.PlotWidget()
         self._plot.setFrameShape(QFrame.Shape.NoFrame)
         item = self._plot.getPlotItem()
         item.hideButtons()
+        item.hideAxis("bottom")
         item.setMenuEnabled(False)
         item.setMouseEnabled(x=False, y=False)
-        item.setRange(xRange=(-_SECONDS, 0), yRange=(0, MEL_BINS), padding=0)
+        item.setRange(xRange=(-PICTURE_SECONDS, 0), yRange=(0, MEL_BINS), padding=0)
         item.disableAutoRange()
-        self._axes = item.getAxis("left"), item.getAxis("bottom")
-        for axis in self._axes:
-            axis.setPen(theme.EDGE)
-            axis.setTextPen(theme.SOFT)
+        self._frequencies = item.getAxis("left")
         names = ((hz, f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz") for hz in _FREQUENCIES_HZ)
-        self._axes[0].setTicks([[(bin_of(hz), name) for hz, name in names]])
-        times = [(-seconds, f"-{seconds} s" if seconds else "now") for seconds in (10, 8, 6, 4, 2, 0)]
-        self._axes[1].setTicks([times])
-        self.picture = Picture(Columns(rows), self._plot.viewport())
+        self._frequencies.setTicks([[(bin_of(hz), name) for hz, name in names]])
+        self.picture = Picture(columns, self._plot.viewport())
+        self.times = TimeAxis(PICTURE_SECONDS)
         item.getViewBox().sigResized.connect(self._place_picture)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._plot)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(0)
+        self._grid.addWidget(self._plot, 0, 0, 1, 3)
+        self._grid.addWidget(self.times, 1, 1)
 
-    def clear(self) -> None:
-        """Forget everything, for another source."""
-        self.picture.show_columns(Columns(self._rows))
+    def show_columns(self, columns: Columns) -> None:
+        """Show another source from now on."""
+        self.picture.show_columns(columns)
+        self.advance(None)
 
-    def extend(self, chunks: Iterable[AudioChunk]) -> None:
-        """Draw new sound on the right."""
-        self.picture.columns.extend(chunks)
-        self.picture.update()
+    def advance(self, frozen_at: float | None) -> None:
+        """Draw what is new on the right, or what there was up to a Unix time."""
+        columns = self.picture.columns
+        if frozen_at is None:
+            self.picture.show_end(None)
+            self.times.show_end(columns.time_of(columns.end) if columns.restarts >= 0 else None)
+        else:
+            self.picture.show_end(columns.column_at(frozen_at))
+            self.times.show_end(frozen_at)
 
-    def rescale(self, scale: theme.Scale) -> None:
-        """Follow the window's size."""
-        left, bottom = self._axes
-        for axis in self._axes:
-            axis.setStyle(
-                tickFont=scale.font(12),
-                tickLength=scale.px(4),
-                tickTextOffset=scale.px(6),
-                hideOverlappingLabels=scale.px(40),
-            )
-        left.setWidth(scale.px(60))
-        bottom.setHeight(scale.px(26))
-        self._plot.getPlotItem().layout.setContentsMargins(0, scale.px(2), scale.px(16), 0)
+    def dress(self, look: Look) -> None:
+        """Follow the window's size and colours."""
+        self._plot.setBackground(look.colours.panel)
+        self._frequencies.setPen(look.colours.edge)
+        self._frequencies.setTextPen(look.colours.soft)
+        self._frequencies.setStyle(
+            tickFont=look.font(12),
+            tickLength=look.px(4),
+            tickTextOffset=look.px(6),
+            hideOverlappingLabels=look.px(40),
+        )
+        left, right = look.px(60), look.px(16)
+        self._frequencies.setWidth(left)
+        self._plot.getPlotItem().layout.setContentsMargins(0, look.px(2), right, 0)
+        self._grid.setColumnMinimumWidth(0, left)
+        self._grid.setColumnStretch(1, 1)
+        self._grid.setColumnMinimumWidth(2, right)
+        self.picture.dress(look)
+        self.times.dress(look)
 
     def _place_picture(self) -> None:
-        """Lay the picture over the space between the axes."""
+        """Lay the picture over the space beside the axis."""
         box = self._plot.getPlotItem().getViewBox()
         inside = self._plot.mapFromScene(box.mapRectToScene(box.rect())).boundingRect()
         self.picture.setGeometry(inside)
@@ -109,7 +121,8 @@ class Picture(QWidget):
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.columns = columns
-        self._colours = theme.energy_colours()
+        self._look = Look()
+        self._end: int | None = None
         self._canvas: NDArray[np.uint32] = np.zeros((0, 0), np.uint32)
         self._image = QImage()
         self._drawn = 0
@@ -118,6 +131,18 @@ class Picture(QWidget):
     def show_columns(self, columns: Columns) -> None:
         """Show other columns from now on."""
         self.columns = columns
+        self._clear()
+        self.update()
+
+    def show_end(self, end: int | None) -> None:
+        """Show what came before a column, or what is newest."""
+        if end is None or end != self._end:
+            self._end = end
+            self.update()
+
+    def dress(self, look: Look) -> None:
+        """Follow the window's colours."""
+        self._look = look
         self._clear()
         self.update()
 
@@ -149,7 +174,7 @@ class Picture(QWidget):
         self._clear()
 
     def _clear(self) -> None:
-        self._canvas[:] = theme.WELL.rgb()
+        self._canvas[:] = self._look.colours.well.rgb()
         self._drawn = 0
         self._restarts = self.columns.restarts
 
@@ -158,7 +183,9 @@ class Picture(QWidget):
         if self.columns.restarts != self._restarts:
             self._clear()
         width = self._canvas.shape[1]
-        end = self.columns.end * width // COLUMNS
+        end = (self.columns.end if self._end is None else self._end) * width // COLUMNS
+        if end < self._drawn:
+            self._drawn = end - width
         pixels = np.arange(max(self._drawn, end - width), end)
         if len(pixels):
             starts = pixels * COLUMNS // width
@@ -166,5 +193,5 @@ class Picture(QWidget):
             loudest = np.maximum.reduceat(values, starts - starts[0], axis=0).astype(np.float32)
             lower, upper = loudest[:, self._lower], loudest[:, self._lower + 1]
             between = (lower + (upper - lower) * self._share + 0.5).astype(np.uint8)
-            self._canvas[:, pixels % width] = self._colours[between.T]
+            self._canvas[:, pixels % width] = self._look.energies()[between.T]
         self._drawn = end

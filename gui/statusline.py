@@ -1,32 +1,16 @@
 """One line on how things stand."""
 
 from dataclasses import dataclass
-from enum import Enum
 
 from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Health, SourceStatus, Tagging
 
-from . import theme
+from .theme import Look, Tone
 
-
-class Tone(Enum):
-    """How a field is coloured."""
-
-    PLAIN = "plain"
-    GOOD = "good"
-    WARNING = "warning"
-    BAD = "bad"
-
-
-_COLOURS: dict[Tone, QColor] = {
-    Tone.PLAIN: theme.TEXT,
-    Tone.GOOD: theme.GOOD,
-    Tone.WARNING: theme.WARNING,
-    Tone.BAD: theme.BAD,
-}
+_NOTICE_SECONDS = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +61,21 @@ def _duration(seconds: float) -> str:
 
 
 class StatusLine(QWidget):
-    """Source, model, device, latency, drops, losses, broker."""
+    """Source, model, device, latency, drops, losses, broker; and for a moment, what has just been done.
+
+    Attributes
+    ----------
+    notice : str
+        The sentence that stands there now; empty for none.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self._scale = theme.Scale(1.0)
+        self._look = Look()
         self._fields: tuple[Field, ...] = ()
+        self._left_seconds = 0.0
+        self.notice = ""
         self._known: tuple[object, ...] = (None,) * 4
 
     def text(self) -> str:
@@ -105,24 +97,39 @@ class StatusLine(QWidget):
             self.setAccessibleName(self.text())
             self.update()
 
-    def rescale(self, scale: theme.Scale) -> None:
-        """Follow the window's size."""
-        self._scale = scale
-        self.setFixedHeight(scale.px(24))
+    def say(self, sentence: str, seconds: float = _NOTICE_SECONDS) -> None:
+        """Show a sentence in place of everything else for a while."""
+        self.notice = sentence
+        self._left_seconds = seconds
+        self.update()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass."""
+        if self.notice:
+            self._left_seconds -= seconds
+            if self._left_seconds <= 0:
+                self.notice = ""
+                self.update()
+
+    def dress(self, look: Look) -> None:
+        """Follow the window's size and colours."""
+        self._look = look
+        self.setFixedHeight(look.px(24))
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw the fields that there is room for, from left to right."""
         painter = QPainter(self)
-        painter.fillRect(event.rect(), theme.BACKGROUND)
-        font = self._scale.font(14)
+        painter.fillRect(event.rect(), self._look.colours.background)
+        font = self._look.font(14)
         painter.setFont(font)
         metrics = QFontMetrics(font)
-        gap, space = self._scale.px(24), self._scale.px(6)
-        fields = self._fitting(metrics, gap + space)
+        gap, space = self._look.px(24), self._look.px(6)
+        fields = [Field("", self.notice, 9)] if self.notice else self._fitting(metrics, gap + space)
         x = 0
         for field in fields:
-            for text, colour in ((field.caption, theme.SOFT), (field.value, _COLOURS[field.tone])):
+            colours = self._look.colours
+            for text, colour in ((field.caption, colours.soft), (field.value, colours.of(field.tone))):
                 if not text:
                     continue
                 text_ = metrics.elidedText(text, Qt.TextElideMode.ElideRight, self.width() - x)

@@ -1,18 +1,28 @@
 """The sounds that are heard, most certain first, with bars that move calmly."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from PySide6.QtCore import QRect, Qt
-from PySide6.QtGui import QBrush, QFont, QFontMetrics, QLinearGradient, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtCore import QPoint, QRect, QRectF, Qt, Signal
+from PySide6.QtGui import (
+    QBrush,
+    QFont,
+    QFontMetrics,
+    QLinearGradient,
+    QMouseEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Tagging
 
-from . import theme
 from .ranking import Ranking
+from .theme import Look, blended
 
 _ROW_HEIGHT = 54
 _FEWEST_ROWS, _MOST_ROWS = 3, 10
@@ -22,18 +32,23 @@ _DIMMED = 0.4
 
 
 class Row(NamedTuple):
-    """What one label's row looks like on screen: lengths in pixels, opacity and strength of text in percent."""
+    """What one label's row looks like on screen: lengths in pixels, opacity and strength of text in percent.
+
+    The mark is where its threshold is, if it is watched.
+    """
 
     label: str
     top: int
     score: str
     strength: int
     opacity: int
+    mark: int | None
+    selected: bool
     bar: int
 
 
 class TagsView(QWidget):
-    """A row for each of the top labels: name, bar and score.
+    """A row for each of the top labels: name, bar and score; a mark on the bar is the threshold of a watched one.
 
     Parameters
     ----------
@@ -44,14 +59,25 @@ class TagsView(QWidget):
     ----------
     shown : tuple of Row
         What is on screen, from top to bottom.
+    selected : int or None
+        The label that keys act on.
     """
+
+    label_chosen = Signal(int)
+    threshold_moved = Signal(int, float)
+    threshold_chosen = Signal(int, float)
 
     def __init__(self, labels: Sequence[str]) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName("Sounds heard, most certain first")
+        self.setMouseTracking(True)
         self._labels = labels
-        self._scale = theme.Scale(1.0)
+        self._thresholds: Mapping[int, float] = {}
+        self._marked: Mapping[int, float] | None = None
+        self._dragged: int | None = None
+        self.selected: int | None = None
+        self._look = Look()
         self._measure()
         self._ranking = Ranking(len(labels), self._fitting_rows())
         self._places: dict[int, float] = {}
@@ -67,8 +93,24 @@ class TagsView(QWidget):
         self._places, self._presence = {}, {}
         self._tagging = None
         self._hint = hint
+        self._dragged = self.selected = None
         self.shown = ()
         self.update()
+
+    def mark(self, thresholds: Mapping[int, float]) -> None:
+        """Mark the thresholds of labels from now on, except the one that is being moved."""
+        if thresholds is not self._marked:
+            self._marked = thresholds
+            self._thresholds = {**thresholds, **self._moving()}
+            self.advance(0.0)
+
+    def select(self, step: int) -> None:
+        """Select the label so many rows further down."""
+        order = self._ranking.order
+        if order:
+            place = order.index(self.selected) + step if self.selected in order else 0
+            self.selected = order[min(max(place, 0), len(order) - 1)]
+            self.advance(0.0)
 
     def show_tagging(self, tagging: Tagging | None, *, dimmed: bool) -> None:
         """Move towards a tagging from now on; dim it where its source has gone silent."""
@@ -100,19 +142,19 @@ class TagsView(QWidget):
             elif old.bar != new.bar:
                 self.update(self._bar_change(new.top, old.bar, new.bar))
 
-    def rescale(self, scale: theme.Scale) -> None:
-        """Follow the window's size."""
-        self._scale = scale
+    def dress(self, look: Look) -> None:
+        """Follow the window's size and colours."""
+        self._look = look
         self._measure()
         self.advance(0.0)
         self.update()
 
     def _fitting_rows(self) -> int:
-        return max(_FEWEST_ROWS, min(_MOST_ROWS, self.height() // self._scale.px(_ROW_HEIGHT)))
+        return max(_FEWEST_ROWS, min(_MOST_ROWS, self.height() // self._look.px(_ROW_HEIGHT)))
 
     def _row_height(self) -> int:
         """Return the height of a row: rows share what little is left over."""
-        return min(self.height() // self._ranking.rows, round(1.25 * self._scale.px(_ROW_HEIGHT)))
+        return min(self.height() // self._ranking.rows, round(1.25 * self._look.px(_ROW_HEIGHT)))
 
     def _row_rect(self, row: Row) -> QRect:
         return QRect(0, row.top, self.width(), self._row_height())
@@ -142,10 +184,67 @@ class TagsView(QWidget):
                     score=f"{score:.2f}",
                     strength=10 * round(10 * (0.45 + 0.55 * certainty)),
                     opacity=10 * round(10 * self._presence[label]),
+                    mark=round(self._thresholds[label] * length) if label in self._thresholds else None,
+                    selected=label == self.selected,
                     bar=round(float(scores[label]) * length),
                 )
             )
         return tuple(rows)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Take hold of a threshold, or choose a label."""
+        at = event.position().toPoint()
+        self._dragged = self._marked_at(at)
+        if self._dragged is None and (label := self._label_at(at)) is not None:
+            self.label_chosen.emit(label)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Move the threshold that is held."""
+        at = event.position().toPoint()
+        if self._dragged is not None:
+            self._thresholds = {**self._thresholds, self._dragged: self._score_at(at)}
+            self.advance(0.0)
+            self.threshold_moved.emit(self._dragged, self._score_at(at))
+            return
+        over = Qt.CursorShape.SizeHorCursor if self._marked_at(at) is not None else None
+        self.setCursor(
+            over
+            or (
+                Qt.CursorShape.PointingHandCursor
+                if self._label_at(at) is not None
+                else Qt.CursorShape.ArrowCursor
+            )
+        )
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Let go of the threshold."""
+        dragged, self._dragged = self._dragged, None
+        if dragged is not None:
+            self.threshold_chosen.emit(dragged, self._score_at(event.position().toPoint()))
+
+    def _moving(self) -> Mapping[int, float]:
+        return {} if self._dragged is None else {self._dragged: self._thresholds[self._dragged]}
+
+    def _score_at(self, at: QPoint) -> float:
+        return round(min(0.99, max(0.01, at.x() / self._bar_length)), 2)
+
+    def _row_at(self, at: QPoint) -> tuple[int, Row] | None:
+        rows = zip(self._places, self.shown, strict=True)
+        return next(((label, row) for label, row in rows if self._row_rect(row).contains(at)), None)
+
+    def _label_at(self, at: QPoint) -> int | None:
+        found = self._row_at(at)
+        return None if found is None else found[0]
+
+    def _marked_at(self, at: QPoint) -> int | None:
+        """Return the label whose threshold is near, if one is."""
+        found = self._row_at(at)
+        if found is None or found[1].mark is None:
+            return None
+        bar = self._bar_rect(found[1].top)
+        reach = self._look.px(9)
+        near = abs(at.x() - found[1].mark) <= reach and bar.top() - reach <= at.y() <= bar.bottom() + reach
+        return found[0] if near else None
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Follow the view's own size."""
@@ -155,20 +254,20 @@ class TagsView(QWidget):
 
     def _measure(self) -> None:
         """Settle what depends on the size alone."""
-        scale = self._scale
-        self._score_font = scale.font(21, QFont.Weight.Medium)
+        look = self._look
+        self._score_font = look.font(21, QFont.Weight.Medium)
         digits = QFontMetrics(self._score_font).horizontalAdvance("0.00")
-        self._bar_length = max(1, self.width() - digits - scale.px(14))
-        self._bar_height = scale.px(7)
-        self._text_height = scale.px(28)
-        self._bar_offset = self._text_height + scale.px(4)
+        self._bar_length = max(1, self.width() - digits - look.px(14))
+        self._bar_height = look.px(7)
+        self._text_height = look.px(28)
+        self._bar_offset = self._text_height + look.px(4)
         self._lights = {dimmed: self._light(dimmed=dimmed) for dimmed in (False, True)}
 
     def _light(self, *, dimmed: bool) -> QBrush:
         """Return what bars are filled with: the further they reach, the brighter they end."""
         gradient = QLinearGradient(0, 0, self._bar_length, 0)
         for score in (0.0, 0.25, 0.5, 0.75, 1.0):
-            colour = theme.blended(theme.score_colour(score), theme.PANEL, _DIMMED if dimmed else 1.0)
+            colour = blended(self._look.score(score), self._look.colours.panel, _DIMMED if dimmed else 1.0)
             gradient.setColorAt(score, colour)
         return QBrush(gradient)
 
@@ -188,10 +287,10 @@ class TagsView(QWidget):
         """Draw the parts that need it."""
         region = event.region()
         painter = QPainter(self)
-        painter.fillRect(event.rect(), theme.PANEL)
+        painter.fillRect(event.rect(), self._look.colours.panel)
         if not self.shown:
-            painter.setFont(self._scale.font(20))
-            painter.setPen(theme.FAINT)
+            painter.setFont(self._look.font(20))
+            painter.setPen(self._look.colours.faint)
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._hint)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for row in reversed(self.shown):
@@ -199,8 +298,11 @@ class TagsView(QWidget):
             bar = self._bar_rect(row.top)
             top = self._content_top(row.top)
             name = QRect(0, top, self._bar_length, self._text_height)
+            if row.selected and region.intersects(self._row_rect(row)):
+                self._paint_selection(painter, row)
             if region.intersects(bar):
                 self._paint_bar(painter, bar, row.bar)
+                self._paint_mark(painter, bar, row.mark)
             if region.intersects(name):
                 self._paint_text(painter, row, name)
         painter.end()
@@ -208,7 +310,7 @@ class TagsView(QWidget):
     def _paint_bar(self, painter: QPainter, track: QRect, length: int) -> None:
         radius = track.height() / 2
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.TRACK)
+        painter.setBrush(self._look.colours.track)
         painter.drawRoundedRect(track, radius, radius)
         if length > 0:
             painter.setBrush(self._lights[self._dimmed])
@@ -216,10 +318,29 @@ class TagsView(QWidget):
                 0, track.top(), max(length, track.height()), track.height(), radius, radius
             )
 
+    def _paint_mark(self, painter: QPainter, bar: QRect, mark: int | None) -> None:
+        if mark is None:
+            return
+        width, reach = self._look.px(3), self._look.px(4)
+        line = QRectF(mark - width / 2, bar.top() - reach, width, bar.height() + 2 * reach)
+        painter.setPen(QPen(self._look.colours.panel, self._look.px(1)))
+        painter.setBrush(self._look.colours.text)
+        painter.drawRoundedRect(line, width / 2, width / 2)
+
+    def _paint_selection(self, painter: QPainter, row: Row) -> None:
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(self._look.colours.track)
+        box = self._row_rect(row).adjusted(0, 1, 0, -1)
+        painter.drawRoundedRect(box, self._look.px(6), self._look.px(6))
+
     def _paint_text(self, painter: QPainter, row: Row, name: QRect) -> None:
         """Draw name and score, which are always repainted together."""
         painter.setPen(
-            theme.blended(theme.TEXT, theme.PANEL, row.strength / 100 * (_DIMMED if self._dimmed else 1.0))
+            blended(
+                self._look.colours.text,
+                self._look.colours.panel,
+                row.strength / 100 * (_DIMMED if self._dimmed else 1.0),
+            )
         )
         font, text = self._fitted(row.label, name.width())
         painter.setFont(font)
@@ -232,8 +353,8 @@ class TagsView(QWidget):
     def _fitted(self, label: str, width: int) -> tuple[QFont, str]:
         """Return a font and a text that fit: a long name is set smaller, and only then cut."""
         size = 21.0
-        font = self._scale.font(size, QFont.Weight.Medium)
+        font = self._look.font(size, QFont.Weight.Medium)
         needed = QFontMetrics(font).horizontalAdvance(label)
         if needed > width:
-            font = self._scale.font(size * max(_SMALLEST_FONT, 0.98 * width / needed), QFont.Weight.Medium)
+            font = self._look.font(size * max(_SMALLEST_FONT, 0.98 * width / needed), QFont.Weight.Medium)
         return font, QFontMetrics(font).elidedText(label, Qt.TextElideMode.ElideRight, width)

@@ -1,47 +1,150 @@
-"""Colours, fonts and distances: every size is a multiple of one scale, which follows the window."""
+"""Colours, fonts and distances: every size is a multiple of one factor, which follows the window."""
 
 from dataclasses import dataclass
+from enum import Enum
 from functools import cache, lru_cache
 
 import numpy as np
 import pyqtgraph as pg
 from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontDatabase, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QIcon, QPainter, QPixmap
 
 from .columns import GAP, NOTHING
-
-BACKGROUND = QColor("#0a0c10")
-PANEL = QColor("#11141a")
-WELL = QColor("#05060a")
-EDGE = QColor("#1e232d")
-TRACK = QColor("#1d222c")
-TEXT = QColor("#eceff4")
-SOFT = QColor("#98a1b3")
-FAINT = QColor("#5d6678")
-ACCENT = QColor("#fb9b06")
-GOOD = QColor("#3ecf9b")
-WARNING = QColor("#ffc04d")
-BAD = QColor("#ff6161")
-LOST = QColor("#24708c")
-"""Of sound that was lost: a hue that the map of energies does not have."""
 
 _FAMILIES = ("Inter", "SF Pro Text", "Segoe UI", "Noto Sans", "DejaVu Sans")
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """How large things are: 1.0 in a window of 1280 by 720."""
+class Tone(Enum):
+    """What a word or a light says by its colour."""
 
-    factor: float
+    PLAIN = "plain"
+    GOOD = "good"
+    WARNING = "warning"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Palette:
+    """The colours of a window.
+
+    Attributes
+    ----------
+    energies : str
+        A map of pyqtgraph's for energies and scores: perceptually uniform, so that it keeps its order for colour-blind eyes
+        and in print. It begins near the colour of the well.
+    scores : tuple of float
+        The stretch of that map that bars are drawn in: from uncertain to certain.
+    lost : QColor
+        Of sound that was lost: a hue that the map does not have.
+    """
+
+    name: str
+    background: QColor
+    panel: QColor
+    well: QColor
+    edge: QColor
+    track: QColor
+    text: QColor
+    soft: QColor
+    faint: QColor
+    accent: QColor
+    good: QColor
+    warning: QColor
+    bad: QColor
+    lost: QColor
+    energies: str
+    scores: tuple[float, float]
+
+    def of(self, tone: Tone) -> QColor:
+        """Return the colour of a tone."""
+        return {
+            Tone.PLAIN: self.text,
+            Tone.GOOD: self.good,
+            Tone.WARNING: self.warning,
+            Tone.BAD: self.bad,
+        }[tone]
+
+
+DARK = Palette(
+    name="dark",
+    background=QColor("#0a0c10"),
+    panel=QColor("#11141a"),
+    well=QColor("#05060a"),
+    edge=QColor("#1e232d"),
+    track=QColor("#1d222c"),
+    text=QColor("#eceff4"),
+    soft=QColor("#98a1b3"),
+    faint=QColor("#5d6678"),
+    accent=QColor("#fb9b06"),
+    good=QColor("#3ecf9b"),
+    warning=QColor("#ffc04d"),
+    bad=QColor("#ff6161"),
+    lost=QColor("#24708c"),
+    energies="inferno",
+    scores=(0.36, 0.82),
+)
+
+LIGHT = Palette(
+    name="light",
+    background=QColor("#eef0f4"),
+    panel=QColor("#ffffff"),
+    well=QColor("#fbfbfc"),
+    edge=QColor("#d5dae3"),
+    track=QColor("#e4e8ee"),
+    text=QColor("#171b23"),
+    soft=QColor("#535c6e"),
+    faint=QColor("#8a93a5"),
+    accent=QColor("#8a2397"),
+    good=QColor("#0e6b4d"),
+    warning=QColor("#8a5800"),
+    bad=QColor("#b82222"),
+    lost=QColor("#8fc4b4"),
+    energies="CET-L17",
+    scores=(0.42, 0.86),
+)
+
+
+def palette_for(theme: str) -> Palette:
+    """Return the colours of the theme "dark", "light" or "auto", which is the system's."""
+    if theme == "auto":
+        light = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Light
+        return LIGHT if light else DARK
+    return LIGHT if theme == "light" else DARK
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """How large and in which colours things are.
+
+    Attributes
+    ----------
+    factor : float
+        1.0 in a window of 1280 by 720.
+    colours : Palette
+        In which they are drawn.
+    """
+
+    factor: float = 1.0
+    colours: Palette = DARK
 
     def px(self, length: float) -> int:
         """Return a length in whole pixels, at least one."""
         return max(1, round(length * self.factor))
 
     def font(self, size: float, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
-        """Return the font of the window in a size (pixels at scale 1). It is shared: don't change it."""
+        """Return the font of the window in a size (pixels at factor 1). It is shared: don't change it."""
         return _font(max(10, self.px(size)), weight)
+
+    def energies(self) -> NDArray[np.uint32]:
+        """Return the colour of each value of a picture column: uint32 (256,), 0xffRRGGBB."""
+        return _energies(self.colours)
+
+    def score(self, score: float) -> QColor:
+        """Return the colour of a bar: from the same map, strong for what is certain."""
+        low, high = self.colours.scores
+        share = low + (high - low) * min(1.0, max(0.0, score))
+        return QColor(int(self.energies()[1 + round(253 * share)]))
 
 
 @lru_cache(maxsize=256)
@@ -52,10 +155,10 @@ def _font(pixels: int, weight: QFont.Weight) -> QFont:
     return font
 
 
-def scale_for(width: int, height: int, *, kiosk: bool) -> Scale:
-    """Return the scale that suits a window; larger where it is read from afar."""
+def factor_for(width: int, height: int) -> float:
+    """Return the factor that suits a window."""
     fitting = min(max(width, height) / 1280, min(width, height) / 720)
-    return Scale(min(4.0, max(0.8, fitting)) * (1.25 if kiosk else 1.0))
+    return min(4.0, max(0.8, fitting))
 
 
 @cache
@@ -65,23 +168,14 @@ def _family() -> str:
 
 
 @cache
-def energy_colours() -> NDArray[np.uint32]:
-    """Return the colour of each value of a picture column: uint32 (256,), 0xffRRGGBB.
-
-    "inferno" is perceptually uniform and keeps its order for colour-blind eyes and in print.
-    """
-    rgb = pg.colormap.get("inferno").getLookupTable(nPts=254, alpha=False).astype(np.uint32)
+def _energies(colours: Palette) -> NDArray[np.uint32]:
+    rgb = pg.colormap.get(colours.energies).getLookupTable(nPts=254, alpha=False).astype(np.uint32)
     table = np.zeros(256, np.uint32)
     table[1:255] = 0xFF000000 | rgb[:, 0] << 16 | rgb[:, 1] << 8 | rgb[:, 2]
-    table[NOTHING] = WELL.rgb()
-    table[GAP] = LOST.rgb()
+    table[NOTHING] = colours.well.rgb()
+    table[GAP] = colours.lost.rgb()
     table.flags.writeable = False
     return table
-
-
-def score_colour(score: float) -> QColor:
-    """Return the colour of a bar: from the same map, bright for what is certain."""
-    return QColor(int(energy_colours()[1 + round(253 * (0.36 + 0.46 * min(1.0, max(0.0, score))))]))
 
 
 def blended(front: QColor, back: QColor, share: float) -> QColor:
@@ -102,14 +196,14 @@ def icon() -> QIcon:
     painter = QPainter(pixmap)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setPen(Qt.PenStyle.NoPen)
-    painter.setBrush(PANEL)
+    painter.setBrush(DARK.panel)
     painter.drawRoundedRect(QRectF(0, 0, side, side), 28, 28)
-    paint_mark(painter, QRectF(22, 22, side - 44, side - 44))
+    paint_mark(painter, QRectF(22, 22, side - 44, side - 44), Look())
     painter.end()
     return QIcon(pixmap)
 
 
-def paint_mark(painter: QPainter, rect: QRectF) -> None:
+def paint_mark(painter: QPainter, rect: QRectF, look: Look) -> None:
     """Draw the five bars of the program's mark."""
     heights = (0.34, 0.7, 1.0, 0.56, 0.26)
     step = rect.width() / len(heights)
@@ -119,30 +213,5 @@ def paint_mark(painter: QPainter, rect: QRectF) -> None:
             rect.left() + (place + 0.2) * step, rect.center().y() - height * rect.height() / 2, 0.6 * step, 0
         )
         bar.setHeight(height * rect.height())
-        painter.setBrush(score_colour(height))
+        painter.setBrush(look.score(height))
         painter.drawRoundedRect(bar, bar.width() / 2, bar.width() / 2)
-
-
-def style_sheet(scale: Scale) -> str:
-    """Return the style of the window's frame; the views paint themselves."""
-    return f"""
-        #window {{ background: {BACKGROUND.name()}; }}
-        #panel {{
-            background: {PANEL.name()}; border: 1px solid {EDGE.name()}; border-radius: {scale.px(10)}px;
-        }}
-        QTabBar {{ background: transparent; border: none; font-size: {scale.px(14)}px; }}
-        QTabBar::tab {{
-            background: {PANEL.name()}; color: {SOFT.name()}; border: 1px solid {EDGE.name()};
-            border-radius: {scale.px(14) - 1}px; height: {scale.px(28) - 2}px;
-            padding: 0 {scale.px(11)}px; margin-right: {scale.px(5)}px;
-        }}
-        QTabBar::tab:hover {{ color: {TEXT.name()}; }}
-        QTabBar::tab:selected {{
-            background: {EDGE.name()}; color: {TEXT.name()}; border-color: {ACCENT.name()};
-        }}
-        QTabBar QToolButton {{ background: {PANEL.name()}; border: 1px solid {EDGE.name()}; }}
-        QToolTip {{
-            background: {PANEL.name()}; color: {TEXT.name()}; border: 1px solid {EDGE.name()};
-            padding: {scale.px(4)}px;
-        }}
-    """

@@ -1,27 +1,33 @@
 """The window: it puts the views together and shows them the newest snapshot."""
 
-import numpy as np
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QCloseEvent, QKeySequence, QResizeEvent, QShortcut
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QCloseEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QBoxLayout, QFrame, QVBoxLayout, QWidget
 
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples, SourceStatus
+from streamer.messages import Event, Tagging
 
 from . import theme
+from .actions import Actions
 from .columns import RowsFunction
-from .feed import Feed
+from .control import Control
+from .eventlist import EventList
+from .feed import Feed, Snapshot, SourceView
 from .header import Header
 from .level import LevelView
+from .pasts import Pasts
 from .spectrogram import SpectrogramView
 from .statusline import StatusLine
+from .style import palette, style_sheet
 from .tags import TagsView
+from .theme import Look, Tone
+from .timeline import TimelineView
+from .watching import Watching
 
-_NO_SAMPLES = np.zeros(0, np.float32)
 _LONGEST_STEP_SECONDS = 0.25
 
 
 class LiveWindow(QWidget):
-    """Spectrogram, level, tags and status of one source at a time.
+    """Spectrogram, level, tags, timeline, events and status of one source at a time.
 
     Nothing pushes into it: whoever owns it calls `refresh`.
 
@@ -33,47 +39,67 @@ class LiveWindow(QWidget):
         Samples to log-mel rows, see `RowsFunction`.
     title : str
         The program's name.
-    kiosk : bool
-        Without pointer, larger, and Escape closes it.
+    actions : Actions
+        What it offers besides looking.
+    colours : Palette
+        Its colours at first.
+
+    Attributes
+    ----------
+    source : str
+        The source on show.
+    snapshot : Snapshot
+        What is on show.
+    colours : Palette
+        Its colours.
+    frozen_at : float or None
+        Unix time in seconds of the moment on show; None while it is the newest.
     """
 
     closed = Signal()
 
-    def __init__(self, feed: Feed, *, rows: RowsFunction, title: str, kiosk: bool) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        *,
+        rows: RowsFunction,
+        title: str,
+        actions: Actions | None = None,
+        colours: theme.Palette = theme.DARK,
+    ) -> None:
         super().__init__()
         self._feed = feed
-        self._kiosk = kiosk
-        self._heard = 0
+        self._actions = actions or Actions()
+        self.colours = colours
+        self._pasts = Pasts(feed.sources, rows)
+        self._watching = Watching(feed.labels, self._actions)
         self._refreshed_at: float | None = None
-        self._captured_at: float | None = None
+        self.snapshot = feed.snapshot()
+        self.source = feed.sources[0]
+        self.frozen_at: float | None = None
         self.header = Header(title, feed.sources)
-        self.spectrogram = SpectrogramView(rows)
+        self.spectrogram = SpectrogramView(self._pasts[self.source].columns)
         self.level = LevelView()
         self.tags = TagsView(feed.labels)
+        self.timeline = TimelineView(feed.labels)
+        self.events = EventList(with_source=len(feed.sources) > 1, with_clips=self._actions.play is not None)
         self.status = StatusLine()
         self._lay_out()
+        self.control = Control(self, feed, self._actions, self._watching)
         self.setObjectName("window")
-        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setWindowTitle(title)
         self.setWindowIcon(theme.icon())
         self.setMinimumSize(480, 320)
         self.resize(1280, 720)
-        for keys in (QKeySequence("Ctrl+Q"), QKeySequence("Ctrl+W")):
-            QShortcut(keys, self, self.close)
-        if kiosk:
-            QShortcut(QKeySequence("Escape"), self, self.close)
-            self.setCursor(Qt.CursorShape.BlankCursor)
-        self.header.source_chosen.connect(self.show_source)
-        self.show_source(feed.sources[0])
+        self.show_source(self.source)
 
     def show_source(self, source: str) -> None:
         """Show another source from now on: what is kept of it appears at once."""
         self.source = source
-        self._heard = 0
-        self._captured_at = None
-        self.spectrogram.clear()
+        self.spectrogram.show_columns(self._pasts[source].columns)
         self.level.clear()
         self.tags.clear("Listening…")
+        self.control.follow()
 
     def refresh(self, now_seconds: float) -> None:
         """Show the newest snapshot.
@@ -86,28 +112,51 @@ class LiveWindow(QWidget):
         elapsed = now_seconds - (now_seconds if self._refreshed_at is None else self._refreshed_at)
         seconds = min(elapsed, _LONGEST_STEP_SECONDS)
         self._refreshed_at = now_seconds
-        snapshot = self._feed.snapshot()
+        self.snapshot = snapshot = self._feed.snapshot()
+        self._pasts.extend(snapshot, now_seconds, shown=self.source)
         view = snapshot.sources[self.source]
-        chunks = view.chunks_after(self._heard)
-        self._heard = view.heard
-        if chunks:
-            self.spectrogram.extend(chunks)
-            newest = chunks[-1]
-            self._captured_at = newest.captured_at + len(newest.samples) / SAMPLE_RATE_HZ
-        self.level.advance(_newest_samples(chunks), seconds)
-        offline = view.status is not None and not view.status.online
-        self.tags.show_tagging(view.tagging, dimmed=offline)
+        self.spectrogram.advance(self.frozen_at)
+        self.level.advance(self._pasts[self.source].newest_samples, seconds)
+        self.tags.mark(self._watching.thresholds())
+        self.tags.show_tagging(self._shown_tagging(view), dimmed=view.offline)
         self.tags.advance(seconds)
+        self.timeline.show_history(view.taggings, self.own_events(), self._watching.sounds(), self.frozen_at)
+        self.events.show_events(snapshot.events)
         self.status.show_state(self.source, view.status, snapshot.health, view.tagging)
-        self._show_state(view.status)
+        self.status.advance(seconds)
+        self._show_states(snapshot)
+        self.control.advance(seconds)
+        self.control.follow()
 
-    def _show_state(self, status: SourceStatus | None) -> None:
-        if status is not None and not status.online:
-            self.header.state.show_state("OFFLINE", theme.BAD, self._captured_at)
-        elif self._captured_at is None:
-            self.header.state.show_state("WAITING", theme.WARNING, None)
-        else:
-            self.header.state.show_state("LIVE", theme.GOOD, self._captured_at)
+    def freeze(self, frozen_at: float | None) -> None:
+        """Show what was heard up to a Unix time, or what is newest."""
+        columns = self._pasts[self.source].columns
+        if frozen_at is not None:
+            frozen_at = min(max(frozen_at, columns.time_of(columns.oldest)), columns.time_of(columns.end))
+        self.frozen_at = frozen_at
+        self.control.follow()
+
+    @property
+    def moment(self) -> float:
+        """Unix time in seconds of what is on show."""
+        return self._newest() if self.frozen_at is None else self.frozen_at
+
+    def own_events(self) -> tuple[Event, ...]:
+        """Return the events of the source on show."""
+        events = self.snapshot.events
+        if len(self._feed.sources) == 1:
+            return events
+        return tuple(event for event in events if event.source == self.source)
+
+    def change_colours(self) -> None:
+        """Change between dark and light."""
+        self.colours = theme.LIGHT if self.colours is theme.DARK else theme.DARK
+        self._dress()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+        """Scroll through time."""
+        steps = (event.angleDelta().y() or event.angleDelta().x()) / 120
+        self.control.scroll(-steps)
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
         """Say that it is over."""
@@ -117,51 +166,83 @@ class LiveWindow(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Let everything follow the size."""
         super().resizeEvent(event)
-        self._rescale(theme.scale_for(self.width(), self.height(), kiosk=self._kiosk))
+        self._dress()
+
+    def _newest(self) -> float:
+        columns = self._pasts[self.source].columns
+        return columns.time_of(columns.end)
+
+    def _shown_tagging(self, view: SourceView) -> Tagging | None:
+        return view.tagging if self.frozen_at is None else view.tagging_at(self.frozen_at)
+
+    def _show_states(self, snapshot: Snapshot) -> None:
+        badge, view = self.header.state, snapshot.sources[self.source]
+        captured_at = self._newest() if view.heard else None
+        if self.frozen_at is not None:
+            badge.show_state("FROZEN", Tone.WARNING, self.frozen_at)
+        elif self.control.paused:
+            badge.show_state("PAUSED", Tone.WARNING, captured_at)
+        elif view.offline:
+            badge.show_state("OFFLINE", Tone.BAD, captured_at)
+        elif captured_at is None:
+            badge.show_state("WAITING", Tone.WARNING, None)
+        else:
+            badge.show_state("LIVE", Tone.GOOD, captured_at)
+        if len(self._feed.sources) > 1:
+            sounding = {event.source for event in snapshot.events if event.ended_at is None}
+            for source, other in snapshot.sources.items():
+                tone = Tone.BAD if other.offline else Tone.WARNING if source in sounding else Tone.PLAIN
+                self.header.mark(source, tone)
 
     def _lay_out(self) -> None:
-        self._sound = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        direction = QBoxLayout.Direction
+        self._sound = QBoxLayout(direction.LeftToRight)
         self._sound.addWidget(self.spectrogram, stretch=1)
         self._sound.addWidget(self.level)
-        self._panels = [_panel(self._sound), _panel(_filled(self.tags))]
-        self._body = QBoxLayout(QBoxLayout.Direction.LeftToRight)
-        for panel, share in zip(self._panels, (62, 38), strict=True):
-            self._body.addWidget(panel, stretch=share)
+        self._panels = [
+            _panel(self._sound),
+            *(_panel(_filled(view)) for view in (self.tags, self.timeline, self.events)),
+        ]
+        self._left, self._right = QVBoxLayout(), QVBoxLayout()
+        for column, places in ((self._left, (0, 2)), (self._right, (1, 3))):
+            for place, share in zip(places, (60, 40), strict=True):
+                column.addWidget(self._panels[place], stretch=share)
+        self._body = QBoxLayout(direction.LeftToRight)
+        self._body.addLayout(self._left, stretch=64)
+        self._body.addLayout(self._right, stretch=36)
         self._rows = QVBoxLayout(self)
         self._rows.addWidget(self.header)
         self._rows.addLayout(self._body, stretch=1)
         self._rows.addWidget(self.status)
 
-    def _rescale(self, scale: theme.Scale) -> None:
+    def _dress(self) -> None:
+        look = Look(theme.factor_for(self.width(), self.height()), self.colours)
         upright = self.height() > self.width()
         direction = QBoxLayout.Direction
         self._body.setDirection(direction.TopToBottom if upright else direction.LeftToRight)
-        self.setStyleSheet(theme.style_sheet(scale))
-        edge, gap = scale.px(16), scale.px(12)
-        self._rows.setContentsMargins(edge, gap, edge, scale.px(8))
-        self._rows.setSpacing(scale.px(8))
-        self._body.setSpacing(gap)
+        self.setPalette(palette(look))
+        self.setStyleSheet(style_sheet(look))
+        edge, gap = look.px(16), look.px(10)
+        self._rows.setContentsMargins(edge, gap, edge, look.px(8))
+        self._rows.setSpacing(look.px(8))
+        for layout in (self._body, self._left, self._right):
+            layout.setSpacing(gap)
         self._sound.setSpacing(0)
-        for panel in self._panels:
-            panel.setContentsMargins(gap, gap, gap, gap)
-        self._panels[0].setContentsMargins(scale.px(4), gap, gap, scale.px(8))
+        self._panels[0].setContentsMargins(look.px(4), gap, gap, look.px(4))
         self._panels[1].setContentsMargins(edge, gap, edge, gap)
-        for view in (self.header, self.spectrogram, self.level, self.tags, self.status):
-            view.rescale(scale)
-
-
-def _newest_samples(chunks: tuple[AudioChunk, ...]) -> Samples:
-    """Return the samples of the last quarter of a second at most: what is older moves no meter."""
-    if not chunks:
-        return _NO_SAMPLES
-    wanted = int(_LONGEST_STEP_SECONDS * SAMPLE_RATE_HZ)
-    parts = []
-    for chunk in reversed(chunks):
-        parts.append(chunk.samples)
-        wanted -= len(chunk.samples)
-        if wanted <= 0:
-            break
-    return np.concatenate(parts[::-1])
+        self._panels[2].setContentsMargins(gap, gap, gap, look.px(4))
+        self._panels[3].setContentsMargins(gap, look.px(4), gap, gap)
+        for view in (
+            self.header,
+            self.spectrogram,
+            self.level,
+            self.tags,
+            self.timeline,
+            self.events,
+            self.status,
+        ):
+            view.dress(look)
+        self.control.dress(look)
 
 
 def _panel(content: QBoxLayout) -> QFrame:

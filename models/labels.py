@@ -1,6 +1,7 @@
 """Label sets: the 527 classes of AudioSet, in the order in which AudioSet models score them."""
 
 import csv
+from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -43,3 +44,27 @@ def _mids() -> dict[str, str]:
 def mid_of(label: str) -> str | None:
     """AudioSet's identifier of a display name; None for labels of other sets."""
     return _mids().get(label.casefold())
+
+
+_FAMILIES = (
+    *((0, "voice"), (37, "person"), (72, "animal"), (111, "bird"), (122, "animal"), (137, "music")),
+    *((283, "weather"), (288, "water"), (298, "alarm"), (300, "vehicle"), (310, "alarm")),
+    *((311, "vehicle"), (322, "alarm"), (326, "vehicle"), (343, "machine"), (354, "home"), (355, "alarm")),
+    *((357, "home"), (388, "alarm"), (404, "machine"), (426, "impact"), (444, "water"), (457, "impact")),
+    *((481, "alarm"), (484, "impact"), (500, "silence"), (501, "sound"), (506, "place"), (511, "sound")),
+)
+"""AudioSet's classes follow its ontology: each family begins at an index, and goes on to the next one."""
+
+
+@lru_cache(maxsize=1)
+def _family_names() -> dict[str, str]:
+    starts = [start for start, _ in _FAMILIES]
+    return {
+        entry.name.casefold(): _FAMILIES[bisect_right(starts, entry.index) - 1][1]
+        for entry in audioset_classes()
+    }
+
+
+def family_of(label: str) -> str:
+    """What kind of sound a label is, for a picture of it: "voice", "animal", "alarm", …; "sound" where that is not known."""
+    return _family_names().get(label.casefold(), "sound")

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from .edges import first_rise, last_fall
@@ -43,7 +43,7 @@ class Decider:
     def __init__(
         self, sounds: Sequence[WatchedSound], *, new_id: Callable[[], str] = lambda: uuid.uuid4().hex
     ) -> None:
-        self._sounds = sounds
+        self._sounds = tuple(sounds)
         self._new_id = new_id
         self._ears = self._new_ears()
         self._heard_until: int | None = None
@@ -57,6 +57,22 @@ class Decider:
         decided = [ear.feed(tagging, heard_until) for ear in self._ears]
         return events + [event for event in decided if event is not None]
 
+    def watch(self, sounds: Sequence[WatchedSound]) -> list[Event]:
+        """Decide on these sounds from now on; returns the ends of those that are on and not among them.
+
+        A sound that stays keeps what was heard of it, and follows its new rule.
+        """
+        if tuple(sounds) == self._sounds:
+            return []
+        self._sounds = tuple(sounds)
+        before = {ear.name: ear for ear in self._ears}
+        self._ears = []
+        for sound in sounds:
+            ear = before.pop(sound.sound.name, None) or _Ear(sound, self._new_id)
+            ear.follow(sound)
+            self._ears.append(ear)
+        return [event for ear in before.values() if (event := ear.close()) is not None]
+
     def close(self) -> list[Event]:
         """End what is on, at the end of the stream."""
         ended = [event for ear in self._ears if (event := ear.close()) is not None]
@@ -66,6 +82,13 @@ class Decider:
 
     def _new_ears(self) -> "list[_Ear]":
         return [_Ear(sound, self._new_id) for sound in self._sounds]
+
+
+def what_would_be_told(sound: WatchedSound, taggings: Iterable[Tagging]) -> list[Event]:
+    """Return each occurrence of a sound in one source's taggings, as it stands after the last of them."""
+    decider = Decider([sound])
+    events = (event for tagging in taggings for event in decider.feed(tagging))
+    return list({event.id: event for event in events}.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +111,18 @@ class _Ear:
         self._ended_sample = 0
         self._may_begin_at = 0
         self._occurrence: _Occurrence | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the sound."""
+        return self._watched.sound.name
+
+    def follow(self, watched: WatchedSound) -> None:
+        """Take another rule for the same sound from now on."""
+        self._watched = watched
+        self._newest = deque(self._newest, maxlen=watched.sound.of)
+        if self._occurrence is not None:
+            self._occurrence.follow(watched)
 
     def feed(self, tagging: Tagging, after_sample: int) -> Event | None:
         """Take a tagging, and where the one before it ended; return the event that it decides, if any."""
@@ -152,6 +187,10 @@ class _Occurrence:
         self._raised = tagging  # the newest window that heard it
         self._fallen: Tagging | None = None  # the first one after that
         self._misses = 0  # windows after that
+
+    def follow(self, watched: WatchedSound) -> None:
+        """Take another rule for the same sound from now on."""
+        self._watched = watched
 
     def is_over(self, tagging: Tagging) -> bool:
         """Take a tagging; whether the sound has ended."""

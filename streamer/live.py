@@ -1,5 +1,6 @@
 """Live listening: readers, one for each source, and one tagger, joined by a mailbox that drops what is late."""
 
+import math
 import sys
 import threading
 import time
@@ -10,10 +11,11 @@ from functools import partial
 from typing import TypeAlias
 
 from .crew import Crew
+from .errors import SourceError
 from .events import Decider
 from .health import Every, HealthMeter
 from .mailbox import Mailbox
-from .messages import AudioChunk, Event, Message, SourceStatus, Tagging, Window
+from .messages import SAMPLE_RATE_HZ, AudioChunk, Event, Message, SourceStatus, Tagging, Window
 from .pipeline import Pipeline, Scorer, score
 from .sinks import Sink
 from .sinks.clips import Clips
@@ -72,6 +74,9 @@ class LiveSession:
         Who is not to be listened to for a while; what a source delivers meanwhile is thrown away.
     fast : bool
         Wait rather than drop.
+    retry_seconds : float, optional
+        Where somebody looks on: a source that has failed is opened again after this time, and one that has ended waits for
+        another in its place. If None, the first failure is the session's, and it is over when all sources have ended.
     limit_samples : int, optional
         How much of each source to listen to; all of it if None.
     model, device : str
@@ -93,12 +98,15 @@ class LiveSession:
         clips: Clips | None = None,
         switches: Switches | None = None,
         fast: bool = False,
+        retry_seconds: float | None = None,
         limit_samples: int | None = None,
         model: str = "",
         device: str = "",
         broker_state: Callable[[], str] = lambda: "none",
     ) -> None:
-        self._sources = sources
+        self._seats = {source.name: _Seat(source) for source in sources}
+        self._sounds = tuple(sounds)
+        self._retry_seconds = retry_seconds
         self._scorer = scorer
         self._sinks = sinks
         self._hearers = hearers if clips is None else [*hearers, clips.hear]
@@ -113,7 +121,7 @@ class LiveSession:
                 window_samples=window_samples,
                 hop_samples=hop_samples,
                 live=source.live,
-                decider=Decider(sounds),
+                decider=Decider(self._sounds),
             )
             for source in sources
         }
@@ -128,8 +136,21 @@ class LiveSession:
     def start(self, crew: Crew) -> None:
         """Set the crew to work."""
         crew.start("tagger", self._tag, self._due.close)
-        for source in self._sources:
-            crew.start(f"reader {source.name}", partial(self._read, source), partial(self._stop, source))
+        for name, seat in self._seats.items():
+            crew.start(f"reader {name}", partial(self._read, name, seat), partial(self._stop, seat))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sources."""
+        return tuple(self._seats)
+
+    def exchange(self, name: str, source: Source) -> None:
+        """Listen to another source under a name from now on. The others don't notice."""
+        self._seats[name].exchange(source)
+
+    def watch(self, sounds: Sequence[WatchedSound]) -> None:
+        """Decide on these sounds from each source's next tagging on."""
+        self._sounds = tuple(sounds)
 
     @property
     def dropped_windows(self) -> int:
@@ -142,7 +163,7 @@ class LiveSession:
             self._publish(
                 self._meter.report(
                     dropped_windows=self.dropped_windows,
-                    repaired_samples=sum(source.repaired_samples for source in self._sources),
+                    repaired_samples=sum(seat.source.repaired_samples for seat in self._seats.values()),
                     broker=self._broker_state(),
                 )
             )
@@ -151,18 +172,16 @@ class LiveSession:
         for sink in self._sinks:
             sink.accept(message)
 
-    def _stop(self, source: Source) -> None:
+    def _stop(self, seat: "_Seat") -> None:
         self._stopping = True
-        source.close()
+        seat.leave()
 
-    def _read(self, source: Source) -> None:
-        status = SourceStatus(source.name, online=False)
+    def _read(self, name: str, seat: "_Seat") -> None:
+        status = SourceStatus(name, online=False)
         try:
-            self._hear(source)
-            reason = "listening was stopped" if self._stopping else "it has ended"
-            status = SourceStatus(source.name, online=False, reason=reason)
+            status = SourceStatus(name, online=False, reason=self._hear_all(name, seat))
         except Exception as error:
-            status = SourceStatus(source.name, online=False, reason=str(error))
+            status = SourceStatus(name, online=False, reason=str(error))
             raise
         finally:
             self._say(status)
@@ -171,29 +190,51 @@ class LiveSession:
                 if not self._reading:
                     self._due.close()
 
+    def _hear_all(self, name: str, seat: "_Seat") -> str:
+        """Hear whoever has a seat, one after the other; why no more comes, in the end."""
+        while True:
+            source = seat.source
+            try:
+                self._hear(name, source, seat)
+                reason, patience = "it has ended", math.inf
+            except SourceError as error:
+                if self._retry_seconds is None:
+                    raise
+                reason, patience = str(error), self._retry_seconds
+            if self._stopping:
+                return "listening was stopped"
+            if seat.source is not source:
+                reason = "another source was chosen"
+            elif self._retry_seconds is None:
+                return reason
+            self._say(SourceStatus(name, online=False, reason=reason))
+            seat.wait(source, patience)
+
     def _say(self, status: SourceStatus) -> None:
         """Tell of a source, behind the windows of it that wait."""
         if not self._due.put(status):
             self._publish(status)
 
-    def _hear(self, source: Source) -> None:
-        pipeline = self._pipelines[source.name]
+    def _hear(self, name: str, source: Source, seat: "_Seat") -> None:
+        pipeline = self._pipelines[name]
         listening = False
         try:
             with closing(source.chunks()) as chunks:
-                for chunk in self._wanted(chunks):
-                    wanted = self._switches.is_on(source.name)
+                for chunk in self._wanted(seat.continued(chunks)):
+                    wanted = self._switches.is_on(name)
                     if wanted != listening:
                         listening = wanted
-                        self._say(SourceStatus(source.name, wanted, "" if wanted else _SWITCHED_OFF))
+                        if not wanted:
+                            self._post(name, pipeline.flush())
+                        self._say(SourceStatus(name, wanted, "" if wanted else _SWITCHED_OFF))
                     if not wanted:
                         continue
                     self._meter.heard(chunk)
                     for hear in self._hearers:
-                        hear(source.name, chunk)
-                    self._post(source, pipeline.feed(chunk))
+                        hear(name, chunk)
+                    self._post(name, pipeline.feed(chunk))
         finally:  # what came before a failure is tagged too
-            self._post(source, pipeline.flush())
+            self._post(name, pipeline.flush())
 
     def _wanted(self, chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
         """Pass chunks on up to the limit, the last one cut there."""
@@ -204,9 +245,9 @@ class LiveSession:
             if rest <= len(chunk.samples):
                 return
 
-    def _post(self, source: Source, windows: Iterable[Window]) -> None:
+    def _post(self, name: str, windows: Iterable[Window]) -> None:
         for window in windows:
-            self._due.put(window, None if self._fast else source.name)
+            self._due.put(window, None if self._fast else name)
 
     def _tag(self) -> None:
         try:
@@ -225,14 +266,15 @@ class LiveSession:
                         self._end(status.source)
                     self._publish(status)
         finally:  # stopped or failed: nobody listens any more for what is on
-            for source in self._sources:
-                self._end(source.name)
+            for name in self._seats:
+                self._end(name)
 
     def _tell(self, tagging: Tagging) -> None:
         if self._clips is not None:
             self._clips.heed(tagging)
         self._publish(tagging)
-        self._publish_events(self._pipelines[tagging.source].decide(tagging))
+        pipeline = self._pipelines[tagging.source]
+        self._publish_events([*pipeline.watch(self._sounds), *pipeline.decide(tagging)])
 
     def _end(self, source: str) -> None:
         self._publish_events(self._pipelines[source].close())
@@ -242,3 +284,57 @@ class LiveSession:
     def _publish_events(self, events: Iterable[Event]) -> None:
         for event in events:
             self._publish(event if self._clips is None else self._clips.keep(event))
+
+
+class _Seat:
+    """A source's place in the session, which others may take."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self._left = False
+        self._changed = threading.Condition()
+        self._end_sample = 0
+        self._ended_at: float | None = None
+
+    def continued(self, chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
+        """Number the chunks of a stream on from where the one before it ended, behind a gap as long as it took."""
+        shift, lost = None, 0
+        for chunk in chunks:
+            if shift is None and self._ended_at is not None:
+                lost = max(0, round((chunk.captured_at - self._ended_at) * SAMPLE_RATE_HZ))
+                shift = self._end_sample + lost - chunk.start_sample
+            placed = chunk
+            if shift:
+                placed = replace(
+                    chunk,
+                    start_sample=chunk.start_sample + shift,
+                    lost_samples=chunk.lost_samples + lost,
+                )
+            shift, lost = shift or 0, 0
+            self._end_sample = placed.start_sample + len(placed.samples)
+            self._ended_at = placed.captured_at + len(placed.samples) / SAMPLE_RATE_HZ
+            yield placed
+
+    def exchange(self, source: Source) -> None:
+        """Give the seat to another source."""
+        with self._changed:
+            before, self.source = self.source, source
+            left = self._left
+            self._changed.notify_all()
+        before.close()
+        if left:
+            source.close()
+
+    def leave(self) -> None:
+        """Have nobody sit here any more."""
+        with self._changed:
+            self._left = True
+            self._changed.notify_all()
+        self.source.close()
+
+    def wait(self, source: Source, seconds: float) -> None:
+        """Sleep until this source no longer sits here, or the time is over."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._left or self.source is not source, None if seconds == math.inf else seconds
+            )

@@ -10,6 +10,7 @@ import numpy as np
 from .errors import SourceError
 from .events import Decider
 from .messages import LEVEL_FRAME_SAMPLES, AudioChunk, Event, Samples, Tagging, Window
+from .sounds import WatchedSound
 from .windows import WindowCutter
 
 Scorer: TypeAlias = Callable[[Samples], Samples]
@@ -104,6 +105,10 @@ class Pipeline:
     def decide(self, tagging: Tagging) -> list[Event]:
         """Return the events that a tagging brings about; taggings come in the order of the stream."""
         return self._decider.feed(tagging)
+
+    def watch(self, sounds: Sequence[WatchedSound]) -> list[Event]:
+        """Decide on these sounds from the next tagging on; returns the ends of those that are on and not among them."""
+        return self._decider.watch(sounds)
 
     def close(self) -> list[Event]:
         """End what is on, at the end of the stream."""

@@ -135,6 +135,7 @@ class Settings(BaseModel):
     node: Annotated[str, AfterValidator(check_node_name)] = Field(default_factory=_default_node)
     headless: bool = False
     kiosk: bool = False
+    theme: Literal["dark", "light", "auto"] = "dark"
     json_lines: bool = Field(False, alias="json")
     fast: bool = False
     offline: bool = False

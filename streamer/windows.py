@@ -37,12 +37,14 @@ class WindowCutter:
         self._due = hop_samples
         self._last_end = 0
         self._anchor = 0.0
+        self._flushed = False
 
     def feed(self, chunk: AudioChunk) -> Iterator[Window]:
         """Take a chunk and yield the windows that have become due, oldest first."""
         self._anchor = chunk.captured_at - chunk.start_sample / SAMPLE_RATE_HZ
         if chunk.start_sample > self._position:
             self._skip(chunk.start_sample - self._position)
+        self._flushed = False
         rest = chunk.samples
         while len(rest):
             part, rest = np.split(rest, [self._due - self._position])
@@ -53,10 +55,12 @@ class WindowCutter:
                 yield self._window()
 
     def flush(self) -> Iterator[Window]:
-        """Yield the last window, at the end of the stream, if it holds sound that no other did."""
+        """Yield the last window, at the end of the stream, if it holds sound that no other did; what may follow is young again."""
         rest = self._position - self._last_end
         if rest >= _SMALLEST_REST or (rest and not self._last_end):
             yield self._window()
+        self._ring.clear()
+        self._flushed = True
 
     def _window(self) -> Window:
         samples = self._ring.last(self._window_samples)
@@ -70,7 +74,7 @@ class WindowCutter:
         )
 
     def _skip(self, gap: int) -> None:
-        if gap < self._window_samples:
+        if gap < self._window_samples and not self._flushed:
             self._ring.write(np.zeros(gap, np.float32))
         else:
             self._ring.clear()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.events import Decider
+from streamer.events import Decider, what_would_be_told
 from streamer.messages import AudioChunk, Event, Samples, Tagging
 from streamer.pipeline import Pipeline, levels_dbfs
 from streamer.sounds import Watch, WatchedSound, resolve_sounds
@@ -354,3 +354,33 @@ def test_the_course_of_the_level_is_counted_back_from_the_end() -> None:
     assert levels_dbfs(samples) == pytest.approx([-20.0, 0.0], abs=1e-4)
     assert levels_dbfs(np.zeros(1_700, np.float32)).tolist() == [-120.0, -120.0]
     assert len(levels_dbfs(np.zeros(799, np.float32))) == 0
+
+
+def test_what_is_watched_no_longer_ends_and_what_stays_goes_on() -> None:
+    dog, siren = watched("Dog"), watched("Siren")
+    decider = Decider(dog)
+    (started,) = decider.feed(tagging(1, 0.9))
+    assert decider.watch(dog + siren) == []
+    assert decider.feed(tagging(2, 0.9)) == [], "the dog is on already"
+    (ended,) = decider.watch(siren)
+    assert (ended.id, ended.kind, ended.label) == (started.id, "ended", "Dog")
+    assert decider.watch(siren) == []
+
+
+def test_another_threshold_counts_from_the_next_tagging_on() -> None:
+    decider = Decider(watched(threshold=0.8))
+    assert decider.feed(tagging(1, 0.6)) == []
+    assert decider.watch(watched(threshold=0.5)) == []
+    assert [event.kind for event in decider.feed(tagging(2, 0.6))] == ["started"]
+    decider.watch(watched(threshold=0.95))
+    assert [event.kind for event in decider.feed(tagging(3, 0.5))] == ["ended"]
+
+
+def test_what_would_have_been_told_is_what_the_decider_tells() -> None:
+    taggings = [tagging(second, score) for second, score in enumerate([0.1, 0.9, 0.6, 0.1, 0.6, 0.6], 1)]
+    (strict,) = what_would_be_told(watched(threshold=0.8)[0], taggings)
+    assert strict.kind == "ended"
+    assert strict.score == pytest.approx(0.9)
+    first, second = what_would_be_told(watched(threshold=0.5)[0], taggings)
+    assert (first.kind, second.kind, second.ended_at) == ("ended", "started", None)
+    assert what_would_be_told(watched()[0], []) == []

@@ -4,18 +4,14 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from display_bench import FRAME_SECONDS, LABELS, Bench, chunks_of, health, tagging, tone
 from numpy.typing import NDArray
-
-if not os.environ.get("DISPLAY"):
-    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-
 from PySide6.QtCore import QPoint, QRect, Qt
-from PySide6.QtGui import QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -28,80 +24,9 @@ from gui.loudness import Loudness
 from gui.ranking import Ranking
 from gui.window import LiveWindow
 from models.fbank import log_mel
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, Samples, SourceStatus, Tagging
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples, SourceStatus
 
 ROOT = Path(__file__).resolve().parent.parent
-LABELS = tuple(f"Sound {number}" for number in range(40))
-FRAME_SECONDS = 1 / 30
-
-
-def tone(frequency_hz: float, seconds: float, amplitude: float = 0.5) -> Samples:
-    times = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
-    return (amplitude * np.sin(2 * np.pi * frequency_hz * times)).astype(np.float32)
-
-
-def chunks_of(samples: Samples, size: int = 480, start_sample: int = 0) -> Iterator[AudioChunk]:
-    for offset in range(0, len(samples), size):
-        position = start_sample + offset
-        yield AudioChunk(samples[offset : offset + size], position, 1.7e9 + position / SAMPLE_RATE_HZ)
-
-
-def tagging(scores: dict[int, float], source: str = "mic", latency_seconds: float | None = 0.25) -> Tagging:
-    vector = np.zeros(len(LABELS), np.float32)
-    for label, score in scores.items():
-        vector[label] = score
-    return Tagging(source, 0, 16000, 1.7e9, vector, -20.0, latency_seconds)
-
-
-def health(**changed: object) -> Health:
-    values: dict[str, object] = {
-        "uptime_seconds": 60.0,
-        "windows": 55,
-        "dropped_windows": 3,
-        "overruns": 1,
-        "lost_seconds": 1.5,
-        "repaired_samples": 0,
-        "latency_p50_seconds": 0.2,
-        "latency_p95_seconds": 0.4,
-        "real_time_factor": 0.35,
-        "model": "tiny",
-        "device": "cpu",
-        "broker": "connected",
-    }
-    return Health(**{**values, **changed})  # type: ignore[arg-type]
-
-
-class Bench:
-    """A real window on a feed, with a clock of its own."""
-
-    def __init__(self, qtbot: QtBot, *sources: str) -> None:
-        self.feed = Feed(sources or ("mic",), LABELS)
-        self.window = LiveWindow(self.feed, rows=log_mel, title="Earshot", kiosk=False)
-        qtbot.addWidget(self.window)
-        self.window.resize(1280, 720)
-        with qtbot.waitExposed(self.window):
-            self.window.show()
-        self.now_seconds = 1000.0
-
-    def hear(self, samples: Samples, start_sample: int = 0, source: str = "mic") -> None:
-        for chunk in chunks_of(samples, start_sample=start_sample):
-            self.feed.hear(source, chunk)
-
-    def pass_time(self, seconds: float = FRAME_SECONDS) -> None:
-        QApplication.processEvents()
-        for _ in range(max(1, round(seconds / FRAME_SECONDS))):
-            self.now_seconds += FRAME_SECONDS
-            self.window.refresh(self.now_seconds)
-        QApplication.processEvents()
-
-    def picture(self) -> NDArray[np.int64]:
-        """Return what is on screen where the spectrogram is drawn: (height, width, red green blue)."""
-        image = self.window.spectrogram.picture.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
-        pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
-        return pixels[:, :, 2::-1].astype(np.int64)
-
-    def labels_shown(self) -> list[str]:
-        return [row.label for row in sorted(self.window.tags.shown, key=lambda row: row.top)]
 
 
 @pytest.fixture
@@ -472,7 +397,15 @@ def test_nothing_is_clipped_or_overlaps(bench: Bench, qtbot: QtBot, width: int, 
     window.resize(width, height)
     qtbot.waitUntil(lambda: (window.width(), window.height()) == (width, height), timeout=5000)
     bench.pass_time(3.0)
-    views = (window.header, window.spectrogram, window.level, window.tags, window.status)
+    views = (
+        window.header,
+        window.spectrogram,
+        window.level,
+        window.tags,
+        window.timeline,
+        window.events,
+        window.status,
+    )
     rects = [QRect(view.mapTo(window, QPoint(0, 0)), view.size()) for view in views]
     assert window.spectrogram.rect().contains(window.spectrogram.picture.geometry())
     assert window.spectrogram.picture.width() > window.spectrogram.width() * 0.75
@@ -480,7 +413,7 @@ def test_nothing_is_clipped_or_overlaps(bench: Bench, qtbot: QtBot, width: int, 
         assert window.rect().contains(rect)
         assert not any(rect.intersects(other) for other in rects[:number])
     rows = sorted(window.tags.shown, key=lambda row: row.top)
-    assert len(rows) >= 5
+    assert len(rows) >= 4
     assert rows[-1].top + window.tags._row_height() <= window.tags.height()
     assert np.diff([row.top for row in rows]).min() >= window.tags._row_height() - 1
 
@@ -521,23 +454,6 @@ def test_run_returns_when_the_window_is_closed() -> None:
 
     assert run(feed_with_sound(), rows=log_mel, poll=poll) == 0
     assert closed == [True]
-
-
-@pytest.mark.usefixtures("qapp")
-def test_escape_leaves_the_kiosk() -> None:
-    seen = []
-
-    def poll() -> bool:
-        for widget in QApplication.topLevelWidgets():
-            if isinstance(widget, LiveWindow) and widget.isVisible():
-                seen.append((widget.isFullScreen(), widget.cursor().shape(), widget.size()))
-                widget.activateWindow()
-                QTest.keyClick(widget, Qt.Key.Key_Escape)
-        return len(seen) < 100
-
-    assert run(feed_with_sound(), rows=log_mel, poll=poll, kiosk=True) == 0
-    assert seen[0] == (True, Qt.CursorShape.BlankCursor, QApplication.primaryScreen().size())
-    assert len(seen) < 100
 
 
 @pytest.mark.usefixtures("qapp")

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import numpy as np
 import psutil
@@ -142,11 +142,11 @@ def test_a_source_that_is_switched_off_is_not_heard() -> None:
         heard.append(chunk.start_sample)
 
     class Switching(Tone):
-        """Off for the second of four seconds."""
+        """Off for half a second, which is half a window."""
 
         def chunks(self) -> Generator[AudioChunk, None, None]:
             for chunk in super().chunks():
-                switches.turn(self.name, not 16_000 <= chunk.start_sample < 32_000)
+                switches.turn(self.name, not 16_000 <= chunk.start_sample < 24_000)
                 yield chunk
 
     listen(
@@ -168,10 +168,11 @@ def test_a_source_that_is_switched_off_is_not_heard() -> None:
         (True, ""),
         (False, "it has ended"),
     ]
-    assert not [start for start in heard if 16_000 <= start < 32_000]
-    assert len(heard) == 60
+    assert not [start for start in heard if 16_000 <= start < 24_000]
+    assert len(heard) == 70
     taggings = [message for message in memory.messages if isinstance(message, Tagging)]
-    assert not [tagging for tagging in taggings if 16_000 < tagging.end_sample <= 32_000]
+    assert not [tagging for tagging in taggings if 16_000 < tagging.end_sample <= 24_000]
+    assert not [tagging for tagging in taggings if tagging.start_sample < 24_000 < tagging.end_sample]
     assert taggings[-1].end_sample == 64_000
 
 
@@ -356,3 +357,85 @@ def test_memory_is_flat_over_a_simulated_day() -> None:
             resident.append(process.memory_info().rss)
     assert windows == 86_400
     assert resident[1] - resident[0] < 4_000_000, "46 bytes a window"
+
+
+def until(done: Callable[[], bool]) -> None:
+    """Wait until something is so, but not for ever."""
+    began = time.monotonic()
+    while not done():
+        time.sleep(0.02)
+        assert time.monotonic() - began < PATIENCE_SECONDS
+
+
+def statuses(memory: Memory, source: str) -> list[tuple[bool, str]]:
+    return [
+        (message.online, message.reason)
+        for message in memory.messages
+        if isinstance(message, SourceStatus) and message.source == source
+    ]
+
+
+def session_on(memory: Memory, *sources: Tone) -> LiveSession:
+    return LiveSession(
+        sources, scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory], retry_seconds=0.1
+    )
+
+
+def test_another_source_takes_the_place_and_the_others_do_not_notice() -> None:
+    memory = Memory()
+    session = session_on(memory, Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: len(memory.taggings) >= 8)
+        session.exchange("a", Tone("another", 60.0, live=True))
+        until(lambda: statuses(memory, "a")[-2:] == [(False, "another source was chosen"), (True, "")])
+        count = len(memory.taggings)
+        until(lambda: len(memory.taggings) >= count + 8)
+    ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == "a"]
+    assert ends == sorted(set(ends)), "positions in the stream go on"
+    anew = [tagging for tagging in memory.taggings if tagging.source == "a" and tagging.start_sample > 0]
+    assert anew[0].end_sample - anew[0].start_sample <= HOP, "the new source's windows begin anew"
+    assert {tagging.source for tagging in memory.taggings} == {"a", "b"}
+    assert statuses(memory, "b") == [(True, ""), (False, "listening was stopped")]
+    others = [tagging.end_sample for tagging in memory.taggings if tagging.source == "b"]
+    assert others == sorted(others)
+
+
+def test_a_source_that_fails_is_opened_again_where_somebody_looks_on() -> None:
+    memory = Memory()
+    session = session_on(memory, Tone("a", 0.3, live=True, error=DeviceError("a has stopped")))
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: statuses(memory, "a").count((True, "")) >= 2)
+        assert not crew.failed
+    assert (False, "a has stopped") in statuses(memory, "a")
+    ends = [tagging.end_sample for tagging in memory.taggings]
+    assert ends == sorted(set(ends))
+    assert ends[-1] > round(0.3 * 16_000), "positions in the stream go on, behind the gap"
+
+
+def test_a_source_that_has_ended_waits_for_another_where_somebody_looks_on() -> None:
+    memory = Memory()
+    session = session_on(memory, Tone("a", 0.3, live=True))
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: (False, "it has ended") in statuses(memory, "a"))
+        time.sleep(0.3)
+        assert crew.working("tagger")
+        session.exchange("a", Tone("more", 60.0, live=True))
+        until(lambda: statuses(memory, "a")[-1] == (True, ""))
+
+
+def test_what_is_watched_changes_from_the_next_tagging_on() -> None:
+    memory = Memory()
+    session = session_on(memory, Tone("a", 60.0, live=True))
+    rule = {"threshold": 0.05, "hits": 1, "of": 1}
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: len(memory.taggings) >= 3)
+        assert memory.events == []
+        session.watch(resolve_sounds([Watch("Mean", rule)], ("Mean", "Deviation")))
+        until(lambda: len(memory.events) == 1)
+        session.watch(())
+        until(lambda: len(memory.events) == 2)
+    assert [event.kind for event in memory.events] == ["started", "ended"]

@@ -425,3 +425,22 @@ def test_a_closed_microphone_delivers_nothing(monkeypatch: pytest.MonkeyPatch) -
     source = Microphone("mic")
     source.close()
     assert list(source.chunks()) == []
+
+
+@pytest.mark.system
+def test_what_is_played_is_heard(virtual_microphone: VirtualMicrophone, tmp_path: Path) -> None:
+    code = (
+        "import time, numpy as np; from streamer.sources.microphone import play;"
+        "play((0.5 * np.sin(np.arange(32000) / 5)).astype(np.float32)); time.sleep(2.5)"
+    )
+    environment = virtual_microphone.environment | {"PULSE_SINK": "vmic"}
+    recording = tmp_path / "heard.raw"
+    command = ["parec", "--latency-msec=50", "--device=vmic.monitor", "--format=float32le", "--channels=1"]
+    with recording.open("wb") as file:
+        recorder = subprocess.Popen(command, env=environment, stdout=file)
+    try:
+        subprocess.run([sys.executable, "-c", code], env=environment, cwd=ROOT, check=True, timeout=30)
+    finally:
+        recorder.terminate()
+        recorder.wait(timeout=10)
+    assert np.abs(np.fromfile(recording, np.float32)).max() == pytest.approx(0.5, abs=0.05)

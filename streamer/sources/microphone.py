@@ -135,6 +135,22 @@ def find_device(wanted: str | int | None) -> InputDevice:
     return matches[0]
 
 
+def play(samples: Samples) -> None:
+    """Play samples (n,) at 16 kHz on the default output, and return at once; what was played before falls silent.
+
+    Raises
+    ------
+    DeviceError
+        Nothing can be played here.
+    """
+    portaudio = _portaudio()
+    try:
+        with _one_at_a_time, _quiet():
+            portaudio.play(samples, SAMPLE_RATE_HZ)
+    except portaudio.PortAudioError as error:
+        raise DeviceError(f"nothing can be played ({error}); see whether a loudspeaker is there") from error
+
+
 def _matching(wanted: str, devices: list[InputDevice]) -> list[InputDevice]:
     """Devices whose name holds the wanted text; only those it is the whole name of, if there are any.
 
@@ -459,6 +475,7 @@ def _rescan() -> None:
     try:
         with _one_at_a_time, _quiet():
             if not _open_recorders:
+                portaudio.stop()
                 portaudio._terminate()  # noqa: SLF001 - documented for this very purpose
                 portaudio._initialize()  # noqa: SLF001
     except portaudio.PortAudioError as error:

@@ -1,0 +1,68 @@
+"""Keeping what the window shows: a picture, and the list of events."""
+
+import csv
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PySide6.QtWidgets import QWidget
+
+from streamer.messages import Event
+
+from .errors import ActionError
+
+_FIELDS = ("started_at", "ended_at", "source", "sound", "score", "clip")
+
+
+def save_picture(window: QWidget, folder: Path) -> Path:
+    """Keep a window as a PNG in a folder; returns the file.
+
+    Raises
+    ------
+    ActionError
+        It can't be written.
+    """
+    path = _new_file(folder, "png")
+    if not window.grab().save(str(path)):
+        raise ActionError(f"{path} can't be written: see whether the folder is yours and the disk has room")
+    return path
+
+
+def save_events(events: Iterable[Event], folder: Path) -> Path:
+    """Keep events as a CSV file in a folder, times in UTC; returns the file.
+
+    Raises
+    ------
+    ActionError
+        It can't be written.
+    """
+    path = _new_file(folder, "csv")
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            table = csv.writer(file)
+            table.writerow(_FIELDS)
+            table.writerows(_row(event) for event in events)
+    except OSError as error:
+        raise ActionError(f"{path} can't be written ({error.strerror}): choose another folder") from error
+    return path
+
+
+def _row(event: Event) -> tuple[str, ...]:
+    ended = "" if event.ended_at is None else _iso(event.ended_at)
+    return (_iso(event.started_at), ended, event.source, event.label, f"{event.score:.3f}", event.clip or "")
+
+
+def _iso(time_seconds: float) -> str:
+    return datetime.fromtimestamp(time_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _new_file(folder: Path, suffix: str) -> Path:
+    """Return a name that is free, in a folder that is there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ActionError(f"the folder {folder} can't be made ({error.strerror})") from error
+    stem = time.strftime("earshot-%Y%m%d-%H%M%S")
+    names = (f"{stem}{count}.{suffix}" for count in ("", *(f"-{number}" for number in range(2, 1000))))
+    return next(path for name in names if not (path := folder / name).exists())

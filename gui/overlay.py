@@ -1,0 +1,164 @@
+"""What lies over the window for a while: the search for labels, and the page of keys."""
+
+from collections.abc import Iterable, Sequence
+
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QLineEdit, QListWidget, QVBoxLayout, QWidget
+
+from .commands import Command
+from .theme import Look
+
+
+class Overlay(QFrame):
+    """A card in the middle of its window, gone with Escape or a click beside it."""
+
+    shown = Signal(bool)
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        self._window = window
+        self.setObjectName("card")
+        self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
+        self.hide()
+        window.installEventFilter(self)
+
+    def open(self) -> None:
+        """Show it."""
+        self.show()
+        self.place()
+        self.raise_()
+        self.setFocus()
+        self.shown.emit(True)
+
+    def close_again(self) -> None:
+        """Hide it, if it is there."""
+        if self.isVisible():
+            self.hide()
+            self.shown.emit(False)
+
+    def place(self) -> None:
+        """Lie in the middle."""
+        self.resize(self.sizeHint().boundedTo(self._window.size()))
+        free = self._window.size() - self.size()
+        self.move(free.width() // 2, free.height() // 2)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
+        """Go away with Escape."""
+        if event.key() == Qt.Key.Key_Escape:
+            self.close_again()
+        else:
+            super().keyPressEvent(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Go away with a click beside it; stay in the middle."""
+        if self.isVisible() and watched is self._window:
+            if event.type() == QEvent.Type.MouseButtonPress:
+                self.close_again()
+            elif event.type() == QEvent.Type.Resize:
+                self.place()
+        return False
+
+
+class Search(Overlay):
+    """All labels, less those that don't hold what is typed; Enter or a click watches one."""
+
+    chosen = Signal(str)
+
+    def __init__(self, window: QWidget, labels: Sequence[str]) -> None:
+        super().__init__(window)
+        self._labels = labels
+        self._watched: frozenset[str] = frozenset()
+        self.field = QLineEdit()
+        self.field.setPlaceholderText(f"Search {len(labels)} sounds")
+        self.field.textChanged.connect(self._filter)
+        self.field.returnPressed.connect(self._choose)
+        self.field.installEventFilter(self)
+        self.list = QListWidget()
+        self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.list.itemClicked.connect(self._choose)
+        self._hint = QLabel("Enter watches a sound, or watches it no longer · Esc closes")
+        self._layout = QVBoxLayout(self)
+        for widget in (self.field, self.list, self._hint):
+            self._layout.addWidget(widget)
+        self.setFocusProxy(self.field)
+
+    def open(self) -> None:
+        """Show it, with nothing typed."""
+        self.field.clear()
+        self._filter("")
+        super().open()
+
+    def mark(self, watched: Iterable[str]) -> None:
+        """Tick the labels that are watched."""
+        ticked = frozenset(watched)
+        if ticked != self._watched:
+            self._watched = ticked
+            self._filter(self.field.text())
+
+    def found(self) -> list[str]:
+        """Return the labels that are listed."""
+        return [str(self.list.item(row).data(Qt.ItemDataRole.UserRole)) for row in range(self.list.count())]
+
+    def dress(self, look: Look) -> None:
+        """Follow the window's size and colours."""
+        edge = look.px(14)
+        self._layout.setContentsMargins(edge, edge, edge, edge)
+        self._layout.setSpacing(look.px(8))
+        self.setMinimumWidth(look.px(440))
+        self.list.setMinimumHeight(look.px(300))
+        self._hint.setStyleSheet(f"color: {look.colours.soft.name()};")
+        self.place()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
+        """Move through the list with the arrows while typing."""
+        if watched is self.field and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
+            step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(Qt.Key(event.key()))
+            if step is not None:
+                self.list.setCurrentRow(min(max(0, self.list.currentRow() + step), self.list.count() - 1))
+                return True
+        return super().eventFilter(watched, event)
+
+    def _filter(self, typed: str) -> None:
+        words = typed.casefold().split()
+        row = self.list.currentRow()
+        self.list.clear()
+        for label in self._labels:
+            if all(word in label.casefold() for word in words):
+                self.list.addItem(f"{'✓' if label in self._watched else '   '}  {label}")
+                self.list.item(self.list.count() - 1).setData(Qt.ItemDataRole.UserRole, label)
+        self.list.setCurrentRow(min(max(0, row), self.list.count() - 1))
+
+    def _choose(self) -> None:
+        item = self.list.currentItem()
+        if item is not None:
+            self.chosen.emit(str(item.data(Qt.ItemDataRole.UserRole)))
+
+
+class Help(Overlay):
+    """The page of keys."""
+
+    def __init__(self, window: QWidget, commands: Iterable[Command]) -> None:
+        super().__init__(window)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._grid = QGridLayout(self)
+        self._keys = []
+        listed = list(commands)
+        half = -(-len(listed) // 2)
+        for place, command in enumerate(listed):
+            keys = QLabel("  ".join(command.keys))
+            self._keys.append(keys)
+            column = 2 * (place // half)
+            self._grid.addWidget(keys, place % half, column, Qt.AlignmentFlag.AlignRight)
+            self._grid.addWidget(QLabel(command.does), place % half, column + 1)
+
+    def dress(self, look: Look) -> None:
+        """Follow the window's size and colours."""
+        edge = look.px(18)
+        self._grid.setContentsMargins(edge, edge, edge, edge)
+        self._grid.setHorizontalSpacing(look.px(12))
+        self._grid.setVerticalSpacing(look.px(7))
+        self._grid.setColumnMinimumWidth(1, look.px(230))
+        for keys in self._keys:
+            keys.setStyleSheet(f"color: {look.colours.accent.name()};")
+        self.place()

@@ -1,0 +1,105 @@
+"""The sounds that are watched, as they change while the program runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .errors import SettingsError
+from .messages import Samples
+from .sounds import Watch, WatchedSound, resolve_sounds
+
+
+class WatchList:
+    """What the user wants to hear of, among what a model can hear.
+
+    Parameters
+    ----------
+    watch : sequence of Watch or None
+        At first; see `resolve_sounds`.
+    labels : sequence of str
+        The model's labels.
+    thresholds : float32 (classes,), optional
+        The model's own thresholds.
+    on_change : callable
+        Is told the sounds each time that they have changed.
+
+    Attributes
+    ----------
+    sounds : tuple of WatchedSound
+        What is watched now.
+    labels : sequence of str
+        The model's labels.
+    changed : bool
+        Whether it is no longer what it was at first.
+
+    Raises
+    ------
+    SettingsError
+        A sound can't be watched like this.
+    """
+
+    def __init__(
+        self,
+        watch: Sequence[Watch] | None,
+        labels: Sequence[str],
+        thresholds: Samples | None = None,
+        *,
+        on_change: Callable[[Sequence[WatchedSound]], None] = lambda _: None,
+    ) -> None:
+        self.sounds = resolve_sounds(watch, labels, thresholds)
+        self.on_change = on_change
+        wishes = watch if watch is not None else [Watch(entry.sound.name) for entry in self.sounds]
+        self._wishes = {entry.sound.name: wish for entry, wish in zip(self.sounds, wishes, strict=True)}
+        self.labels = labels
+        self._thresholds = thresholds
+        self.changed = False
+
+    def watch(self, name: str, threshold: float | None = None) -> None:
+        """Watch a sound or label from now on, or change the threshold of one that is watched.
+
+        Raises
+        ------
+        SettingsError
+            It is unknown, or can't be watched like this.
+        """
+        wish = self._wishes.get(name) or Watch(name)
+        if threshold is not None:
+            wish = replace(wish, rule=_moved(wish.rule, threshold))
+        (found,) = resolve_sounds([wish], self.labels, self._thresholds)
+        self._change({**self._wishes, found.sound.name: replace(wish, sound=found.sound.name)})
+
+    def unwatch(self, name: str) -> None:
+        """Watch a sound no longer."""
+        self._change({sound: wish for sound, wish in self._wishes.items() if sound != name})
+
+    def tried(self, name: str, threshold: float) -> WatchedSound:
+        """Return a watched sound as it would be with another threshold.
+
+        Raises
+        ------
+        SettingsError
+            It is not watched, or can't be watched like this.
+        """
+        wish = self._wishes.get(name)
+        if wish is None:
+            raise SettingsError(f"'{name}' is not watched: watch it first")
+        changed = replace(wish, rule=_moved(wish.rule, threshold))
+        return resolve_sounds([changed], self.labels, self._thresholds)[0]
+
+    def as_settings(self) -> list[str | dict[str, Any]]:
+        """Return the list as the setting ``watch`` has it."""
+        return [{"sound": name, **wish.rule} if wish.rule else name for name, wish in self._wishes.items()]
+
+    def _change(self, wishes: dict[str, Watch]) -> None:
+        self.sounds = resolve_sounds(list(wishes.values()), self.labels, self._thresholds)
+        self._wishes = wishes
+        self.changed = True
+        self.on_change(self.sounds)
+
+
+def _moved(rule: Mapping[str, Any], threshold: float) -> dict[str, Any]:
+    """Return a rule with another threshold; a lower one that it had stays below it."""
+    changed = {**rule, "threshold": threshold}
+    if changed.get("off_threshold", 0.0) > threshold:
+        changed["off_threshold"] = threshold
+    return changed

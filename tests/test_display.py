@@ -1,0 +1,625 @@
+"""What can be done in the window: each key, button and click, on a real window."""
+
+import csv
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from display_bench import FRAME_SECONDS, LABELS, Bench, health, tone
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QColor, QImage, QWheelEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QToolButton, QWidget
+from pytestqt.qtbot import QtBot
+
+from gui import theme
+from gui.actions import Actions, Place, Span, Watched
+from gui.commands import COMMANDS
+from gui.errors import ActionError
+from gui.eventlist import length_of
+from gui.export import save_events, save_picture
+from gui.heat import cells, choose_rows, scores_of, span_for
+from streamer.errors import SettingsError
+from streamer.events import what_would_be_told
+from streamer.live import Switches
+from streamer.messages import SAMPLE_RATE_HZ, Event, SourceStatus, Tagging
+from streamer.sounds import Watch
+from streamer.watchlist import WatchList
+
+BEGAN_AT = 1.7e9
+
+
+def tagging_at(second: float, scores: dict[int, float], source: str = "mic") -> Tagging:
+    vector = np.zeros(len(LABELS), np.float32)
+    for label, score in scores.items():
+        vector[label] = score
+    end = round(second * SAMPLE_RATE_HZ)
+    return Tagging(source, max(0, end - 163_840), end, BEGAN_AT + second, vector, -20.0, 0.25)
+
+
+def event(identifier: str, label: str, began: float, ended: float | None = None, **more: str) -> Event:
+    return Event(
+        identifier,
+        "started" if ended is None else "ended",
+        label,
+        more.get("source", "mic"),
+        0.8,
+        BEGAN_AT + began,
+        None if ended is None else BEGAN_AT + ended,
+        more.get("clip"),
+    )
+
+
+class Desk:
+    """Whoever opens the window: a real list of watched sounds, and notes of what else was asked for."""
+
+    def __init__(self, exports: Path) -> None:
+        rule = {"threshold": 0.5, "hits": 1, "of": 1, "minimum_off_seconds": 0.0}
+        self.watchlist = WatchList([Watch("Sound 3", rule)], LABELS)
+        self.switches = Switches()
+        self.done: list[tuple[object, ...]] = []
+        self.actions = Actions(
+            watched=lambda: [Watched(w.sound.name, w.indices, w.thresholds) for w in self.watchlist.sounds],
+            watch=self.watch,
+            unwatch=self.watchlist.unwatch,
+            would_fire=self.would_fire,
+            places=lambda: [Place("mic:1", "USB Audio"), Place("demo", "The demo")],
+            choose=self.choose,
+            listen=self.listen,
+            listens=self.switches.is_on,
+            play=lambda clip: self.done.append(("play", clip)),
+            save=lambda colours: f"{colours}.toml",
+            exports=exports,
+        )
+
+    def listen(self, source: str, on: bool) -> None:
+        self.switches.turn(source, on)
+        self.done.append(("listen", source, on))
+
+    def watch(self, name: str, threshold: float | None) -> None:
+        try:
+            self.watchlist.watch(name, threshold)
+        except SettingsError as error:
+            raise ActionError(str(error)) from error
+
+    def would_fire(self, taggings: Sequence[Tagging], name: str, threshold: float) -> list[Span]:
+        events = what_would_be_told(self.watchlist.tried(name, threshold), taggings)
+        return [(event.started_at, event.ended_at) for event in events]
+
+    def choose(self, source: str, spec: str) -> None:
+        if spec == "mic:1":
+            raise ActionError("USB Audio can't be recorded; see whether another program holds it")
+        self.done.append(("choose", source, spec))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path / "kept")
+
+
+@pytest.fixture
+def bench(qtbot: QtBot, desk: Desk) -> Bench:
+    return Bench(qtbot, actions=desk.actions)
+
+
+def fill(bench: Bench, seconds: int = 30) -> None:
+    """Let two tones be heard, and a sound that comes and goes every ten seconds."""
+    for second in range(1, seconds + 1):
+        pitch = 1000 if second <= seconds / 2 else 3000
+        bench.hear(tone(pitch, 1.0), start_sample=(second - 1) * SAMPLE_RATE_HZ)
+        loud = 0.9 if second % 10 < 5 else 0.3
+        bench.feed.accept(tagging_at(second, {3: loud, 5: 0.6, 7: 0.4}))
+        bench.pass_time()
+    bench.pass_time(1.0)
+
+
+def press(
+    bench: Bench, *keys: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier
+) -> None:
+    for key in keys:
+        QTest.keyClick(bench.window, key, modifier)
+        bench.pass_time()
+
+
+def texts(bench: Bench, column: str) -> list[str | None]:
+    model = bench.window.events.model
+    place = model.titles.index(column)
+    return [model.data(model.index(row, place)) for row in range(model.rowCount())]
+
+
+def pixels(widget: QWidget) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    data = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
+    return data[:, :, 2::-1]
+
+
+# The timeline
+
+
+def test_rows_are_what_was_told_then_what_is_watched_then_the_loudest() -> None:
+    taggings = [tagging_at(second, {1: 0.9, 2: 0.4, 3: 0.2, 4: 0.05, 5: 0.6}) for second in range(1, 4)]
+    watched = [Watched("Three", (3,), (0.5,)), Watched("Five", (5,), (0.5,)), Watched("Four", (4,), (0.5,))]
+    rows = choose_rows(scores_of(taggings), LABELS, watched, {"Three"}, 10)
+    assert [row.name for row in rows] == ["Three", "Five", "Sound 1", "Sound 2"]
+    assert [row.name for row in choose_rows(scores_of(taggings), LABELS, watched, set(), 2)] == [
+        "Five",
+        "Three",
+    ]
+
+
+def test_a_cell_is_as_bright_as_the_score_at_its_time_and_dark_where_nobody_listened() -> None:
+    taggings = [tagging_at(second, {1: second / 10}) for second in (1, 2, 3, 8, 9)]
+    rows = choose_rows(scores_of(taggings), LABELS, (), set(), 1)
+    picture = cells(taggings, scores_of(taggings), rows, BEGAN_AT + 9, 10.0, 10)
+    expected = [0, 0.1, 0.2, 0.3, None, None, None, None, 0.8, 0.9]
+    assert picture[0, 0] > 0, "up to two hops before the first"
+    for cell, score in zip(picture[0, 1:].tolist(), expected[1:], strict=True):
+        if score is not None:
+            assert cell == pytest.approx(1.5 + 253 * score, abs=1.5)
+    assert (picture[0, 4:6] == 0).all()
+
+
+def test_the_timeline_is_as_long_as_what_there_is_to_show() -> None:
+    assert span_for(()) == 60
+    assert span_for([tagging_at(0, {}), tagging_at(100, {})]) == 120
+    assert span_for([tagging_at(0, {}), tagging_at(600, {})]) == 600
+
+
+def test_events_are_spans_in_the_row_of_their_sound(bench: Bench) -> None:
+    bench.feed.accept(event("1", "Sound 3", 10.0, 14.0))
+    bench.feed.accept(event("2", "Sound 3", 20.0))
+    fill(bench)
+    heat = bench.window.timeline.heat
+    assert [row.name for row in heat.rows] == ["Sound 3", "Sound 5", "Sound 7"]
+    assert heat.spans == ((0, BEGAN_AT + 10, BEGAN_AT + 14), (0, BEGAN_AT + 20, BEGAN_AT + 30))
+    drawn = pixels(heat)
+    row = heat.row_rect(0)
+    edge = drawn[row.top() + 2 : row.top() + 4, round(heat.x_of(BEGAN_AT + 12))]
+    assert (edge.astype(int).sum(axis=1) > 600).any(), "the outline is drawn in the colour of text"
+
+
+def test_the_clock_under_the_pictures_is_the_time_of_capture(bench: Bench) -> None:
+    fill(bench)
+    times = bench.window.spectrogram.times
+    ticks = {label: x for x, label in times.ticks()}
+    label = time.strftime("%H:%M:%S", time.localtime(BEGAN_AT + 28))
+    shown_until = 30 - 400 / SAMPLE_RATE_HZ + 160 / SAMPLE_RATE_HZ
+    assert ticks[label] == pytest.approx((1 - (shown_until - 28) / 10.24) * times.width(), abs=3)
+
+
+# The list of events
+
+
+def test_events_are_listed_newest_first_with_time_sound_score_and_length(bench: Bench) -> None:
+    hint = bench.window.events._hint
+    assert hint.isVisible()
+    bench.feed.accept(event("1", "Sound 3", 10.0))
+    bench.feed.accept(event("2", "Sound 5", 20.0))
+    bench.feed.accept(event("1", "Sound 3", 10.0, 14.25))
+    bench.pass_time()
+    assert not hint.isVisible()
+    assert texts(bench, "Sound") == ["Sound 5", "Sound 3"]
+    assert texts(bench, "Length") == ["now", "4.2 s"]
+    assert texts(bench, "Score") == ["0.80", "0.80"]
+    assert texts(bench, "Time")[0] == time.strftime("%H:%M:%S", time.localtime(BEGAN_AT + 20))
+
+
+def test_a_long_event_is_told_in_minutes() -> None:
+    assert length_of(event("1", "x", 0.0, 184.0)) == "3:04 min"
+
+
+def test_only_a_clip_that_is_there_can_be_played(bench: Bench, desk: Desk, tmp_path: Path) -> None:
+    clip = tmp_path / "dog.flac"
+    clip.write_bytes(b"fLaC")
+    bench.feed.accept(event("1", "Sound 3", 10.0, 14.0, clip=str(clip)))
+    bench.feed.accept(event("2", "Sound 5", 20.0, 24.0, clip=str(tmp_path / "gone.flac")))
+    bench.feed.accept(event("3", "Sound 7", 26.0))
+    fill(bench)
+    assert texts(bench, "") == ["", "", "▶"]
+    table = bench.window.events.table
+    for row in range(3):
+        cell = table.visualRect(bench.window.events.model.index(row, 4))
+        QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
+    assert desk.done == [("play", str(clip))]
+    desk.done.clear()
+    bench.window.events.select(event("1", "Sound 3", 10.0))
+    press(bench, Qt.Key.Key_C)
+    assert desk.done == [("play", str(clip))]
+
+
+def test_a_click_on_an_event_shows_its_time(bench: Bench) -> None:
+    bench.feed.accept(event("1", "Sound 3", 10.0, 14.0))
+    fill(bench)
+    table = bench.window.events.table
+    cell = table.visualRect(bench.window.events.model.index(0, 1))
+    QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
+    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 15)
+
+
+# Freezing
+
+
+def loudest_row(bench: Bench) -> float:
+    picture = bench.picture()
+    brightness = picture[:, -picture.shape[1] // 10 :].sum(axis=2).mean(axis=1)
+    return float((picture.shape[0] - brightness.argmax()) / picture.shape[0] * 128)
+
+
+def test_space_freezes_and_scrolling_back_shows_what_was_heard(bench: Bench) -> None:
+    fill(bench)
+    high = loudest_row(bench)
+    press(bench, Qt.Key.Key_Space)
+    assert bench.window.header.state.text().startswith("FROZEN")
+    bench.hear(tone(500, 3.0), start_sample=30 * SAMPLE_RATE_HZ)
+    bench.feed.accept(tagging_at(33, {9: 0.95}))
+    bench.pass_time(1.0)
+    assert loudest_row(bench) == high
+    assert bench.labels_shown()[0] == "Sound 5"
+    press(bench, *[Qt.Key.Key_Left] * 8)
+    assert loudest_row(bench) < high - 20
+    assert bench.window.spectrogram.times._ends_at == bench.window.frozen_at
+    press(bench, Qt.Key.Key_End)
+    assert bench.window.frozen_at is None
+    bench.pass_time(3.0)
+    assert bench.labels_shown()[0] == "Sound 9"
+
+
+def test_home_goes_to_the_oldest_sound_and_the_wheel_scrolls(bench: Bench) -> None:
+    fill(bench)
+    press(bench, Qt.Key.Key_Home)
+    assert bench.window.frozen_at == pytest.approx(BEGAN_AT)
+    middle = QPointF(bench.window.rect().center())
+    for notches in (-120, 120):
+        turn = QWheelEvent(
+            middle,
+            middle,
+            QPoint(),
+            QPoint(0, notches),
+            Qt.MouseButton.NoButton,
+            Qt.KeyboardModifier.NoModifier,
+            Qt.ScrollPhase.NoScrollPhase,
+            False,
+        )
+        QApplication.sendEvent(bench.window, turn)
+        if notches < 0:
+            assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 2)
+    assert bench.window.frozen_at == pytest.approx(BEGAN_AT)
+
+
+def test_a_click_in_the_timeline_goes_there(bench: Bench) -> None:
+    fill(bench)
+    heat = bench.window.timeline.heat
+    x = round(heat.x_of(BEGAN_AT + 12))
+    QTest.mouseClick(heat, Qt.MouseButton.LeftButton, pos=QPoint(x, 30))
+    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 12, abs=0.2)
+
+
+def test_ctrl_with_the_arrows_goes_from_event_to_event(bench: Bench) -> None:
+    bench.feed.accept(event("1", "Sound 3", 5.0, 8.0))
+    bench.feed.accept(event("2", "Sound 3", 15.0, 18.0))
+    fill(bench)
+    control = Qt.KeyboardModifier.ControlModifier
+    press(bench, Qt.Key.Key_Left, modifier=control)
+    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 19)
+    press(bench, Qt.Key.Key_Left, modifier=control)
+    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 9)
+    assert bench.window.events.selected == event("1", "Sound 3", 5.0, 8.0)
+    press(bench, Qt.Key.Key_Right, modifier=control)
+    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 19)
+
+
+# Watching
+
+
+def row_of(bench: Bench, label: str) -> int:
+    return next(row.top for row in bench.window.tags.shown if row.label == label)
+
+
+def test_a_click_on_a_tag_watches_it_and_another_one_does_so_no_longer(bench: Bench, desk: Desk) -> None:
+    fill(bench)
+    for watched in (["Sound 3", "Sound 5"], ["Sound 3"]):
+        at = QPoint(30, row_of(bench, "Sound 5") + 12)
+        QTest.mouseClick(bench.window.tags, Qt.MouseButton.LeftButton, pos=at)
+        bench.pass_time()
+        assert [entry.sound.name for entry in desk.watchlist.sounds] == watched
+    assert bench.window.status.notice == "Sound 5 is no longer watched"
+
+
+def test_a_click_on_a_name_in_the_timeline_watches_it(bench: Bench, desk: Desk) -> None:
+    fill(bench)
+    heat = bench.window.timeline.heat
+    place = [row.name for row in heat.rows].index("Sound 7")
+    QTest.mouseClick(heat, Qt.MouseButton.LeftButton, pos=QPoint(40, heat.row_rect(place).center().y()))
+    assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3", "Sound 7"]
+    heat.name_chosen.emit("A sound that was given up")
+    assert len(desk.watchlist.sounds) == 2
+
+
+def test_a_threshold_is_a_mark_on_the_bar(bench: Bench) -> None:
+    fill(bench)
+    rows = {row.label: row for row in bench.window.tags.shown}
+    length = bench.window.tags._bar_length
+    assert rows["Sound 3"].mark == round(0.5 * length)
+    assert rows["Sound 5"].mark is None
+
+
+def test_dragging_a_threshold_shows_at_once_what_would_have_been_told(bench: Bench, desk: Desk) -> None:
+    fill(bench)
+    tags, heat = bench.window.tags, bench.window.timeline.heat
+    bar = tags._bar_rect(row_of(bench, "Sound 3"))
+    start = QPoint(round(0.5 * tags._bar_length), bar.center().y())
+    QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=start)
+    QTest.mouseMove(tags, QPoint(round(0.95 * tags._bar_length), start.y()))
+    bench.pass_time()
+    assert heat.trial is not None
+    assert heat.trial.spans == ()
+    target = QPoint(round(0.7 * tags._bar_length), start.y())
+    QTest.mouseMove(tags, target)
+    bench.pass_time()
+    assert len(heat.trial.spans) == 4
+    assert desk.watchlist.sounds[0].thresholds == (0.5,), "not before the mouse lets go"
+    QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=target)
+    bench.pass_time()
+    assert desk.watchlist.sounds[0].thresholds == (pytest.approx(0.7, abs=0.01),)
+    bench.pass_time(5.0)
+    assert heat.trial is None
+
+
+def test_keys_choose_a_tag_watch_it_and_move_its_threshold(bench: Bench, desk: Desk) -> None:
+    fill(bench)
+    press(bench, Qt.Key.Key_W)
+    assert bench.window.status.notice == "choose a tag first, with Up and Down"
+    press(bench, Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_W)
+    second = bench.labels_shown()[1]
+    assert second in [entry.sound.name for entry in desk.watchlist.sounds]
+    press(bench, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Plus, Qt.Key.Key_Plus, Qt.Key.Key_Minus)
+    changed = next(entry for entry in desk.watchlist.sounds if entry.sound.name == second)
+    assert changed.thresholds[0] == pytest.approx(0.31, abs=0.201)
+    assert bench.window.timeline.heat.trial is not None
+
+
+def test_a_threshold_of_what_is_not_watched_gets_a_sentence(bench: Bench) -> None:
+    fill(bench)
+    bench.window.tags.selected = 7
+    press(bench, Qt.Key.Key_Plus)
+    assert bench.window.status.notice == "Sound 7 is not watched: watch it first, with a click or W"
+
+
+def test_search_finds_labels_and_watches_one(bench: Bench, desk: Desk) -> None:
+    search = bench.window.control.search
+    press(bench, Qt.Key.Key_Slash)
+    assert search.isVisible()
+    assert len(search.found()) == len(LABELS)
+    QTest.keyClicks(search.field, "sound 3 ")
+    assert search.found() == ["Sound 3", *(f"Sound {number}" for number in (13, 23, *range(30, 40)))]
+    QTest.keyClick(search.field, Qt.Key.Key_Down)
+    QTest.keyClick(search.field, Qt.Key.Key_Return)
+    assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3", "Sound 13"]
+    assert search.list.item(1).text().startswith("✓")
+    QTest.keyClick(search.field, Qt.Key.Key_P)
+    assert desk.done == [], "keys belong to the search"
+    QTest.keyClick(search.field, Qt.Key.Key_Escape)
+    assert not search.isVisible()
+    press(bench, Qt.Key.Key_P)
+    assert desk.done == [("listen", "mic", False)]
+
+
+def test_nothing_found_is_nothing_chosen(bench: Bench, desk: Desk) -> None:
+    press(bench, Qt.Key.Key_Slash)
+    search = bench.window.control.search
+    QTest.keyClicks(search.field, "no such sound")
+    QTest.keyClick(search.field, Qt.Key.Key_Return)
+    assert search.found() == []
+    assert len(desk.watchlist.sounds) == 1
+
+
+# Sources
+
+
+def test_p_pauses_the_source_and_lets_it_go_on(bench: Bench, desk: Desk) -> None:
+    press(bench, Qt.Key.Key_P)
+    assert bench.window.header.state.text().startswith("PAUSED")
+    assert bench.window.header.buttons["Pause"].isChecked()
+    press(bench, Qt.Key.Key_P)
+    assert desk.done == [("listen", "mic", False), ("listen", "mic", True)]
+    assert not bench.window.header.buttons["Pause"].isChecked()
+    desk.switches.turn("mic", False)
+    bench.pass_time()
+    assert bench.window.header.state.text().startswith("PAUSED"), "also where somebody else has done it"
+
+
+def test_another_place_is_chosen_from_the_menu_and_a_refusal_is_told(bench: Bench, desk: Desk) -> None:
+    places = bench.window.control.places
+    places.aboutToShow.emit()
+    by_title = {action.text(): action for action in places.actions()}
+    assert list(by_title) == ["USB Audio", "The demo", "", "A recording…"]
+    by_title["The demo"].trigger()
+    assert desk.done == [("choose", "mic", "demo")]
+    assert bench.window.status.notice == "mic listens to demo now"
+    by_title["USB Audio"].trigger()
+    assert bench.window.status.notice.startswith("USB Audio can't be recorded")
+    bench.pass_time(8.0)
+    assert bench.window.status.notice == ""
+
+
+def test_tabs_say_where_something_goes_on(qtbot: QtBot) -> None:
+    bench = Bench(qtbot, "kitchen", "garden", "garage")
+    bench.feed.accept(SourceStatus("garage", online=False, reason="Gone."))
+    bench.feed.accept(event("1", "Sound 3", 0.0, source="garden"))
+    bench.pass_time()
+    colours = [bench.window.header.tabs.tabTextColor(place) for place in range(3)]
+    assert colours[1:] == [theme.DARK.warning, theme.DARK.bad]
+    assert not colours[0].isValid()
+    press(bench, Qt.Key.Key_N)
+    assert bench.window.source == "garden"
+
+
+def test_eight_sources_are_kept_and_shown_like_one(qtbot: QtBot) -> None:
+    names = [f"room {number}" for number in range(8)]
+    bench = Bench(qtbot, *names)
+    for number, name in enumerate(names):
+        bench.hear(tone(500 + 300 * number, 3.0), source=name)
+        bench.feed.accept(tagging_at(3, {number: 0.9}, name))
+    bench.pass_time(2.0)
+    for number, name in enumerate(names):
+        bench.window.show_source(name)
+        bench.pass_time(1.0)
+        assert bench.labels_shown() == [f"Sound {number}"]
+        columns = bench.window.spectrogram.picture.columns
+        assert columns.values(0, columns.end).any(axis=1).all(), "also from before it was on show"
+
+
+# What is kept
+
+
+def test_the_picture_and_the_events_are_kept_as_files(bench: Bench, desk: Desk) -> None:
+    bench.feed.accept(event("1", "Sound 3", 0.0, 4.5))
+    bench.feed.accept(event("2", "Sound, 5", 20.0))
+    fill(bench)
+    control = Qt.KeyboardModifier.ControlModifier
+    press(bench, Qt.Key.Key_E, modifier=control)
+    press(bench, Qt.Key.Key_E, modifier=control | Qt.KeyboardModifier.ShiftModifier)
+    folder = desk.actions.exports
+    assert folder is not None
+    (picture,), (table,) = folder.glob("*.png"), folder.glob("*.csv")
+    assert QImage(str(picture)).size() == bench.window.size() * bench.window.devicePixelRatioF()
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["sound"] for row in rows] == ["Sound 3", "Sound, 5"]
+    assert rows[0]["started_at"] == "2023-11-14T22:13:20.000Z"
+    assert (rows[0]["ended_at"], rows[1]["ended_at"]) == ("2023-11-14T22:13:24.500Z", "")
+    assert bench.window.status.notice == f"the events are in {table}"
+
+
+def test_files_of_the_same_second_do_not_replace_each_other(bench: Bench, tmp_path: Path) -> None:
+    kept = {save_events([], tmp_path) for _ in range(3)} | {
+        save_picture(bench.window, tmp_path) for _ in range(2)
+    }
+    assert len(kept) == len(list(tmp_path.iterdir())) == 5
+
+
+def test_a_folder_that_can_t_be_made_gets_a_sentence(bench: Bench, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ActionError, match="can't be made"):
+        save_picture(bench.window, tmp_path / "file" / "folder")
+
+
+def test_the_settings_are_saved_with_the_theme(bench: Bench) -> None:
+    press(bench, Qt.Key.Key_T)
+    press(bench, Qt.Key.Key_S, modifier=Qt.KeyboardModifier.ControlModifier)
+    assert bench.window.status.notice == "the settings are in light.toml"
+
+
+# Looks
+
+
+def test_t_changes_between_dark_and_light_everywhere(bench: Bench) -> None:
+    fill(bench)
+    window = bench.window
+    bench.feed.accept(health())
+    for darkest, brightest in ((0, 60), (200, 255)):
+        bench.pass_time()
+        for view in (window.tags, window.timeline.heat, window.status, window.level, window.events.table):
+            assert darkest <= np.median(pixels(view)) <= brightest, view
+        press(bench, Qt.Key.Key_T)
+
+
+@pytest.mark.parametrize("palette", [theme.DARK, theme.LIGHT], ids=lambda palette: palette.name)
+def test_the_map_of_energies_gets_ever_brighter_or_ever_darker(palette: theme.Palette) -> None:
+    table = theme.Look(1.0, palette).energies()[1:255]
+    rgb = np.stack([table >> 16 & 255, table >> 8 & 255, table & 255], axis=1) / 255
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    lightness = 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
+    steps = np.diff(lightness[::8])
+    assert (steps > 0).all() or (steps < 0).all()
+    assert np.abs(steps).max() < 4 * np.abs(steps).mean()
+
+
+def contrast(front: QColor, back: QColor) -> float:
+    def luminance(colour: QColor) -> float:
+        rgb = np.array([colour.redF(), colour.greenF(), colour.blueF()])
+        linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+        return float(linear @ [0.2126, 0.7152, 0.0722])
+
+    bright, dim = sorted((luminance(front), luminance(back)), reverse=True)
+    return (bright + 0.05) / (dim + 0.05)
+
+
+@pytest.mark.parametrize("palette", [theme.DARK, theme.LIGHT], ids=lambda palette: palette.name)
+def test_text_is_readable_on_what_it_stands_on(palette: theme.Palette) -> None:
+    for colour in (palette.text, palette.soft, palette.good, palette.warning, palette.bad):
+        assert contrast(colour, palette.panel) > 4.5
+        assert contrast(colour, palette.background) > 4.5
+
+
+def test_clipping_lights_the_lamp_for_three_seconds(bench: Bench) -> None:
+    bench.hear(np.full(1600, 1.0, np.float32))
+    bench.pass_time()
+    level = bench.window.level
+    assert level.loudness.clipping
+    lamp = pixels(level)[2, level.width() - 5]
+    assert QColor(*lamp.tolist()) == theme.DARK.bad
+    bench.pass_time(3.2)
+    assert not level.loudness.clipping
+
+
+def test_help_lists_every_key_that_there_is(bench: Bench) -> None:
+    press(bench, Qt.Key.Key_F1)
+    page = bench.window.control.help
+    assert page.isVisible()
+    offered = list(bench.window.control.commands.offered())
+    assert len(page._keys) == len(offered) == len(COMMANDS) - 1  # a single source has no next one
+    QTest.mouseClick(bench.window, Qt.MouseButton.LeftButton, pos=QPoint(3, 3))
+    assert not page.isVisible()
+
+
+def test_no_two_commands_share_a_key() -> None:
+    keys = [key for command in COMMANDS.values() for key in command.keys]
+    assert len(keys) == len(set(keys))
+
+
+def test_what_is_not_offered_has_neither_button_nor_key(qtbot: QtBot) -> None:
+    bench = Bench(qtbot)
+    assert [
+        button.text() for button in bench.window.header.findChildren(QToolButton) if button.isVisible()
+    ] == [
+        "Freeze",
+        "More ▾",
+    ]
+    press(bench, Qt.Key.Key_P, Qt.Key.Key_Slash, Qt.Key.Key_W)
+    assert bench.window.header.state.text().startswith("WAITING")
+
+
+@pytest.mark.parametrize(("width", "height"), [(800, 480), (1920, 1080), (3840, 2160)])
+def test_overlays_fit_into_the_window(bench: Bench, qtbot: QtBot, width: int, height: int) -> None:
+    bench.window.resize(width, height)
+    qtbot.waitUntil(lambda: bench.window.width() == width, timeout=5000)
+    for key, overlay in (
+        (Qt.Key.Key_F1, bench.window.control.help),
+        (Qt.Key.Key_Slash, bench.window.control.search),
+    ):
+        press(bench, key)
+        assert overlay.isVisible()
+        assert bench.window.rect().contains(overlay.geometry())
+        assert overlay.sizeHint().height() <= height
+        assert overlay.sizeHint().width() <= width
+        QTest.keyClick(overlay.focusProxy() or overlay, Qt.Key.Key_Escape)
+
+
+def test_a_long_run_keeps_no_more_objects(bench: Bench) -> None:
+    fill(bench)
+
+    def children() -> int:
+        return len(bench.window.findChildren(QWidget))
+
+    before = children()
+    for second in range(31, 91):
+        bench.hear(tone(1000, 1.0), start_sample=second * SAMPLE_RATE_HZ)
+        bench.feed.accept(tagging_at(second, {second % 30: 0.9}))
+        bench.feed.accept(event(str(second), "Sound 3", second, second + 1))
+        for _ in range(5):
+            bench.now_seconds += FRAME_SECONDS
+            bench.window.refresh(bench.now_seconds)
+    assert children() == before

@@ -1,0 +1,259 @@
+"""The window for a wall, with the real loop."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import require
+from display_bench import FRAME_SECONDS, LABELS, chunks_of, tagging, tone
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from gui import pictograms
+from gui.actions import Actions, Watched
+from gui.app import run
+from gui.feed import Feed
+from gui.kiosk import HOLD_SECONDS, KioskWindow
+from models.fbank import log_mel
+from models.labels import audioset_classes, family_of
+from streamer.messages import Event, SourceStatus
+
+ROOT = Path(__file__).resolve().parent.parent
+FAMILIES = {"Sound 3": "alarm", "Sound 5": "music"}
+
+
+class Wall:
+    """A kiosk on a feed, with a clock of its own."""
+
+    def __init__(self, qtbot: QtBot, width: int = 1280, height: int = 720) -> None:
+        self.feed = Feed(["mic"], LABELS)
+        watched = [Watched("Alarm", (3,), (0.5,)), Watched("Music", (5,), (0.5,))]
+        actions = Actions(watched=lambda: watched, families=FAMILIES)
+        self.window = KioskWindow(self.feed, rows=log_mel, title="Earshot", actions=actions)
+        qtbot.addWidget(self.window)
+        self.window.resize(width, height)
+        with qtbot.waitExposed(self.window):
+            self.window.show()
+        self.now_seconds = 1000.0
+
+    def pass_time(self, seconds: float = FRAME_SECONDS) -> None:
+        for _ in range(max(1, round(seconds / FRAME_SECONDS))):
+            self.now_seconds += FRAME_SECONDS
+            self.window.refresh(self.now_seconds)
+        QApplication.processEvents()
+
+
+@pytest.fixture
+def wall(qtbot: QtBot) -> Wall:
+    return Wall(qtbot)
+
+
+def kiosks() -> Iterator[KioskWindow]:
+    return (widget for widget in QApplication.topLevelWidgets() if isinstance(widget, KioskWindow))
+
+
+def feed_with_sound() -> Feed:
+    feed = Feed(["mic"], LABELS)
+    for chunk in chunks_of(tone(1000, 1.0)):
+        feed.hear("mic", chunk)
+    return feed
+
+
+def polls(count: int) -> Callable[[], bool]:
+    ticks = iter(range(count))
+    return lambda: next(ticks, None) is not None
+
+
+def test_the_three_most_certain_tags_are_shown_and_no_more(wall: Wall) -> None:
+    wall.feed.accept(tagging({3: 0.9, 5: 0.6, 7: 0.4, 9: 0.3}))
+    wall.pass_time(3.0)
+    assert [tag.label for tag in sorted(wall.window.tags.shown, key=lambda tag: tag.place)] == [
+        "Sound 3",
+        "Sound 5",
+        "Sound 7",
+    ]
+    wall.feed.accept(tagging({3: 0.05}))
+    wall.pass_time(3.0)
+    assert wall.window.tags.shown == ()
+
+
+def test_words_are_a_tenth_of_the_screen_high(wall: Wall) -> None:
+    # At five metres, letters of 25 mm are easily read: on a screen 40 cm high, a sixteenth of it.
+    wall.feed.accept(tagging({3: 0.9}))
+    wall.pass_time(3.0)
+    image = wall.window.tags.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
+    left = round(0.46 * 0.8 * wall.window.tags.height()) + 40
+    words = pixels[: round(0.3 * image.height()), left : left + 300].max(axis=(1, 2)) > 150
+    assert words.sum() > wall.window.height() / 16
+
+
+def test_an_alarm_that_goes_on_is_red_and_music_is_not(wall: Wall) -> None:
+    wall.feed.accept(tagging({3: 0.9, 5: 0.8}))
+    wall.feed.accept(Event("1", "started", "Alarm", "mic", 0.9, 1.7e9))
+    wall.feed.accept(Event("2", "started", "Music", "mic", 0.8, 1.7e9))
+    wall.pass_time(3.0)
+    assert {tag.label: tag.alarming for tag in wall.window.tags.shown} == {"Sound 3": True, "Sound 5": False}
+    wall.feed.accept(Event("1", "ended", "Alarm", "mic", 0.9, 1.7e9, 1.7e9 + 3))
+    wall.pass_time()
+    assert not any(tag.alarming for tag in wall.window.tags.shown)
+
+
+def test_a_device_that_vanishes_is_told_and_its_return_too(wall: Wall) -> None:
+    wall.feed.accept(SourceStatus("mic", online=False, reason="USB Audio has stopped recording"))
+    wall.pass_time()
+    assert wall.window.banner.text == "USB Audio has stopped recording"
+    wall.feed.accept(SourceStatus("mic", online=True))
+    wall.pass_time()
+    assert wall.window.banner.text == ""
+
+
+def test_escape_must_be_held(wall: Wall) -> None:
+    QTest.keyPress(wall.window, Qt.Key.Key_Escape)
+    wall.pass_time(HOLD_SECONDS * 0.8)
+    assert wall.window.banner.text == "keep holding Escape to leave"
+    QTest.keyRelease(wall.window, Qt.Key.Key_Escape)
+    wall.pass_time(HOLD_SECONDS)
+    assert wall.window.isVisible()
+    QTest.keyPress(wall.window, Qt.Key.Key_Escape)
+    for _ in range(20):  # what a keyboard sends while a key is held
+        for kind in (QEvent.Type.KeyRelease, QEvent.Type.KeyPress):
+            repeated = QKeyEvent(
+                kind, Qt.Key.Key_Escape, Qt.KeyboardModifier.NoModifier, autorep=True, text=""
+            )
+            QApplication.sendEvent(wall.window, repeated)
+        wall.pass_time(HOLD_SECONDS / 15)
+    assert not wall.window.isVisible()
+
+
+@pytest.mark.parametrize(("width", "height"), [(800, 480), (3840, 2160), (720, 1280)])
+def test_everything_fits(qtbot: QtBot, width: int, height: int) -> None:
+    wall = Wall(qtbot, width, height)
+    wall.feed.accept(tagging({3: 0.9, 5: 0.6, 7: 0.4}))
+    wall.pass_time(2.0)
+    views = (wall.window.tags, wall.window.banner, wall.window.picture)
+    for number, view in enumerate(views):
+        assert wall.window.rect().contains(view.geometry())
+        assert not any(view.geometry().intersects(other.geometry()) for other in views[:number])
+    for tag in wall.window.tags.shown:
+        assert wall.window.tags.rect().contains(wall.window.tags._rect_of(tag))
+
+
+def test_each_family_of_sounds_has_a_picture_of_its_own() -> None:
+    assert {family_of(entry.name) for entry in audioset_classes()} <= pictograms.FAMILIES
+    pictures = {}
+    for family in pictograms.FAMILIES:
+        image = QImage(96, 96, QImage.Format.Format_RGB32)
+        image.fill(QColor("black"))
+        painter = QPainter(image)
+        pictograms.paint(painter, family, image.rect().toRectF(), QColor("white"))
+        painter.end()
+        pictures[family] = bytes(image.constBits())
+        lit = np.frombuffer(pictures[family], np.uint8).reshape(96, 96, 4)[:, :, 0] > 128
+        assert 0.05 < lit.mean() < 0.6, family
+    assert len(set(pictures.values())) == len(pictograms.FAMILIES)
+
+
+@pytest.mark.usefixtures("qapp")
+def test_it_fills_the_screen_and_hides_the_pointer() -> None:
+    seen: list[tuple[object, ...]] = []
+
+    def poll() -> bool:
+        seen.extend(
+            (kiosk.isFullScreen(), kiosk.cursor().shape(), kiosk.size())
+            for kiosk in kiosks()
+            if kiosk.isVisible()
+        )
+        return len(seen) < 5
+
+    assert run(feed_with_sound(), rows=log_mel, poll=poll, kiosk=True) == 0
+    assert seen[-1] == (True, Qt.CursorShape.BlankCursor, QApplication.primaryScreen().size())
+
+
+@pytest.mark.usefixtures("qapp")
+def test_after_an_error_it_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gui.app._LEAST_KIOSK_SECONDS", 0.1)
+    draw = KioskWindow.refresh
+    failures = iter([ZeroDivisionError("once")])
+    opened: list[int] = []
+    began = time.monotonic()
+
+    def failing(window: KioskWindow, now_seconds: float) -> None:
+        opened.append(id(window))
+        if time.monotonic() - began > 0.5 and (error := next(failures, None)) is not None:
+            raise error
+        draw(window, now_seconds)
+
+    monkeypatch.setattr(KioskWindow, "refresh", failing)
+    assert run(feed_with_sound(), rows=log_mel, poll=lambda: time.monotonic() - began < 1.5, kiosk=True) == 0
+    assert len(set(opened)) == 2
+    assert not list(kiosks())
+
+
+@pytest.mark.usefixtures("qapp")
+def test_one_that_fails_at_once_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object) -> None:
+        raise ZeroDivisionError("always")
+
+    monkeypatch.setattr(KioskWindow, "refresh", broken)
+    with pytest.raises(ZeroDivisionError, match="always"):
+        run(feed_with_sound(), rows=log_mel, poll=polls(300), kiosk=True)
+
+
+@pytest.mark.usefixtures("qapp")
+def test_what_the_crew_raises_ends_it() -> None:
+    def poll() -> bool:
+        raise OSError("the crew has failed")
+
+    with pytest.raises(OSError, match="the crew has failed"):
+        run(feed_with_sound(), rows=log_mel, poll=poll, kiosk=True)
+
+
+@pytest.mark.system
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems are asked in other ways")
+def test_the_desktop_is_asked_to_leave_the_screen_on(tmp_path: Path) -> None:
+    require("dbus-daemon", "dbus-monitor")
+    bus = subprocess.Popen(
+        [
+            shutil.which("dbus-daemon") or "",
+            "--session",
+            "--nofork",
+            "--print-address",
+            f"--address=unix:path={tmp_path}/bus",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert bus.stdout is not None
+    address = bus.stdout.readline().strip()
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        monitor = subprocess.Popen(["dbus-monitor", "--address", address], stdout=file)
+    try:
+        deadline = time.monotonic() + 10
+        while "NameAcquired" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        code = "from PySide6.QtCore import QCoreApplication; a = QCoreApplication([]); from gui.awake import keep_screen_awake; keep_screen_awake('Earshot')"
+        environment = os.environ | {"DBUS_SESSION_BUS_ADDRESS": address}
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True,
+        )  # fmt: skip
+        assert "can't be kept on" in done.stderr, "nobody on this bus can do it"
+        while "member=Inhibit" not in log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert 'interface=org.freedesktop.ScreenSaver; member=Inhibit\n   string "Earshot"' in log.read_text()
+    finally:
+        for process in (monitor, bus):
+            process.kill()
+            process.wait(timeout=10)
+        bus.stdout.close()

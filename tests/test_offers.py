@@ -1,0 +1,89 @@
+"""What the program offers its window: real sessions, real settings files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import run_live
+from gui.actions import Actions
+from gui.errors import ActionError
+from models.labels import audioset_classes
+from streamer.errors import SettingsError
+from streamer.live import LiveSession, Switches
+from streamer.messages import Samples, Tagging
+from streamer.settings import load_settings
+from streamer.sounds import Watch
+from streamer.sources import open_source
+from streamer.watchlist import WatchList
+
+AUDIOSET = tuple(entry.name for entry in audioset_classes())
+
+
+def scorer(batch: Samples) -> Samples:
+    return np.zeros((len(batch), len(AUDIOSET)), np.float32)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "earshot.toml"
+    path.write_text('# mine\nhop = 0.5 # twice a second\nsource = ["room=demo", "demo"]\nwatch = ["Dog"]\n')
+    return path
+
+
+@pytest.fixture
+def offered(file: Path) -> Actions:
+    settings = load_settings({}, config=file, environment={})
+    watchlist = WatchList(settings.watched, AUDIOSET)
+    sources = [open_source(spec) for spec in settings.source]
+    session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
+    return run_live._actions(settings, file, watchlist, session, Switches())
+
+
+def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Actions, file: Path) -> None:
+    assert offered.watch is not None
+    assert offered.choose is not None
+    assert offered.save is not None
+    offered.watch("Siren", None)
+    offered.watch("Siren", 0.4)
+    offered.choose("room", "demo")
+    assert [sound.name for sound in offered.watched()] == ["Dog", "Siren"]
+    assert offered.save("light") == str(file)
+    assert file.read_text().startswith("# mine\nhop = 0.5 # twice a second\n")
+    settings = load_settings({}, config=file, environment={})
+    assert (settings.hop, settings.theme, settings.source) == (0.5, "light", ["room=demo", "demo"])
+    assert settings.watched == [Watch("Dog"), Watch("Siren", {"threshold": 0.4})]
+
+
+def test_what_can_t_be_done_is_told_in_the_window_s_words(offered: Actions, tmp_path: Path) -> None:
+    assert offered.watch is not None
+    assert offered.choose is not None
+    assert offered.play is not None
+    with pytest.raises(ActionError, match="no sound called"):
+        offered.watch("Dgo", None)
+    with pytest.raises(ActionError, match=r"gone\.wav"):
+        offered.choose("room", str(tmp_path / "gone.wav"))
+    with pytest.raises(ActionError, match=r"gone\.flac"):
+        offered.play(str(tmp_path / "gone.flac"))
+
+
+def test_the_window_asks_what_would_have_been_told(offered: Actions) -> None:
+    assert offered.would_fire is not None
+    scores = np.zeros(len(AUDIOSET), np.float32)
+    scores[AUDIOSET.index("Bark")] = 0.5
+    taggings = [
+        Tagging("room", 0, 16_000 * end, 1e9 + end, scores if end < 9 else 0 * scores, -20.0, None)
+        for end in range(1, 30)
+    ]
+    ((began, ended),) = offered.would_fire(taggings, "Dog", 0.4)
+    assert ended is not None
+    assert 1e9 <= began < ended < 1e9 + 12
+    assert list(offered.would_fire(taggings, "Dog", 0.6)) == []
+
+
+def test_a_settings_file_that_is_no_toml_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "earshot.toml"
+    path.write_text("hop = = 1")
+    with pytest.raises(SettingsError, match="no valid TOML"):
+        run_live._save_settings(path, {"theme": "light"})
+    assert path.read_text() == "hop = = 1"

@@ -1,0 +1,88 @@
+"""Watched sounds that change while the program runs."""
+
+import pytest
+
+from models.labels import audioset_classes, family_of
+from streamer.errors import SettingsError
+from streamer.settings import load_settings
+from streamer.sounds import Watch, WatchedSound
+from streamer.watchlist import WatchList
+
+AUDIOSET = tuple(entry.name for entry in audioset_classes())
+
+
+def names(watchlist: WatchList) -> list[str]:
+    return [entry.sound.name for entry in watchlist.sounds]
+
+
+def test_a_label_is_watched_as_the_sound_that_people_have_a_name_for() -> None:
+    watchlist = WatchList([], AUDIOSET)
+    watchlist.watch("Dog")
+    watchlist.watch("Purr")
+    assert names(watchlist) == ["Dog", "Purr"]
+    assert len(watchlist.sounds[0].indices) == 5
+    watchlist.unwatch("Dog")
+    assert names(watchlist) == ["Purr"]
+
+
+def test_a_threshold_changes_and_the_rest_of_the_rule_stays() -> None:
+    watchlist = WatchList([Watch("Dog", {"threshold": 0.6, "off_threshold": 0.5, "hits": 3})], AUDIOSET)
+    watchlist.watch("Dog", 0.4)
+    (dog,) = watchlist.sounds
+    assert set(dog.thresholds) == {0.4}
+    assert dog.sound.hits == 3
+    assert set(dog.off_thresholds) == {0.4}, "the lower threshold is never above the other one"
+
+
+def test_whoever_decides_on_events_is_told_of_each_change() -> None:
+    told: list[tuple[WatchedSound, ...]] = []
+    watchlist = WatchList([], AUDIOSET, on_change=lambda sounds: told.append(tuple(sounds)))
+    assert not watchlist.changed
+    watchlist.watch("Siren")
+    watchlist.unwatch("Siren")
+    assert [len(sounds) for sounds in told] == [1, 0]
+    assert watchlist.changed
+
+
+def test_trying_a_threshold_changes_nothing() -> None:
+    watchlist = WatchList([Watch("Dog")], AUDIOSET)
+    before = watchlist.sounds
+    assert set(watchlist.tried("Dog", 0.9).thresholds) == {0.9}
+    assert watchlist.sounds is before
+    with pytest.raises(SettingsError, match="not watched"):
+        watchlist.tried("Siren", 0.9)
+
+
+@pytest.mark.parametrize("name", ["Dgo", ""])
+def test_what_is_unknown_is_refused_and_the_list_stays(name: str) -> None:
+    watchlist = WatchList([Watch("Dog")], AUDIOSET)
+    with pytest.raises(SettingsError, match="no sound called"):
+        watchlist.watch(name)
+    assert names(watchlist) == ["Dog"]
+
+
+def test_the_list_as_a_setting_is_read_back_as_the_same_list() -> None:
+    watchlist = WatchList([Watch("Dog"), Watch("Siren", {"hits": 3, "of": 4})], AUDIOSET)
+    watchlist.watch("Siren", 0.45)
+    settings = load_settings({"watch": watchlist.as_settings()}, environment={})
+    assert WatchList(settings.watched, AUDIOSET).sounds == watchlist.sounds
+
+
+def test_the_usual_sounds_are_a_list_that_can_be_changed() -> None:
+    watchlist = WatchList(None, AUDIOSET)
+    count = len(watchlist.sounds)
+    watchlist.unwatch("Dog")
+    assert len(watchlist.sounds) == count - 1
+
+
+def test_each_class_of_audioset_has_a_family() -> None:
+    families = {label: family_of(label) for label in AUDIOSET}
+    assert families["Speech"] == "voice"
+    assert families["Bark"] == "animal"
+    assert families["Chirp, tweet"] == "bird"
+    assert families["Violin, fiddle"] == "music"
+    assert families["Rain"] == "water"
+    assert families["Truck"] == "vehicle"
+    assert families["Doorbell"] == families["Smoke detector, smoke alarm"] == families["Siren"] == "alarm"
+    assert families["Silence"] == "silence"
+    assert family_of("My own drill") == "sound"
