@@ -260,9 +260,11 @@ def calibrate(
         duration = None if length is None else parse_duration(length)
     except ValueError as error:
         raise typer.BadParameter(f"--for: {error}") from None
+    if duration == 0.0:
+        raise typer.BadParameter("--for: listen for longer than no time at all")
     settings = _settings(context, duration=duration)
-    room = _hear_room(settings) if log is None else _recall_room(settings, log)
-    raise typer.Exit(_propose(*room, settings, config, lower=lower, apply=apply))
+    heard = _hear_room(settings) if log is None else _recall_room(settings, log)
+    raise typer.Exit(_propose(heard, settings, config, lower=lower, apply=apply))
 
 
 @app.command()
@@ -613,8 +615,27 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
     return EXIT_INTERRUPTED if interrupted() else 0
 
 
-def _hear_room(settings: "Settings") -> "tuple[Room, tuple[str, ...]]":
-    """Listen to a room for as long as is set; what was heard, and the model's labels."""
+@dataclass(frozen=True, slots=True)
+class _HeardRoom:
+    """A room that was listened to.
+
+    Attributes
+    ----------
+    room : Room
+        What was heard.
+    labels : tuple of str
+        Of the model.
+    interrupted : bool
+        Whether that was ended early by the user.
+    """
+
+    room: "Room"
+    labels: tuple[str, ...]
+    interrupted: bool = False
+
+
+def _hear_room(settings: "Settings") -> _HeardRoom:
+    """Listen to a room for as long as is set."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -645,7 +666,7 @@ def _hear_room(settings: "Settings") -> "tuple[Room, tuple[str, ...]]":
         while crew.working("tagger") and not (crew.failed or interrupted()) and time.monotonic() < latest:
             crew.wait(_POLL_SECONDS)
             bars.update(task, completed=room.seconds)
-    return room, tagger.labels
+    return _HeardRoom(room, tagger.labels, interrupted())
 
 
 def _latest(settings: "Settings") -> float:
@@ -655,7 +676,7 @@ def _latest(settings: "Settings") -> float:
     return time.monotonic() + settings.duration + _STALL_SECONDS
 
 
-def _recall_room(settings: "Settings", log: Path) -> "tuple[Room, tuple[str, ...]]":
+def _recall_room(settings: "Settings", log: Path) -> _HeardRoom:
     """Take from a score log what was heard in a room."""
     from streamer.calibration import Room
     from streamer.sinks.scorelog import reading_scores
@@ -665,17 +686,11 @@ def _recall_room(settings: "Settings", log: Path) -> "tuple[Room, tuple[str, ...
         room = Room(resolve_sounds(settings.watched, logged.labels, logged.thresholds))
         for message in logged.messages():
             room.accept(message)
-        return room, logged.labels
+        return _HeardRoom(room, logged.labels)
 
 
 def _propose(
-    room: "Room",
-    labels: tuple[str, ...],
-    settings: "Settings",
-    config: Path | None,
-    *,
-    lower: bool,
-    apply: bool,
+    heard: _HeardRoom, settings: "Settings", config: Path | None, *, lower: bool, apply: bool
 ) -> int:
     """Print what was heard in a room and the change of the settings file that it asks for, which is made if that is wished."""
     from streamer.calibration import change_of_settings, show_room
@@ -683,16 +698,18 @@ def _propose(
     from streamer.settings import settings_file
     from streamer.settings_file import write_atomically
 
-    if not room.windows:
-        raise SourceError("nothing was heard: listen for longer than a hop")
-    show_room(room, lower=lower)
     file = settings_file(config)
-    text, diff = change_of_settings(room, file, settings.watched, labels, lower=lower)
+    if not (heard.room.windows or heard.interrupted):
+        raise SourceError("nothing was heard: listen for longer than a hop")
+    show_room(heard.room, lower=lower)
+    text, diff = change_of_settings(heard.room, file, settings.watched, heard.labels, lower=lower)
+    typer.echo(diff, nl=False)
+    if heard.interrupted:
+        _log.info("interrupted: %s stays as it is", file)
+        return EXIT_INTERRUPTED
     if not diff:
         _log.info("%s can stay as it is", file)
-        return 0
-    typer.echo(diff, nl=False)
-    if apply:
+    elif apply:
         write_atomically(file, text)
         _log.info("%s has been changed", file)
     return 0
@@ -1014,16 +1031,11 @@ def _or_action_error(do: Callable[Given, Result]) -> Callable[Given, Result]:
 
 def _save_settings(config: Path | None, changes: dict[str, object]) -> str:
     """Write some settings into the settings file, and leave the rest as it is; returns where it is."""
-    from streamer.errors import SettingsError
     from streamer.settings import settings_file
-    from streamer.settings_file import edited, write_atomically
+    from streamer.settings_file import edited, read, write_atomically
 
     file = settings_file(config)
-    try:
-        text = file.read_text(encoding="utf-8") if file.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the settings file {file} can't be read: check it") from error
-    write_atomically(file, edited(text, changes))
+    write_atomically(file, edited(read(file), changes))
     return str(file)
 
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .durations import clock
-from .errors import SettingsError
 from .events import Decider
 from .messages import SAMPLE_RATE_HZ, Message, SourceStatus, Tagging
-from .settings_file import difference, with_thresholds
+from .settings_file import difference, read, with_thresholds
 from .sinks.console import printable
-from .sounds import Watch, WatchedSound, sound_name
+from .sounds import Watch, WatchedSound, sound_name, usual_threshold
 
 _MARGIN = 1.25
 """How far a threshold stays above the background: its odds, over those of the highest score."""
@@ -64,7 +63,7 @@ class HeardInRoom:
         """
         if self.events:
             return min(self._above(), _HIGHEST)
-        wanted = max(self._above(), self.watched.sound.threshold)
+        wanted = max(self._above(), usual_threshold(self.watched.sound.name))
         return wanted if lower and wanted < round(self.threshold, 3) else None
 
     def _above(self) -> float:
@@ -168,10 +167,7 @@ def change_of_settings(
     SettingsError
         The file can't be read.
     """
-    try:
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the settings file {file} can't be read: check its permissions") from error
+    before = read(file)
     heard = room.heard()
     proposals = {
         entry.watched.sound.name: threshold

@@ -9,6 +9,7 @@ from typing import Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
+from tomlkit.items import AoT
 
 from .errors import SettingsError
 
@@ -40,7 +41,7 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
 def with_thresholds(
     text: str, thresholds: Mapping[str, float], watched: Sequence[str], name_of: Callable[[str], str] = str
 ) -> str:
-    """Set the thresholds of watched sounds in the text of a settings file; each entry of ``watch`` stays where it is.
+    """Set the thresholds of watched sounds in the text of a settings file; each entry of ``watch`` stays where it is, new ones follow.
 
     Parameters
     ----------
@@ -62,26 +63,51 @@ def with_thresholds(
     if not isinstance(document.get("watch"), list):
         document["watch"] = _item([{"sound": name} if name in thresholds else name for name in watched])
     entries: Any = document["watch"]
+    missing = dict(thresholds)
     for index, entry in enumerate(entries):
         table = entry if isinstance(entry, Mapping) else {"sound": str(entry)}
-        threshold = thresholds.get(name_of(str(table.get("sound"))))
+        threshold = missing.pop(name_of(str(table.get("sound"))), None)
         if threshold is None:
             continue
         if isinstance(entry, MutableMapping):
             entry["threshold"] = threshold
         else:
             entries[index] = _table({**table, "threshold": threshold})
+    for name, threshold in missing.items():
+        table = tomlkit.table() if isinstance(entries, AoT) else tomlkit.inline_table()
+        table.update({"sound": name, "threshold": threshold})
+        entries.append(table)
     return tomlkit.dumps(document)
 
 
 def difference(before: str, after: str, path: Path) -> str:
-    """Write what changes in a file as a unified diff, which ``patch`` can apply; empty if nothing does."""
+    """Write what changes in a file as a unified diff, which ``patch`` can apply; empty if nothing does.
+
+    It has no lines around the changes, for there may be passwords in them.
+    """
     lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), str(path), str(path)
+        before.splitlines(keepends=True), after.splitlines(keepends=True), str(path), str(path), n=0
     )
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
+
+
+def read(path: Path) -> str:
+    """Read a settings file as it is, line ends included; empty if there is none.
+
+    Raises
+    ------
+    SettingsError
+        It can't be read.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the settings file {path} can't be read: check its permissions") from error
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -98,7 +124,7 @@ def write_atomically(path: Path, text: str) -> None:
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o600  # it may hold a password
         with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=target.parent, prefix=f".{target.name}.", delete=False
+            "w", encoding="utf-8", newline="", dir=target.parent, prefix=f".{target.name}.", delete=False
         ) as file:
             temporary = Path(file.name)
             file.write(text)

@@ -17,6 +17,7 @@ from .sinks.payloads import slug
 OFF_SHARE = 0.6
 """A sound is off below this share of what switches it on, unless told otherwise."""
 
+_DEFAULT_THRESHOLD = 0.3
 _MOST_OWN_LABELS = 64
 
 
@@ -60,7 +61,7 @@ class Sound:
     classes: tuple[str, ...]
     device_class: str = "sound"
     icon: str = "mdi:ear-hearing"
-    threshold: float = 0.3
+    threshold: float = _DEFAULT_THRESHOLD
     off_threshold: float | None = None
     hits: int = 2
     of: int = 3
@@ -178,6 +179,11 @@ def resolve_sounds(
         if names.count(name) > 1:
             raise SettingsError(f"the sound '{name}' is named twice: name it once")
     return tuple(watched)
+
+
+def usual_threshold(name: str) -> float:
+    """Return the threshold that a sound has in the catalogue, or that of a label that is not in it."""
+    return next((sound.threshold for sound in catalogue() if sound.name == name), _DEFAULT_THRESHOLD)
 
 
 def sound_name(name: str, labels: Sequence[str]) -> str:

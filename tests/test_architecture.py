@@ -20,7 +20,7 @@ OWNERS = {
         "streamer/sinks/scorelog.py",
     },
     "tomlkit": {"streamer/settings_file.py"},
-    "filelock": {"streamer/sinks/history.py"},
+    "filelock": {"streamer/sinks/history.py", "streamer/sinks/scorelog.py"},
     "pyqtgraph": {"gui"},
     "PySide6": {"gui"},
     "openvino": {"models/engines/openvino_engine.py"},

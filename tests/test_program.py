@@ -158,12 +158,41 @@ def test_a_room_is_calibrated_until_it_is_silent(environment: dict[str, str], tm
     assert (again.returncode, again.stdout) == (0, b"")
 
 
+def test_an_interrupted_calibration_changes_nothing(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('watch = ["Dog"]\n')
+    listening = command(
+        *("calibrate", "--for", "1h", "--lower", "--apply", "--source", "demo", "--model", "tiny"),
+        *("--config", str(file)),
+    )
+    with subprocess.Popen(
+        listening, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if b"model tiny" in line:
+                break
+        time.sleep(4.0)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=START_SECONDS)
+    assert process.returncode == 130
+    assert b"stays as it is" in said
+    assert file.read_text() == 'watch = ["Dog"]\n'
+
+
+def test_a_name_that_is_too_long_for_a_file_is_none(environment: dict[str, str]) -> None:
+    named = f"{'x' * 400}=demo"
+    result = run("--headless", "--source", named, "--fast", "--duration", "1", environment=environment)
+    assert b"unexpectedly" not in result.stderr
+    assert result.returncode == 0
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [
         ((), b"--for"),
         (("--for", "soon"), b"no length of time"),
-        (("--for", "0"), b"duration"),
+        (("--for", "0"), b"--for"),
         (("--for", "1m", "--log", "scores"), b"--log"),
         (("--log", "nowhere"), b"there is no score log"),
     ],

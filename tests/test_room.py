@@ -72,6 +72,12 @@ def test_thresholds_are_lowered_only_on_demand_and_not_below_the_catalogue_s() -
     assert heard.proposal(lower=True) == sounds[0].sound.threshold == 0.3
 
 
+def test_a_threshold_of_the_user_s_can_be_lowered_too() -> None:
+    _, heard = listened([0.03, 0.03, 0.03], threshold=0.95)
+    assert heard.proposal() is None
+    assert heard.proposal(lower=True) == 0.3
+
+
 def test_a_background_that_nothing_exceeds_is_called_hopeless() -> None:
     _, heard = listened([0.99, 0.99, 0.99])
     assert heard.is_hopeless
@@ -128,6 +134,11 @@ def test_the_diff_touches_nothing_but_the_thresholds(tmp_path: Path) -> None:
         ('watch = "Dog, Cat"\n', [{"sound": "Dog", "threshold": 0.4}, "Cat"]),
         ('watch = ["Dog"]', [{"sound": "Dog", "threshold": 0.4}]),
         ('[[watch]]\nsound = "Dog"\nhits = 2\n', [{"sound": "Dog", "hits": 2, "threshold": 0.4}]),
+        ('watch = ["Cat"]', ["Cat", {"sound": "Dog", "threshold": 0.4}]),
+        (
+            '[[watch]]\nsound = "Cat"\n',
+            [{"sound": "Cat"}, {"sound": "Dog", "threshold": 0.4}],
+        ),
         (
             'watch = [{ sound = "Dog", threshold = 0.2, of = 4 }]',
             [{"sound": "Dog", "threshold": 0.4, "of": 4}],
@@ -143,6 +154,24 @@ def test_settings_are_set_and_removed_and_comments_stay() -> None:
     assert text == '# mine\nhop = 0.5 # slow\nnode = "attic"\n'
     nested = edited('[[watch]]\nsound = "Dog"\n', {"hop": 0.5})
     assert tomllib.loads(nested) == {"watch": [{"sound": "Dog"}], "hop": 0.5}
+
+
+def test_a_diff_shows_nothing_of_the_lines_around(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('mqtt_password = "hunter2"\nwatch = ["Dog"]\nmqtt = "mqtt://me:hunter2@broker"\n')
+    room, _ = listened([0.6, 0.6, 0.6])
+    _, diff = change_of_settings(room, file, [Watch("Dog")], LABELS)
+    assert "0.653" in diff
+    assert "hunter2" not in diff
+
+
+def test_line_ends_stay_as_they_are(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_bytes(b'# mine\r\nwatch = ["Dog"]\r\nhop = 0.5\r\n')
+    room, _ = listened([0.6, 0.6, 0.6])
+    text, _ = change_of_settings(room, file, [Watch("Dog")], LABELS)
+    write_atomically(file, text)
+    assert file.read_bytes() == (b'# mine\r\nwatch = [{sound = "Dog", threshold = 0.653}]\r\nhop = 0.5\r\n')
 
 
 def test_no_toml_is_one_sentence() -> None:

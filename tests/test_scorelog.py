@@ -4,6 +4,7 @@ import logging
 import resource
 import sqlite3
 import stat
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -148,6 +149,25 @@ def test_a_log_of_another_model_is_not_continued(tmp_path: Path) -> None:
     scorelog(path).close()
     with pytest.raises(SinkError, match="other classes: give --score-log another file"):
         ScoreLog(path, model="other", labels=("Cat",))
+
+
+def test_two_do_not_write_the_same_log(tmp_path: Path) -> None:
+    path = tmp_path / "scores.sqlite3"
+    with scorelog(path), pytest.raises(SinkError, match="another Earshot writes the score log"):
+        scorelog(path)
+    scorelog(path).close()
+
+
+def test_somebody_who_holds_the_file_does_not_hold_up_listening(tmp_path: Path) -> None:
+    path = tmp_path / "scores.sqlite3"
+    with scorelog(path) as log, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        log.accept(tagging(1, 0.5, 0.5))
+        assert time.monotonic() - began < 3.0  # SQLite's own patience is 5 s
+        other.execute("ROLLBACK")
+        log.accept(tagging(2, 0.5, 0.5))
+        assert log.lost == 1
 
 
 def test_what_is_no_score_log_is_left_alone(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from ..errors import SinkError
 from ..health import Every
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 _APPLICATION_ID = 0x45617363  # "Easc"
 _VERSION = 1
 _QUIET_SECONDS = 60.0
+_BUSY_SECONDS = 0.1
+"""How long a tagging may wait for somebody who holds the file: whoever tags waits too."""
 
 # A stretch is what a source delivers without being switched off or ending; what is on ends with it.
 _SCHEMA = """
@@ -73,7 +76,23 @@ class ScoreLog:
         self._stretches: dict[str, int] = {}
         self._lost = 0
         self._failure_line_due = Every(_QUIET_SECONDS)
-        self._connection = _open_to_write(path, model, list(labels), thresholds)
+        if not path.absolute().parent.is_dir():
+            raise SinkError(f"the score log {path} can't be written: there is no folder {path.parent}")
+        # One process only: the stretches of two that have a source of the same name could not be told apart.
+        self._only_one = FileLock(f"{path}.lock", timeout=0, mode=0o600, thread_local=False)
+        try:
+            self._only_one.acquire()
+        except Timeout:
+            raise SinkError(
+                f"another Earshot writes the score log {path}: give --score-log another file"
+            ) from None
+        except OSError as error:
+            raise _unwritable(path, error) from error
+        try:
+            self._connection = _open_to_write(path, model, list(labels), thresholds)
+        except SinkError:
+            self._only_one.release(force=True)
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -99,8 +118,10 @@ class ScoreLog:
 
     def close(self) -> None:
         """Let go of the file."""
-        with self._lock, suppress(sqlite3.Error):
-            self._connection.close()
+        with self._lock:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._only_one.release(force=True)
 
     def _write(self, tagging: Tagging) -> None:
         try:
@@ -214,17 +235,21 @@ def _open_to_write(
 ) -> sqlite3.Connection:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         try:
             _begin_or_continue(connection, path, model, labels, thresholds)
         except BaseException:
             connection.close()
             raise
     except (OSError, sqlite3.Error) as error:
-        raise SinkError(
-            f"the score log {path} can't be written ({error}): give --score-log another file"
-        ) from error
+        raise _unwritable(path, error) from error
     return connection
+
+
+def _unwritable(path: Path, error: Exception) -> SinkError:
+    return SinkError(f"the score log {path} can't be written ({error}): give --score-log another file")
 
 
 def _begin_or_continue(

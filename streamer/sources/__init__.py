@@ -91,13 +91,20 @@ def without_credentials(spec: str) -> str:
 def _named(spec: str) -> tuple[str, str]:
     """Split ``NAME=SPEC``; a file whose own name has an equals sign needs no name before it."""
     name, equals, what = spec.partition("=")
-    if not equals or re.search(r"[/\\:]", name) or Path(spec).is_file():
+    if not equals or re.search(r"[/\\:]", name) or _is_file(spec):
         name, what = "", spec
     elif not name.strip():
         raise SourceError(f"{spec} has no name before the equals sign; write it as NAME=SOURCE")
     if not what.strip():
         raise SourceError(f"{spec!r} is no source; use mic, mic:NAME, a file, - or demo")
     return name.strip(), what.strip()
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).is_file()
+    except (OSError, ValueError):  # it is too long for a name, or has a zero byte in it
+        return False
 
 
 def _microphone(name: str, what: str) -> Source:
