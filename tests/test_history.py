@@ -28,6 +28,7 @@ from typer.testing import CliRunner, Result
 from streamer.commands import add_commands
 from streamer.errors import SettingsError, SinkError
 from streamer.messages import Event, SourceStatus
+from streamer.sinks import database
 from streamer.sinks.history import History
 from streamer.sinks.occurrences import (
     occurrences_query,
@@ -274,6 +275,36 @@ def test_the_oldest_go_when_they_are_too_old(path: Path) -> None:
     with History(path, days=7.0) as history:
         assert [event.id for event in history.pending(10)] == ["2", "3"]
         assert history.given_up == 2
+
+
+def test_an_event_that_a_wrong_clock_has_dated_takes_no_other_along(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = time.time()
+    with forever(path) as history:
+        for number, at in enumerate([now - 3600.0, now - 3599.0, 1000.0, now - 60.0]):
+            history.accept(started(number, at))
+            history.accept(ended(started(number, at)))
+        history.mark_published([ended(started(0))])
+    with History(path) as history:
+        assert [(event.id, event.kind) for event in history.pending(10)] == [
+            (number, kind) for number in ("1", "3") for kind in ("started", "ended")
+        ]
+        assert history.given_up == 2
+    (line,) = warnings_of(caplog)
+    assert line.startswith("2 events so far were given up before the broker had acknowledged them")
+
+
+def test_more_than_go_at_once_go_when_a_history_is_opened(path: Path) -> None:
+    now = time.time()
+    with closing(database.open_to_write(path)) as connection:
+        connection.executemany(
+            f"INSERT INTO event ({database.COLUMNS}, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+            (database.to_row(ended(started(n, now - 3600.0 * (n % 3)))) for n in range(2500)),
+        )
+    with History(path, days=1.5 / 24.0, events=600) as history:
+        assert history.given_up == 0
+    assert ask(path, "SELECT min(seq), count(*) FROM event") == [(1901, 400)]
 
 
 def test_threads_may_write_and_publish_at_the_same_time(path: Path) -> None:

@@ -62,7 +62,7 @@ class History:
     is written as soon as that is possible. A damaged file is renamed and a new one begun; what waited in it
     stays there. Either is said in one line, and listening goes on.
 
-    The oldest events go when there are too many, or when they are too old.
+    The oldest events go when there are too many, and each when its own date is too old.
 
     Parameters
     ----------
@@ -231,23 +231,17 @@ class History:
     def _prune(self, connection: sqlite3.Connection) -> tuple[int, bool]:
         """Delete the oldest rows that are too many or too old; how many of them waited, and whether there may be more."""
         self._until_pruning = _EVENTS_BETWEEN_PRUNINGS
-        first, newest = connection.execute("SELECT min(seq), max(seq) FROM event").fetchone()
-        if first is None:
+        (newest,) = connection.execute("SELECT max(seq) FROM event").fetchone()
+        if newest is None:
             return 0, False
-        (too_old,) = connection.execute(
-            "SELECT max(seq) FROM (SELECT seq, coalesce(ended_at, started_at) AS at FROM event ORDER BY seq LIMIT ?) "
-            "WHERE at < ?",
-            (_MOST_PRUNED, time.time() - self._keep_seconds),
-        ).fetchone()
-        last = min(max(too_old or 0, newest - self._keep_events), first + _MOST_PRUNED - 1)
-        if last < first:
-            return 0, False
-        (waited,) = connection.execute(
-            "SELECT count(*) FROM event WHERE published = 0 AND seq BETWEEN ? AND ?",
-            (self._acknowledged + 1, last),
-        ).fetchone()
-        connection.execute("DELETE FROM event WHERE seq <= ?", (last,))
-        return waited, True
+        # Each by its own date: one that was dated by a wrong clock takes no other along.
+        going = connection.execute(
+            "SELECT seq, published = 0 AND seq > ? FROM (SELECT * FROM event ORDER BY seq LIMIT ?) "
+            "WHERE seq <= ? OR coalesce(ended_at, started_at) < ?",
+            (self._acknowledged, _MOST_PRUNED, newest - self._keep_events, time.time() - self._keep_seconds),
+        ).fetchall()
+        connection.executemany("DELETE FROM event WHERE seq = ?", ((seq,) for seq, _ in going))
+        return sum(waited or 0 for _, waited in going), bool(going)
 
     def _waiting(self, connection: sqlite3.Connection, limit: int) -> list[Event]:
         rows = connection.execute(
@@ -271,8 +265,8 @@ class History:
         self._given_up += count
         if count and self._loss_line_due.due():
             _log.warning(
-                "%d events so far went unpublished, since the broker was away for too long: history_days and "
-                "history_events say how many are kept.",
+                "%d events so far were given up before the broker had acknowledged them, as too many or too old: "
+                "history_days and history_events say which are kept.",
                 self._given_up,
             )
 
