@@ -73,7 +73,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_events_wait_in_order_until_they_are_published_also_after_a_restart(path: Path) -> None:
-    first, second, third = started(1), ended(started(1)), started(2)
+    first, second, third = started(1), ended(started(1)), ended(started(2))
     with forever(path) as history:
         for event in (first, second, third):
             history.accept(event)
@@ -89,7 +89,7 @@ def test_events_wait_in_order_until_they_are_published_also_after_a_restart(path
     assert ask(path, "SELECT id, kind, published FROM event ORDER BY seq") == [
         ("1", "started", 1),
         ("1", "ended", 1),
-        ("2", "started", 1),
+        ("2", "ended", 1),
     ]
 
 
@@ -223,7 +223,7 @@ def test_on_a_full_disk_events_stay_in_memory_in_order_and_are_written_later(
         assert history.pending(100) == [everything[29], started(99)]
         assert caplog.messages[-1] == f"The history {path} can be written again."
     with forever(path) as history:
-        assert history.pending(100) == [everything[29], started(99)]
+        assert history.pending(2) == [everything[29], started(99)]
 
 
 def test_a_place_that_can_not_be_written_is_tried_again(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -271,7 +271,7 @@ def test_the_oldest_go_when_they_are_too_old(path: Path) -> None:
     now = time.time()
     with forever(path) as history:
         for number, days in enumerate([9.0, 8.0, 6.0, 1.0]):
-            history.accept(started(number, now - days * DAY_SECONDS))
+            history.accept(ended(started(number, now - days * DAY_SECONDS)))
     with History(path, days=7.0) as history:
         assert [event.id for event in history.pending(10)] == ["2", "3"]
         assert history.given_up == 2
@@ -305,6 +305,66 @@ def test_more_than_go_at_once_go_when_a_history_is_opened(path: Path) -> None:
     with History(path, days=1.5 / 24.0, events=600) as history:
         assert history.given_up == 0
     assert ask(path, "SELECT min(seq), count(*) FROM event") == [(1901, 400)]
+
+
+def test_what_a_killed_program_has_left_on_is_ended_by_the_next_one(path: Path) -> None:
+    siren, dog, bell = started(1, label="Siren"), started(2), started(9, label="Bell")
+    with forever(path) as history:
+        for event in (siren, dog, ended(dog, 30.0), bell):
+            history.accept(event)
+        history.mark_published([bell])
+    with forever(path) as history:
+        history.accept(started(20))
+        *ends, new = history.pending(10)
+    assert ends == [replace(event, kind="ended", ended_at=bell.started_at) for event in (siren, bell)]
+    assert new == started(20)
+    with forever(path) as history:  # once each
+        assert [(event.id, event.kind) for event in history.pending(10)][3:] == [("20", "ended")]
+    assert "still on" not in run_events("--history", path).stdout
+
+
+def test_no_end_lies_in_the_future_nor_before_its_beginning(path: Path) -> None:
+    now = time.time()
+    with forever(path) as history:
+        for event in (started(1, now - 60.0), ended(started(2, now + DAY_SECONDS)), started(3, now + 60.0)):
+            history.accept(event)
+    before = time.time()
+    forever(path).close()
+    (past,), (future,) = ask(
+        path, "SELECT ended_at FROM event WHERE kind = 'ended' AND id != '2' ORDER BY id"
+    )
+    assert isinstance(past, float)
+    assert before <= past <= time.time()
+    assert future == now + 60.0
+
+
+@pytest.mark.parametrize("outgoing", [True, False])
+def test_an_end_waits_for_the_broker_where_its_beginning_was_for_it_too(path: Path, outgoing: bool) -> None:
+    for number, had_broker in enumerate([True, False]):
+        with History(path, days=36_500.0, outgoing=had_broker) as history:
+            history.accept(started(number))
+            history.mark_published([started(number)])
+        with closing(sqlite3.connect(path)) as connection, connection:  # as if each had been killed only now
+            connection.execute("DELETE FROM event WHERE kind = 'ended'")
+    with History(path, days=36_500.0, outgoing=outgoing) as history:
+        assert [event.id for event in history.pending(10)] == ["0"] * outgoing
+    assert len(ask(path, "SELECT id FROM event WHERE kind = 'ended'")) == 2
+
+
+def test_what_was_left_on_is_ended_as_soon_as_the_disk_allows(path: Path) -> None:
+    with forever(path) as history:
+        history.accept(started(1))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")  # nobody else can write
+        history = forever(path)
+        assert history.pending(10) == [started(1)]
+    with history:
+        history.accept(started(2))
+        assert [(event.id, event.kind) for event in history.pending(10)] == [
+            ("1", "started"),
+            ("1", "ended"),
+            ("2", "started"),
+        ]
 
 
 def test_threads_may_write_and_publish_at_the_same_time(path: Path) -> None:

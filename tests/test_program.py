@@ -502,6 +502,24 @@ def test_events_of_an_outage_reach_the_broker_that_comes_later(
 
 
 @pytest.mark.system
+def test_a_sound_that_was_on_when_the_program_was_killed_is_ended_by_the_next_start(
+    broker: Mosquitto, speech: Path, noise: Path, environment: dict[str, str]
+) -> None:
+    options = ("--headless", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}")
+    watching = command(*options, "--watch", "Speech", "--source", f"room={speech}")
+    with Subscriber(broker.port) as subscriber:
+        with subprocess.Popen(watching, env=environment, stdout=subprocess.DEVNULL) as program:
+            began = subscriber.wait_for("earshot/test/room/events", timeout_seconds=START_SECONDS).json()
+            program.kill()
+        result = run(*options, "--watch", "Dog", "--source", f"room={noise}", environment=environment)
+        assert result.returncode == 0
+        told = subscriber.wait_for("earshot/test/room/events").json()
+    assert (told["event_type"], told["id"], told["label"]) == ("ended", began["id"], "Speech")
+    (line,) = lines(run("events", "--json", environment=environment).stdout)
+    assert (line["id"], line["ended_at"]) == (told["id"], told["ended_at"])
+
+
+@pytest.mark.system
 def test_a_source_is_switched_off_and_on_again(
     virtual_microphone: VirtualMicrophone, broker: Mosquitto, environment: dict[str, str]
 ) -> None:

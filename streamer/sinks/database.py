@@ -117,6 +117,32 @@ def count_events(path: Path) -> tuple[int, int]:
     return events, waiting
 
 
+def end_what_is_on(connection: sqlite3.Connection, *, outgoing: bool) -> None:
+    """Append an end to each beginning without one, as it is after the program was killed.
+
+    The latest moment that the history knows of is when the sound was last known to be on. Whoever was to be told of the
+    beginning is to be told of the end.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Of `open_to_write`, while nobody listens yet.
+    outgoing : bool
+        Whether there is a broker, for which the ends are to wait.
+    """
+    connection.execute(
+        f"""
+        INSERT INTO event ({COLUMNS}, published)
+        SELECT id, 'ended', label, source, score, started_at, max(started_at, min(latest.at, ?)), NULL, start_sample, NULL,
+            CASE WHEN ? AND published IS NOT NULL THEN 0 END
+        FROM event, (SELECT max(coalesce(ended_at, started_at)) AS at FROM event) AS latest
+        WHERE id IN (SELECT id FROM event GROUP BY id HAVING min(kind) = 'started')
+        ORDER BY seq
+        """,  # noqa: S608 - names of columns
+        (time.time(), outgoing),
+    )
+
+
 def size_bytes(path: Path) -> int:
     """How much the history takes on the disk."""
     return sum(file.stat().st_size for file in _files(path))

@@ -62,6 +62,8 @@ class History:
     is written as soon as that is possible. A damaged file is renamed and a new one begun; what waited in it
     stays there. Either is said in one line, and listening goes on.
 
+    What a killed program has left on is ended by the next one, before anything else is written.
+
     The oldest events go when there are too many, and each when its own date is too old.
 
     Parameters
@@ -95,12 +97,13 @@ class History:
         self._acknowledged = 0  # seq of the last row that the broker has, even if that can't be written
         self._given_up = 0
         self._until_pruning = 0
+        self._taken_over = False
         self._failed = False
         self._failure_line_due = Every(_QUIET_SECONDS)
         self._loss_line_due = Every(_QUIET_SECONDS)
         self._closed = False
         with self._lock:
-            self._attempt(self._prune_all, refuse=True)
+            self._attempt(self._take_over, refuse=True)
 
     def __enter__(self) -> Self:
         return self
@@ -207,6 +210,8 @@ class History:
     def _save(self, connection: sqlite3.Connection) -> None:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
+            if not self._taken_over:
+                database.end_what_is_on(connection, outgoing=self._outgoing)
             for unsaved in self._unsaved.values():
                 connection.execute(
                     f"INSERT INTO event ({database.COLUMNS}, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
@@ -217,10 +222,16 @@ class History:
             given_up = 0
             if self._until_pruning <= 0:
                 given_up, _ = self._prune(connection)
+        self._taken_over = True
         self._unsaved.clear()
         self._give_up(given_up)
 
-    def _prune_all(self, connection: sqlite3.Connection) -> None:
+    def _take_over(self, connection: sqlite3.Connection) -> None:
+        """Bring what an earlier run has left into order."""
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            database.end_what_is_on(connection, outgoing=self._outgoing)
+        self._taken_over = True
         more = True
         while more:
             with connection:
