@@ -675,6 +675,38 @@ def test_a_watched_sound_is_off_at_first_then_on_then_off_for_latecomers_too(bro
 
 
 @pytest.mark.system
+def test_the_state_of_a_sound_that_is_no_longer_watched_is_cleared_and_all_else_is_left_alone(
+    broker: Mosquitto,
+) -> None:
+    others = ["earshot/attic/cellar/sound/dog", "earshot/attic_2/front_door/sound/dog"]
+    with Subscriber(broker.port) as observer:
+        for topic in (BARK, SIREN, *others):
+            observer.publish(topic, "ON", retain=True)
+        with running(sink_for(broker.port, watched={"front door": ["Smoke alarm, siren"]})) as sink:
+            observer.wait_for(BARK, "")
+            sink.accept(began(1, "Smoke alarm, siren"))
+            observer.wait_for(SIREN, "ON")
+    kept = retained(broker, "earshot/")
+    assert [kept.get(topic) for topic in (BARK, SIREN, *others)] == [None, "ON", "ON", "ON"]
+
+
+@pytest.mark.system
+def test_two_programs_of_one_name_do_not_clear_each_other_s_states_for_ever(broker: Mosquitto) -> None:
+    with (
+        Subscriber(broker.port) as observer,
+        running(sink_for(broker.port, watched={"front door": ["Dog"]})) as first,
+        running(sink_for(broker.port, watched={"front door": ["Smoke alarm, siren"]})) as second,
+    ):
+        for sink in (first, second):
+            wait_for_state(sink, "connected")
+        for number in range(20):
+            first.accept(began(number))
+            second.accept(began(number, "Smoke alarm, siren"))
+        observer.wait_for_several(EVENTS, 40)
+        assert sum(not message.text for message in observer.messages) <= 2
+
+
+@pytest.mark.system
 def test_after_an_outage_a_sound_is_as_it_is_now_and_old_changes_are_not_replayed(guarded: Mosquitto) -> None:
     with running(sink_of_ear(guarded, watched=WATCHED)) as sink:
         wait_for_state(sink, "unreachable")

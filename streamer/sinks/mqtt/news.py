@@ -18,6 +18,7 @@ from ..payloads import Payload, Vocabulary, event_payload, health_payload, tags_
 from .announcer import Announcer
 from .client import Link
 from .gauges import Gauges
+from .leftovers import Leftovers
 from .topics import Topics
 
 _log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class News:
         )
         self._taggings: Mailbox[_Delayed] = Mailbox(capacity=max(1, len(self._sources)))
         self._stale = 0
+        self._leftovers = Leftovers(topics, sources)
         self._announcer = announcer
         self._birth_seconds = birth_seconds
         self._born = False
@@ -134,9 +136,11 @@ class News:
         self._wake.set()
 
     def heard(self, topic: str, payload: bytes) -> None:
-        """Turn the switch of a source, or take what concerns Home Assistant."""
+        """Turn the switch of a source, or take what is kept of a sound or concerns Home Assistant."""
         if topic in self._switches:
             self._turn(self._switches[topic], topic, payload)
+        elif self._leftovers.heard(topic, payload):
+            self.wake()
         elif self._announcer is None:
             return
         elif topic == self._announcer.birth_topic:
@@ -153,6 +157,7 @@ class News:
         ):  # first, so that what was announced before has come when `talk` begins
             await self._announcer.greet(link)
         await self._publish_states(link)
+        await self._leftovers.greet(link)
         for topic in self._switches:
             await link.subscribe(topic)
 
@@ -160,6 +165,7 @@ class News:
         """Publish what is new, until it is cancelled."""
         while True:
             self._wake.clear()
+            await self._leftovers.publish(link)
             await self._announce(link)
             await self._publish_health(link)
             more = await self._publish_events(link)
