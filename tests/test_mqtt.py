@@ -151,6 +151,33 @@ def test_what_was_heard_last_is_published_before_the_goodbye(broker: Mosquitto) 
 
 
 @pytest.mark.system
+def test_at_the_end_everything_is_said_once(broker: Mosquitto, history: History) -> None:
+    status = "earshot/attic/front_door/status"
+    for number in range(10):
+        with Subscriber(broker.port) as subscriber:
+            with running(sink_for(broker.port, outbox=history)) as sink:
+                sink.accept(SourceStatus("front door", online=True))
+                subscriber.wait_for(status, "online")
+                for event in (began(number), over(began(number))):
+                    accept(event, history, sink)
+                sink.accept(SourceStatus("front door", online=False))
+            subscriber.wait_for_several("earshot/attic/status", 1)
+            assert texts(subscriber, status) == texts(subscriber, "earshot/attic/status") == ["offline"]
+            told = [m.json()["event_type"] for m in subscriber.messages if m.topic == EVENTS]
+        assert told == ["started", "ended"]
+    assert history.pending(1) == []
+
+
+@pytest.mark.system
+def test_a_source_that_was_online_is_offline_after_the_end(broker: Mosquitto) -> None:
+    with running(sink_for(broker.port, sources=["front door", "cellar"])) as sink:
+        sink.accept(SourceStatus("cellar", online=True))
+        wait_for_state(sink, "connected")
+    kept = retained(broker, "earshot/")
+    assert {kept[f"earshot/attic/{part}status"] for part in ("", "front_door/", "cellar/")} == {"offline"}
+
+
+@pytest.mark.system
 def test_states_are_retained_and_end_offline(broker: Mosquitto) -> None:
     with running(sink_for(broker.port)) as sink:
         sink.accept(SourceStatus("front door", online=True))

@@ -99,12 +99,13 @@ class News:
         self._gauges = Gauges(gauge_seconds)
         self._figures = Gauges(0.0)
         self._wake = asyncio.Event()
+        self._concluding = False
 
         self._lock = threading.Lock()  # guards what follows, which all threads share
         self._states = {topics.source_status(source): "offline" for source in sources}
         self._states |= dict.fromkeys(topics.sounds(), "OFF")
         self._states |= {topics.listen(source): "ON" for source in self._switches.values()}
-        self._changes: deque[tuple[str, str]] = deque()
+        self._changes = deque(self._states.items())
         self._health: Health | None = None
         self._health_is_new = False
 
@@ -162,8 +163,9 @@ class News:
             await link.subscribe(topic)
 
     async def talk(self, link: Link) -> None:
-        """Publish what is new, until it is cancelled."""
+        """Publish what is new, until it is cancelled, or `conclude` is called and nothing is new."""
         while True:
+            concluding = self._concluding
             self._wake.clear()
             await self._leftovers.publish(link)
             await self._announce(link)
@@ -171,19 +173,24 @@ class News:
             more = await self._publish_events(link)
             await self._publish_changes(link)
             await self._publish_taggings(link)
-            if not more:
-                await self._wake.wait()
+            if more:
+                continue
+            if concluding:
+                return
+            await self._wake.wait()
 
-    async def finish(self, link: Link) -> None:
-        """Publish what was heard last; more events than go at once wait for the next start."""
-        await self._publish_taggings(link)
-        await self._publish_events(link)
+    def conclude(self) -> None:
+        """Let `talk` return once it has published what there is now."""
+        self._concluding = True
+        self.wake()
 
     async def leave(self, link: Link) -> None:
         """Say that all is offline, and leave the last state of everything else."""
         with self._lock:
             last = dict(self._changes)
-        last |= {self._topics.source_status(source): "offline" for source in self._sources}
+            for topic in map(self._topics.source_status, self._sources):
+                if self._states[topic] != "offline":
+                    last[topic] = "offline"
         last[self._topics.status] = "offline"
         await asyncio.gather(
             *(link.publish(topic, text, qos=1, retain=True) for topic, text in last.items()),
@@ -226,13 +233,11 @@ class News:
         """Publish how all stands, and let all else that is retained follow."""
         await link.publish(self._topics.status, "online", qos=1, retain=True)
         with self._lock:
-            self._changes.clear()
-            states = dict(self._states)
+            self._changes = deque(self._states.items())
             self._health_is_new = self._health is not None
         self._gauges.forget()
         self._figures.forget()
-        for topic, text in states.items():
-            await link.publish(topic, text, qos=1, retain=True)
+        await self._publish_changes(link)
 
     async def _publish_changes(self, link: Link) -> None:
         while self._changes:
