@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import logging
+import os
 import random
 import sqlite3
 import stat
@@ -148,6 +149,33 @@ def test_what_is_no_history_is_refused_and_left_alone(path: Path) -> None:
     with pytest.raises(SinkError, match="is no history of Earshot"):
         list(read_occurrences(path))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
+def test_what_is_no_regular_file_is_refused_and_left_alone(path: Path, kind: str) -> None:
+    path.parent.mkdir()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path)
+    for use in (History, lambda file: list(read_occurrences(file))):
+        with pytest.raises(
+            SinkError, match="is no regular file, and so no history of Earshot: give history another"
+        ):
+            use(path)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_link_to_a_history_that_is_not_there_yet_is_followed(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "elsewhere.sqlite3")
+    with pytest.raises(SinkError, match="there is no history .* yet"):
+        list(read_occurrences(path))
+    with forever(path) as history:
+        history.accept(started(1))
+    assert len(list(read_occurrences(tmp_path / "elsewhere.sqlite3"))) == 1
 
 
 def test_a_history_of_a_newer_version_is_refused(path: Path) -> None:
@@ -417,6 +445,7 @@ def test_a_name_that_is_not_utf_8_is_kept_with_a_question_mark(path: Path) -> No
     with forever(path) as history:
         history.accept(started(1, source="caf\udce9.wav"))
         assert history.pending(1)[0].source == "caf?.wav"
+    assert [event.id for event in read_occurrences(path, sources=["caf\udce9.wav"])] == ["1"]
 
 
 @pytest.mark.system
@@ -457,6 +486,7 @@ def test_occurrences_are_chosen_by_time_sound_and_source(full: Path) -> None:
 
     assert labels(labels=["dog", "SIREN"]) == ["Dog", "Siren"]
     assert labels(sources=["Kitchen"]) == ["Bell, or chime"]
+    assert labels(labels=["caf\udce9"], sources=["caf\udce9"]) == []
     assert labels(since=NOW + 20.0) == ["Siren", "Bell, or chime"]
     assert labels(since=NOW + 20.0, labels=["Dog"]) == []
 

@@ -185,6 +185,7 @@ class History:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
+            database.is_there(self._path)  # or something else, which is left alone
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 self._only_one.acquire()
