@@ -801,6 +801,20 @@ def test_a_paused_source_is_still_paused_for_a_broker_that_comes_back(broker: Mo
 
 
 @pytest.mark.system
+def test_a_source_that_is_paused_from_the_start_says_so_to_latecomers(broker: Mosquitto) -> None:
+    sink = sink_for(
+        broker.port,
+        sources=["front door", "cellar"],
+        on_listen=lambda _source, _listening: None,
+        paused=["cellar"],
+    )
+    with running(sink):
+        wait_for_state(sink, "connected")
+        kept = retained(broker, "earshot/")
+    assert (kept["earshot/attic/front_door/listen"], kept["earshot/attic/cellar/listen"]) == ("ON", "OFF")
+
+
+@pytest.mark.system
 def test_without_anyone_to_pause_a_source_there_is_no_switch(broker: Mosquitto) -> None:
     with running(sink_for(broker.port)) as sink:
         wait_for_state(sink, "connected")

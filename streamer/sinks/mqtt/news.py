@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ...mailbox import Mailbox
@@ -59,6 +59,8 @@ class News:
         Where events wait; in memory if None.
     on_listen : callable or None
         Is told that a source shall be listened to, or not; None where there is no such switch.
+    paused : collection of str
+        Names of the sources that are switched off at first.
     announcer : Announcer or None
         Tells Home Assistant what there is; None where nobody does.
     gauge_seconds, birth_seconds : float
@@ -75,6 +77,7 @@ class News:
         stale_seconds: float,
         outbox: Outbox | None,
         on_listen: Callable[[str, bool], None] | None,
+        paused: Collection[str],
         announcer: Announcer | None,
         gauge_seconds: float,
         birth_seconds: float,
@@ -104,7 +107,9 @@ class News:
         self._lock = threading.Lock()  # guards what follows, which all threads share
         self._states = {topics.source_status(source): "offline" for source in sources}
         self._states |= dict.fromkeys(topics.sounds(), "OFF")
-        self._states |= {topics.listen(source): "ON" for source in self._switches.values()}
+        self._states |= {
+            topics.listen(source): "OFF" if source in paused else "ON" for source in self._switches.values()
+        }
         self._changes = deque(self._states.items())
         self._health: Health | None = None
         self._health_is_new = False
