@@ -172,8 +172,8 @@ class News:
         while True:
             concluding = self._concluding
             self._wake.clear()
-            await self._leftovers.publish(link)
             await self._announce(link)
+            await self._leftovers.publish(link)
             await self._publish_health(link)
             more = await self._publish_events(link)
             await self._publish_changes(link)
