@@ -145,8 +145,8 @@ def count_events(path: Path) -> tuple[int, int]:
 def end_what_is_on(connection: sqlite3.Connection, *, outgoing: bool) -> None:
     """Append an end to each beginning without one, as it is after the program was killed.
 
-    It is dated by the latest moment that the history knows of, when the sound was last known to be on. Whoever was to be told of the
-    beginning is to be told of the end.
+    It is dated by the latest moment that the history knows of, when the sound was last known to be on. Whoever was to be
+    told of the beginning is to be told of the end.
 
     Parameters
     ----------
