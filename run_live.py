@@ -550,7 +550,7 @@ def _draw_explanation(picture: Path, tagging: "Tagging", model: str, settings: "
 def _listen(settings: "Settings", config: Path | None = None) -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
     from streamer.crew import Crew
-    from streamer.live import LiveSession, Switches
+    from streamer.live import LiveSession
     from streamer.watchlist import WatchList
 
     if not settings.windowless:
@@ -564,7 +564,7 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
     sounds = watchlist.sounds
     clips = _clips(settings, sources, tagger)
     vocabulary = _vocabulary(tagger)
-    switches = Switches()
+    switches = _switches(settings, sources)
     with ExitStack() as stack:
         interrupted = stack.enter_context(_interruptible())
         view = stack.enter_context(_view(settings, sources, tagger, vocabulary))
@@ -646,6 +646,7 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
     sources = _open_sources(settings)
     tagger = _load_tagger(settings, *_choose_model(settings))
     room = Room(_watched(settings, tagger))
+    switches = _switches(settings, sources)
     with ExitStack() as stack:
         interrupted = stack.enter_context(_interruptible())
         bars = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
@@ -657,6 +658,7 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
             sinks=[sink for sink in (room, log) if sink is not None],
+            switches=switches,
             fast=settings.fast,
             limit_samples=settings.limit_samples,
         )
@@ -818,6 +820,22 @@ def _check_model(settings: "Settings") -> "Iterator[Finding]":
     yield check_sounds(settings.watched, tagger.labels, tagger.thresholds)
 
 
+def _switches(settings: "Settings", sources: "Sequence[Source]") -> "Switches":
+    """Take up which sources were switched off, and say so, lest somebody wonder at the silence."""
+    from streamer.live import Switches
+
+    switches = Switches(settings.switches_file)
+    for source in sources:
+        if not switches.is_on(source.name):
+            _log.warning(
+                "%s is still switched off, and is not heard: switch it on over MQTT (ON to …/listen/set), or delete %s and "
+                "start again.",
+                source.name,
+                settings.switches_file,
+            )
+    return switches
+
+
 @contextmanager
 def _history(settings: "Settings") -> "Iterator[History | None]":
     """Keep what begins and ends on disk. Without a wish of the user's, an Earshot that finds another one keeping it goes without."""
@@ -875,6 +893,7 @@ def _mqtt_sink(
         watched={name: [entry.sound.name for entry in sounds] for name in names},
         outbox=history,
         on_listen=switches.turn,
+        paused=[name for name in names if not switches.is_on(name)],
         discovery=_discovery(settings, sounds),
     )
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TypeAlias
 
 from .crew import Crew
@@ -21,6 +22,7 @@ from .sinks import Sink
 from .sinks.clips import Clips
 from .sounds import WatchedSound
 from .sources import Source
+from .switched_off import read_switched_off, remember_switch
 
 Hearer: TypeAlias = Callable[[str, AudioChunk], None]
 """Is told each source's chunks on that source's thread, and returns at once."""
@@ -30,17 +32,33 @@ _SWITCHED_OFF = "listening is switched off"
 
 
 class Switches:
-    """Which sources are listened to: all, until somebody says otherwise. Any thread may ask, or change it."""
+    """Which sources are listened to: all, until somebody says otherwise. Any thread may ask, or change it.
 
-    def __init__(self) -> None:
-        self._off: set[str] = set()
+    Parameters
+    ----------
+    file : Path, optional
+        Where what is switched off is remembered for the next start; nowhere if None.
+
+    Raises
+    ------
+    SettingsError
+        Nobody can tell what is in the file.
+    """
+
+    def __init__(self, file: Path | None = None) -> None:
+        self._file = file
+        self._off = set() if file is None else read_switched_off(file)
+        self._lock = threading.Lock()
 
     def turn(self, source: str, on: bool) -> None:
         """Listen to a source, or don't."""
-        if on:
-            self._off.discard(source)
-        else:
-            self._off.add(source)
+        with self._lock:
+            if on:
+                self._off.discard(source)
+            else:
+                self._off.add(source)
+            if self._file is not None:
+                remember_switch(self._file, source, on)
 
     def is_on(self, source: str) -> bool:
         """Whether a source is listened to."""
@@ -217,7 +235,7 @@ class LiveSession:
 
     def _hear(self, name: str, source: Source, seat: "_Seat") -> None:
         pipeline = self._pipelines[name]
-        listening = False
+        listening: bool | None = None  # nobody has been told
         try:
             with closing(source.chunks()) as chunks:
                 for chunk in self._wanted(seat.continued(chunks)):

@@ -30,6 +30,7 @@ from .sounds import Watch
 ENVIRONMENT_PREFIX = "EARSHOT_"
 FILE_NAME = "earshot.toml"
 HISTORY_NAME = "history.sqlite3"
+SWITCHES_NAME = "switches.json"
 CLIPS_NAME = "clips"
 
 _TICK_SECONDS = 0.01
@@ -224,6 +225,11 @@ class Settings(BaseModel):
         if self.history == "off":
             return None
         return Path(self.history).expanduser() if self.history else user_data_path("earshot") / HISTORY_NAME
+
+    @property
+    def switches_file(self) -> Path:
+        """Where it is remembered which sources are switched off."""
+        return user_data_path("earshot") / SWITCHES_NAME
 
     @property
     def clips_path(self) -> Path:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import logging
+import os
 import random
 import sqlite3
 import stat
@@ -28,6 +29,7 @@ from typer.testing import CliRunner, Result
 from streamer.commands import add_commands
 from streamer.errors import SettingsError, SinkError
 from streamer.messages import Event, SourceStatus
+from streamer.sinks import database
 from streamer.sinks.history import History
 from streamer.sinks.occurrences import (
     occurrences_query,
@@ -72,7 +74,7 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def test_events_wait_in_order_until_they_are_published_also_after_a_restart(path: Path) -> None:
-    first, second, third = started(1), ended(started(1)), started(2)
+    first, second, third = started(1), ended(started(1)), ended(started(2))
     with forever(path) as history:
         for event in (first, second, third):
             history.accept(event)
@@ -88,7 +90,7 @@ def test_events_wait_in_order_until_they_are_published_also_after_a_restart(path
     assert ask(path, "SELECT id, kind, published FROM event ORDER BY seq") == [
         ("1", "started", 1),
         ("1", "ended", 1),
-        ("2", "started", 1),
+        ("2", "ended", 1),
     ]
 
 
@@ -147,6 +149,33 @@ def test_what_is_no_history_is_refused_and_left_alone(path: Path) -> None:
     with pytest.raises(SinkError, match="is no history of Earshot"):
         list(read_occurrences(path))
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
+def test_what_is_no_regular_file_is_refused_and_left_alone(path: Path, kind: str) -> None:
+    path.parent.mkdir()
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(path)
+    for use in (History, lambda file: list(read_occurrences(file))):
+        with pytest.raises(
+            SinkError, match="is no regular file, and so no history of Earshot: give history another"
+        ):
+            use(path)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_link_to_a_history_that_is_not_there_yet_is_followed(path: Path, tmp_path: Path) -> None:
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / "elsewhere.sqlite3")
+    with pytest.raises(SinkError, match="there is no history .* yet"):
+        list(read_occurrences(path))
+    with forever(path) as history:
+        history.accept(started(1))
+    assert len(list(read_occurrences(tmp_path / "elsewhere.sqlite3"))) == 1
 
 
 def test_a_history_of_a_newer_version_is_refused(path: Path) -> None:
@@ -222,7 +251,7 @@ def test_on_a_full_disk_events_stay_in_memory_in_order_and_are_written_later(
         assert history.pending(100) == [everything[29], started(99)]
         assert caplog.messages[-1] == f"The history {path} can be written again."
     with forever(path) as history:
-        assert history.pending(100) == [everything[29], started(99)]
+        assert history.pending(2) == [everything[29], started(99)]
 
 
 def test_a_place_that_can_not_be_written_is_tried_again(path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -270,10 +299,100 @@ def test_the_oldest_go_when_they_are_too_old(path: Path) -> None:
     now = time.time()
     with forever(path) as history:
         for number, days in enumerate([9.0, 8.0, 6.0, 1.0]):
-            history.accept(started(number, now - days * DAY_SECONDS))
+            history.accept(ended(started(number, now - days * DAY_SECONDS)))
     with History(path, days=7.0) as history:
         assert [event.id for event in history.pending(10)] == ["2", "3"]
         assert history.given_up == 2
+
+
+def test_an_event_that_a_wrong_clock_has_dated_takes_no_other_along(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = time.time()
+    with forever(path) as history:
+        for number, at in enumerate([now - 3600.0, now - 3599.0, 1000.0, now - 60.0]):
+            history.accept(started(number, at))
+            history.accept(ended(started(number, at)))
+        history.mark_published([ended(started(0))])
+    with History(path) as history:
+        assert [(event.id, event.kind) for event in history.pending(10)] == [
+            (number, kind) for number in ("1", "3") for kind in ("started", "ended")
+        ]
+        assert history.given_up == 2
+    (line,) = warnings_of(caplog)
+    assert line.startswith("2 events so far were given up before the broker had acknowledged them")
+
+
+def test_more_than_go_at_once_go_when_a_history_is_opened(path: Path) -> None:
+    now = time.time()
+    with closing(database.open_to_write(path)) as connection:
+        connection.executemany(
+            f"INSERT INTO event ({database.COLUMNS}, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+            (database.to_row(ended(started(n, now - 3600.0 * (n % 3)))) for n in range(2500)),
+        )
+    with History(path, days=1.5 / 24.0, events=600) as history:
+        assert history.given_up == 0
+    assert ask(path, "SELECT min(seq), count(*) FROM event") == [(1901, 400)]
+
+
+def test_what_a_killed_program_has_left_on_is_ended_by_the_next_one(path: Path) -> None:
+    siren, dog, bell = started(1, label="Siren"), started(2), started(9, label="Bell")
+    with forever(path) as history:
+        for event in (siren, dog, ended(dog, 30.0), bell):
+            history.accept(event)
+        history.mark_published([bell])
+    with forever(path) as history:
+        history.accept(started(20))
+        *ends, new = history.pending(10)
+    assert ends == [replace(event, kind="ended", ended_at=bell.started_at) for event in (siren, bell)]
+    assert new == started(20)
+    with forever(path) as history:  # once each
+        assert [(event.id, event.kind) for event in history.pending(10)][3:] == [("20", "ended")]
+    assert "still on" not in run_events("--history", path).stdout
+
+
+def test_no_end_lies_in_the_future_nor_before_its_beginning(path: Path) -> None:
+    now = time.time()
+    with forever(path) as history:
+        for event in (started(1, now - 60.0), ended(started(2, now + DAY_SECONDS)), started(3, now + 60.0)):
+            history.accept(event)
+    before = time.time()
+    forever(path).close()
+    (past,), (future,) = ask(
+        path, "SELECT ended_at FROM event WHERE kind = 'ended' AND id != '2' ORDER BY id"
+    )
+    assert isinstance(past, float)
+    assert before <= past <= time.time()
+    assert future == now + 60.0
+
+
+@pytest.mark.parametrize("outgoing", [True, False])
+def test_an_end_waits_for_the_broker_where_its_beginning_was_for_it_too(path: Path, outgoing: bool) -> None:
+    for number, had_broker in enumerate([True, False]):
+        with History(path, days=36_500.0, outgoing=had_broker) as history:
+            history.accept(started(number))
+            history.mark_published([started(number)])
+        with closing(sqlite3.connect(path)) as connection, connection:  # as if each had been killed only now
+            connection.execute("DELETE FROM event WHERE kind = 'ended'")
+    with History(path, days=36_500.0, outgoing=outgoing) as history:
+        assert [event.id for event in history.pending(10)] == ["0"] * outgoing
+    assert len(ask(path, "SELECT id FROM event WHERE kind = 'ended'")) == 2
+
+
+def test_what_was_left_on_is_ended_as_soon_as_the_disk_allows(path: Path) -> None:
+    with forever(path) as history:
+        history.accept(started(1))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("BEGIN IMMEDIATE")  # nobody else can write
+        history = forever(path)
+        assert history.pending(10) == [started(1)]
+    with history:
+        history.accept(started(2))
+        assert [(event.id, event.kind) for event in history.pending(10)] == [
+            ("1", "started"),
+            ("1", "ended"),
+            ("2", "started"),
+        ]
 
 
 def test_threads_may_write_and_publish_at_the_same_time(path: Path) -> None:
@@ -326,6 +445,7 @@ def test_a_name_that_is_not_utf_8_is_kept_with_a_question_mark(path: Path) -> No
     with forever(path) as history:
         history.accept(started(1, source="caf\udce9.wav"))
         assert history.pending(1)[0].source == "caf?.wav"
+    assert [event.id for event in read_occurrences(path, sources=["caf\udce9.wav"])] == ["1"]
 
 
 @pytest.mark.system
@@ -366,6 +486,7 @@ def test_occurrences_are_chosen_by_time_sound_and_source(full: Path) -> None:
 
     assert labels(labels=["dog", "SIREN"]) == ["Dog", "Siren"]
     assert labels(sources=["Kitchen"]) == ["Bell, or chime"]
+    assert labels(labels=["caf\udce9"], sources=["caf\udce9"]) == []
     assert labels(since=NOW + 20.0) == ["Siren", "Bell, or chime"]
     assert labels(since=NOW + 20.0, labels=["Dog"]) == []
 

@@ -176,6 +176,26 @@ def test_a_source_that_is_switched_off_is_not_heard() -> None:
     assert taggings[-1].end_sample == 64_000
 
 
+def test_a_source_that_is_off_from_the_start_is_not_heard_and_says_so() -> None:
+    memory, switches = Memory(), Switches()
+    switches.turn("a", on=False)
+    heard: list[str] = []
+    listen(
+        LiveSession(
+            [Tone("a", 1.0, live=False), Tone("b", 1.0, live=False)],
+            scorer,
+            window_samples=WINDOW,
+            hop_samples=HOP,
+            sinks=[memory],
+            hearers=[lambda name, _chunk: heard.append(name)],
+            switches=switches,
+            fast=True,
+        )
+    )
+    assert SourceStatus("a", online=False, reason="listening is switched off") in memory.messages
+    assert set(heard) == {tagging.source for tagging in memory.taggings} == {"b"}
+
+
 def test_sources_come_online_and_go_offline() -> None:
     memory = Memory()
     listen(

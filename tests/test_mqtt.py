@@ -151,6 +151,33 @@ def test_what_was_heard_last_is_published_before_the_goodbye(broker: Mosquitto) 
 
 
 @pytest.mark.system
+def test_at_the_end_everything_is_said_once(broker: Mosquitto, history: History) -> None:
+    status = "earshot/attic/front_door/status"
+    for number in range(10):
+        with Subscriber(broker.port) as subscriber:
+            with running(sink_for(broker.port, outbox=history)) as sink:
+                sink.accept(SourceStatus("front door", online=True))
+                subscriber.wait_for(status, "online")
+                for event in (began(number), over(began(number))):
+                    accept(event, history, sink)
+                sink.accept(SourceStatus("front door", online=False))
+            subscriber.wait_for_several("earshot/attic/status", 1)
+            assert texts(subscriber, status) == texts(subscriber, "earshot/attic/status") == ["offline"]
+            told = [m.json()["event_type"] for m in subscriber.messages if m.topic == EVENTS]
+        assert told == ["started", "ended"]
+    assert history.pending(1) == []
+
+
+@pytest.mark.system
+def test_a_source_that_was_online_is_offline_after_the_end(broker: Mosquitto) -> None:
+    with running(sink_for(broker.port, sources=["front door", "cellar"])) as sink:
+        sink.accept(SourceStatus("cellar", online=True))
+        wait_for_state(sink, "connected")
+    kept = retained(broker, "earshot/")
+    assert {kept[f"earshot/attic/{part}status"] for part in ("", "front_door/", "cellar/")} == {"offline"}
+
+
+@pytest.mark.system
 def test_states_are_retained_and_end_offline(broker: Mosquitto) -> None:
     with running(sink_for(broker.port)) as sink:
         sink.accept(SourceStatus("front door", online=True))
@@ -675,6 +702,38 @@ def test_a_watched_sound_is_off_at_first_then_on_then_off_for_latecomers_too(bro
 
 
 @pytest.mark.system
+def test_the_state_of_a_sound_that_is_no_longer_watched_is_cleared_and_all_else_is_left_alone(
+    broker: Mosquitto,
+) -> None:
+    others = ["earshot/attic/cellar/sound/dog", "earshot/attic_2/front_door/sound/dog"]
+    with Subscriber(broker.port) as observer:
+        for topic in (BARK, SIREN, *others):
+            observer.publish(topic, "ON", retain=True)
+        with running(sink_for(broker.port, watched={"front door": ["Smoke alarm, siren"]})) as sink:
+            observer.wait_for(BARK, "")
+            sink.accept(began(1, "Smoke alarm, siren"))
+            observer.wait_for(SIREN, "ON")
+    kept = retained(broker, "earshot/")
+    assert [kept.get(topic) for topic in (BARK, SIREN, *others)] == [None, "ON", "ON", "ON"]
+
+
+@pytest.mark.system
+def test_two_programs_of_one_name_do_not_clear_each_other_s_states_for_ever(broker: Mosquitto) -> None:
+    with (
+        Subscriber(broker.port) as observer,
+        running(sink_for(broker.port, watched={"front door": ["Dog"]})) as first,
+        running(sink_for(broker.port, watched={"front door": ["Smoke alarm, siren"]})) as second,
+    ):
+        for sink in (first, second):
+            wait_for_state(sink, "connected")
+        for number in range(20):
+            first.accept(began(number))
+            second.accept(began(number, "Smoke alarm, siren"))
+        observer.wait_for_several(EVENTS, 40)
+        assert sum(not message.text for message in observer.messages) <= 2
+
+
+@pytest.mark.system
 def test_after_an_outage_a_sound_is_as_it_is_now_and_old_changes_are_not_replayed(guarded: Mosquitto) -> None:
     with running(sink_of_ear(guarded, watched=WATCHED)) as sink:
         wait_for_state(sink, "unreachable")
@@ -739,6 +798,20 @@ def test_a_paused_source_is_still_paused_for_a_broker_that_comes_back(broker: Mo
         broker.start()
         with Subscriber(broker.port) as subscriber:
             assert subscriber.wait_for(switch).text == "OFF"
+
+
+@pytest.mark.system
+def test_a_source_that_is_paused_from_the_start_says_so_to_latecomers(broker: Mosquitto) -> None:
+    sink = sink_for(
+        broker.port,
+        sources=["front door", "cellar"],
+        on_listen=lambda _source, _listening: None,
+        paused=["cellar"],
+    )
+    with running(sink):
+        wait_for_state(sink, "connected")
+        kept = retained(broker, "earshot/")
+    assert (kept["earshot/attic/front_door/listen"], kept["earshot/attic/cellar/listen"]) == ("ON", "OFF")
 
 
 @pytest.mark.system

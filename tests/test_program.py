@@ -531,6 +531,24 @@ def test_events_of_an_outage_reach_the_broker_that_comes_later(
 
 
 @pytest.mark.system
+def test_a_sound_that_was_on_when_the_program_was_killed_is_ended_by_the_next_start(
+    broker: Mosquitto, speech: Path, noise: Path, environment: dict[str, str]
+) -> None:
+    options = ("--headless", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}")
+    watching = command(*options, "--watch", "Speech", "--source", f"room={speech}")
+    with Subscriber(broker.port) as subscriber:
+        with subprocess.Popen(watching, env=environment, stdout=subprocess.DEVNULL) as program:
+            began = subscriber.wait_for("earshot/test/room/events", timeout_seconds=START_SECONDS).json()
+            program.kill()
+        result = run(*options, "--watch", "Dog", "--source", f"room={noise}", environment=environment)
+        assert result.returncode == 0
+        told = subscriber.wait_for("earshot/test/room/events").json()
+    assert (told["event_type"], told["id"], told["label"]) == ("ended", began["id"], "Speech")
+    (line,) = lines(run("events", "--json", environment=environment).stdout)
+    assert (line["id"], line["ended_at"]) == (told["id"], told["ended_at"])
+
+
+@pytest.mark.system
 def test_a_source_is_switched_off_and_on_again(
     virtual_microphone: VirtualMicrophone, broker: Mosquitto, environment: dict[str, str]
 ) -> None:
@@ -554,6 +572,36 @@ def test_a_source_is_switched_off_and_on_again(
         finally:
             program.send_signal(signal.SIGINT)
         assert program.wait(timeout=20) == 130
+
+
+@pytest.mark.system
+def test_a_source_that_was_switched_off_stays_off_when_the_program_is_started_again(
+    broker: Mosquitto, environment: dict[str, str]
+) -> None:
+    options = ("--headless", "--json", "--node", "test", "--source", "room=demo", "--duration", "5")
+    mqtt = ("--mqtt", f"mqtt://127.0.0.1:{broker.port}")
+    with (
+        Subscriber(broker.port) as subscriber,
+        subprocess.Popen(command(*options, *mqtt), env=environment, stdout=subprocess.DEVNULL) as program,
+    ):
+        subscriber.wait_for("earshot/test/room/tags", timeout_seconds=START_SECONDS)
+        subscriber.publish("earshot/test/room/listen/set", "OFF")
+        subscriber.wait_for("earshot/test/room/listen", "OFF")
+        program.send_signal(signal.SIGINT)
+        assert program.wait(timeout=20) == 130
+    file = Path(environment["XDG_DATA_HOME"]) / "earshot" / "switches.json"
+    for more in (mqtt, ()):
+        with Subscriber(broker.port) as subscriber:
+            result = run(*options, *more, environment=environment)
+            assert (result.returncode, result.stdout) == (0, b"")
+            assert b"room is still switched off, and is not heard: switch it on" in result.stderr
+            assert f"or delete {file} and start again".encode() in result.stderr
+            said = {
+                message.text for message in subscriber.messages if message.topic == "earshot/test/room/listen"
+            }
+        assert said == {"OFF"}
+    file.unlink()
+    assert run(*options, environment=environment).stdout
 
 
 def test_the_program_can_be_its_own_broker(noise: Path, environment: dict[str, str]) -> None:

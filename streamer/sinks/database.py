@@ -1,8 +1,10 @@
 """The SQLite file that holds the history: made, opened, recognised, moved out of the way."""
 
+import errno
 import math
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -81,6 +83,29 @@ def open_to_write(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is a file where the history is, or would be.
+
+    Raises
+    ------
+    OSError
+        Nobody can tell.
+    SinkError
+        There is something else.
+    """
+    try:
+        regular = stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        regular = False
+    if not regular:
+        raise SinkError(f"{path} is no regular file, and so no history of Earshot: give history another name")
+    return True
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the history to read, also while another process writes it.
@@ -90,7 +115,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     SinkError
         There is none, or it can't be read.
     """
-    if not path.is_file():
+    if not is_there(path):
         raise SinkError(f"there is no history {path} yet: it begins with the first sound that is watched for")
     try:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
@@ -115,6 +140,32 @@ def count_events(path: Path) -> tuple[int, int]:
             "SELECT count(*), count(*) FILTER (WHERE published = 0) FROM event"
         ).fetchone()
     return events, waiting
+
+
+def end_what_is_on(connection: sqlite3.Connection, *, outgoing: bool) -> None:
+    """Append an end to each beginning without one, as it is after the program was killed.
+
+    It is dated by the latest moment that the history knows of, when the sound was last known to be on. Whoever was to be
+    told of the beginning is to be told of the end.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Of `open_to_write`, while nobody listens yet.
+    outgoing : bool
+        Whether there is a broker, for which the ends are to wait.
+    """
+    connection.execute(
+        f"""
+        INSERT INTO event ({COLUMNS}, published)
+        SELECT id, 'ended', label, source, score, started_at, max(started_at, min(latest.at, ?)), NULL, start_sample, NULL,
+            CASE WHEN ? AND published IS NOT NULL THEN 0 END
+        FROM event, (SELECT max(coalesce(ended_at, started_at)) AS at FROM event) AS latest
+        WHERE id IN (SELECT id FROM event GROUP BY id HAVING min(kind) = 'started')
+        ORDER BY seq
+        """,  # noqa: S608 - names of columns
+        (time.time(), outgoing),
+    )
 
 
 def size_bytes(path: Path) -> int:
@@ -157,19 +208,19 @@ def move_aside(path: Path) -> Path:
 
 def key(event: Event) -> tuple[str, str]:
     """What tells an event from all others."""
-    return _text(event.id), event.kind
+    return storable(event.id), event.kind
 
 
 def to_row(event: Event) -> tuple[Any, ...]:
     """Write an event as the values of its columns."""
     return (
         *key(event),
-        _text(event.label),
-        _text(event.source),
+        storable(event.label),
+        storable(event.source),
         float(event.score),
         float(event.started_at),
         None if event.ended_at is None else float(event.ended_at),
-        None if event.clip is None else _text(event.clip),
+        None if event.clip is None else storable(event.clip),
         event.start_sample,
         event.end_sample,
     )
@@ -180,6 +231,11 @@ def to_event(row: tuple[Any, ...]) -> Event:
     identifier, kind, label, source, score, *rest = row
     known_score = math.nan if score is None else score  # SQLite has no other word for what is no number
     return Event(identifier, kind, label, source, known_score, *rest)
+
+
+def storable(text: str) -> str:
+    """Replace half a surrogate pair, as in the name of a file that is not UTF-8: SQLite can't hold it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 class _DamageError(sqlite3.DatabaseError):
@@ -219,8 +275,3 @@ def _check(connection: sqlite3.Connection) -> None:
     (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise _DamageError(verdict)
-
-
-def _text(text: str) -> str:
-    """Replace half a surrogate pair, as in the name of a file that is not UTF-8: SQLite can't hold it."""
-    return text.encode("utf-8", "replace").decode("utf-8")

@@ -62,7 +62,9 @@ class History:
     is written as soon as that is possible. A damaged file is renamed and a new one begun; what waited in it
     stays there. Either is said in one line, and listening goes on.
 
-    The oldest events go when there are too many, or when they are too old.
+    What a killed program has left on is ended by the next one, before anything else is written.
+
+    The oldest events go when there are too many, and each when its own date is too old.
 
     Parameters
     ----------
@@ -95,12 +97,13 @@ class History:
         self._acknowledged = 0  # seq of the last row that the broker has, even if that can't be written
         self._given_up = 0
         self._until_pruning = 0
+        self._taken_over = False
         self._failed = False
         self._failure_line_due = Every(_QUIET_SECONDS)
         self._loss_line_due = Every(_QUIET_SECONDS)
         self._closed = False
         with self._lock:
-            self._attempt(self._prune_all, refuse=True)
+            self._attempt(self._take_over, refuse=True)
 
     def __enter__(self) -> Self:
         return self
@@ -182,6 +185,7 @@ class History:
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
+            database.is_there(self._path)  # or something else, which is left alone
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
                 self._only_one.acquire()
@@ -207,6 +211,8 @@ class History:
     def _save(self, connection: sqlite3.Connection) -> None:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
+            if not self._taken_over:
+                database.end_what_is_on(connection, outgoing=self._outgoing)
             for unsaved in self._unsaved.values():
                 connection.execute(
                     f"INSERT INTO event ({database.COLUMNS}, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
@@ -217,10 +223,16 @@ class History:
             given_up = 0
             if self._until_pruning <= 0:
                 given_up, _ = self._prune(connection)
+        self._taken_over = True
         self._unsaved.clear()
         self._give_up(given_up)
 
-    def _prune_all(self, connection: sqlite3.Connection) -> None:
+    def _take_over(self, connection: sqlite3.Connection) -> None:
+        """Bring what an earlier run has left into order."""
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            database.end_what_is_on(connection, outgoing=self._outgoing)
+        self._taken_over = True
         more = True
         while more:
             with connection:
@@ -231,23 +243,17 @@ class History:
     def _prune(self, connection: sqlite3.Connection) -> tuple[int, bool]:
         """Delete the oldest rows that are too many or too old; how many of them waited, and whether there may be more."""
         self._until_pruning = _EVENTS_BETWEEN_PRUNINGS
-        first, newest = connection.execute("SELECT min(seq), max(seq) FROM event").fetchone()
-        if first is None:
+        (newest,) = connection.execute("SELECT max(seq) FROM event").fetchone()
+        if newest is None:
             return 0, False
-        (too_old,) = connection.execute(
-            "SELECT max(seq) FROM (SELECT seq, coalesce(ended_at, started_at) AS at FROM event ORDER BY seq LIMIT ?) "
-            "WHERE at < ?",
-            (_MOST_PRUNED, time.time() - self._keep_seconds),
-        ).fetchone()
-        last = min(max(too_old or 0, newest - self._keep_events), first + _MOST_PRUNED - 1)
-        if last < first:
-            return 0, False
-        (waited,) = connection.execute(
-            "SELECT count(*) FROM event WHERE published = 0 AND seq BETWEEN ? AND ?",
-            (self._acknowledged + 1, last),
-        ).fetchone()
-        connection.execute("DELETE FROM event WHERE seq <= ?", (last,))
-        return waited, True
+        # Each by its own date: one that was dated by a wrong clock takes no other along.
+        going = connection.execute(
+            "SELECT seq, published = 0 AND seq > ? FROM (SELECT * FROM event ORDER BY seq LIMIT ?) "
+            "WHERE seq <= ? OR coalesce(ended_at, started_at) < ?",
+            (self._acknowledged, _MOST_PRUNED, newest - self._keep_events, time.time() - self._keep_seconds),
+        ).fetchall()
+        connection.executemany("DELETE FROM event WHERE seq = ?", ((seq,) for seq, _ in going))
+        return sum(waited or 0 for _, waited in going), bool(going)
 
     def _waiting(self, connection: sqlite3.Connection, limit: int) -> list[Event]:
         rows = connection.execute(
@@ -271,8 +277,8 @@ class History:
         self._given_up += count
         if count and self._loss_line_due.due():
             _log.warning(
-                "%d events so far went unpublished, since the broker was away for too long: history_days and "
-                "history_events say how many are kept.",
+                "%d events so far were given up before the broker had acknowledged them, as too many or too old: "
+                "history_days and history_events say which are kept.",
                 self._given_up,
             )
 

@@ -54,7 +54,7 @@ def occurrences_query(since: float, labels: Sequence[str], sources: Sequence[str
     for column, names in (("label", labels), ("source", sources)):
         if names:
             conditions.append(f"{column} COLLATE NOCASE IN ({', '.join('?' * len(names))})")
-            values += names
+            values += map(database.storable, names)
     query = f"""
         SELECT {database.COLUMNS} FROM event AS this
         WHERE {" AND ".join(conditions)} AND (kind = 'ended' OR NOT EXISTS (

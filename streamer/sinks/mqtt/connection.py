@@ -30,11 +30,11 @@ class Conversation(Protocol):
         ...
 
     async def talk(self, link: Link) -> None:
-        """Say what is new, until it is cancelled."""
+        """Say what is new, until it is cancelled, or `conclude` is called and nothing is new."""
         ...
 
-    async def finish(self, link: Link) -> None:
-        """Say what is still new before the end, if there is time."""
+    def conclude(self) -> None:
+        """Let `talk` come to its end."""
         ...
 
     async def leave(self, link: Link) -> None:
@@ -183,9 +183,8 @@ class Connection:
         talking = asyncio.create_task(self._talk(link), name="mqtt talking")
         try:
             await asyncio.wait({leaving, listening, talking}, return_when=asyncio.FIRST_COMPLETED)
-            await _end(talking)
             if self._leaving.is_set():
-                await self._say_goodbye(link)
+                await self._say_goodbye(link, talking)
         finally:
             self._conversing = False
             for task in (talking, listening, leaving):
@@ -207,12 +206,12 @@ class Connection:
         async for message in link.received():
             self._conversation.heard(message.topic, message.payload)
 
-    async def _say_goodbye(self, link: Link) -> None:
-        """Say what is left to say, and leave `async with` little time to disconnect."""
+    async def _say_goodbye(self, link: Link, talking: asyncio.Task[None]) -> None:
+        """Let what is being said come to its end, for what is cut off is said again, and leave `async with` little time."""
         link.be_patient(_FAREWELL_SECONDS)
-        with suppress(client.MqttError, TimeoutError):
-            async with asyncio.timeout(_LAST_NEWS_SECONDS):
-                await self._conversation.finish(link)
+        self._conversation.conclude()
+        await asyncio.wait({talking}, timeout=_LAST_NEWS_SECONDS)
+        await _end(talking)
         with suppress(client.MqttError):
             await self._conversation.leave(link)
         link.be_patient(_DISCONNECT_SECONDS)

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ...mailbox import Mailbox
@@ -18,6 +18,7 @@ from ..payloads import Payload, Vocabulary, event_payload, health_payload, tags_
 from .announcer import Announcer
 from .client import Link
 from .gauges import Gauges
+from .leftovers import Leftovers
 from .topics import Topics
 
 _log = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ class News:
         Where events wait; in memory if None.
     on_listen : callable or None
         Is told that a source shall be listened to, or not; None where there is no such switch.
+    paused : collection of str
+        Names of the sources that are switched off at first.
     announcer : Announcer or None
         Tells Home Assistant what there is; None where nobody does.
     gauge_seconds, birth_seconds : float
@@ -74,6 +77,7 @@ class News:
         stale_seconds: float,
         outbox: Outbox | None,
         on_listen: Callable[[str, bool], None] | None,
+        paused: Collection[str],
         announcer: Announcer | None,
         gauge_seconds: float,
         birth_seconds: float,
@@ -91,18 +95,22 @@ class News:
         )
         self._taggings: Mailbox[_Delayed] = Mailbox(capacity=max(1, len(self._sources)))
         self._stale = 0
+        self._leftovers = Leftovers(topics, sources)
         self._announcer = announcer
         self._birth_seconds = birth_seconds
         self._born = False
         self._gauges = Gauges(gauge_seconds)
         self._figures = Gauges(0.0)
         self._wake = asyncio.Event()
+        self._concluding = False
 
         self._lock = threading.Lock()  # guards what follows, which all threads share
         self._states = {topics.source_status(source): "offline" for source in sources}
         self._states |= dict.fromkeys(topics.sounds(), "OFF")
-        self._states |= {topics.listen(source): "ON" for source in self._switches.values()}
-        self._changes: deque[tuple[str, str]] = deque()
+        self._states |= {
+            topics.listen(source): "OFF" if source in paused else "ON" for source in self._switches.values()
+        }
+        self._changes = deque(self._states.items())
         self._health: Health | None = None
         self._health_is_new = False
 
@@ -134,9 +142,11 @@ class News:
         self._wake.set()
 
     def heard(self, topic: str, payload: bytes) -> None:
-        """Turn the switch of a source, or take what concerns Home Assistant."""
+        """Turn the switch of a source, or take what is kept of a sound or concerns Home Assistant."""
         if topic in self._switches:
             self._turn(self._switches[topic], topic, payload)
+        elif self._leftovers.heard(topic, payload):
+            self.wake()
         elif self._announcer is None:
             return
         elif topic == self._announcer.birth_topic:
@@ -153,31 +163,39 @@ class News:
         ):  # first, so that what was announced before has come when `talk` begins
             await self._announcer.greet(link)
         await self._publish_states(link)
+        await self._leftovers.greet(link)
         for topic in self._switches:
             await link.subscribe(topic)
 
     async def talk(self, link: Link) -> None:
-        """Publish what is new, until it is cancelled."""
+        """Publish what is new, until it is cancelled, or `conclude` is called and nothing is new."""
         while True:
+            concluding = self._concluding
             self._wake.clear()
             await self._announce(link)
+            await self._leftovers.publish(link)
             await self._publish_health(link)
             more = await self._publish_events(link)
             await self._publish_changes(link)
             await self._publish_taggings(link)
-            if not more:
-                await self._wake.wait()
+            if more:
+                continue
+            if concluding:
+                return
+            await self._wake.wait()
 
-    async def finish(self, link: Link) -> None:
-        """Publish what was heard last; more events than go at once wait for the next start."""
-        await self._publish_taggings(link)
-        await self._publish_events(link)
+    def conclude(self) -> None:
+        """Let `talk` return once it has published what there is now."""
+        self._concluding = True
+        self.wake()
 
     async def leave(self, link: Link) -> None:
         """Say that all is offline, and leave the last state of everything else."""
         with self._lock:
             last = dict(self._changes)
-        last |= {self._topics.source_status(source): "offline" for source in self._sources}
+            for topic in map(self._topics.source_status, self._sources):
+                if self._states[topic] != "offline":
+                    last[topic] = "offline"
         last[self._topics.status] = "offline"
         await asyncio.gather(
             *(link.publish(topic, text, qos=1, retain=True) for topic, text in last.items()),
@@ -220,13 +238,11 @@ class News:
         """Publish how all stands, and let all else that is retained follow."""
         await link.publish(self._topics.status, "online", qos=1, retain=True)
         with self._lock:
-            self._changes.clear()
-            states = dict(self._states)
+            self._changes = deque(self._states.items())
             self._health_is_new = self._health is not None
         self._gauges.forget()
         self._figures.forget()
-        for topic, text in states.items():
-            await link.publish(topic, text, qos=1, retain=True)
+        await self._publish_changes(link)
 
     async def _publish_changes(self, link: Link) -> None:
         while self._changes:

@@ -1,7 +1,7 @@
 """The sink that publishes over MQTT."""
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from ...messages import Message
 from ..broker import Broker, check_base_topic, check_credentials, check_node_name
@@ -38,6 +38,8 @@ class MqttSink:
     on_listen : callable or None
         Is told on the thread of `run` that a source (its name) shall be listened to (True) or not, and returns at once.
         If None, there is no such switch.
+    paused : collection of str
+        Names of the sources that are switched off at first.
     discovery : Discovery or None
         How Home Assistant is told of all this; not at all if None.
     base_topic : str or None
@@ -76,6 +78,7 @@ class MqttSink:
         watched: Mapping[str, Sequence[str]] = NOTHING_WATCHED,
         outbox: Outbox | None = None,
         on_listen: Callable[[str, bool], None] | None = None,
+        paused: Collection[str] = (),
         discovery: Discovery | None = None,
         base_topic: str | None = None,
         timeout_seconds: float = 5.0,
@@ -108,6 +111,7 @@ class MqttSink:
             stale_seconds=stale_seconds,
             outbox=outbox,
             on_listen=on_listen,
+            paused=paused,
             announcer=None if home is None else Announcer(home),
             gauge_seconds=gauge_seconds,
             birth_seconds=birth_seconds,

@@ -30,7 +30,7 @@ class Topics:
         self._base = base
         self._parts = slugs(sources)
         self._sounds = {
-            (source, sound): f"{self._of(source)}/sound/{part}"
+            (source, sound): f"{self.sound_folder(source)}/{part}"
             for source in self._parts
             for sound, part in slugs(watched.get(source, ())).items()
         }
@@ -72,6 +72,10 @@ class Topics:
     def events(self, source: str) -> str:
         """What has begun and ended; also of a source that is not listened to any more."""
         return f"{self._of(source)}/events"
+
+    def sound_folder(self, source: str) -> str:
+        """What the topics of a source's watched sounds begin with."""
+        return f"{self._of(source)}/sound"
 
     def sound(self, source: str, sound: str) -> str | None:
         """Whether a watched sound is on; None for one that is not watched."""
