@@ -605,7 +605,13 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
             overdue = time.monotonic() > latest
             return not (finished or overdue or crew.failed or interrupted())
 
-        view.show(going_on, crew.wait, partial(_actions, settings, config, watchlist, session, switches))
+        def listen(source: str, on: bool) -> None:
+            switches.turn(source, on)
+            if mqtt is not None:
+                mqtt.listening(source, on)
+
+        actions = partial(_actions, settings, config, watchlist, session, listen, switches)
+        view.show(going_on, crew.wait, actions)
     if session.dropped_windows:
         _log.warning(
             "%d windows were dropped because inference was late: a longer --hop or a smaller model keeps up, and --fast "
@@ -828,8 +834,8 @@ def _switches(settings: "Settings", sources: "Sequence[Source]") -> "Switches":
     for source in sources:
         if not switches.is_on(source.name):
             _log.warning(
-                "%s is still switched off, and is not heard: switch it on over MQTT (ON to …/listen/set), or delete %s and "
-                "start again.",
+                "%s is still switched off, and is not heard: press P in the window, send ON to …/listen/set over MQTT, or delete "
+                "%s and start again.",
                 source.name,
                 settings.switches_file,
             )
@@ -965,6 +971,7 @@ def _actions(
     config: Path | None,
     watchlist: "WatchList",
     session: "LiveSession",
+    listen: Callable[[str, bool], None],
     switches: "Switches",
 ) -> "Actions":
     """Return what the window can have done."""
@@ -1023,7 +1030,7 @@ def _actions(
         would_fire=_or_action_error(would_fire),
         places=_or_action_error(places),
         choose=_or_action_error(choose),
-        listen=switches.turn,
+        listen=listen,
         listens=switches.is_on,
         play=_or_action_error(lambda clip: play(_read_recording(Path(clip)))),
         save=_or_action_error(save),

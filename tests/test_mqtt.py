@@ -815,6 +815,23 @@ def test_a_source_that_is_paused_from_the_start_says_so_to_latecomers(broker: Mo
 
 
 @pytest.mark.system
+def test_a_source_that_is_paused_elsewhere_says_so(broker: Mosquitto) -> None:
+    switch = "earshot/attic/front_door/listen"
+    turned: list[bool] = []
+    sink = sink_for(broker.port, on_listen=lambda _source, listening: turned.append(listening))
+    with running(sink):
+        wait_for_state(sink, "connected")
+        with Subscriber(broker.port) as subscriber:
+            subscriber.wait_for_retained(switch)
+            sink.listening("front door", False)
+            subscriber.wait_for(switch, "OFF")
+            sink.listening("nobody", False)
+            sink.listening("front door", True)
+            subscriber.wait_for(switch, "ON")
+    assert not turned
+
+
+@pytest.mark.system
 def test_without_anyone_to_pause_a_source_there_is_no_switch(broker: Mosquitto) -> None:
     with running(sink_for(broker.port)) as sink:
         wait_for_state(sink, "connected")

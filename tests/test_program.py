@@ -594,7 +594,7 @@ def test_a_source_that_was_switched_off_stays_off_when_the_program_is_started_ag
         with Subscriber(broker.port) as subscriber:
             result = run(*options, *more, environment=environment)
             assert (result.returncode, result.stdout) == (0, b"")
-            assert b"room is still switched off, and is not heard: switch it on" in result.stderr
+            assert b"room is still switched off, and is not heard: press P in the window" in result.stderr
             assert f"or delete {file} and start again".encode() in result.stderr
             said = {
                 message.text for message in subscriber.messages if message.topic == "earshot/test/room/listen"

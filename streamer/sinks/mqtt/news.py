@@ -137,6 +137,11 @@ class News:
             case _:
                 pass
 
+    def listening(self, source: str, on: bool) -> None:
+        """Take that a source has been switched on or off elsewhere; from any thread, at once. `wake` must be called after that."""
+        if source in self._switches.values():
+            self._change(self._topics.listen(source), "ON" if on else "OFF")
+
     def wake(self) -> None:
         """Publish what is new."""
         self._wake.set()
@@ -216,7 +221,7 @@ class News:
             _log.warning("Ignored %r on %s: it takes ON or OFF.", payload[:32], topic)
             return
         self._on_listen(source, listening)
-        self._change(self._topics.listen(source), "ON" if listening else "OFF")
+        self.listening(source, listening)
         self.wake()
 
     def _note_birth(self) -> None:

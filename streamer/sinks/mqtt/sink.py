@@ -151,6 +151,11 @@ class MqttSink:
         self._news.accept(message)
         self._connection.call_soon(self._news.wake)
 
+    def listening(self, source: str, on: bool) -> None:
+        """Publish that a source has been switched on or off elsewhere; from any thread, at once."""
+        self._news.listening(source, on)
+        self._connection.call_soon(self._news.wake)
+
     def close(self) -> None:
         """Make `run` say goodbye and return within a second; from any thread, more than once if need be."""
         self._connection.close()
