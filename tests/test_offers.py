@@ -37,7 +37,8 @@ def offered(file: Path) -> Actions:
     watchlist = WatchList(settings.watched, AUDIOSET)
     sources = [open_source(spec) for spec in settings.source]
     session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
-    return run_live._actions(settings, file, watchlist, session, Switches())
+    switches = Switches()
+    return run_live._actions(settings, file, watchlist, session, switches.turn, switches)
 
 
 def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Actions, file: Path) -> None:
