@@ -407,7 +407,8 @@ def _open_sources(settings: "Settings") -> "list[Source]":
     from streamer.sources import open_source
     from streamer.sources.pcm import PcmInput
 
-    sources = [open_source(spec, fast=settings.fast) for spec in settings.source]
+    patient = settings.kiosk and settings.duration is None
+    sources = [open_source(spec, fast=settings.fast, patient=patient) for spec in settings.source]
     if sum(isinstance(source, PcmInput) for source in sources) > 1:
         raise SourceError("standard input can be one source only: give - once")
     names = [source.name for source in sources]
@@ -978,9 +979,10 @@ def _actions(
     from platformdirs import user_pictures_path
 
     from gui.actions import Actions, Place, Span, Watched
+    from gui.theme import palette_for
     from models.labels import family_of
     from streamer.events import what_would_be_told
-    from streamer.sources import open_source
+    from streamer.sources import named, open_source
     from streamer.sources.microphone import list_devices, play
 
     chosen: dict[str, str] = {}
@@ -1011,15 +1013,15 @@ def _actions(
         chosen[name] = spec
 
     def save(theme: str) -> str:
-        changes: dict[str, object] = {"theme": theme}
+        changes: dict[str, object] = {}
+        if theme != palette_for(settings.theme).name:
+            changes["theme"] = theme
         if chosen:
             changes["source"] = [
-                f"{name}={chosen[name]}" if name in chosen else spec
+                named(name, chosen[name]) if name in chosen else spec
                 for name, spec in zip(session.names, settings.source, strict=True)
             ]
-        if settings.watch is not None or watchlist.changed:
-            changes["watch"] = watchlist.as_settings()
-        return _save_settings(config, changes)
+        return _save_settings(config, changes, watchlist)
 
     return Actions(
         watched=lambda: [
@@ -1055,13 +1057,16 @@ def _or_action_error(do: Callable[Given, Result]) -> Callable[Given, Result]:
     return done
 
 
-def _save_settings(config: Path | None, changes: dict[str, object]) -> str:
-    """Write some settings into the settings file, and leave the rest as it is; returns where it is."""
+def _save_settings(config: Path | None, changes: dict[str, object], watchlist: "WatchList") -> str:
+    """Write what was changed into the settings file, and leave the rest as it is; returns where it is."""
     from streamer.settings import settings_file
-    from streamer.settings_file import edited, read, write_atomically
+    from streamer.settings_file import edited, read, with_watch, write_atomically
 
     file = settings_file(config)
-    write_atomically(file, edited(read(file), changes))
+    text = edited(read(file), changes)
+    if watchlist.changed:
+        text = with_watch(text, watchlist.rules, watchlist.name_of)
+    write_atomically(file, text)
     return str(file)
 
 

@@ -315,10 +315,10 @@ class _Seat:
         self._ended_at: float | None = None
 
     def continued(self, chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
-        """Number the chunks of a stream on from where the one before it ended, behind a gap as long as it took."""
+        """Number the chunks of a stream on from where the one before it ended, behind a gap as long as it took, if it doesn't itself."""
         shift, lost = None, 0
         for chunk in chunks:
-            if shift is None and self._ended_at is not None:
+            if shift is None and self._ended_at is not None and chunk.start_sample < self._end_sample:
                 lost = max(0, round((chunk.captured_at - self._ended_at) * SAMPLE_RATE_HZ))
                 shift = self._end_sample + lost - chunk.start_sample
             placed = chunk

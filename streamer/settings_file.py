@@ -62,22 +62,71 @@ def with_thresholds(
     document = _parse(text)
     if not isinstance(document.get("watch"), list):
         document["watch"] = _item([{"sound": name} if name in thresholds else name for name in watched])
-    entries: Any = document["watch"]
     missing = dict(thresholds)
-    for index, entry in enumerate(entries):
-        table = entry if isinstance(entry, Mapping) else {"sound": str(entry)}
-        threshold = missing.pop(name_of(str(table.get("sound"))), None)
-        if threshold is None:
-            continue
-        if isinstance(entry, MutableMapping):
-            entry["threshold"] = threshold
-        else:
-            entries[index] = _table({**table, "threshold": threshold})
+    for index, entry in enumerate(document["watch"]):
+        threshold = missing.pop(name_of(_sound_of(entry)), None)
+        if threshold is not None:
+            _set_rule(document["watch"], index, {"threshold": threshold})
     for name, threshold in missing.items():
-        table = tomlkit.table() if isinstance(entries, AoT) else tomlkit.inline_table()
-        table.update({"sound": name, "threshold": threshold})
-        entries.append(table)
+        _append(document["watch"], name, {"threshold": threshold})
     return tomlkit.dumps(document)
+
+
+def with_watch(text: str, rules: Mapping[str, Mapping[str, Any]], name_of: Callable[[str], str] = str) -> str:
+    """Set which sounds are watched in the text of a settings file; entries that stay are left where and as they are.
+
+    Parameters
+    ----------
+    text : str
+        TOML; empty for a new file.
+    rules : mapping of str to mapping
+        By the sound's name, what of its rule differs from the catalogue's.
+    name_of : callable
+        Finds a sound's name from what ``watch`` may call it.
+
+    Raises
+    ------
+    SettingsError
+        The text is no TOML.
+    """
+    document = _parse(text)
+    if not isinstance(document.get("watch"), list):
+        document["watch"] = tomlkit.array().multiline(multiline=True)
+    entries: Any = document["watch"]
+    missing = dict(rules)
+    for index in reversed(range(len(entries))):
+        rule = missing.pop(name_of(_sound_of(entries[index])), None)
+        if rule is None:
+            del entries[index]
+        else:
+            _set_rule(entries, index, rule)
+    for name, rule in missing.items():
+        _append(entries, name, rule)
+    return tomlkit.dumps(document)
+
+
+def _sound_of(entry: Any) -> str:
+    return str(entry.get("sound") if isinstance(entry, Mapping) else entry)
+
+
+def _set_rule(entries: Any, index: int, rule: Mapping[str, Any]) -> None:
+    """Set what is new in the rule of an entry."""
+    entry = entries[index]
+    if isinstance(entry, MutableMapping):
+        for name, value in rule.items():
+            if entry.get(name) != value:
+                entry[name] = value
+    elif rule:
+        entries[index] = _table({"sound": str(entry), **rule})
+
+
+def _append(entries: Any, name: str, rule: Mapping[str, Any]) -> None:
+    if isinstance(entries, AoT):
+        table = tomlkit.table()
+        table.update({"sound": name, **rule})
+        entries.append(table)
+    else:
+        entries.append(_table({"sound": name, **rule}) if rule else name)
 
 
 def difference(before: str, after: str, path: Path) -> str:

@@ -1,12 +1,12 @@
 """The sounds that are watched, as they change while the program runs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from .errors import SettingsError
 from .messages import Samples
-from .sounds import Watch, WatchedSound, resolve_sounds
+from .sounds import Watch, WatchedSound, resolve_sounds, sound_name
 
 
 class WatchList:
@@ -66,11 +66,14 @@ class WatchList:
         if threshold is not None:
             wish = replace(wish, rule=_moved(wish.rule, threshold))
         (found,) = resolve_sounds([wish], self.labels, self._thresholds)
-        self._change({**self._wishes, found.sound.name: replace(wish, sound=found.sound.name)})
+        sounds = {entry.sound.name: entry for entry in self.sounds} | {found.sound.name: found}
+        self._wishes[found.sound.name] = replace(wish, sound=found.sound.name)
+        self._change(sounds.values())
 
     def unwatch(self, name: str) -> None:
         """Watch a sound no longer."""
-        self._change({sound: wish for sound, wish in self._wishes.items() if sound != name})
+        self._wishes.pop(name, None)
+        self._change(entry for entry in self.sounds if entry.sound.name != name)
 
     def tried(self, name: str, threshold: float) -> WatchedSound:
         """Return a watched sound as it would be with another threshold.
@@ -86,13 +89,17 @@ class WatchList:
         changed = replace(wish, rule=_moved(wish.rule, threshold))
         return resolve_sounds([changed], self.labels, self._thresholds)[0]
 
-    def as_settings(self) -> list[str | dict[str, Any]]:
-        """Return the list as the setting ``watch`` has it."""
-        return [{"sound": name, **wish.rule} if wish.rule else name for name, wish in self._wishes.items()]
+    @property
+    def rules(self) -> Mapping[str, Mapping[str, Any]]:
+        """By the sound's name, what of its rule the user has decided."""
+        return {name: wish.rule for name, wish in self._wishes.items()}
 
-    def _change(self, wishes: dict[str, Watch]) -> None:
-        self.sounds = resolve_sounds(list(wishes.values()), self.labels, self._thresholds)
-        self._wishes = wishes
+    def name_of(self, name: str) -> str:
+        """Find what a sound is called from what the user calls it."""
+        return sound_name(name, self.labels)
+
+    def _change(self, sounds: Iterable[WatchedSound]) -> None:
+        self.sounds = tuple(sounds)
         self.changed = True
         self.on_change(self.sounds)
 

@@ -9,12 +9,12 @@ import run_live
 from gui.actions import Actions
 from gui.errors import ActionError
 from models.labels import audioset_classes
-from streamer.errors import SettingsError
+from streamer.errors import DeviceError, SettingsError, SourceError
 from streamer.live import LiveSession, Switches
 from streamer.messages import Samples, Tagging
 from streamer.settings import load_settings
 from streamer.sounds import Watch
-from streamer.sources import open_source
+from streamer.sources import named, open_source
 from streamer.watchlist import WatchList
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
@@ -56,6 +56,29 @@ def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Act
     assert settings.watched == [Watch("Dog"), Watch("Siren", {"threshold": 0.4})]
 
 
+def test_what_was_not_changed_is_not_saved(offered: Actions, file: Path) -> None:
+    assert offered.save is not None
+    before = file.read_text()
+    offered.save("dark")
+    assert file.read_text() == before
+
+
+def test_a_name_that_would_not_be_understood_is_not_saved() -> None:
+    assert named("room", "mic:2") == "room=mic:2"
+    for name in ("2026-01-01T12:00:00", "a=b", "a/b"):
+        with pytest.raises(SourceError, match="NAME=SOURCE"):
+            named(name, "demo")
+
+
+def test_a_microphone_may_be_missing_as_yet_on_a_wall() -> None:
+    with pytest.raises(DeviceError):
+        open_source("mic:no such microphone")
+    source = open_source("mic:no such microphone", patient=True)
+    assert source.name == "no such microphone"
+    with pytest.raises(DeviceError):
+        next(source.chunks())
+
+
 def test_what_can_t_be_done_is_told_in_the_window_s_words(offered: Actions, tmp_path: Path) -> None:
     assert offered.watch is not None
     assert offered.choose is not None
@@ -86,5 +109,5 @@ def test_a_settings_file_that_is_no_toml_is_not_written_over(tmp_path: Path) -> 
     path = tmp_path / "earshot.toml"
     path.write_text("hop = = 1")
     with pytest.raises(SettingsError, match="no valid TOML"):
-        run_live._save_settings(path, {"theme": "light"})
+        run_live._save_settings(path, {"theme": "light"}, WatchList(None, AUDIOSET))
     assert path.read_text() == "hop = = 1"

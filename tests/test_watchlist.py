@@ -1,10 +1,13 @@
 """Watched sounds that change while the program runs."""
 
+import tomllib
+
 import pytest
 
 from models.labels import audioset_classes, family_of
 from streamer.errors import SettingsError
 from streamer.settings import load_settings
+from streamer.settings_file import with_watch
 from streamer.sounds import Watch, WatchedSound
 from streamer.watchlist import WatchList
 
@@ -64,8 +67,21 @@ def test_what_is_unknown_is_refused_and_the_list_stays(name: str) -> None:
 def test_the_list_as_a_setting_is_read_back_as_the_same_list() -> None:
     watchlist = WatchList([Watch("Dog"), Watch("Siren", {"hits": 3, "of": 4})], AUDIOSET)
     watchlist.watch("Siren", 0.45)
-    settings = load_settings({"watch": watchlist.as_settings()}, environment={})
+    text = with_watch('watch = ["dog", "Cat"]\n', watchlist.rules, watchlist.name_of)
+    assert text.startswith('watch = ["dog", {sound = "Siren"')
+    settings = load_settings(tomllib.loads(text), environment={})
     assert WatchList(settings.watched, AUDIOSET).sounds == watchlist.sounds
+
+
+def test_entries_that_stay_keep_their_place_and_their_comments() -> None:
+    text = '[[watch]]\nsound = "Dog"\n# my dog\nhits = 1\n\n[[watch]]\nsound = "Cat"\n'
+    changed = with_watch(text, {"Dog": {"hits": 1, "threshold": 0.4}, "Siren": {}})
+    assert "# my dog" in changed
+    assert tomllib.loads(changed)["watch"] == [
+        {"sound": "Dog", "hits": 1, "threshold": 0.4},
+        {"sound": "Siren"},
+    ]
+    assert tomllib.loads(with_watch(text, {}))["watch"] == []
 
 
 def test_the_usual_sounds_are_a_list_that_can_be_changed() -> None:

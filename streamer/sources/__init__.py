@@ -6,7 +6,7 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Protocol
 
-from ..errors import SourceError
+from ..errors import DeviceError, SourceError
 from ..messages import AudioChunk
 
 DEMO_PATH = Path(__file__).parent.parent / "assets" / "demo.ogg"
@@ -48,7 +48,7 @@ class Source(Protocol):
         ...
 
 
-def open_source(spec: str, *, fast: bool = False) -> Source:
+def open_source(spec: str, *, fast: bool = False, patient: bool = False) -> Source:
     """Make the source that a specification on the command line means, and see that it is there.
 
     Nothing is recorded or played yet. Libraries are imported for the kinds that need them, when they do.
@@ -60,6 +60,8 @@ def open_source(spec: str, *, fast: bool = False) -> Source:
         input) or ``demo``; ``NAME=`` before it names it.
     fast : bool
         Read recordings and standard input as fast as possible instead of in real time.
+    patient : bool
+        Whether a microphone may be missing as yet: whoever reads it will see.
 
     Raises
     ------
@@ -68,7 +70,7 @@ def open_source(spec: str, *, fast: bool = False) -> Source:
     """
     name, what = _named(spec)
     if what == "mic" or what.startswith("mic:"):
-        return _microphone(name, what)
+        return _microphone(name, what, patient=patient)
     if re.match(r"[a-z][a-z0-9+.-]+://", what, re.IGNORECASE):
         raise SourceError(
             f"{without_credentials(what)} is an address, which is not available in this version yet; use a file or a microphone"
@@ -107,7 +109,21 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def _microphone(name: str, what: str) -> Source:
+def named(name: str, spec: str) -> str:
+    """Write a specification with a name of its own.
+
+    Raises
+    ------
+    SourceError
+        The name can't stand there.
+    """
+    text = f"{name}={spec}"
+    if _named(text) != (name, spec):
+        raise SourceError(f"a source called '{name}' can't be saved: start it with another name, NAME=SOURCE")
+    return text
+
+
+def _microphone(name: str, what: str, *, patient: bool) -> Source:
     from .microphone import Microphone, find_device
 
     wanted, channel = what.removeprefix("mic").removeprefix(":"), None
@@ -116,11 +132,16 @@ def _microphone(name: str, what: str) -> Source:
     if what != "mic" and not wanted and channel is None:
         raise SourceError("mic: names no microphone; write mic for the usual one, or mic:NAME")
     device = int(wanted) if wanted.isdecimal() else wanted or None
-    if not name:
-        name = find_device(device).short_name if device is not None else "mic"
-        name = name if channel is None else f"{name} {channel}"
-    source = Microphone(name, device, channel)
-    source.check()
+    try:
+        if not name:
+            name = find_device(device).short_name if device is not None else "mic"
+            name = name if channel is None else f"{name} {channel}"
+        source = Microphone(name, device, channel)
+        source.check()
+    except DeviceError:
+        if not patient:
+            raise
+        return Microphone(name or wanted, device, channel)
     return source
 
 

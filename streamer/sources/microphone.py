@@ -205,6 +205,7 @@ class Microphone:
         self._closed = threading.Event()
         self._mailbox: Mailbox[_Block] = Mailbox(_MAILBOX_BLOCKS)
         self._timeline = _Timeline()
+        self._opened = False
 
     def check(self) -> None:
         """See whether the device is there and has the channel, without recording.
@@ -226,8 +227,9 @@ class Microphone:
         """
         if self._closed.is_set():
             return
-        if self._timeline.started:
+        if self._opened:
             _rescan()
+        self._opened = True
         device = self._find()
         mailbox = self._mailbox = Mailbox(_MAILBOX_BLOCKS)
         with _Recorder(device, self._channel, mailbox) as recorder:
