@@ -28,11 +28,11 @@ TRAINING_CLIPS = 600
 BACKGROUND_SECONDS = 600.0
 """Of each background, above which the thresholds are lifted."""
 
-_PRECISION = 0.8
+_PRECISION = 0.7
 _LOWEST, _HIGHEST = 0.15, 0.9
 _STEP = 0.01
 _PRIOR_CLIPS = 5.0
-_MARGIN = 0.05
+_MARGIN = 0.1
 _BACKGROUND_SEED = 1
 """Not the one of `measure_background`, so that a model isn't measured with the very noise that set its thresholds."""
 _SMALLEST = 1e-7
@@ -160,7 +160,7 @@ def class_thresholds(
 
 
 def lifted(thresholds: Floats, heard: Iterable[Heard]) -> Floats:
-    """Lift thresholds (classes,) to 0.05 above what each class scores in backgrounds that it doesn't name, at most to 1."""
+    """Lift thresholds (classes,) to 0.1 above what each class scores in backgrounds that it doesn't name, at most to 1."""
     highest: Floats = np.max([background.highest for background in heard], 0)
     above: Floats = np.maximum(thresholds, np.minimum(highest + np.float32(_MARGIN), 1))
     return above
