@@ -1,8 +1,8 @@
 """The list of events, newest first."""
 
+import os.path
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QResizeEvent
@@ -83,8 +83,8 @@ class EventList(QWidget):
     def dress(self, look: Look) -> None:
         """Follow the window's size."""
         self._look = look
-        self.table.verticalHeader().setDefaultSectionSize(look.px(_ROW_HEIGHT))
         self.table.verticalHeader().setMinimumSectionSize(look.px(_ROW_HEIGHT))
+        self.table.verticalHeader().setDefaultSectionSize(look.px(_ROW_HEIGHT))
         self.table.horizontalHeader().setFixedHeight(look.px(24))
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
@@ -131,8 +131,11 @@ class EventModel(QAbstractTableModel):
         self.beginResetModel()
         self._told = events
         self.events = tuple(reversed(events))
+        clips = {event.clip for event in events if event.clip is not None}
         self._playable = frozenset(
-            event.clip for event in events if event.clip is not None and Path(event.clip).is_file()
+            clip
+            for clip in clips
+            if os.path.isfile(clip)  # noqa: PTH113 - Path.is_file raises where a folder can't be looked into
         )
         self.endResetModel()
 

@@ -135,6 +135,13 @@ def pixels(widget: QWidget) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint
     return data[:, :, 2::-1]
 
 
+def path_of_length(folder: Path, length: int) -> Path:
+    """Return a path in a folder that is so long that nothing in it can be named: what no right on it forbids even root."""
+    while len(str(folder)) < length:
+        folder /= "d" * min(200, max(1, length - len(str(folder)) - 1))
+    return folder
+
+
 # The timeline
 
 
@@ -227,6 +234,25 @@ def test_only_a_clip_that_is_there_can_be_played(bench: Bench, desk: Desk, tmp_p
     bench.window.events.select(event("1", "Sound 3", 10.0))
     press(bench, Qt.Key.Key_C)
     assert desk.done == [("play", str(clip))]
+
+
+def test_a_clip_that_can_t_be_looked_for_can_t_be_played(bench: Bench, tmp_path: Path) -> None:
+    clip = str(path_of_length(tmp_path, 4085) / "a clip.flac")
+    bench.feed.accept(event("1", "Sound 3", 10.0, 14.0, clip=clip))
+    bench.pass_time()
+    assert texts(bench, "") == [""]
+
+
+def test_rows_are_as_high_as_the_window_asks_for_also_after_it_was_larger(bench: Bench) -> None:
+    bench.feed.accept(event("1", "Sound 3", 10.0))
+    bench.pass_time()
+    before = bench.window.events.table.rowHeight(0)
+    bench.window.resize(3840, 2160)
+    bench.pass_time()
+    assert bench.window.events.table.rowHeight(0) > 2 * before
+    bench.window.resize(1280, 720)
+    bench.pass_time()
+    assert bench.window.events.table.rowHeight(0) == before
 
 
 def test_a_click_on_an_event_shows_its_time(bench: Bench) -> None:
@@ -502,8 +528,15 @@ def test_files_of_the_same_second_do_not_replace_each_other(bench: Bench, tmp_pa
 
 def test_a_folder_that_can_t_be_made_gets_a_sentence(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ActionError, match="can't be made"):
+    with pytest.raises(ActionError, match="can't be used"):
         save_picture(bench.window, tmp_path / "file" / "folder")
+
+
+def test_a_folder_whose_files_can_t_be_looked_for_gets_a_sentence(bench: Bench, tmp_path: Path) -> None:
+    folder = path_of_length(tmp_path, 4085)
+    for save in (lambda: save_picture(bench.window, folder), lambda: save_events([], folder)):
+        with pytest.raises(ActionError, match="can't be used"):
+            save()
 
 
 def test_the_settings_are_saved_with_the_theme(bench: Bench) -> None:
