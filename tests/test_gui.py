@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from display_bench import FRAME_SECONDS, LABELS, Bench, chunks_of, health, tagging, tone
 from numpy.typing import NDArray
-from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtCore import QPoint, QRect, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from gui.actions import Actions
 from gui.app import require_display, run
 from gui.columns import COLUMNS, GAP, NOTHING, Columns, bin_of
 from gui.errors import DisplayError
@@ -463,6 +464,44 @@ def test_what_poll_raises_reaches_the_caller() -> None:
 
     with pytest.raises(OSError, match="the crew has failed"):
         run(feed_with_sound(), rows=log_mel, poll=poll)
+
+
+def open_menu(window: LiveWindow) -> None:
+    window.header.buttons["Source"].showMenu()
+
+
+def open_dialog(window: LiveWindow) -> None:
+    window.control.places.aboutToShow.emit()
+    window.control.places.actions()[-1].trigger()
+
+
+@pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize("open_something", [open_menu, open_dialog])
+@pytest.mark.parametrize("fails", ["poll", "view"])
+def test_an_open_menu_or_dialog_keeps_no_program_alive(
+    open_something: Callable[[LiveWindow], None], fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[QWidget] = []
+    ticks = iter(range(200))
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    def poll() -> bool:
+        if next(ticks) == 3:
+            (window,) = (w for w in QApplication.topLevelWidgets() if isinstance(w, LiveWindow))
+            QTimer.singleShot(0, lambda: open_something(window))
+        if over := QApplication.activePopupWidget() or QApplication.activeModalWidget():
+            opened.append(over)
+            if fails == "poll":
+                raise KeyboardInterrupt
+            monkeypatch.setattr(LiveWindow, "refresh", broken)
+        return True
+
+    actions = Actions(places=tuple)
+    with pytest.raises(KeyboardInterrupt if fails == "poll" else ZeroDivisionError):
+        run(feed_with_sound(), rows=log_mel, poll=poll, actions=actions)
+    assert len(opened) == 1
 
 
 @pytest.mark.usefixtures("qapp")
