@@ -168,6 +168,8 @@ def _show(
             end()
         elif window.windowHandle().isExposed():
             window.refresh(time.monotonic())
+        else:
+            window.keep(time.monotonic())
 
     timer = QTimer(timerType=Qt.TimerType.PreciseTimer, interval=_FRAME_MILLISECONDS)
     timer.timeout.connect(tick)

@@ -5,6 +5,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from gui.app import require_display, run
 from gui.columns import COLUMNS, GAP, NOTHING, Columns, bin_of
 from gui.errors import DisplayError
 from gui.feed import KEPT_SAMPLES, Feed
+from gui.kiosk import KioskWindow
 from gui.loudness import Loudness
 from gui.ranking import Ranking
 from gui.window import LiveWindow
@@ -68,6 +70,15 @@ def test_a_snapshot_holds_the_newest_of_each_source_and_does_not_change() -> Non
     assert snapshot.sources["b"].tagging is other
     assert snapshot.sources["b"].status == SourceStatus("b", online=False, reason="Gone.")
     assert snapshot.health == health()
+
+
+def test_taggings_stay_in_order_when_the_clock_is_set_back() -> None:
+    feed = Feed(["mic"], LABELS)
+    for ended_at in (100.0, 101.0, 102.0, 50.0, 51.0):
+        feed.accept(replace(tagging({1: 0.5}), ended_at=ended_at))
+    view = feed.snapshot().sources["mic"]
+    assert [kept.ended_at for kept in view.taggings] == [50.0, 51.0]
+    assert view.tagging_at(50.5) is view.taggings[0]
 
 
 def test_only_chunks_not_seen_before_are_handed_out() -> None:
@@ -455,6 +466,30 @@ def test_run_returns_when_the_window_is_closed() -> None:
 
     assert run(feed_with_sound(), rows=log_mel, poll=poll) == 0
     assert closed == [True]
+
+
+@pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize("kiosk", [False, True])
+def test_a_window_that_is_not_to_be_seen_loses_nothing(kiosk: bool) -> None:
+    feed = Feed(["mic"], LABELS)
+    kept: list[Columns] = []
+    due = [time.monotonic() + 1.2 * number for number in range(4)]
+
+    def poll() -> bool:
+        (window,) = (w for w in QApplication.topLevelWidgets() if isinstance(w, LiveWindow | KioskWindow))
+        window.hide()
+        if due and time.monotonic() >= due[0]:
+            del due[0]
+            start = 10 * SAMPLE_RATE_HZ * (3 - len(due))
+            for chunk in chunks_of(tone(1000, 10.0), size=1600, start_sample=start):
+                feed.hear("mic", chunk)
+        kept[:] = [window._pasts["mic"].columns]
+        return bool(due) or kept[0].end < 3990
+
+    assert run(feed, rows=log_mel, poll=poll, kiosk=kiosk) == 0
+    values = kept[0].values(0, 3990)
+    assert not (values == GAP).all(axis=1).any()
+    assert values.any(axis=1).all()
 
 
 @pytest.mark.usefixtures("qapp")
