@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
 from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QLineEdit, QListWidget, QVBoxLayout, QWidget
 
 from .commands import Command
@@ -18,6 +18,8 @@ class Overlay(QFrame):
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self._window = window
+        self._beside = _Beside(window)
+        self._beside.clicked.connect(self.close_again)
         self.setObjectName("card")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.hide()
@@ -25,6 +27,8 @@ class Overlay(QFrame):
 
     def open(self) -> None:
         """Show it."""
+        self._beside.show()
+        self._beside.raise_()
         self.show()
         self.place()
         self.raise_()
@@ -35,10 +39,12 @@ class Overlay(QFrame):
         """Hide it, if it is there."""
         if self.isVisible():
             self.hide()
+            self._beside.hide()
             self.shown.emit(False)
 
     def place(self) -> None:
         """Lie in the middle."""
+        self._beside.resize(self._window.size())
         self.resize(self.sizeHint().boundedTo(self._window.size()))
         free = self._window.size() - self.size()
         self.move(free.width() // 2, free.height() // 2)
@@ -51,13 +57,35 @@ class Overlay(QFrame):
             super().keyPressEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Go away with a click beside it; stay in the middle."""
-        if self.isVisible() and watched is self._window:
-            if event.type() == QEvent.Type.MouseButtonPress:
-                self.close_again()
-            elif event.type() == QEvent.Type.Resize:
-                self.place()
+        """Stay in the middle."""
+        if self.isVisible() and watched is self._window and event.type() == QEvent.Type.Resize:
+            self.place()
         return False
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Let no click through to the window."""
+        event.accept()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+        """Let no turn of the wheel through to the window."""
+        event.accept()
+
+
+class _Beside(QWidget):
+    """What covers the window around a card, without being seen: clicks end there."""
+
+    clicked = Signal()
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        self.hide()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        event.accept()
+        self.clicked.emit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+        event.accept()
 
 
 class Search(Overlay):

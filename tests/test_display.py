@@ -123,6 +123,33 @@ def press(
         bench.pass_time()
 
 
+def top_at(bench: Bench, at: QPoint) -> QWidget:
+    """Return what lies on top at a place of the window."""
+    return bench.window.childAt(at) or bench.window
+
+
+def click(bench: Bench, at: QPoint) -> None:
+    """Click at a place of the window, on whatever lies on top there."""
+    top = top_at(bench, at)
+    QTest.mouseClick(top, Qt.MouseButton.LeftButton, pos=top.mapFrom(bench.window, at))
+    bench.pass_time()
+
+
+def turn_wheel(widget: QWidget, notches: int) -> None:
+    middle = QPointF(widget.rect().center())
+    turn = QWheelEvent(
+        middle,
+        middle,
+        QPoint(),
+        QPoint(0, notches),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, turn)
+
+
 def texts(bench: Bench, column: str) -> list[str | None]:
     model = bench.window.events.model
     place = model.titles.index(column)
@@ -196,6 +223,18 @@ def test_the_clock_under_the_pictures_is_the_time_of_capture(bench: Bench) -> No
     assert ticks[label] == pytest.approx((1 - (shown_until - 28) / 10.24) * times.width(), abs=3)
 
 
+def test_after_the_clock_was_set_back_the_timeline_goes_on_at_once(bench: Bench) -> None:
+    fill(bench)
+    for second in (3.5, 4.5, 5.5):
+        bench.feed.accept(tagging_at(second, {9: 0.8}))
+        bench.pass_time()
+    heat = bench.window.timeline.heat
+    assert heat.ends_at == BEGAN_AT + 5.5
+    assert [row.name for row in heat.rows] == ["Sound 3", "Sound 9", "Sound 5", "Sound 7"]
+    drawn = pixels(heat)[heat.row_rect(1).center().y()].astype(int).sum(axis=1)
+    assert drawn[round(heat.x_of(BEGAN_AT + 5))] > drawn[round(heat.x_of(BEGAN_AT + 2))] + 200
+
+
 # The list of events
 
 
@@ -255,6 +294,24 @@ def test_rows_are_as_high_as_the_window_asks_for_also_after_it_was_larger(bench:
     assert bench.window.events.table.rowHeight(0) == before
 
 
+def test_a_long_name_of_a_source_leaves_room_for_the_other_columns(qtbot: QtBot, desk: Desk) -> None:
+    name = "the microphone above the door to the garden behind the old house"
+    bench = Bench(qtbot, "mic", name, actions=desk.actions)
+    bench.feed.accept(event("1", "Sound 3", 10.0, source=name))
+    bench.feed.accept(event("2", "Sound 3", 10.0, source="mic"))
+    bench.pass_time()
+    events = bench.window.events
+    shown = {
+        title: events.table.visualRect(events.model.index(0, column))
+        for column, title in enumerate(events.model.titles)
+    }
+    assert list(shown) == ["Time", "Sound", "Source", "Score", "Length", ""]
+    assert all(events.table.viewport().rect().contains(cell) for cell in shown.values())
+    assert shown["Sound"].width() > 60
+    tip = events.model.data(events.model.index(1, 2), Qt.ItemDataRole.ToolTipRole)
+    assert tip == name
+
+
 def test_a_click_on_an_event_shows_its_time(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.0))
     fill(bench)
@@ -296,22 +353,23 @@ def test_home_goes_to_the_oldest_sound_and_the_wheel_scrolls(bench: Bench) -> No
     fill(bench)
     press(bench, Qt.Key.Key_Home)
     assert bench.window.frozen_at == pytest.approx(BEGAN_AT)
-    middle = QPointF(bench.window.rect().center())
     for notches in (-120, 120):
-        turn = QWheelEvent(
-            middle,
-            middle,
-            QPoint(),
-            QPoint(0, notches),
-            Qt.MouseButton.NoButton,
-            Qt.KeyboardModifier.NoModifier,
-            Qt.ScrollPhase.NoScrollPhase,
-            False,
-        )
-        QApplication.sendEvent(bench.window, turn)
+        turn_wheel(bench.window, notches)
         if notches < 0:
             assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 2)
     assert bench.window.frozen_at == pytest.approx(BEGAN_AT)
+
+
+def test_what_has_not_been_heard_can_t_be_frozen(bench: Bench) -> None:
+    for key in (Qt.Key.Key_Space, Qt.Key.Key_Left, Qt.Key.Key_Home):
+        press(bench, key)
+        assert bench.window.frozen_at is None
+        assert bench.window.status.notice == "nothing was heard yet"
+        assert not bench.window.header.buttons["Freeze"].isChecked()
+    bench.hear(tone(1000, 1.0))
+    bench.pass_time()
+    press(bench, Qt.Key.Key_Space)
+    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 1, abs=0.1)
 
 
 def test_a_click_in_the_timeline_goes_there(bench: Bench) -> None:
@@ -391,6 +449,60 @@ def test_dragging_a_threshold_shows_at_once_what_would_have_been_told(bench: Ben
     assert desk.watchlist.sounds[0].thresholds == (pytest.approx(0.7, abs=0.01),)
     bench.pass_time(5.0)
     assert heat.trial is None
+
+
+def test_another_source_ends_the_trial_of_a_threshold(qtbot: QtBot, desk: Desk) -> None:
+    bench = Bench(qtbot, "mic", "door", actions=desk.actions)
+    fill(bench)
+    tags, heat = bench.window.tags, bench.window.timeline.heat
+    start = QPoint(round(0.5 * tags._bar_length), tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=start)
+    QTest.mouseMove(tags, start + QPoint(60, 0))
+    bench.pass_time()
+    assert heat.trial is not None
+    press(bench, Qt.Key.Key_N)
+    assert bench.window.source == "door"
+    assert heat.trial is None
+
+
+@pytest.mark.parametrize("pixels_moved", [0, 3])
+def test_a_click_beside_a_mark_moves_no_threshold(bench: Bench, desk: Desk, pixels_moved: int) -> None:
+    fill(bench)
+    tags = bench.window.tags
+    beside = QPoint(round(0.5 * tags._bar_length) + 6, tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=beside)
+    QTest.mouseMove(tags, beside + QPoint(pixels_moved, 0))
+    QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=beside + QPoint(pixels_moved, 0))
+    bench.pass_time()
+    assert [entry.thresholds for entry in desk.watchlist.sounds] == [(0.5,)]
+    assert bench.window.timeline.heat.trial is None
+
+
+def test_a_mark_moves_as_far_as_the_pointer_wherever_it_was_taken(bench: Bench, desk: Desk) -> None:
+    fill(bench)
+    tags = bench.window.tags
+    beside = QPoint(round(0.5 * tags._bar_length) - 7, tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    target = beside + QPoint(round(0.2 * tags._bar_length), 0)
+    QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=beside)
+    QTest.mouseMove(tags, target)
+    QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=target)
+    assert desk.watchlist.sounds[0].thresholds == (0.7,)
+
+
+@pytest.mark.parametrize("button", [Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton])
+def test_only_the_left_button_does_something(bench: Bench, desk: Desk, button: Qt.MouseButton) -> None:
+    fill(bench)
+    tags, heat = bench.window.tags, bench.window.timeline.heat
+    QTest.mouseClick(tags, button, pos=QPoint(30, row_of(bench, "Sound 5") + 12))
+    QTest.mouseClick(heat, button, pos=QPoint(40, heat.row_rect(0).center().y()))
+    QTest.mouseClick(heat, button, pos=QPoint(heat.width() - 40, 5))
+    mark = QPoint(round(0.5 * tags._bar_length), tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    QTest.mousePress(tags, button, pos=mark)
+    QTest.mouseMove(tags, mark + QPoint(60, 0))
+    QTest.mouseRelease(tags, button, pos=mark + QPoint(60, 0))
+    bench.pass_time()
+    assert [entry.thresholds for entry in desk.watchlist.sounds] == [(0.5,)]
+    assert bench.window.frozen_at is None
 
 
 def test_keys_choose_a_tag_watch_it_and_move_its_threshold(bench: Bench, desk: Desk) -> None:
@@ -534,9 +646,10 @@ def test_a_folder_that_can_t_be_made_gets_a_sentence(bench: Bench, tmp_path: Pat
 
 def test_a_folder_whose_files_can_t_be_looked_for_gets_a_sentence(bench: Bench, tmp_path: Path) -> None:
     folder = path_of_length(tmp_path, 4085)
-    for save in (lambda: save_picture(bench.window, folder), lambda: save_events([], folder)):
-        with pytest.raises(ActionError, match="can't be used"):
-            save()
+    with pytest.raises(ActionError, match="can't be used"):
+        save_picture(bench.window, folder)
+    with pytest.raises(ActionError, match="can't be used"):
+        save_events([], folder)
 
 
 def test_the_settings_are_saved_with_the_theme(bench: Bench) -> None:
@@ -604,8 +717,35 @@ def test_help_lists_every_key_that_there_is(bench: Bench) -> None:
     assert page.isVisible()
     offered = list(bench.window.control.commands.offered())
     assert len(page._keys) == len(offered) == len(COMMANDS) - 1  # a single source has no next one
-    QTest.mouseClick(bench.window, Qt.MouseButton.LeftButton, pos=QPoint(3, 3))
+    click(bench, bench.window.rect().bottomLeft() + QPoint(3, -3))
     assert not page.isVisible()
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_F1, Qt.Key.Key_Slash])
+def test_a_click_beside_search_or_help_closes_it_and_does_nothing_else(
+    bench: Bench, desk: Desk, key: Qt.Key
+) -> None:
+    fill(bench)
+    window = bench.window
+    over = {Qt.Key.Key_F1: window.control.help, Qt.Key.Key_Slash: window.control.search}[key]
+    tag = QPoint(window.tags.width() - 5, row_of(bench, "Sound 5") + 12)
+    for view, at in (
+        (window.tags, tag),
+        (window.timeline.heat, QPoint(40, 5)),
+        (window.status, QPoint(5, 5)),
+    ):
+        press(bench, key)
+        place = view.mapTo(window, at)
+        assert not over.geometry().contains(place)
+        click(bench, place)
+        assert not over.isVisible()
+        assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3"]
+    press(bench, key)
+    turn_wheel(top_at(bench, window.tags.mapTo(window, tag)), -120)
+    click(bench, over.geometry().topLeft() + QPoint(4, 4))
+    assert over.isVisible()
+    assert window.frozen_at is None
+    assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3"]
 
 
 def test_no_two_commands_share_a_key() -> None:
