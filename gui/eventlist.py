@@ -13,7 +13,7 @@ from streamer.messages import Event
 from .theme import Look
 
 _ROW_HEIGHT = 26
-_ROOM_FOR_SOURCE = 400
+_ROOM_FOR = {"Source": 400, "Score": 300}
 _WIDEST_SOURCE = 120
 _PLAY = "▶"
 
@@ -93,12 +93,13 @@ class EventList(QWidget):
         self._bound_source()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Leave the source out where there is little room, and the hint in the middle."""
+        """Leave out the source, and then the score, where there is little room; the hint is in the middle."""
         super().resizeEvent(event)
         self._hint.setGeometry(self.table.rect())
-        if "Source" in self.model.titles:
-            narrow = self.width() < self._look.px(_ROOM_FOR_SOURCE)
-            self.table.setColumnHidden(self.model.titles.index("Source"), narrow)
+        for title, room in _ROOM_FOR.items():
+            if title in self.model.titles:
+                narrow = self.width() < self._look.px(room)
+                self.table.setColumnHidden(self.model.titles.index(title), narrow)
 
     def _bound_source(self) -> None:
         """Give sources the room that they need, but not that of the other columns."""

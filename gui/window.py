@@ -89,7 +89,7 @@ class LiveWindow(QWidget):
         self.setObjectName("window")
         self.setWindowTitle(title)
         self.setWindowIcon(theme.icon())
-        self.setMinimumSize(480, 320)
+        self.setMinimumSize(640, 400)
         self.resize(1280, 720)
         self.show_source(self.source)
 

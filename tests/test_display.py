@@ -716,7 +716,7 @@ def test_help_lists_every_key_that_there_is(bench: Bench) -> None:
     page = bench.window.control.help
     assert page.isVisible()
     offered = list(bench.window.control.commands.offered())
-    assert len(page._keys) == len(offered) == len(COMMANDS) - 1  # a single source has no next one
+    assert len(page._lines) == len(offered) == len(COMMANDS) - 1  # a single source has no next one
     click(bench, bench.window.rect().bottomLeft() + QPoint(3, -3))
     assert not page.isVisible()
 
@@ -765,7 +765,7 @@ def test_what_is_not_offered_has_neither_button_nor_key(qtbot: QtBot) -> None:
     assert bench.window.header.state.text().startswith("WAITING")
 
 
-@pytest.mark.parametrize(("width", "height"), [(800, 480), (1920, 1080), (3840, 2160)])
+@pytest.mark.parametrize(("width", "height"), [(640, 400), (800, 480), (1920, 1080), (3840, 2160)])
 def test_overlays_fit_into_the_window(bench: Bench, qtbot: QtBot, width: int, height: int) -> None:
     bench.window.resize(width, height)
     qtbot.waitUntil(lambda: bench.window.width() == width, timeout=5000)
@@ -776,9 +776,44 @@ def test_overlays_fit_into_the_window(bench: Bench, qtbot: QtBot, width: int, he
         press(bench, key)
         assert overlay.isVisible()
         assert bench.window.rect().contains(overlay.geometry())
-        assert overlay.sizeHint().height() <= height
         assert overlay.sizeHint().width() <= width
         QTest.keyClick(overlay.focusProxy() or overlay, Qt.Key.Key_Escape)
+
+
+def test_where_two_columns_of_keys_do_not_fit_one_scrolls(bench: Bench) -> None:
+    bench.window.resize(640, 400)
+    bench.pass_time()
+    press(bench, Qt.Key.Key_F1)
+    page = bench.window.control.help
+    last, does = page._lines[-1]
+    assert page.area.viewport().width() >= page._page.width()
+    assert last.width() >= last.sizeHint().width()
+    assert does.width() >= does.sizeHint().width()
+    assert last.visibleRegion().isEmpty()
+    QTest.keyClick(page.area, Qt.Key.Key_PageDown)
+    QTest.keyClick(page.area, Qt.Key.Key_PageDown)
+    assert not last.visibleRegion().isEmpty()
+
+
+def test_in_the_smallest_window_buttons_and_tabs_keep_their_room(qtbot: QtBot, desk: Desk) -> None:
+    bench = Bench(qtbot, "kitchen", "garden", "garage", actions=desk.actions)
+    window, header = bench.window, bench.window.header
+    window.resize(100, 100)
+    bench.hear(tone(1000, 1.0), source="kitchen")
+    bench.pass_time()
+    assert (window.width(), window.height()) == (640, 400)
+    for button in header.buttons.values():
+        assert button.width() >= button.sizeHint().width(), button.text()
+    assert header.tabs.width() >= header.tabs.tabRect(0).width()
+    assert header.rect().contains(header.state.geometry())
+    assert header.state.width() == header.state.width_with(clock=False)
+    events = window.events
+    sound = events.model.titles.index("Sound")
+    assert events.table.columnWidth(sound) >= 60
+    window.resize(1280, 720)
+    bench.pass_time()
+    assert header.state.width() == header.state.width_with(clock=True)
+    assert header._title.width() == header._title.width_with(name=True)
 
 
 def test_a_long_run_keeps_no_more_objects(bench: Bench) -> None:

@@ -402,7 +402,9 @@ def test_a_single_source_has_no_tabs(bench: Bench) -> None:
     assert not bench.window.header.tabs.isVisible()
 
 
-@pytest.mark.parametrize(("width", "height"), [(800, 480), (1280, 720), (1920, 1080), (720, 1280)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(640, 400), (800, 480), (1280, 720), (1920, 1080), (720, 1280)]
+)
 def test_nothing_is_clipped_or_overlaps(bench: Bench, qtbot: QtBot, width: int, height: int) -> None:
     window = bench.window
     bench.feed.accept(tagging({label: 0.9 - label / 50 for label in range(20)}))
