@@ -146,10 +146,17 @@ def _show(
 ) -> Exception | None:
     """Show a window until it closes, or until one of its views fails: how, in that case."""
     from PySide6.QtCore import QEventLoop, Qt, QTimer
+    from PySide6.QtWidgets import QApplication
 
     loop = QEventLoop()
     window.closed.connect(loop.quit)
     stopped: list[BaseException] = []
+
+    def end() -> None:
+        """Close menus and dialogs first: each has a loop of its own, which would go on inside this one."""
+        while over := QApplication.activePopupWidget() or QApplication.activeModalWidget():
+            over.close()
+        loop.quit()
 
     def tick() -> None:
         try:
@@ -158,15 +165,17 @@ def _show(
             stopped.append(error)
             going_on = False
         if not going_on:
-            window.close()
+            end()
         elif window.windowHandle().isExposed():
             window.refresh(time.monotonic())
+        else:
+            window.keep(time.monotonic())
 
     timer = QTimer(timerType=Qt.TimerType.PreciseTimer, interval=_FRAME_MILLISECONDS)
     timer.timeout.connect(tick)
     failed: Exception | None = None
     try:
-        with _raising_what_qt_swallows(loop.quit):
+        with _raising_what_qt_swallows(end):
             if whole_screen:
                 window.setGeometry(window.screen().geometry())  # also where no window manager does it
                 window.showFullScreen()

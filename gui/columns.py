@@ -86,6 +86,11 @@ class Columns:
         return values
 
     @property
+    def begun(self) -> bool:
+        """Whether there was any sound so far."""
+        return self.restarts >= 0
+
+    @property
     def oldest(self) -> int:
         """Index of the oldest column that is kept."""
         return max(self.first, self.end - len(self._ring))

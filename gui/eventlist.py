@@ -1,8 +1,8 @@
 """The list of events, newest first."""
 
+import os.path
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QResizeEvent
@@ -13,7 +13,8 @@ from streamer.messages import Event
 from .theme import Look
 
 _ROW_HEIGHT = 26
-_ROOM_FOR_SOURCE = 400
+_ROOM_FOR = {"Source": 400, "Score": 300}
+_WIDEST_SOURCE = 120
 _PLAY = "▶"
 
 
@@ -50,6 +51,8 @@ class EventList(QWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(self.model.titles.index("Sound"), QHeaderView.ResizeMode.Stretch)
+        if with_source:
+            header.setSectionResizeMode(self.model.titles.index("Source"), QHeaderView.ResizeMode.Fixed)
         self.table.clicked.connect(self._clicked)
         self._hint = QLabel("No watched sound so far", self.table)
         self._hint.setObjectName("hint")
@@ -71,6 +74,7 @@ class EventList(QWidget):
         chosen = self.selected
         self.model.show_events(events)
         self._hint.setVisible(not events)
+        self._bound_source()
         if chosen is not None:
             self.select(chosen)
 
@@ -83,17 +87,28 @@ class EventList(QWidget):
     def dress(self, look: Look) -> None:
         """Follow the window's size."""
         self._look = look
-        self.table.verticalHeader().setDefaultSectionSize(look.px(_ROW_HEIGHT))
         self.table.verticalHeader().setMinimumSectionSize(look.px(_ROW_HEIGHT))
+        self.table.verticalHeader().setDefaultSectionSize(look.px(_ROW_HEIGHT))
         self.table.horizontalHeader().setFixedHeight(look.px(24))
+        self._bound_source()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Leave the source out where there is little room, and the hint in the middle."""
+        """Leave out the source, and then the score, where there is little room; the hint is in the middle."""
         super().resizeEvent(event)
         self._hint.setGeometry(self.table.rect())
+        for title, room in _ROOM_FOR.items():
+            if title in self.model.titles:
+                narrow = self.width() < self._look.px(room)
+                self.table.setColumnHidden(self.model.titles.index(title), narrow)
+
+    def _bound_source(self) -> None:
+        """Give sources the room that they need, but not that of the other columns."""
         if "Source" in self.model.titles:
-            narrow = self.width() < self._look.px(_ROOM_FOR_SOURCE)
-            self.table.setColumnHidden(self.model.titles.index("Source"), narrow)
+            column = self.model.titles.index("Source")
+            needed = max(
+                self.table.sizeHintForColumn(column), self.table.horizontalHeader().sectionSizeHint(column)
+            )
+            self.table.setColumnWidth(column, min(needed, self._look.px(_WIDEST_SOURCE)))
 
     def _clicked(self, index: QModelIndex) -> None:
         event = self.model.events[index.row()]
@@ -131,8 +146,11 @@ class EventModel(QAbstractTableModel):
         self.beginResetModel()
         self._told = events
         self.events = tuple(reversed(events))
+        clips = {event.clip for event in events if event.clip is not None}
         self._playable = frozenset(
-            event.clip for event in events if event.clip is not None and Path(event.clip).is_file()
+            clip
+            for clip in clips
+            if os.path.isfile(clip)  # noqa: PTH113 - Path.is_file raises where a folder can't be looked into
         )
         self.endResetModel()
 
@@ -161,7 +179,9 @@ class EventModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return self._text(event, title)
         if role == Qt.ItemDataRole.ToolTipRole:
-            return "play the clip" if title == "" and self.playable(event) else event.label
+            if title == "" and self.playable(event):
+                return "play the clip"
+            return event.source if title == "Source" else event.label
         return None
 
     def _text(self, event: Event, title: str) -> str:

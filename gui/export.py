@@ -59,10 +59,12 @@ def _iso(time_seconds: float) -> str:
 
 def _new_file(folder: Path, suffix: str) -> Path:
     """Return a name that is free, in a folder that is there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ActionError(f"the folder {folder} can't be made ({error.strerror})") from error
     stem = time.strftime("earshot-%Y%m%d-%H%M%S")
     names = (f"{stem}{count}.{suffix}" for count in ("", *(f"-{number}" for number in range(2, 1000))))
-    return next(path for name in names if not (path := folder / name).exists())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return next(path for name in names if not (path := folder / name).exists())
+    except OSError as error:
+        raise ActionError(
+            f"the folder {folder} can't be used ({error.strerror}): see whether it is yours"
+        ) from error

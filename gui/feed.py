@@ -153,6 +153,8 @@ class _Past:
         self._samples = 0
 
     def tag(self, tagging: Tagging) -> None:
+        while self.taggings and self.taggings[-1].ended_at > tagging.ended_at:
+            self.taggings.pop()  # the clock was set back
         self.taggings.append(tagging)
         while tagging.ended_at - self.taggings[0].ended_at > KEPT_SECONDS:
             self.taggings.popleft()

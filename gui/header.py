@@ -3,11 +3,13 @@
 import time
 from collections.abc import Sequence
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QColor, QFont, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtGui import QAction, QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QTabBar, QToolButton, QWidget
 
 from .theme import Look, Tone, paint_mark
+
+_ROOM_FOR_TABS = 160
 
 
 class Header(QWidget):
@@ -82,6 +84,23 @@ class Header(QWidget):
         self._tools.setSpacing(look.px(6))
         self._title.dress(look)
         self.state.dress(look)
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Follow the view's own size."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Leave out the name, and then the clock too, where buttons and tabs need the room."""
+        tools = self._tools.sizeHint().width() + 3 * self._row.spacing()
+        tabs = min(self.tabs.sizeHint().width(), self._look.px(_ROOM_FOR_TABS))
+        room = self.width() - tools - (0 if self.tabs.isHidden() else tabs)
+        title, state = self._title, self.state
+        clock = title.width_with(name=False) + state.width_with(clock=True) <= room
+        name = title.width_with(name=True) + state.width_with(clock=True) <= room
+        title.setFixedWidth(title.width_with(name=name))
+        state.setFixedWidth(state.width_with(clock=clock))
 
     def _add(self, name: str) -> QToolButton:
         button = QToolButton()
@@ -104,8 +123,12 @@ class _Title(QWidget):
     def dress(self, look: Look) -> None:
         """Follow the window's size and colours."""
         self._look = look
+        self.setFixedHeight(look.px(32))
+
+    def width_with(self, *, name: bool) -> int:
+        """Return the width with the name, or with the mark alone."""
         width = QFontMetrics(self._font()).horizontalAdvance(self._text)
-        self.setFixedSize(QSize(look.px(36) + width + 2, look.px(32)))
+        return self._look.px(36) + width + 2 if name else self._look.px(24)
 
     def _font(self) -> QFont:
         return self._look.font(18, QFont.Weight.DemiBold)
@@ -150,14 +173,20 @@ class StateBadge(QWidget):
     def dress(self, look: Look) -> None:
         """Follow the window's size and colours."""
         self._look = look
-        width = QFontMetrics(look.font(14)).horizontalAdvance("OFFLINE 00:00:00")
-        self.setFixedSize(QSize(width + look.px(34), look.px(32)))
+        self.setFixedHeight(look.px(32))
         self.update()
+
+    def width_with(self, *, clock: bool) -> int:
+        """Return the width with the clock, or with dot and word alone."""
+        text = "OFFLINE 00:00:00" if clock else "OFFLINE"
+        return QFontMetrics(self._look.font(14)).horizontalAdvance(text) + self._look.px(34)
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw dot, word and clock, flush right."""
         del event
         word, tone, clock = self._shown
+        if self.width() < self.width_with(clock=True):
+            clock = ""
         colour = self._look.colours.of(tone)
         look = self._look
         painter = QPainter(self)

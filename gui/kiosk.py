@@ -100,6 +100,10 @@ class KioskWindow(QWidget):
                 self.close()
         self._say(view)
 
+    def keep(self, now_seconds: float) -> None:
+        """Keep what is heard; see `LiveWindow.keep`."""
+        self._pasts.extend_unseen(self._feed, now_seconds)
+
     def _say(self, view: SourceView) -> None:
         if self._held_seconds is not None:
             self.banner.say("keep holding Escape to leave", theme.Tone.WARNING)

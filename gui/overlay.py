@@ -2,9 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 
-from PySide6.QtCore import QEvent, QObject, Qt, Signal
-from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QLineEdit, QListWidget, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
+from PySide6.QtWidgets import (
+    QFrame,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
 from .commands import Command
 from .theme import Look
@@ -18,6 +27,8 @@ class Overlay(QFrame):
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self._window = window
+        self._beside = _Beside(window)
+        self._beside.clicked.connect(self.close_again)
         self.setObjectName("card")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.hide()
@@ -25,6 +36,8 @@ class Overlay(QFrame):
 
     def open(self) -> None:
         """Show it."""
+        self._beside.show()
+        self._beside.raise_()
         self.show()
         self.place()
         self.raise_()
@@ -35,10 +48,12 @@ class Overlay(QFrame):
         """Hide it, if it is there."""
         if self.isVisible():
             self.hide()
+            self._beside.hide()
             self.shown.emit(False)
 
     def place(self) -> None:
         """Lie in the middle."""
+        self._beside.resize(self._window.size())
         self.resize(self.sizeHint().boundedTo(self._window.size()))
         free = self._window.size() - self.size()
         self.move(free.width() // 2, free.height() // 2)
@@ -51,13 +66,35 @@ class Overlay(QFrame):
             super().keyPressEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Go away with a click beside it; stay in the middle."""
-        if self.isVisible() and watched is self._window:
-            if event.type() == QEvent.Type.MouseButtonPress:
-                self.close_again()
-            elif event.type() == QEvent.Type.Resize:
-                self.place()
+        """Stay in the middle."""
+        if self.isVisible() and watched is self._window and event.type() == QEvent.Type.Resize:
+            self.place()
         return False
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        """Let no click through to the window."""
+        event.accept()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+        """Let no turn of the wheel through to the window."""
+        event.accept()
+
+
+class _Beside(QWidget):
+    """What covers the window around a card, without being seen: clicks end there."""
+
+    clicked = Signal()
+
+    def __init__(self, window: QWidget) -> None:
+        super().__init__(window)
+        self.hide()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
+        event.accept()
+        self.clicked.emit()
+
+    def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
+        event.accept()
 
 
 class Search(Overlay):
@@ -136,29 +173,54 @@ class Search(Overlay):
 
 
 class Help(Overlay):
-    """The page of keys."""
+    """The page of keys: in two columns, or in a single one that scrolls where two do not fit."""
 
     def __init__(self, window: QWidget, commands: Iterable[Command]) -> None:
         super().__init__(window)
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self._grid = QGridLayout(self)
-        self._keys = []
-        listed = list(commands)
-        half = -(-len(listed) // 2)
-        for place, command in enumerate(listed):
-            keys = QLabel("  ".join(command.keys))
-            self._keys.append(keys)
-            column = 2 * (place // half)
-            self._grid.addWidget(keys, place % half, column, Qt.AlignmentFlag.AlignRight)
-            self._grid.addWidget(QLabel(command.does), place % half, column + 1)
+        self._look = Look()
+        self._lines = [(QLabel("  ".join(command.keys)), QLabel(command.does)) for command in commands]
+        self._page = QWidget()
+        self._page.setObjectName("page")
+        self._grid = QGridLayout(self._page)
+        self.area = QScrollArea()
+        self.area.setFrameShape(QFrame.Shape.NoFrame)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.area.setWidgetResizable(True)
+        self.area.setWidget(self._page)
+        self._layout = QVBoxLayout(self)
+        self._layout.addWidget(self.area)
+        self.setFocusProxy(self.area)
 
     def dress(self, look: Look) -> None:
         """Follow the window's size and colours."""
+        self._look = look
         edge = look.px(18)
-        self._grid.setContentsMargins(edge, edge, edge, edge)
+        self._layout.setContentsMargins(edge, edge, edge, edge)
+        self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(look.px(12))
         self._grid.setVerticalSpacing(look.px(7))
         self._grid.setColumnMinimumWidth(1, look.px(230))
-        for keys in self._keys:
+        for keys, _ in self._lines:
             keys.setStyleSheet(f"color: {look.colours.accent.name()};")
         self.place()
+
+    def place(self) -> None:
+        """Lie in the middle, in as many columns as fit."""
+        for columns in (2, 1):
+            self._fill(columns)
+            if self.sizeHint().width() <= self._window.width():
+                break
+        super().place()
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the size in which all can be read without scrolling."""
+        bar = QSize(self.area.verticalScrollBar().sizeHint().width(), 0)
+        page = self._grid.sizeHint().grownBy(self._layout.contentsMargins()) + bar
+        return page.grownBy(self.contentsMargins())
+
+    def _fill(self, columns: int) -> None:
+        lines = -(-len(self._lines) // columns)
+        for place, (keys, does) in enumerate(self._lines):
+            column = 2 * (place // lines)
+            self._grid.addWidget(keys, place % lines, column, Qt.AlignmentFlag.AlignRight)
+            self._grid.addWidget(does, place % lines, column + 1)

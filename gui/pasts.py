@@ -7,7 +7,7 @@ import numpy as np
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 
 from .columns import Columns, RowsFunction
-from .feed import Snapshot, SourceView
+from .feed import Feed, Snapshot, SourceView
 
 _HIDDEN_PERIOD_SECONDS = 1.0
 _NEWEST_SAMPLES = SAMPLE_RATE_HZ // 4
@@ -59,11 +59,19 @@ class Pasts:
     def extend(self, snapshot: Snapshot, now_seconds: float, *, shown: str) -> None:
         """Take what is new."""
         if now_seconds >= self._due_at:
-            self._due_at = now_seconds + _HIDDEN_PERIOD_SECONDS
-            for source, past in self._pasts.items():
-                past.extend(snapshot.sources[source])
+            self._extend_all(snapshot, now_seconds)
         else:
             self._pasts[shown].extend(snapshot.sources[shown])
+
+    def extend_unseen(self, feed: Feed, now_seconds: float) -> None:
+        """Take what is new while none is on show: once a second."""
+        if now_seconds >= self._due_at:
+            self._extend_all(feed.snapshot(), now_seconds)
+
+    def _extend_all(self, snapshot: Snapshot, now_seconds: float) -> None:
+        self._due_at = now_seconds + _HIDDEN_PERIOD_SECONDS
+        for source, past in self._pasts.items():
+            past.extend(snapshot.sources[source])
 
 
 def _newest(chunks: tuple[AudioChunk, ...]) -> Samples:

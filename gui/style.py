@@ -21,6 +21,7 @@ def style_sheet(look: Look) -> str:
         #panel, #card {{ background: {panel}; border: 1px solid {edge}; border-radius: {look.px(10)}px; }}
         QWidget {{ font-family: "{look.font(14).family()}"; font-size: {look.px(14)}px; }}
         QLabel {{ color: {text}; }}
+        #page, QScrollArea {{ background: transparent; }}
         #hint {{ color: {colours.faint.name()}; }}
         QTabBar {{ background: transparent; border: none; }}
         QTabBar::tab {{ {button} margin-right: {look.px(5)}px; }}

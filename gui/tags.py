@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from PySide6.QtGui import (
     QPen,
     QResizeEvent,
 )
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
 from streamer.messages import Tagging
 
@@ -45,6 +46,16 @@ class Row(NamedTuple):
     mark: int | None
     selected: bool
     bar: int
+
+
+@dataclass(slots=True)
+class _Grip:
+    """A threshold that is held: where it was taken, how far beside its mark, and whether it has moved since."""
+
+    label: int
+    taken_at: QPoint
+    beside: int
+    moved: bool = False
 
 
 class TagsView(QWidget):
@@ -75,7 +86,7 @@ class TagsView(QWidget):
         self._labels = labels
         self._thresholds: Mapping[int, float] = {}
         self._marked: Mapping[int, float] | None = None
-        self._dragged: int | None = None
+        self._grip: _Grip | None = None
         self.selected: int | None = None
         self._look = Look()
         self._measure()
@@ -93,7 +104,7 @@ class TagsView(QWidget):
         self._places, self._presence = {}, {}
         self._tagging = None
         self._hint = hint
-        self._dragged = self.selected = None
+        self._grip = self.selected = None
         self.shown = ()
         self.update()
 
@@ -193,20 +204,20 @@ class TagsView(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Take hold of a threshold, or choose a label."""
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
         at = event.position().toPoint()
-        self._dragged = self._marked_at(at)
-        if self._dragged is None and (label := self._label_at(at)) is not None:
+        self._grip = self._grip_at(at)
+        if self._grip is None and (label := self._label_at(at)) is not None:
             self.label_chosen.emit(label)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Move the threshold that is held."""
         at = event.position().toPoint()
-        if self._dragged is not None:
-            self._thresholds = {**self._thresholds, self._dragged: self._score_at(at)}
-            self.advance(0.0)
-            self.threshold_moved.emit(self._dragged, self._score_at(at))
+        if self._grip is not None:
+            self._drag(self._grip, at)
             return
-        over = Qt.CursorShape.SizeHorCursor if self._marked_at(at) is not None else None
+        over = Qt.CursorShape.SizeHorCursor if self._grip_at(at) is not None else None
         self.setCursor(
             over
             or (
@@ -218,15 +229,25 @@ class TagsView(QWidget):
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Let go of the threshold."""
-        dragged, self._dragged = self._dragged, None
-        if dragged is not None:
-            self.threshold_chosen.emit(dragged, self._score_at(event.position().toPoint()))
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
+        grip, self._grip = self._grip, None
+        if grip is not None and grip.moved:
+            self.threshold_chosen.emit(grip.label, self._thresholds[grip.label])
+
+    def _drag(self, grip: _Grip, at: QPoint) -> None:
+        """Move a threshold, once the pointer has gone too far for a click."""
+        way = (at - grip.taken_at).manhattanLength()
+        grip.moved = grip.moved or way >= QApplication.startDragDistance()
+        if grip.moved:
+            score = round(min(0.99, max(0.01, (at.x() - grip.beside) / self._bar_length)), 2)
+            self._thresholds = {**self._thresholds, grip.label: score}
+            self.advance(0.0)
+            self.threshold_moved.emit(grip.label, score)
 
     def _moving(self) -> Mapping[int, float]:
-        return {} if self._dragged is None else {self._dragged: self._thresholds[self._dragged]}
-
-    def _score_at(self, at: QPoint) -> float:
-        return round(min(0.99, max(0.01, at.x() / self._bar_length)), 2)
+        grip = self._grip
+        return {grip.label: self._thresholds[grip.label]} if grip is not None and grip.moved else {}
 
     def _row_at(self, at: QPoint) -> tuple[int, Row] | None:
         rows = zip(self._places, self.shown, strict=True)
@@ -236,15 +257,16 @@ class TagsView(QWidget):
         found = self._row_at(at)
         return None if found is None else found[0]
 
-    def _marked_at(self, at: QPoint) -> int | None:
-        """Return the label whose threshold is near, if one is."""
+    def _grip_at(self, at: QPoint) -> _Grip | None:
+        """Return the hold of the threshold that is near, if one is."""
         found = self._row_at(at)
         if found is None or found[1].mark is None:
             return None
         bar = self._bar_rect(found[1].top)
         reach = self._look.px(9)
-        near = abs(at.x() - found[1].mark) <= reach and bar.top() - reach <= at.y() <= bar.bottom() + reach
-        return found[0] if near else None
+        beside = at.x() - found[1].mark
+        near = abs(beside) <= reach and bar.top() - reach <= at.y() <= bar.bottom() + reach
+        return _Grip(found[0], at, beside) if near else None
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Follow the view's own size."""

@@ -151,7 +151,8 @@ class HeatMap(QWidget):
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Choose a time, or a name."""
-        self._choose(event.position().toPoint(), pressed=True)
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._choose(event.position().toPoint(), pressed=True)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Move through time while the button is down; tell a name that is cut off."""

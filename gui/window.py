@@ -89,7 +89,7 @@ class LiveWindow(QWidget):
         self.setObjectName("window")
         self.setWindowTitle(title)
         self.setWindowIcon(theme.icon())
-        self.setMinimumSize(480, 320)
+        self.setMinimumSize(640, 400)
         self.resize(1280, 720)
         self.show_source(self.source)
 
@@ -99,6 +99,7 @@ class LiveWindow(QWidget):
         self.spectrogram.show_columns(self._pasts[source].columns)
         self.level.clear()
         self.tags.clear("Listening…")
+        self.timeline.heat.show_trial(None)
         self.control.follow()
 
     def refresh(self, now_seconds: float) -> None:
@@ -128,9 +129,16 @@ class LiveWindow(QWidget):
         self.control.advance(seconds)
         self.control.follow()
 
+    def keep(self, now_seconds: float) -> None:
+        """Keep what is heard while the window is not to be seen; called in place of `refresh`."""
+        self._pasts.extend_unseen(self._feed, now_seconds)
+
     def freeze(self, frozen_at: float | None) -> None:
         """Show what was heard up to a Unix time, or what is newest."""
         columns = self._pasts[self.source].columns
+        if frozen_at is not None and not columns.begun:
+            frozen_at = None
+            self.status.say("nothing was heard yet")
         if frozen_at is not None:
             frozen_at = min(max(frozen_at, columns.time_of(columns.oldest)), columns.time_of(columns.end))
         self.frozen_at = frozen_at

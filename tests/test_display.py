@@ -123,6 +123,33 @@ def press(
         bench.pass_time()
 
 
+def top_at(bench: Bench, at: QPoint) -> QWidget:
+    """Return what lies on top at a place of the window."""
+    return bench.window.childAt(at) or bench.window
+
+
+def click(bench: Bench, at: QPoint) -> None:
+    """Click at a place of the window, on whatever lies on top there."""
+    top = top_at(bench, at)
+    QTest.mouseClick(top, Qt.MouseButton.LeftButton, pos=top.mapFrom(bench.window, at))
+    bench.pass_time()
+
+
+def turn_wheel(widget: QWidget, notches: int) -> None:
+    middle = QPointF(widget.rect().center())
+    turn = QWheelEvent(
+        middle,
+        middle,
+        QPoint(),
+        QPoint(0, notches),
+        Qt.MouseButton.NoButton,
+        Qt.KeyboardModifier.NoModifier,
+        Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    QApplication.sendEvent(widget, turn)
+
+
 def texts(bench: Bench, column: str) -> list[str | None]:
     model = bench.window.events.model
     place = model.titles.index(column)
@@ -133,6 +160,13 @@ def pixels(widget: QWidget) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint
     image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
     data = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
     return data[:, :, 2::-1]
+
+
+def path_of_length(folder: Path, length: int) -> Path:
+    """Return a path in a folder that is so long that nothing in it can be named: what no right on it forbids even root."""
+    while len(str(folder)) < length:
+        folder /= "d" * min(200, max(1, length - len(str(folder)) - 1))
+    return folder
 
 
 # The timeline
@@ -189,6 +223,18 @@ def test_the_clock_under_the_pictures_is_the_time_of_capture(bench: Bench) -> No
     assert ticks[label] == pytest.approx((1 - (shown_until - 28) / 10.24) * times.width(), abs=3)
 
 
+def test_after_the_clock_was_set_back_the_timeline_goes_on_at_once(bench: Bench) -> None:
+    fill(bench)
+    for second in (3.5, 4.5, 5.5):
+        bench.feed.accept(tagging_at(second, {9: 0.8}))
+        bench.pass_time()
+    heat = bench.window.timeline.heat
+    assert heat.ends_at == BEGAN_AT + 5.5
+    assert [row.name for row in heat.rows] == ["Sound 3", "Sound 9", "Sound 5", "Sound 7"]
+    drawn = pixels(heat)[heat.row_rect(1).center().y()].astype(int).sum(axis=1)
+    assert drawn[round(heat.x_of(BEGAN_AT + 5))] > drawn[round(heat.x_of(BEGAN_AT + 2))] + 200
+
+
 # The list of events
 
 
@@ -227,6 +273,43 @@ def test_only_a_clip_that_is_there_can_be_played(bench: Bench, desk: Desk, tmp_p
     bench.window.events.select(event("1", "Sound 3", 10.0))
     press(bench, Qt.Key.Key_C)
     assert desk.done == [("play", str(clip))]
+
+
+def test_a_clip_that_can_t_be_looked_for_can_t_be_played(bench: Bench, tmp_path: Path) -> None:
+    clip = str(path_of_length(tmp_path, 4085) / "a clip.flac")
+    bench.feed.accept(event("1", "Sound 3", 10.0, 14.0, clip=clip))
+    bench.pass_time()
+    assert texts(bench, "") == [""]
+
+
+def test_rows_are_as_high_as_the_window_asks_for_also_after_it_was_larger(bench: Bench) -> None:
+    bench.feed.accept(event("1", "Sound 3", 10.0))
+    bench.pass_time()
+    before = bench.window.events.table.rowHeight(0)
+    bench.window.resize(3840, 2160)
+    bench.pass_time()
+    assert bench.window.events.table.rowHeight(0) > 2 * before
+    bench.window.resize(1280, 720)
+    bench.pass_time()
+    assert bench.window.events.table.rowHeight(0) == before
+
+
+def test_a_long_name_of_a_source_leaves_room_for_the_other_columns(qtbot: QtBot, desk: Desk) -> None:
+    name = "the microphone above the door to the garden behind the old house"
+    bench = Bench(qtbot, "mic", name, actions=desk.actions)
+    bench.feed.accept(event("1", "Sound 3", 10.0, source=name))
+    bench.feed.accept(event("2", "Sound 3", 10.0, source="mic"))
+    bench.pass_time()
+    events = bench.window.events
+    shown = {
+        title: events.table.visualRect(events.model.index(0, column))
+        for column, title in enumerate(events.model.titles)
+    }
+    assert list(shown) == ["Time", "Sound", "Source", "Score", "Length", ""]
+    assert all(events.table.viewport().rect().contains(cell) for cell in shown.values())
+    assert shown["Sound"].width() > 60
+    tip = events.model.data(events.model.index(1, 2), Qt.ItemDataRole.ToolTipRole)
+    assert tip == name
 
 
 def test_a_click_on_an_event_shows_its_time(bench: Bench) -> None:
@@ -270,22 +353,23 @@ def test_home_goes_to_the_oldest_sound_and_the_wheel_scrolls(bench: Bench) -> No
     fill(bench)
     press(bench, Qt.Key.Key_Home)
     assert bench.window.frozen_at == pytest.approx(BEGAN_AT)
-    middle = QPointF(bench.window.rect().center())
     for notches in (-120, 120):
-        turn = QWheelEvent(
-            middle,
-            middle,
-            QPoint(),
-            QPoint(0, notches),
-            Qt.MouseButton.NoButton,
-            Qt.KeyboardModifier.NoModifier,
-            Qt.ScrollPhase.NoScrollPhase,
-            False,
-        )
-        QApplication.sendEvent(bench.window, turn)
+        turn_wheel(bench.window, notches)
         if notches < 0:
             assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 2)
     assert bench.window.frozen_at == pytest.approx(BEGAN_AT)
+
+
+def test_what_has_not_been_heard_can_t_be_frozen(bench: Bench) -> None:
+    for key in (Qt.Key.Key_Space, Qt.Key.Key_Left, Qt.Key.Key_Home):
+        press(bench, key)
+        assert bench.window.frozen_at is None
+        assert bench.window.status.notice == "nothing was heard yet"
+        assert not bench.window.header.buttons["Freeze"].isChecked()
+    bench.hear(tone(1000, 1.0))
+    bench.pass_time()
+    press(bench, Qt.Key.Key_Space)
+    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 1, abs=0.1)
 
 
 def test_a_click_in_the_timeline_goes_there(bench: Bench) -> None:
@@ -365,6 +449,60 @@ def test_dragging_a_threshold_shows_at_once_what_would_have_been_told(bench: Ben
     assert desk.watchlist.sounds[0].thresholds == (pytest.approx(0.7, abs=0.01),)
     bench.pass_time(5.0)
     assert heat.trial is None
+
+
+def test_another_source_ends_the_trial_of_a_threshold(qtbot: QtBot, desk: Desk) -> None:
+    bench = Bench(qtbot, "mic", "door", actions=desk.actions)
+    fill(bench)
+    tags, heat = bench.window.tags, bench.window.timeline.heat
+    start = QPoint(round(0.5 * tags._bar_length), tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=start)
+    QTest.mouseMove(tags, start + QPoint(60, 0))
+    bench.pass_time()
+    assert heat.trial is not None
+    press(bench, Qt.Key.Key_N)
+    assert bench.window.source == "door"
+    assert heat.trial is None
+
+
+@pytest.mark.parametrize("pixels_moved", [0, 3])
+def test_a_click_beside_a_mark_moves_no_threshold(bench: Bench, desk: Desk, pixels_moved: int) -> None:
+    fill(bench)
+    tags = bench.window.tags
+    beside = QPoint(round(0.5 * tags._bar_length) + 6, tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=beside)
+    QTest.mouseMove(tags, beside + QPoint(pixels_moved, 0))
+    QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=beside + QPoint(pixels_moved, 0))
+    bench.pass_time()
+    assert [entry.thresholds for entry in desk.watchlist.sounds] == [(0.5,)]
+    assert bench.window.timeline.heat.trial is None
+
+
+def test_a_mark_moves_as_far_as_the_pointer_wherever_it_was_taken(bench: Bench, desk: Desk) -> None:
+    fill(bench)
+    tags = bench.window.tags
+    beside = QPoint(round(0.5 * tags._bar_length) - 7, tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    target = beside + QPoint(round(0.2 * tags._bar_length), 0)
+    QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=beside)
+    QTest.mouseMove(tags, target)
+    QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=target)
+    assert desk.watchlist.sounds[0].thresholds == (0.7,)
+
+
+@pytest.mark.parametrize("button", [Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton])
+def test_only_the_left_button_does_something(bench: Bench, desk: Desk, button: Qt.MouseButton) -> None:
+    fill(bench)
+    tags, heat = bench.window.tags, bench.window.timeline.heat
+    QTest.mouseClick(tags, button, pos=QPoint(30, row_of(bench, "Sound 5") + 12))
+    QTest.mouseClick(heat, button, pos=QPoint(40, heat.row_rect(0).center().y()))
+    QTest.mouseClick(heat, button, pos=QPoint(heat.width() - 40, 5))
+    mark = QPoint(round(0.5 * tags._bar_length), tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    QTest.mousePress(tags, button, pos=mark)
+    QTest.mouseMove(tags, mark + QPoint(60, 0))
+    QTest.mouseRelease(tags, button, pos=mark + QPoint(60, 0))
+    bench.pass_time()
+    assert [entry.thresholds for entry in desk.watchlist.sounds] == [(0.5,)]
+    assert bench.window.frozen_at is None
 
 
 def test_keys_choose_a_tag_watch_it_and_move_its_threshold(bench: Bench, desk: Desk) -> None:
@@ -502,8 +640,16 @@ def test_files_of_the_same_second_do_not_replace_each_other(bench: Bench, tmp_pa
 
 def test_a_folder_that_can_t_be_made_gets_a_sentence(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ActionError, match="can't be made"):
+    with pytest.raises(ActionError, match="can't be used"):
         save_picture(bench.window, tmp_path / "file" / "folder")
+
+
+def test_a_folder_whose_files_can_t_be_looked_for_gets_a_sentence(bench: Bench, tmp_path: Path) -> None:
+    folder = path_of_length(tmp_path, 4085)
+    with pytest.raises(ActionError, match="can't be used"):
+        save_picture(bench.window, folder)
+    with pytest.raises(ActionError, match="can't be used"):
+        save_events([], folder)
 
 
 def test_the_settings_are_saved_with_the_theme(bench: Bench) -> None:
@@ -570,9 +716,36 @@ def test_help_lists_every_key_that_there_is(bench: Bench) -> None:
     page = bench.window.control.help
     assert page.isVisible()
     offered = list(bench.window.control.commands.offered())
-    assert len(page._keys) == len(offered) == len(COMMANDS) - 1  # a single source has no next one
-    QTest.mouseClick(bench.window, Qt.MouseButton.LeftButton, pos=QPoint(3, 3))
+    assert len(page._lines) == len(offered) == len(COMMANDS) - 1  # a single source has no next one
+    click(bench, bench.window.rect().bottomLeft() + QPoint(3, -3))
     assert not page.isVisible()
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_F1, Qt.Key.Key_Slash])
+def test_a_click_beside_search_or_help_closes_it_and_does_nothing_else(
+    bench: Bench, desk: Desk, key: Qt.Key
+) -> None:
+    fill(bench)
+    window = bench.window
+    over = {Qt.Key.Key_F1: window.control.help, Qt.Key.Key_Slash: window.control.search}[key]
+    tag = QPoint(window.tags.width() - 5, row_of(bench, "Sound 5") + 12)
+    for view, at in (
+        (window.tags, tag),
+        (window.timeline.heat, QPoint(40, 5)),
+        (window.status, QPoint(5, 5)),
+    ):
+        press(bench, key)
+        place = view.mapTo(window, at)
+        assert not over.geometry().contains(place)
+        click(bench, place)
+        assert not over.isVisible()
+        assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3"]
+    press(bench, key)
+    turn_wheel(top_at(bench, window.tags.mapTo(window, tag)), -120)
+    click(bench, over.geometry().topLeft() + QPoint(4, 4))
+    assert over.isVisible()
+    assert window.frozen_at is None
+    assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3"]
 
 
 def test_no_two_commands_share_a_key() -> None:
@@ -592,7 +765,7 @@ def test_what_is_not_offered_has_neither_button_nor_key(qtbot: QtBot) -> None:
     assert bench.window.header.state.text().startswith("WAITING")
 
 
-@pytest.mark.parametrize(("width", "height"), [(800, 480), (1920, 1080), (3840, 2160)])
+@pytest.mark.parametrize(("width", "height"), [(640, 400), (800, 480), (1920, 1080), (3840, 2160)])
 def test_overlays_fit_into_the_window(bench: Bench, qtbot: QtBot, width: int, height: int) -> None:
     bench.window.resize(width, height)
     qtbot.waitUntil(lambda: bench.window.width() == width, timeout=5000)
@@ -603,9 +776,44 @@ def test_overlays_fit_into_the_window(bench: Bench, qtbot: QtBot, width: int, he
         press(bench, key)
         assert overlay.isVisible()
         assert bench.window.rect().contains(overlay.geometry())
-        assert overlay.sizeHint().height() <= height
         assert overlay.sizeHint().width() <= width
         QTest.keyClick(overlay.focusProxy() or overlay, Qt.Key.Key_Escape)
+
+
+def test_where_two_columns_of_keys_do_not_fit_one_scrolls(bench: Bench) -> None:
+    bench.window.resize(640, 400)
+    bench.pass_time()
+    press(bench, Qt.Key.Key_F1)
+    page = bench.window.control.help
+    last, does = page._lines[-1]
+    assert page.area.viewport().width() >= page._page.width()
+    assert last.width() >= last.sizeHint().width()
+    assert does.width() >= does.sizeHint().width()
+    assert last.visibleRegion().isEmpty()
+    QTest.keyClick(page.area, Qt.Key.Key_PageDown)
+    QTest.keyClick(page.area, Qt.Key.Key_PageDown)
+    assert not last.visibleRegion().isEmpty()
+
+
+def test_in_the_smallest_window_buttons_and_tabs_keep_their_room(qtbot: QtBot, desk: Desk) -> None:
+    bench = Bench(qtbot, "kitchen", "garden", "garage", actions=desk.actions)
+    window, header = bench.window, bench.window.header
+    window.resize(100, 100)
+    bench.hear(tone(1000, 1.0), source="kitchen")
+    bench.pass_time()
+    assert (window.width(), window.height()) == (640, 400)
+    for button in header.buttons.values():
+        assert button.width() >= button.sizeHint().width(), button.text()
+    assert header.tabs.width() >= header.tabs.tabRect(0).width()
+    assert header.rect().contains(header.state.geometry())
+    assert header.state.width() == header.state.width_with(clock=False)
+    events = window.events
+    sound = events.model.titles.index("Sound")
+    assert events.table.columnWidth(sound) >= 60
+    window.resize(1280, 720)
+    bench.pass_time()
+    assert header.state.width() == header.state.width_with(clock=True)
+    assert header._title.width() == header._title.width_with(name=True)
 
 
 def test_a_long_run_keeps_no_more_objects(bench: Bench) -> None:

@@ -5,21 +5,24 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from display_bench import FRAME_SECONDS, LABELS, Bench, chunks_of, health, tagging, tone
 from numpy.typing import NDArray
-from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtCore import QPoint, QRect, Qt, QTimer
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
+from gui.actions import Actions
 from gui.app import require_display, run
 from gui.columns import COLUMNS, GAP, NOTHING, Columns, bin_of
 from gui.errors import DisplayError
 from gui.feed import KEPT_SAMPLES, Feed
+from gui.kiosk import KioskWindow
 from gui.loudness import Loudness
 from gui.ranking import Ranking
 from gui.window import LiveWindow
@@ -67,6 +70,15 @@ def test_a_snapshot_holds_the_newest_of_each_source_and_does_not_change() -> Non
     assert snapshot.sources["b"].tagging is other
     assert snapshot.sources["b"].status == SourceStatus("b", online=False, reason="Gone.")
     assert snapshot.health == health()
+
+
+def test_taggings_stay_in_order_when_the_clock_is_set_back() -> None:
+    feed = Feed(["mic"], LABELS)
+    for ended_at in (100.0, 101.0, 102.0, 50.0, 51.0):
+        feed.accept(replace(tagging({1: 0.5}), ended_at=ended_at))
+    view = feed.snapshot().sources["mic"]
+    assert [kept.ended_at for kept in view.taggings] == [50.0, 51.0]
+    assert view.tagging_at(50.5) is view.taggings[0]
 
 
 def test_only_chunks_not_seen_before_are_handed_out() -> None:
@@ -390,7 +402,9 @@ def test_a_single_source_has_no_tabs(bench: Bench) -> None:
     assert not bench.window.header.tabs.isVisible()
 
 
-@pytest.mark.parametrize(("width", "height"), [(800, 480), (1280, 720), (1920, 1080), (720, 1280)])
+@pytest.mark.parametrize(
+    ("width", "height"), [(640, 400), (800, 480), (1280, 720), (1920, 1080), (720, 1280)]
+)
 def test_nothing_is_clipped_or_overlaps(bench: Bench, qtbot: QtBot, width: int, height: int) -> None:
     window = bench.window
     bench.feed.accept(tagging({label: 0.9 - label / 50 for label in range(20)}))
@@ -457,12 +471,74 @@ def test_run_returns_when_the_window_is_closed() -> None:
 
 
 @pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize("kiosk", [False, True])
+def test_a_window_that_is_not_to_be_seen_loses_nothing(kiosk: bool) -> None:
+    feed = Feed(["mic"], LABELS)
+    kept: list[Columns] = []
+    due = [time.monotonic() + 1.2 * number for number in range(4)]
+
+    def poll() -> bool:
+        (window,) = (w for w in QApplication.topLevelWidgets() if isinstance(w, LiveWindow | KioskWindow))
+        window.hide()
+        if due and time.monotonic() >= due[0]:
+            del due[0]
+            start = 10 * SAMPLE_RATE_HZ * (3 - len(due))
+            for chunk in chunks_of(tone(1000, 10.0), size=1600, start_sample=start):
+                feed.hear("mic", chunk)
+        kept[:] = [window._pasts["mic"].columns]
+        return bool(due) or kept[0].end < 3990
+
+    assert run(feed, rows=log_mel, poll=poll, kiosk=kiosk) == 0
+    values = kept[0].values(0, 3990)
+    assert not (values == GAP).all(axis=1).any()
+    assert values.any(axis=1).all()
+
+
+@pytest.mark.usefixtures("qapp")
 def test_what_poll_raises_reaches_the_caller() -> None:
     def poll() -> bool:
         raise OSError("the crew has failed")
 
     with pytest.raises(OSError, match="the crew has failed"):
         run(feed_with_sound(), rows=log_mel, poll=poll)
+
+
+def open_menu(window: LiveWindow) -> None:
+    window.header.buttons["Source"].showMenu()
+
+
+def open_dialog(window: LiveWindow) -> None:
+    window.control.places.aboutToShow.emit()
+    window.control.places.actions()[-1].trigger()
+
+
+@pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize("open_something", [open_menu, open_dialog])
+@pytest.mark.parametrize("fails", ["poll", "view"])
+def test_an_open_menu_or_dialog_keeps_no_program_alive(
+    open_something: Callable[[LiveWindow], None], fails: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[QWidget] = []
+    ticks = iter(range(200))
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    def poll() -> bool:
+        if next(ticks) == 3:
+            (window,) = (w for w in QApplication.topLevelWidgets() if isinstance(w, LiveWindow))
+            QTimer.singleShot(0, lambda: open_something(window))
+        if over := QApplication.activePopupWidget() or QApplication.activeModalWidget():
+            opened.append(over)
+            if fails == "poll":
+                raise KeyboardInterrupt
+            monkeypatch.setattr(LiveWindow, "refresh", broken)
+        return True
+
+    actions = Actions(places=tuple)
+    with pytest.raises(KeyboardInterrupt if fails == "poll" else ZeroDivisionError):
+        run(feed_with_sound(), rows=log_mel, poll=poll, actions=actions)
+    assert len(opened) == 1
 
 
 @pytest.mark.usefixtures("qapp")
