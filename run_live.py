@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from gui.actions import Actions
     from gui.feed import Feed
     from models.tagger import Tagger
-    from streamer.calibration import Room
+    from streamer.calibration import Rooms
     from streamer.crew import Crew
     from streamer.doctor import Finding
     from streamer.live import Hearer, LiveSession, Switches
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from streamer.sounds import WatchedSound
     from streamer.sources import Source
     from streamer.sources.recording import Recording
-    from streamer.watchlist import WatchList
+    from streamer.watchlist import WatchLists
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -264,7 +264,7 @@ def calibrate(
         raise typer.BadParameter("--for: listen for longer than no time at all")
     settings = _settings(context, duration=duration)
     heard = _hear_room(settings) if log is None else _recall_room(settings, log)
-    raise typer.Exit(_propose(heard, settings, config, lower=lower, apply=apply))
+    raise typer.Exit(_propose(heard, config, lower=lower, apply=apply))
 
 
 @app.command()
@@ -361,7 +361,7 @@ def _choose_model(settings: "Settings") -> tuple[str, str]:
     from models.auto import choose
 
     choice = choose(
-        hop_seconds=settings.hop,
+        hop_seconds=settings.usual_hop,
         sources=len(settings.source),
         window_seconds=settings.window,
         device=settings.device,
@@ -408,7 +408,10 @@ def _open_sources(settings: "Settings") -> "list[Source]":
     from streamer.sources.pcm import PcmInput
 
     patient = settings.kiosk and settings.duration is None
-    sources = [open_source(spec, fast=settings.fast, patient=patient) for spec in settings.source]
+    sources = [
+        open_source(source.spec, name=source.name, fast=settings.fast, patient=patient)
+        for source in settings.sources
+    ]
     if sum(isinstance(source, PcmInput) for source in sources) > 1:
         raise SourceError("standard input can be one source only: give - once")
     names = [source.name for source in sources]
@@ -460,17 +463,13 @@ def _recording_sink(
 ) -> "tuple[Sink, Sequence[WatchedSound]]":
     """Where what is heard in recordings goes, and the sounds to decide on: none where only windows are told."""
     from streamer.sinks.console import JsonLines, RecordingEvents, RecordingLines
-
-    if events:
-        return RecordingEvents(sys.stdout, as_json=settings.json_lines), _watched(settings, tagger)
-    lines = JsonLines if settings.json_lines else RecordingLines
-    return lines(sys.stdout, _vocabulary(tagger), settings.top), ()
-
-
-def _watched(settings: "Settings", tagger: "Tagger") -> "tuple[WatchedSound, ...]":
     from streamer.sounds import resolve_sounds
 
-    return resolve_sounds(settings.watched, tagger.labels, tagger.thresholds)
+    if events:
+        sounds = resolve_sounds(settings.watched, tagger.labels, tagger.thresholds)
+        return RecordingEvents(sys.stdout, as_json=settings.json_lines), sounds
+    lines = JsonLines if settings.json_lines else RecordingLines
+    return lines(sys.stdout, _vocabulary(tagger), settings.top), ()
 
 
 def _tag_recording(
@@ -552,7 +551,7 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
     from streamer.crew import Crew
     from streamer.live import LiveSession
-    from streamer.watchlist import WatchList
+    from streamer.watchlist import WatchLists
 
     if not settings.windowless:
         from gui.app import require_display
@@ -561,8 +560,7 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
     sources = _open_sources(settings)
     broker = settings.broker()
     tagger = _load_tagger(settings, *_choose_model(settings))
-    watchlist = WatchList(settings.watched, tagger.labels, tagger.thresholds)
-    sounds = watchlist.sounds
+    watchlists = WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds)
     clips = _clips(settings, sources, tagger)
     vocabulary = _vocabulary(tagger)
     switches = _switches(settings, sources)
@@ -575,7 +573,9 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
         if settings.embedded_broker:
             broker = _serve_mqtt(crew)
         mqtt = (
-            _mqtt_sink(broker, settings, sources, vocabulary, sounds, history, switches) if broker else None
+            _mqtt_sink(broker, settings, sources, vocabulary, watchlists, history, switches)
+            if broker
+            else None
         )
         session = LiveSession(
             sources,
@@ -583,7 +583,9 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
             sinks=[sink for sink in (history, log, view.sink, mqtt) if sink is not None],
-            sounds=sounds,
+            sounds=watchlists.shared.sounds,
+            own_sounds=watchlists.own_sounds,
+            own_hop_samples=_own_hops(settings),
             hearers=view.hearers,
             clips=clips,
             switches=switches,
@@ -596,7 +598,7 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
         )
         if mqtt is not None:
             crew.start("mqtt", mqtt.run, mqtt.close)
-        watchlist.on_change = session.watch
+        watchlists.follow(session.watch)
         session.start(crew)
         latest = _latest(settings)
 
@@ -611,7 +613,7 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
             if mqtt is not None:
                 mqtt.listening(source, on)
 
-        actions = partial(_actions, settings, config, watchlist, session, listen, switches)
+        actions = partial(_actions, settings, config, watchlists, session, listen, switches)
         view.show(going_on, crew.wait, actions)
     if session.dropped_windows:
         _log.warning(
@@ -628,16 +630,13 @@ class _HeardRoom:
 
     Attributes
     ----------
-    room : Room
+    rooms : Rooms
         What was heard.
-    labels : tuple of str
-        Of the model.
     interrupted : bool
         Whether that was ended early by the user.
     """
 
-    room: "Room"
-    labels: tuple[str, ...]
+    rooms: "Rooms"
     interrupted: bool = False
 
 
@@ -646,13 +645,14 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
     from rich.console import Console
     from rich.progress import Progress
 
-    from streamer.calibration import Room
+    from streamer.calibration import Rooms
     from streamer.crew import Crew
     from streamer.live import LiveSession
+    from streamer.watchlist import WatchLists
 
     sources = _open_sources(settings)
     tagger = _load_tagger(settings, *_choose_model(settings))
-    room = Room(_watched(settings, tagger))
+    rooms = Rooms(WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds))
     switches = _switches(settings, sources)
     with ExitStack() as stack:
         interrupted = stack.enter_context(_interruptible())
@@ -664,7 +664,8 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
             tagger,
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
-            sinks=[sink for sink in (room, log) if sink is not None],
+            sinks=[sink for sink in (rooms, log) if sink is not None],
+            own_hop_samples=_own_hops(settings),
             switches=switches,
             fast=settings.fast,
             limit_samples=settings.limit_samples,
@@ -674,8 +675,8 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
         latest = _latest(settings)
         while crew.working("tagger") and not (crew.failed or interrupted()) and time.monotonic() < latest:
             crew.wait(_POLL_SECONDS)
-            bars.update(task, completed=room.seconds)
-    return _HeardRoom(room, tagger.labels, interrupted())
+            bars.update(task, completed=rooms.seconds)
+    return _HeardRoom(rooms, interrupted())
 
 
 def _latest(settings: "Settings") -> float:
@@ -687,31 +688,30 @@ def _latest(settings: "Settings") -> float:
 
 def _recall_room(settings: "Settings", log: Path) -> _HeardRoom:
     """Take from a score log what was heard in a room."""
-    from streamer.calibration import Room
+    from streamer.calibration import Rooms
     from streamer.sinks.scorelog import reading_scores
-    from streamer.sounds import resolve_sounds
+    from streamer.watchlist import WatchLists
 
     with reading_scores(log) as logged:
-        room = Room(resolve_sounds(settings.watched, logged.labels, logged.thresholds))
+        rooms = Rooms(WatchLists(settings.watched, settings.own_watched, logged.labels, logged.thresholds))
         for message in logged.messages():
-            room.accept(message)
-        return _HeardRoom(room, logged.labels)
+            rooms.accept(message)
+        return _HeardRoom(rooms)
 
 
-def _propose(
-    heard: _HeardRoom, settings: "Settings", config: Path | None, *, lower: bool, apply: bool
-) -> int:
+def _propose(heard: _HeardRoom, config: Path | None, *, lower: bool, apply: bool) -> int:
     """Print what was heard in a room and the change of the settings file that it asks for, which is made if that is wished."""
-    from streamer.calibration import change_of_settings, show_room
+    from streamer.calibration import show_room
     from streamer.errors import SourceError
     from streamer.settings import settings_file
     from streamer.settings_file import write_atomically
 
     file = settings_file(config)
-    if not (heard.room.windows or heard.interrupted):
+    if not (heard.rooms.heard or heard.interrupted):
         raise SourceError("nothing was heard: listen for longer than a hop")
-    show_room(heard.room, lower=lower)
-    text, diff = change_of_settings(heard.room, file, settings.watched, heard.labels, lower=lower)
+    for source, room in heard.rooms.heard.items():
+        show_room(room, source, lower=lower)
+    text, diff = heard.rooms.change_of_settings(file, lower=lower)
     typer.echo(diff, nl=False)
     if heard.interrupted:
         _log.info("interrupted: %s stays as it is", file)
@@ -722,6 +722,15 @@ def _propose(
         write_atomically(file, text)
         _log.info("%s has been changed", file)
     return 0
+
+
+def _own_hops(settings: "Settings") -> dict[str, int]:
+    """By source, the hop that it has instead of the one for all."""
+    return {
+        source.name: source.hop_samples
+        for source in settings.sources
+        if source.hop_samples != settings.hop_samples
+    }
 
 
 @contextmanager
@@ -745,7 +754,8 @@ def _clips(settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger") 
     from streamer.sinks.clips import Clips, Extent
     from streamer.sounds import resolve_sounds
 
-    if not settings.clips:
+    kept = [source.name for source, own in zip(sources, settings.sources, strict=True) if own.clips]
+    if not kept:
         return None
     try:
         never = resolve_sounds(settings.never_kept, tagger.labels, tagger.thresholds)
@@ -753,7 +763,7 @@ def _clips(settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger") 
         raise SettingsError(f"clips_never: {error}") from None
     return Clips(
         settings.clips_path,
-        sources=[source.name for source in sources],
+        sources=kept,
         model=tagger.name,
         extent=Extent(
             pre_samples=round(settings.clips_pre_seconds * SAMPLE_RATE_HZ),
@@ -816,7 +826,7 @@ def _check_model(settings: "Settings") -> "Iterator[Finding]":
     yield check_speed(
         tagger,
         window_samples=tagger.window_samples,
-        hop_seconds=settings.hop,
+        hop_seconds=settings.usual_hop,
         sources=len(settings.source),
         remedies=[
             "a shorter --window",
@@ -824,7 +834,11 @@ def _check_model(settings: "Settings") -> "Iterator[Finding]":
             *(["--engine openvino"] if engine.startswith("torch cpu") else []),
         ],
     )
-    yield check_sounds(settings.watched, tagger.labels, tagger.thresholds)
+    own = settings.own_watched
+    if len(own) < len(settings.source):
+        yield check_sounds(settings.watched, tagger.labels, tagger.thresholds)
+    for source, watch in own.items():
+        yield check_sounds(watch, tagger.labels, tagger.thresholds, source=source)
 
 
 def _switches(settings: "Settings", sources: "Sequence[Source]") -> "Switches":
@@ -883,7 +897,7 @@ def _mqtt_sink(
     settings: "Settings",
     sources: "Sequence[Source]",
     vocabulary: "Vocabulary",
-    sounds: "Sequence[WatchedSound]",
+    watchlists: "WatchLists",
     history: "History | None",
     switches: "Switches",
 ) -> "MqttSink":
@@ -897,11 +911,11 @@ def _mqtt_sink(
         sources=names,
         vocabulary=vocabulary,
         top=settings.top,
-        watched={name: [entry.sound.name for entry in sounds] for name in names},
+        watched={name: [entry.sound.name for entry in watchlists.of(name).sounds] for name in names},
         outbox=history,
         on_listen=switches.turn,
         paused=[name for name in names if not switches.is_on(name)],
-        discovery=_discovery(settings, sounds),
+        discovery=_discovery(settings, [entry for name in names for entry in watchlists.of(name).sounds]),
     )
 
 
@@ -970,7 +984,7 @@ def _show_window(
 def _actions(
     settings: "Settings",
     config: Path | None,
-    watchlist: "WatchList",
+    watchlists: "WatchLists",
     session: "LiveSession",
     listen: Callable[[str, bool], None],
     switches: "Switches",
@@ -982,19 +996,26 @@ def _actions(
     from gui.theme import palette_for
     from models.labels import family_of
     from streamer.events import what_would_be_told
-    from streamer.sources import named, open_source
+    from streamer.sources import open_source
     from streamer.sources.microphone import list_devices, play
 
     chosen: dict[str, str] = {}
 
-    def watch(name: str, threshold: float | None) -> None:
+    def watched(source: str) -> list[Watched]:
+        sounds = watchlists.of(source).sounds
+        return [Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in sounds]
+
+    def watch(source: str, name: str, threshold: float | None) -> None:
         new = threshold is None and settings.mqtt is not None
-        watchlist.watch(name, threshold)
+        watchlists.of(source).watch(name, threshold)
         if new:
             _log.info("%s is in MQTT's events now; its own ON/OFF topic comes with the next start", name)
 
-    def would_fire(taggings: "Sequence[Tagging]", name: str, threshold: float) -> list[Span]:
-        events = what_would_be_told(watchlist.tried(name, threshold), taggings)
+    def unwatch(source: str, name: str) -> None:
+        watchlists.of(source).unwatch(name)
+
+    def would_fire(source: str, taggings: "Sequence[Tagging]", name: str, threshold: float) -> list[Span]:
+        events = what_would_be_told(watchlists.of(source).tried(name, threshold), taggings)
         return [(event.started_at, event.ended_at) for event in events]
 
     def places() -> list[Place]:
@@ -1013,22 +1034,15 @@ def _actions(
         chosen[name] = spec
 
     def save(theme: str) -> str:
-        changes: dict[str, object] = {}
-        if theme != palette_for(settings.theme).name:
-            changes["theme"] = theme
-        if chosen:
-            changes["source"] = [
-                named(name, chosen[name]) if name in chosen else spec
-                for name, spec in zip(session.names, settings.source, strict=True)
-            ]
-        return _save_settings(config, changes, watchlist)
+        changes = {} if theme == palette_for(settings.theme).name else {"theme": theme}
+        entries = (entry if isinstance(entry, str) else None for entry in settings.source)
+        written = dict(zip(session.names, entries, strict=True))
+        return _save_settings(config, changes, watchlists, chosen, written)
 
     return Actions(
-        watched=lambda: [
-            Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in watchlist.sounds
-        ],
+        watched=watched,
         watch=_or_action_error(watch),
-        unwatch=_or_action_error(watchlist.unwatch),
+        unwatch=_or_action_error(unwatch),
         would_fire=_or_action_error(would_fire),
         places=_or_action_error(places),
         choose=_or_action_error(choose),
@@ -1037,7 +1051,7 @@ def _actions(
         play=_or_action_error(lambda clip: play(_read_recording(Path(clip)))),
         save=_or_action_error(save),
         exports=user_pictures_path() / "Earshot",
-        families={label: family_of(label) for label in watchlist.labels},
+        families={label: family_of(label) for label in watchlists.shared.labels},
     )
 
 
@@ -1057,15 +1071,24 @@ def _or_action_error(do: Callable[Given, Result]) -> Callable[Given, Result]:
     return done
 
 
-def _save_settings(config: Path | None, changes: dict[str, object], watchlist: "WatchList") -> str:
+def _save_settings(
+    config: Path | None,
+    changes: Mapping[str, object],
+    watchlists: "WatchLists",
+    chosen: Mapping[str, str],
+    written: Mapping[str, str | None],
+) -> str:
     """Write what was changed into the settings file, and leave the rest as it is; returns where it is."""
     from streamer.settings import settings_file
-    from streamer.settings_file import edited, read, with_watch, write_atomically
+    from streamer.settings_file import edited, read, with_sources, with_watch, write_atomically
 
     file = settings_file(config)
     text = edited(read(file), changes)
-    if watchlist.changed:
-        text = with_watch(text, watchlist.rules, watchlist.name_of)
+    if chosen:
+        text = with_sources(text, chosen, written)
+    for source, watchlist in (None, watchlists.shared), *watchlists.own.items():
+        if watchlist.changed:
+            text = with_watch(text, watchlist.rules, watchlist.name_of, source=source)
     write_atomically(file, text)
     return str(file)
 

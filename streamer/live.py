@@ -4,11 +4,13 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import harmonic_mean
+from types import MappingProxyType
 from typing import TypeAlias
 
 from .crew import Crew
@@ -20,12 +22,14 @@ from .messages import SAMPLE_RATE_HZ, AudioChunk, Event, Message, SourceStatus, 
 from .pipeline import Pipeline, Scorer, score
 from .sinks import Sink
 from .sinks.clips import Clips
-from .sounds import WatchedSound
+from .sounds import NO_SOUNDS, WatchedSound
 from .sources import Source
 from .switched_off import read_switched_off, remember_switch
 
 Hearer: TypeAlias = Callable[[str, AudioChunk], None]
 """Is told each source's chunks on that source's thread, and returns at once."""
+
+NO_HOPS: Mapping[str, int] = MappingProxyType({})
 
 _HEALTH_PERIOD_SECONDS = 2.0
 _SWITCHED_OFF = "listening is switched off"
@@ -84,6 +88,10 @@ class LiveSession:
         Receive every message.
     sounds : sequence of WatchedSound
         What to decide on events of.
+    own_sounds : mapping of str to sequence of WatchedSound
+        By source, what to decide on instead.
+    own_hop_samples : mapping of str to int
+        By source, the hop that it has instead.
     hearers : sequence of callable
         Are told every chunk.
     clips : Clips, optional
@@ -112,6 +120,8 @@ class LiveSession:
         hop_samples: int,
         sinks: Sequence[Sink],
         sounds: Sequence[WatchedSound] = (),
+        own_sounds: Mapping[str, Sequence[WatchedSound]] = NO_SOUNDS,
+        own_hop_samples: Mapping[str, int] = NO_HOPS,
         hearers: Sequence[Hearer] = (),
         clips: Clips | None = None,
         switches: Switches | None = None,
@@ -124,6 +134,7 @@ class LiveSession:
     ) -> None:
         self._seats = {source.name: _Seat(source) for source in sources}
         self._sounds = tuple(sounds)
+        self._own_sounds = dict(own_sounds)
         self._retry_seconds = retry_seconds
         self._scorer = scorer
         self._sinks = sinks
@@ -133,19 +144,25 @@ class LiveSession:
         self._fast = fast
         self._limit_samples = limit_samples
         self._broker_state = broker_state
+        hops = {source.name: own_hop_samples.get(source.name, hop_samples) for source in sources}
         self._pipelines = {
             source.name: Pipeline(
                 source.name,
                 window_samples=window_samples,
-                hop_samples=hop_samples,
+                hop_samples=hops[source.name],
                 live=source.live,
-                decider=Decider(self._sounds),
+                decider=Decider(self._watched_at(source.name)),
             )
             for source in sources
         }
         # News of a source wait in line with its windows, so that its last tagging comes before the news of its end.
         self._due: Mailbox[Window | SourceStatus] = Mailbox(4 * len(sources), "wait" if fast else "refuse")
-        self._meter = HealthMeter(hop_samples=hop_samples, sources=len(sources), model=model, device=device)
+        self._meter = HealthMeter(
+            hop_samples=round(harmonic_mean(list(hops.values()))),
+            sources=len(sources),
+            model=model,
+            device=device,
+        )
         self._health_due = Every(_HEALTH_PERIOD_SECONDS)
         self._stopping = False
         self._reading = len(sources)
@@ -166,9 +183,12 @@ class LiveSession:
         """Listen to another source under a name from now on. The others don't notice."""
         self._seats[name].exchange(source)
 
-    def watch(self, sounds: Sequence[WatchedSound]) -> None:
-        """Decide on these sounds from each source's next tagging on."""
-        self._sounds = tuple(sounds)
+    def watch(self, sounds: Sequence[WatchedSound], source: str | None = None) -> None:
+        """Decide on these sounds from the next tagging on: at one source, or at all that have no sounds of their own."""
+        if source is None:
+            self._sounds = tuple(sounds)
+        else:
+            self._own_sounds[source] = tuple(sounds)
 
     @property
     def dropped_windows(self) -> int:
@@ -185,6 +205,9 @@ class LiveSession:
                     broker=self._broker_state(),
                 )
             )
+
+    def _watched_at(self, source: str) -> Sequence[WatchedSound]:
+        return self._own_sounds.get(source, self._sounds)
 
     def _publish(self, message: Message) -> None:
         for sink in self._sinks:
@@ -292,7 +315,8 @@ class LiveSession:
             self._clips.heed(tagging)
         self._publish(tagging)
         pipeline = self._pipelines[tagging.source]
-        self._publish_events([*pipeline.watch(self._sounds), *pipeline.decide(tagging)])
+        watched = self._watched_at(tagging.source)
+        self._publish_events([*pipeline.watch(watched), *pipeline.decide(tagging)])
 
     def _end(self, source: str) -> None:
         self._publish_events(self._pipelines[source].close())

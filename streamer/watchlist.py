@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .errors import SettingsError
@@ -102,6 +103,63 @@ class WatchList:
         self.sounds = tuple(sounds)
         self.changed = True
         self.on_change(self.sounds)
+
+
+class WatchLists:
+    """What is watched where: sources with a list of their own have that, all others share one.
+
+    Parameters
+    ----------
+    shared : sequence of Watch or None
+        What is watched at first where a source has no list of its own; see `resolve_sounds`.
+    own : mapping of str to sequence of Watch
+        The lists of single sources, by name.
+    labels : sequence of str
+        The model's labels.
+    thresholds : float32 (classes,), optional
+        The model's own thresholds.
+
+    Attributes
+    ----------
+    shared : WatchList
+        The list of all others.
+    own : mapping of str to WatchList
+        The lists of single sources, by name.
+
+    Raises
+    ------
+    SettingsError
+        A sound can't be watched like this; the sentence names the source.
+    """
+
+    def __init__(
+        self,
+        shared: Sequence[Watch] | None,
+        own: Mapping[str, Sequence[Watch]],
+        labels: Sequence[str],
+        thresholds: Samples | None = None,
+    ) -> None:
+        self.shared = WatchList(shared, labels, thresholds)
+        self.own: dict[str, WatchList] = {}
+        for source, watch in own.items():
+            try:
+                self.own[source] = WatchList(watch, labels, thresholds)
+            except SettingsError as error:
+                raise SettingsError(f"the source '{source}': {error}") from None
+
+    def of(self, source: str) -> WatchList:
+        """Return the list that holds for a source."""
+        return self.own.get(source, self.shared)
+
+    def follow(self, watch: Callable[..., None]) -> None:
+        """Have `LiveSession.watch` called with each change."""
+        for source, watchlist in (None, self.shared), *self.own.items():
+            watchlist.on_change = partial(watch, source=source)
+
+    @property
+    def own_sounds(self) -> Mapping[str, Sequence[WatchedSound]]:
+        """What is watched now at sources with lists of their own."""
+        return {source: watchlist.sounds for source, watchlist in self.own.items()}
 
 
 def _moved(rule: Mapping[str, Any], threshold: float) -> dict[str, Any]:

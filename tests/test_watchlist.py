@@ -1,6 +1,7 @@
 """Watched sounds that change while the program runs."""
 
 import tomllib
+from collections.abc import Sequence
 
 import pytest
 
@@ -9,7 +10,7 @@ from streamer.errors import SettingsError
 from streamer.settings import load_settings
 from streamer.settings_file import with_watch
 from streamer.sounds import Watch, WatchedSound
-from streamer.watchlist import WatchList
+from streamer.watchlist import WatchList, WatchLists
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
 
@@ -89,6 +90,27 @@ def test_the_usual_sounds_are_a_list_that_can_be_changed() -> None:
     count = len(watchlist.sounds)
     watchlist.unwatch("Dog")
     assert len(watchlist.sounds) == count - 1
+
+
+def test_sources_have_a_list_of_their_own_or_share_one() -> None:
+    told: list[tuple[str | None, list[str]]] = []
+
+    def watch(sounds: Sequence[WatchedSound], source: str | None) -> None:
+        told.append((source, [entry.sound.name for entry in sounds]))
+
+    lists = WatchLists([Watch("Dog")], {"kitchen": [Watch("Alarm clock")], "cellar": []}, AUDIOSET)
+    lists.follow(watch)
+    assert lists.of("hall") is lists.of("attic") is lists.shared
+    assert names(lists.of("cellar")) == []
+    lists.of("kitchen").watch("Siren")
+    lists.of("hall").unwatch("Dog")
+    assert told == [("kitchen", ["Alarm clock", "Siren"]), (None, [])]
+    assert [entry.sound.name for entry in lists.own_sounds["kitchen"]] == ["Alarm clock", "Siren"]
+
+
+def test_what_is_unknown_in_a_list_of_its_own_is_refused_with_the_source() -> None:
+    with pytest.raises(SettingsError, match="the source 'kitchen': there is no sound called 'Dgo'"):
+        WatchLists(None, {"kitchen": [Watch("Dgo")]}, AUDIOSET)
 
 
 def test_each_class_of_audioset_has_a_family() -> None:
