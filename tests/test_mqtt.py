@@ -1100,6 +1100,20 @@ def test_a_source_that_is_gone_is_removed_and_another_node_is_left_alone(
 
 
 @pytest.mark.system
+def test_what_earlier_versions_announced_of_a_node_with_an_underscore_is_taken_back(
+    broker: Mosquitto,
+) -> None:
+    before = ANNOUNCED.replace("attic", "attic_2")
+    with running(announcing(broker, "Dog", node="attic_2")):
+        wait_until(lambda: retained(broker, "homeassistant/"), "the announcement")
+    ((topic, text),) = retained(broker, "homeassistant/").items()
+    with Subscriber(broker.port) as observer:
+        observer.publish(before, text.replace("attic_2-", "attic_2_"), retain=True)
+    with running(announcing(broker, "Dog", node="attic_2")):
+        wait_until(lambda: list(retained(broker, "homeassistant/")) == [topic], "one device")
+
+
+@pytest.mark.system
 def test_another_style_takes_back_what_the_first_has_announced(broker: Mosquitto) -> None:
     with running(announcing(broker, "Dog", style="component")):
         wait_until(lambda: retained(broker, "homeassistant/switch/"), "the last entity")
