@@ -127,7 +127,7 @@ SourceOption = Annotated[
     list[str] | None,
     typer.Option(
         help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, or - for s16le 16 kHz mono PCM on standard input; "
-        "NAME=SPEC names it. Repeatable.  [mic]"
+        "NAME=SPEC names it, NAME alone is one of earshot.toml. Repeatable.  [mic]"
     ),
 ]
 OfflineOption = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything.")]

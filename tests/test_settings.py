@@ -1,12 +1,15 @@
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.labels import audioset_classes
 from streamer.errors import SettingsError
 from streamer.settings import Settings, load_settings
 from streamer.sounds import Watch
+from streamer.watchlist import WatchLists
 
 
 def load(file: Path | None = None, environment: dict[str, str] | None = None, **given: Any) -> Settings:
@@ -358,3 +361,21 @@ def test_what_is_no_list_of_sources_is_refused(tmp_path: Path, line: str, compla
     file.write_text(line)
     with pytest.raises(SettingsError, match=complaint):
         load(file)
+
+
+def test_the_settings_of_the_page_on_rooms_are_understood(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "rooms.md").read_text()
+    whole, short = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    labels = [entry.name for entry in audioset_classes()]
+    file = tmp_path / "earshot.toml"
+    for text in (whole, short):
+        file.write_text(text)
+        settings = load(file)
+        watched = WatchLists(settings.watched, settings.own_watched, labels)
+        assert all(watchlist.sounds for watchlist in watched.own.values())
+    file.write_text(whole)
+    variables = dict(re.findall(r"^    (EARSHOT_\w+)='(.*)'$", page, re.MULTILINE))
+    settings = load(file, variables)
+    assert specs(settings) == [("kitchen", "mic:USB"), ("yard", "yard,north.wav")]
+    assert settings.own_watched == {"yard": [Watch("Dog")]}
+    assert settings.watched == [Watch("Chirp, tweet"), Watch("Dog", {"threshold": 0.4})]
