@@ -124,3 +124,27 @@ def test_each_class_of_audioset_has_a_family() -> None:
     assert families["Doorbell"] == families["Smoke detector, smoke alarm"] == families["Siren"] == "alarm"
     assert families["Silence"] == "silence"
     assert family_of("My own drill") == "sound"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[source]]\nname = "hall"\nspec = "demo"\nwatch = ["Dog"] # mine\n\n[[source]]\nname = "b"\nspec = "mic"\n',
+        'source = ["mic", { name = "hall", spec = "demo", watch = ["Dog"] }] # mine\n',
+        '[[source]]\nname = "hall"\nspec = "demo"\n[[source.watch]]\nsound = "Dog" # mine\n',
+        '[[source]]\nname = "hall"\nspec = "demo" # mine\nwatch = "Dog, Siren"\n',
+    ],
+)
+def test_every_way_to_write_a_source_takes_a_list_of_its_own(text: str) -> None:
+    changed = with_watch(text, {"Dog": {"threshold": 0.4}, "Cat": {}}, source="hall")
+    assert "# mine" in changed
+    settings = load_settings(tomllib.loads(changed), environment={})
+    assert settings.own_watched == {"hall": [Watch("Dog", {"threshold": 0.4}), Watch("Cat")]}
+    assert settings.watch is None
+    assert len(settings.source) == len(load_settings(tomllib.loads(text), environment={}).source)
+
+
+def test_the_list_for_all_is_written_above_the_tables_of_sources() -> None:
+    changed = with_watch('[[source]]\nname = "hall"\nspec = "demo"\n', {"Dog": {}})
+    settings = load_settings(tomllib.loads(changed), environment={})
+    assert (settings.watched, settings.own_watched) == ([Watch("Dog")], {})
