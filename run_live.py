@@ -28,6 +28,7 @@ import streamer.commands
 if TYPE_CHECKING:
     from gui.actions import Actions
     from gui.feed import Feed
+    from models.commands.bench import Plan
     from models.tagger import Tagger
     from streamer.calibration import Room
     from streamer.crew import Crew
@@ -55,6 +56,9 @@ EXIT_INTERRUPTED = 130
 _POLL_SECONDS = 0.1
 _STALL_SECONDS = 2.0
 """How much longer than its --duration the program may take when a source stalls."""
+
+_COMFORTABLE_LOAD = 0.1
+"""Share of the hop that inference may take before precision is given up for speed."""
 
 _RETRY_SECONDS = 2.0
 """After which a source that has failed is opened again, where a window shows that it has."""
@@ -303,6 +307,117 @@ def doctor(
     raise typer.Exit(0 if well else EXIT_FAILURE)
 
 
+@app.command()
+def bench(
+    context: typer.Context,
+    model: Annotated[
+        list[str] | None, typer.Option(help="As for listening. Repeatable.  [tiny, and two networks]")
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A geometry with random weights, on which speed does not depend: base-10-10 … Repeatable.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help="auto, fp32, bf16, fp16 or int8. Repeatable.  [all that there are here]"),
+    ] = None,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Windows at once. Repeatable.  [1]")] = None,
+    window: Annotated[
+        list[float] | None,
+        typer.Option(min=1.0, max=10.24, help="Seconds of a window. Repeatable.  [the model's own]"),
+    ] = None,
+    runs: Annotated[int, typer.Option(min=2, help="Batches to time.")] = 10,
+    recording: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="What to tag. Repeatable.  [the demo]")
+    ] = None,
+    streams: Annotated[
+        bool, typer.Option("--streams", help="Find how many live sources the model keeps up with.")
+    ] = False,
+    hop: Annotated[float, typer.Option(min=0.01, help="With --streams: seconds between taggings.")] = 1.0,
+    seconds: Annotated[
+        float, typer.Option(min=2.0, help="With --streams: how long to listen to each number of sources.")
+    ] = 20.0,
+    most: Annotated[int, typer.Option(min=1, help="With --streams: the most to try.")] = 512,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object on standard output.")] = False,
+) -> None:
+    """Measure what a window costs on this machine, beside Hugging Face where transformers is installed."""
+    from models.commands import bench as table
+
+    plan = table.Plan(
+        models=model or ([] if network else ["tiny"]),
+        networks=network or ([] if model else table.USUAL_NETWORKS),
+        device=device,
+        engine=engine,  # type: ignore[arg-type] # is checked
+        precisions=precision or (["auto"] if streams else []),  # type: ignore[arg-type] # is checked
+        batches=batch or [1],
+        windows_seconds=window or [None],
+        runs=runs,
+    )
+    if streams:
+        _bench_streams(plan, hop, recording, seconds=seconds, most=most, as_json=as_json)
+        return
+    measured = table.rows(plan, _windows_of(recording), _log.info)
+    if as_json:
+        typer.echo(table.as_json(measured, device))
+    else:
+        table.print_rows(measured, device)
+
+
+def _windows_of(recordings: "Sequence[Path] | None") -> "Samples":
+    """Cut recordings into windows of the longest length that overlap by half, float32 (windows, n); the demo, if there are none."""
+    import numpy as np
+
+    from streamer.messages import WINDOW_SAMPLES
+    from streamer.sources import DEMO_PATH
+
+    windows = []
+    for sound in map(_read_recording, recordings or [DEMO_PATH]):
+        padded = np.pad(sound, (0, max(0, WINDOW_SAMPLES - len(sound))))
+        windows.append(
+            np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[:: WINDOW_SAMPLES // 2]
+        )
+    return np.concatenate(windows)
+
+
+def _bench_streams(
+    plan: "Plan", hop: float, recordings: "Sequence[Path] | None", *, seconds: float, most: int, as_json: bool
+) -> None:
+    """Find how many live sources the first model of a plan keeps up with, and say so."""
+    import tempfile
+
+    from models.bench.measuring import random_checkpoint
+    from models.commands.bench import machine
+    from models.tagger import load_tagger
+    from streamer.load import capacity, print_loads, write_json
+    from streamer.messages import SAMPLE_RATE_HZ
+    from streamer.sources import DEMO_PATH
+
+    with tempfile.TemporaryDirectory() as folder:
+        spec = plan.models[0] if plan.models else random_checkpoint(plan.networks[0], Path(folder))
+        tagger = load_tagger(
+            spec,
+            device=plan.device,
+            engine=plan.engine,
+            precision=plan.precisions[0],
+            window_seconds=plan.windows_seconds[0],
+        )
+    loads = capacity(
+        tagger,
+        window_samples=tagger.window_samples,
+        hop_samples=round(hop * SAMPLE_RATE_HZ),
+        recording=(recordings or [DEMO_PATH])[0],
+        seconds=seconds,
+        most=most,
+    )
+    title = f"{tagger.name}, {tagger.engine.description}, a hop of {hop:g} s | {machine(plan.device)}"
+    (write_json if as_json else print_loads)(loads, title, sys.stdout)
+
+
 def _settings(context: typer.Context, **more: Any) -> "Settings":
     """Validate what the command line, the environment and the file say together."""
     from streamer.settings import load_settings
@@ -392,6 +507,7 @@ def _make_tagger(settings: "Settings", model: str) -> "Tagger":
         fstride=settings.fstride,
         tstride=settings.tstride,
         input_tdim=settings.input_tdim,
+        enough_seconds=_COMFORTABLE_LOAD * settings.hop / len(settings.source),
     )
 
 
