@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from . import catalogue, fbank
-from .auto import choose
 from .checkpoints import Activation, Checkpoint, Geometry, load_checkpoint
 from .engines import Engine, EngineName, Precision
 from .engines.choice import FAST_ENOUGH_SECONDS, check_wishes, make_engine
@@ -204,6 +203,8 @@ def load_tagger(
     check_wishes(device, engine, precision)
     model = os.fspath(model)
     if model == AUTO:
+        from .auto import choose
+
         model = choose(hop_seconds=1.0, window_seconds=window_seconds, device=device, offline=offline).model
     geometry = Geometry(fstride=fstride, tstride=tstride, input_tdim=input_tdim)
     checkpoints = [load_checkpoint(spec, offline=offline, geometry=geometry) for spec in member_specs(model)]
@@ -211,7 +212,7 @@ def load_tagger(
     _require_alike(model, checkpoints, rows)
     engines = [
         make_engine(
-            checkpoint.build(count),
+            checkpoint.blueprint(count),
             mean=checkpoint.mean,
             std=checkpoint.std,
             device=device,

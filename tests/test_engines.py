@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from models import EngineError, load_tagger
+from models.blueprint import Blueprint
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.engines import Engine, Precision
 from models.engines.choice import Way, _fastest, make_engine
@@ -36,11 +37,13 @@ def network(
 
 
 def both(network: AudioSpectrogramTransformer) -> tuple[TorchEngine, OpenVinoEngine]:
-    return TorchEngine(network, mean=-4.3, std=4.6, device="cpu"), OpenVinoEngine(network, mean=-4.3, std=4.6)
+    return TorchEngine(network, mean=-4.3, std=4.6, device="cpu"), OpenVinoEngine(
+        Blueprint.of(network), mean=-4.3, std=4.6
+    )
 
 
 def small(network: AudioSpectrogramTransformer, precision: Precision) -> OpenVinoEngine:
-    return OpenVinoEngine(network, mean=-4.3, std=4.6, precision=precision)
+    return OpenVinoEngine(Blueprint.of(network), mean=-4.3, std=4.6, precision=precision)
 
 
 def noise(windows: int, samples: int = 20_000) -> torch.Tensor:
@@ -127,9 +130,9 @@ def test_a_cache_that_cannot_be_written_is_done_without(empty_cache: Path) -> No
 
 
 def test_a_cpu_gets_openvino_unless_something_else_is_asked_for() -> None:
-    made = make_engine(network(), mean=0, std=1, device="cpu")
+    made = make_engine(Blueprint.of(network()), mean=0, std=1, device="cpu")
     assert made.description == "openvino cpu fp32"
-    asked = make_engine(network(), mean=0, std=1, device="cpu", engine="torch")
+    asked = make_engine(Blueprint.of(network()), mean=0, std=1, device="cpu", engine="torch")
     assert asked.description == "torch cpu fp32"
 
 
@@ -139,11 +142,11 @@ def test_a_network_that_openvino_can_not_run_is_run_by_pytorch(monkeypatch: pyte
 
     monkeypatch.setattr("models.engines.translation._translate", fail)
     unseen = network(seed=9)
-    assert make_engine(unseen, mean=0, std=1, device="cpu").description == "torch cpu fp32"
+    assert make_engine(Blueprint.of(unseen), mean=0, std=1, device="cpu").description == "torch cpu fp32"
     with pytest.raises(
         EngineError, match=r"can't run this network \(no such operation\): give --engine torch"
     ):
-        make_engine(unseen, mean=0, std=1, device="cpu", engine="openvino")
+        make_engine(Blueprint.of(unseen), mean=0, std=1, device="cpu", engine="openvino")
 
 
 def test_precisions_that_the_chip_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,7 +209,9 @@ def test_a_network_is_quantized_once(quantized: OpenVinoEngine, caplog: pytest.L
 
 
 def test_sounds_of_ones_own_quantize_anew(quantized: OpenVinoEngine) -> None:
-    own = OpenVinoEngine(network(), mean=-4.3, std=4.6, precision="int8", sounds=noise(4, 128 * 160))
+    own = OpenVinoEngine(
+        Blueprint.of(network()), mean=-4.3, std=4.6, precision="int8", sounds=noise(4, 128 * 160)
+    )
     assert not torch.equal(own(noise(2))[0], quantized(noise(2))[0])
     kept = small(network(), "int8")
     assert torch.equal(kept(noise(2))[0], own(noise(2))[0])
@@ -362,10 +367,10 @@ def test_a_large_network_is_tried_on_this_machine(
 ) -> None:
     del empty_cache
     with caplog.at_level(logging.INFO, "models"):
-        chosen = make_engine(network(), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0)
+        chosen = make_engine(Blueprint.of(network()), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0)
         assert "trying how this model runs fastest" in caplog.text
         caplog.clear()
-        again = make_engine(network(), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0)
+        again = make_engine(Blueprint.of(network()), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0)
     assert again.description == chosen.description
     assert not caplog.text
     plain = both(network())[0]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..transformer import AstConfig
+from ..geometry import AstConfig
 
 Rival: TypeAlias = Callable[[NDArray[np.float32]], object]
 """Samples float32 (batch, n) -> scores, on the host."""

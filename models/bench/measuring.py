@@ -18,9 +18,10 @@ from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ..engines import EngineName, Precision
 from ..engines.torch_engine import pick_device
 from ..engines.trial import compare
+from ..geometry import AstConfig, Size
 from ..labels import audioset_classes
 from ..tagger import Tagger, load_tagger, window_rows
-from ..transformer import AstConfig, AudioSpectrogramTransformer, Size
+from ..transformer import AudioSpectrogramTransformer
 from . import hugging_face, matrices
 
 Samples = NDArray[np.float32]
@@ -159,7 +160,7 @@ def _measure(task: Task) -> Row:
     megabytes = _resident_megabytes()
     checkpoint = load_checkpoint(task.model)
     rows = window_rows(checkpoint, task.window_seconds)
-    config = checkpoint.build(rows).config
+    config = checkpoint.blueprint(rows).config
     halves = (False, True) if device.type == "cuda" else (False,)
     installed = hugging_face.is_installed()
     rivals = [hugging_face.rival(config, device, half=half) for half in halves if installed]

@@ -9,15 +9,14 @@ import openvino
 import torch
 
 from .. import fbank
+from ..blueprint import Blueprint
 from ..errors import EngineError
 from ..remembered import machine
 from ..sounds import shipped_windows
-from ..transformer import AudioSpectrogramTransformer
 from . import Engine, EngineName, Precision
 from .graph_engine import GraphEngine
 from .openvino_engine import OpenVinoEngine, has_bf16
 from .torch_engine import TorchEngine, pick_device
-from .translation import fingerprint
 from .trial import IMPOSSIBLE, Trial, Trials, compare, run
 
 _log = logging.getLogger(__name__)
@@ -49,12 +48,17 @@ def check_wishes(device: str, engine: EngineName, precision: Precision) -> None:
         raise EngineError(
             f"there is no precision '{precision}': give one of {', '.join(get_args(Precision))}"
         )
-    if engine == "openvino" and pick_device(device).type != "cpu":
+    on_cpu = pick_device(device).type == "cpu"
+    if engine == "openvino" and not on_cpu:
         raise EngineError("the openvino engine runs on the CPU: give --device cpu or --engine torch")
+    if precision == "int8" and (engine == "torch" or not on_cpu):
+        raise EngineError("only the openvino engine, on a CPU, has int8: give --precision bf16 or fp32")
+    if precision == "fp16" and engine == "openvino":
+        raise EngineError("the openvino engine has no fp16: give --precision bf16 or fp32")
 
 
 def make_engine(
-    network: AudioSpectrogramTransformer,
+    network: Blueprint,
     *,
     mean: float,
     std: float,
@@ -70,8 +74,8 @@ def make_engine(
 
     Parameters
     ----------
-    network : AudioSpectrogramTransformer
-        In evaluation mode.
+    network : Blueprint
+        What to run.
     mean, std : float
         Normalisation of the rows.
     device : str
@@ -95,7 +99,7 @@ def make_engine(
         name, chosen = way
         if name == "openvino":
             return OpenVinoEngine(network, mean=mean, std=std, precision=chosen)
-        eager = TorchEngine(network, mean=mean, std=std, device=device, precision=chosen)
+        eager = TorchEngine(network.build(), mean=mean, std=std, device=device, precision=chosen)
         if eager.device.type == "cpu":
             return eager
         return GraphEngine(eager, window_samples=window_samples)
@@ -115,7 +119,7 @@ def make_engine(
     others += [("openvino", "bf16")] if has_bf16() else []
     others += [("openvino", "int8")]
     trials = Trials(
-        f"{machine(torch.device('cpu'))} | openvino {openvino.__version__} | {fingerprint(network)}"
+        f"{machine(torch.device('cpu'))} | openvino {openvino.__version__} | {network.fingerprint}"
     )
     return _fastest(make, exact, others, trials, window_samples, enough_seconds)
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from .. import fbank
+from ..blueprint import Blueprint
 from ..errors import EngineError
 from ..sounds import shipped_windows
-from ..transformer import AudioSpectrogramTransformer
 from . import Precision
 from .translation import Rows, Translations
 
@@ -31,8 +31,8 @@ class OpenVinoEngine:
 
     Parameters
     ----------
-    network : AudioSpectrogramTransformer
-        In evaluation mode.
+    network : Blueprint
+        Built only where no translation of it is kept.
     mean, std : float
         Normalisation of the rows.
     precision : {"auto", "fp32", "bf16", "int8"}
@@ -51,7 +51,7 @@ class OpenVinoEngine:
 
     def __init__(
         self,
-        network: AudioSpectrogramTransformer,
+        network: Blueprint,
         *,
         mean: float,
         std: float,

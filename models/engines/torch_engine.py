@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from .. import fbank
 from ..errors import EngineError
-from ..transformer import AudioSpectrogramTransformer
 from . import Precision
+
+if TYPE_CHECKING:
+    from ..transformer import AudioSpectrogramTransformer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -73,7 +75,7 @@ class TorchEngine:
 
     def __init__(
         self,
-        network: AudioSpectrogramTransformer,
+        network: "AudioSpectrogramTransformer",
         *,
         mean: float,
         std: float,

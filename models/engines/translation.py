@@ -1,14 +1,12 @@
 """From the network in PyTorch to a model in OpenVINO's form, made once and kept in the user's cache."""
 
-import hashlib
 import logging
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import openvino
@@ -19,8 +17,11 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
-from ..transformer import AudioSpectrogramTransformer
+from ..blueprint import Blueprint
 from .quantization import quantize
+
+if TYPE_CHECKING:
+    from ..transformer import AudioSpectrogramTransformer
 
 _log = logging.getLogger(__name__)
 
@@ -33,16 +34,6 @@ _KEPT = 8
 """Translations in the cache; those that were not used for the longest time go first."""
 
 
-def fingerprint(network: AudioSpectrogramTransformer) -> str:
-    """Of all that a translation depends on."""
-    content = hashlib.sha256(repr((openvino.__version__, torch.__version__)).encode())
-    content.update(repr(asdict(network.config)).encode())
-    for name, weights in network.state_dict().items():
-        content.update(name.encode())
-        content.update(weights.numpy().tobytes())
-    return content.hexdigest()[:32]
-
-
 class Translations:
     """The translations of one network.
 
@@ -50,25 +41,24 @@ class Translations:
     ----------
     core : openvino.Core
         Reads and writes them.
-    network : AudioSpectrogramTransformer
-        In evaluation mode.
+    network : Blueprint
+        Built only where no translation of it is kept.
     keep : bool
         Whether to keep what is made.
     """
 
-    def __init__(
-        self, core: openvino.Core, network: AudioSpectrogramTransformer, *, keep: bool = True
-    ) -> None:
+    def __init__(self, core: openvino.Core, network: Blueprint, *, keep: bool = True) -> None:
         self._core = core
         self._network = network
         self._keep = keep
         self._folder = Path(platformdirs.user_cache_dir("earshot")) / "openvino"
-        self._single = self._folder / f"{fingerprint(network)}.xml"
-        self._quantized = self._single.with_stem(f"{self._single.stem}-int8")
+        versions = f"{openvino.__version__}-{torch.__version__}".replace("/", "-")
+        self._single = self._folder / f"{network.fingerprint}-{versions}.xml"
+        self._quantized = self._single.with_name(f"{self._single.stem}-int8.xml")
 
     def single(self) -> openvino.Model:
         """The network in single precision."""
-        return self._kept(self._single, lambda _: _translate(self._network))
+        return self._kept(self._single, lambda _: _translate(self._network.build()))
 
     def quantized(
         self, calibration: Callable[[], tuple[Rows, Rows]], logits: Logits, *, anew: bool
@@ -154,7 +144,7 @@ def _keep(model: openvino.Model, scratch: Path, file: Path) -> None:
 class _Both(nn.Module):
     """What OpenVINO is given: rows in, logits and embeddings out."""
 
-    def __init__(self, network: AudioSpectrogramTransformer) -> None:
+    def __init__(self, network: "AudioSpectrogramTransformer") -> None:
         super().__init__()
         self.network = network
 
@@ -163,7 +153,7 @@ class _Both(nn.Module):
         return self.network.forward_head(tokens), self.network.forward_embedding(tokens)
 
 
-def _translate(network: AudioSpectrogramTransformer) -> openvino.Model:
+def _translate(network: "AudioSpectrogramTransformer") -> openvino.Model:
     """Translate a trace of the network for one window."""
     _log.info("preparing the model for this processor, once")
     rows = torch.zeros(1, network.config.input_tdim, network.config.input_fdim)
