@@ -61,7 +61,7 @@ def fields_of(
                 7,
                 _warning_if(health.lost_seconds > _MOST_LOST * heard_seconds),
             ),
-            Field("broker", health.broker, 5),
+            Field("broker", health.broker, 5, _warning_if(health.broker not in {"connected", "none"})),
         ]
     return tuple(fields)
 

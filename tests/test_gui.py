@@ -395,12 +395,18 @@ def test_the_status_line_warns_of_what_is_wrong_with_the_sound(qtbot: QtBot) -> 
 
 
 @pytest.mark.parametrize(
-    ("dropped", "lost", "warned"), [(0, 0.05, []), (1, 0.05, ["drops"]), (0, 0.1, ["lost"])]
+    ("dropped", "lost", "broker", "warned"),
+    [
+        (0, 0.05, "none", []),
+        (1, 0.05, "connected", ["drops"]),
+        (0, 0.1, "connected", ["lost"]),
+        (0, 0.0, "unreachable: no answer", ["broker"]),
+    ],
 )
 def test_a_few_drops_and_losses_are_none_to_worry_about(
-    bench: Bench, dropped: int, lost: float, warned: list[str]
+    bench: Bench, dropped: int, lost: float, broker: str, warned: list[str]
 ) -> None:
-    bench.feed.accept(health(windows=60, dropped_windows=dropped, lost_seconds=lost))
+    bench.feed.accept(health(windows=60, dropped_windows=dropped, lost_seconds=lost, broker=broker))
     bench.pass_time()
     fields = bench.window.status._fields
     assert [field.caption for field in fields if field.tone == Tone.WARNING] == warned
