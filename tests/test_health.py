@@ -302,32 +302,29 @@ SIZES = st.lists(st.integers(0, 40_000), min_size=1, max_size=30)
 
 
 def condition_after(*stretches: tuple[float, float], size: int = 800) -> Condition:
-    """What is told of stretches of (seconds, amplitude) of a square wave."""
+    """What is told after stretches of (seconds, amplitude)."""
     condition = Condition()
-    hear(condition, *stretches, size=size)
-    return condition
-
-
-def hear(condition: Condition, *stretches: tuple[float, float], size: int = 800) -> None:
     for seconds, amplitude in stretches:
         amplitudes = Amplitudes.of(np.full(size, amplitude, np.float32))
         for _ in range(round(seconds * SAMPLE_RATE_HZ / size)):
             condition.take(amplitudes)
+    return condition
 
 
 def test_ten_seconds_of_zeros_are_a_dead_microphone_and_any_sound_ends_that() -> None:
     assert condition_after((60.0, 0.01), (9.9, 0.0)).state == "ok"
-    condition = condition_after((60.0, 0.01), (10.0, 0.0))
-    assert condition.state == "silent"
-    hear(condition, (0.05, 1e-4))
-    assert condition.state == "ok"
+    assert condition_after((60.0, 0.01), (10.0, 0.0)).state == "silent"
+    assert condition_after((60.0, 0.01), (10.0, 0.0), (0.05, 1e-4)).state == "ok"
 
 
 def test_a_source_that_is_opened_once_more_is_judged_anew() -> None:
     condition = condition_after((5.0, 1.0), (20.0, 0.0))
-    assert (condition.state, condition.clipped_share) == ("silent", pytest.approx(5 / 60))
+    states = [condition.state]
+    assert condition.clipped_share == pytest.approx(5 / 60)
     condition.begin_anew()
-    assert (condition.state, condition.clipped_share) == ("ok", 0.0)
+    states.append(condition.state)
+    assert states == ["silent", "ok"]
+    assert condition.clipped_share == 0.0
 
 
 def test_a_clap_does_not_clip_but_a_gain_that_is_too_high_does_until_it_is_lowered() -> None:
@@ -335,10 +332,19 @@ def test_a_clap_does_not_clip_but_a_gain_that_is_too_high_does_until_it_is_lower
     condition = condition_after((30.0, 0.1), (0.2, 1.0), (1.0, 0.1))
     assert condition.state == "clipping"
     assert condition.clipped_share == pytest.approx(0.2 / 60)
-    hear(condition, (57.0, 0.1))
-    assert condition.state == "clipping"
-    hear(condition, (5.0, 0.1))
-    assert (condition.state, condition.clipped_share) == ("ok", 0.0)
+    assert condition_after((30.0, 0.1), (0.2, 1.0), (58.0, 0.1)).state == "clipping"
+    assert condition_after((30.0, 0.1), (0.2, 1.0), (62.0, 0.1)).state == "ok"
+
+
+def test_clipping_that_is_near_the_bound_does_not_come_and_go() -> None:
+    condition, states = Condition(), []
+    for second in range(600):
+        clipped = 24 if second < 60 else 12 if second % 2 else 14
+        condition.take(Amplitudes(samples=16_000, energy=100.0, peak=1.0, clipped=clipped))
+        states.append(condition.state)
+    assert [state for state, before in zip(states[1:], states, strict=False) if state != before] == [
+        "clipping"
+    ]
 
 
 @given(sizes=SIZES)

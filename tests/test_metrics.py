@@ -107,7 +107,7 @@ def test_latencies_are_a_histogram_and_events_are_counted_when_they_begin() -> N
         for latency_seconds in (0.04, 0.3, 7.0, None):
             metrics.accept(tagging(latency_seconds))
         for kind in ("started", "ended"):
-            metrics.accept(Event("1", kind, 'Dog "x"', "kitchen", 0.5, 0.0))  # type: ignore[arg-type]
+            metrics.accept(Event("1", kind, 'Dog "x"', "kitchen", 0.5, 0.0))
         metrics.accept(SourceStatus("kitchen", online=True))
         metrics.accept(SourceStatus("garden", online=False))
         found = samples(metrics)

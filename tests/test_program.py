@@ -497,7 +497,7 @@ def test_a_microphone_that_is_dead_is_a_problem_until_it_is_heard(
         try:
             subscriber.wait_for("earshot/test/mic/health/problem", "OFF", timeout_seconds=START_SECONDS)
             subscriber.wait_for("earshot/test/mic/health/problem", "ON", timeout_seconds=20)
-            assert subscriber.wait_for("earshot/test/mic/health/state", "silent")
+            subscriber.wait_for("earshot/test/mic/health/state", "silent")
             virtual_microphone.play(speech, wait=False)
             subscriber.wait_for("earshot/test/mic/health/problem", "OFF")
             source = subscriber.wait_for("earshot/test/health").json()["sources"]["mic"]
