@@ -140,6 +140,17 @@ def test_between_windows_that_do_not_meet_sound_is_skipped() -> None:
     assert (health.windowed_samples, health.skipped_samples) == (64_000, 192_000)
 
 
+def test_twenty_minutes_of_gaps_without_a_window_take_no_more_memory_than_one() -> None:
+    meter = meter_for()
+    for number in range(60_000):
+        meter.heard("a", silence(320 * number, 160))
+        if number % 10_000 == 0:
+            assert_balanced(of(meter.report(broker="none")))
+    assert len(meter._sources["a"]._balance._fresh) <= 163_840 / 320
+    health = of(meter.report(broker="none"))
+    assert (health.gaps, health.lost_samples) == (59_999, 59_999 * 160)
+
+
 class Troubled:
     """A source in real time with a gap of a fifth of a second in each second; switched off for a while, if there are switches."""
 
