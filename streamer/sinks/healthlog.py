@@ -49,7 +49,7 @@ class HealthLog:
 
     def _tell_state(self, health: SourceHealth) -> None:
         name, state = health.source, health.state
-        if state == self._states.get(name, "ok") or not self._is_due("state", name):
+        if state == self._states.get(name, "ok") or not self._is_due(state, name):
             return
         self._states[name] = state
         if state == "ok":
@@ -92,7 +92,7 @@ class HealthLog:
             _log.warning("%s, for this machine was busy: see with what", windows)
 
     def _is_due(self, kind: str, source: str = "") -> bool:
-        """Whether a line may be written; counts as written if so."""
+        """Whether a line of a kind may be written; counts as written if so."""
         now = self._clock()
         if now - self._last.get((kind, source), -self._pause_seconds) < self._pause_seconds:
             return False
