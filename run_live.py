@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from streamer.sinks.clips import Clips
     from streamer.sinks.history import History
     from streamer.sinks.homeassistant import Discovery
+    from streamer.sinks.metrics import Metrics
     from streamer.sinks.mqtt import MqttSink
     from streamer.sinks.payloads import Vocabulary
     from streamer.sinks.scorelog import ScoreLog
@@ -125,6 +126,10 @@ NodeOption = Annotated[str | None, typer.Option(help="Name of this machine in to
 HeadlessOption = Annotated[
     bool | None, typer.Option("--headless", help="No window: results in the terminal.")
 ]
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(metavar="PORT", help="Figures for Prometheus, on this machine only; 0 for none.  [0]"),
+]
 ScoreLogOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Log all scores, and no sound, for the command replay.")
 ]
@@ -168,6 +173,7 @@ def live(
     ] = None,
     theme: Annotated[str | None, typer.Option(help="Of the window: dark, light or auto.  [dark]")] = None,
     json: JsonOption = None,
+    metrics_port: MetricsPortOption = None,
     score_log: ScoreLogOption = None,
     fast: Annotated[
         bool | None, typer.Option("--fast", help="Files as fast as possible instead of in real time.")
@@ -684,6 +690,7 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
     from streamer.crew import Crew
     from streamer.live import LiveSession
+    from streamer.sinks.healthlog import HealthLog
     from streamer.watchlist import WatchList
 
     if not settings.windowless:
@@ -709,12 +716,15 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
         mqtt = (
             _mqtt_sink(broker, settings, sources, vocabulary, sounds, history, switches) if broker else None
         )
+        metrics = _metrics(settings)
         session = LiveSession(
             sources,
             tagger,
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
-            sinks=[sink for sink in (history, log, view.sink, mqtt) if sink is not None],
+            sinks=[
+                sink for sink in (history, log, view.sink, mqtt, metrics, HealthLog()) if sink is not None
+            ],
             sounds=sounds,
             hearers=view.hearers,
             clips=clips,
@@ -728,6 +738,8 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
         )
         if mqtt is not None:
             crew.start("mqtt", mqtt.run, mqtt.close)
+        if metrics is not None:
+            crew.start("metrics", metrics.run, metrics.close)
         watchlist.on_change = session.watch
         session.start(crew)
         latest = _latest(settings)
@@ -1035,6 +1047,17 @@ def _mqtt_sink(
         paused=[name for name in names if not switches.is_on(name)],
         discovery=_discovery(settings, sounds),
     )
+
+
+def _metrics(settings: "Settings") -> "Metrics | None":
+    """What answers Prometheus, if that is wanted."""
+    from importlib.metadata import version
+
+    from streamer.sinks.metrics import Metrics
+
+    if not settings.metrics_port:
+        return None
+    return Metrics(settings.metrics_port, host=settings.metrics_host, version=version("earshot"))
 
 
 def _discovery(settings: "Settings", sounds: "Sequence[WatchedSound]") -> "Discovery | None":

@@ -171,6 +171,11 @@ class LiveSession:
         self._sounds = tuple(sounds)
 
     @property
+    def meter(self) -> HealthMeter:
+        """What counts how it goes."""
+        return self._meter
+
+    @property
     def dropped_windows(self) -> int:
         """Windows replaced by a newer one so far, because inference was late."""
         return self._due.dropped
@@ -180,9 +185,11 @@ class LiveSession:
         if self._health_due.due():
             self._publish(
                 self._meter.report(
-                    dropped_windows=self.dropped_windows,
-                    repaired_samples=sum(seat.source.repaired_samples for seat in self._seats.values()),
                     broker=self._broker_state(),
+                    replaced_windows=self._due.replaced,
+                    repaired_samples={
+                        name: seat.source.repaired_samples for name, seat in self._seats.items()
+                    },
                 )
             )
 
@@ -236,6 +243,7 @@ class LiveSession:
     def _hear(self, name: str, source: Source, seat: "_Seat") -> None:
         pipeline = self._pipelines[name]
         listening: bool | None = None  # nobody has been told
+        self._meter.opened(name, live=source.live)
         try:
             with closing(source.chunks()) as chunks:
                 for chunk in self._wanted(seat.continued(chunks)):
@@ -243,16 +251,17 @@ class LiveSession:
                     if wanted != listening:
                         listening = wanted
                         if not wanted:
-                            self._post(name, pipeline.flush())
+                            self._flush(name)
                         self._say(SourceStatus(name, wanted, "" if wanted else _SWITCHED_OFF))
                     if not wanted:
+                        self._meter.paused(name, chunk)
                         continue
-                    self._meter.heard(chunk)
+                    self._meter.heard(name, chunk)
                     for hear in self._hearers:
                         hear(name, chunk)
                     self._post(name, pipeline.feed(chunk))
         finally:  # what came before a failure is tagged too
-            self._post(name, pipeline.flush())
+            self._flush(name)
 
     def _wanted(self, chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
         """Pass chunks on up to the limit, the last one cut there."""
@@ -265,7 +274,13 @@ class LiveSession:
 
     def _post(self, name: str, windows: Iterable[Window]) -> None:
         for window in windows:
-            self._due.put(window, None if self._fast else name)
+            self._meter.cut(window)
+            if not self._due.put(window, None if self._fast else name):
+                self._meter.refused(window)
+
+    def _flush(self, name: str) -> None:
+        self._post(name, self._pipelines[name].flush())
+        self._meter.flushed(name)
 
     def _tag(self) -> None:
         try:

@@ -124,6 +124,8 @@ class Settings(BaseModel):
     history: Annotated[str, Field(min_length=1)] | None = None
     history_days: float = Field(30.0, gt=0.0, le=36_500.0, allow_inf_nan=False)
     history_events: int = Field(100_000, ge=1, le=100_000_000)
+    metrics_port: int = Field(0, ge=0, le=65_535)
+    metrics_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     score_log: Path | None = None
     clips: bool = False
     clips_folder: Annotated[str, Field(min_length=1)] | None = None

@@ -41,6 +41,7 @@ OWNERS = {
     },
     "av": {"streamer/sources/recording.py"},
     "pydantic": {"streamer/settings.py"},
+    "prometheus_client": {"streamer/sinks/metrics.py"},
 }
 
 

@@ -349,9 +349,9 @@ def test_the_first_error_wins() -> None:
 
 def test_gaps_are_counted() -> None:
     meter = HealthMeter(hop_samples=HOP, sources=1, model="m", device="d")
-    meter.heard(AudioChunk(np.zeros(10, np.float32), 0, 0.0))
-    meter.heard(AudioChunk(np.zeros(10, np.float32), 8_010, 0.0, lost_samples=8_000))
-    health = meter.report(dropped_windows=2, repaired_samples=7, broker="none")
+    meter.heard("a", AudioChunk(np.zeros(10, np.float32), 0, 0.0))
+    meter.heard("a", AudioChunk(np.zeros(10, np.float32), 8_010, 0.0, lost_samples=8_000))
+    health = meter.report(replaced_windows=lambda _name: 2, repaired_samples={"a": 7}, broker="none")
     assert (health.overruns, health.lost_seconds) == (1, 0.5)
     assert (health.dropped_windows, health.repaired_samples, health.broker) == (2, 7, "none")
     assert (health.latency_p50_seconds, health.real_time_factor) == (None, None)

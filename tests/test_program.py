@@ -4,9 +4,11 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import VirtualMicrophone, require
-from mosquitto import Mosquitto, Subscriber
+from mosquitto import Mosquitto, Subscriber, free_port
 
 from streamer.sources.recording import Recording
 
@@ -402,6 +404,31 @@ def test_the_window_opens_and_the_program_ends_with_its_duration(
     assert result.stderr.decode().startswith("model tiny (")
 
 
+def test_prometheus_reads_figures_from_the_port_that_is_given(environment: dict[str, str]) -> None:
+    port = free_port()
+    options = command("--json", "--source", "room=demo", "--metrics-port", str(port))
+    with subprocess.Popen(options, env=environment, stdout=subprocess.PIPE) as program:
+        try:
+            assert program.stdout is not None
+            assert program.stdout.readline(), "a tagging"
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                text = answer.read().decode()
+            assert 'earshot_latency_seconds_count{source="room"}' in text
+        finally:
+            program.kill()
+
+
+def test_a_port_for_metrics_that_is_taken_is_a_sentence(noise: Path, environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        result = run("--json", "--source", str(noise), "--metrics-port", port, environment=environment)
+    assert (result.returncode, result.stdout) == (1, b"")
+    last = result.stderr.decode().splitlines()[-1]
+    assert last.startswith(
+        f"earshot: metrics can't be served at 127.0.0.1:{port} (Address already in use): give"
+    )
+
+
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     require("mosquitto")
@@ -448,6 +475,39 @@ def test_sound_at_the_microphone_becomes_tags_at_the_broker(
         subscriber.wait_for("earshot/test/status", "offline")
         assert program.wait(timeout=20) == 130
         assert time.monotonic() - stopped < 5
+
+
+@pytest.mark.system
+def test_a_microphone_that_is_dead_is_a_problem_until_it_is_heard(
+    virtual_microphone: VirtualMicrophone,
+    broker: Mosquitto,
+    speech: Path,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    mqtt = f"mqtt://127.0.0.1:{broker.port}"
+    options = command("--headless", "--node", "test", "--mqtt", mqtt, "--source", "mic", "--json")
+    heard = environment | virtual_microphone.environment
+    log = tmp_path / "log"
+    with (
+        Subscriber(broker.port) as subscriber,
+        log.open("wb") as written,
+        subprocess.Popen(options, env=heard, stdout=subprocess.DEVNULL, stderr=written) as program,
+    ):
+        try:
+            subscriber.wait_for("earshot/test/mic/health/problem", "OFF", timeout_seconds=START_SECONDS)
+            subscriber.wait_for("earshot/test/mic/health/problem", "ON", timeout_seconds=20)
+            subscriber.wait_for("earshot/test/mic/health/state", "silent")
+            virtual_microphone.play(speech, wait=False)
+            subscriber.wait_for("earshot/test/mic/health/problem", "OFF")
+            source = subscriber.wait_for("earshot/test/health").json()["sources"]["mic"]
+        finally:
+            program.send_signal(signal.SIGINT)
+        assert program.wait(timeout=20) == 130
+    fates = ("windowed", "lost", "paused", "skipped", "waiting")
+    assert source["samples"] == sum(source[f"{fate}_samples"] for fate in fates)
+    assert source["windowed_samples"] > 10 * 16_000
+    assert "mic delivers nothing but zeros: unmute it" in log.read_text()
 
 
 @pytest.mark.system

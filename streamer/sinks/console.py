@@ -512,6 +512,11 @@ def _footer(health: Health | None, width: int) -> "Text":
         return Text(hint, "dim")
     # (how much it matters, text, style), in the order of the line
     parts = [(3, f"{printable(health.model)} on {printable(health.device)}", "")]
+    parts += [
+        (9, f"{printable(source.source)} {source.state}", "yellow")
+        for source in health.sources
+        if source.state != "ok"
+    ]
     if health.latency_p50_seconds is not None:
         parts.append((6, f"latency {health.latency_p50_seconds:.2f} s", ""))
     if health.real_time_factor is not None:
