@@ -56,9 +56,6 @@ _POLL_SECONDS = 0.1
 _STALL_SECONDS = 2.0
 """How much longer than its --duration the program may take when a source stalls."""
 
-_RETRY_SECONDS = 2.0
-"""After which a source that has failed is opened again, where a window shows that it has."""
-
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -126,8 +123,9 @@ ScoreLogOption = Annotated[
 SourceOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, or - for s16le 16 kHz mono PCM on standard input; "
-        "NAME=SPEC names it. Repeatable.  [mic]"
+        help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, rtsp://… or http://… (also with s), - for s16le 16 kHz "
+        "mono PCM on standard input, or tcp://127.0.0.1:PORT or unix:/path for the same from who connects; NAME=SPEC names it. "
+        "Repeatable.  [mic]"
     ),
 ]
 OfflineOption = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything.")]
@@ -138,6 +136,10 @@ ConfigOption = Annotated[Path | None, typer.Option(help="The settings file, ears
 def live(
     context: typer.Context,
     source: SourceOption = None,
+    wait_for_sources: Annotated[
+        bool | None,
+        typer.Option("--wait-for-sources", help="Wait for microphones that are not there yet."),
+    ] = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     engine: EngineOption = None,
@@ -407,8 +409,7 @@ def _open_sources(settings: "Settings") -> "list[Source]":
     from streamer.sources import open_source
     from streamer.sources.pcm import PcmInput
 
-    patient = settings.kiosk and settings.duration is None
-    sources = [open_source(spec, fast=settings.fast, patient=patient) for spec in settings.source]
+    sources = [open_source(spec, fast=settings.fast, patient=settings.patient) for spec in settings.source]
     if sum(isinstance(source, PcmInput) for source in sources) > 1:
         raise SourceError("standard input can be one source only: give - once")
     names = [source.name for source in sources]
@@ -588,7 +589,7 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
             clips=clips,
             switches=switches,
             fast=settings.fast,
-            retry_seconds=None if settings.windowless or settings.duration else _RETRY_SECONDS,
+            stay=not settings.windowless and settings.duration is None,
             limit_samples=settings.limit_samples,
             model=tagger.name,
             device=tagger.engine.description,
@@ -619,7 +620,11 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
             "waits for it",
             session.dropped_windows,
         )
-    return EXIT_INTERRUPTED if interrupted() else 0
+    if interrupted():
+        return EXIT_INTERRUPTED
+    if session.failure is not None:
+        raise session.failure
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -675,6 +680,8 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
         while crew.working("tagger") and not (crew.failed or interrupted()) and time.monotonic() < latest:
             crew.wait(_POLL_SECONDS)
             bars.update(task, completed=room.seconds)
+    if session.failure is not None and not interrupted():
+        raise session.failure
     return _HeardRoom(room, tagger.labels, interrupted())
 
 

@@ -28,7 +28,7 @@ class HealthMeter:
 
     def __init__(self, *, hop_samples: int, sources: int, model: str, device: str) -> None:
         self._hop_seconds = hop_samples / SAMPLE_RATE_HZ
-        self._sources = sources
+        self.sources = sources
         self._model, self._device = model, device
         self._began = time.monotonic()
         self._lock = threading.Lock()
@@ -70,7 +70,7 @@ class HealthMeter:
                 repaired_samples=repaired_samples,
                 latency_p50_seconds=None if p50 is None else float(p50),
                 latency_p95_seconds=None if p95 is None else float(p95),
-                real_time_factor=busy * self._sources / (windows * self._hop_seconds) if windows else None,
+                real_time_factor=busy * self.sources / (windows * self._hop_seconds) if windows else None,
                 model=self._model,
                 device=self._device,
                 broker=broker,

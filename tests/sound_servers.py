@@ -30,27 +30,20 @@ def encoded(
     rate_hz: int,
     *,
     tracks: int = 1,
-    gap_after: int | None = None,
-    gap: int = 0,
     options: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Encode samples (n,) with FFmpeg; further tracks are half, a third, … as loud. A gap is one of the time stamps only."""
+    """Encode samples (n,) with FFmpeg; further tracks are half, a third, … as loud."""
     file = io.BytesIO()
     with av.open(file, "w", format=form, options=dict(options or {})) as container:
         streams = [container.add_stream(codec, rate=rate_hz) for _ in range(tracks)]
         for stream in streams:
             stream.layout = "mono"
-        for start in range(0, len(samples), 1152):
-            for number, stream in enumerate(streams):
-                block = samples[None, start : start + 1152] / (number + 1)
-                form_wanted = stream.format.name
-                packed = block if form_wanted.startswith("flt") else (block * 32767).astype(np.int16)
-                frame = av.AudioFrame.from_ndarray(
-                    packed, "fltp" if packed.dtype == np.float32 else "s16", "mono"
-                )
-                frame.rate = rate_hz
-                frame.pts = start + (gap if gap_after is not None and start >= gap_after else 0)
-                container.mux(stream.encode(frame))
+        for number, stream in enumerate(streams):
+            frame = av.AudioFrame.from_ndarray(
+                (samples[None] / (number + 1) * 32_767).astype(np.int16), "s16", "mono"
+            )
+            frame.rate = rate_hz
+            container.mux(stream.encode(frame))
         for stream in streams:
             container.mux(stream.encode(None))
     return file.getvalue()
@@ -143,7 +136,13 @@ def behind_password(user: str, password: str, then: Answer) -> Answer:
 class _Server:
     """What both servers share: a thread, and connections that end with the server."""
 
-    def __init__(self, server: socketserver.TCPServer) -> None:
+    def __init__(self, server: socketserver.TCPServer, certificate: tuple[Path, Path] | None) -> None:
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            server.socket = context.wrap_socket(
+                server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._server = server
         self._open: set[socket.socket] = set()
         self._thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -210,13 +209,7 @@ class HttpServer(_Server):
         server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         server.handle_error = lambda *_: None  # type: ignore[method-assign]
         server.daemon_threads = True
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*certificate)
-            server.socket = context.wrap_socket(
-                server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        super().__init__(server)
+        super().__init__(server, certificate)
 
     def url(self, path: str, *, scheme: str = "http", credentials: str = "") -> str:
         """Where something is."""
@@ -228,8 +221,8 @@ class RtspServer(_Server):
 
     Parameters
     ----------
-    loudness : sequence of float
-        Of each sound track, a steady square wave.
+    loudness : tuple of float
+        Of each sound track, a steady square wave; a camera without has video only.
     port : int
         Where to listen; anywhere if 0.
     password : str, optional
@@ -237,8 +230,7 @@ class RtspServer(_Server):
     certificate : pair of Path, optional
         A certificate and its key.
     pause : callable
-        After so many packets of 20 ms: by how many of them to jump, while sound is lost; None hangs up, and infinity says no
-        more.
+        After so many packets of 20 ms: by how many of them to jump, while sound is lost; infinity says no more.
     """
 
     def __init__(
@@ -248,103 +240,92 @@ class RtspServer(_Server):
         port: int = 0,
         password: str | None = None,
         certificate: tuple[Path, Path] | None = None,
-        pause: Callable[[int], float | None] = lambda _packets: 0,
-        video_only: bool = False,
+        pause: Callable[[int], float] = lambda _packets: 0,
     ) -> None:
-        outer = self
         self.requests: list[str] = []
-        self.connections = 0
-        authorization = None if password is None else base64.b64encode(f"camera:{password}".encode()).decode()
-        media = ["m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000", "a=control:video"] if video_only else []
-        for number in range(0 if video_only else len(loudness)):
-            media += ["m=audio 0 RTP/AVP 0", f"a=control:track{number}"]
-        description = "\r\n".join(
-            ["v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=camera", "c=IN IP4 0.0.0.0", "t=0 0", *media, ""]
+        self.loudness = loudness
+        self.pause = pause
+        self.authorization = (
+            None if password is None else f"Basic {base64.b64encode(f'camera:{password}'.encode()).decode()}"
         )
+        server = _RtspListener(("127.0.0.1", port), _RtspHandler)
+        server.camera = self
+        super().__init__(server, certificate)
 
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self) -> None:
-                outer._open.add(self.connection)
-                outer.connections += 1
-                self.channels: dict[int, int] = {}
-                try:
-                    while request := self.request_lines():
-                        self.answer(request)
-                except OSError:
-                    return
-                finally:
-                    outer._open.discard(self.connection)
+    @property
+    def description(self) -> str:
+        """What there is, as SDP (RFC 8866)."""
+        media = ["m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000", "a=control:video"]
+        for track in range(len(self.loudness)):
+            media += ["m=audio 0 RTP/AVP 0", f"a=control:track{track}"]
+        session = ["v=0", "o=- 0 0 IN IP4 127.0.0.1", "s=camera", "c=IN IP4 0.0.0.0", "t=0 0"]
+        return "\r\n".join([*session, *media, ""])
 
-            def request_lines(self) -> list[str]:
-                lines = []
-                while line := self.rfile.readline().decode().strip():
-                    lines.append(line)
-                return lines
-
-            def answer(self, lines: list[str]) -> None:
-                method, url, _ = lines[0].split()
-                fields = dict(line.split(": ", 1) for line in lines[1:])
-                outer.requests.append(method)
-                body, more = "", ""
-                code = "200 OK"
-                if authorization and fields.get("Authorization") != f"Basic {authorization}":
-                    code, more = "401 Unauthorized", 'WWW-Authenticate: Basic realm="camera"\r\n'
-                elif method == "OPTIONS":
-                    more = "Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN\r\n"
-                elif method == "DESCRIBE":
-                    body, more = description, f"Content-Base: {url}/\r\nContent-Type: application/sdp\r\n"
-                elif method == "SETUP":
-                    channel = re.search(r"interleaved=(\d+)", fields["Transport"])
-                    track = re.search(r"track(\d+)$", url)
-                    assert channel, "only TCP is spoken here"
-                    self.channels[int(track[1]) if track else 0] = int(channel[1])
-                    more = f"Transport: {fields['Transport']}\r\nSession: 1\r\n"
-                elif method == "PLAY":
-                    more = "Session: 1\r\nRange: npt=now-\r\n"
-                head = f"RTSP/1.0 {code}\r\nCSeq: {fields['CSeq']}\r\n{more}Content-Length: {len(body)}\r\n\r\n"
-                self.wfile.write((head + body).encode())
-                if method == "PLAY":
-                    self.play()
-
-            def play(self) -> None:
-                number, began, lost = 0, time.monotonic(), 0
-                while True:
-                    for track, channel in self.channels.items():
-                        # Plus and minus at the loudness, 400 Hz.
-                        code = _mu_law(loudness[track])
-                        payload = (bytes([code]) * 10 + bytes([code ^ 0x80]) * 10) * 8
-                        stamp = ((number + lost) * 160) & 0xFFFFFFFF
-                        packet = struct.pack(">BBHII", 0x80, 0, number & 0xFFFF, stamp, 7 + track) + payload
-                        self.wfile.write(struct.pack(">cBH", b"$", channel, len(packet)) + packet)
-                    number += 1
-                    jump = pause(number)
-                    if jump is None:
-                        return
-                    if jump == float("inf"):
-                        self.connection.recv(1)
-                        return
-                    lost += int(jump)
-                    time.sleep(max(0.0, began + (number + lost) * 0.02 - time.monotonic()))
-
-        server = socketserver.ThreadingTCPServer(
-            ("127.0.0.1", port), Handler, bind_and_activate=False
-        )
-        server.allow_reuse_address = True
-        server.daemon_threads = True
-        server.handle_error = lambda *_: None  # type: ignore[method-assign]
-        server.server_bind()
-        server.server_activate()
-        if certificate is not None:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*certificate)
-            server.socket = context.wrap_socket(
-                server.socket, server_side=True, do_handshake_on_connect=False
-            )
-        super().__init__(server)
-
-    def url(self, *, scheme: str = "rtsp", credentials: str = "", path: str = "/live") -> str:
+    def url(self, *, scheme: str = "rtsp", credentials: str = "") -> str:
         """Where it is."""
-        return f"{scheme}://{credentials}127.0.0.1:{self.port}{path}"
+        return f"{scheme}://{credentials}127.0.0.1:{self.port}/live"
+
+
+class _RtspListener(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    camera: RtspServer
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+class _RtspHandler(socketserver.StreamRequestHandler):
+    server: _RtspListener
+
+    def setup(self) -> None:
+        super().setup()
+        self.server.camera._open.add(self.connection)
+        self.channels: dict[int, int] = {}
+
+    def finish(self) -> None:
+        self.server.camera._open.discard(self.connection)
+
+    def handle(self) -> None:
+        while lines := list(iter(lambda: self.rfile.readline().decode().strip(), "")):
+            method, url, _ = lines[0].split()
+            fields = dict(line.split(": ", 1) for line in lines[1:])
+            self.server.camera.requests.append(method)
+            code, more, body = self.answer(method, url, fields)
+            more = [f"CSeq: {fields['CSeq']}", "Session: 1", *more, f"Content-Length: {len(body)}", "", body]
+            self.wfile.write("\r\n".join([f"RTSP/1.0 {code}", *more]).encode())
+            if method == "PLAY":
+                self.play()
+
+    def answer(self, method: str, url: str, fields: Mapping[str, str]) -> tuple[str, list[str], str]:
+        camera = self.server.camera
+        if camera.authorization not in {None, fields.get("Authorization")}:
+            return "401 Unauthorized", ['WWW-Authenticate: Basic realm="camera"'], ""
+        if method == "DESCRIBE":
+            return "200 OK", [f"Content-Base: {url}/", "Content-Type: application/sdp"], camera.description
+        if method == "SETUP":
+            channel = re.search(r"interleaved=(\d+)", fields["Transport"])
+            assert channel, "only TCP is spoken here"
+            self.channels[int(url[-1])] = int(channel[1])
+            return "200 OK", [f"Transport: {fields['Transport']}"], ""
+        return "200 OK", ["Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"], ""
+
+    def play(self) -> None:
+        camera = self.server.camera
+        packets, lost, began = 0, 0, time.monotonic()
+        while True:
+            for track, channel in self.channels.items():
+                code = _mu_law(camera.loudness[track])
+                payload = (bytes([code]) * 10 + bytes([code ^ 0x80]) * 10) * 8  # 400 Hz
+                stamp = (packets + lost) * 160
+                packet = struct.pack(">BBHII", 0x80, 0, packets, stamp, 7 + track) + payload
+                self.wfile.write(struct.pack(">cBH", b"$", channel, len(packet)) + packet)
+            packets += 1
+            jump = camera.pause(packets)
+            if jump == float("inf"):
+                time.sleep(60)
+            lost += int(jump)
+            time.sleep(max(0.0, began + (packets + lost) * 0.02 - time.monotonic()))
 
 
 def _mu_law(level: float) -> int:

@@ -52,6 +52,7 @@ class Player:
     def __init__(self, samples: Samples, *, lost_samples: int = 0, pace: float = 1.0) -> None:
         self.name = "desk"
         self.live = True
+        self.retry_seconds: float | None = None
         self.repaired_samples = 0
         self.seconds = 0.0
         self._samples = samples

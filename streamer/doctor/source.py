@@ -33,7 +33,11 @@ def check_sources(specs: Sequence[str], *, seconds: float) -> Iterator[Finding]:
                 continue
             source = open_source(spec, fast=True)
             if is_sent_to(spec):
-                yield Finding(f"source {source.name}", "skipped", "can be listened on: it has sound once something connects")
+                yield Finding(
+                    f"source {source.name}",
+                    "skipped",
+                    "can be listened on: it has sound once something connects",
+                )
                 names.append(source.name)
                 continue
         except SourceError as error:

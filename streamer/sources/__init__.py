@@ -11,7 +11,16 @@ from ..messages import AudioChunk
 from .address import has_secret, is_address, parse_address, without_secrets
 from .sockets import PcmSocket, is_socket, parse_socket
 
-__all__ = ["DEMO_PATH", "Source", "has_secret", "is_sent_to", "is_standard_input", "named", "open_source", "without_secrets"]
+__all__ = [
+    "DEMO_PATH",
+    "Source",
+    "has_secret",
+    "is_sent_to",
+    "is_standard_input",
+    "named",
+    "open_source",
+    "without_secrets",
+]
 
 DEMO_PATH = Path(__file__).parent.parent / "assets" / "demo.ogg"
 """The recording behind the source `demo`: a minute of speech, music, alarms and silence."""

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import SourceError, NetworkError
+from ..errors import NetworkError
 from ..mailbox import Mailbox
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from .address import StreamAddress
@@ -41,8 +41,6 @@ class NetworkStream:
         A stream that delivers no sound for as long has failed.
     """
 
-    retry_seconds = 30.0
-
     def __init__(
         self,
         name: str,
@@ -53,6 +51,7 @@ class NetworkStream:
     ) -> None:
         self.name = name
         self.live = True
+        self.retry_seconds: float | None = 30.0
         self.repaired_samples = 0
         self._address = address
         self._connect_seconds = connect_seconds
@@ -148,8 +147,9 @@ class _Receiver:
             metadata_errors="replace",
         ) as container:
             track = self._track(container.streams.audio)
-            # A server that tells the length of what it sends, and of its sound, sends a file.
-            endless = container.duration is None or container.size < 0
+            # A server that tells the length of what it sends, sends a file; of a playlist, the sound's is meant.
+            playlist = container.format.name == "hls"
+            endless = container.duration is None if playlist else container.size < 0
             unpacker = _Unpacker()
             for packet in container.demux():
                 if self._mailbox.closed:
@@ -166,11 +166,11 @@ class _Receiver:
             raise NetworkError(f"{self._address.shown} has no sound track: switch its microphone on")
         if len(tracks) < wanted:
             raise NetworkError(
-                f"{self._address.shown} has {len(tracks)} sound tracks, and so no #{wanted}: count them from 1"
+                f"{self._address.shown} has no sound track #{wanted}: there are {len(tracks)}, counted from 1"
             )
         return tracks[wanted - 1]
 
-    def _explain(self, error: Exception) -> str:
+    def _explain(self, error: Any) -> str:
         """Say why there is no sound, and what to do."""
         import av.error
 
@@ -189,7 +189,9 @@ class _Receiver:
         found = explain_failure(
             address.host, address.port, tls=address.tls, timeout_seconds=self._connect_seconds
         )
-        return found or f"the connection has failed ({str(error.strerror).lower()}): see whether it still sends"
+        return (
+            found or f"the connection has failed ({str(error.strerror).lower()}): see whether it still sends"
+        )
 
 
 class _Unpacker:
@@ -240,9 +242,7 @@ class _Assembler:
 
     def accept(self, block: _Block) -> Iterator[AudioChunk]:
         """Convert a block; one that follows a gap is preceded by the rest of what came before the gap."""
-        lost_seconds = self._playout.take(
-            len(block.frames) / block.rate_hz, block.stamp, time.monotonic()
-        )
+        lost_seconds = self._playout.take(len(block.frames) / block.rate_hz, block.stamp, time.monotonic())
         form = (block.rate_hz, block.frames.shape[1])
         if lost_seconds or form != self._form:
             yield from self.finish()

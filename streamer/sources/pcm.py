@@ -42,7 +42,7 @@ class PcmInput:
     def __init__(self, name: str, stream: BinaryIO | int, *, live: bool = True) -> None:
         self.name = name
         self.live = live
-        self.retry_seconds = None
+        self.retry_seconds: float | None = None
         self.repaired_samples = 0
         self._descriptor = stream if isinstance(stream, int) else stream.fileno()
         self._closed = threading.Event()

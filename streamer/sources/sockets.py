@@ -90,11 +90,10 @@ class PcmSocket:
         Where to listen.
     """
 
-    retry_seconds = 0.5
-
     def __init__(self, name: str, address: SocketAddress) -> None:
         self.name = name
         self.live = True
+        self.retry_seconds: float | None = 0.5
         self.repaired_samples = 0
         self._address = address
         self._closed = threading.Event()
