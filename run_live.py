@@ -1024,10 +1024,12 @@ def _actions(
         if theme != palette_for(settings.theme).name:
             changes["theme"] = theme
         if chosen:
-            changes["source"] = [
+            sources = [
                 named(name, chosen[name]) if name in chosen else spec
                 for name, spec in zip(session.names, settings.source, strict=True)
             ]
+            _refuse_new_secrets(sources, config)
+            changes["source"] = sources
         return _save_settings(config, changes, watchlist)
 
     return Actions(
@@ -1062,6 +1064,22 @@ def _or_action_error(do: Callable[Given, Result]) -> Callable[Given, Result]:
             raise ActionError(str(error)) from error
 
     return done
+
+
+def _refuse_new_secrets(sources: "Sequence[str]", config: Path | None) -> None:
+    """Let no password into the settings file that the user has not written there."""
+    from streamer.errors import SettingsError
+    from streamer.settings import settings_file
+    from streamer.settings_file import read
+    from streamer.sources import has_secret, without_secrets
+
+    file = settings_file(config)
+    text = read(file)
+    for spec in sources:
+        if has_secret(spec) and spec not in text:
+            raise SettingsError(
+                f"{without_secrets(spec)} has a password, which is not in {file}: write the sources there yourself"
+            )
 
 
 def _save_settings(config: Path | None, changes: dict[str, object], watchlist: "WatchList") -> str:
