@@ -157,7 +157,7 @@ class LiveSession:
         self._lock = threading.Lock()  # guards changes of what follows, which all threads may read
         self._seats = {source.name: Seat(source) for source in sources}
         self._pipelines = {source.name: self._pipeline(source) for source in sources}
-        self._reading = len(sources)
+        self._reading = 0
 
     def start(self, crew: Crew) -> None:
         """Set the crew to work."""
@@ -165,6 +165,7 @@ class LiveSession:
         with self._lock:
             self._crew = crew
             seats = self._seats
+            self._reading = len(seats)
         for name, seat in seats.items():
             self._start_reader(crew, name, seat)
 
@@ -193,7 +194,7 @@ class LiveSession:
         with self._lock:
             if source.name in self._seats:
                 raise SourceError(f"there is a source called '{source.name}' already: name it otherwise")
-            if self._stopping or not self._reading:
+            if self._crew is not None and (self._stopping or not self._reading):
                 raise SourceError(f"'{source.name}' can't be listened to: listening is over")
             seat = Seat(source)
             self._pipelines[source.name] = self._pipeline(source)
@@ -201,9 +202,10 @@ class LiveSession:
             if self._clips is not None:
                 self._clips.add(source.name)
             self._seats = {**self._seats, source.name: seat}
-            self._reading += 1
             self._resize()
             crew = self._crew
+            if crew is not None:
+                self._reading += 1
         if crew is not None:
             self._start_reader(crew, source.name, seat)
 
@@ -379,8 +381,7 @@ class LiveSession:
                     if not status.online:
                         self._end(status.source)
                     self._publish(status)
-                    if status.source not in self._seats:
-                        self._pipelines.pop(status.source, None)
+                    self._forget_removed(status.source)
         finally:  # stopped or failed: nobody listens any more for what is on
             for name in self._seats:
                 self._end(name)
@@ -398,6 +399,11 @@ class LiveSession:
         self._publish_events(self._pipelines[source].close())
         if self._clips is not None:
             self._clips.forget(source)
+
+    def _forget_removed(self, source: str) -> None:
+        with self._lock:
+            if source not in self._seats:
+                self._pipelines.pop(source, None)
 
     def _publish_events(self, events: Iterable[Event]) -> None:
         for event in events:

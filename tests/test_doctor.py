@@ -163,6 +163,12 @@ def test_samples_that_are_no_numbers_and_silence_are_said_of_a_recording(tmp_pat
     assert check_one(tmp_path / "silent.wav").state == "warning"
 
 
+def test_nobody_is_waited_for_at_a_socket(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    specs = [f"unix:{tmp_path / 'door'}", f"unix:{tmp_path / 'file'}"]
+    assert [finding.state for finding in check_sources(specs, seconds=1.0)] == ["skipped", "failed"]
+
+
 @pytest.mark.parametrize("spec", ["-", "kitchen=-"])
 def test_standard_input_is_left_to_the_program_that_is_to_hear_it(spec: str) -> None:
     finding = check_one(spec)

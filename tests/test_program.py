@@ -812,7 +812,7 @@ def test_a_microphone_that_is_unplugged_is_waited_for_and_heard_again_within_5_s
         wait_until(lambda: len([line for line in program.log if "not heard" in line]) >= 2, "its end")
         began = time.monotonic()
         assert program.interrupt() == 130
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 5.0
 
 
 @pytest.mark.system
