@@ -62,9 +62,6 @@ _STALL_SECONDS = 2.0
 _COMFORTABLE_LOAD = 0.1
 """Share of the hop that inference may take before precision is given up for speed."""
 
-_RETRY_SECONDS = 2.0
-"""After which a source that has failed is opened again, where a window shows that it has."""
-
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -136,8 +133,9 @@ ScoreLogOption = Annotated[
 SourceOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, or - for s16le 16 kHz mono PCM on standard input; "
-        "NAME=SPEC names it. Repeatable.  [mic]"
+        help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, rtsp://… or http://… (also with s), - for s16le 16 kHz "
+        "mono PCM on standard input, or tcp://127.0.0.1:PORT or unix:/path for the same from who connects; NAME=SPEC names it. "
+        "Repeatable.  [mic]"
     ),
 ]
 OfflineOption = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything.")]
@@ -148,6 +146,10 @@ ConfigOption = Annotated[Path | None, typer.Option(help="The settings file, ears
 def live(
     context: typer.Context,
     source: SourceOption = None,
+    wait_for_sources: Annotated[
+        bool | None,
+        typer.Option("--wait-for-sources", help="Wait for microphones that are not there yet."),
+    ] = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     engine: EngineOption = None,
@@ -545,8 +547,7 @@ def _open_sources(settings: "Settings") -> "list[Source]":
     from streamer.sources import open_source
     from streamer.sources.pcm import PcmInput
 
-    patient = settings.kiosk and settings.duration is None
-    sources = [open_source(spec, fast=settings.fast, patient=patient) for spec in settings.source]
+    sources = [open_source(spec, fast=settings.fast, patient=settings.patient) for spec in settings.source]
     if sum(isinstance(source, PcmInput) for source in sources) > 1:
         raise SourceError("standard input can be one source only: give - once")
     names = [source.name for source in sources]
@@ -730,7 +731,7 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
             clips=clips,
             switches=switches,
             fast=settings.fast,
-            retry_seconds=None if settings.windowless or settings.duration else _RETRY_SECONDS,
+            stay=not settings.windowless and settings.duration is None,
             limit_samples=settings.limit_samples,
             model=tagger.name,
             device=tagger.engine.description,
@@ -763,7 +764,11 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
             "waits for it",
             session.dropped_windows,
         )
-    return EXIT_INTERRUPTED if interrupted() else 0
+    if interrupted():
+        return EXIT_INTERRUPTED
+    if session.failure is not None:
+        raise session.failure
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -819,6 +824,8 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
         while crew.working("tagger") and not (crew.failed or interrupted()) and time.monotonic() < latest:
             crew.wait(_POLL_SECONDS)
             bars.update(task, completed=room.seconds)
+    if session.failure is not None and not interrupted():
+        raise session.failure
     return _HeardRoom(room, tagger.labels, interrupted())
 
 
@@ -1172,10 +1179,12 @@ def _actions(
         if theme != palette_for(settings.theme).name:
             changes["theme"] = theme
         if chosen:
-            changes["source"] = [
+            sources = [
                 named(name, chosen[name]) if name in chosen else spec
                 for name, spec in zip(session.names, settings.source, strict=True)
             ]
+            _refuse_new_secrets(sources, config)
+            changes["source"] = sources
         return _save_settings(config, changes, watchlist)
 
     return Actions(
@@ -1210,6 +1219,22 @@ def _or_action_error(do: Callable[Given, Result]) -> Callable[Given, Result]:
             raise ActionError(str(error)) from error
 
     return done
+
+
+def _refuse_new_secrets(sources: "Sequence[str]", config: Path | None) -> None:
+    """Let no password into the settings file that the user has not written there."""
+    from streamer.errors import SettingsError
+    from streamer.settings import settings_file
+    from streamer.settings_file import read
+    from streamer.sources import has_secret, without_secrets
+
+    file = settings_file(config)
+    text = read(file)
+    for spec in sources:
+        if has_secret(spec) and spec not in text:
+            raise SettingsError(
+                f"{without_secrets(spec)} has a password, which is not in {file}: write the sources there yourself"
+            )
 
 
 def _save_settings(config: Path | None, changes: dict[str, object], watchlist: "WatchList") -> str:

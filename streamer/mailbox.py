@@ -49,6 +49,12 @@ class Mailbox(Generic[T]):
         """Whether nothing more can be put."""
         return self._closed
 
+    def resize(self, capacity: int) -> None:
+        """Let so many items wait from now on; those that wait already stay."""
+        with self._changed:
+            self._capacity = capacity
+            self._changed.notify_all()
+
     def put(self, item: T, key: Hashable | None = None) -> bool:
         """Place an item; False if it was refused (the box is full or closed)."""
         with self._changed:

@@ -26,6 +26,7 @@ from .errors import SettingsError
 from .messages import SAMPLE_RATE_HZ
 from .sinks.broker import Broker, check_base_topic, check_node_name, parse_broker_url
 from .sounds import Watch
+from .sources.address import has_secret
 
 ENVIRONMENT_PREFIX = "EARSHOT_"
 FILE_NAME = "earshot.toml"
@@ -99,6 +100,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)] = ["mic"]
+    wait_for_sources: bool = False
     model: str = "auto"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     engine: Literal["auto", "torch", "openvino"] = "auto"
@@ -177,6 +179,11 @@ class Settings(BaseModel):
     def windowless(self) -> bool:
         """Whether no Qt window is wanted: asked for, or because results go to standard output or run ahead of time."""
         return self.headless or self.json_lines or self.fast
+
+    @property
+    def patient(self) -> bool:
+        """Whether a microphone may be missing as yet: a wall has nobody who would start it again."""
+        return self.wait_for_sources or self.kiosk
 
     @property
     def base_topic(self) -> str:
@@ -348,6 +355,11 @@ def _layers(
             "a password on the command line can be read by everyone on this machine: "
             "put it into EARSHOT_MQTT_PASSWORD or the settings file"
         )
+    if any(has_secret(spec) for spec in given.get("source", ())):
+        raise SettingsError(
+            "a password in an address on the command line can be read by everyone on this machine: "
+            "put the source into EARSHOT_SOURCE or the settings file"
+        )
     layers = [
         _Layer("the environment", _environment_layer(environment)),
         _Layer("the command line", given),
@@ -359,7 +371,12 @@ def _layers(
 
 
 def _holds_password(values: Mapping[str, Any]) -> bool:
-    return "mqtt_password" in values or bool(re.search(r"//[^/@]*:[^/@]*@", str(values.get("mqtt", ""))))
+    sources = _listed(values.get("source", ()))
+    return (
+        "mqtt_password" in values
+        or bool(re.search(r"//[^/@]*:[^/@]*@", str(values.get("mqtt", ""))))
+        or (isinstance(sources, (list, tuple)) and any(has_secret(str(spec)) for spec in sources))
+    )
 
 
 def settings_file(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -409,5 +426,5 @@ def _sentence(error: ValidationError, origin: Mapping[str, str]) -> str:
     what = first["msg"].removeprefix("Value error, ")
     if not path:
         return what
-    shown = "" if path[0].startswith("mqtt") else f", not {first['input']!r}"
+    shown = "" if path[0].startswith(("mqtt", "source")) else f", not {first['input']!r}"
     return f"the setting '{'.'.join(path)}' (from {origin.get(path[0], 'the defaults')}): {what[0].lower()}{what[1:]}{shown}"

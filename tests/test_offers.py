@@ -33,7 +33,11 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def offered(file: Path) -> Actions:
-    settings = load_settings({}, config=file, environment={})
+    return offers(file, {})
+
+
+def offers(file: Path, environment: dict[str, str]) -> Actions:
+    settings = load_settings({}, config=file, environment=environment)
     watchlist = WatchList(settings.watched, AUDIOSET)
     sources = [open_source(spec) for spec in settings.source]
     session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
@@ -54,6 +58,22 @@ def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Act
     settings = load_settings({}, config=file, environment={})
     assert (settings.hop, settings.theme, settings.source) == (0.5, "light", ["room=demo", "demo"])
     assert settings.watched == [Watch("Dog"), Watch("Siren", {"threshold": 0.4})]
+
+
+def test_a_password_from_the_environment_is_not_saved(file: Path) -> None:
+    camera = "yard=rtsp://ann:hunter2@camera.invalid/1"
+    given = offers(file, {"EARSHOT_SOURCE": f"room=demo,{camera}"})
+    assert given.choose is not None
+    assert given.save is not None
+    before = file.read_text()
+    given.choose("room", "demo")
+    with pytest.raises(ActionError, match="yard=rtsp://camera.invalid has a password") as caught:
+        given.save("dark")
+    assert "hunter2" not in str(caught.value)
+    assert file.read_text() == before
+    file.write_text(before.replace('"demo"]', f'"{camera}"]'))
+    given.save("dark")
+    assert load_settings({}, config=file, environment={}).source == ["room=demo", camera]
 
 
 def test_what_was_not_changed_is_not_saved(offered: Actions, file: Path) -> None:

@@ -34,6 +34,11 @@ class HealthMeter:
         What tags, and on what; for people.
     clock : callable
         Seconds, of a clock that is never set.
+
+    Attributes
+    ----------
+    source_count : int
+        As `sources`; it changes when one comes or goes.
     """
 
     def __init__(
@@ -46,7 +51,7 @@ class HealthMeter:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._hop_seconds = hop_samples / SAMPLE_RATE_HZ
-        self._source_count = sources
+        self.source_count = sources
         self._model, self._device = model, device
         self._clock = clock
         self._began = clock()
@@ -167,7 +172,7 @@ class HealthMeter:
     def _real_time_factor(self, batches: Sequence[tuple[int, float]]) -> float | None:
         windows = sum(count for count, _ in batches)
         busy = sum(seconds for _, seconds in batches)
-        return busy * self._source_count / (windows * self._hop_seconds) if windows else None
+        return busy * self.source_count / (windows * self._hop_seconds) if windows else None
 
 
 def _percentiles(seconds: Sequence[float]) -> tuple[float | None, float | None, float | None]:
