@@ -127,7 +127,7 @@ class LiveSession:
         self._retry_seconds = retry_seconds
         self._scorer = scorer
         self._sinks = sinks
-        self._hearers = hearers if clips is None else [*hearers, clips.hear]
+        self._hearers = hearers
         self._clips = clips
         self._switches = switches or Switches()
         self._fast = fast
@@ -147,6 +147,7 @@ class LiveSession:
         self._due: Mailbox[Window | SourceStatus] = Mailbox(4 * len(sources), "wait" if fast else "refuse")
         self._meter = HealthMeter(hop_samples=hop_samples, sources=len(sources), model=model, device=device)
         self._health_due = Every(_HEALTH_PERIOD_SECONDS)
+        self._busy_since: float | None = None
         self._stopping = False
         self._reading = len(sources)
         self._reading_lock = threading.Lock()
@@ -169,6 +170,16 @@ class LiveSession:
     def watch(self, sounds: Sequence[WatchedSound]) -> None:
         """Decide on these sounds from each source's next tagging on."""
         self._sounds = tuple(sounds)
+
+    def keep_clips(self, clips: Clips | None) -> None:
+        """Keep the sound of events like this from now on, or no longer; what began before has a clip from here on, if any."""
+        self._clips = clips
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the tagger has been at the windows that it took last; 0 while it waits for some."""
+        since = self._busy_since
+        return 0.0 if since is None else time.perf_counter() - since
 
     @property
     def dropped_windows(self) -> int:
@@ -250,6 +261,8 @@ class LiveSession:
                     self._meter.heard(chunk)
                     for hear in self._hearers:
                         hear(name, chunk)
+                    if (clips := self._clips) is not None:
+                        clips.hear(name, chunk)
                     self._post(name, pipeline.feed(chunk))
         finally:  # what came before a failure is tagged too
             self._post(name, pipeline.flush())
@@ -270,7 +283,7 @@ class LiveSession:
     def _tag(self) -> None:
         try:
             while due := self._due.take():
-                began = time.perf_counter()
+                began = self._busy_since = time.perf_counter()
                 windows = [item for item in due if isinstance(item, Window)]
                 scored = sorted(score(self._scorer, windows), key=lambda pair: pair[0].end_sample)
                 taggings = [
@@ -283,25 +296,27 @@ class LiveSession:
                     if not status.online:
                         self._end(status.source)
                     self._publish(status)
+                self._busy_since = None
         finally:  # stopped or failed: nobody listens any more for what is on
             for name in self._seats:
                 self._end(name)
 
     def _tell(self, tagging: Tagging) -> None:
-        if self._clips is not None:
-            self._clips.heed(tagging)
+        if (clips := self._clips) is not None:
+            clips.heed(tagging)
         self._publish(tagging)
         pipeline = self._pipelines[tagging.source]
         self._publish_events([*pipeline.watch(self._sounds), *pipeline.decide(tagging)])
 
     def _end(self, source: str) -> None:
         self._publish_events(self._pipelines[source].close())
-        if self._clips is not None:
-            self._clips.forget(source)
+        if (clips := self._clips) is not None:
+            clips.forget(source)
 
     def _publish_events(self, events: Iterable[Event]) -> None:
+        clips = self._clips
         for event in events:
-            self._publish(event if self._clips is None else self._clips.keep(event))
+            self._publish(event if clips is None else clips.keep(event))
 
 
 class _Seat:

@@ -134,6 +134,13 @@ class History:
                 self._give_up(int(self._outgoing and not oldest.published))
             self._attempt(self._save)
 
+    def keep(self, *, days: float, events: int) -> None:
+        """Keep events for so long, and so many, from now on."""
+        with self._lock:
+            self._keep_seconds = days * _DAY_SECONDS
+            self._keep_events = events
+            self._until_pruning = 0
+
     def pending(self, limit: int) -> Sequence[Event]:
         """Return the oldest events that wait for the broker, at most `limit`."""
         if not self._outgoing:
