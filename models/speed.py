@@ -150,10 +150,13 @@ class _Memory:
     def put(self, conditions: str, seconds: float) -> None:
         content = self._fresh() | {conditions: (seconds, time.time())}
         part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
-        with suppress(OSError):
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(content, indent=1), encoding="utf-8")
             part.replace(self._path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
     def _fresh(self) -> dict[str, tuple[float, float]]:
         """What was measured lately: seconds, and when."""
