@@ -12,7 +12,6 @@ from .messages import Health, Message
 
 _log = logging.getLogger(__name__)
 
-_QUIET_SECONDS = 60.0
 _MOST_PATIENT_SECONDS = 1.0
 """How long the service manager may take to read: main waits meanwhile."""
 
@@ -32,7 +31,6 @@ class ServiceManager:
         self._address = environment.get("NOTIFY_SOCKET", "")
         self._patience_seconds = _watchdog_seconds(environment)
         self._beat_due = Every(self._patience_seconds / 3)
-        self._failure_line_due = Every(_QUIET_SECONDS)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -76,12 +74,8 @@ class ServiceManager:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
                 speaker.settimeout(_MOST_PATIENT_SECONDS)
                 speaker.sendto(state.encode(), address)
-        except OSError as error:
-            if self._failure_line_due.due():
-                _log.warning(
-                    "The service manager can't be told how it goes (%s), and may end the program: check NOTIFY_SOCKET.",
-                    error.strerror or error,
-                )
+        except OSError as error:  # nobody listens just now, which whoever waits for a word will say
+            _log.debug("%s was told nobody: %s", self._address, error)
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float:
