@@ -73,11 +73,16 @@ class Reloader:
     @staticmethod
     def _tell(taken: set[str], waiting: set[str]) -> None:
         if taken:
-            _log.info("Settings taken up: %s.", ", ".join(sorted(taken)))
+            _log.info("Settings taken up: %s.", _listed(taken))
         if waiting:
-            _log.warning("Only the next start takes up: %s.", ", ".join(sorted(waiting)))
+            _log.warning("Only the next start takes up: %s.", _listed(waiting))
         if not (taken or waiting):
             _log.info("The settings have not changed.")
+
+
+def _listed(names: set[str]) -> str:
+    """List settings as users call them."""
+    return ", ".join(sorted(Settings.model_fields[name].alias or name for name in names))
 
 
 def live_changes(
@@ -104,15 +109,15 @@ def _watch(watchlist: WatchList, _old: Settings, new: Settings) -> Callable[[], 
 
 
 def _exchange(session: LiveSession, old: Settings, new: Settings) -> Callable[[], None] | None:
-    """Put other sources in the place of those whose names they have; sources don't come or go."""
+    """Put other sources in the place of those whose names they have; sources don't come, go or change their order."""
     names = dict(zip(old.source, session.names, strict=True))
-    others = [open_source(spec, fast=new.fast) for spec in new.source if spec not in names]
-    kept = [names[spec] for spec in new.source if spec in names]
-    if sorted([*kept, *(other.name for other in others)]) != sorted(session.names):
+    others = {spec: open_source(spec, fast=new.fast) for spec in new.source if spec not in names}
+    names |= {spec: other.name for spec, other in others.items()}
+    if [names[spec] for spec in new.source] != list(session.names):
         return None
 
     def exchange() -> None:
-        for other in others:
+        for other in others.values():
             session.exchange(other.name, other)
 
     return exchange

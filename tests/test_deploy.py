@@ -15,7 +15,7 @@ from mosquitto import free_port, wait_until
 from test_program import START_SECONDS, command
 from test_service import Systemd, service
 
-from streamer.settings import Settings, load_settings, settings_file
+from streamer.settings import load_settings, settings_file
 
 pytest_plugins = ["test_program"]
 
@@ -93,7 +93,7 @@ def test_the_units_start_what_there_is(name: str) -> None:
 def test_the_system_s_unit_keeps_everything_in_its_own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     for assignment in entries("earshot.service", "Environment"):
         monkeypatch.setenv(*assignment.split("=", 1))
-    settings = Settings()
+    settings = load_settings({}, config=Path("/dev/null"), environment={})
     assert settings_file(environment={}) == Path("/etc/earshot/earshot.toml")
     for path in (settings.history_file, settings.switches_file, settings.clips_path):
         assert path is not None
@@ -104,7 +104,7 @@ def test_the_system_s_unit_keeps_everything_in_its_own_folders(monkeypatch: pyte
 def test_the_password_of_the_unit_is_a_setting() -> None:
     (assignment,) = entries("mqtt-password.conf", "Environment")
     name, value = assignment.split("=")
-    settings = load_settings({}, environment={name: value})
+    settings = load_settings({}, config=Path("/dev/null"), environment={name: value})
     assert (
         str(settings.mqtt_password_file)
         == f"%d/{entries('mqtt-password.conf', 'LoadCredential')[0].split(':')[0]}"
@@ -135,7 +135,7 @@ def test_the_container_s_environment_is_one_of_settings(
     for name, value in environment.items():
         if name.startswith("XDG"):
             monkeypatch.setenv(name, value)
-    settings = load_settings({}, environment=environment)
+    settings = load_settings({}, config=Path("/dev/null"), environment=environment)
     assert settings.windowless
     broker = settings.broker()
     if with_compose:

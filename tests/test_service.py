@@ -271,6 +271,28 @@ def test_sighup_puts_another_source_in_the_place_of_one(
         assert program.wait(timeout=20) == 130
 
 
+@pytest.mark.parametrize("systemd", ["a path"], indirect=True)
+def test_sighup_reaches_the_window_too(systemd: Systemd, environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('watch = ["Dog"]\n')
+    screen = {"QT_QPA_PLATFORM": "offscreen"}
+    with subprocess.Popen(
+        command("--model", "tiny", "--offline", "--source", "demo", "--config", str(file)),
+        env=environment | systemd.environment | screen,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        systemd.hear_of("READY=1", START_SECONDS)
+        file.write_text('watch = ["Siren"]\n')
+        program.send_signal(signal.SIGHUP)
+        assert systemd.hear_of("RELOADING=1")
+        assert systemd.hear_of("READY=1")
+        program.send_signal(signal.SIGTERM)
+        _, said = program.communicate(timeout=20)
+    assert program.returncode == 130
+    assert "Settings taken up: watch.\n" in said
+
+
 @pytest.mark.system
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
 def test_the_loss_of_its_terminal_still_ends_the_program(
