@@ -568,7 +568,7 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
     tagger = _load_tagger(settings, *_choose_model(settings))
     watchlist = WatchList(settings.watched, tagger.labels, tagger.thresholds)
     sounds = watchlist.sounds
-    clips = _clips(settings, sources=[source.name for source in sources], tagger=tagger)
+    clips = _clips(settings, [source.name for source in sources], tagger)
     vocabulary = _vocabulary(tagger)
     switches = _switches(settings, sources)
     manager = ServiceManager()
@@ -606,7 +606,7 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
         watchlist.on_change = partial(
             _follow, session, {entry.sound.name for entry in sounds} if mqtt is not None else None
         )
-        make_clips = partial(_clips, sources=session.names, tagger=tagger)
+        make_clips = partial(_clips, tagger=tagger)
         reloader = Reloader(
             settings, load, live_changes(watchlist, session, history, (view.sink, mqtt), make_clips)
         )
@@ -774,7 +774,7 @@ def _score_log(settings: "Settings", tagger: "Tagger") -> "Iterator[ScoreLog | N
         yield log
 
 
-def _clips(settings: "Settings", *, sources: "Sequence[str]", tagger: "Tagger") -> "Clips | None":
+def _clips(settings: "Settings", sources: "Sequence[str]", tagger: "Tagger") -> "Clips | None":
     """What keeps the sound of events, if that is wanted."""
     from streamer.errors import SettingsError
     from streamer.messages import SAMPLE_RATE_HZ

@@ -90,7 +90,7 @@ def live_changes(
     session: LiveSession,
     history: History | None,
     sinks: Sequence[Sink | None],
-    make_clips: Callable[[Settings], Clips | None],
+    make_clips: Callable[[Settings, Sequence[str]], Clips | None],
 ) -> Mapping[tuple[str, ...], Change]:
     """Return what takes up settings while a session listens: the watched sounds, its sources, and what is kept and shown."""
     names_of_clips = tuple(name for name in Settings.model_fields if name.startswith("clips"))
@@ -99,7 +99,8 @@ def live_changes(
         ("source",): partial(_exchange, session),
         ("top",): partial(_show, sinks),
         ("history_days", "history_events"): partial(_limit, history),
-        names_of_clips: lambda _, new: partial(session.keep_clips, make_clips(new)),
+        # The last one, since it tends the folder as soon as it is made.
+        names_of_clips: lambda _, new: partial(session.keep_clips, make_clips(new, session.names)),
     }
 
 

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -97,7 +97,8 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
     )  # fmt: skip
     made: list[Settings] = []
 
-    def make_clips(settings: Settings) -> Clips | None:
+    def make_clips(settings: Settings, names: Sequence[str]) -> Clips | None:
+        assert tuple(names) == ("room", "street")
         made.append(settings)
         return clips if settings.clips else None
 
