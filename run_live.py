@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from streamer.doctor import Finding
     from streamer.live import Hearer, LiveSession, Switches
     from streamer.messages import Samples, Tagging
+    from streamer.reload import Reloader
+    from streamer.service import ServiceManager
     from streamer.settings import Place, Settings
     from streamer.sinks import Sink
     from streamer.sinks.broker import Broker
@@ -195,7 +197,8 @@ def live(
         _respect_offline(context)
     if context.invoked_subcommand is not None:
         return
-    raise typer.Exit(_listen(_settings(context), config))
+    load = partial(_settings, context)
+    raise typer.Exit(_listen(load(), config, load))
 
 
 @app.command()
@@ -687,10 +690,12 @@ def _draw_explanation(picture: Path, tagging: "Tagging", model: str, settings: "
     _log.info("%s: why '%s' scores %.2f in %s", picture, explanation.label, explanation.score, tagging.source)
 
 
-def _listen(settings: "Settings", config: Path | None = None) -> int:
+def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Settings]") -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
     from streamer.crew import Crew
     from streamer.live import LiveSession
+    from streamer.reload import Reloader, live_changes
+    from streamer.service import ServiceManager
     from streamer.sinks.healthlog import HealthLog
     from streamer.watchlist import WatchList
 
@@ -703,11 +708,13 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
     tagger = _load_tagger(settings, *_choose_model(settings))
     watchlist = WatchList(settings.watched, tagger.labels, tagger.thresholds)
     sounds = watchlist.sounds
-    clips = _clips(settings, sources, tagger)
+    clips = _clips(settings, [source.name for source in sources], tagger)
     vocabulary = _vocabulary(tagger)
     switches = _switches(settings, sources)
+    manager = ServiceManager()
     with ExitStack() as stack:
         interrupted = stack.enter_context(_interruptible())
+        hung_up = stack.enter_context(_hangups())
         view = stack.enter_context(_view(settings, sources, tagger, vocabulary))
         history = stack.enter_context(_history(settings))
         log = stack.enter_context(_score_log(settings, tagger))
@@ -724,7 +731,9 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
             sinks=[
-                sink for sink in (history, log, view.sink, mqtt, metrics, HealthLog()) if sink is not None
+                sink
+                for sink in (history, log, view.sink, mqtt, metrics, HealthLog(), manager)
+                if sink is not None
             ],
             sounds=sounds,
             hearers=view.hearers,
@@ -741,12 +750,19 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
             crew.start("mqtt", mqtt.run, mqtt.close)
         if metrics is not None:
             crew.start("metrics", metrics.run, metrics.close)
-        watchlist.on_change = session.watch
+        watchlist.on_change = partial(
+            _follow, session, {entry.sound.name for entry in sounds} if mqtt is not None else None
+        )
+        make_clips = partial(_clips, tagger=tagger)
+        reloader = Reloader(
+            settings, load, live_changes(watchlist, session, history, (view.sink, mqtt), make_clips)
+        )
         session.start(crew)
+        stack.enter_context(manager.listening())
         latest = _latest(settings)
 
         def going_on() -> bool:
-            session.report_health()
+            _tend(session, manager, reloader, hung_up)
             finished = not crew.working("tagger") and (settings.windowless or settings.duration is not None)
             overdue = time.monotonic() > latest
             return not (finished or overdue or crew.failed or interrupted())
@@ -756,7 +772,7 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
             if mqtt is not None:
                 mqtt.listening(source, on)
 
-        actions = partial(_actions, settings, config, watchlist, session, listen, switches)
+        actions = partial(_actions, lambda: reloader.settings, config, watchlist, session, listen, switches)
         view.show(going_on, crew.wait, actions)
     if session.dropped_windows:
         _log.warning(
@@ -769,6 +785,28 @@ def _listen(settings: "Settings", config: Path | None = None) -> int:
     if session.failure is not None:
         raise session.failure
     return 0
+
+
+def _tend(
+    session: "LiveSession", manager: "ServiceManager", reloader: "Reloader", hung_up: Callable[[], bool]
+) -> None:
+    """Do what is due now and then while the program listens."""
+    session.report_health()
+    manager.beat(busy_seconds=session.busy_seconds)
+    if hung_up():
+        with manager.reloading():
+            reloader.reload()
+
+
+def _follow(session: "LiveSession", topics: set[str] | None, sounds: "Sequence[WatchedSound]") -> None:
+    """Decide on these sounds from now on, and say which of them MQTT has no topic for yet, if there is MQTT."""
+    session.watch(sounds)
+    for sound in (entry.sound for entry in sounds):
+        if topics is not None and sound.name not in topics:
+            topics.add(sound.name)
+            _log.info(
+                "%s is in MQTT's events now; its own ON/OFF topic comes with the next start", sound.name
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -889,7 +927,7 @@ def _score_log(settings: "Settings", tagger: "Tagger") -> "Iterator[ScoreLog | N
         yield log
 
 
-def _clips(settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger") -> "Clips | None":
+def _clips(settings: "Settings", sources: "Sequence[str]", tagger: "Tagger") -> "Clips | None":
     """What keeps the sound of events, if that is wanted."""
     from streamer.errors import SettingsError
     from streamer.messages import SAMPLE_RATE_HZ
@@ -904,7 +942,7 @@ def _clips(settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger") 
         raise SettingsError(f"clips_never: {error}") from None
     return Clips(
         settings.clips_path,
-        sources=[source.name for source in sources],
+        sources=sources,
         model=tagger.name,
         extent=Extent(
             pre_samples=round(settings.clips_pre_seconds * SAMPLE_RATE_HZ),
@@ -1130,7 +1168,7 @@ def _show_window(
 
 
 def _actions(
-    settings: "Settings",
+    settings: "Callable[[], Settings]",
     config: Path | None,
     watchlist: "WatchList",
     session: "LiveSession",
@@ -1148,12 +1186,6 @@ def _actions(
     from streamer.sources.microphone import list_devices, play
 
     chosen: dict[str, str] = {}
-
-    def watch(name: str, threshold: float | None) -> None:
-        new = threshold is None and settings.mqtt is not None
-        watchlist.watch(name, threshold)
-        if new:
-            _log.info("%s is in MQTT's events now; its own ON/OFF topic comes with the next start", name)
 
     def would_fire(taggings: "Sequence[Tagging]", name: str, threshold: float) -> list[Span]:
         events = what_would_be_told(watchlist.tried(name, threshold), taggings)
@@ -1176,12 +1208,12 @@ def _actions(
 
     def save(theme: str) -> str:
         changes: dict[str, object] = {}
-        if theme != palette_for(settings.theme).name:
+        if theme != palette_for(settings().theme).name:
             changes["theme"] = theme
         if chosen:
             sources = [
                 named(name, chosen[name]) if name in chosen else spec
-                for name, spec in zip(session.names, settings.source, strict=True)
+                for name, spec in zip(session.names, settings().source, strict=True)
             ]
             _refuse_new_secrets(sources, config)
             changes["source"] = sources
@@ -1191,7 +1223,7 @@ def _actions(
         watched=lambda: [
             Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in watchlist.sounds
         ],
-        watch=_or_action_error(watch),
+        watch=_or_action_error(watchlist.watch),
         unwatch=_or_action_error(watchlist.unwatch),
         would_fire=_or_action_error(would_fire),
         places=_or_action_error(places),
@@ -1274,9 +1306,49 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def _hangups() -> Iterator[Callable[[], bool]]:
+    """Note SIGHUP, which asks for the settings to be read again; true once after it. The loss of the terminal ends the program as before."""
+    number = getattr(signal, "SIGHUP", None)  # Windows has none
+    if number is None or signal.getsignal(number) == signal.SIG_IGN:  # as nohup has it
+        yield lambda: False
+        return
+    had_terminal = _has_terminal()
+    received: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        if had_terminal and not _has_terminal():
+            signal.raise_signal(signal.SIGTERM)
+        else:
+            received.append(number)
+
+    def asked() -> bool:
+        asked = bool(received)
+        received.clear()
+        return asked
+
+    previous = signal.signal(number, note)
+    try:
+        yield asked
+    finally:
+        signal.signal(number, previous)
+
+
+def _has_terminal() -> bool:
+    """Whether there is a terminal that belongs to this process."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 def _configure_logging(debug: bool) -> None:
+    from streamer.journal import JournalFormatter, is_journal
+
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s" if debug else "%(message)s"))
+    formatter = JournalFormatter if is_journal(handler.stream) else logging.Formatter
+    handler.setFormatter(formatter("%(asctime)s %(name)s %(message)s" if debug else "%(message)s"))
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
     for name in ("earshot", "streamer", "models", "gui"):
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)

@@ -35,10 +35,13 @@ class Memory:
         """Remember a value that JSON can hold."""
         content = self._fresh() | {conditions: (value, time.time())}
         part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
-        with suppress(OSError):
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             part.write_text(json.dumps(content, indent=1), encoding="utf-8")
             part.replace(self._path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
 
     def _fresh(self) -> dict[str, tuple[Any, float]]:
         """What was put lately, and when."""

@@ -136,7 +136,7 @@ class LiveSession:
         self._stay = stay
         self._scorer = scorer
         self._sinks = sinks
-        self._hearers = hearers if clips is None else [*hearers, clips.hear]
+        self._hearers = hearers
         self._clips = clips
         self._switches = switches or Switches()
         self._fast = fast
@@ -148,6 +148,7 @@ class LiveSession:
         )
         self._meter = HealthMeter(hop_samples=hop_samples, sources=len(sources), model=model, device=device)
         self._health_due = Every(_HEALTH_PERIOD_SECONDS)
+        self._busy_since: float | None = None
         self._stopping = False
         self._failure: SourceError | None = None
         self._crew: Crew | None = None
@@ -233,6 +234,16 @@ class LiveSession:
     def watch(self, sounds: Sequence[WatchedSound]) -> None:
         """Decide on these sounds from each source's next tagging on."""
         self._sounds = tuple(sounds)
+
+    def keep_clips(self, clips: Clips | None) -> None:
+        """Keep the sound of events like this from now on, or no longer; what began before has a clip from here on, if any."""
+        self._clips = clips
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the tagger has been at the windows that it took last; 0 while it waits for some."""
+        since = self._busy_since
+        return 0.0 if since is None else time.perf_counter() - since
 
     @property
     def meter(self) -> HealthMeter:
@@ -356,6 +367,8 @@ class LiveSession:
                     self._meter.heard(name, chunk)
                     for hear in self._hearers:
                         hear(name, chunk)
+                    if (clips := self._clips) is not None:
+                        clips.hear(name, chunk)
                     self._post(name, pipeline.feed(chunk))
         finally:  # what came before a failure is tagged too
             self._flush(name)
@@ -382,7 +395,7 @@ class LiveSession:
     def _tag(self) -> None:
         try:
             while due := self._due.take():
-                began = time.perf_counter()
+                began = self._busy_since = time.perf_counter()
                 windows = [
                     item for item in due if isinstance(item, Window) and item.source in self._pipelines
                 ]
@@ -403,8 +416,8 @@ class LiveSession:
                 self._end(name)
 
     def _tell(self, tagging: Tagging) -> None:
-        if self._clips is not None:
-            self._clips.heed(tagging)
+        if (clips := self._clips) is not None:
+            clips.heed(tagging)
         self._publish(tagging)
         pipeline = self._pipelines[tagging.source]
         self._publish_events([*pipeline.watch(self._sounds), *pipeline.decide(tagging)])
@@ -413,8 +426,8 @@ class LiveSession:
         if source not in self._pipelines:
             return
         self._publish_events(self._pipelines[source].close())
-        if self._clips is not None:
-            self._clips.forget(source)
+        if (clips := self._clips) is not None:
+            clips.forget(source)
 
     def _forget_removed(self, source: str) -> None:
         with self._lock:
@@ -422,5 +435,6 @@ class LiveSession:
                 self._pipelines.pop(source, None)
 
     def _publish_events(self, events: Iterable[Event]) -> None:
+        clips = self._clips
         for event in events:
-            self._publish(event if self._clips is None else self._clips.keep(event))
+            self._publish(event if clips is None else clips.keep(event))

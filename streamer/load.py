@@ -53,6 +53,7 @@ class _Late:
 
     def __init__(self, source: Source, seconds: float) -> None:
         self.name, self.live, self.repaired_samples = source.name, source.live, 0
+        self.retry_seconds = source.retry_seconds
         self._source = source
         self._seconds = seconds
 

@@ -195,6 +195,10 @@ class Settings(BaseModel):
         """Whether the program is to be its own MQTT broker."""
         return self.mqtt == "embedded"
 
+    def differing(self, other: "Settings") -> set[str]:
+        """Return the names of the settings that another one has otherwise."""
+        return {name for name in type(self).model_fields if getattr(self, name) != getattr(other, name)}
+
     def broker(self) -> Broker | None:
         """The MQTT broker with its credentials; None where none is set, or the program is its own.
 

@@ -1,8 +1,6 @@
 """Changes to the settings file that leave everything else in it as the user wrote it, comments and all."""
 
 import difflib
-import os
-import tempfile
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
 from .errors import SettingsError
+from .whole_file import write_whole
 
 
 def edited(text: str, changes: Mapping[str, Any]) -> str:
@@ -168,22 +167,10 @@ def write_atomically(path: Path, text: str) -> None:
         It can't be written.
     """
     target = path.resolve()  # a link stays one
-    temporary = None
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o600  # it may hold a password
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(mode)
-        temporary.replace(target)
+        write_whole(target, text, mode=mode)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise SettingsError(
             f"the settings file {path} can't be written ({error.strerror}): check its folder"
         ) from error

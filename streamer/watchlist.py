@@ -46,12 +46,34 @@ class WatchList:
         *,
         on_change: Callable[[Sequence[WatchedSound]], None] = lambda _: None,
     ) -> None:
-        self.sounds = resolve_sounds(watch, labels, thresholds)
-        self.on_change = on_change
-        wishes = watch if watch is not None else [Watch(entry.sound.name) for entry in self.sounds]
-        self._wishes = {entry.sound.name: wish for entry, wish in zip(self.sounds, wishes, strict=True)}
         self.labels = labels
         self._thresholds = thresholds
+        self.on_change: Callable[[Sequence[WatchedSound]], None] = lambda _: None
+        self.begin_anew(watch)
+        self.on_change = on_change
+
+    def check(self, watch: Sequence[Watch] | None) -> None:
+        """See that these sounds can be watched.
+
+        Raises
+        ------
+        SettingsError
+            One of them can't be.
+        """
+        resolve_sounds(watch, self.labels, self._thresholds)
+
+    def begin_anew(self, watch: Sequence[Watch] | None) -> None:
+        """Watch these sounds and no others from now on, as if that had been said at first.
+
+        Raises
+        ------
+        SettingsError
+            A sound can't be watched like this; all stays as it is.
+        """
+        sounds = resolve_sounds(watch, self.labels, self._thresholds)
+        wishes = watch if watch is not None else [Watch(entry.sound.name) for entry in sounds]
+        self._wishes = {entry.sound.name: wish for entry, wish in zip(sounds, wishes, strict=True)}
+        self._change(sounds)
         self.changed = False
 
     def watch(self, name: str, threshold: float | None = None) -> None:

@@ -42,7 +42,7 @@ def offers(file: Path, environment: dict[str, str]) -> Actions:
     sources = [open_source(spec) for spec in settings.source]
     session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
     switches = Switches()
-    return run_live._actions(settings, file, watchlist, session, switches.turn, switches)
+    return run_live._actions(lambda: settings, file, watchlist, session, switches.turn, switches)
 
 
 def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Actions, file: Path) -> None:

@@ -91,6 +91,21 @@ def test_the_usual_sounds_are_a_list_that_can_be_changed() -> None:
     assert len(watchlist.sounds) == count - 1
 
 
+def test_a_list_that_begins_anew_is_all_that_is_watched_or_stays_as_it_was() -> None:
+    told: list[list[str]] = []
+    watchlist = WatchList(
+        [Watch("Dog")], AUDIOSET, on_change=lambda sounds: told.append([entry.sound.name for entry in sounds])
+    )
+    watchlist.watch("Siren")
+    watchlist.begin_anew([Watch("Purr", {"threshold": 0.9})])
+    assert told == [["Dog", "Siren"], ["Purr"]]
+    assert not watchlist.changed
+    with pytest.raises(SettingsError, match="did you mean"):
+        watchlist.begin_anew([Watch("Dog"), Watch("Purrr")])
+    assert names(watchlist) == ["Purr"]
+    assert watchlist.rules == {"Purr": {"threshold": 0.9}}
+
+
 def test_each_class_of_audioset_has_a_family() -> None:
     families = {label: family_of(label) for label in AUDIOSET}
     assert families["Speech"] == "voice"

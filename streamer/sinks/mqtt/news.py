@@ -85,7 +85,7 @@ class News:
         self._topics = topics
         self._sources = frozenset(sources)
         self._vocabulary = vocabulary
-        self._top = top
+        self.top = top
         self._stale_seconds = stale_seconds
         self._memory = MemoryOutbox()
         self._outbox = self._memory if outbox is None else outbox
@@ -305,7 +305,7 @@ class News:
                 else:
                     paced = tagging.latency_seconds is not None
                     latency_seconds = max(0.0, time.time() - tagging.ended_at) if paced else None
-                    text = to_json(tags_payload(tagging, self._vocabulary, self._top, latency_seconds))
+                    text = to_json(tags_payload(tagging, self._vocabulary, self.top, latency_seconds))
                     await link.publish(self._topics.tags(tagging.source), text)
                     await self._publish_gauges(link, tagging)
                 waiting.popleft()
