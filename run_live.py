@@ -5,6 +5,7 @@ The program: the only file that knows the models, the stream and the window, and
 imported where they are needed, so that ``--help`` answers at once.
 """
 
+import gc
 import logging
 import math
 import os
@@ -16,7 +17,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
@@ -28,23 +28,20 @@ import streamer.commands
 if TYPE_CHECKING:
     from gui.actions import Actions
     from gui.feed import Feed
+    from models.commands.bench import Plan
     from models.tagger import Tagger
     from streamer.calibration import Rooms
     from streamer.crew import Crew
     from streamer.doctor import Finding
     from streamer.live import Hearer, LiveSession, Switches
     from streamer.messages import Samples, Tagging
+    from streamer.reload import Reloader
+    from streamer.service import ServiceManager
     from streamer.settings import Place, Settings
     from streamer.sinks import Sink
-    from streamer.sinks.broker import Broker
-    from streamer.sinks.clips import Clips
-    from streamer.sinks.history import History
-    from streamer.sinks.homeassistant import Discovery
     from streamer.sinks.mqtt import MqttSink
     from streamer.sinks.payloads import Vocabulary
-    from streamer.sinks.scorelog import ScoreLog
     from streamer.sounds import WatchedSound
-    from streamer.sources import Source
     from streamer.sources.recording import Recording
     from streamer.watchlist import WatchLists
 
@@ -56,8 +53,8 @@ _POLL_SECONDS = 0.1
 _STALL_SECONDS = 2.0
 """How much longer than its --duration the program may take when a source stalls."""
 
-_RETRY_SECONDS = 2.0
-"""After which a source that has failed is opened again, where a window shows that it has."""
+_COMFORTABLE_LOAD = 0.1
+"""Share of the hop that inference may take before precision is given up for speed."""
 
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
@@ -120,14 +117,19 @@ NodeOption = Annotated[str | None, typer.Option(help="Name of this machine in to
 HeadlessOption = Annotated[
     bool | None, typer.Option("--headless", help="No window: results in the terminal.")
 ]
+MetricsPortOption = Annotated[
+    int | None,
+    typer.Option(metavar="PORT", help="Figures for Prometheus, on this machine only; 0 for none.  [0]"),
+]
 ScoreLogOption = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Log all scores, and no sound, for the command replay.")
 ]
 SourceOption = Annotated[
     list[str] | None,
     typer.Option(
-        help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, or - for s16le 16 kHz mono PCM on standard input; "
-        "NAME=SPEC names it, NAME alone is one of earshot.toml. Repeatable.  [mic]"
+        help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, rtsp://… or http://… (also with s), - for s16le 16 kHz "
+        "mono PCM on standard input, or tcp://127.0.0.1:PORT or unix:/path for the same from who connects; NAME=SPEC names it, "
+        "NAME alone is one of earshot.toml. Repeatable.  [mic]"
     ),
 ]
 OfflineOption = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything.")]
@@ -138,6 +140,10 @@ ConfigOption = Annotated[Path | None, typer.Option(help="The settings file, ears
 def live(
     context: typer.Context,
     source: SourceOption = None,
+    wait_for_sources: Annotated[
+        bool | None,
+        typer.Option("--wait-for-sources", help="Wait for microphones that are not there yet."),
+    ] = None,
     model: ModelOption = None,
     device: DeviceOption = None,
     engine: EngineOption = None,
@@ -163,6 +169,7 @@ def live(
     ] = None,
     theme: Annotated[str | None, typer.Option(help="Of the window: dark, light or auto.  [dark]")] = None,
     json: JsonOption = None,
+    metrics_port: MetricsPortOption = None,
     score_log: ScoreLogOption = None,
     fast: Annotated[
         bool | None, typer.Option("--fast", help="Files as fast as possible instead of in real time.")
@@ -182,7 +189,8 @@ def live(
         _respect_offline(context)
     if context.invoked_subcommand is not None:
         return
-    raise typer.Exit(_listen(_settings(context), config))
+    load = partial(_settings, context)
+    raise typer.Exit(_listen(load(), config, load))
 
 
 @app.command()
@@ -303,6 +311,120 @@ def doctor(
     raise typer.Exit(0 if well else EXIT_FAILURE)
 
 
+@app.command()
+def bench(
+    context: typer.Context,
+    model: Annotated[
+        list[str] | None, typer.Option(help="As for listening. Repeatable.  [tiny, and two networks]")
+    ] = None,
+    network: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A geometry with random weights, on which speed does not depend: base-10-10 … Repeatable.",
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, torch or openvino.")] = "auto",
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help="auto, fp32, bf16, fp16 or int8. Repeatable.  [all that there are here]"),
+    ] = None,
+    batch: Annotated[list[int] | None, typer.Option(min=1, help="Windows at once. Repeatable.  [1]")] = None,
+    window: Annotated[
+        list[float] | None,
+        typer.Option(min=1.0, max=10.24, help="Seconds of a window. Repeatable.  [the model's own]"),
+    ] = None,
+    runs: Annotated[int, typer.Option(min=2, help="Batches to time.")] = 10,
+    recording: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="What to tag. Repeatable.  [the demo]")
+    ] = None,
+    streams: Annotated[
+        bool, typer.Option("--streams", help="Find how many live sources the model keeps up with.")
+    ] = False,
+    hop: Annotated[float, typer.Option(min=0.01, help="With --streams: seconds between taggings.")] = 1.0,
+    seconds: Annotated[
+        float, typer.Option(min=2.0, help="With --streams: how long to listen to each number of sources.")
+    ] = 20.0,
+    most: Annotated[int, typer.Option(min=1, help="With --streams: the most to try.")] = 512,
+    as_json: Annotated[bool, typer.Option("--json", help="A JSON object on standard output.")] = False,
+) -> None:
+    """Measure what a window costs on this machine, beside Hugging Face where transformers is installed."""
+    from models.commands import bench as table
+
+    plan = table.Plan(
+        models=model or ([] if network else ["tiny"]),
+        networks=network or ([] if model else table.USUAL_NETWORKS),
+        device=device,
+        engine=engine,  # type: ignore[arg-type] # is checked
+        precisions=precision or (["auto"] if streams else []),  # type: ignore[arg-type] # is checked
+        batches=batch or [1],
+        windows_seconds=window or [None],
+        runs=runs,
+    )
+    if streams:
+        _bench_streams(plan, hop, recording, seconds=seconds, most=most, as_json=as_json)
+        return
+    measured = table.rows(plan, _windows_of(recording), _log.info)
+    if as_json:
+        typer.echo(table.as_json(measured, device))
+    else:
+        table.print_rows(measured, device)
+
+
+def _windows_of(recordings: "Sequence[Path] | None") -> "Samples":
+    """Cut recordings into windows of the longest length that overlap by half, float32 (windows, n); the demo, if there are none."""
+    import numpy as np
+
+    from streamer.messages import WINDOW_SAMPLES
+    from streamer.sources import DEMO_PATH
+
+    windows = []
+    for sound in map(_read_recording, recordings or [DEMO_PATH]):
+        padded = np.pad(sound, (0, max(0, WINDOW_SAMPLES - len(sound))))
+        windows.append(
+            np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[:: WINDOW_SAMPLES // 2]
+        )
+    return np.concatenate(windows)
+
+
+def _bench_streams(
+    plan: "Plan", hop: float, recordings: "Sequence[Path] | None", *, seconds: float, most: int, as_json: bool
+) -> None:
+    """Find how many live sources the first model of a plan keeps up with, and say so."""
+    import tempfile
+
+    from models.bench.measuring import random_checkpoint
+    from models.commands.bench import machine
+    from models.tagger import load_tagger
+    from streamer.load import capacity, print_loads, write_json
+    from streamer.messages import SAMPLE_RATE_HZ
+    from streamer.sources import DEMO_PATH
+    from streamer.sources.recording import Recording
+
+    recording = (recordings or [DEMO_PATH])[0]
+    Recording(recording.name, recording, live=True).check()
+    with tempfile.TemporaryDirectory() as folder:
+        spec = plan.models[0] if plan.models else random_checkpoint(plan.networks[0], Path(folder))
+        tagger = load_tagger(
+            spec,
+            device=plan.device,
+            engine=plan.engine,
+            precision=plan.precisions[0],
+            window_seconds=plan.windows_seconds[0],
+        )
+    loads = capacity(
+        tagger,
+        window_samples=tagger.window_samples,
+        hop_samples=round(hop * SAMPLE_RATE_HZ),
+        recording=recording,
+        seconds=seconds,
+        most=most,
+    )
+    title = f"{tagger.name}, {tagger.engine.description}, a hop of {hop:g} s | {machine(plan.device)}"
+    (write_json if as_json else print_loads)(loads, title, sys.stdout)
+
+
 def _settings(context: typer.Context, **more: Any) -> "Settings":
     """Validate what the command line, the environment and the file say together."""
     from streamer.settings import load_settings
@@ -380,19 +502,32 @@ def _load_tagger(settings: "Settings", model: str, why: str) -> "Tagger":
 
 
 def _make_tagger(settings: "Settings", model: str) -> "Tagger":
-    from models.tagger import load_tagger
+    with _uncollected():
+        from models.tagger import load_tagger
 
-    return load_tagger(
-        model,
-        device=settings.device,
-        engine=settings.engine,
-        precision=settings.precision,
-        window_seconds=settings.window,
-        offline=settings.offline,
-        fstride=settings.fstride,
-        tstride=settings.tstride,
-        input_tdim=settings.input_tdim,
-    )
+        return load_tagger(
+            model,
+            device=settings.device,
+            engine=settings.engine,
+            precision=settings.precision,
+            window_seconds=settings.window,
+            offline=settings.offline,
+            fstride=settings.fstride,
+            tstride=settings.tstride,
+            input_tdim=settings.input_tdim,
+            enough_seconds=_COMFORTABLE_LOAD * settings.usual_hop / len(settings.source),
+        )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Look for no garbage while libraries are imported, which is all there to stay: a tenth of their time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def _vocabulary(tagger: "Tagger") -> "Vocabulary":
@@ -400,27 +535,6 @@ def _vocabulary(tagger: "Tagger") -> "Vocabulary":
     from streamer.sinks.payloads import Vocabulary
 
     return Vocabulary(labels=tagger.labels, mids=tuple(map(mid_of, tagger.labels)))
-
-
-def _open_sources(settings: "Settings") -> "list[Source]":
-    from streamer.errors import SourceError
-    from streamer.sources import open_source
-    from streamer.sources.pcm import PcmInput
-
-    patient = settings.kiosk and settings.duration is None
-    sources = [
-        open_source(source.spec, name=source.name, fast=settings.fast, patient=patient)
-        for source in settings.sources
-    ]
-    if sum(isinstance(source, PcmInput) for source in sources) > 1:
-        raise SourceError("standard input can be one source only: give - once")
-    names = [source.name for source in sources]
-    for name in names:
-        if names.count(name) > 1:
-            raise SourceError(
-                f"{names.count(name)} sources are called '{name}': name them apart with NAME=SPEC"
-            )
-    return sources
 
 
 def _tag_files(
@@ -547,81 +661,124 @@ def _draw_explanation(picture: Path, tagging: "Tagging", model: str, settings: "
     _log.info("%s: why '%s' scores %.2f in %s", picture, explanation.label, explanation.score, tagging.source)
 
 
-def _listen(settings: "Settings", config: Path | None = None) -> int:
+def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Settings]") -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
+    from streamer import assembly
     from streamer.crew import Crew
+    from streamer.interrupts import hangups, interruptible
     from streamer.live import LiveSession
+    from streamer.reload import Reloader, live_changes
+    from streamer.service import ServiceManager
+    from streamer.sinks.healthlog import HealthLog
     from streamer.watchlist import WatchLists
 
     if not settings.windowless:
         from gui.app import require_display
 
         require_display()
-    sources = _open_sources(settings)
+    sources = assembly.open_sources(settings)
+    names = [source.name for source in sources]
     broker = settings.broker()
     tagger = _load_tagger(settings, *_choose_model(settings))
     watchlists = WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds)
-    clips = _clips(settings, sources, tagger)
+    make_clips = partial(assembly.make_clips, model=tagger)
+    clips = make_clips(settings, settings.with_clips(names))
     vocabulary = _vocabulary(tagger)
-    switches = _switches(settings, sources)
+    switches = assembly.make_switches(settings, names)
+    manager = ServiceManager()
     with ExitStack() as stack:
-        interrupted = stack.enter_context(_interruptible())
-        view = stack.enter_context(_view(settings, sources, tagger, vocabulary))
-        history = stack.enter_context(_history(settings))
-        log = stack.enter_context(_score_log(settings, tagger))
+        interrupted = stack.enter_context(interruptible())
+        hung_up = stack.enter_context(hangups())
+        view = stack.enter_context(_view(settings, names, tagger, vocabulary))
+        history = stack.enter_context(assembly.keeping_history(settings))
+        log = stack.enter_context(assembly.logging_scores(settings, tagger))
         crew = stack.enter_context(Crew())
-        if settings.embedded_broker:
-            broker = _serve_mqtt(crew)
-        mqtt = (
-            _mqtt_sink(broker, settings, sources, vocabulary, watchlists, history, switches)
-            if broker
-            else None
+        metrics = assembly.start_metrics(crew, settings)
+        mqtt = assembly.start_mqtt(
+            crew,
+            broker,
+            settings,
+            names,
+            vocabulary=vocabulary,
+            watchlists=watchlists,
+            history=history,
+            switches=switches,
         )
+        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager)
         session = LiveSession(
             sources,
             tagger,
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
-            sinks=[sink for sink in (history, log, view.sink, mqtt) if sink is not None],
+            sinks=[sink for sink in sinks if sink is not None],
             sounds=watchlists.shared.sounds,
             own_sounds=watchlists.own_sounds,
-            own_hop_samples=_own_hops(settings),
+            own_hop_samples=settings.own_hop_samples,
             hearers=view.hearers,
             clips=clips,
             switches=switches,
             fast=settings.fast,
-            retry_seconds=None if settings.windowless or settings.duration else _RETRY_SECONDS,
+            stay=not settings.windowless and settings.duration is None,
             limit_samples=settings.limit_samples,
             model=tagger.name,
             device=tagger.engine.description,
             broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
         )
-        if mqtt is not None:
-            crew.start("mqtt", mqtt.run, mqtt.close)
-        watchlists.follow(session.watch)
+        assembly.follow(watchlists, session, published=mqtt is not None)
+        reloader = Reloader(
+            settings, load, live_changes(watchlists, session, history, (view.sink, mqtt), make_clips)
+        )
         session.start(crew)
-        latest = _latest(settings)
+        stack.enter_context(manager.listening())
+        over = partial(_over, settings, crew, latest=_latest(settings))
 
         def going_on() -> bool:
-            session.report_health()
-            finished = not crew.working("tagger") and (settings.windowless or settings.duration is not None)
-            overdue = time.monotonic() > latest
-            return not (finished or overdue or crew.failed or interrupted())
+            _tend(session, manager, reloader, hung_up)
+            return not (over() or interrupted())
 
-        def listen(source: str, on: bool) -> None:
-            switches.turn(source, on)
-            if mqtt is not None:
-                mqtt.listening(source, on)
-
-        actions = partial(_actions, settings, config, watchlists, session, listen, switches)
+        listen = partial(_turn, switches, mqtt)
+        actions = partial(_actions, lambda: reloader.settings, config, watchlists, session, listen, switches)
         view.show(going_on, crew.wait, actions)
+    return _outcome(session, interrupted=interrupted())
+
+
+def _tend(
+    session: "LiveSession", manager: "ServiceManager", reloader: "Reloader", hung_up: Callable[[], bool]
+) -> None:
+    """Do what is due now and then while the program listens."""
+    session.report_health()
+    manager.beat(busy_seconds=session.busy_seconds)
+    if hung_up():
+        with manager.reloading():
+            reloader.reload()
+
+
+def _over(settings: "Settings", crew: "Crew", *, latest: float) -> bool:
+    """Whether there is no more to listen to, or something has failed. A window stays open when its sources have ended."""
+    ends = settings.windowless or settings.duration is not None
+    return crew.failed or time.monotonic() > latest or (ends and not crew.working("tagger"))
+
+
+def _turn(switches: "Switches", mqtt: "MqttSink | None", source: str, on: bool) -> None:
+    """Listen to a source, or don't, and let MQTT's switch follow."""
+    switches.turn(source, on)
+    if mqtt is not None:
+        mqtt.listening(source, on)
+
+
+def _outcome(session: "LiveSession", *, interrupted: bool) -> int:
+    """Say what is to be said at the end; the exit code."""
     if session.dropped_windows:
         _log.warning(
             "%d windows were dropped because inference was late: a longer --hop or a smaller model keeps up, and --fast "
             "waits for it",
             session.dropped_windows,
         )
-    return EXIT_INTERRUPTED if interrupted() else 0
+    if interrupted:
+        return EXIT_INTERRUPTED
+    if session.failure is not None:
+        raise session.failure
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -645,19 +802,21 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
     from rich.console import Console
     from rich.progress import Progress
 
+    from streamer import assembly
     from streamer.calibration import Rooms
     from streamer.crew import Crew
+    from streamer.interrupts import interruptible
     from streamer.live import LiveSession
     from streamer.watchlist import WatchLists
 
-    sources = _open_sources(settings)
+    sources = assembly.open_sources(settings)
     tagger = _load_tagger(settings, *_choose_model(settings))
     rooms = Rooms(WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds))
-    switches = _switches(settings, sources)
+    switches = assembly.make_switches(settings, [source.name for source in sources])
     with ExitStack() as stack:
-        interrupted = stack.enter_context(_interruptible())
+        interrupted = stack.enter_context(interruptible())
         bars = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
-        log = stack.enter_context(_score_log(settings, tagger))
+        log = stack.enter_context(assembly.logging_scores(settings, tagger))
         crew = stack.enter_context(Crew())
         session = LiveSession(
             sources,
@@ -665,7 +824,7 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
             sinks=[sink for sink in (rooms, log) if sink is not None],
-            own_hop_samples=_own_hops(settings),
+            own_hop_samples=settings.own_hop_samples,
             switches=switches,
             fast=settings.fast,
             limit_samples=settings.limit_samples,
@@ -676,6 +835,8 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
         while crew.working("tagger") and not (crew.failed or interrupted()) and time.monotonic() < latest:
             crew.wait(_POLL_SECONDS)
             bars.update(task, completed=rooms.seconds)
+    if session.failure is not None and not interrupted():
+        raise session.failure
     return _HeardRoom(rooms, interrupted())
 
 
@@ -722,59 +883,6 @@ def _propose(heard: _HeardRoom, config: Path | None, *, lower: bool, apply: bool
         write_atomically(file, text)
         _log.info("%s has been changed", file)
     return 0
-
-
-def _own_hops(settings: "Settings") -> dict[str, int]:
-    """By source, the hop that it has instead of the one for all."""
-    return {
-        source.name: source.hop_samples
-        for source in settings.sources
-        if source.hop_samples != settings.hop_samples
-    }
-
-
-@contextmanager
-def _score_log(settings: "Settings", tagger: "Tagger") -> "Iterator[ScoreLog | None]":
-    """Log all scores, if that is wished."""
-    from streamer.sinks.scorelog import ScoreLog
-
-    if settings.score_log_file is None:
-        yield None
-        return
-    with ScoreLog(
-        settings.score_log_file, model=tagger.name, labels=tagger.labels, thresholds=tagger.thresholds
-    ) as log:
-        yield log
-
-
-def _clips(settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger") -> "Clips | None":
-    """What keeps the sound of events, if that is wanted."""
-    from streamer.errors import SettingsError
-    from streamer.messages import SAMPLE_RATE_HZ
-    from streamer.sinks.clips import Clips, Extent
-    from streamer.sounds import resolve_sounds
-
-    kept = [source.name for source, own in zip(sources, settings.sources, strict=True) if own.clips]
-    if not kept:
-        return None
-    try:
-        never = resolve_sounds(settings.never_kept, tagger.labels, tagger.thresholds)
-    except SettingsError as error:
-        raise SettingsError(f"clips_never: {error}") from None
-    return Clips(
-        settings.clips_path,
-        sources=kept,
-        model=tagger.name,
-        extent=Extent(
-            pre_samples=round(settings.clips_pre_seconds * SAMPLE_RATE_HZ),
-            post_samples=round(settings.clips_post_seconds * SAMPLE_RATE_HZ),
-            longest_samples=round(settings.clips_longest_seconds * SAMPLE_RATE_HZ),
-        ),
-        never=never,
-        days=settings.clips_days,
-        most_bytes=settings.clips_megabytes * 1_000_000,
-        fast=settings.fast,
-    )
 
 
 def _examine(settings: "Settings", places: "Sequence[Place]", seconds: float) -> "Iterator[Finding]":
@@ -841,96 +949,6 @@ def _check_model(settings: "Settings") -> "Iterator[Finding]":
         yield check_sounds(watch, tagger.labels, tagger.thresholds, source=source)
 
 
-def _switches(settings: "Settings", sources: "Sequence[Source]") -> "Switches":
-    """Take up which sources were switched off, and say so, lest somebody wonder at the silence."""
-    from streamer.live import Switches
-
-    switches = Switches(settings.switches_file)
-    for source in sources:
-        if not switches.is_on(source.name):
-            _log.warning(
-                "%s is still switched off, and is not heard: press P in the window, send ON to …/listen/set over MQTT, or delete "
-                "%s and start again.",
-                source.name,
-                settings.switches_file,
-            )
-    return switches
-
-
-@contextmanager
-def _history(settings: "Settings") -> "Iterator[History | None]":
-    """Keep what begins and ends on disk. Without a wish of the user's, an Earshot that finds another one keeping it goes without."""
-    from streamer.errors import SinkError
-    from streamer.sinks.history import History
-
-    if settings.history_file is None:
-        yield None
-        return
-    try:
-        history = History(
-            settings.history_file,
-            days=settings.history_days,
-            events=settings.history_events,
-            outgoing=settings.mqtt is not None,
-        )
-    except SinkError as error:
-        if settings.history is not None:
-            raise
-        _log.warning("no history is kept: %s", error)
-        yield None
-        return
-    with history:
-        yield history
-
-
-def _serve_mqtt(crew: "Crew") -> "Broker":
-    """Start a broker of our own."""
-    from streamer.sinks.embedded import EmbeddedBroker
-
-    server = EmbeddedBroker()
-    crew.start("broker", server.run, server.close)
-    return server.broker
-
-
-def _mqtt_sink(
-    broker: "Broker",
-    settings: "Settings",
-    sources: "Sequence[Source]",
-    vocabulary: "Vocabulary",
-    watchlists: "WatchLists",
-    history: "History | None",
-    switches: "Switches",
-) -> "MqttSink":
-    from streamer.sinks.mqtt import MqttSink
-
-    names = [source.name for source in sources]
-    return MqttSink(
-        broker,
-        node=settings.node,
-        base_topic=settings.base_topic,
-        sources=names,
-        vocabulary=vocabulary,
-        top=settings.top,
-        watched={name: [entry.sound.name for entry in watchlists.of(name).sounds] for name in names},
-        outbox=history,
-        on_listen=switches.turn,
-        paused=[name for name in names if not switches.is_on(name)],
-        discovery=_discovery(settings, [entry for name in names for entry in watchlists.of(name).sounds]),
-    )
-
-
-def _discovery(settings: "Settings", sounds: "Sequence[WatchedSound]") -> "Discovery | None":
-    """How Home Assistant is told, if it is."""
-    from importlib.metadata import version
-
-    from streamer.sinks.homeassistant import Discovery
-
-    if settings.discovery == "off":
-        return None
-    watched = [entry.sound for entry in sounds]
-    return Discovery(watched, settings.discovery, settings.discovery_prefix, version("earshot"))
-
-
 @dataclass(frozen=True, slots=True)
 class _View:
     """Where the user looks.
@@ -950,13 +968,13 @@ class _View:
 
 @contextmanager
 def _view(
-    settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger", vocabulary: "Vocabulary"
+    settings: "Settings", names: Sequence[str], tagger: "Tagger", vocabulary: "Vocabulary"
 ) -> Iterator[_View]:
     """Set up the window, the live table in the terminal, or lines on standard output."""
     if not settings.windowless:
         from gui.feed import Feed
 
-        feed = Feed(sources=[source.name for source in sources], labels=tagger.labels)
+        feed = Feed(sources=names, labels=tagger.labels)
         yield _View(feed, [feed.hear], partial(_show_window, feed, settings))
         return
     from streamer.sinks.console import JsonLines, LiveTable
@@ -964,7 +982,7 @@ def _view(
     if settings.json_lines:
         yield _View(JsonLines(sys.stdout, vocabulary, settings.top), [], _wait)
         return
-    with LiveTable(vocabulary, settings.top, sources=[source.name for source in sources]) as table:
+    with LiveTable(vocabulary, settings.top, sources=names) as table:
         yield _View(table, [], _wait)
 
 
@@ -982,7 +1000,7 @@ def _show_window(
 
 
 def _actions(
-    settings: "Settings",
+    settings: "Callable[[], Settings]",
     config: Path | None,
     watchlists: "WatchLists",
     session: "LiveSession",
@@ -1006,10 +1024,7 @@ def _actions(
         return [Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in sounds]
 
     def watch(source: str, name: str, threshold: float | None) -> None:
-        new = threshold is None and settings.mqtt is not None
         watchlists.of(source).watch(name, threshold)
-        if new:
-            _log.info("%s is in MQTT's events now; its own ON/OFF topic comes with the next start", name)
 
     def unwatch(source: str, name: str) -> None:
         watchlists.of(source).unwatch(name)
@@ -1034,8 +1049,8 @@ def _actions(
         chosen[name] = spec
 
     def save(theme: str) -> str:
-        changes = {} if theme == palette_for(settings.theme).name else {"theme": theme}
-        entries = (entry if isinstance(entry, str) else None for entry in settings.source)
+        changes = {} if theme == palette_for(settings().theme).name else {"theme": theme}
+        entries = (entry if isinstance(entry, str) else None for entry in settings().source)
         written = dict(zip(session.names, entries, strict=True))
         return _save_settings(config, changes, watchlists, chosen, written)
 
@@ -1100,26 +1115,12 @@ def _wait(
         sleep(_POLL_SECONDS)
 
 
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Note the first SIGINT or SIGTERM, so that all is ended in order; a second one ends the process at once."""
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, signal.SIG_DFL)
-
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
 def _configure_logging(debug: bool) -> None:
+    from streamer.journal import JournalFormatter, is_journal
+
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(message)s" if debug else "%(message)s"))
+    formatter = JournalFormatter if is_journal(handler.stream) else logging.Formatter
+    handler.setFormatter(formatter("%(asctime)s %(name)s %(message)s" if debug else "%(message)s"))
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
     for name in ("earshot", "streamer", "models", "gui"):
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)

@@ -101,7 +101,7 @@ def listen(tagger: Tagger, sounds: Sequence[WatchedSound], seconds: float) -> It
             tagging = pipeline.conclude(due, tagger(due.samples)[0])
             meter.tagged([tagging], 0.1)
             yield now, replace(tagging, latency_seconds=0.13)
-            yield now, meter.report(dropped_windows=0, repaired_samples=0, broker="connected")
+            yield now, meter.report(broker="connected")
             for event in pipeline.decide(tagging):
                 yield now, event
 

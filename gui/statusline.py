@@ -1,16 +1,21 @@
 """One line on how things stand."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from streamer.messages import Health, SourceStatus, Tagging
+from streamer.messages import Health, SourceHealth, SourceStatus, Tagging
 
 from .theme import Look, Tone
 
 _NOTICE_SECONDS = 6.0
+
+_MOST_DROPPED = 0.01
+_MOST_LOST = 0.001
+"""Shares of windows and of sound, above which they are a reason to worry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +42,64 @@ def fields_of(
     latency = tagging.latency_seconds if tagging is not None else None
     if latency is None and health is not None:
         latency = health.latency_p50_seconds
-    fields = [first]
+    fields = [first, *_troubles(source, health)]
     if health is not None:
         fields += [Field("model", health.model, 6), Field("device", health.device, 4)]
     if latency is not None:
         fields.append(Field("latency", _duration(latency), 8))
     if health is not None:
         if health.real_time_factor is not None:
-            late = health.real_time_factor > 1
-            fields.append(
-                Field("load", f"{health.real_time_factor:.0%}", 3, Tone.WARNING if late else Tone.PLAIN)
-            )
+            load = health.real_time_factor
+            fields.append(Field("load", f"{load:.0%}", 3, _warning_if(load > 1)))
+        dropped, all_windows = health.dropped_windows, health.windows + health.dropped_windows
+        heard_seconds = health.uptime_seconds * max(1, len(health.sources))
         fields += [
-            Field("drops", f"{health.dropped_windows}", 7),
-            Field("lost", _duration(health.lost_seconds), 7),
-            Field("broker", health.broker, 5),
+            Field("drops", f"{dropped}", 7, _warning_if(dropped > _MOST_DROPPED * all_windows)),
+            Field(
+                "lost",
+                _duration(health.lost_seconds),
+                7,
+                _warning_if(health.lost_seconds > _MOST_LOST * heard_seconds),
+            ),
+            Field("broker", health.broker, 5, _warning_if(health.broker not in {"connected", "none"})),
         ]
     return tuple(fields)
+
+
+def _troubles(source: str, health: Health | None) -> Iterator[Field]:
+    """Say what is wrong with the sound of a source, then with that of the others."""
+    bad = [entry for entry in health.sources if entry.state != "ok"] if health is not None else []
+    for entry in sorted(bad, key=lambda entry: entry.source != source):
+        shown = entry.source == source
+        yield Field("sound" if shown else entry.source, entry.state, 9 if shown else 8, Tone.WARNING)
+
+
+def details_of(source: str, health: Health | None) -> str:
+    """Return what else is known about a source and the program, a line for each figure."""
+    if health is None:
+        return ""
+    lines = [line for entry in health.sources if entry.source == source for line in _source_details(entry)]
+    percentiles = (health.latency_p50_seconds, health.latency_p95_seconds, health.latency_p99_seconds)
+    known = [_duration(seconds) for seconds in percentiles if seconds is not None]
+    if known:
+        lines.append(f"latency of 50, 95, 99 %: {', '.join(known)}")
+    lines.append(f"windows: {health.windows} tagged, {health.dropped_windows} dropped")
+    if health.resident_bytes is not None:
+        lines.append(f"memory: {health.resident_bytes / 1e6:.0f} MB")
+    return "\n".join(lines)
+
+
+def _source_details(health: SourceHealth) -> Iterator[str]:
+    yield f"sound: {health.state}, {health.clipped_share:.2%} of the last minute clipped"
+    if health.floor_dbfs is not None:
+        yield f"usual floor: {health.floor_dbfs:.0f} dBFS"
+    yield f"lost: {_duration(health.lost_seconds)} in {health.gaps} gaps, {health.overruns} of them overruns"
+    if health.drift_ppm is not None:
+        yield f"clock: {health.drift_ppm:+.0f} ppm"
+
+
+def _warning_if(so: bool) -> Tone:
+    return Tone.WARNING if so else Tone.PLAIN
 
 
 def _duration(seconds: float) -> str:
@@ -61,7 +107,7 @@ def _duration(seconds: float) -> str:
 
 
 class StatusLine(QWidget):
-    """Source, model, device, latency, drops, losses, broker; and for a moment, what has just been done.
+    """Source, what is wrong with its sound, model, device, latency, drops, losses, broker; and for a moment, what has just been done.
 
     Attributes
     ----------
@@ -93,9 +139,9 @@ class StatusLine(QWidget):
         fields = fields_of(source, status, health, tagging)
         if fields != self._fields:
             self._fields = fields
-            self.setToolTip(self.text())
             self.setAccessibleName(self.text())
             self.update()
+        self.setToolTip(f"{self.text()}\n{details_of(source, health)}".strip())
 
     def say(self, sentence: str, seconds: float = _NOTICE_SECONDS) -> None:
         """Show a sentence in place of everything else for a while."""

@@ -14,7 +14,8 @@ from . import fbank
 from .checkpoints import Checkpoint
 from .engines.torch_engine import pick_device
 from .errors import CheckpointError, SoundError
-from .transformer import AstConfig, AudioSpectrogramTransformer
+from .geometry import AstConfig
+from .transformer import AudioSpectrogramTransformer
 
 Floats = NDArray[np.float32]
 

@@ -3,24 +3,26 @@
 The time is linear in the number of blocks, so that networks of one and of three tell it.
 """
 
-import json
-import os
-import platform
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import platformdirs
 import torch
 from torch import Tensor
 
 from . import fbank
+from .blueprint import Blueprint
 from .catalogue import Published
+from .engines import Engine, Precision
+from .engines.graph_engine import GraphEngine
+from .engines.openvino_engine import OpenVinoEngine, has_bf16
 from .engines.torch_engine import TorchEngine, pick_device
-from .transformer import AstConfig, AudioSpectrogramTransformer
+from .geometry import AstConfig
+from .remembered import Memory, machine
+
+if TYPE_CHECKING:
+    from .transformer import AudioSpectrogramTransformer
 
 _RUNS = 5
 _BUDGET_SECONDS = 0.6
@@ -52,12 +54,12 @@ class Speedometer:
         self._rows = rows
         self._batch = windows if self._device.type == "cuda" else 1
         self._batches = windows / self._batch
-        self._memory = _Memory(Path(platformdirs.user_cache_dir("earshot")) / "speed.json")
+        self._memory = Memory("speed.json", _REMEMBERED_SECONDS)
 
     def recall(self, entry: Published) -> float | None:
         """Seconds of an earlier measurement under the same conditions, if there was one."""
         seconds = self._memory.get(self._conditions(entry))
-        return None if seconds is None else seconds * self._batches
+        return seconds * self._batches if isinstance(seconds, float) else None
 
     def measure(self, entry: Published, limit: float) -> float:
         """Seconds, measured now and remembered. It takes about two seconds; less where a single block takes longer than `limit`."""
@@ -78,32 +80,28 @@ class Speedometer:
 
     def _time(self, config: AstConfig) -> float:
         """Seconds of one batch, from samples on the host to scores on the host."""
-        engine = TorchEngine(
-            _random_network(config),
-            mean=fbank.AUDIOSET_MEAN,
-            std=fbank.AUDIOSET_STD,
-            device=str(self._device),
-        )
+        engine = self._engine(_random_network(config))
         samples = _noise(torch.empty(self._batch, self._rows * fbank.FRAME_SHIFT))
         return _fastest(lambda: engine(samples))
 
+    def _engine(self, network: "AudioSpectrogramTransformer") -> Engine:
+        """What is likely to run it here; how far int8 keeps scores shows with the weights only."""
+        mean, std = fbank.AUDIOSET_MEAN, fbank.AUDIOSET_STD
+        if self._device.type == "cpu":
+            precision: Precision = "bf16" if has_bf16() else "fp32"
+            return OpenVinoEngine(Blueprint.of(network), mean=mean, std=std, precision=precision, keep=False)
+        eager = TorchEngine(network, mean=mean, std=std, device=str(self._device))
+        return GraphEngine(eager, window_samples=self._rows * fbank.FRAME_SHIFT)
+
     def _conditions(self, entry: Published) -> str:
         """All that the time depends on, as far as it can be named."""
-        cuda = self._device.type == "cuda"
-        return " | ".join(
-            (
-                torch.cuda.get_device_name(self._device) if cuda else _processor(),
-                f"{torch.get_num_threads()} threads",
-                f"torch {torch.__version__}",
-                f"base {entry.fstride}-{entry.tstride}",
-                f"{self._rows} rows",
-                f"batch {self._batch}",
-            )
-        )
+        return f"{machine(self._device)} | base {entry.fstride}-{entry.tstride} | {self._rows} rows | batch {self._batch}"
 
 
-def _random_network(config: AstConfig) -> AudioSpectrogramTransformer:
+def _random_network(config: AstConfig) -> "AudioSpectrogramTransformer":
     """A network whose weights cost nothing to make; numbers of a usual size, since zeros run faster on a GPU."""
+    from .transformer import AudioSpectrogramTransformer
+
     with torch.device("meta"):
         network = AudioSpectrogramTransformer(config)
     network.to_empty(device="cpu")
@@ -127,40 +125,3 @@ def _fastest(run: Callable[[], Any]) -> float:
         if now - begun > _BUDGET_SECONDS:
             break
     return fastest
-
-
-def _processor() -> str:
-    """Name of the CPU; Linux keeps it where `platform` does not look."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-class _Memory:
-    """Seconds by conditions in a JSON file, which may be missing, damaged or unwritable: then all is measured again."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def get(self, conditions: str) -> float | None:
-        return self._fresh().get(conditions, (None, 0.0))[0]
-
-    def put(self, conditions: str, seconds: float) -> None:
-        content = self._fresh() | {conditions: (seconds, time.time())}
-        part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
-        with suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            part.write_text(json.dumps(content, indent=1), encoding="utf-8")
-            part.replace(self._path)
-
-    def _fresh(self) -> dict[str, tuple[float, float]]:
-        """What was measured lately: seconds, and when."""
-        now = time.time()
-        try:
-            content = json.loads(self._path.read_text(encoding="utf-8"))
-            measured = {str(key): (float(seconds), float(when)) for key, (seconds, when) in content.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
-            return {}
-        return {key: value for key, value in measured.items() if 0 <= now - value[1] < _REMEMBERED_SECONDS}

@@ -9,10 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from . import catalogue, fbank
-from .auto import choose
 from .checkpoints import Activation, Checkpoint, Geometry, load_checkpoint
 from .engines import Engine, EngineName, Precision
-from .engines.choice import check_wishes, make_engine
+from .engines.choice import FAST_ENOUGH_SECONDS, check_wishes, make_engine
 from .engines.ensemble import EnsembleEngine
 from .engines.torch_engine import TorchEngine
 from .errors import CheckpointError
@@ -158,6 +157,7 @@ def load_tagger(
     fstride: int | None = None,
     tstride: int | None = None,
     input_tdim: int | None = None,
+    enough_seconds: float = FAST_ENOUGH_SECONDS,
 ) -> Tagger:
     """Load a model and make it ready to tag.
 
@@ -171,9 +171,10 @@ def load_tagger(
     device : str
         ``auto`` (a CUDA device where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
     engine : {"auto", "torch", "openvino"}
-        What runs the network; ``auto`` is OpenVINO on a CPU, PyTorch on a GPU.
+        What runs the network; ``auto`` is PyTorch on a GPU, on a CPU whatever is fastest, mostly OpenVINO.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
-        Of the matrix products; ``auto`` is fp32 on a CPU, fp16 on a GPU.
+        Of the matrix products; ``auto`` is fp16 on a GPU. On a CPU it is fp32 where a window takes no longer than `enough_seconds`, else the
+        fastest that keeps the scores here, which is tried once and remembered.
     window_seconds : float, optional
         1 to 10.24: the longest window. One that differs from the model's own adapts the positional embedding. None takes the
         model's own, which is 10.24 s for those trained on AudioSet.
@@ -181,6 +182,8 @@ def load_tagger(
         Never fetch anything.
     fstride, tstride, input_tdim : int, optional
         Geometry of an original ``.pth`` file whose name and size do not say it.
+    enough_seconds : float
+        How fast a window is fast enough for single precision.
 
     Raises
     ------
@@ -200,6 +203,8 @@ def load_tagger(
     check_wishes(device, engine, precision)
     model = os.fspath(model)
     if model == AUTO:
+        from .auto import choose
+
         model = choose(hop_seconds=1.0, window_seconds=window_seconds, device=device, offline=offline).model
     geometry = Geometry(fstride=fstride, tstride=tstride, input_tdim=input_tdim)
     checkpoints = [load_checkpoint(spec, offline=offline, geometry=geometry) for spec in member_specs(model)]
@@ -207,12 +212,13 @@ def load_tagger(
     _require_alike(model, checkpoints, rows)
     engines = [
         make_engine(
-            checkpoint.build(count),
+            checkpoint.blueprint(count),
             mean=checkpoint.mean,
             std=checkpoint.std,
             device=device,
             engine=engine,
             precision=precision,
+            enough_seconds=enough_seconds / len(checkpoints),
         )
         for checkpoint, count in zip(checkpoints, rows, strict=True)
     ]

@@ -18,7 +18,7 @@ from .checkpoints import Checkpoint, load_checkpoint
 from .checkpoints.checkpoint import POSITIONS
 from .checkpoints.tensors import read_tensors
 from .errors import CheckpointError
-from .transformer import AstConfig, adapt_positions
+from .geometry import AstConfig, adapt_positions
 
 IMAGENET = "imagenet"
 

@@ -6,7 +6,8 @@
     ├── SettingsError       a setting is unknown or out of range (exit code 2)
     ├── SourceError         sound can't be had
     │   ├── DeviceError       no PortAudio, no such microphone, it stopped
-    │   └── RecordingError    no such file, unreadable, empty
+    │   ├── RecordingError    no such file, unreadable, empty
+    │   └── NetworkError      a server can't be reached, refuses or has stopped; a socket has no sender
     └── SinkError           results can't be delivered
         ├── BrokerError         the MQTT broker refuses, or can't be reached
         └── OutputClosed        nobody reads standard output any more
@@ -33,6 +34,10 @@ class DeviceError(SourceError):
 
 class RecordingError(SourceError):
     """A recording is missing, unreadable or empty."""
+
+
+class NetworkError(SourceError):
+    """A stream from the network can't be had, or nobody sends to a socket any more."""
 
 
 class SinkError(StreamerError):

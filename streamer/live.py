@@ -1,5 +1,6 @@
 """Live listening: readers, one for each source, and one tagger, joined by a mailbox that drops what is late."""
 
+import logging
 import math
 import sys
 import threading
@@ -18,8 +19,9 @@ from .errors import SourceError
 from .events import Decider
 from .health import Every, HealthMeter
 from .mailbox import Mailbox
-from .messages import SAMPLE_RATE_HZ, AudioChunk, Event, Message, SourceStatus, Tagging, Window
+from .messages import AudioChunk, Event, Message, SourceStatus, Tagging, Window
 from .pipeline import Pipeline, Scorer, score
+from .seats import Seat
 from .sinks import Sink
 from .sinks.clips import Clips
 from .sounds import NO_SOUNDS, WatchedSound
@@ -30,8 +32,13 @@ Hearer: TypeAlias = Callable[[str, AudioChunk], None]
 """Is told each source's chunks on that source's thread, and returns at once."""
 
 NO_HOPS: Mapping[str, int] = MappingProxyType({})
+"""No source has a hop of its own."""
+
+_log = logging.getLogger(__name__)
 
 _HEALTH_PERIOD_SECONDS = 2.0
+_WAITING_PER_SOURCE = 4
+_REMOVAL_SECONDS = 2.0
 _SWITCHED_OFF = "listening is switched off"
 
 
@@ -70,7 +77,10 @@ class Switches:
 
 
 class LiveSession:
-    """Listens to sources until they end, or until its crew is stopped.
+    """Listens to sources until all have ended, or until its crew is stopped.
+
+    One that has failed disturbs no other. If it is of a kind that returns, it is opened again until it is back, with pauses that
+    grow to its `retry_seconds`; if not, that was its end, and `failure` has the first such error.
 
     Each source has a reader, which cuts it into windows; the tagger takes all the windows that wait as one
     batch. If it is late, a source's older window has been replaced by the newer one, and the drop counted; with `fast`,
@@ -89,9 +99,9 @@ class LiveSession:
     sounds : sequence of WatchedSound
         What to decide on events of.
     own_sounds : mapping of str to sequence of WatchedSound
-        By source, what to decide on instead.
+        By source, what to decide on instead; also for those that are added later.
     own_hop_samples : mapping of str to int
-        By source, the hop that it has instead.
+        By source, the hop that it has instead; also for those that are added later.
     hearers : sequence of callable
         Are told every chunk.
     clips : Clips, optional
@@ -100,9 +110,9 @@ class LiveSession:
         Who is not to be listened to for a while; what a source delivers meanwhile is thrown away.
     fast : bool
         Wait rather than drop.
-    retry_seconds : float, optional
-        Where somebody looks on: a source that has failed is opened again after this time, and one that has ended waits for
-        another in its place. If None, the first failure is the session's, and it is over when all sources have ended.
+    stay : bool
+        Where somebody looks on: a source that has ended waits for another in its place. Otherwise the session is over when
+        all of them have.
     limit_samples : int, optional
         How much of each source to listen to; all of it if None.
     model, device : str
@@ -126,53 +136,57 @@ class LiveSession:
         clips: Clips | None = None,
         switches: Switches | None = None,
         fast: bool = False,
-        retry_seconds: float | None = None,
+        stay: bool = False,
         limit_samples: int | None = None,
         model: str = "",
         device: str = "",
         broker_state: Callable[[], str] = lambda: "none",
     ) -> None:
-        self._seats = {source.name: _Seat(source) for source in sources}
         self._sounds = tuple(sounds)
         self._own_sounds = dict(own_sounds)
-        self._retry_seconds = retry_seconds
+        self._window_samples, self._hop_samples = window_samples, hop_samples
+        self._own_hop_samples = own_hop_samples
+        self._stay = stay
         self._scorer = scorer
         self._sinks = sinks
-        self._hearers = hearers if clips is None else [*hearers, clips.hear]
+        self._hearers = hearers
         self._clips = clips
         self._switches = switches or Switches()
         self._fast = fast
         self._limit_samples = limit_samples
         self._broker_state = broker_state
-        hops = {source.name: own_hop_samples.get(source.name, hop_samples) for source in sources}
-        self._pipelines = {
-            source.name: Pipeline(
-                source.name,
-                window_samples=window_samples,
-                hop_samples=hops[source.name],
-                live=source.live,
-                decider=Decider(self._watched_at(source.name)),
-            )
-            for source in sources
-        }
         # News of a source wait in line with its windows, so that its last tagging comes before the news of its end.
-        self._due: Mailbox[Window | SourceStatus] = Mailbox(4 * len(sources), "wait" if fast else "refuse")
+        self._due: Mailbox[Window | SourceStatus] = Mailbox(
+            _WAITING_PER_SOURCE * len(sources), "wait" if fast else "refuse"
+        )
         self._meter = HealthMeter(
-            hop_samples=round(harmonic_mean(list(hops.values()))),
+            hop_samples=self._usual_hop(source.name for source in sources),
             sources=len(sources),
             model=model,
             device=device,
         )
         self._health_due = Every(_HEALTH_PERIOD_SECONDS)
+        self._busy_since: float | None = None
         self._stopping = False
-        self._reading = len(sources)
-        self._reading_lock = threading.Lock()
+        self._failure: SourceError | None = None
+        self._crew: Crew | None = None
+        self._told: dict[str, SourceStatus] = {}  # what was said last of each source
+        self._repaired_before: dict[str, int] = {}  # of those that were removed
+
+        self._lock = threading.Lock()  # guards changes of what follows, which all threads may read
+        self._seats = {source.name: Seat(source) for source in sources}
+        self._pipelines = {source.name: self._pipeline(source) for source in sources}
+        self._reading = 0
 
     def start(self, crew: Crew) -> None:
         """Set the crew to work."""
         crew.start("tagger", self._tag, self._due.close)
-        for name, seat in self._seats.items():
-            crew.start(f"reader {name}", partial(self._read, name, seat), partial(self._stop, seat))
+        with self._lock:
+            self._crew = crew
+            seats = self._seats
+            self._reading = len(seats)
+        for name, seat in seats.items():
+            self._start_reader(crew, name, seat)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -183,12 +197,83 @@ class LiveSession:
         """Listen to another source under a name from now on. The others don't notice."""
         self._seats[name].exchange(source)
 
+    @property
+    def failure(self) -> SourceError | None:
+        """The first error of a source that does not return; None if all went well."""
+        return self._failure
+
+    def add(self, source: Source) -> None:
+        """Listen to one more source from now on. Any thread may ask; the others don't notice.
+
+        Raises
+        ------
+        SourceError
+            There is one of that name, or listening is over.
+        """
+        with self._lock:
+            if source.name in self._seats:
+                raise SourceError(f"there is a source called '{source.name}' already: name it otherwise")
+            if self._crew is not None and (self._stopping or not self._reading):
+                raise SourceError(f"'{source.name}' can't be listened to: listening is over")
+            seat = Seat(source)
+            self._pipelines[source.name] = self._pipeline(source)
+            self._told.pop(source.name, None)
+            if self._clips is not None:
+                self._clips.add(source.name)
+            self._seats = {**self._seats, source.name: seat}
+            self._resize()
+            crew = self._crew
+            if crew is not None:
+                self._reading += 1
+        if crew is not None:
+            self._start_reader(crew, source.name, seat)
+
+    def remove(self, name: str) -> None:
+        """Listen no more to a source: it ends as if it were offline, which the sinks are told. Any thread but the tagger's may ask.
+
+        The session is over when the last one has gone: add before you remove, where that is not meant.
+
+        Raises
+        ------
+        SourceError
+            There is none of that name.
+        """
+        with self._lock:
+            if name not in self._seats:
+                raise SourceError(f"there is no source called '{name}'")
+            seat = self._seats[name]
+            self._seats = {other: seat for other, seat in self._seats.items() if other != name}
+            self._repaired_before = {**self._repaired_before, name: self._repaired(name, seat)}
+            self._resize()
+        seat.leave()
+        if self._crew is not None:
+            seat.gone.wait(_REMOVAL_SECONDS)
+
     def watch(self, sounds: Sequence[WatchedSound], source: str | None = None) -> None:
         """Decide on these sounds from the next tagging on: at one source, or at all that have no sounds of their own."""
         if source is None:
             self._sounds = tuple(sounds)
         else:
             self._own_sounds[source] = tuple(sounds)
+
+    def share(self, source: str) -> None:
+        """Decide at a source on what holds for all that have no sounds of their own, from its next tagging on."""
+        self._own_sounds.pop(source, None)
+
+    def keep_clips(self, clips: Clips | None) -> None:
+        """Keep the sound of events like this from now on, or no longer; what began before has a clip from here on, if any."""
+        self._clips = clips
+
+    @property
+    def busy_seconds(self) -> float:
+        """How long the tagger has been at the windows that it took last; 0 while it waits for some."""
+        since = self._busy_since
+        return 0.0 if since is None else time.perf_counter() - since
+
+    @property
+    def meter(self) -> HealthMeter:
+        """What counts how it goes."""
+        return self._meter
 
     @property
     def dropped_windows(self) -> int:
@@ -200,24 +285,52 @@ class LiveSession:
         if self._health_due.due():
             self._publish(
                 self._meter.report(
-                    dropped_windows=self.dropped_windows,
-                    repaired_samples=sum(seat.source.repaired_samples for seat in self._seats.values()),
                     broker=self._broker_state(),
+                    replaced_windows=self._due.replaced,
+                    repaired_samples=self._repaired_before
+                    | {name: self._repaired(name, seat) for name, seat in self._seats.items()},
                 )
             )
 
+    def _repaired(self, name: str, seat: Seat) -> int:
+        return self._repaired_before.get(name, 0) + seat.source.repaired_samples
+
     def _watched_at(self, source: str) -> Sequence[WatchedSound]:
         return self._own_sounds.get(source, self._sounds)
+
+    def _hop_at(self, source: str) -> int:
+        return self._own_hop_samples.get(source, self._hop_samples)
+
+    def _usual_hop(self, sources: Iterable[str]) -> int:
+        """The hop with which, if all sources had it, as many windows would come as with their own."""
+        return round(harmonic_mean([self._hop_at(source) for source in sources]))
 
     def _publish(self, message: Message) -> None:
         for sink in self._sinks:
             sink.accept(message)
 
-    def _stop(self, seat: "_Seat") -> None:
+    def _pipeline(self, source: Source) -> Pipeline:
+        return Pipeline(
+            source.name,
+            window_samples=self._window_samples,
+            hop_samples=self._hop_at(source.name),
+            live=source.live,
+            decider=Decider(self._watched_at(source.name)),
+        )
+
+    def _resize(self) -> None:
+        self._due.resize(_WAITING_PER_SOURCE * len(self._seats))
+        if self._seats:
+            self._meter.reckon(sources=len(self._seats), hop_samples=self._usual_hop(self._seats))
+
+    def _start_reader(self, crew: Crew, name: str, seat: Seat) -> None:
+        crew.start(f"reader {name}", partial(self._read, name, seat), partial(self._stop, seat))
+
+    def _stop(self, seat: Seat) -> None:
         self._stopping = True
         seat.leave()
 
-    def _read(self, name: str, seat: "_Seat") -> None:
+    def _read(self, name: str, seat: Seat) -> None:
         status = SourceStatus(name, online=False)
         try:
             status = SourceStatus(name, online=False, reason=self._hear_all(name, seat))
@@ -226,39 +339,55 @@ class LiveSession:
             raise
         finally:
             self._say(status)
-            with self._reading_lock:
+            seat.gone.set()
+            with self._lock:
                 self._reading -= 1
                 if not self._reading:
                     self._due.close()
 
-    def _hear_all(self, name: str, seat: "_Seat") -> str:
-        """Hear whoever has a seat, one after the other; why no more comes, in the end."""
+    def _hear_all(self, name: str, seat: Seat) -> str:
+        """Hear whoever has a seat, one after the other, each as often as it returns; why no more comes, in the end."""
         while True:
-            source = seat.source
+            source, failure = seat.source, None
             try:
                 self._hear(name, source, seat)
-                reason, patience = "it has ended", math.inf
             except SourceError as error:
-                if self._retry_seconds is None:
-                    raise
-                reason, patience = str(error), self._retry_seconds
+                failure = error
             if self._stopping:
                 return "listening was stopped"
+            if seat.left:
+                return "it was removed"
+            reason, pause = "it has ended" if failure is None else str(failure), math.inf
             if seat.source is not source:
                 reason = "another source was chosen"
-            elif self._retry_seconds is None:
+            elif failure is not None and source.retry_seconds is not None:
+                pause = seat.outage.begin(reason, source.retry_seconds)
+            elif not self._stay:
+                self._note(name, failure)
                 return reason
             self._say(SourceStatus(name, online=False, reason=reason))
-            seat.wait(source, patience)
+            seat.wait(source, pause)
+
+    def _note(self, name: str, failure: SourceError | None) -> None:
+        """Keep the first failure; tell it at once where it would be told much later."""
+        with self._lock:
+            self._failure = self._failure or failure
+            others = self._reading - 1
+        if failure is not None and others:
+            _log.warning("%s is not heard any more: %s. The others are.", name, failure)
 
     def _say(self, status: SourceStatus) -> None:
-        """Tell of a source, behind the windows of it that wait."""
+        """Tell of a source, behind the windows of it that wait, if that is news."""
+        if self._told.get(status.source) == status:
+            return
+        self._told[status.source] = status
         if not self._due.put(status):
             self._publish(status)
 
-    def _hear(self, name: str, source: Source, seat: "_Seat") -> None:
+    def _hear(self, name: str, source: Source, seat: Seat) -> None:
         pipeline = self._pipelines[name]
         listening: bool | None = None  # nobody has been told
+        self._meter.opened(name, live=source.live)
         try:
             with closing(source.chunks()) as chunks:
                 for chunk in self._wanted(seat.continued(chunks)):
@@ -266,16 +395,19 @@ class LiveSession:
                     if wanted != listening:
                         listening = wanted
                         if not wanted:
-                            self._post(name, pipeline.flush())
+                            self._flush(name)
                         self._say(SourceStatus(name, wanted, "" if wanted else _SWITCHED_OFF))
                     if not wanted:
+                        self._meter.paused(name, chunk)
                         continue
-                    self._meter.heard(chunk)
+                    self._meter.heard(name, chunk)
                     for hear in self._hearers:
                         hear(name, chunk)
+                    if (clips := self._clips) is not None:
+                        clips.hear(name, chunk)
                     self._post(name, pipeline.feed(chunk))
         finally:  # what came before a failure is tagged too
-            self._post(name, pipeline.flush())
+            self._flush(name)
 
     def _wanted(self, chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
         """Pass chunks on up to the limit, the last one cut there."""
@@ -288,13 +420,21 @@ class LiveSession:
 
     def _post(self, name: str, windows: Iterable[Window]) -> None:
         for window in windows:
-            self._due.put(window, None if self._fast else name)
+            self._meter.cut(window)
+            if not self._due.put(window, None if self._fast else name):
+                self._meter.refused(window)
+
+    def _flush(self, name: str) -> None:
+        self._post(name, self._pipelines[name].flush())
+        self._meter.flushed(name)
 
     def _tag(self) -> None:
         try:
             while due := self._due.take():
-                began = time.perf_counter()
-                windows = [item for item in due if isinstance(item, Window)]
+                began = self._busy_since = time.perf_counter()
+                windows = [
+                    item for item in due if isinstance(item, Window) and item.source in self._pipelines
+                ]
                 scored = sorted(score(self._scorer, windows), key=lambda pair: pair[0].end_sample)
                 taggings = [
                     self._pipelines[window.source].conclude(window, scores) for window, scores in scored
@@ -306,77 +446,32 @@ class LiveSession:
                     if not status.online:
                         self._end(status.source)
                     self._publish(status)
+                    self._forget_removed(status.source)
         finally:  # stopped or failed: nobody listens any more for what is on
             for name in self._seats:
                 self._end(name)
 
     def _tell(self, tagging: Tagging) -> None:
-        if self._clips is not None:
-            self._clips.heed(tagging)
+        if (clips := self._clips) is not None:
+            clips.heed(tagging)
         self._publish(tagging)
         pipeline = self._pipelines[tagging.source]
         watched = self._watched_at(tagging.source)
         self._publish_events([*pipeline.watch(watched), *pipeline.decide(tagging)])
 
     def _end(self, source: str) -> None:
+        if source not in self._pipelines:
+            return
         self._publish_events(self._pipelines[source].close())
-        if self._clips is not None:
-            self._clips.forget(source)
+        if (clips := self._clips) is not None:
+            clips.forget(source)
+
+    def _forget_removed(self, source: str) -> None:
+        with self._lock:
+            if source not in self._seats:
+                self._pipelines.pop(source, None)
 
     def _publish_events(self, events: Iterable[Event]) -> None:
+        clips = self._clips
         for event in events:
-            self._publish(event if self._clips is None else self._clips.keep(event))
-
-
-class _Seat:
-    """A source's place in the session, which others may take."""
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self._left = False
-        self._changed = threading.Condition()
-        self._end_sample = 0
-        self._ended_at: float | None = None
-
-    def continued(self, chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
-        """Number the chunks of a stream on from where the one before it ended, behind a gap as long as it took, if it doesn't itself."""
-        shift, lost = None, 0
-        for chunk in chunks:
-            if shift is None and self._ended_at is not None and chunk.start_sample < self._end_sample:
-                lost = max(0, round((chunk.captured_at - self._ended_at) * SAMPLE_RATE_HZ))
-                shift = self._end_sample + lost - chunk.start_sample
-            placed = chunk
-            if shift:
-                placed = replace(
-                    chunk,
-                    start_sample=chunk.start_sample + shift,
-                    lost_samples=chunk.lost_samples + lost,
-                )
-            shift, lost = shift or 0, 0
-            self._end_sample = placed.start_sample + len(placed.samples)
-            self._ended_at = placed.captured_at + len(placed.samples) / SAMPLE_RATE_HZ
-            yield placed
-
-    def exchange(self, source: Source) -> None:
-        """Give the seat to another source."""
-        with self._changed:
-            before, self.source = self.source, source
-            left = self._left
-            self._changed.notify_all()
-        before.close()
-        if left:
-            source.close()
-
-    def leave(self) -> None:
-        """Have nobody sit here any more."""
-        with self._changed:
-            self._left = True
-            self._changed.notify_all()
-        self.source.close()
-
-    def wait(self, source: Source, seconds: float) -> None:
-        """Sleep until this source no longer sits here, or the time is over."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._left or self.source is not source, None if seconds == math.inf else seconds
-            )
+            self._publish(event if clips is None else clips.keep(event))

@@ -1,6 +1,7 @@
 """The only thing two threads share: a bounded box with a stated policy, a drop counter and room for an error."""
 
 import threading
+from collections import Counter
 from collections.abc import Hashable
 from typing import Generic, Literal, TypeVar
 
@@ -30,6 +31,7 @@ class Mailbox(Generic[T]):
         self._items: dict[Hashable, T] = {}
         self._serial = 0
         self._dropped = 0
+        self._replaced: Counter[Hashable] = Counter()
         self._closed = False
         self._error: BaseException | None = None
 
@@ -38,10 +40,20 @@ class Mailbox(Generic[T]):
         """Items replaced or refused so far."""
         return self._dropped
 
+    def replaced(self, key: Hashable) -> int:
+        """Items under a key that made room for a newer one so far."""
+        return self._replaced[key]
+
     @property
     def closed(self) -> bool:
         """Whether nothing more can be put."""
         return self._closed
+
+    def resize(self, capacity: int) -> None:
+        """Let so many items wait from now on; those that wait already stay."""
+        with self._changed:
+            self._capacity = capacity
+            self._changed.notify_all()
 
     def put(self, item: T, key: Hashable | None = None) -> bool:
         """Place an item; False if it was refused (the box is full or closed)."""
@@ -52,6 +64,7 @@ class Mailbox(Generic[T]):
                 return False
             if key is not None and self._items.pop(key, None) is not None:
                 self._dropped += 1
+                self._replaced[key] += 1
             elif len(self._items) >= self._capacity:
                 self._dropped += 1
                 return False

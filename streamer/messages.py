@@ -155,9 +155,72 @@ class SourceStatus:
     reason: str = ""
 
 
+SoundState: TypeAlias = Literal["ok", "silent", "faint", "clipping"]
+"""What is wrong with the sound of a source: nothing; nothing but zeros; far too quiet; too loud to be represented."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceHealth:
+    """How one source is doing, over the whole life of the program unless said otherwise.
+
+    The samples balance: ``samples == windowed + lost + paused + skipped + waiting``; and so do the windows: ``cut_windows ==
+    windows + dropped_windows`` + those that wait to be tagged.
+
+    Attributes
+    ----------
+    source : str
+        Name of the source.
+    state : SoundState
+        What is wrong with its sound at present.
+    samples : int
+        The index of its stream: all that was delivered, or should have been.
+    windowed_samples, lost_samples, paused_samples, skipped_samples, waiting_samples : int
+        Of them, those that are in one window at least; that never came; that were thrown away while listening was
+        switched off; that are in no window and will be in none; that will be in the next one.
+    gaps, overruns : int
+        How often samples were lost, and how often of these while the source was open: its machine or sound system was late.
+    repaired_samples : int
+        Samples that were not numbers and were replaced by silence.
+    cut_windows, windows, dropped_windows : int
+        Windows that became due; of them, those tagged and those that made room for a newer one.
+    clipped_share : float
+        Of the last minute's samples, those at full scale.
+    floor_dbfs : float or None
+        How quiet it usually gets; None while that is not known.
+    drift_ppm : float or None
+        How much faster than right its clock runs, in millionths; None where no clock paces it or while that is not known.
+    seconds_since_sound : float or None
+        Since its last chunk; None before the first.
+    """
+
+    source: str
+    state: SoundState = "ok"
+    samples: int = 0
+    windowed_samples: int = 0
+    lost_samples: int = 0
+    paused_samples: int = 0
+    skipped_samples: int = 0
+    waiting_samples: int = 0
+    gaps: int = 0
+    overruns: int = 0
+    repaired_samples: int = 0
+    cut_windows: int = 0
+    windows: int = 0
+    dropped_windows: int = 0
+    clipped_share: float = 0.0
+    floor_dbfs: float | None = None
+    drift_ppm: float | None = None
+    seconds_since_sound: float | None = None
+
+    @property
+    def lost_seconds(self) -> float:
+        """Sound that never came."""
+        return self.lost_samples / SAMPLE_RATE_HZ
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the program is doing, over its whole life unless said otherwise.
+    """How the program is doing, over its whole life and all its sources unless said otherwise.
 
     Attributes
     ----------
@@ -166,9 +229,9 @@ class Health:
     windows, dropped_windows : int
         Windows tagged, and windows replaced by a newer one because inference was late.
     overruns : int
-        Gaps in the sources' sound.
+        Gaps in the sound of sources that were open.
     lost_seconds : float
-        Sound lost in them.
+        Sound lost, in these gaps and while a source was away.
     repaired_samples : int
         Samples that were not numbers and were replaced by silence.
     latency_p50_seconds, latency_p95_seconds : float or None
@@ -177,6 +240,14 @@ class Health:
         Inference time over the time of sound it kept up with, newest windows; above 1 it can't keep up.
     model, device, broker : str
         What tags, on what, and how the connection to the MQTT broker stands ("none" where none is set).
+    latency_p99_seconds : float or None
+        The 99th percentile, as the others.
+    seconds_since_tagging : float or None
+        Since the last tagging; None before the first.
+    resident_bytes : int or None
+        Memory in use; None where the system doesn't say.
+    sources : tuple of SourceHealth
+        Each of them.
     """
 
     uptime_seconds: float
@@ -191,6 +262,10 @@ class Health:
     model: str
     device: str
     broker: str
+    latency_p99_seconds: float | None = None
+    seconds_since_tagging: float | None = None
+    resident_bytes: int | None = None
+    sources: tuple[SourceHealth, ...] = ()
 
 
 Message: TypeAlias = Tagging | Event | SourceStatus | Health

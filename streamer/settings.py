@@ -29,7 +29,8 @@ from .errors import SettingsError
 from .messages import SAMPLE_RATE_HZ
 from .sinks.broker import Broker, check_base_topic, check_node_name, parse_broker_url
 from .sounds import Watch
-from .source_settings import SourceSettings, laid_over, listed, named_spec
+from .source_settings import SourceSettings, laid_over, listed, named_spec, specs
+from .sources import has_secret, without_secrets
 
 ENVIRONMENT_PREFIX = "EARSHOT_"
 FILE_NAME = "earshot.toml"
@@ -126,6 +127,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: Annotated[list[SourceEntry], BeforeValidator(_sources), Field(min_length=1)] = ["mic"]
+    wait_for_sources: bool = False
     model: str = "auto"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
     engine: Literal["auto", "torch", "openvino"] = "auto"
@@ -151,6 +153,8 @@ class Settings(BaseModel):
     history: Annotated[str, Field(min_length=1)] | None = None
     history_days: float = Field(30.0, gt=0.0, le=36_500.0, allow_inf_nan=False)
     history_events: int = Field(100_000, ge=1, le=100_000_000)
+    metrics_port: int = Field(0, ge=0, le=65_535)
+    metrics_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     score_log: Path | None = None
     clips: bool = False
     clips_folder: Annotated[str, Field(min_length=1)] | None = None
@@ -194,6 +198,15 @@ class Settings(BaseModel):
         return harmonic_mean(source.hop_samples for source in self.sources) / SAMPLE_RATE_HZ
 
     @property
+    def own_hop_samples(self) -> dict[str, int]:
+        """From one window to the next at sources with a hop of their own."""
+        return {
+            source.name: source.hop_samples
+            for source in self.sources
+            if source.hop_samples != self.hop_samples
+        }
+
+    @property
     def limit_samples(self) -> int | None:
         """How much of each source to listen to."""
         return None if self.duration is None else _samples(self.duration)
@@ -208,6 +221,10 @@ class Settings(BaseModel):
         """The sounds to decide on events of at sources with lists of their own."""
         return {source.name: source.watch for source in self.sources if source.watch is not None}
 
+    def with_clips(self, names: Sequence[str]) -> list[str]:
+        """Which of the sources that are called so have the sound of their events kept; `names` as `sources`, in their order."""
+        return [name for name, source in zip(names, self.sources, strict=True) if source.clips]
+
     @property
     def never_kept(self) -> list[Watch]:
         """The sounds during which no clip is kept."""
@@ -219,6 +236,11 @@ class Settings(BaseModel):
         return self.headless or self.json_lines or self.fast
 
     @property
+    def patient(self) -> bool:
+        """Whether a microphone may be missing as yet: a wall has nobody who would start it again."""
+        return self.wait_for_sources or self.kiosk
+
+    @property
     def base_topic(self) -> str:
         """Of everything that this node publishes."""
         return self.mqtt_topic or f"earshot/{self.node}"
@@ -227,6 +249,10 @@ class Settings(BaseModel):
     def embedded_broker(self) -> bool:
         """Whether the program is to be its own MQTT broker."""
         return self.mqtt == "embedded"
+
+    def differing(self, other: "Settings") -> set[str]:
+        """Return the names of the settings that another one has otherwise."""
+        return {name for name in type(self).model_fields if getattr(self, name) != getattr(other, name)}
 
     def broker(self) -> Broker | None:
         """The MQTT broker with its credentials; None where none is set, or the program is its own.
@@ -407,6 +433,11 @@ def _layers(
             "a password on the command line can be read by everyone on this machine: "
             "put it into EARSHOT_MQTT_PASSWORD or the settings file"
         )
+    if any(map(has_secret, specs(given.get("source")))):
+        raise SettingsError(
+            "a password in an address on the command line can be read by everyone on this machine: "
+            "put the source into EARSHOT_SOURCE or the settings file"
+        )
     layers = [
         _Layer("the environment", _environment_layer(environment)),
         _Layer("the command line", given),
@@ -418,7 +449,11 @@ def _layers(
 
 
 def _holds_password(values: Mapping[str, Any]) -> bool:
-    return "mqtt_password" in values or bool(re.search(r"//[^/@]*:[^/@]*@", str(values.get("mqtt", ""))))
+    return (
+        "mqtt_password" in values
+        or bool(re.search(r"//[^/@]*:[^/@]*@", str(values.get("mqtt", ""))))
+        or any(map(has_secret, specs(values.get("source"))))
+    )
 
 
 def settings_file(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
@@ -487,4 +522,6 @@ def _sentence(error: ValidationError, origin: Mapping[str, str], merged: Mapping
 def _called(sources: Any, place: int) -> str:
     """Say which of the sources is meant."""
     name = sources[place].get("name") if isinstance(sources[place], Mapping) else None
-    return f"the source '{name}'" if isinstance(name, str) and name.strip() else f"source number {place + 1}"
+    if not (isinstance(name, str) and name.strip()):
+        return f"source number {place + 1}"
+    return f"the source '{without_secrets(name)}'"

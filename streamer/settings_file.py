@@ -1,8 +1,6 @@
 """Changes to the settings file that leave everything else in it as the user wrote it, comments and all."""
 
 import difflib
-import os
-import tempfile
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +10,9 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
 from .errors import SettingsError
-from .source_settings import named_spec
-from .sources import named
+from .source_settings import named_spec, specs
+from .sources import has_secret, named, without_secrets
+from .whole_file import write_whole
 
 
 def edited(text: str, changes: Mapping[str, Any]) -> str:
@@ -140,7 +139,7 @@ def with_sources(text: str, chosen: Mapping[str, str], written: Mapping[str, str
     Raises
     ------
     SettingsError
-        The text is no TOML, or has other sources.
+        The text is no TOML, has other sources, or would have a password in it that the user has not written there.
     SourceError
         A name can't be written.
     """
@@ -162,7 +161,17 @@ def with_sources(text: str, chosen: Mapping[str, str], written: Mapping[str, str
         document["source"] = [
             named(name, chosen[name]) if name in chosen else spec for name, spec in written.items()
         ]
+    _refuse_new_secrets(document["source"], text)
     return tomlkit.dumps(document)
+
+
+def _refuse_new_secrets(entries: Any, text: str) -> None:
+    """Let no password into the text of a settings file that is not in it."""
+    for spec in specs(entries):
+        if has_secret(spec) and spec not in text:
+            raise SettingsError(
+                f"{without_secrets(spec)} has a password, which is not in the settings file: write the sources there yourself"
+            )
 
 
 def _name_in(entry: Any, written: Mapping[str, str | None]) -> str:
@@ -248,22 +257,10 @@ def write_atomically(path: Path, text: str) -> None:
         It can't be written.
     """
     target = path.resolve()  # a link stays one
-    temporary = None
     try:
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o600  # it may hold a password
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", newline="", dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.chmod(mode)
-        temporary.replace(target)
+        write_whole(target, text, mode=mode)
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise SettingsError(
             f"the settings file {path} can't be written ({error.strerror}): check its folder"
         ) from error

@@ -66,6 +66,15 @@ def named_spec(spec: str) -> tuple[str, str]:
         return "", spec
 
 
+def specs(sources: Any) -> list[str]:
+    """Return what each source is, with its name before it or without, from a list that may not be valid."""
+    try:
+        entries = _entries(listed(sources))
+    except ValueError:
+        entries = [sources]
+    return [str(entry.get("spec", "") if isinstance(entry, Mapping) else entry) for entry in entries]
+
+
 def laid_over(layer: Mapping[str, Any], sources: Any) -> Any:
     """Say which sources there are once a layer of settings has been laid over those below.
 

@@ -2,11 +2,10 @@
 
 import json
 import logging
-import os
-import tempfile
 from pathlib import Path
 
 from .errors import SettingsError
+from .whole_file import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ def remember_switch(path: Path, source: str, on: bool) -> None:
         before = read_switched_off(path)
         after = before - {source} if on else before | {source}
         if after != before:
-            _write_atomically(path, json.dumps({"off": sorted(after)}) + "\n")
+            write_whole(path, json.dumps({"off": sorted(after)}) + "\n")
     except (OSError, SettingsError) as error:
         _log.warning(
             "That %s is switched %s will be forgotten at the next start: %s can't be written (%s). Make room there, and "
@@ -49,19 +48,3 @@ def remember_switch(path: Path, source: str, on: bool) -> None:
             path,
             (isinstance(error, OSError) and error.strerror) or error,
         )
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    """Put a text in the place of a file at once, for its owner alone, and wait until it is on the disk."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(
-        "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-    ) as file:
-        try:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except OSError:
-            Path(file.name).unlink(missing_ok=True)
-            raise

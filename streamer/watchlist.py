@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from .errors import SettingsError
@@ -47,12 +46,34 @@ class WatchList:
         *,
         on_change: Callable[[Sequence[WatchedSound]], None] = lambda _: None,
     ) -> None:
-        self.sounds = resolve_sounds(watch, labels, thresholds)
-        self.on_change = on_change
-        wishes = watch if watch is not None else [Watch(entry.sound.name) for entry in self.sounds]
-        self._wishes = {entry.sound.name: wish for entry, wish in zip(self.sounds, wishes, strict=True)}
         self.labels = labels
         self._thresholds = thresholds
+        self.on_change: Callable[[Sequence[WatchedSound]], None] = lambda _: None
+        self.begin_anew(watch)
+        self.on_change = on_change
+
+    def check(self, watch: Sequence[Watch] | None) -> None:
+        """See that these sounds can be watched.
+
+        Raises
+        ------
+        SettingsError
+            One of them can't be.
+        """
+        resolve_sounds(watch, self.labels, self._thresholds)
+
+    def begin_anew(self, watch: Sequence[Watch] | None) -> None:
+        """Watch these sounds and no others from now on, as if that had been said at first.
+
+        Raises
+        ------
+        SettingsError
+            A sound can't be watched like this; all stays as it is.
+        """
+        sounds = resolve_sounds(watch, self.labels, self._thresholds)
+        wishes = watch if watch is not None else [Watch(entry.sound.name) for entry in sounds]
+        self._wishes = {entry.sound.name: wish for entry, wish in zip(sounds, wishes, strict=True)}
+        self._change(sounds)
         self.changed = False
 
     def watch(self, name: str, threshold: float | None = None) -> None:
@@ -125,6 +146,8 @@ class WatchLists:
         The list of all others.
     own : mapping of str to WatchList
         The lists of single sources, by name.
+    on_change : callable
+        Is told whose list has changed: a source's name, or None for the one that others share.
 
     Raises
     ------
@@ -139,27 +162,51 @@ class WatchLists:
         labels: Sequence[str],
         thresholds: Samples | None = None,
     ) -> None:
-        self.shared = WatchList(shared, labels, thresholds)
-        self.own: dict[str, WatchList] = {}
-        for source, watch in own.items():
-            try:
-                self.own[source] = WatchList(watch, labels, thresholds)
-            except SettingsError as error:
-                raise SettingsError(f"the source '{source}': {error}") from None
+        self._labels, self._thresholds = labels, thresholds
+        self.on_change: Callable[[str | None], None] = lambda _: None
+        self.shared = WatchList(shared, labels, thresholds, on_change=lambda _: self.on_change(None))
+        self.own: dict[str, WatchList] = {source: self._list(source, watch) for source, watch in own.items()}
 
     def of(self, source: str) -> WatchList:
         """Return the list that holds for a source."""
         return self.own.get(source, self.shared)
 
-    def follow(self, watch: Callable[..., None]) -> None:
-        """Have `LiveSession.watch` called with each change."""
-        for source, watchlist in (None, self.shared), *self.own.items():
-            watchlist.on_change = partial(watch, source=source)
+    def check(self, source: str, watch: Sequence[Watch]) -> None:
+        """See that a source can have this list of its own.
+
+        Raises
+        ------
+        SettingsError
+            A sound can't be watched like this; the sentence names the source.
+        """
+        self._list(source, watch)
+
+    def begin_anew(self, source: str, watch: Sequence[Watch] | None) -> None:
+        """Give a source this list of its own, as if that had been said at first; with None, it shares that of the others.
+
+        Raises
+        ------
+        SettingsError
+            A sound can't be watched like this; all stays as it is.
+        """
+        if watch is None:
+            self.own.pop(source, None)
+        else:
+            self.own[source] = self._list(source, watch)
+        self.on_change(source)
 
     @property
     def own_sounds(self) -> Mapping[str, Sequence[WatchedSound]]:
         """What is watched now at sources with lists of their own."""
         return {source: watchlist.sounds for source, watchlist in self.own.items()}
+
+    def _list(self, source: str, watch: Sequence[Watch]) -> WatchList:
+        try:
+            return WatchList(
+                watch, self._labels, self._thresholds, on_change=lambda _: self.on_change(source)
+            )
+        except SettingsError as error:
+            raise SettingsError(f"the source '{source}': {error}") from None
 
 
 def _moved(rule: Mapping[str, Any], threshold: float) -> dict[str, Any]:

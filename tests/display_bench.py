@@ -55,6 +55,8 @@ def health(**changed: object) -> Health:
         "model": "tiny",
         "device": "cpu",
         "broker": "connected",
+        "latency_p99_seconds": 0.9,
+        "resident_bytes": 512_000_000,
     }
     return Health(**{**values, **changed})  # type: ignore[arg-type]
 

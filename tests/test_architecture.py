@@ -23,7 +23,8 @@ OWNERS = {
     "filelock": {"streamer/sinks/history.py", "streamer/sinks/scorelog.py"},
     "pyqtgraph": {"gui"},
     "PySide6": {"gui"},
-    "openvino": {"models/engines/openvino_engine.py"},
+    "openvino": {"models/engines"},
+    "nncf": {"models/engines/quantization.py"},
     "torch": {"models"},
     "torchaudio": {"models"},
     "timm": {"models/transformer.py"},
@@ -35,10 +36,12 @@ OWNERS = {
         "streamer/sources/recording.py",
         "streamer/sinks/clips.py",
         "streamer/assets/render_demo.py",
+        "models/sounds.py",
         "models/training/pack.py",
     },
-    "av": {"streamer/sources/recording.py"},
+    "av": {"streamer/sources/recording.py", "streamer/sources/network.py"},
     "pydantic": {"streamer/settings.py"},
+    "prometheus_client": {"streamer/sinks/metrics.py"},
 }
 
 
@@ -85,7 +88,12 @@ def test_only_the_crew_starts_threads() -> None:
     starters = {
         path.relative_to(ROOT).as_posix() for path in FILES if "threading.Thread(" in path.read_text()
     }
-    assert starters <= {"streamer/crew.py", "streamer/sinks/mqtt/client.py", "models/hub/asking.py"}
+    assert starters <= {
+        "streamer/crew.py",
+        "streamer/sinks/mqtt/client.py",
+        "streamer/sources/network.py",
+        "models/hub/asking.py",
+    }
 
 
 def test_no_module_is_named_after_one_of_the_standard_library() -> None:

@@ -448,6 +448,7 @@ class Barking:
     """A source that barks from 2 s to the end, as fast as it is read; somebody may switch it off for a while."""
 
     name, live, repaired_samples = "desk", False, 0
+    retry_seconds: float | None = None
 
     def __init__(self, seconds: int, off: tuple[int, int] = (0, 0), switches: Switches | None = None) -> None:
         self._seconds, self._off, self._switches = seconds, off, switches

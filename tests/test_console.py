@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from streamer.errors import OutputClosed, SinkError
-from streamer.messages import Event, Health, SourceStatus, Tagging
+from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
 from streamer.sinks.console import JsonLines, LiveTable
 from streamer.sinks.payloads import Vocabulary
 
@@ -162,6 +163,13 @@ def test_a_terminal_that_knows_only_ascii_gets_question_marks() -> None:
     with LiveTable(VOCABULARY, 2, console=Console(file=stream)) as table:
         table.accept(tagging(0.9, 0.8, source="Küche"))
     assert raw.getvalue().endswith(b"  K?che  Speech 0.90 ? Dog 0.80\n")
+
+
+def test_the_footer_says_first_what_is_wrong_with_a_sound() -> None:
+    sources = (SourceHealth(source="desk"), SourceHealth(source="door", state="faint"))
+    table = live_table(width=40)
+    table.accept(replace(HEALTH, sources=sources))
+    assert picture(table)[-1].strip().startswith("door faint")
 
 
 def test_the_view_shows_tags_levels_and_health() -> None:

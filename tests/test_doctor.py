@@ -53,6 +53,7 @@ class Player:
     def __init__(self, samples: Samples, *, lost_samples: int = 0, pace: float = 1.0) -> None:
         self.name = "desk"
         self.live = True
+        self.retry_seconds: float | None = None
         self.repaired_samples = 0
         self.seconds = 0.0
         self._samples = samples
@@ -165,6 +166,12 @@ def test_samples_that_are_no_numbers_and_silence_are_said_of_a_recording(tmp_pat
     assert "10 samples that are no numbers" in check_one(tmp_path / "odd.wav").found
     soundfile.write(tmp_path / "silent.wav", 0 * noise(1.0), SAMPLE_RATE_HZ)
     assert check_one(tmp_path / "silent.wav").state == "warning"
+
+
+def test_nobody_is_waited_for_at_a_socket(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    listed = sources(f"unix:{tmp_path / 'door'}", f"unix:{tmp_path / 'file'}")
+    assert [finding.state for finding in check_sources(listed, seconds=1.0)] == ["skipped", "failed"]
 
 
 @pytest.mark.parametrize("spec", ["-", "kitchen=-"])

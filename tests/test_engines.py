@@ -1,20 +1,26 @@
 """Engines: every one gives the scores of plain PyTorch, whatever the geometry."""
 
 import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-import openvino
 import platformdirs
 import pytest
 import torch
 
 from models import EngineError, load_tagger
+from models.blueprint import Blueprint
 from models.checkpoints import Checkpoint, save_checkpoint
-from models.engines.choice import make_engine
-from models.engines.openvino_engine import OpenVinoEngine
+from models.engines import Engine, Precision
+from models.engines.choice import Way, _fastest, make_engine
+from models.engines.graph_engine import LARGEST_BATCH, GraphEngine
+from models.engines.openvino_engine import OpenVinoEngine, has_bf16
 from models.engines.torch_engine import TorchEngine
+from models.engines.trial import LARGEST_DIFFERENCE, Trials, compare
 from models.labels import audioset_classes
+from models.sounds import shipped_windows
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
 LABELS = tuple(entry.name for entry in audioset_classes())
@@ -31,7 +37,17 @@ def network(
 
 
 def both(network: AudioSpectrogramTransformer) -> tuple[TorchEngine, OpenVinoEngine]:
-    return TorchEngine(network, mean=-4.3, std=4.6, device="cpu"), OpenVinoEngine(network, mean=-4.3, std=4.6)
+    return TorchEngine(network, mean=-4.3, std=4.6, device="cpu"), OpenVinoEngine(
+        Blueprint.of(network), mean=-4.3, std=4.6
+    )
+
+
+def small(network: AudioSpectrogramTransformer, precision: Precision) -> OpenVinoEngine:
+    return OpenVinoEngine(Blueprint.of(network), mean=-4.3, std=4.6, precision=precision)
+
+
+def noise(windows: int, samples: int = 20_000) -> torch.Tensor:
+    return 0.1 * torch.randn(windows, samples, generator=torch.Generator().manual_seed(0))
 
 
 def translations() -> list[Path]:
@@ -57,7 +73,9 @@ def test_openvino_gives_the_scores_of_pytorch(fstride: int, tstride: int, rows: 
 
 def test_the_embedded_model_scores_alike_on_both_engines() -> None:
     waveform = 0.1 * np.random.default_rng(0).standard_normal((2, 40_000)).astype(np.float32)
-    plain, fast = (load_tagger("tiny", device="cpu", engine=engine) for engine in ("torch", "openvino"))
+    plain, fast = (
+        load_tagger("tiny", device="cpu", engine=engine, precision="fp32") for engine in ("torch", "openvino")
+    )
     assert plain.engine.description == "torch cpu fp32"
     assert fast.engine.description == "openvino cpu fp32"
     np.testing.assert_allclose(fast.logits(waveform), plain.logits(waveform), atol=1e-4)
@@ -112,9 +130,9 @@ def test_a_cache_that_cannot_be_written_is_done_without(empty_cache: Path) -> No
 
 
 def test_a_cpu_gets_openvino_unless_something_else_is_asked_for() -> None:
-    made = make_engine(network(), mean=0, std=1, device="cpu")
+    made = make_engine(Blueprint.of(network()), mean=0, std=1, device="cpu")
     assert made.description == "openvino cpu fp32"
-    asked = make_engine(network(), mean=0, std=1, device="cpu", engine="torch")
+    asked = make_engine(Blueprint.of(network()), mean=0, std=1, device="cpu", engine="torch")
     assert asked.description == "torch cpu fp32"
 
 
@@ -122,22 +140,242 @@ def test_a_network_that_openvino_can_not_run_is_run_by_pytorch(monkeypatch: pyte
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("Exception from src/core:\nno such operation")
 
-    monkeypatch.setattr("models.engines.openvino_engine._translated", fail)
-    assert make_engine(network(), mean=0, std=1, device="cpu").description == "torch cpu fp32"
+    monkeypatch.setattr("models.engines.translation._translate", fail)
+    unseen = network(seed=9)
+    assert make_engine(Blueprint.of(unseen), mean=0, std=1, device="cpu").description == "torch cpu fp32"
     with pytest.raises(
         EngineError, match=r"can't run this network \(no such operation\): give --engine torch"
     ):
-        make_engine(network(), mean=0, std=1, device="cpu", engine="openvino")
+        make_engine(Blueprint.of(unseen), mean=0, std=1, device="cpu", engine="openvino")
 
 
-def test_precisions_that_the_chip_lacks_are_refused() -> None:
-    with pytest.raises(EngineError, match="has no fp16: give fp32 or bf16"):
-        OpenVinoEngine(network(), mean=0, std=1, precision="fp16")
-    if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        assert OpenVinoEngine(network(), mean=0, std=1, precision="bf16").description == "openvino cpu bf16"
-    else:
-        with pytest.raises(EngineError, match="no bf16: give --precision fp32"):
-            OpenVinoEngine(network(), mean=0, std=1, precision="bf16")
+def test_precisions_that_the_chip_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineError, match="has no fp16: give fp32, bf16 or int8"):
+        small(network(), "fp16")
+    monkeypatch.setattr("models.engines.openvino_engine.has_bf16", lambda: False)
+    with pytest.raises(EngineError, match="no bf16: give --precision fp32 or int8"):
+        small(network(), "bf16")
+
+
+# Several windows at once
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_windows_side_by_side_have_the_scores_they_have_alone(precision: Precision) -> None:
+    if precision == "bf16" and not has_bf16():
+        pytest.skip("this processor has no bf16")
+    engine = small(network(), precision)
+    windows = noise(7)
+    together = engine(windows)
+    assert torch.equal(together[0], torch.cat([engine(window[None])[0] for window in windows]))
+    assert torch.equal(together[1], torch.cat([engine(window[None])[1] for window in windows]))
+    assert torch.equal(engine(windows.flip(0))[0], together[0].flip(0))
+
+
+# bf16 and int8
+
+
+def test_bf16_keeps_the_scores() -> None:
+    if not has_bf16():
+        pytest.skip("this processor has no bf16")
+    plain, halved = both(network())[0], small(network(), "bf16")
+    assert halved.description == "openvino cpu bf16"
+    difference = (plain(noise(4))[0].sigmoid() - halved(noise(4))[0].sigmoid()).abs().max()
+    assert 0 < difference < 5e-3
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVinoEngine]:
+    """A small network in 8 bits, with a cache of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("quantized")))
+        yield small(network(), "int8")
+
+
+def test_int8_is_near_single_precision(quantized: OpenVinoEngine) -> None:
+    assert quantized.description == "openvino cpu int8"
+    windows = shipped_windows(20_000)[:6]
+    for expected, got in zip(both(network())[0](windows), quantized(windows), strict=True):
+        assert got.dtype == torch.float32
+        assert 0 < (got - expected).abs().max() < 0.5 * expected.std()
+
+
+def test_a_network_is_quantized_once(quantized: OpenVinoEngine, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        again = small(network(), "int8")
+    assert "quantizing" not in caplog.text
+    assert torch.equal(again(noise(2))[0], quantized(noise(2))[0])
+    assert [path.stem.endswith("-int8") for path in translations()].count(True) == 1
+
+
+def test_sounds_of_ones_own_quantize_anew(quantized: OpenVinoEngine) -> None:
+    own = OpenVinoEngine(
+        Blueprint.of(network()), mean=-4.3, std=4.6, precision="int8", sounds=noise(4, 128 * 160)
+    )
+    assert not torch.equal(own(noise(2))[0], quantized(noise(2))[0])
+    kept = small(network(), "int8")
+    assert torch.equal(kept(noise(2))[0], own(noise(2))[0])
+
+
+def test_a_quantization_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> None:
+    del empty_cache
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(EngineError, match=r"can't be quantized \(exit code 1\): give --precision fp32"):
+        small(network(seed=5), "int8")
+
+
+# A GPU's way, on the CPU
+
+
+class Recorder:
+    """In the place of CUDA: what was captured does the same work on the same buffers when it is replayed."""
+
+    def __init__(self) -> None:
+        self.captured = self.replayed = 0
+
+    def __call__(self, run: Callable[[], None]) -> Callable[[], None]:
+        self.captured += 1
+
+        def replay() -> None:
+            self.replayed += 1
+            run()
+
+        return replay
+
+
+def test_a_graph_is_captured_once_for_each_batch_size() -> None:
+    eager = TorchEngine(network(), mean=-4.3, std=4.6, device="cpu")
+    recorder = Recorder()
+    graphs = GraphEngine(eager, window_samples=20_480, capture=recorder)
+    for batch in (1, 3, 1, 3, LARGEST_BATCH + 3):
+        windows = noise(batch, 20_480)
+        for expected, got in zip(eager(windows), graphs(windows), strict=True):
+            torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
+    assert (recorder.captured, recorder.replayed) == (3, 6)  # 1, 3, and as many as there may be at most
+    graphs(noise(2, 9_000))  # shorter than a window
+    assert (recorder.captured, recorder.replayed) == (3, 6)
+
+
+def test_results_of_a_graph_stay_when_it_runs_again() -> None:
+    eager = TorchEngine(network(), mean=-4.3, std=4.6, device="cpu")
+    graphs = GraphEngine(eager, window_samples=20_480, capture=Recorder())
+    first, _ = graphs(noise(1, 20_480))
+    kept = first.clone()
+    graphs(2 * noise(1, 20_480))
+    assert torch.equal(first, kept)
+
+
+def test_half_precision_in_pytorch_keeps_the_scores_of_the_embedded_model() -> None:
+    windows = shipped_windows(163_840)[:4].numpy()
+    plain, halved = (
+        load_tagger("tiny", device="cpu", engine="torch", precision=precision)
+        for precision in ("fp32", "fp16")
+    )
+    np.testing.assert_allclose(halved(windows), plain(windows), atol=2e-3)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_gives_the_scores_of_the_cpu() -> None:
+    windows = shipped_windows(163_840)[:3].numpy()
+    plain = load_tagger("tiny", device="cpu", engine="torch", precision="fp32")(windows)
+    fast = load_tagger("tiny", device="cuda")
+    for _ in range(2):
+        np.testing.assert_allclose(fast(windows), plain, atol=2e-3)
+    assert fast.engine.description.endswith("fp16, CUDA graph")
+
+
+# What is fastest
+
+
+Fake = Callable[..., Engine]
+
+
+class Timed:
+    """An engine whose windows take as long as it says, by a clock that it moves."""
+
+    def __init__(self, seconds: float, error: float, clock: list[float]) -> None:
+        self.description = f"{seconds} s"
+        self._seconds, self._error, self._clock = seconds, error, clock
+
+    def __call__(self, samples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        self._clock[0] += self._seconds
+        logits = torch.arange(10.0).repeat(len(samples), 1) / 10 - 0.5
+        logits[:, 0] += self._error
+        return logits, logits
+
+
+@pytest.fixture
+def contest(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Engine]:
+    """Let ways of given seconds and errors run against each other."""
+    del empty_cache
+    clock = [0.0]
+    monkeypatch.setattr("models.engines.trial.time.perf_counter", lambda: clock[0])
+
+    def run(ways: dict[str, tuple[float, float] | None], enough: float = 0.1) -> Engine:
+        def make(way: Way) -> Engine:
+            figures = ways[" ".join(way)]
+            if figures is None:
+                raise EngineError("not here")
+            return Timed(*figures, clock)
+
+        others = [cast("Way", tuple(name.split())) for name in list(ways)[1:]]
+        return _fastest(make, make(("openvino", "fp32")), others, Trials("here"), 16_000, enough)
+
+    return run
+
+
+def test_single_precision_stays_where_it_is_fast_enough(contest: Fake) -> None:
+    ways: dict[str, tuple[float, float] | None] = {"openvino fp32": (0.09, 0), "openvino bf16": (0.01, 0)}
+    assert contest(ways).description == "0.09 s"
+    assert contest(ways, enough=0.05).description == "0.01 s"
+
+
+def test_the_fastest_that_keeps_the_scores_is_taken(contest: Fake) -> None:
+    ways = {
+        "openvino fp32": (1.3, 0.0),
+        "torch fp32": (1.7, 0.0),
+        "openvino bf16": (0.7, 0.01),
+        "openvino int8": (0.4, 0.5),
+    }
+    assert contest(ways).description == "0.7 s"
+
+
+def test_a_way_that_is_not_there_is_not_taken_and_not_tried_again(
+    contest: Fake, caplog: pytest.LogCaptureFixture
+) -> None:
+    ways = {"openvino fp32": (1.3, 0.0), "openvino bf16": None, "openvino int8": (0.4, 0.1)}
+    with caplog.at_level(logging.INFO, "models"):
+        assert contest(ways).description == "0.4 s"
+        assert caplog.text.count("trying how") == 1
+        assert contest(ways).description == "0.4 s"
+        assert caplog.text.count("trying how") == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["[1]", '{"here": 5}', '{"here": [{"openvino fp32": {"hours": 1}}, 9e9]}']
+)
+def test_what_is_remembered_in_another_form_is_tried_again(
+    contest: Fake, empty_cache: Path, content: str
+) -> None:
+    (empty_cache / "earshot").mkdir(parents=True)
+    (empty_cache / "earshot" / "engines.json").write_text(content)
+    assert contest({"openvino fp32": (1.3, 0.0), "openvino bf16": (0.5, 0.0)}).description == "0.5 s"
+
+
+def test_a_large_network_is_tried_on_this_machine(
+    empty_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    del empty_cache
+    with caplog.at_level(logging.INFO, "models"):
+        chosen = make_engine(Blueprint.of(network()), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0)
+        assert "trying how this model runs fastest" in caplog.text
+        caplog.clear()
+        again = make_engine(Blueprint.of(network()), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0)
+    assert again.description == chosen.description
+    assert not caplog.text
+    plain = both(network())[0]
+    windows = shipped_windows(20_480)[:4]
+    assert compare(chosen(windows)[0], plain(windows)[0])[0] <= LARGEST_DIFFERENCE
 
 
 def test_openvino_is_refused_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

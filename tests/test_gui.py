@@ -25,9 +25,10 @@ from gui.feed import KEPT_SAMPLES, Feed
 from gui.kiosk import KioskWindow
 from gui.loudness import Loudness
 from gui.ranking import Ranking
+from gui.theme import DARK, Tone
 from gui.window import LiveWindow
 from models.fbank import log_mel
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples, SourceStatus
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples, SourceHealth, SourceStatus
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -361,6 +362,54 @@ def test_the_status_line_says_how_things_stand(bench: Bench) -> None:
     assert bench.window.status.text() == (
         "source mic  model tiny  device cpu  latency 184 ms  load 35%  drops 3  lost 1.5 s  broker connected"
     )
+
+
+def test_the_status_line_warns_of_what_is_wrong_with_the_sound(qtbot: QtBot) -> None:
+    bench = Bench(qtbot, "kitchen", "garden")
+    sources = (
+        SourceHealth(source="garden", state="clipping"),
+        SourceHealth(source="kitchen", state="silent", gaps=2, overruns=1, drift_ppm=23.4, floor_dbfs=-61.2),
+    )
+    bench.feed.accept(health(dropped_windows=0, lost_seconds=0.0, sources=sources))
+    bench.pass_time()
+    status = bench.window.status
+    assert status.text().startswith("source kitchen  sound silent  garden clipping  model tiny")
+    tones = {field.caption: field.tone for field in status._fields}
+    assert tones["sound"] == tones["garden"] == Tone.WARNING
+    assert tones["drops"] == tones["lost"] == tones["load"] == Tone.PLAIN
+    details = status.toolTip().splitlines()[1:]
+    assert details == [
+        "sound: silent, 0.00% of the last minute clipped",
+        "usual floor: -61 dBFS",
+        "lost: 0.0 s in 2 gaps, 1 of them overruns",
+        "clock: +23 ppm",
+        "latency of 50, 95, 99 %: 200 ms, 400 ms, 900 ms",
+        "windows: 55 tagged, 0 dropped",
+        "memory: 512 MB",
+    ]
+    warning = DARK.warning.rgb()
+    image = status.grab().toImage()
+    assert any(image.pixel(x, y) == warning for x in range(image.width()) for y in range(image.height())), (
+        "in the colour of a warning"
+    )
+
+
+@pytest.mark.parametrize(
+    ("dropped", "lost", "broker", "warned"),
+    [
+        (0, 0.05, "none", []),
+        (1, 0.05, "connected", ["drops"]),
+        (0, 0.1, "connected", ["lost"]),
+        (0, 0.0, "unreachable: no answer", ["broker"]),
+    ],
+)
+def test_a_few_drops_and_losses_are_none_to_worry_about(
+    bench: Bench, dropped: int, lost: float, broker: str, warned: list[str]
+) -> None:
+    bench.feed.accept(health(windows=60, dropped_windows=dropped, lost_seconds=lost, broker=broker))
+    bench.pass_time()
+    fields = bench.window.status._fields
+    assert [field.caption for field in fields if field.tone == Tone.WARNING] == warned
 
 
 def test_the_status_line_says_why_a_source_is_offline(bench: Bench) -> None:

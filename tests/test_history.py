@@ -272,7 +272,7 @@ def test_memory_for_what_can_not_be_written_is_bounded_and_what_goes_is_counted(
     with forever(path) as history:
         for number in range(1100):
             history.accept(started(number))
-        assert (history.unsaved, history.given_up) == (1000, 100)
+        assert (history.unsaved, history.lost, history.given_up) == (1000, 100, 100)
         assert history.pending(1)[0] == started(100)
 
 
@@ -293,6 +293,15 @@ def test_the_oldest_go_when_there_are_too_many_and_those_that_waited_are_counted
     assert len(warnings_of(caplog)) == 1
     with forever(path, events=10) as history:
         assert [event.id for event in history.pending(1000)] == [str(n) for n in range(390, 400)]
+
+
+def test_other_limits_hold_from_the_next_event_on(path: Path) -> None:
+    with forever(path) as history:
+        for number in range(20):
+            history.accept(started(number))
+        history.keep(days=36_500.0, events=5)
+        history.accept(started(20))
+        assert [event.id for event in history.pending(1000)] == [str(number) for number in range(16, 21)]
 
 
 def test_the_oldest_go_when_they_are_too_old(path: Path) -> None:

@@ -12,11 +12,18 @@ import yaml
 
 from models.labels import audioset_classes
 from streamer.errors import SettingsError
-from streamer.messages import Health
+from streamer.messages import Health, SourceHealth
 from streamer.settings import Settings
-from streamer.sinks.homeassistant import DIAGNOSTICS, Discovery, HomeAssistant, as_state, suggested_area
+from streamer.sinks.homeassistant import (
+    DIAGNOSTICS,
+    SOURCE_DIAGNOSTICS,
+    Discovery,
+    HomeAssistant,
+    as_state,
+    suggested_area,
+)
 from streamer.sinks.mqtt.topics import Topics
-from streamer.sinks.payloads import slug
+from streamer.sinks.payloads import slug, source_health_payload
 from streamer.sounds import catalogue, resolve_sounds
 
 PAGE = (Path(__file__).parent.parent / "docs" / "home-assistant.md").read_text(encoding="utf-8")
@@ -98,9 +105,9 @@ PLATFORMS: dict[str, tuple[set[str], set[str]]] = {  # required, and allowed bes
     ),
 }
 DEVICE_CLASSES: dict[str, set[str | None]] = {
-    "binary_sensor": {"sound", "running"},
+    "binary_sensor": {"sound", "running", "problem"},
     "event": {None},
-    "sensor": {None, "duration"},
+    "sensor": {None, "duration", "enum"},
     "switch": {None},
 }
 
@@ -175,7 +182,7 @@ def test_topics_are_those_of_the_contract() -> None:
 def test_both_styles_announce_the_same_entities() -> None:
     by_device = by_id(home_for("kitchen", "mic"))
     assert by_device == by_id(home_for("kitchen", "mic", style="component"))
-    assert len(by_device) == 2 * (2 + 3 + len(DIAGNOSTICS) + 1)
+    assert len(by_device) == 2 * (2 + 3 + len(DIAGNOSTICS) + len(SOURCE_DIAGNOSTICS) + 1)
 
 
 def test_identifiers_are_unique_and_the_same_after_a_restart() -> None:
@@ -226,6 +233,17 @@ def test_without_switches_no_switch_is_announced() -> None:
 
 def test_every_diagnostic_is_a_figure_of_the_health() -> None:
     assert DIAGNOSTICS.keys() <= set(Health.__slots__)
+    assert SOURCE_DIAGNOSTICS.keys() <= source_health_payload(SourceHealth(source="kitchen")).keys()
+
+
+def test_what_is_wrong_with_a_source_is_a_problem_of_its_device() -> None:
+    announced = by_id(home_for("kitchen", "front door"))
+    problem = announced["earshot_attic_front_door_problem"]
+    assert (problem["platform"], problem["device_class"]) == ("binary_sensor", "problem")
+    assert problem["state_topic"] == "earshot/attic/front_door/health/problem"
+    state = announced["earshot_attic_kitchen_state"]
+    assert state["options"] == ["ok", "silent", "faint", "clipping"]
+    assert state["state_topic"] == "earshot/attic/kitchen/health/state"
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ import psutil
 import pytest
 
 from streamer.crew import Crew
-from streamer.errors import DeviceError
+from streamer.durations import clock
+from streamer.errors import DeviceError, RecordingError, SourceError
 from streamer.health import HealthMeter
 from streamer.live import LiveSession, Switches
 from streamer.messages import AudioChunk, Event, Health, Message, Samples, SourceStatus, Tagging
 from streamer.pipeline import Pipeline
+from streamer.seats import Outage
 from streamer.sounds import Watch, WatchedSound, resolve_sounds
 
 HOP, WINDOW = 1_600, 16_000
@@ -25,8 +27,16 @@ class Tone:
 
     repaired_samples = 3
 
-    def __init__(self, name: str, seconds: float, *, live: bool, error: Exception | None = None) -> None:
-        self.name, self.live = name, live
+    def __init__(
+        self,
+        name: str,
+        seconds: float,
+        *,
+        live: bool,
+        error: Exception | None = None,
+        retry_seconds: float | None = None,
+    ) -> None:
+        self.name, self.live, self.retry_seconds = name, live, retry_seconds
         self._seconds, self._error = seconds, error
         self._closed = threading.Event()
 
@@ -79,6 +89,8 @@ def listen(session: LiveSession) -> None:
             crew.wait(0.02)
             session.report_health()
             assert time.monotonic() - began < PATIENCE_SECONDS
+    if session.failure is not None:
+        raise session.failure
 
 
 def test_fast_listening_tags_every_window_in_order() -> None:
@@ -276,7 +288,7 @@ def test_what_is_on_ends_when_the_tagger_fails() -> None:
     assert [event.kind for event in memory.events] == ["started", "ended"]
 
 
-def test_an_error_of_a_source_reaches_main_with_its_sentence() -> None:
+def test_an_error_of_the_only_source_ends_listening_with_its_sentence() -> None:
     memory = Memory()
     source = Tone("a", 0.5, live=False, error=DeviceError("the microphone has gone: plug it in"))
     session = LiveSession([source], scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory], fast=True)
@@ -349,9 +361,9 @@ def test_the_first_error_wins() -> None:
 
 def test_gaps_are_counted() -> None:
     meter = HealthMeter(hop_samples=HOP, sources=1, model="m", device="d")
-    meter.heard(AudioChunk(np.zeros(10, np.float32), 0, 0.0))
-    meter.heard(AudioChunk(np.zeros(10, np.float32), 8_010, 0.0, lost_samples=8_000))
-    health = meter.report(dropped_windows=2, repaired_samples=7, broker="none")
+    meter.heard("a", AudioChunk(np.zeros(10, np.float32), 0, 0.0))
+    meter.heard("a", AudioChunk(np.zeros(10, np.float32), 8_010, 0.0, lost_samples=8_000))
+    health = meter.report(replaced_windows=lambda _name: 2, repaired_samples={"a": 7}, broker="none")
     assert (health.overruns, health.lost_seconds) == (1, 0.5)
     assert (health.dropped_windows, health.repaired_samples, health.broker) == (2, 7, "none")
     assert (health.latency_p50_seconds, health.real_time_factor) == (None, None)
@@ -396,9 +408,7 @@ def statuses(memory: Memory, source: str) -> list[tuple[bool, str]]:
 
 
 def session_on(memory: Memory, *sources: Tone) -> LiveSession:
-    return LiveSession(
-        sources, scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory], retry_seconds=0.1
-    )
+    return LiveSession(sources, scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory], stay=True)
 
 
 def test_another_source_takes_the_place_and_the_others_do_not_notice() -> None:
@@ -421,14 +431,16 @@ def test_another_source_takes_the_place_and_the_others_do_not_notice() -> None:
     assert others == sorted(others)
 
 
-def test_a_source_that_fails_is_opened_again_where_somebody_looks_on() -> None:
+def test_a_source_that_returns_is_opened_again_whenever_it_fails() -> None:
     memory = Memory()
-    session = session_on(memory, Tone("a", 0.3, live=True, error=DeviceError("a has stopped")))
+    error = DeviceError("a has stopped")
+    session = eventful([Tone("a", 0.3, live=True, error=error, retry_seconds=0.1)], memory, fast=False)
     with Crew() as crew:
         session.start(crew)
-        until(lambda: statuses(memory, "a").count((True, "")) >= 2)
-        assert not crew.failed
-    assert (False, "a has stopped") in statuses(memory, "a")
+        until(lambda: statuses(memory, "a").count((True, "")) >= 3)
+        assert crew.working("tagger")
+    assert session.failure is None
+    assert statuses(memory, "a")[:4] == [(True, ""), (False, "a has stopped")] * 2
     ends = [tagging.end_sample for tagging in memory.taggings]
     assert ends == sorted(set(ends))
     assert ends[-1] > round(0.3 * 16_000), "positions in the stream go on, behind the gap"
@@ -523,3 +535,124 @@ def test_each_source_has_its_own_hop() -> None:
         "a": list(range(HOP, 20 * HOP + 1, HOP)),
         "b": list(range(4 * HOP, 20 * HOP + 1, 4 * HOP)),
     }
+
+
+def test_a_source_that_is_missing_at_the_start_is_waited_for_and_told_of_once() -> None:
+    class Plugged(Tone):
+        """A microphone that is not there at first."""
+
+        attempts = 0
+
+        def chunks(self) -> Generator[AudioChunk, None, None]:
+            self.attempts += 1
+            if self.attempts < 4:
+                raise DeviceError("there is no a")
+            yield from super().chunks()
+
+    memory = Memory()
+    source = Plugged("a", 60.0, live=True, retry_seconds=0.05)
+    session = eventful([source, Tone("b", 60.0, live=True)], memory, fast=False)
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: (True, "") in statuses(memory, "a"))
+    assert statuses(memory, "a") == [(False, "there is no a"), (True, ""), (False, "listening was stopped")]
+
+
+def test_one_that_waits_for_its_source_ends_at_once() -> None:
+    memory = Memory()
+    error = DeviceError("there is no a")
+    session = eventful([Tone("a", 0.0, live=True, error=error, retry_seconds=60.0)], memory, fast=False)
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: bool(statuses(memory, "a")))
+        time.sleep(2.0)  # it waits for longer and longer
+        began = time.monotonic()
+    assert time.monotonic() - began < 0.5
+
+
+def test_a_recording_that_breaks_off_ends_while_the_others_go_on_and_is_the_sessions_failure() -> None:
+    memory = Memory()
+    torn = Tone("torn", 0.5, live=True, error=RecordingError("torn is broken"))
+    session = eventful([torn, Tone("whole", 2.0, live=True)], memory, fast=False)
+    with pytest.raises(RecordingError, match="torn is broken"):
+        listen(session)
+    assert statuses(memory, "torn") == [(True, ""), (False, "torn is broken")]
+    assert statuses(memory, "whole") == [(True, ""), (False, "it has ended")]
+    ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == "whole"]
+    assert ends[-1] == 32_000
+
+
+def test_where_somebody_looks_on_a_recording_that_breaks_off_waits_for_another() -> None:
+    memory = Memory()
+    session = session_on(memory, Tone("a", 0.3, live=True, error=RecordingError("a is broken")))
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: (False, "a is broken") in statuses(memory, "a"))
+        time.sleep(0.3)
+        assert crew.working("tagger")
+        session.exchange("a", Tone("more", 60.0, live=True))
+        until(lambda: statuses(memory, "a")[-1] == (True, ""))
+    assert session.failure is None
+
+
+def test_a_source_is_added_and_removed_and_the_others_do_not_notice() -> None:
+    memory = Memory()
+    session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: len(memory.taggings) >= 3)
+        session.add(Tone("b", 60.0, live=True))
+        assert session.names == ("a", "b")
+        until(lambda: len([tagging for tagging in memory.taggings if tagging.source == "b"]) >= 4)
+        session.remove("b")
+        until(lambda: (False, "it was removed") in statuses(memory, "b"))
+        assert "b" not in session.names
+        count = len(memory.taggings)
+        session.add(Tone("b", 60.0, live=True))
+        until(lambda: len(memory.taggings) >= count + 8)
+        with pytest.raises(SourceError, match="already"):
+            session.add(Tone("b", 60.0, live=True))
+        with pytest.raises(SourceError, match="no source called 'c'"):
+            session.remove("c")
+    assert statuses(memory, "a") == [(True, ""), (False, "listening was stopped")]
+    assert statuses(memory, "b")[:3] == [(True, ""), (False, "it was removed"), (True, "")]
+    own = [event.kind for event in memory.events if event.source == "b"]
+    assert own == ["started", "ended"] * 2, "what was on has ended with the source"
+    ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == "a"]
+    assert ends == sorted(ends)
+    with pytest.raises(SourceError, match="listening is over"):
+        session.add(Tone("d", 1.0, live=True))
+
+
+def test_listening_is_over_when_the_last_source_is_removed() -> None:
+    memory = Memory()
+    session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: len(memory.taggings) >= 1)
+        session.remove("a")
+        until(lambda: not crew.working("tagger"))
+        assert not crew.failed
+
+
+def test_the_log_tells_each_reason_once_a_minute_and_how_long_it_took(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    now = 0.0
+    outage = Outage("a", clock=lambda: now)
+    caplog.set_level("INFO")
+    pauses = []
+    for _ in range(40):
+        pauses.append(outage.begin("there is no a", 3.0))
+        now += pauses[-1]
+    assert pauses[:4] == [0.5, 1.0, 2.0, 3.0]
+    assert set(pauses[3:]) == {3.0}
+    outage.over(0.1)
+    assert [record.message for record in caplog.records] == [
+        "a is not heard: there is no a. It is waited for.",
+        "a is not heard: there is no a. It is waited for.",
+        f"a is heard again, after {clock(now)}",
+    ]
+    assert outage.begin("there is no a", 3.0) == 3.0, "it was back for a moment only"
+    outage.over(20.0)
+    assert outage.begin("there is no a", 3.0) == 0.5

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from mosquitto import Authority, Mosquitto, Subscriber, free_port, wait_until
 
 from streamer.errors import SettingsError
-from streamer.messages import Event, Health, SourceStatus, Tagging
+from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
 from streamer.sinks import Sink
 from streamer.sinks.broker import Broker, check_base_topic, check_node_name, parse_broker_url
 from streamer.sinks.embedded import EmbeddedBroker
@@ -994,6 +994,34 @@ def test_level_and_loudest_sound_change_at_most_once_in_a_while(broker: Mosquitt
             subscriber.wait_for_several(TAGS, count)
         assert texts(subscriber, LOUDEST) == ["Dog"]
         assert texts(subscriber, LEVEL) == ["-10"]
+
+
+@pytest.mark.system
+def test_a_problem_of_a_source_is_a_retained_state_of_that_source(broker: Mosquitto) -> None:
+    problem, state = (f"earshot/attic/front_door/health/{name}" for name in ("problem", "state"))
+    with Subscriber(broker.port) as subscriber, running(sink_for(broker.port)) as sink:
+        wait_for_state(sink, "connected")
+        for count, health in enumerate(
+            [
+                SourceHealth(source="front door"),
+                SourceHealth(source="front door", state="silent", lost_samples=8_000),
+                SourceHealth(source="front door", state="clipping", lost_samples=8_000),
+                SourceHealth(source="front door", lost_samples=8_000, drift_ppm=12.34),
+            ],
+            start=1,
+        ):
+            stranger = SourceHealth(source="of another program", state="faint")
+            sink.accept(replace(HEALTH, sources=(health, stranger)))
+            message = subscriber.wait_for_several("earshot/attic/health", count)[-1]
+            assert message.json()["sources"]["front door"]["state"] == health.state
+        wait_until(lambda: texts(subscriber, problem)[2:] == ["OFF"], "the end of the problem")
+        assert texts(subscriber, problem) == ["OFF", "ON", "OFF"]
+        assert texts(subscriber, state) == ["ok", "silent", "clipping", "ok"]
+        assert texts(subscriber, "earshot/attic/front_door/health/lost_seconds") == ["0.0", "0.5"]
+        subscriber.wait_for("earshot/attic/front_door/health/drift_ppm", "12.3")
+    with Subscriber(broker.port) as latecomer:
+        assert latecomer.wait_for_retained(problem).text == "OFF"
+        assert "earshot/attic/of_another_program/health/problem" not in {m.topic for m in latecomer.messages}
 
 
 @pytest.mark.system

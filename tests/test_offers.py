@@ -1,6 +1,8 @@
 """What the program offers its window: real sessions, real settings files."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from models.labels import audioset_classes
 from streamer.errors import DeviceError, SettingsError, SourceError
 from streamer.live import LiveSession, Switches
 from streamer.messages import Samples, Tagging
-from streamer.settings import Settings, load_settings
+from streamer.settings import load_settings
 from streamer.sounds import Watch
 from streamer.sources import named, open_source
 from streamer.watchlist import WatchLists
@@ -24,12 +26,15 @@ def scorer(batch: Samples) -> Samples:
     return np.zeros((len(batch), len(AUDIOSET)), np.float32)
 
 
-def offers(settings: Settings, file: Path) -> Actions:
+def offers(
+    file: Path, environment: Mapping[str, str] = MappingProxyType({}), source: Sequence[object] | None = None
+) -> Actions:
+    settings = load_settings({"source": source}, config=file, environment=environment)
     watchlists = WatchLists(settings.watched, settings.own_watched, AUDIOSET)
     sources = [open_source(source.spec, name=source.name) for source in settings.sources]
     session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
     switches = Switches()
-    return run_live._actions(settings, file, watchlists, session, switches.turn, switches)
+    return run_live._actions(lambda: settings, file, watchlists, session, switches.turn, switches)
 
 
 @pytest.fixture
@@ -41,8 +46,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def offered(file: Path) -> Actions:
-    settings = load_settings({}, config=file, environment={})
-    return offers(settings, file)
+    return offers(file)
 
 
 def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Actions, file: Path) -> None:
@@ -58,6 +62,22 @@ def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Act
     settings = load_settings({}, config=file, environment={})
     assert (settings.hop, settings.theme, settings.source) == (0.5, "light", ["room=demo", "demo"])
     assert settings.watched == [Watch("Dog"), Watch("Siren", {"threshold": 0.4})]
+
+
+def test_a_password_from_the_environment_is_not_saved(file: Path) -> None:
+    camera = "yard=rtsp://ann:hunter2@camera.invalid/1"
+    given = offers(file, {"EARSHOT_SOURCE": f"room=demo,{camera}"})
+    assert given.choose is not None
+    assert given.save is not None
+    before = file.read_text()
+    given.choose("room", "demo")
+    with pytest.raises(ActionError, match="yard=rtsp://camera.invalid has a password") as caught:
+        given.save("dark")
+    assert "hunter2" not in str(caught.value)
+    assert file.read_text() == before
+    file.write_text(before.replace('"demo"]', f'"{camera}"]'))
+    given.save("dark")
+    assert load_settings({}, config=file, environment={}).source == ["room=demo", camera]
 
 
 def test_what_was_not_changed_is_not_saved(offered: Actions, file: Path) -> None:
@@ -137,7 +157,7 @@ spec = "demo"
 @pytest.fixture
 def rooms(file: Path) -> Actions:
     file.write_text(ROOMS)
-    return offers(load_settings({}, config=file, environment={}), file)
+    return offers(file)
 
 
 def test_each_source_shows_its_own_list_and_a_change_touches_no_other(rooms: Actions, file: Path) -> None:
@@ -179,7 +199,7 @@ def test_another_microphone_is_saved_into_the_table_of_its_source(rooms: Actions
 @pytest.mark.parametrize("given", [["attic=demo"], ["kitchen", "attic=demo"]])
 def test_tables_are_not_lost_to_a_source_that_is_in_no_settings(file: Path, given: list[str]) -> None:
     file.write_text(ROOMS)
-    offered = offers(load_settings({"source": given}, config=file, environment={}), file)
+    offered = offers(file, source=given)
     assert offered.choose is not None
     assert offered.save is not None
     offered.choose("attic", "demo")
@@ -190,7 +210,7 @@ def test_tables_are_not_lost_to_a_source_that_is_in_no_settings(file: Path, give
 
 def test_a_list_of_a_source_that_has_no_table_in_the_file_is_not_saved_elsewhere(file: Path) -> None:
     listed = [{"name": "attic", "spec": "demo", "watch": ["Dog"]}]
-    offered = offers(load_settings({"source": listed}, config=file, environment={}), file)
+    offered = offers(file, source=listed)
     assert offered.watch is not None
     assert offered.save is not None
     before = file.read_text()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.messages import Event, Health, Tagging
+from streamer.messages import Event, Health, SourceHealth, Tagging
 from streamer.sinks.payloads import (
     Vocabulary,
     clip_payload,
@@ -134,6 +134,22 @@ def test_health_before_the_first_window_has_nulls() -> None:
     assert payload["uptime_seconds"] == 1.0
     assert payload["latency_p50_seconds"] is payload["real_time_factor"] is None
     assert set(payload) == set(Health.__slots__)
+    assert payload["sources"] == {}
+
+
+def test_the_health_of_a_source_has_exact_counts_and_says_whether_it_is_a_problem() -> None:
+    sources = (
+        SourceHealth(source="kitchen", state="silent", samples=10**12 + 8_001, lost_samples=8_001),
+        SourceHealth(source="front door", floor_dbfs=-61.26, drift_ppm=-math.inf),
+    )
+    health = Health(1.0, 0, 0, 0, 0.5, 0, None, None, None, "tiny", "cpu", "none", sources=sources)
+    payload = json.loads(to_json(health_payload(health)))["sources"]
+    assert list(payload) == ["kitchen", "front door"]
+    assert set(payload["kitchen"]) == {*SourceHealth.__slots__, "problem", "lost_seconds"} - {"source"}
+    assert (payload["kitchen"]["state"], payload["kitchen"]["problem"]) == ("silent", "ON")
+    assert (payload["kitchen"]["samples"], payload["kitchen"]["lost_seconds"]) == (10**12 + 8_001, 0.5)
+    assert (payload["front door"]["problem"], payload["front door"]["floor_dbfs"]) == ("OFF", -61.3)
+    assert payload["front door"]["drift_ppm"] is None
 
 
 @given(

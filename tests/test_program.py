@@ -4,19 +4,23 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
 import soundfile
 from conftest import VirtualMicrophone, require
-from mosquitto import Mosquitto, Subscriber, wait_until
+from mosquitto import Mosquitto, Subscriber, free_port, wait_until
+from sound_servers import HttpServer, behind_password, encoded, stream
 
 from streamer.sources.recording import Recording
 
@@ -298,7 +302,9 @@ def test_a_reader_that_has_had_enough_ends_the_program_quietly(
         (["--source", "{text}"], 1, ["letter.wav", "read"]),
         (["--source", "x={noise}", "--source", "x={noise}"], 1, ["'x'", "NAME=SPEC"]),
         (["--source", "a=-", "--source", "b=-"], 1, ["standard input"]),
-        (["--source", "rtsp://me:secret@camera/1"], 1, ["rtsp://camera/1"]),
+        (["--source", "rtsp://me:secret@camera/1"], 2, ["everyone on this machine", "EARSHOT_SOURCE"]),
+        (["--source", "x=http://radio/1?token=secret"], 2, ["everyone on this machine", "EARSHOT_SOURCE"]),
+        (["--source", "tcp://0.0.0.0:7000"], 1, ["others on the network"]),
         (["--source", "{noise}", "--model", "tinny"], 1, ["'tinny'", "tiny"]),
         (["--source", "{noise}", "--model", "{text}"], 1, ["letter.wav"]),
         (["--source", "{noise}", "--device", "cuda:9"], 1, ["cuda:9"]),
@@ -428,6 +434,31 @@ def test_the_window_opens_and_the_program_ends_with_its_duration(
     assert result.stderr.decode().startswith("model tiny (")
 
 
+def test_prometheus_reads_figures_from_the_port_that_is_given(environment: dict[str, str]) -> None:
+    port = free_port()
+    options = command("--json", "--source", "room=demo", "--metrics-port", str(port))
+    with subprocess.Popen(options, env=environment, stdout=subprocess.PIPE) as program:
+        try:
+            assert program.stdout is not None
+            assert program.stdout.readline(), "a tagging"
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                text = answer.read().decode()
+            assert 'earshot_latency_seconds_count{source="room"}' in text
+        finally:
+            program.kill()
+
+
+def test_a_port_for_metrics_that_is_taken_is_a_sentence(noise: Path, environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        result = run("--json", "--source", str(noise), "--metrics-port", port, environment=environment)
+    assert (result.returncode, result.stdout) == (1, b"")
+    last = result.stderr.decode().splitlines()[-1]
+    assert last.startswith(
+        f"earshot: metrics can't be served at 127.0.0.1:{port} (Address already in use): give"
+    )
+
+
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[Mosquitto]:
     require("mosquitto")
@@ -474,6 +505,39 @@ def test_sound_at_the_microphone_becomes_tags_at_the_broker(
         subscriber.wait_for("earshot/test/status", "offline")
         assert program.wait(timeout=20) == 130
         assert time.monotonic() - stopped < 5
+
+
+@pytest.mark.system
+def test_a_microphone_that_is_dead_is_a_problem_until_it_is_heard(
+    virtual_microphone: VirtualMicrophone,
+    broker: Mosquitto,
+    speech: Path,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    mqtt = f"mqtt://127.0.0.1:{broker.port}"
+    options = command("--headless", "--node", "test", "--mqtt", mqtt, "--source", "mic", "--json")
+    heard = environment | virtual_microphone.environment
+    log = tmp_path / "log"
+    with (
+        Subscriber(broker.port) as subscriber,
+        log.open("wb") as written,
+        subprocess.Popen(options, env=heard, stdout=subprocess.DEVNULL, stderr=written) as program,
+    ):
+        try:
+            subscriber.wait_for("earshot/test/mic/health/problem", "OFF", timeout_seconds=START_SECONDS)
+            subscriber.wait_for("earshot/test/mic/health/problem", "ON", timeout_seconds=20)
+            subscriber.wait_for("earshot/test/mic/health/state", "silent")
+            virtual_microphone.play(speech, wait=False)
+            subscriber.wait_for("earshot/test/mic/health/problem", "OFF")
+            source = subscriber.wait_for("earshot/test/health").json()["sources"]["mic"]
+        finally:
+            program.send_signal(signal.SIGINT)
+        assert program.wait(timeout=20) == 130
+    fates = ("windowed", "lost", "paused", "skipped", "waiting")
+    assert source["samples"] == sum(source[f"{fate}_samples"] for fate in fates)
+    assert source["windowed_samples"] > 10 * 16_000
+    assert "mic delivers nothing but zeros: unmute it" in log.read_text()
 
 
 @pytest.mark.system
@@ -786,21 +850,182 @@ def test_the_demo_is_named_as_it_plays(environment: dict[str, str]) -> None:
         assert wanted & best, f"{cue}: {best}"
 
 
+class Program:
+    """A running Earshot whose lines are read as they come.
+
+    Parameters
+    ----------
+    options : str
+        On its command line.
+    environment : dict of str to str
+        Of the process.
+    """
+
+    def __init__(self, *options: str, environment: dict[str, str]) -> None:
+        self.taggings: list[dict[str, Any]] = []
+        self.log: list[str] = []
+        self._process = subprocess.Popen(
+            command("--json", "--model", "tiny", *options),
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._readers = [threading.Thread(target=read) for read in (self._read_taggings, self._read_log)]
+
+    def __enter__(self) -> Self:
+        for reader in self._readers:
+            reader.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(10)
+        for reader in self._readers:
+            reader.join(10)
+
+    @property
+    def command_line(self) -> str:
+        """What everyone on the machine can read."""
+        return Path(f"/proc/{self._process.pid}/cmdline").read_text()
+
+    def newest(self, source: str) -> int:
+        """Stream index of the newest tagging of a source; 0 before the first."""
+        own = [line["end_seconds"] for line in self.taggings if line["source"] == source]
+        return round(own[-1] * 16_000) if own else 0
+
+    def logged(self, words: str) -> bool:
+        return any(words in line for line in self.log)
+
+    def interrupt(self) -> int:
+        """End it as Ctrl-C does; its exit code."""
+        self._process.send_signal(signal.SIGINT)
+        return self.wait(5)
+
+    def wait(self, seconds: float) -> int:
+        return self._process.wait(seconds)
+
+    def _read_taggings(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as written:
+            for line in written:
+                self.taggings.append(json.loads(line))
+
+    def _read_log(self) -> None:
+        assert self._process.stderr is not None
+        with self._process.stderr as written:
+            for line in written:
+                self.log.append(line.decode().rstrip())
+
+
 @pytest.mark.system
-def test_a_microphone_that_goes_away_ends_the_program_with_a_sentence(
+def test_a_microphone_that_is_unplugged_is_waited_for_and_heard_again_within_5_seconds(
     pulseaudio_folder: Path, environment: dict[str, str]
 ) -> None:
     microphone = VirtualMicrophone.start(pulseaudio_folder, 48_000)
-    options = command("--json", "--hop", "0.5")
-    heard = environment | microphone.environment
-    with subprocess.Popen(options, env=heard, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
-        assert program.stdout is not None
-        assert program.stderr is not None
-        assert json.loads(program.stdout.readline())["source"] == "mic"
+    with Program("--hop", "0.5", environment=environment | microphone.environment) as program:
+        wait_until(lambda: program.newest("mic"), "sound", START_SECONDS)
         microphone.stop()
-        assert program.wait(timeout=30) == 1
-        complaints = [
-            line for line in program.stderr.read().decode().splitlines() if line.startswith("earshot: ")
-        ]
-    assert len(complaints) == 1
-    assert "has stopped recording" in complaints[0]
+        wait_until(lambda: program.logged("mic is not heard: "), "the end to be noticed")
+        before = program.newest("mic")
+        time.sleep(6.0)  # pauses have grown to their longest
+        microphone = VirtualMicrophone.start(pulseaudio_folder, 48_000)
+        back = time.monotonic()
+        try:
+            wait_until(lambda: program.newest("mic") - before > 6 * 16_000, "sound behind the gap")
+            assert time.monotonic() - back < 5.0 + 0.5, "and a hop"
+            wait_until(lambda: program.logged("mic is heard again, after "), "that to be said")
+        finally:
+            microphone.stop()
+        wait_until(lambda: len([line for line in program.log if "not heard" in line]) >= 2, "its end")
+        began = time.monotonic()
+        assert program.interrupt() == 130
+        assert time.monotonic() - began < 5.0
+
+
+@pytest.mark.system
+def test_a_service_waits_for_a_microphone_that_is_not_there_yet(
+    pulseaudio_folder: Path, environment: dict[str, str]
+) -> None:
+    microphone = VirtualMicrophone.start(pulseaudio_folder, 48_000)
+    microphone.stop()
+    heard = environment | microphone.environment
+    with Program("--wait-for-sources", environment=heard) as program:
+        wait_until(lambda: program.logged("mic is not heard: "), "its absence to be noticed", START_SECONDS)
+        microphone = VirtualMicrophone.start(pulseaudio_folder, 48_000)
+        try:
+            wait_until(lambda: program.newest("mic"), "sound")
+        finally:
+            microphone.stop()
+
+
+@pytest.mark.system
+def test_a_password_in_an_address_is_nowhere_to_be_seen(
+    broker: Mosquitto, environment: dict[str, str], tmp_path: Path
+) -> None:
+    password, token = "tr0ub4dor", "c0rrecth0rse"
+    tone = np.sin(np.arange(16_000) * 0.2).astype(np.float32) / 4
+    mp3 = encoded("mp3", "libmp3lame", tone, 16_000, options={"write_xing": "0"})
+    radio = behind_password("ann", password, stream(mp3 * 60, len(mp3)))
+    port = free_port()
+    url = f"http://ann:{password}@127.0.0.1:{port}/live?token={token}"
+    settings = environment | {"EARSHOT_SOURCE": f"radio={url}"}
+    with (
+        Subscriber(broker.port) as subscriber,
+        Program(
+            *("--debug", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}"),
+            environment=settings,
+        ) as program,
+    ):
+        wait_until(lambda: program.logged("radio is not heard: "), "the server to be missed", START_SECONDS)
+        with HttpServer({"/live": radio}, port=port) as server:
+            wait_until(lambda: program.newest("radio"), "sound", 40)
+            assert f"/live?token={token}" in server.asked
+            subscriber.wait_for("earshot/test/radio/status", "online")
+        subscriber.wait_for("earshot/test/radio/status", "offline")
+        with HttpServer({"/live": behind_password("ann", "another", radio)}, port=port):
+            wait_until(lambda: program.logged("asks for a user name"), "the password to be wrong", 20)
+        seen = [program.command_line, *(f"{m.topic} {m.text}" for m in subscriber.messages)]
+        assert program.interrupt() == 130
+    doctored = run("doctor", "--json", "--model", "tiny", environment=settings)
+    seen += [*program.log, json.dumps(program.taggings), doctored.stdout.decode(), doctored.stderr.decode()]
+    seen += [path.read_bytes().decode(errors="replace") for path in tmp_path.rglob("*") if path.is_file()]
+    assert any("http://127.0.0.1" in text for text in seen)
+    assert not [text for text in seen if password in text or token in text]
+
+
+@pytest.mark.system
+def test_one_source_that_dies_does_not_disturb_the_others(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    sound = 0.1 * np.random.default_rng(0).standard_normal(20 * 16_000).astype(np.float32)
+    soundfile.write(tmp_path / "whole.wav", sound, 16_000)
+    soundfile.write(tmp_path / "torn.flac", sound[: 4 * 16_000], 16_000)
+    torn = (tmp_path / "torn.flac").read_bytes()
+    (tmp_path / "torn.flac").write_bytes(torn[: len(torn) // 2])
+    mp3 = encoded("mp3", "libmp3lame", sound[:16_000], 16_000, options={"write_xing": "0"})
+    port, door = free_port(), tmp_path / "door"
+    sources = [
+        *("--source", str(tmp_path / "whole.wav"), "--source", str(tmp_path / "torn.flac")),
+        *("--source", f"unix:{door}", "--source", f"radio=http://127.0.0.1:{port}/live"),
+    ]
+    radio = HttpServer({"/live": stream(mp3 * 60, len(mp3))}, port=port)
+    with Program(*sources, "--hop", "0.5", "--duration", "12", environment=environment) as program, radio:
+        wait_until(door.exists, "the socket", START_SECONDS)
+        with socket.socket(socket.AF_UNIX) as sender:
+            sender.connect(str(door))
+            pcm = (sound * 32_767).astype("<i2").tobytes()
+            for start in range(0, 5 * 32_000, 3_200):
+                sender.sendall(pcm[start : start + 3_200])
+                time.sleep(0.1)
+                if start == 2 * 32_000:
+                    radio.stop()
+        assert program.wait(30) == 1, "for the recording that breaks off"
+    assert program.logged("torn is not heard any more: ")
+    assert program.log[-1].startswith("earshot: ")
+    assert "torn.flac is broken" in program.log[-1]
+    assert program.logged("radio is not heard: ")
+    assert program.logged("door is not heard: nobody sends to ")
+    ends = [line["end_seconds"] for line in program.taggings if line["source"] == "whole"]
+    assert ends[-1] == 12.0
+    assert np.all(np.diff(ends) <= 1.0), "at most a window was dropped here and there"
+    assert program.newest("door") == 5 * 16_000

@@ -7,7 +7,7 @@ import pytest
 
 from models.labels import audioset_classes
 from streamer.errors import SettingsError
-from streamer.settings import Settings, load_settings
+from streamer.settings import Settings, load_settings, where_set
 from streamer.sounds import Watch
 from streamer.watchlist import WatchLists
 
@@ -379,3 +379,31 @@ def test_the_settings_of_the_page_on_rooms_are_understood(tmp_path: Path) -> Non
     assert specs(settings) == [("kitchen", "mic:USB"), ("yard", "yard,north.wav")]
     assert settings.own_watched == {"yard": [Watch("Dog")]}
     assert settings.watched == [Watch("Chirp, tweet"), Watch("Dog", {"threshold": 0.4})]
+
+
+def test_a_password_in_an_address_belongs_into_the_environment_or_the_file(tmp_path: Path) -> None:
+    for spec in ("rtsp://ann:hunter2@camera/1", "yard=http://camera/1?token=hunter2"):
+        with pytest.raises(SettingsError, match="EARSHOT_SOURCE or the settings file") as caught:
+            load(source=[spec])
+        assert "hunter2" not in str(caught.value)
+        assert load(environment={"EARSHOT_SOURCE": spec}).source == [spec]
+        file = tmp_path / "earshot.toml"
+        file.write_text(f'source = ["{spec}"]\n')
+        assert load(file).source == [spec]
+        (place,) = where_set({}, config=file, environment={})
+        assert place.secret_file == file
+    assert load(source=["rtsp://camera/1"]).source == ["rtsp://camera/1"]
+
+
+def test_a_malformed_source_is_not_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('source = [{ url = "rtsp://ann:hunter2@camera" }]\n')
+    with pytest.raises(SettingsError, match="source number 1") as caught:
+        load(file)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_kiosk_waits_for_its_sources() -> None:
+    assert load(kiosk=True).patient
+    assert load(wait_for_sources=True).patient
+    assert not load(headless=True).patient

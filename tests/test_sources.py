@@ -467,8 +467,6 @@ def test_a_file_with_an_equals_sign_in_its_name_is_found(
         ("name=", "is no source"),
         ("=demo", "has no name"),
         ("mic:", "names no microphone"),
-        ("rtsp://camera/stream?a=b", "not available in this version yet"),
-        ("yard=HTTP://camera/stream", "not available in this version yet"),
         ("missing.wav", "there is no file missing.wav"),
     ],
 )

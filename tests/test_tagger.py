@@ -109,7 +109,8 @@ def test_an_unknown_model_names_what_there_is() -> None:
         {"precision": "fp8"},
         {"device": "tpu"},
         {"device": "cuda:97"},
-        {"precision": "int8"},
+        {"precision": "int8", "engine": "torch"},
+        {"precision": "fp16", "engine": "openvino"},
     ],
 )
 def test_what_this_machine_lacks_is_refused_in_a_sentence(options: dict[str, str]) -> None:

@@ -1,7 +1,6 @@
 """Watched sounds that change while the program runs."""
 
 import tomllib
-from collections.abc import Sequence
 
 import pytest
 
@@ -93,24 +92,51 @@ def test_the_usual_sounds_are_a_list_that_can_be_changed() -> None:
 
 
 def test_sources_have_a_list_of_their_own_or_share_one() -> None:
-    told: list[tuple[str | None, list[str]]] = []
-
-    def watch(sounds: Sequence[WatchedSound], source: str | None) -> None:
-        told.append((source, [entry.sound.name for entry in sounds]))
-
+    told: list[str | None] = []
     lists = WatchLists([Watch("Dog")], {"kitchen": [Watch("Alarm clock")], "cellar": []}, AUDIOSET)
-    lists.follow(watch)
+    lists.on_change = told.append
     assert lists.of("hall") is lists.of("attic") is lists.shared
     assert names(lists.of("cellar")) == []
     lists.of("kitchen").watch("Siren")
     lists.of("hall").unwatch("Dog")
-    assert told == [("kitchen", ["Alarm clock", "Siren"]), (None, [])]
+    assert told == ["kitchen", None]
+    assert names(lists.of("hall")) == names(lists.of("attic")) == []
     assert [entry.sound.name for entry in lists.own_sounds["kitchen"]] == ["Alarm clock", "Siren"]
+
+
+def test_a_source_gets_a_list_of_its_own_and_gives_it_back() -> None:
+    told: list[str | None] = []
+    lists = WatchLists([Watch("Dog")], {}, AUDIOSET)
+    lists.on_change = told.append
+    lists.begin_anew("kitchen", [Watch("Siren")])
+    assert (names(lists.of("kitchen")), lists.of("kitchen").changed) == (["Siren"], False)
+    lists.of("kitchen").watch("Dog")
+    with pytest.raises(SettingsError, match="the source 'kitchen': there is no sound called 'Dgo'"):
+        lists.begin_anew("kitchen", [Watch("Dgo")])
+    assert names(lists.of("kitchen")) == ["Siren", "Dog"]
+    lists.begin_anew("kitchen", None)
+    assert lists.of("kitchen") is lists.shared
+    assert told == ["kitchen", "kitchen", "kitchen"]
 
 
 def test_what_is_unknown_in_a_list_of_its_own_is_refused_with_the_source() -> None:
     with pytest.raises(SettingsError, match="the source 'kitchen': there is no sound called 'Dgo'"):
         WatchLists(None, {"kitchen": [Watch("Dgo")]}, AUDIOSET)
+
+
+def test_a_list_that_begins_anew_is_all_that_is_watched_or_stays_as_it_was() -> None:
+    told: list[list[str]] = []
+    watchlist = WatchList(
+        [Watch("Dog")], AUDIOSET, on_change=lambda sounds: told.append([entry.sound.name for entry in sounds])
+    )
+    watchlist.watch("Siren")
+    watchlist.begin_anew([Watch("Purr", {"threshold": 0.9})])
+    assert told == [["Dog", "Siren"], ["Purr"]]
+    assert not watchlist.changed
+    with pytest.raises(SettingsError, match="did you mean"):
+        watchlist.begin_anew([Watch("Dog"), Watch("Purrr")])
+    assert names(watchlist) == ["Purr"]
+    assert watchlist.rules == {"Purr": {"threshold": 0.9}}
 
 
 def test_each_class_of_audioset_has_a_family() -> None:

@@ -2,14 +2,18 @@
 
 import re
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from .. import fbank
+from ..blueprint import Blueprint, fingerprint
 from ..errors import CheckpointError
-from ..transformer import AstConfig, AudioSpectrogramTransformer, adapt_positions
+from ..geometry import AstConfig, adapt_positions
+
+if TYPE_CHECKING:
+    from ..transformer import AudioSpectrogramTransformer
 
 Activation: TypeAlias = Literal["sigmoid", "softmax"]
 
@@ -68,7 +72,12 @@ class Checkpoint:
                 f"the checkpoint '{self.name}' has thresholds that are not in 0..1: calibrate it again"
             )
 
-    def build(self, rows: int | None = None) -> AudioSpectrogramTransformer:
+    def blueprint(self, rows: int | None = None) -> Blueprint:
+        """The network before it is built; `rows` as for `build`, whose errors come when it is."""
+        config = replace(self.config, input_tdim=rows or self.config.input_tdim)
+        return Blueprint(config, fingerprint(config, self.weights), lambda: self.build(rows))
+
+    def build(self, rows: int | None = None) -> "AudioSpectrogramTransformer":
         """Make the network, in float32 and evaluation mode.
 
         Parameters
@@ -81,6 +90,8 @@ class Checkpoint:
         CheckpointError
             Weights are missing, surplus or of another shape.
         """
+        from ..transformer import AudioSpectrogramTransformer
+
         config, weights = self.config, dict(self.weights)
         if not all(value.isfinite().all() for value in weights.values()):
             raise CheckpointError(
@@ -100,8 +111,10 @@ class Checkpoint:
         return network.eval()
 
 
-def _with_rows(network: AudioSpectrogramTransformer, rows: int) -> AudioSpectrogramTransformer:
+def _with_rows(network: "AudioSpectrogramTransformer", rows: int) -> "AudioSpectrogramTransformer":
     """The same network for another number of rows."""
+    from ..transformer import AudioSpectrogramTransformer
+
     config = replace(network.config, input_tdim=rows)
     weights = network.state_dict()
     weights[POSITIONS] = adapt_positions(weights[POSITIONS], network.config.grid, config.grid)

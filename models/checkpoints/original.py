@@ -15,8 +15,8 @@ from torch import Tensor
 
 from .. import fbank
 from ..errors import CheckpointError
+from ..geometry import AstConfig
 from ..labels import audioset_classes
-from ..transformer import AstConfig
 from .checkpoint import POSITIONS, Activation, Checkpoint
 
 LABEL_TABLE = "class_labels_indices.csv"

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import CheckpointError
-from ..transformer import AstConfig
+from ..geometry import AstConfig
 from .checkpoint import Activation, Checkpoint
 
 HEADER = "earshot"

@@ -12,7 +12,7 @@ from torch import Tensor
 from .. import fbank
 from ..catalogue import CONFIG, EXTRACTOR, WEIGHTS
 from ..errors import CheckpointError
-from ..transformer import AstConfig
+from ..geometry import AstConfig
 from .checkpoint import POSITIONS, Checkpoint
 from .tensors import read_tensors
 

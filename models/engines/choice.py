@@ -1,15 +1,37 @@
 """Which engine runs a network."""
 
 import logging
-from typing import get_args
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import TypeAlias, get_args
 
+import openvino
+import torch
+
+from .. import fbank
+from ..blueprint import Blueprint
 from ..errors import EngineError
-from ..transformer import AudioSpectrogramTransformer
+from ..remembered import machine
+from ..sounds import shipped_windows
 from . import Engine, EngineName, Precision
-from .openvino_engine import OpenVinoEngine
+from .graph_engine import GraphEngine
+from .openvino_engine import OpenVinoEngine, has_bf16
 from .torch_engine import TorchEngine, pick_device
+from .trial import IMPOSSIBLE, Trial, Trials, compare, run
 
 _log = logging.getLogger(__name__)
+
+FAST_ENOUGH_SECONDS = 0.1
+"""A window that takes no longer keeps up with everything: single precision stays."""
+
+_WINDOWS = 8
+_TRIAL_SECONDS = 10.0
+"""No further window of a way is begun after this time."""
+
+Way: TypeAlias = tuple[EngineName, Precision]
+Make: TypeAlias = Callable[[Way], Engine]
+
+_EXACT: Way = ("openvino", "fp32")
 
 
 def check_wishes(device: str, engine: EngineName, precision: Precision) -> None:
@@ -26,25 +48,34 @@ def check_wishes(device: str, engine: EngineName, precision: Precision) -> None:
         raise EngineError(
             f"there is no precision '{precision}': give one of {', '.join(get_args(Precision))}"
         )
-    if engine == "openvino" and pick_device(device).type != "cpu":
+    on_cpu = pick_device(device).type == "cpu"
+    if engine == "openvino" and not on_cpu:
         raise EngineError("the openvino engine runs on the CPU: give --device cpu or --engine torch")
+    if precision == "int8" and (engine == "torch" or not on_cpu):
+        raise EngineError("only the openvino engine, on a CPU, has int8: give --precision bf16 or fp32")
+    if precision == "fp16" and engine == "openvino":
+        raise EngineError("the openvino engine has no fp16: give --precision bf16 or fp32")
 
 
 def make_engine(
-    network: AudioSpectrogramTransformer,
+    network: Blueprint,
     *,
     mean: float,
     std: float,
     device: str = "auto",
     engine: EngineName = "auto",
     precision: Precision = "auto",
+    enough_seconds: float = FAST_ENOUGH_SECONDS,
 ) -> Engine:
-    """Make a network ready to run: on a CPU with OpenVINO where nothing else is asked for, on a GPU with PyTorch.
+    """Make a network ready to run.
+
+    On a GPU, that is PyTorch in fp16, as a CUDA graph. On a CPU, what is left open is tried, once, and remembered: if OpenVINO in single precision
+    is fast enough, it stays; else the fastest that keeps the scores is taken.
 
     Parameters
     ----------
-    network : AudioSpectrogramTransformer
-        In evaluation mode.
+    network : Blueprint
+        What to run.
     mean, std : float
         Normalisation of the rows.
     device : str
@@ -53,6 +84,8 @@ def make_engine(
         What runs it.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         Of the matrix products.
+    enough_seconds : float
+        How fast a window is fast enough.
 
     Raises
     ------
@@ -60,12 +93,92 @@ def make_engine(
         The device, engine or precision does not exist, or can't be had here.
     """
     check_wishes(device, engine, precision)
-    on_cpu = pick_device(device).type == "cpu"
-    if engine == "openvino" or (engine == "auto" and on_cpu):
+    window_samples = network.config.input_tdim * fbank.FRAME_SHIFT
+
+    def make(way: Way) -> Engine:
+        name, chosen = way
+        if name == "openvino":
+            return OpenVinoEngine(network, mean=mean, std=std, precision=chosen)
+        eager = TorchEngine(network.build(), mean=mean, std=std, device=device, precision=chosen)
+        if eager.device.type == "cpu":
+            return eager
+        return GraphEngine(eager, window_samples=window_samples)
+
+    if pick_device(device).type == "cuda":
+        return make(("torch", precision))
+    if precision != "auto" or engine == "torch":
+        return _first(make, _ways_at(engine, precision))
+    try:
+        exact = make(_EXACT)
+    except EngineError as error:
+        if engine == "openvino":
+            raise
+        _log.debug("PyTorch takes over: %s", error)
+        return make(("torch", "fp32"))
+    others: list[Way] = [("torch", "fp32")] if engine == "auto" else []
+    others += [("openvino", "bf16")] if has_bf16() else []
+    others += [("openvino", "int8")]
+    trials = Trials(
+        f"{machine(torch.device('cpu'))} | openvino {openvino.__version__} | {network.fingerprint}"
+    )
+    return _fastest(make, exact, others, trials, window_samples, enough_seconds)
+
+
+def _ways_at(engine: EngineName, precision: Precision) -> list[Way]:
+    """What can run on a CPU at a precision that is asked for, the faster engine first."""
+    in_torch: Way = ("torch", "fp32" if precision == "auto" else precision)
+    in_openvino: Way = ("openvino", precision)
+    if engine != "auto":
+        return [in_torch if engine == "torch" else in_openvino]
+    if precision == "int8":
+        return [in_openvino]
+    return [in_torch] if precision == "fp16" else [in_openvino, in_torch]
+
+
+def _first(make: Make, ways: Sequence[Way]) -> Engine:
+    """The first that can be made."""
+    for way in ways[:-1]:
         try:
-            return OpenVinoEngine(network, mean=mean, std=std, precision=precision)
+            return make(way)
         except EngineError as error:
-            if engine == "openvino":
-                raise
-            _log.debug("PyTorch takes over: %s", error)
-    return TorchEngine(network, mean=mean, std=std, device=device, precision=precision)
+            _log.debug("%s does without: %s", way, error)
+    return make(ways[-1])
+
+
+def _fastest(
+    make: Make,
+    exact: Engine,
+    others: Sequence[Way],
+    trials: Trials,
+    window_samples: int,
+    enough_seconds: float,
+) -> Engine:
+    """Single precision where it is fast enough; else the fastest way that keeps its scores."""
+    engines = {_EXACT: exact}
+    windows = cache(
+        lambda: shipped_windows(window_samples)[1::2][:_WINDOWS]
+    )  # the others are those to quantize on
+    measured = trials.of(_name(_EXACT))
+    if measured is None:
+        seconds, _ = run(exact, windows(), _TRIAL_SECONDS)
+        measured = trials.add(_name(_EXACT), Trial(seconds))
+    if measured.seconds <= enough_seconds:
+        return exact
+    if any(trials.of(_name(way)) is None for way in others):
+        _log.info("trying how this model runs fastest on this processor, once; this takes a minute or two")
+        _, expected = run(exact, windows(), _TRIAL_SECONDS)
+        for way in others:
+            try:
+                engines[way] = make(way)
+            except EngineError as error:
+                _log.debug("%s: %s", _name(way), error)
+                trials.add(_name(way), IMPOSSIBLE)
+                continue
+            seconds, logits = run(engines[way], windows()[: len(expected)], _TRIAL_SECONDS)
+            trials.add(_name(way), Trial(seconds, *compare(logits, expected[: len(logits)])))
+    best = trials.best({_name(way): way for way in (_EXACT, *others)})
+    return engines.get(best) or make(best)
+
+
+def _name(way: Way) -> str:
+    return " ".join(way)

@@ -1,47 +1,47 @@
-"""The forward pass in OpenVINO, which is faster than plain PyTorch on CPUs: the only importer of openvino.
+"""The forward pass in OpenVINO, which is faster than plain PyTorch on CPUs."""
 
-A network is translated once from its trace; the translation is kept in the user's cache, so that later starts are quick.
-"""
-
-import hashlib
-import logging
-import tempfile
-import warnings
-from contextlib import suppress
-from dataclasses import asdict
-from pathlib import Path
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import openvino
-import platformdirs
 import torch
-from openvino.frontend import FrontEndManager
-from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
-from torch import Tensor, nn
+from torch import Tensor
 
 from .. import fbank
+from ..blueprint import Blueprint
 from ..errors import EngineError
-from ..transformer import AudioSpectrogramTransformer
+from ..sounds import shipped_windows
 from . import Precision
+from .translation import Rows, Translations
 
-_log = logging.getLogger(__name__)
+PRECISIONS = ("fp32", "bf16", "int8")
 
-_HINTS = {"fp32": "f32", "bf16": "bf16"}
-_KEPT = 8
-"""Translations in the cache; the oldest go first."""
+_THREADS_PER_STREAM = 4
+"""Where several windows wait, so many threads share one: more wait for each other too often."""
+
+
+def has_bf16() -> bool:
+    """Whether this processor multiplies in bfloat16."""
+    return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoEngine:
-    """OpenVINO on the CPU, one window at a time.
+    """OpenVINO on the CPU: a single window on all cores, several windows side by side.
 
     Parameters
     ----------
-    network : AudioSpectrogramTransformer
-        In evaluation mode.
+    network : Blueprint
+        Built only where no translation of it is kept.
     mean, std : float
         Normalisation of the rows.
-    precision : {"auto", "fp32", "bf16"}
-        Of the matrix products; ``auto`` is fp32.
+    precision : {"auto", "fp32", "bf16", "int8"}
+        Of the matrix products; ``auto`` is fp32. In int8, the first and the last layer, and all between the products, are in bf16
+        where the processor has it.
+    sounds : float32 tensor (windows, n), optional
+        To quantize anew on, at least 2; on the sounds that ship, and once, if None.
+    keep : bool
+        Whether to keep the translation for later starts.
 
     Raises
     ------
@@ -50,25 +50,35 @@ class OpenVinoEngine:
     """
 
     def __init__(
-        self, network: AudioSpectrogramTransformer, *, mean: float, std: float, precision: Precision = "auto"
+        self,
+        network: Blueprint,
+        *,
+        mean: float,
+        std: float,
+        precision: Precision = "auto",
+        sounds: Tensor | None = None,
+        keep: bool = True,
     ) -> None:
         chosen = "fp32" if precision == "auto" else precision
-        core = openvino.Core()
-        if chosen not in _HINTS:
-            raise EngineError(f"the openvino engine has no {chosen}: give fp32 or bf16")
-        if chosen == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise EngineError("this processor has no bf16: give --precision fp32")
+        if chosen not in PRECISIONS:
+            raise EngineError(
+                f"the openvino engine has no {chosen}: give {', '.join(PRECISIONS[:-1])} or int8"
+            )
+        if chosen == "bf16" and not has_bf16():
+            raise EngineError("this processor has no bf16: give --precision fp32 or int8")
         self._config = network.config
         self._mean, self._std = mean, std
-        properties = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": _HINTS[chosen],
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "ENABLE_CPU_PINNING": False,  # other programs may want these cores too
-        }
+        self._core = openvino.Core()
+        self._hint = "f32" if chosen == "fp32" or not has_bf16() else "bf16"
         try:
-            model = _translated(core, network)
-            self._request = core.compile_model(model, "CPU", properties).create_infer_request()
+            translations = Translations(self._core, network, keep=keep)
+            if chosen == "int8":
+                self._model = translations.quantized(
+                    lambda: self._calibration(sounds), self._logits, anew=sounds is not None
+                )
+            else:
+                self._model = translations.single()
+            self._request = self._compiled(self._model, streams=1).create_infer_request()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise EngineError(f"OpenVINO can't run this network ({reason}): give --engine torch") from error
@@ -86,75 +96,46 @@ class OpenVinoEngine:
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised rows -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""
-        logits, embeddings = zip(*map(self._infer, rows.numpy()[:, None]), strict=True)
+        windows = rows.numpy()[:, None]  # (batch, 1, rows, bins)
+        if len(windows) == 1:
+            self._request.infer([windows[0]])
+            return _results(self._request)
+        results: dict[int, tuple[Tensor, Tensor]] = {}
+        self._queue.set_callback(lambda request, place: results.update({place: _results(request)}))
+        for place, window in enumerate(windows):
+            self._queue.start_async([window], place)
+        self._queue.wait_all()
+        logits, embeddings = zip(*(results[place] for place in range(len(windows))), strict=True)
         return torch.cat(logits), torch.cat(embeddings)
 
-    def _infer(self, window: Any) -> tuple[Tensor, Tensor]:
-        self._request.infer([window])
-        logits, embeddings = (
-            torch.from_numpy(self._request.get_output_tensor(i).data.copy()) for i in (0, 1)
-        )
-        return logits, embeddings
+    @cached_property
+    def _queue(self) -> Any:
+        """Requests side by side; compiled when several windows wait for the first time."""
+        streams = max(2, torch.get_num_threads() // _THREADS_PER_STREAM)
+        return openvino.AsyncInferQueue(self._compiled(self._model, streams=streams), streams)
+
+    def _compiled(self, model: openvino.Model, *, streams: int) -> openvino.CompiledModel:
+        properties = {
+            "NUM_STREAMS": streams,
+            "INFERENCE_PRECISION_HINT": self._hint,
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "ENABLE_CPU_PINNING": False,  # other programs may want these cores too
+        }
+        return self._core.compile_model(model, "CPU", properties)
+
+    def _calibration(self, sounds: Tensor | None) -> tuple[Rows, Rows]:
+        """Normalised rows (windows, rows, bins) to quantize on, and others to compare on."""
+        if sounds is None:
+            sounds = shipped_windows(self._config.input_tdim * fbank.FRAME_SHIFT)
+        rows = self.features(sounds).numpy()
+        return rows[::2], rows[1::2]
+
+    def _logits(self, model: openvino.Model, rows: Rows) -> Rows:
+        run = self._compiled(model, streams=1).create_infer_request()
+        return np.concatenate([run.infer([window])[0] for window in rows[:, None]])
 
 
-class _Both(nn.Module):
-    """What OpenVINO is given: rows in, logits and embeddings out."""
-
-    def __init__(self, network: AudioSpectrogramTransformer) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        tokens = self.network.forward_features(rows)
-        return self.network.forward_head(tokens), self.network.forward_embedding(tokens)
-
-
-def _translated(core: openvino.Core, network: AudioSpectrogramTransformer) -> openvino.Model:
-    """Read the network's translation from the cache, or make it."""
-    folder = Path(platformdirs.user_cache_dir("earshot")) / "openvino"
-    file = folder / f"{_fingerprint(network)}.xml"
-    if file.is_file():
-        with suppress(RuntimeError):  # damaged, or of another version: made again
-            return core.read_model(file)
-    model = _translate(network)
-    with suppress(OSError, RuntimeError):  # without a cache, the next start takes longer
-        _keep(model, folder, file)
-    return model
-
-
-def _translate(network: AudioSpectrogramTransformer) -> openvino.Model:
-    """Translate a trace of the network for one window."""
-    _log.info("preparing the model for this processor, once")
-    rows = torch.zeros(1, network.config.input_tdim, network.config.input_fdim)
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing: shapes are constant, and meant to be
-        traced = torch.jit.trace(_Both(network).eval(), rows, check_trace=False)  # type: ignore[no-untyped-call]
-        decoder = TorchScriptPythonDecoder(traced, example_input=rows)
-        frontend = FrontEndManager().load_by_framework("pytorch")
-        model: openvino.Model = frontend.convert(frontend.load(decoder))
-    model.reshape({model.input(0): list(rows.shape)})
-    return model
-
-
-def _keep(model: openvino.Model, folder: Path, file: Path) -> None:
-    """Write a translation: weights first, so that a kill leaves none or a whole one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        part = Path(scratch) / file.name
-        openvino.save_model(model, part, compress_to_fp16=False)
-        part.with_suffix(".bin").replace(file.with_suffix(".bin"))
-        part.replace(file)
-    translations = sorted(folder.glob("*.xml"), key=lambda path: path.stat().st_mtime)
-    for old in translations[:-_KEPT]:
-        old.unlink()
-        old.with_suffix(".bin").unlink(missing_ok=True)
-
-
-def _fingerprint(network: AudioSpectrogramTransformer) -> str:
-    """Of all that a translation depends on."""
-    content = hashlib.sha256(repr((openvino.__version__, torch.__version__)).encode())
-    content.update(repr(asdict(network.config)).encode())
-    for name, weights in network.state_dict().items():
-        content.update(name.encode())
-        content.update(weights.numpy().tobytes())
-    return content.hexdigest()[:32]
+def _results(request: Any) -> tuple[Tensor, Tensor]:
+    """Copies of what a request has found: logits (1, classes), embeddings (1, width)."""
+    logits, embeddings = (torch.from_numpy(request.get_output_tensor(i).data.copy()) for i in (0, 1))
+    return logits, embeddings

@@ -1,14 +1,18 @@
 """The forward pass in plain PyTorch, on the CPU or a CUDA device."""
 
-from typing import Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
 
 from .. import fbank
 from ..errors import EngineError
-from ..transformer import AudioSpectrogramTransformer
 from . import Precision
+
+if TYPE_CHECKING:
+    from ..transformer import AudioSpectrogramTransformer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -50,13 +54,18 @@ class TorchEngine:
     Parameters
     ----------
     network : AudioSpectrogramTransformer
-        In evaluation mode; moved to the device.
+        In evaluation mode; moved to the device, and its blocks to the precision.
     mean, std : float
         Normalisation of the rows.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        Of the matrix products (autocast); features and scores stay float32.
+        Of the blocks; features and results stay float32.
+
+    Attributes
+    ----------
+    device : torch.device
+        Where it runs.
 
     Raises
     ------
@@ -66,37 +75,53 @@ class TorchEngine:
 
     def __init__(
         self,
-        network: AudioSpectrogramTransformer,
+        network: "AudioSpectrogramTransformer",
         *,
         mean: float,
         std: float,
         device: str = "auto",
         precision: Precision = "auto",
     ) -> None:
-        self._device = pick_device(device)
-        chosen = _pick_precision(precision, self._device)
+        self.device = pick_device(device)
+        chosen = _pick_precision(precision, self.device)
         self._dtype = _DTYPES[chosen]
-        self._network = network.requires_grad_(requires_grad=False).to(self._device)
+        self._network = network.requires_grad_(requires_grad=False).to(self.device)
+        self._network.v.to(self._dtype)  # the head stays in single precision
         self._mean, self._std = mean, std
-        self.description = f"torch {self._device} {chosen}"
+        self.description = f"torch {self.device} {chosen}"
 
     def __call__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
         """Samples float32 (batch, n) -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""
-        return self.forward(self.features(samples))
+        logits, embeddings = self.launch(samples)
+        return logits.cpu(), embeddings.cpu()
+
+    def launch(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """As a call, but the results stay on the device, which may still be at work on them. Pinned samples are not waited for."""
+        return self.launch_forward(self.features(samples))
 
     def features(self, samples: Tensor) -> Tensor:
         """Samples float32 (batch, n) -> normalised rows float32 (batch, rows, bins), on the device."""
         config = self._network.config
         with torch.inference_mode():
-            rows = fbank.fbank(samples.to(self._device), config.input_fdim)
+            rows = fbank.fbank(samples.to(self.device, non_blocking=True), config.input_fdim)
             return fbank.input_rows(rows, config.input_tdim, self._mean, self._std)
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised rows -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""
-        mixed = self._dtype != torch.float32
-        with torch.inference_mode(), torch.autocast(self._device.type, self._dtype, enabled=mixed):
-            tokens = self._network.forward_features(rows)
-            return (
-                self._network.forward_head(tokens).float().cpu(),
-                self._network.forward_embedding(tokens).float().cpu(),
-            )
+        logits, embeddings = self.launch_forward(rows)
+        return logits.cpu(), embeddings.cpu()
+
+    def launch_forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised rows -> logits, embeddings, as `forward`, on the device."""
+        with torch.inference_mode():
+            tokens = self._network.forward_features(rows.to(self._dtype))[:, :2].float()
+            return self._network.forward_head(tokens), self._network.forward_embedding(tokens)
+
+    @contextmanager
+    def on_device(self) -> Iterator[None]:
+        """Make the device the current one, where there are several."""
+        if self.device.type == "cuda":
+            with torch.cuda.device(self.device):
+                yield
+        else:
+            yield

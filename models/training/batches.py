@@ -14,7 +14,7 @@ from torch.utils.data import WeightedRandomSampler
 
 from .. import fbank
 from ..checkpoints import Checkpoint
-from ..transformer import AstConfig
+from ..geometry import AstConfig
 from .augment import add_noise, mask_rows, mix_up, place, random_gain
 from .dataset import Dataset, Indices, Reader, Samples
 from .recipes import Recipe

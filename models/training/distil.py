@@ -26,7 +26,8 @@ from .. import fbank
 from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ..engines.torch_engine import pick_device
 from ..errors import TrainingError
-from ..transformer import AstConfig, AudioSpectrogramTransformer, Size
+from ..geometry import AstConfig, Size
+from ..transformer import AudioSpectrogramTransformer
 from . import teacher
 from .mixtures import Mixer, clip_weights
 from .muon import Muon

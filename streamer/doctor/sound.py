@@ -3,17 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
+from ..amplitudes import FAINT_DBFS, MOST_CLIPPED, Amplitudes
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
 from ..pipeline import LOWEST_DBFS
 from .finding import State
 
-_FULL_SCALE = 0.999
-_MOST_CLIPPED = 0.001
-"""Of all samples; a single peak at full scale is none to mind."""
-_FAINT_DBFS = -80.0
-"""Below the noise of the cheapest microphone in the quietest room, at any usual gain."""
 _MOST_OFFSET = 0.05
 
 
@@ -21,35 +15,30 @@ class SoundMeter:
     """Sums up chunks; hours of them take no more memory than one."""
 
     def __init__(self) -> None:
-        self.samples = 0
-        self._sum = 0.0
-        self._energy = 0.0
-        self._peak = 0.0
-        self._clipped = 0
+        self._heard = Amplitudes()
         self._gaps = 0
         self._lost = 0
 
+    @property
+    def samples(self) -> int:
+        """How many there were so far."""
+        return self._heard.samples
+
     def hear(self, chunk: AudioChunk) -> None:
         """Take the next chunk of a source."""
-        samples = chunk.samples.astype(np.float64)
-        sizes = np.abs(samples)
-        self.samples += len(samples)
-        self._sum += float(samples.sum())
-        self._energy += float(np.square(samples).sum())
-        self._peak = max(self._peak, float(sizes.max(initial=0.0)))
-        self._clipped += int(np.count_nonzero(sizes >= _FULL_SCALE))
+        self._heard += Amplitudes.of(chunk.samples)
         self._gaps += bool(chunk.lost_samples)
         self._lost += chunk.lost_samples
 
     def sum_up(self, *, repaired_samples: int = 0) -> "Sound":
         """Say what the sound is like so far, with what its source has repaired."""
-        count = max(1, self.samples)
+        heard, count = self._heard, max(1, self._heard.samples)
         return Sound(
-            seconds=self.samples / SAMPLE_RATE_HZ,
-            level_dbfs=_decibels((self._energy / count) ** 0.5),
-            peak_dbfs=_decibels(self._peak),
-            clipped_share=self._clipped / count,
-            offset=self._sum / count,
+            seconds=heard.samples / SAMPLE_RATE_HZ,
+            level_dbfs=heard.level_dbfs,
+            peak_dbfs=heard.peak_dbfs,
+            clipped_share=heard.clipped / count,
+            offset=heard.total / count,
             gaps=self._gaps,
             lost_seconds=self._lost / SAMPLE_RATE_HZ,
             repaired_samples=repaired_samples,
@@ -132,7 +121,7 @@ def complaints(sound: Sound, *, live: bool) -> Iterator[Complaint]:
             yield Complaint(
                 "warning", "nothing but zeros", "name another recording, if it should not be silent"
             )
-    elif sound.level_dbfs < _FAINT_DBFS:
+    elif sound.level_dbfs < FAINT_DBFS:
         yield Complaint(
             "warning",
             "fainter than any room",
@@ -140,7 +129,7 @@ def complaints(sound: Sound, *, live: bool) -> Iterator[Complaint]:
             if live
             else "make it louder, or name another recording",
         )
-    if sound.clipped_share > _MOST_CLIPPED:
+    if sound.clipped_share > MOST_CLIPPED:
         yield Complaint(
             "warning",
             f"{sound.clipped_share:.1%} of the samples at full scale",
@@ -166,7 +155,3 @@ def complaints(sound: Sound, *, live: bool) -> Iterator[Complaint]:
             f"{sound.repaired_samples} samples that are no numbers",
             "see to its driver, or to the program that made it: they count as silence",
         )
-
-
-def _decibels(size: float) -> float:
-    return max(LOWEST_DBFS, 20.0 * float(np.log10(size))) if size > 0.0 else LOWEST_DBFS

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
 from ..source_settings import SourceSettings
-from ..sources import Source, is_standard_input, open_source, without_credentials
+from ..sources import Source, is_sent_to, is_standard_input, open_source, without_secrets
 from .finding import Finding
 from .sound import Complaint, SoundMeter, complaints
 
@@ -38,11 +38,13 @@ def check_sources(
                 continue
             source = open_source(entry.spec, name=entry.name, fast=True)
         except SourceError as error:
-            called = entry.name or without_credentials(entry.spec)
+            called = entry.name or without_secrets(entry.spec)
             yield Finding(f"source {called}", "failed", "can't be opened", str(error))
             continue
         if source.name in switched_off:
             finding = _switched_off(source.name)
+        elif is_sent_to(entry.spec):
+            finding = _sent_to(source.name)
         else:
             finding = check_source(source, seconds=seconds)
         if source.name in names:
@@ -110,6 +112,10 @@ def _switched_off(name: str) -> Finding:
         "it is switched off, and not listened to",
         "press P in the window, or send ON to …/listen/set over MQTT, to have it heard again",
     )
+
+
+def _sent_to(name: str) -> Finding:
+    return Finding(f"source {name}", "skipped", "can be listened on: it has sound once something connects")
 
 
 def _standard_input(*, again: bool) -> Finding:

@@ -1,6 +1,6 @@
 """Where results go."""
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..messages import Message
 
@@ -11,3 +11,16 @@ class Sink(Protocol):
     def accept(self, message: Message) -> None:
         """Take a message and return at once; what the sink does not know, it ignores."""
         ...
+
+
+@runtime_checkable
+class RankingSink(Protocol):
+    """A sink that names the best few tags of a tagging.
+
+    Attributes
+    ----------
+    top : int
+        How many; it can be changed at any time.
+    """
+
+    top: int

@@ -79,8 +79,16 @@ class Clips:
         capacity = None if fast else needed + _LATEST_SAMPLES
         self._model = model
         self._never = never
-        self._keepers = {name: _Keeper(Tape(capacity), extent, strict=bool(never)) for name in sources}
+        self._extent = extent
+        self._capacity = capacity
+        self._keepers: dict[str, _Keeper] = {}
+        for name in sources:
+            self.add(name)
         self._folder = ClipFolder(folder, days=days, most_bytes=most_bytes)
+
+    def add(self, source: str) -> None:
+        """Keep the sound of one more source, or of another one under the same name."""
+        self._keepers[source] = _Keeper(Tape(self._capacity), self._extent, strict=bool(self._never))
 
     def hear(self, source: str, chunk: AudioChunk) -> None:
         """Take what a source delivers."""

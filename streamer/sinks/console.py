@@ -48,7 +48,7 @@ class JsonLines:
     def __init__(self, stream: IO[str], vocabulary: Vocabulary, top: int = 10) -> None:
         self._lines = Lines(stream)
         self._vocabulary = vocabulary
-        self._top = top
+        self.top = top
 
     def accept(self, message: Message) -> None:
         """Write a tagging; everything else is ignored.
@@ -63,7 +63,7 @@ class JsonLines:
             The line can't be written, as on a full disk.
         """
         if isinstance(message, Tagging):
-            self._lines.write(to_json(line_payload(message, self._vocabulary, self._top)))
+            self._lines.write(to_json(line_payload(message, self._vocabulary, self.top)))
 
 
 class RecordingLines:
@@ -199,7 +199,7 @@ class LiveTable:
         self.console = console or Console(highlight=False)
         self._vocabulary = vocabulary
         self._labels = tuple(printable(label) for label in vocabulary.labels)
-        self._top = top
+        self.top = top
         self._is_live = self._is_terminal() if live is None else live
         self._repaints_per_second = repaints_per_second
         self._lines = Lines(self.console.file)
@@ -254,7 +254,7 @@ class LiveTable:
         with self._lock:
             match message:
                 case Tagging():
-                    self._view(message.source).take(message, self._top)
+                    self._view(message.source).take(message, self.top)
                 case SourceStatus():
                     self._view(message.source).change(message)
                 case Health():
@@ -278,7 +278,7 @@ class LiveTable:
             # A blank line above, one between sources, one before the footer; each source has a title.
             room_for_tags = height - 2 * len(views) - 2
             rows_each = max(
-                1, min(self._top, room_for_tags // max(1, sum(view.is_listening for view in views)))
+                1, min(self.top, room_for_tags // max(1, sum(view.is_listening for view in views)))
             )
             table = Table.grid(padding=(0, 1, 0, 0))
             table.width = width - 2
@@ -306,7 +306,7 @@ class LiveTable:
     def _print_plainly(self, message: Message) -> None:
         match message:
             case Tagging():
-                said = _said(message, self._vocabulary, self._top)
+                said = _said(message, self._vocabulary, self.top)
                 clock = time.strftime("%H:%M:%S", time.localtime(message.ended_at))
             case SourceStatus():
                 said = "online" if message.online else f"offline: {printable(message.reason)}".rstrip(": ")
@@ -512,6 +512,11 @@ def _footer(health: Health | None, width: int) -> "Text":
         return Text(hint, "dim")
     # (how much it matters, text, style), in the order of the line
     parts = [(3, f"{printable(health.model)} on {printable(health.device)}", "")]
+    parts += [
+        (9, f"{printable(source.source)} {source.state}", "yellow")
+        for source in health.sources
+        if source.state != "ok"
+    ]
     if health.latency_p50_seconds is not None:
         parts.append((6, f"latency {health.latency_p50_seconds:.2f} s", ""))
     if health.real_time_factor is not None:

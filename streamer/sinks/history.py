@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 _DAY_SECONDS = 86_400.0
 _QUIET_SECONDS = 60.0
+_RETRY_SECONDS = 10.0
 _MOST_UNSAVED = 1000
 _EVENTS_BETWEEN_PRUNINGS = 64
 _MOST_PRUNED = 1000  # at once, since the tagger waits
@@ -58,8 +59,8 @@ class History:
     `accept` returns when the event is on the disk, which takes as long as the disk does: milliseconds. Whoever
     publishes events is told of them after that.
 
-    What can't be written (the disk is full, or read-only) stays in memory, is published from there like all others, and
-    is written as soon as that is possible. A damaged file is renamed and a new one begun; what waited in it
+    What can't be written (the disk is full, or read-only) stays in memory, the newest thousand of it, is published from there
+    like all others, and is written as soon as that is possible. A damaged file is renamed and a new one begun; what waited in it
     stays there. Either is said in one line, and listening goes on.
 
     What a killed program has left on is ended by the next one, before anything else is written.
@@ -96,9 +97,11 @@ class History:
         self._unsaved: dict[tuple[str, str], _Unsaved] = {}
         self._acknowledged = 0  # seq of the last row that the broker has, even if that can't be written
         self._given_up = 0
+        self._lost = 0
         self._until_pruning = 0
         self._taken_over = False
         self._failed = False
+        self._retry_due = Every(_RETRY_SECONDS)
         self._failure_line_due = Every(_QUIET_SECONDS)
         self._loss_line_due = Every(_QUIET_SECONDS)
         self._closed = False
@@ -123,16 +126,32 @@ class History:
         """Events that are in memory only, since the file can't be written."""
         return len(self._unsaved)
 
+    @property
+    def lost(self) -> int:
+        """Events so far that will never be in the file, since more of them were in memory than it holds."""
+        return self._lost
+
     def accept(self, message: Message) -> None:
-        """Write an event; everything else is ignored."""
+        """Write an event; everything else is only an occasion to write what could not be written before."""
         if not isinstance(message, Event):
+            if self._unsaved and self._retry_due.due():
+                with self._lock:
+                    self._attempt(self._save)
             return
         with self._lock:
             self._unsaved.setdefault(database.key(message), _Unsaved(message))
             if len(self._unsaved) > _MOST_UNSAVED:
                 oldest = self._unsaved.pop(next(iter(self._unsaved)))
+                self._lost += 1
                 self._give_up(int(self._outgoing and not oldest.published))
             self._attempt(self._save)
+
+    def keep(self, *, days: float, events: int) -> None:
+        """Keep events for so long, and so many, from now on."""
+        with self._lock:
+            self._keep_seconds = days * _DAY_SECONDS
+            self._keep_events = events
+            self._until_pruning = 0
 
     def pending(self, limit: int) -> Sequence[Event]:
         """Return the oldest events that wait for the broker, at most `limit`."""
@@ -286,9 +305,10 @@ class History:
         self._failed = True
         if self._failure_line_due.due():
             _log.warning(
-                "The history %s can't be written (%s): listening goes on, and %d events are in memory only. Make room, or "
-                "give history another name.",
+                "The history %s can't be written (%s): listening goes on, %d events are in memory only, and %d are lost. Make "
+                "room, or give history another name.",
                 self._path,
                 database.explain(error),
                 len(self._unsaved),
+                self._lost,
             )

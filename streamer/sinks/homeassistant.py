@@ -4,8 +4,9 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from ..messages import SoundState
 from ..sounds import Sound
 from .payloads import Payload, slug, to_json
 
@@ -31,6 +32,13 @@ DIAGNOSTICS: Mapping[str, Payload] = {
         "state_class": "measurement",
         "suggested_display_precision": 2,
     },
+    "latency_p95_seconds": {
+        "name": "Latency, 95th percentile",
+        "device_class": "duration",
+        "unit_of_measurement": "s",
+        "state_class": "measurement",
+        "suggested_display_precision": 2,
+    },
     "real_time_factor": {
         "name": "Real-time factor",
         "icon": "mdi:speedometer",
@@ -42,15 +50,45 @@ DIAGNOSTICS: Mapping[str, Payload] = {
         "icon": "mdi:skip-next-outline",
         "state_class": "total_increasing",
     },
-    "lost_seconds": {
-        "name": "Lost sound",
-        "device_class": "duration",
-        "unit_of_measurement": "s",
-        "state_class": "total_increasing",
-        "suggested_display_precision": 1,
-    },
 }
 """The attributes of `Health` that have a topic and a diagnostic entity of their own, and what the entity is like."""
+
+SOURCE_DIAGNOSTICS: Mapping[str, tuple[str, Payload]] = {
+    "problem": (
+        "binary_sensor",
+        {"name": "Sound problem", "device_class": "problem", "payload_on": "ON", "payload_off": "OFF"},
+    ),
+    "state": (
+        "sensor",
+        {
+            "name": "Sound state",
+            "device_class": "enum",
+            "options": list(get_args(SoundState)),
+            "icon": "mdi:microphone-message",
+        },
+    ),
+    "lost_seconds": (
+        "sensor",
+        {
+            "name": "Lost sound",
+            "device_class": "duration",
+            "unit_of_measurement": "s",
+            "state_class": "total_increasing",
+            "suggested_display_precision": 1,
+        },
+    ),
+    "drift_ppm": (
+        "sensor",
+        {
+            "name": "Clock drift",
+            "unit_of_measurement": "ppm",
+            "state_class": "measurement",
+            "icon": "mdi:clock-fast",
+            "suggested_display_precision": 0,
+        },
+    ),
+}
+"""The same for the figures of a source's health, behind the platform of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +248,7 @@ class HomeAssistant:
             *self._sound_entities(source),
             *self._stream_entities(source),
             *self._diagnostic_entities(),
+            *self._source_diagnostic_entities(source),
             *(self._switch_entities(source) if self._switches else ()),
         ):
             yield platform, key, {"unique_id": f"earshot_{self._place(source)}_{key}", **entity}
@@ -271,6 +310,12 @@ class HomeAssistant:
         common = {"entity_category": "diagnostic", "availability": [{"topic": self._topics.status}]}
         for figure, entity in DIAGNOSTICS.items():
             yield "sensor", figure, entity | common | {"state_topic": self._topics.figure(figure)}
+
+    def _source_diagnostic_entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
+        """Make the sensors for figures of a source."""
+        for figure, (platform, entity) in SOURCE_DIAGNOSTICS.items():
+            topic = self._topics.source_figure(source, figure)
+            yield platform, figure, entity | {"entity_category": "diagnostic", "state_topic": topic}
 
     def _switch_entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
         """Make the switch, which is there as long as the node is: it must turn a paused source on again."""

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..messages import SAMPLE_RATE_HZ, Event, Health, Samples, Tagging
+from ..messages import SAMPLE_RATE_HZ, Event, Health, Samples, SourceHealth, Tagging
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -192,7 +192,7 @@ def clip_payload(
 
 
 def health_payload(health: Health) -> Payload:
-    """Say how the program is doing; the keys are the attributes of `Health`."""
+    """Say how the program is doing; the keys are the attributes of `Health`, and in `sources` the names."""
     return {
         "uptime_seconds": _rounded(health.uptime_seconds, 1),
         "windows": health.windows,
@@ -202,10 +202,39 @@ def health_payload(health: Health) -> Payload:
         "repaired_samples": health.repaired_samples,
         "latency_p50_seconds": _rounded(health.latency_p50_seconds, 3),
         "latency_p95_seconds": _rounded(health.latency_p95_seconds, 3),
+        "latency_p99_seconds": _rounded(health.latency_p99_seconds, 3),
         "real_time_factor": _rounded(health.real_time_factor, 3),
         "model": health.model,
         "device": health.device,
         "broker": health.broker,
+        "seconds_since_tagging": _rounded(health.seconds_since_tagging, 1),
+        "resident_bytes": health.resident_bytes,
+        "sources": {source.source: source_health_payload(source) for source in health.sources},
+    }
+
+
+def source_health_payload(health: SourceHealth) -> Payload:
+    """Say how a source is doing; the keys are the attributes of `SourceHealth`, and what they mean to people."""
+    return {
+        "state": health.state,
+        "problem": "OFF" if health.state == "ok" else "ON",
+        "lost_seconds": _rounded(health.lost_seconds, 3),
+        "gaps": health.gaps,
+        "overruns": health.overruns,
+        "samples": health.samples,
+        "windowed_samples": health.windowed_samples,
+        "lost_samples": health.lost_samples,
+        "paused_samples": health.paused_samples,
+        "skipped_samples": health.skipped_samples,
+        "waiting_samples": health.waiting_samples,
+        "repaired_samples": health.repaired_samples,
+        "cut_windows": health.cut_windows,
+        "windows": health.windows,
+        "dropped_windows": health.dropped_windows,
+        "clipped_share": _rounded(health.clipped_share, 5),
+        "floor_dbfs": _rounded(health.floor_dbfs, 1),
+        "drift_ppm": _rounded(health.drift_ppm, 1),
+        "seconds_since_sound": _rounded(health.seconds_since_sound, 1),
     }
 
 

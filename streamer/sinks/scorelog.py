@@ -1,5 +1,6 @@
 """A log of all scores, without any sound: what a rule would have told can then be tried again and again."""
 
+import errno
 import json
 import logging
 import os
@@ -28,6 +29,9 @@ _QUIET_SECONDS = 60.0
 _BUSY_SECONDS = 0.1
 """How long a tagging may wait for somebody who holds the file: whoever tags waits too."""
 
+_OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
+_OF_SQLITE_S_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}
+
 # A stretch is what a source delivers without being switched off or ending; what is on ends with it.
 _SCHEMA = """
 CREATE TABLE model (name TEXT NOT NULL, labels TEXT NOT NULL, thresholds BLOB);
@@ -49,7 +53,7 @@ class ScoreLog:
     """Writes every tagging, whole, to a SQLite file that only its owner can read; a file of the same model is continued.
 
     A tagging of 527 classes and 10.24 s takes 3 kB: 11 MB an hour at a hop of 1 s. What can't be written is lost and counted, which
-    is said, and listening goes on.
+    is said, and listening goes on. So it does where the disk is full or read-only from the beginning.
 
     Parameters
     ----------
@@ -72,27 +76,33 @@ class ScoreLog:
         self, path: Path, *, model: str, labels: Sequence[str], thresholds: Samples | None = None
     ) -> None:
         self._path = path
+        self._model, self._labels, self._thresholds = model, list(labels), thresholds
         self._lock = threading.Lock()  # guards what follows
+        self._connection: sqlite3.Connection | None = None
         self._stretches: dict[str, int] = {}
         self._lost = 0
+        self._failed = False
         self._failure_line_due = Every(_QUIET_SECONDS)
         if not path.absolute().parent.is_dir():
             raise SinkError(f"the score log {path} can't be written: there is no folder {path.parent}")
         # One process only: the stretches of two that have a source of the same name could not be told apart.
         self._only_one = FileLock(f"{path}.lock", timeout=0, mode=0o600, thread_local=False)
         try:
-            self._only_one.acquire()
+            self._connected()
         except Timeout:
             raise SinkError(
                 f"another Earshot writes the score log {path}: give --score-log another file"
             ) from None
-        except OSError as error:
-            raise _unwritable(path, error) from error
-        try:
-            self._connection = _open_to_write(path, model, list(labels), thresholds)
         except SinkError:
             self._only_one.release(force=True)
             raise
+        except (OSError, sqlite3.Error) as error:
+            if not _may_pass(error):
+                self._only_one.release(force=True)
+                raise SinkError(
+                    f"the score log {path} can't be written ({error}): give --score-log another file"
+                ) from error
+            self._note_failure(error)
 
     def __enter__(self) -> Self:
         return self
@@ -119,13 +129,20 @@ class ScoreLog:
     def close(self) -> None:
         """Let go of the file."""
         with self._lock:
-            with suppress(sqlite3.Error):
-                self._connection.close()
+            if self._connection is not None:
+                with suppress(sqlite3.Error):
+                    self._connection.close()
             self._only_one.release(force=True)
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._only_one.acquire()
+            self._connection = _open_to_write(self._path, self._model, self._labels, self._thresholds)
+        return self._connection
 
     def _write(self, tagging: Tagging) -> None:
         try:
-            with self._connection as connection:
+            with self._connected() as connection:
                 connection.execute("BEGIN IMMEDIATE")
                 stretch = self._stretches.get(tagging.source) or _begin_stretch(connection, tagging.source)
                 connection.execute(
@@ -142,16 +159,23 @@ class ScoreLog:
                     ),
                 )
             self._stretches[tagging.source] = stretch
-        except sqlite3.Error as error:
+            if self._failed:
+                self._failed = False
+                _log.info("The score log %s can be written again.", self._path)
+        except (sqlite3.Error, OSError, SinkError) as error:
             self._lost += 1
-            if self._failure_line_due.due():
-                _log.warning(
-                    "The score log %s can't be written (%s): listening goes on, and %d taggings so far are not in it. "
-                    "Make room, or leave --score-log out.",
-                    self._path,
-                    error,
-                    self._lost,
-                )
+            self._note_failure(error)
+
+    def _note_failure(self, error: Exception) -> None:
+        self._failed = True
+        if self._failure_line_due.due():
+            _log.warning(
+                "The score log %s can't be written (%s): listening goes on, and %d taggings so far are not in it. "
+                "Make room, or leave --score-log out.",
+                self._path,
+                error,
+                self._lost,
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -233,23 +257,21 @@ def _explained(path: Path) -> Iterator[None]:
 def _open_to_write(
     path: Path, model: str, labels: list[str], thresholds: Samples | None
 ) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        connection = sqlite3.connect(
-            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            _begin_or_continue(connection, path, model, labels, thresholds)
-        except BaseException:
-            connection.close()
-            raise
-    except (OSError, sqlite3.Error) as error:
-        raise _unwritable(path, error) from error
+        _begin_or_continue(connection, path, model, labels, thresholds)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def _unwritable(path: Path, error: Exception) -> SinkError:
-    return SinkError(f"the score log {path} can't be written ({error}): give --score-log another file")
+def _may_pass(error: Exception) -> bool:
+    """Whether what went wrong is the disk's, which somebody may mend meanwhile."""
+    if isinstance(error, OSError):
+        return error.errno in _OF_THE_DISK
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_SQLITE_S_DISK
 
 
 def _begin_or_continue(

@@ -8,6 +8,20 @@ from typing import Protocol
 
 from ..errors import DeviceError, SourceError
 from ..messages import AudioChunk
+from .address import has_secret, is_address, parse_address, without_secrets
+from .sockets import PcmSocket, is_socket, parse_socket
+
+__all__ = [
+    "DEMO_PATH",
+    "Source",
+    "has_secret",
+    "is_sent_to",
+    "is_standard_input",
+    "named",
+    "open_source",
+    "split_spec",
+    "without_secrets",
+]
 
 DEMO_PATH = Path(__file__).parent.parent / "assets" / "demo.ogg"
 """The recording behind the source `demo`: a minute of speech, music, alarms and silence."""
@@ -23,16 +37,20 @@ class Source(Protocol):
     live : bool
         Whether a clock paces it (a microphone, a recording played in real time). Where none does, latency
         means nothing and is not reported.
+    retry_seconds : float or None
+        It is opened again for ever after it has failed, with pauses that grow to as long; None for what does not come back: a
+        recording, standard input.
     repaired_samples : int
         Samples so far that were not numbers and were replaced by silence.
     """
 
     name: str
     live: bool
+    retry_seconds: float | None
     repaired_samples: int
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
-        """Open the source and yield its chunks in order, until it ends or is closed.
+        """Open the source and yield its chunks in order, until it ends for good or is closed. May be called again after that.
 
         The generator holds the device or file: closing it releases them.
 
@@ -56,8 +74,9 @@ def open_source(spec: str, *, name: str = "", fast: bool = False, patient: bool 
     Parameters
     ----------
     spec : str
-        ``mic``, ``mic:NAME-OR-INDEX``, ``mic:NAME#CHANNEL``, a file, ``-`` (s16le 16 kHz mono on standard
-        input) or ``demo``; ``NAME=`` before it names it.
+        ``mic``, ``mic:NAME-OR-INDEX``, ``mic:NAME#CHANNEL``, a file, ``rtsp://…``, ``rtsps://…``, ``http://…``,
+        ``https://…``, ``-`` (s16le 16 kHz mono on standard input), ``tcp://127.0.0.1:PORT`` or ``unix:/path`` (the same
+        from who connects), or ``demo``; ``NAME=`` before it names it.
     name : str
         Its name, where the specification has none before it.
     fast : bool
@@ -73,10 +92,10 @@ def open_source(spec: str, *, name: str = "", fast: bool = False, patient: bool 
     name, what = (name, spec) if name else split_spec(spec)
     if what == "mic" or what.startswith("mic:"):
         return _microphone(name, what, patient=patient)
-    if re.match(r"[a-z][a-z0-9+.-]+://", what, re.IGNORECASE):
-        raise SourceError(
-            f"{without_credentials(what)} is an address, which is not available in this version yet; use a file or a microphone"
-        )
+    if is_socket(what):
+        return _socket(name, what)
+    if is_address(what):
+        return _network(name, what)
     if what == "-":
         return _standard_input(name, fast=fast)
     return _recording(name, what, fast=fast)
@@ -87,9 +106,9 @@ def is_standard_input(spec: str) -> bool:
     return split_spec(spec)[1] == "-"
 
 
-def without_credentials(spec: str) -> str:
-    """Leave user name and password out of an address, so that it can be shown."""
-    return re.sub("//.*@", "//", spec)
+def is_sent_to(spec: str) -> bool:
+    """Whether a specification means a socket, which has no sound before somebody connects."""
+    return is_socket(split_spec(spec)[1])
 
 
 def split_spec(spec: str) -> tuple[str, str]:
@@ -104,7 +123,9 @@ def split_spec(spec: str) -> tuple[str, str]:
     if not equals or re.search(r"[/\\:]", name) or _is_file(spec):
         name, what = "", spec
     elif not name.strip():
-        raise SourceError(f"{spec} has no name before the equals sign; write it as NAME=SOURCE")
+        raise SourceError(
+            f"{without_secrets(spec)} has no name before the equals sign; write it as NAME=SOURCE"
+        )
     if not what.strip():
         raise SourceError(f"{spec!r} is no source; use mic, mic:NAME, a file, - or demo")
     return name.strip(), what.strip()
@@ -159,6 +180,21 @@ def _standard_input(name: str, *, fast: bool) -> Source:
     if sys.stdin is None:
         raise SourceError("there is no standard input to read; start the program from a terminal or a pipe")
     source = PcmInput(name or "stdin", sys.stdin.fileno(), live=not fast)
+    source.check()
+    return source
+
+
+def _network(name: str, what: str) -> Source:
+    from .network import NetworkStream
+
+    address = parse_address(what)
+    return NetworkStream(name or address.host, address)
+
+
+def _socket(name: str, what: str) -> Source:
+    address = parse_socket(what)
+    usual = f"port {address.port}" if address.path is None else address.path.stem
+    source = PcmSocket(name or usual, address)
     source.check()
     return source
 

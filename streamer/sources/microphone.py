@@ -199,6 +199,7 @@ class Microphone:
     def __init__(self, name: str, device: str | int | None = None, channel: int | None = None) -> None:
         self.name = name
         self.live = True
+        self.retry_seconds: float | None = 2.0
         self.repaired_samples = 0
         self._wanted = device
         self._channel = channel

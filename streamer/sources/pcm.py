@@ -42,6 +42,7 @@ class PcmInput:
     def __init__(self, name: str, stream: BinaryIO | int, *, live: bool = True) -> None:
         self.name = name
         self.live = live
+        self.retry_seconds: float | None = None
         self.repaired_samples = 0
         self._descriptor = stream if isinstance(stream, int) else stream.fileno()
         self._closed = threading.Event()
@@ -73,7 +74,7 @@ class PcmInput:
         while received := self._read():
             lost_samples = 0
             if start_sample == 0:
-                _refuse_wav(received)
+                _refuse_wav(self.name, received)
                 began_at = time.time() - len(received) / 2 / SAMPLE_RATE_HZ
             elif self.live:
                 lost_samples = _stalled_samples(began_at, start_sample + len(received) // 2)
@@ -117,9 +118,9 @@ def _stalled_samples(began_at: float, end_sample: int) -> int:
     return round(late_seconds * SAMPLE_RATE_HZ) if late_seconds > _STALL_SECONDS else 0
 
 
-def _refuse_wav(received: bytes) -> None:
+def _refuse_wav(name: str, received: bytes) -> None:
     if received.startswith(b"RIFF"):
         raise SourceError(
-            "standard input is a WAV file, not bare samples; name the file as the source instead, or have "
-            "the header left out (arecord -t raw, ffmpeg -f s16le)"
+            f"{name} is a WAV file, not bare samples; name the file as the source instead, or have the header left out "
+            "(arecord -t raw, ffmpeg -f s16le)"
         )

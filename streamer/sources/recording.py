@@ -40,6 +40,7 @@ class Recording:
     def __init__(self, name: str, path: str | os.PathLike[str], *, live: bool, loop: bool = False) -> None:
         self.name = name
         self.live = live
+        self.retry_seconds: float | None = None
         self.repaired_samples = 0
         self._path = Path(path).expanduser()
         self._loop = loop

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ...mailbox import Mailbox
 from ...messages import Event, Health, Message, SourceStatus, Tagging
-from ..homeassistant import DIAGNOSTICS, as_state
+from ..homeassistant import DIAGNOSTICS, SOURCE_DIAGNOSTICS, as_state
 from ..outbox import MemoryOutbox, Outbox
 from ..payloads import Payload, Vocabulary, event_payload, health_payload, tags_payload, to_json, top_tags
 from .announcer import Announcer
@@ -85,7 +85,7 @@ class News:
         self._topics = topics
         self._sources = frozenset(sources)
         self._vocabulary = vocabulary
-        self._top = top
+        self.top = top
         self._stale_seconds = stale_seconds
         self._memory = MemoryOutbox()
         self._outbox = self._memory if outbox is None else outbox
@@ -268,8 +268,14 @@ class News:
             await self._publish_figures(link, payload)
 
     async def _publish_figures(self, link: Link, health: Payload) -> None:
-        for name in DIAGNOSTICS:
-            topic, value = self._topics.figure(name), health[name]
+        values = {self._topics.figure(name): health[name] for name in DIAGNOSTICS}
+        values |= {
+            self._topics.source_figure(source, name): figures[name]
+            for source, figures in health["sources"].items()
+            if source in self._sources
+            for name in SOURCE_DIAGNOSTICS
+        }
+        for topic, value in values.items():
             if value is not None and self._figures.due(topic, as_state(value)):
                 await link.publish(topic, as_state(value), retain=True)
 
@@ -299,7 +305,7 @@ class News:
                 else:
                     paced = tagging.latency_seconds is not None
                     latency_seconds = max(0.0, time.time() - tagging.ended_at) if paced else None
-                    text = to_json(tags_payload(tagging, self._vocabulary, self._top, latency_seconds))
+                    text = to_json(tags_payload(tagging, self._vocabulary, self.top, latency_seconds))
                     await link.publish(self._topics.tags(tagging.source), text)
                     await self._publish_gauges(link, tagging)
                 waiting.popleft()

@@ -139,6 +139,15 @@ class MqttSink:
         return self._connection.state
 
     @property
+    def top(self) -> int:
+        """How many tags to publish of a tagging."""
+        return self._news.top
+
+    @top.setter
+    def top(self, top: int) -> None:
+        self._news.top = top
+
+    @property
     def dropped(self) -> int:
         """Taggings so far that a newer one replaced, or that grew stale, before they could be published.
 

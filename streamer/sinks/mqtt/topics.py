@@ -49,6 +49,10 @@ class Topics:
         """One figure of the health."""
         return f"{self.health}/{name}"
 
+    def source_figure(self, source: str, name: str) -> str:
+        """One figure of the health of a source."""
+        return f"{self._of(source)}/health/{name}"
+
     def part(self, source: str) -> str:
         """Name a source within a topic."""
         return self._parts.get(source) or slug(source)

@@ -1,0 +1,59 @@
+"""What a user would take instead: Hugging Face's feature extractor and `ASTForAudioClassification`. The only importer of transformers."""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..geometry import AstConfig
+
+Rival: TypeAlias = Callable[[NDArray[np.float32]], object]
+"""Samples float32 (batch, n) -> scores, on the host."""
+
+
+def is_installed() -> bool:
+    """Whether there is anything to compare with."""
+    return find_spec("transformers") is not None
+
+
+def rival(config: AstConfig, device: torch.device, *, half: bool = False) -> Rival:
+    """Make one of the same geometry, with random weights.
+
+    Parameters
+    ----------
+    config : AstConfig
+        The geometry.
+    device : torch.device
+        Where it runs.
+    half : bool
+        fp16 with PyTorch's fused attention, instead of fp32 with attention multiplied out (eager).
+    """
+    from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
+
+    network = ASTForAudioClassification(
+        ASTConfig(
+            hidden_size=config.width,
+            num_hidden_layers=config.depth,
+            num_attention_heads=config.heads,
+            intermediate_size=config.mlp_width,
+            frequency_stride=config.fstride,
+            time_stride=config.tstride,
+            max_length=config.input_tdim,
+            num_mel_bins=config.input_fdim,
+            num_labels=config.label_dim,
+            attn_implementation="sdpa" if half else "eager",
+        )
+    )
+    dtype = torch.float16 if half else torch.float32
+    network = network.eval().to(device, dtype)
+    extractor = ASTFeatureExtractor(max_length=config.input_tdim, num_mel_bins=config.input_fdim)
+
+    def tag(samples: NDArray[np.float32]) -> object:
+        with torch.inference_mode():
+            rows = extractor(list(samples), sampling_rate=16_000, return_tensors="pt")["input_values"]
+            return network(rows.to(device, dtype)).logits.float().sigmoid().cpu().numpy()
+
+    return tag

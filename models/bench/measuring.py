@@ -1,0 +1,228 @@
+"""One line of the table: a model, run as a tagger runs it, in a process that holds nothing else."""
+
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..catalogue import gigaflop
+from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from ..engines import EngineName, Precision
+from ..engines.torch_engine import pick_device
+from ..engines.trial import compare
+from ..geometry import AstConfig, Size
+from ..labels import audioset_classes
+from ..tagger import Tagger, load_tagger, window_rows
+from ..transformer import AudioSpectrogramTransformer
+from . import hugging_face, matrices
+
+Samples = NDArray[np.float32]
+
+NETWORKS: dict[str, tuple[Size, int]] = {
+    "base-10-10": ("base", 10),
+    "base-12-12": ("base", 12),
+    "base-14-14": ("base", 14),
+    "base-16-16": ("base", 16),
+    "small-16-16": ("small", 16),
+    "tiny-16-16": ("tiny", 16),
+}
+"""Geometries whose speed can be measured with random weights, on which it does not depend."""
+
+_PRECISIONS = ("fp32", "bf16", "fp16", "int8")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What to measure.
+
+    Attributes
+    ----------
+    model : str
+        What `load_tagger` takes.
+    device, engine, precision, window_seconds
+        As for `load_tagger`.
+    batch : int
+        Windows at once.
+    runs : int
+        How many batches are timed.
+    sound : float32 (windows, n)
+        Recordings, cut into windows of the longest length: what is tagged, and what scores are compared on.
+    trained : bool
+        Whether the scores mean anything.
+    """
+
+    model: str
+    device: str
+    engine: EngineName
+    precision: Precision
+    window_seconds: float | None
+    batch: int
+    runs: int
+    sound: Samples
+    trained: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What was measured: seconds of a batch, from samples on the host to scores on the host.
+
+    Attributes
+    ----------
+    model, engine : str
+        What ran.
+    window_seconds : float
+        Length of a window.
+    batch : int
+        Windows at once.
+    median_seconds, p95_seconds : float
+        Of a batch.
+    windows_per_second : float
+        Over all batches.
+    real_time_sources : int
+        How many sources that makes at a hop of 1 s.
+    megabytes : float
+        Memory of the process, once it runs: the program, PyTorch and the model.
+    gpu_megabytes : float or None
+        The most that PyTorch has had of a GPU's memory.
+    matrix_share : float
+        Operations of the network a second, over those of matrix products in the same precision.
+    largest_difference, top5_agreement : float or None
+        Of the scores from those of PyTorch in single precision; None where weights are random.
+    hugging_face_seconds, ratio : float or None
+        The median of a batch in its hands, in eager fp32, in turns with ours; over ours.
+    hugging_face_half_seconds, half_ratio : float or None
+        The same in fp16 with fused attention, on a GPU.
+    """
+
+    model: str
+    engine: str
+    window_seconds: float
+    batch: int
+    median_seconds: float
+    p95_seconds: float
+    windows_per_second: float
+    real_time_sources: int
+    megabytes: float
+    gpu_megabytes: float | None
+    matrix_share: float
+    largest_difference: float | None
+    top5_agreement: float | None
+    hugging_face_seconds: float | None
+    ratio: float | None
+    hugging_face_half_seconds: float | None
+    half_ratio: float | None
+
+
+def measure(task: Task) -> Row:
+    """Measure in a new process.
+
+    Raises
+    ------
+    ModelError
+        The model can't be had, or not so.
+    """
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_measure, task).result()
+
+
+def random_checkpoint(name: str, folder: Path) -> Path:
+    """Write a checkpoint of one of `NETWORKS`, with random weights that are the same each time."""
+    size, stride = NETWORKS[name]
+    config = AstConfig.of_size(size, fstride=stride, tstride=stride)
+    torch.manual_seed(0)
+    weights = AudioSpectrogramTransformer(config).state_dict()
+    path = folder / f"{name}.safetensors"
+    labels = tuple(entry.name for entry in audioset_classes())
+    save_checkpoint(Checkpoint(name=name, config=config, labels=labels, weights=weights), path)
+    return path
+
+
+def _measure(task: Task) -> Row:
+    tagger = load_tagger(
+        task.model,
+        device=task.device,
+        engine=task.engine,
+        precision=task.precision,
+        window_seconds=task.window_seconds,
+    )
+    device = pick_device(task.device)
+    sound = task.sound[:, : tagger.window_samples]
+    batches = [sound[np.arange(first, first + task.batch) % len(sound)] for first in range(task.runs + 1)]
+    tagger(batches[0])
+    megabytes = _resident_megabytes()
+    checkpoint = load_checkpoint(task.model)
+    rows = window_rows(checkpoint, task.window_seconds)
+    config = checkpoint.blueprint(rows).config
+    halves = (False, True) if device.type == "cuda" else (False,)
+    installed = hugging_face.is_installed()
+    rivals = [hugging_face.rival(config, device, half=half) for half in halves if installed]
+    for rival in rivals:
+        rival(batches[0])
+    ours: list[float] = []
+    theirs: list[list[float]] = [[] for _ in rivals]
+    for batch in batches[1:]:
+        ours.append(_seconds(tagger, batch))
+        for times, rival in zip(theirs, rivals, strict=True):
+            times.append(_seconds(rival, batch))
+    median = statistics.median(ours)
+    medians = [statistics.median(times) for times in theirs] + [None, None]
+    difference = _difference(tagger, task, sound) if task.trained else (None, None)
+    rate = matrices.operations_per_second(_precision_of(tagger.engine.description), device)
+    operations = 1e9 * gigaflop(config.width, config.depth, config.fstride, config.tstride, rows)
+    windows_per_second = task.batch * len(ours) / sum(ours)
+    return Row(
+        model=tagger.name,
+        engine=tagger.engine.description,
+        window_seconds=tagger.window_samples / 16_000,
+        batch=task.batch,
+        median_seconds=median,
+        p95_seconds=float(np.percentile(ours, 95)),
+        windows_per_second=windows_per_second,
+        real_time_sources=int(windows_per_second),
+        megabytes=megabytes,
+        gpu_megabytes=torch.cuda.max_memory_allocated(device) / 1e6 if device.type == "cuda" else None,
+        matrix_share=operations * windows_per_second / rate,
+        largest_difference=difference[0],
+        top5_agreement=difference[1],
+        hugging_face_seconds=medians[0],
+        ratio=None if medians[0] is None else medians[0] / median,
+        hugging_face_half_seconds=medians[1],
+        half_ratio=None if medians[1] is None else medians[1] / median,
+    )
+
+
+def _seconds(tag: hugging_face.Rival, batch: Samples) -> float:
+    before = time.perf_counter()
+    tag(batch)
+    return time.perf_counter() - before
+
+
+def _difference(tagger: Tagger, task: Task, sound: Samples) -> tuple[float, float]:
+    """How far scores are from those of PyTorch in single precision."""
+    exact = load_tagger(
+        task.model, device="cpu", engine="torch", precision="fp32", window_seconds=task.window_seconds
+    )
+    ours, expected = (np.concatenate([part.logits(window) for window in sound]) for part in (tagger, exact))
+    return compare(torch.from_numpy(ours), torch.from_numpy(expected))
+
+
+def _precision_of(description: str) -> str:
+    return next(precision for precision in _PRECISIONS if precision in description)
+
+
+def _resident_megabytes() -> float:
+    """Memory of this process; the most it has had, where Linux does not tell what it has."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * resource.getpagesize() / 1e6
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

@@ -1,0 +1,47 @@
+"""A network before it is built, which takes longer than to read one that is kept ready."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from .geometry import AstConfig
+
+if TYPE_CHECKING:
+    from .transformer import AudioSpectrogramTransformer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blueprint:
+    """What a network is, and how to get it.
+
+    Attributes
+    ----------
+    config : AstConfig
+        Its geometry.
+    fingerprint : str
+        Of its geometry and its weights.
+    build : callable
+        Returns it in float32 and evaluation mode.
+    """
+
+    config: AstConfig
+    fingerprint: str
+    build: "Callable[[], AudioSpectrogramTransformer]"
+
+    @classmethod
+    def of(cls, network: "AudioSpectrogramTransformer") -> "Blueprint":
+        """The blueprint of a network that is there already."""
+        return cls(network.config, fingerprint(network.config, network.state_dict()), lambda: network)
+
+
+def fingerprint(config: AstConfig, weights: Mapping[str, Tensor]) -> str:
+    """A short text that differs wherever a geometry or a weight does."""
+    content = hashlib.sha256(repr(asdict(config)).encode())
+    for name, values in weights.items():
+        content.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        content.update(values.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()[:32]

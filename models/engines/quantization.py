@@ -1,0 +1,87 @@
+"""From a translation in 32 bits to one in 8, with NNCF: the only importer of nncf.
+
+NNCF prints, reports home unless it is told not to, and takes several times the memory of what it works on: it runs in a process of its own.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino
+
+from ..errors import EngineError
+
+_QUIET = {"NNCF_CI": "1"}
+"""Which keeps NNCF from sending statistics of its use."""
+_SMOOTHING = 0.95
+"""Share of an activation's range that smoothing moves into the weights; NNCF's own for transformers."""
+
+
+def quantize(source: Path, rows: Path, target: Path, *, smooth: bool) -> None:
+    """Quantize a translation in another process, and wait for it.
+
+    Parameters
+    ----------
+    source, target : Path
+        Translations: what there is, and what is to be.
+    rows : Path
+        An ``.npy`` file of normalised rows float32 (windows, rows, bins) to calibrate on.
+    smooth : bool
+        Move the range of outlying activations into the weights first (Xiao et al., "SmoothQuant", ICML 2023).
+
+    Raises
+    ------
+    EngineError
+        It went wrong.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        __name__,
+        str(source),
+        str(rows),
+        str(target),
+        *(["smooth"] if smooth else []),
+    ]
+    folder = Path(__file__).parents[2]
+    done = subprocess.run(  # noqa: S603 - ourselves
+        command, cwd=folder, env=os.environ | _QUIET, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise EngineError(f"this network can't be quantized ({reason}): give --precision fp32")
+
+
+def main(source: str, rows: str, target: str, *ways: str) -> None:
+    """Quantize: all but the first layer, which sees raw numbers, and the last one, whose errors nothing averages out."""
+    import nncf
+
+    model = openvino.Core().read_model(source)
+    operations = model.get_ordered_ops()
+    first = next(node for node in operations if node.get_type_name() == "Convolution")
+    last = [node for node in operations if node.get_type_name() == "MatMul"][-1]
+    quantized = nncf.quantize(
+        model,
+        nncf.Dataset(_calibration(Path(rows))),
+        model_type=nncf.ModelType.TRANSFORMER,
+        preset=nncf.QuantizationPreset.MIXED,
+        ignored_scope=nncf.IgnoredScope(names=[node.get_friendly_name() for node in (first, last)]),
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(
+                matmul=_SMOOTHING if "smooth" in ways else -1
+            )
+        ),
+    )
+    openvino.save_model(quantized, target, compress_to_fp16=False)
+
+
+def _calibration(rows: Path) -> list[Any]:
+    """One window at a time (1, rows, bins), as the network takes them."""
+    return list(np.load(rows)[:, None])
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

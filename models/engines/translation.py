@@ -1,0 +1,167 @@
+"""From the network in PyTorch to a model in OpenVINO's form, made once and kept in the user's cache."""
+
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import openvino
+import platformdirs
+import torch
+from numpy.typing import NDArray
+from openvino.frontend import FrontEndManager
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+from torch import Tensor, nn
+
+from ..blueprint import Blueprint
+from .quantization import quantize
+
+if TYPE_CHECKING:
+    from ..transformer import AudioSpectrogramTransformer
+
+_log = logging.getLogger(__name__)
+
+Rows: TypeAlias = NDArray[np.float32]
+"""Normalised rows float32 (windows, rows, bins)."""
+Logits: TypeAlias = Callable[[openvino.Model, Rows], Rows]
+"""What a model makes of windows: float32 (windows, classes)."""
+
+_KEPT = 8
+"""Translations in the cache; those that were not used for the longest time go first."""
+
+
+class Translations:
+    """The translations of one network.
+
+    Parameters
+    ----------
+    core : openvino.Core
+        Reads and writes them.
+    network : Blueprint
+        Built only where no translation of it is kept.
+    keep : bool
+        Whether to keep what is made.
+    """
+
+    def __init__(self, core: openvino.Core, network: Blueprint, *, keep: bool = True) -> None:
+        self._core = core
+        self._network = network
+        self._keep = keep
+        self._folder = Path(platformdirs.user_cache_dir("earshot")) / "openvino"
+        versions = f"{openvino.__version__}-{torch.__version__}".replace("/", "-")
+        self._single = self._folder / f"{network.fingerprint}-{versions}.xml"
+        self._quantized = self._single.with_name(f"{self._single.stem}-int8.xml")
+
+    def single(self) -> openvino.Model:
+        """The network in single precision."""
+        return self._kept(self._single, lambda _: _translate(self._network.build()))
+
+    def quantized(
+        self, calibration: Callable[[], tuple[Rows, Rows]], logits: Logits, *, anew: bool
+    ) -> openvino.Model:
+        """The network in 8 bits, quantized in whichever of two ways changes less.
+
+        Parameters
+        ----------
+        calibration : callable
+            Returns rows to calibrate on, and others to compare on.
+        logits : callable
+            Runs a model.
+        anew : bool
+            Whether not to take what was made before.
+
+        Raises
+        ------
+        EngineError
+            The network can't be quantized.
+        """
+        if anew:
+            self._quantized.unlink(missing_ok=True)
+        return self._kept(self._quantized, lambda scratch: self._quantize(scratch, *calibration(), logits))
+
+    def _quantize(self, scratch: Path, rows: Rows, others: Rows, logits: Logits) -> openvino.Model:
+        _log.info("quantizing the model to 8 bits, once; this takes a minute")
+        single = self.single()
+        source, sound = scratch / "single.xml", scratch / "rows.npy"
+        openvino.save_model(single, source, compress_to_fp16=False)
+        np.save(sound, rows)
+        expected, best, least = logits(single, others), None, np.inf
+        for smooth in (False, True):
+            target = scratch / f"smooth-{smooth}.xml"
+            quantize(source, sound, target, smooth=smooth)
+            model = self._core.read_model(target)
+            error = float(np.abs(logits(model, others) - expected).mean())
+            if error < least:
+                best, least = model, error
+        assert best is not None  # noqa: S101 - an error is a number
+        return best
+
+    def _kept(self, file: Path, make: Callable[[Path], openvino.Model]) -> openvino.Model:
+        """Read a model from the cache, or make it with the help of a scratch folder, and keep it."""
+        if file.is_file():
+            with suppress(RuntimeError):  # damaged, or of another version: made again
+                model = self._core.read_model(file)
+                with suppress(OSError):
+                    file.touch()
+                return model
+        with _scratch(self._folder if self._keep else None) as scratch:
+            model = make(scratch)
+            if self._keep:
+                with suppress(OSError, RuntimeError):  # without a cache, the next start takes longer
+                    _keep(model, scratch, file)
+        return model
+
+
+@contextmanager
+def _scratch(folder: Path | None) -> Iterator[Path]:
+    """A folder for a while: where the cache is, so that what is made there can be moved; elsewhere if nothing is or can be kept."""
+    with ExitStack() as stack:
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            made = tempfile.TemporaryDirectory(dir=folder)
+        except OSError:
+            made = tempfile.TemporaryDirectory()
+        yield Path(stack.enter_context(made))
+
+
+def _keep(model: openvino.Model, scratch: Path, file: Path) -> None:
+    """Write a model: weights first, so that a kill leaves none or a whole one."""
+    part = scratch / file.name
+    openvino.save_model(model, part, compress_to_fp16=False)
+    part.with_suffix(".bin").replace(file.with_suffix(".bin"))
+    part.replace(file)
+    translations = sorted(file.parent.glob("*.xml"), key=lambda path: path.stat().st_mtime)
+    for old in translations[:-_KEPT]:
+        old.unlink()
+        old.with_suffix(".bin").unlink(missing_ok=True)
+
+
+class _Both(nn.Module):
+    """What OpenVINO is given: rows in, logits and embeddings out."""
+
+    def __init__(self, network: "AudioSpectrogramTransformer") -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        tokens = self.network.forward_features(rows)
+        return self.network.forward_head(tokens), self.network.forward_embedding(tokens)
+
+
+def _translate(network: "AudioSpectrogramTransformer") -> openvino.Model:
+    """Translate a trace of the network for one window."""
+    _log.info("preparing the model for this processor, once")
+    rows = torch.zeros(1, network.config.input_tdim, network.config.input_fdim)
+    with torch.inference_mode(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of tracing: shapes are constant, and meant to be
+        traced = torch.jit.trace(_Both(network).eval(), rows, check_trace=False)  # type: ignore[no-untyped-call]
+        decoder = TorchScriptPythonDecoder(traced, example_input=rows)
+        frontend = FrontEndManager().load_by_framework("pytorch")
+        model: openvino.Model = frontend.convert(frontend.load(decoder))
+    model.reshape({model.input(0): list(rows.shape)})
+    return model

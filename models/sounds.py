@@ -1,0 +1,22 @@
+"""The sounds that ship with the models: on them engines are calibrated and compared."""
+
+from importlib.resources import files
+
+import torch
+from torch import Tensor
+
+from . import fbank
+
+WINDOWS = 32
+_WINDOW_SAMPLES = 1024 * fbank.FRAME_SHIFT
+
+
+def shipped_windows(samples: int) -> Tensor:
+    """Voices, music, alarms and rooms: float32 (32, n), at most `samples` samples each, as docs/render_engine_sounds.py renders them."""
+    import soundfile
+
+    with files("models").joinpath("assets", "sounds.ogg").open("rb") as file:
+        sound, _ = soundfile.read(file, dtype="float32")
+    windows = torch.from_numpy(sound).view(WINDOWS, _WINDOW_SAMPLES)
+    middle = max(0, _WINDOW_SAMPLES - samples) // 2
+    return windows[:, middle : middle + samples].contiguous()

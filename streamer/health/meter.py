@@ -1,0 +1,203 @@
+"""Counts what happens to the stream, so that the program can say how it is doing."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+
+import numpy as np
+
+from ..amplitudes import Amplitudes
+from ..messages import SAMPLE_RATE_HZ, AudioChunk, Health, Tagging, Window
+from .memory import resident_bytes
+from .source import SourceMeter
+
+_NEWEST_TAGGINGS = 600
+_NEWEST_BATCHES = 20
+_NONE_REPAIRED: Mapping[str, int] = MappingProxyType({})
+
+
+class HealthMeter:
+    """Gathers figures from all threads; `report` puts them together.
+
+    Of a source it must be told everything in the order in which it happens. What a chunk costs is some microseconds; what is
+    kept does not grow.
+
+    Parameters
+    ----------
+    hop_samples : int
+        From one window of a source to its next.
+    sources : int
+        How many sources are listened to.
+    model, device : str
+        What tags, and on what; for people.
+    clock : callable
+        Seconds, of a clock that is never set.
+    """
+
+    def __init__(
+        self,
+        *,
+        hop_samples: int,
+        sources: int,
+        model: str,
+        device: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.reckon(sources=sources, hop_samples=hop_samples)
+        self._model, self._device = model, device
+        self._clock = clock
+        self._began = clock()
+        self._lock = threading.Lock()
+        self._sources: dict[str, SourceMeter] = {}
+        self._heard_at: float | None = None
+        self._tagged_at: float | None = None
+        self._latencies: deque[float] = deque(maxlen=_NEWEST_TAGGINGS)
+        self._batches: deque[tuple[int, float]] = deque(maxlen=_NEWEST_BATCHES)
+
+    def reckon(self, *, sources: int, hop_samples: int) -> None:
+        """Reckon from now on with so many sources, and this hop: when one comes or goes."""
+        self._windows_a_second = sources * SAMPLE_RATE_HZ / hop_samples
+
+    @property
+    def heard_at(self) -> float | None:
+        """When the last chunk of any source came, by the clock; None before the first. It costs nothing to ask."""
+        return self._heard_at
+
+    @property
+    def tagged_at(self) -> float | None:
+        """When the last windows were tagged, by the clock; None before the first. It costs nothing to ask."""
+        return self._tagged_at
+
+    def opened(self, source: str, *, live: bool) -> None:
+        """Take that a source begins to deliver, for the first time or once more, and whether a clock paces it."""
+        with self._lock:
+            self._of(source).opened(live=live)
+
+    def heard(self, source: str, chunk: AudioChunk) -> None:
+        """Take a chunk that is listened to, before the windows that it makes due."""
+        amplitudes, now = Amplitudes.of(chunk.samples), self._clock()
+        with self._lock:
+            self._heard_at = now
+            self._of(source).heard(chunk, amplitudes, now)
+
+    def paused(self, source: str, chunk: AudioChunk) -> None:
+        """Take a chunk that is thrown away, for listening is switched off."""
+        now = self._clock()
+        with self._lock:
+            self._heard_at = now
+            self._of(source).paused(chunk, now)
+
+    def cut(self, window: Window) -> None:
+        """Take a window that has become due."""
+        with self._lock:
+            self._of(window.source).cut(window)
+
+    def refused(self, window: Window) -> None:
+        """Take that nobody takes a window that was cut."""
+        with self._lock:
+            self._of(window.source).refused()
+
+    def flushed(self, source: str) -> None:
+        """Take that all windows of what was heard so far have been cut."""
+        with self._lock:
+            self._of(source).flushed()
+
+    def tagged(self, taggings: Sequence[Tagging], busy_seconds: float) -> None:
+        """Count a batch of taggings that took `busy_seconds` of inference."""
+        if not taggings:
+            return
+        with self._lock:
+            self._tagged_at = self._clock()
+            self._batches.append((len(taggings), busy_seconds))
+            for tagging in taggings:
+                self._of(tagging.source).tagged += 1
+                if tagging.latency_seconds is not None:
+                    self._latencies.append(tagging.latency_seconds)
+
+    def report(
+        self,
+        *,
+        broker: str,
+        replaced_windows: Callable[[str], int] = lambda _source: 0,
+        repaired_samples: Mapping[str, int] = _NONE_REPAIRED,
+    ) -> Health:
+        """Sum up, with the figures that others count.
+
+        Parameters
+        ----------
+        broker : str
+            How the connection to it stands.
+        replaced_windows : callable
+            Says how many windows of a source made room for a newer one.
+        repaired_samples : mapping of str to int
+            By source, samples that were not numbers.
+        """
+        now = self._clock()
+        with self._lock:
+            sources = tuple(
+                meter.report(replaced=replaced_windows(name), repaired=repaired_samples.get(name, 0), now=now)
+                for name, meter in self._sources.items()
+            )
+            latencies, batches, tagged_at = list(self._latencies), list(self._batches), self._tagged_at
+        p50, p95, p99 = _percentiles(latencies)
+        return Health(
+            uptime_seconds=now - self._began,
+            windows=sum(source.windows for source in sources),
+            dropped_windows=sum(source.dropped_windows for source in sources),
+            overruns=sum(source.overruns for source in sources),
+            lost_seconds=sum(source.lost_seconds for source in sources),
+            repaired_samples=sum(source.repaired_samples for source in sources),
+            latency_p50_seconds=p50,
+            latency_p95_seconds=p95,
+            latency_p99_seconds=p99,
+            real_time_factor=self._real_time_factor(batches),
+            model=self._model,
+            device=self._device,
+            broker=broker,
+            seconds_since_tagging=None if tagged_at is None else now - tagged_at,
+            resident_bytes=resident_bytes(),
+            sources=sources,
+        )
+
+    def _of(self, source: str) -> SourceMeter:
+        meter = self._sources.get(source)
+        if meter is None:
+            meter = self._sources[source] = SourceMeter(source)
+        return meter
+
+    def _real_time_factor(self, batches: Sequence[tuple[int, float]]) -> float | None:
+        windows = sum(count for count, _ in batches)
+        busy = sum(seconds for _, seconds in batches)
+        return busy * self._windows_a_second / windows if windows else None
+
+
+def _percentiles(seconds: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    """Return the 50th, 95th and 99th percentile."""
+    if not seconds:
+        return None, None, None
+    p50, p95, p99 = map(float, np.percentile(seconds, (50, 95, 99)))
+    return p50, p95, p99
+
+
+class Every:
+    """True once in each period: for what is done now and then in a loop.
+
+    Parameters
+    ----------
+    seconds : float
+        The period.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = time.monotonic()
+
+    def due(self) -> bool:
+        """Whether the period is over; begins the next one if so."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True

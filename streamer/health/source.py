@@ -1,0 +1,94 @@
+"""What is counted of one source."""
+
+from ..amplitudes import Amplitudes
+from ..messages import AudioChunk, SourceHealth, Window
+from .balance import Balance
+from .condition import Condition
+from .drift import Drift
+
+
+class SourceMeter:
+    """Gathers the figures of one source. It knows no thread: `HealthMeter` locks.
+
+    Parameters
+    ----------
+    source : str
+        Its name.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._balance = Balance()
+        self._condition = Condition()
+        self._drift = Drift()
+        self._paced = False
+        self._was_away = False
+        self._gaps = 0
+        self._overruns = 0
+        self._cut = 0
+        self._refused = 0
+        self._heard_at: float | None = None
+        self.tagged = 0
+
+    def opened(self, *, live: bool) -> None:
+        """Take that the source, or another one in its place, begins to deliver."""
+        self._paced, self._was_away = live, True
+        self._condition.begin_anew()
+        self._drift.end_stretch()
+
+    def heard(self, chunk: AudioChunk, amplitudes: Amplitudes, now: float) -> None:
+        """Take a chunk, and what it adds up to."""
+        self._follow(self._balance.hear(chunk), now)
+        self._condition.take(amplitudes)
+
+    def paused(self, chunk: AudioChunk, now: float) -> None:
+        """Take a chunk that is thrown away."""
+        self._follow(self._balance.pause(chunk), now)
+
+    def cut(self, window: Window) -> None:
+        """Take a window that has become due."""
+        self._cut += 1
+        self._balance.cut(window)
+
+    def refused(self) -> None:
+        """Take that a window can't be tagged any more."""
+        self._refused += 1
+
+    def flushed(self) -> None:
+        """Take that what was heard is in the windows so far, or in none."""
+        self._balance.finish()
+
+    def report(self, *, replaced: int, repaired: int, now: float) -> SourceHealth:
+        """Sum up, with the windows that were replaced by a newer one, and the samples that were repaired."""
+        balance, condition = self._balance, self._condition
+        return SourceHealth(
+            source=self._source,
+            state=condition.state,
+            samples=balance.position,
+            windowed_samples=balance.windowed,
+            lost_samples=balance.lost,
+            paused_samples=balance.paused,
+            skipped_samples=balance.skipped,
+            waiting_samples=balance.waiting,
+            gaps=self._gaps,
+            overruns=self._overruns,
+            repaired_samples=repaired,
+            cut_windows=self._cut,
+            windows=self.tagged,
+            dropped_windows=replaced + self._refused,
+            clipped_share=condition.clipped_share,
+            floor_dbfs=condition.floor.usual_dbfs,
+            drift_ppm=self._drift.ppm,
+            seconds_since_sound=None if self._heard_at is None else now - self._heard_at,
+        )
+
+    def _follow(self, lost_samples: int, now: float) -> None:
+        """Count a gap, if there is one, and see when the stream has come how far."""
+        if lost_samples:
+            self._gaps += 1
+            self._overruns += not self._was_away
+            self._drift.end_stretch()
+        self._was_away = False
+        self._heard_at = now
+        if self._paced:
+            self._drift.take(self._balance.position, now)

@@ -1,0 +1,216 @@
+"""Figures for Prometheus, over HTTP: the only importer of prometheus_client."""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, get_args
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+
+from ..errors import SettingsError, SinkError
+from ..messages import Event, Health, Message, SoundState, SourceHealth, SourceStatus, Tagging
+
+if TYPE_CHECKING:  # it is loaded where it is wanted
+    from prometheus_client.metrics_core import Metric
+
+_log = logging.getLogger(__name__)
+
+_LATENCY_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_POLL_SECONDS = 0.2
+_PATIENCE_SECONDS = 2.0
+
+
+class Metrics:
+    """Answers each request with the figures as they stand: one thread is in `run` until `close` is called.
+
+    It listens from the beginning. `accept` is called by any thread and never blocks.
+
+    Parameters
+    ----------
+    port : int
+        Where to listen; 0 for any free one.
+    host : str
+        On which of this machine's addresses; by default only for programs on the machine itself.
+    version : str
+        Of Earshot.
+
+    Raises
+    ------
+    SettingsError
+        The library it needs is not installed.
+    SinkError
+        Nothing can listen there.
+    """
+
+    def __init__(self, port: int, *, host: str = "127.0.0.1", version: str = "") -> None:
+        try:
+            from prometheus_client import (
+                CollectorRegistry,
+                Counter,
+                Gauge,
+                Histogram,
+                ProcessCollector,
+                make_wsgi_app,
+            )
+        except ImportError:
+            raise SettingsError(
+                'metrics need a library that is not installed: pip install "earshot[metrics]", or give no --metrics-port'
+            ) from None
+        registry = CollectorRegistry()
+        self._latencies = Histogram(
+            "earshot_latency_seconds",
+            "From the capture of a window's last sample to its tagging.",
+            ["source"],
+            buckets=_LATENCY_BUCKETS,
+            registry=registry,
+        )
+        self._up = Gauge(
+            "earshot_source_up", "Whether a source delivers sound.", ["source"], registry=registry
+        )
+        self._events = Counter(
+            "earshot_events", "Sounds that have begun.", ["source", "label"], registry=registry
+        )
+        self._figures = _Figures(version)
+        registry.register(self._figures)
+        ProcessCollector(registry=registry)
+        try:
+            self._server = _server_class(host)((host, port), _Handler)
+        except (OSError, UnicodeError) as error:
+            raise SinkError(
+                f"metrics can't be served at {_address(host, port)} ({getattr(error, 'strerror', None) or error}): "
+                "give another --metrics-port, or check metrics_host"
+            ) from error
+        self._server.set_app(make_wsgi_app(registry))
+        self._server.timeout = _POLL_SECONDS
+        self._closing = threading.Event()
+
+    @property
+    def address(self) -> str:
+        """Where it listens: HOST:PORT."""
+        return _address(*self._server.server_address[:2])
+
+    def accept(self, message: Message) -> None:
+        """Count a message; from any thread, at once."""
+        match message:
+            case Tagging():
+                if message.latency_seconds is not None:
+                    self._latencies.labels(message.source).observe(message.latency_seconds)
+            case Event():
+                if message.kind == "started":
+                    self._events.labels(message.source, message.label).inc()
+            case SourceStatus():
+                self._up.labels(message.source).set(message.online)
+            case Health():
+                self._figures.health = message
+
+    def run(self) -> None:
+        """Answer, one after the other, until `close` is called."""
+        _log.info("Metrics are at http://%s/metrics.", self.address)
+        with self._server:
+            while not self._closing.is_set():
+                self._server.handle_request()
+
+    def close(self) -> None:
+        """Make `run` return soon; from any thread, more than once if need be."""
+        self._closing.set()
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _PATIENCE_SECONDS  # of a client that says nothing
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
+        _log.debug(format, *args)
+
+
+class _Server(WSGIServer):
+    def handle_error(self, _request: Any, client_address: Any) -> None:
+        _log.debug("the request of %s has failed", client_address, exc_info=True)
+
+
+class _Server6(_Server):
+    address_family = socket.AF_INET6
+
+
+def _server_class(host: str) -> type[_Server]:
+    return _Server6 if ":" in host else _Server
+
+
+def _address(host: object, port: object) -> str:
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+class _Figures:
+    """Turns the newest health into metrics, when they are asked for."""
+
+    def __init__(self, version: str) -> None:
+        self.health: Health | None = None
+        self._version = version
+
+    def collect(self) -> Iterator["Metric"]:
+        health = self.health
+        if health is not None:
+            yield from self._of_the_program(health)
+            yield from _of_the_sources(health.sources)
+
+    def _of_the_program(self, health: Health) -> Iterator["Metric"]:
+        from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily
+
+        about = {"version": self._version, "model": health.model, "device": health.device}
+        yield InfoMetricFamily("earshot", "What listens.", about)
+        for name, text, value in (
+            (
+                "earshot_real_time_factor",
+                "Inference time over the time of sound it kept up with.",
+                health.real_time_factor,
+            ),
+            ("earshot_tagging_age_seconds", "Since the last tagging.", health.seconds_since_tagging),
+            (
+                "earshot_broker_connected",
+                "Whether there is a connection to the MQTT broker.",
+                None if health.broker == "none" else float(health.broker == "connected"),
+            ),
+        ):
+            if value is not None:
+                yield GaugeMetricFamily(name, text, value)
+
+
+def _of_the_sources(sources: tuple[SourceHealth, ...]) -> Iterator["Metric"]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+    for name, text, attribute in (
+        ("earshot_windows", "Windows tagged.", "windows"),
+        ("earshot_windows_cut", "Windows that became due.", "cut_windows"),
+        ("earshot_windows_dropped", "Windows that were not tagged: inference was late.", "dropped_windows"),
+        ("earshot_gaps", "Gaps in the sound.", "gaps"),
+        ("earshot_overruns", "Gaps while the source was open.", "overruns"),
+        ("earshot_repaired_samples", "Samples that were not numbers.", "repaired_samples"),
+    ):
+        counter = CounterMetricFamily(name, text, labels=["source"])
+        for source in sources:
+            counter.add_metric([source.source], getattr(source, attribute))
+        yield counter
+    samples = CounterMetricFamily(
+        "earshot_samples", "What became of each sample, at 16 kHz.", labels=["source", "fate"]
+    )
+    state = GaugeMetricFamily(
+        "earshot_sound_state", "1 for what its sound is like.", labels=["source", "state"]
+    )
+    for source in sources:
+        for fate in ("windowed", "lost", "paused", "skipped"):
+            samples.add_metric([source.source, fate], getattr(source, f"{fate}_samples"))
+        for name in get_args(SoundState):
+            state.add_metric([source.source, name], float(source.state == name))
+    yield samples
+    yield state
+    for name, text, attribute, factor in (
+        ("earshot_clipped_ratio", "Of the last minute's samples, those at full scale.", "clipped_share", 1.0),
+        ("earshot_floor_dbfs", "How quiet it usually gets.", "floor_dbfs", 1.0),
+        ("earshot_clock_drift_ratio", "How much faster than right the clock runs.", "drift_ppm", 1e-6),
+        ("earshot_sound_age_seconds", "Since the last sound came.", "seconds_since_sound", 1.0),
+    ):
+        gauge = GaugeMetricFamily(name, text, labels=["source"])
+        for source in sources:
+            value = getattr(source, attribute)
+            if value is not None:
+                gauge.add_metric([source.source], factor * value)
+        yield gauge

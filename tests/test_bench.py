@@ -1,0 +1,162 @@
+"""The command ``bench``: what a window costs, and how many live sources a machine keeps up with."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from models import EngineError
+from models.bench import matrices
+from models.bench.measuring import random_checkpoint
+from models.commands.bench import Plan, rows
+from streamer import load
+from streamer.errors import SourceError
+from streamer.messages import SAMPLE_RATE_HZ, Samples
+from streamer.sources import DEMO_PATH
+
+ROOT = Path(__file__).parent.parent
+
+
+def bench(*options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "run_live.py", "bench", *options]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_the_table_has_what_was_measured_beside_hugging_face() -> None:
+    done = bench("--model", "tiny", "--precision", "fp32", "--precision", "bf16", "--engine", "torch", "--device", "cpu",
+                 "--window", "1", "--batch", "2", "--runs", "2", "--json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert f"torch {torch.__version__}" in content["machine"]
+    exact, halved = content["rows"]
+    assert (exact["engine"], halved["engine"]) == ("torch cpu fp32", "torch cpu bf16")
+    assert exact["largest_difference"] < 1e-5
+    assert exact["top5_agreement"] == 1.0
+    assert 0 < halved["largest_difference"] < 0.1
+    for row in (exact, halved):
+        assert (row["model"], row["batch"], row["window_seconds"]) == ("tiny", 2, 1.0)
+        assert 0 < row["median_seconds"] <= row["p95_seconds"]
+        assert row["windows_per_second"] == pytest.approx(2 / row["median_seconds"], rel=0.5)
+        assert row["real_time_sources"] == int(row["windows_per_second"])
+        assert row["ratio"] == pytest.approx(row["hugging_face_seconds"] / row["median_seconds"])
+        assert 100 < row["megabytes"] < 10_000
+        assert 0 < row["matrix_share"] < 2
+        assert row["gpu_megabytes"] is row["half_ratio"] is None
+
+
+def test_a_geometry_has_a_line_without_scores() -> None:
+    done = bench(
+        "--network", "tiny-16-16", "--precision", "fp32", "--window", "1", "--runs", "2", "--device", "cpu"
+    )
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if "tiny-16-16" in line)
+    figures = [cell.strip() for cell in line.strip("│").split("│")]
+    assert figures[:4] == ["tiny-16-16", "openvino cpu fp32", "1 s", "1"]
+    assert figures[10:12] == ["-", "-"]
+    assert figures[-2].endswith("x")
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (("--network", "base-11-11"), "there is no network 'base-11-11': give one of base-10-10, "),
+        (("--model", "no-such-model"), "there is no model 'no-such-model'"),
+        (("--precision", "fp12"), "there is no precision 'fp12'"),
+        (("--engine", "torch", "--precision", "int8"), "only the openvino engine, on a CPU, has int8"),
+        (("--recording", "no-such.wav"), "there is no file no-such.wav"),
+        (("--streams", "--model", "tiny", "--recording", "no-such.wav"), "there is no file no-such.wav"),
+    ],
+)
+def test_what_can_not_be_measured_is_said_in_a_sentence(options: tuple[str, ...], sentence: str) -> None:
+    done = bench(*options)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_random_weights_are_the_same_each_time(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        random_checkpoint("tiny-16-16", folder)
+    (a,), (b,) = first.iterdir(), second.iterdir()
+    assert a.read_bytes() == b.read_bytes()
+
+
+def test_an_unknown_network_is_refused_before_anything_is_measured() -> None:
+    plan = Plan(
+        models=["tiny"], networks=["x"], device="cpu", engine="auto", precisions=["fp32"],
+        batches=[1], windows_seconds=[None], runs=2,
+    )  # fmt: skip
+    with pytest.raises(EngineError, match="no network 'x'"):
+        rows(plan, np.zeros((1, 163_840), np.float32), print)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "int8"])
+def test_the_matrix_rate_is_a_rate(precision: str) -> None:
+    assert 1e8 < matrices.operations_per_second(precision, torch.device("cpu")) < 1e14
+
+
+# Live sources
+
+
+def scorer(samples: Samples) -> Samples:
+    return np.zeros((len(samples), 3), np.float32)
+
+
+def slow(samples: Samples) -> Samples:
+    time.sleep(1.0)
+    return scorer(samples)
+
+
+def measured(tagger: object, sources: int) -> load.Load:
+    return load.measure(
+        tagger,  # type: ignore[arg-type]
+        sources,
+        window_samples=2 * SAMPLE_RATE_HZ,
+        hop_samples=SAMPLE_RATE_HZ // 2,
+        recording=DEMO_PATH,
+        seconds=3.0,
+    )
+
+
+def test_a_fast_tagger_keeps_all_windows_of_all_sources() -> None:
+    found = measured(scorer, 3)
+    assert (found.sources, found.windows, found.dropped_windows) == (3, 18, 0)
+    assert found.kept
+    assert 0 <= found.latency_p50_seconds <= found.latency_p95_seconds
+    assert found.cores > 0
+
+
+def test_windows_that_a_slow_tagger_drops_are_counted() -> None:
+    found = measured(slow, 2)
+    assert found.dropped_windows > 0
+    assert found.windows + found.dropped_windows == 12
+    assert not found.kept
+
+
+def test_a_recording_that_is_not_there_is_told() -> None:
+    with pytest.raises(SourceError, match="there is no file"):
+        load.measure(
+            scorer, 1, window_samples=16_000, hop_samples=16_000, recording=Path("no.wav"), seconds=1.0
+        )
+
+
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, 7, 23, 64, 200])
+def test_the_most_sources_are_found(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fake(_scorer: object, sources: int, **_: object) -> load.Load:
+        return load.Load(sources, 10 * sources, 0 if sources <= limit else 1, 0.1, 0.2, 1.0)
+
+    monkeypatch.setattr(load, "measure", fake)
+    tried = list(
+        load.capacity(scorer, window_samples=1, hop_samples=1, recording=DEMO_PATH, seconds=1.0, most=64)
+    )
+    best = max((found.sources for found in tried if found.kept), default=0)
+    assert best <= min(limit, 64) <= best * 9 / 8 + (best < 8)
+    assert len({found.sources for found in tried}) == len(tried) <= 12

@@ -1,0 +1,204 @@
+"""What `deploy` installs: units that systemd accepts and finds well closed, and a container that has all it names."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from conftest import require
+from mosquitto import free_port, wait_until
+from test_program import START_SECONDS, command
+from test_service import Systemd, service
+
+from streamer.settings import load_settings, settings_file
+
+pytest_plugins = ["test_program"]
+
+ROOT = Path(__file__).parent.parent
+DEPLOY = ROOT / "deploy"
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
+COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+UNITS = ("earshot.service", "earshot-user.service")
+
+
+def unit(name: str, folder: Path) -> Path:
+    """Install a unit with a program that is there."""
+    text = (DEPLOY / name).read_text(encoding="utf-8").replace("/opt/earshot/.venv/bin/earshot", "/bin/true")
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def entries(name: str, key: str) -> list[str]:
+    text = (DEPLOY / name).read_text(encoding="utf-8")
+    return [value for line in re.findall(rf"^{key}=(.*)$", text, re.MULTILINE) for value in line.split()]
+
+
+def instructions(name: str) -> list[str]:
+    return re.findall(rf"^{name} (.*)$", DOCKERFILE, re.MULTILINE)
+
+
+def image_environment() -> dict[str, str]:
+    return dict(pair.split("=", 1) for line in instructions("ENV") for pair in line.split())
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_has_nothing_to_say_about_the_units(name: str, tmp_path: Path) -> None:
+    require("systemd-analyze")
+    kind = ["--user"] if "user" in name else []
+    with_password = tmp_path / f"{name}.d"
+    with_password.mkdir()
+    (with_password / "password.conf").write_bytes((DEPLOY / "mqtt-password.conf").read_bytes())
+    result = subprocess.run(
+        ["systemd-analyze", *kind, "verify", "--man=no", unit(name, tmp_path)],
+        env=os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(("name", "exposure"), [("earshot.service", 2.0), ("earshot-user.service", 6.5)])
+def test_systemd_finds_the_units_well_closed(name: str, exposure: float, tmp_path: Path) -> None:
+    require("systemd-analyze")
+    subprocess.run(
+        [
+            *("systemd-analyze", "security", "--offline=true", f"--threshold={exposure * 10:.0f}"),
+            unit(name, tmp_path),
+        ],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_units_start_what_there_is(name: str) -> None:
+    program, *options = entries(name, "ExecStart")
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    assert Path(program).name in scripts
+    subprocess.run(command(*options, "--help"), capture_output=True, timeout=60, check=True)
+    (documentation,) = entries(name, "Documentation")
+    assert (ROOT / documentation.removeprefix("file:///opt/earshot/")).is_file()
+
+
+def test_the_system_s_unit_keeps_everything_in_its_own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
+    for assignment in entries("earshot.service", "Environment"):
+        monkeypatch.setenv(*assignment.split("=", 1))
+    settings = load_settings({}, config=Path("/dev/null"), environment={})
+    assert settings_file(environment={}) == Path("/etc/earshot/earshot.toml")
+    for path in (settings.history_file, settings.switches_file, settings.clips_path):
+        assert path is not None
+        assert path.parent == Path("/var/lib/earshot")
+    assert os.environ["HF_HOME"].startswith("/var/cache/earshot/")
+
+
+def test_the_password_of_the_unit_is_a_setting() -> None:
+    (assignment,) = entries("mqtt-password.conf", "Environment")
+    name, value = assignment.split("=")
+    settings = load_settings({}, config=Path("/dev/null"), environment={name: value})
+    assert (
+        str(settings.mqtt_password_file)
+        == f"%d/{entries('mqtt-password.conf', 'LoadCredential')[0].split(':')[0]}"
+    )
+
+
+def test_the_container_is_made_of_what_there_is() -> None:
+    let_in = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").split("\n")
+    for line in instructions("COPY"):
+        if not line.startswith("--from"):
+            for source in line.split()[:-1]:
+                assert (ROOT / source).exists(), source
+                assert f"!{source}" in let_in
+    system = re.search(r"^SYSTEM := (.*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert system is not None
+    sound = {package for package in system[1].split() if "audio" in package or "asound" in package}
+    assert sound <= set(DOCKERFILE.split())
+    assert instructions("ENTRYPOINT") == ['["earshot"]']
+
+
+@pytest.mark.parametrize("with_compose", [False, True])
+def test_the_container_s_environment_is_one_of_settings(
+    with_compose: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = image_environment()
+    if with_compose:
+        environment |= COMPOSE["services"]["earshot"]["environment"] | {"EARSHOT_MQTT_PASSWORD": "secret"}
+    for name, value in environment.items():
+        if name.startswith("XDG"):
+            monkeypatch.setenv(name, value)
+    settings = load_settings({}, config=Path("/dev/null"), environment=environment)
+    assert settings.windowless
+    broker = settings.broker()
+    if with_compose:
+        assert broker is not None
+        assert (broker.host, broker.username, broker.password) == ("mosquitto", "earshot", "secret")
+    assert settings.history_file == Path("/var/lib/earshot/history.sqlite3")
+    assert str(settings.history_file.parent) in instructions("VOLUME")[0]
+
+
+def test_the_composition_is_made_of_what_there_is() -> None:
+    services = COMPOSE["services"]
+    build = services["earshot"]["build"]
+    assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Dockerfile"
+    mounted = [volume.split(":") for each in services.values() for volume in each["volumes"]]
+    named = {source for source, *_ in mounted if not source.startswith((".", "/"))}
+    assert named == set(COMPOSE["volumes"])
+    assert (DEPLOY / "mosquitto" / "mosquitto.conf").is_file()
+    inside = {target for _, target, *_ in mounted}
+    assert {"/etc/earshot", "/var/lib/earshot", "/var/cache/earshot", "/mosquitto/config"} <= inside
+
+
+@pytest.mark.system
+def test_mosquitto_takes_the_composition_s_configuration(tmp_path: Path) -> None:
+    require("mosquitto", "mosquitto_passwd")
+    port, text = free_port(), (DEPLOY / "mosquitto" / "mosquitto.conf").read_text(encoding="utf-8")
+    for old, new in (("/mosquitto/", f"{tmp_path}/"), ("listener 1883", f"listener {port} 127.0.0.1")):
+        assert old in text
+        text = text.replace(old, new)
+    for folder in ("config", "data"):
+        (tmp_path / folder).mkdir()
+    passwords = tmp_path / "config" / "passwords"
+    passwords.touch(mode=0o600)
+    subprocess.run(["mosquitto_passwd", "-b", passwords, "earshot", "secret"], check=True, timeout=10)
+    (tmp_path / "mosquitto.conf").write_text(f"{text}user root\n", encoding="utf-8")
+    said = tmp_path / "said"
+    with (
+        said.open("w") as output,
+        subprocess.Popen(["mosquitto", "-c", tmp_path / "mosquitto.conf"], stderr=output) as broker,
+    ):
+        try:
+            wait_until(lambda: "running" in said.read_text(), "mosquitto to run")
+        finally:
+            broker.terminate()
+
+
+def test_the_health_check_hears_whether_the_program_is_alive(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    check = instructions("HEALTHCHECK")[0].partition(" CMD ")[2]
+    interpreter, script = yaml.safe_load(check)
+    assert interpreter == "python3"
+    assert f"COPY deploy/healthcheck.py {script}" in DOCKERFILE
+    address = str(tmp_path / "notify")
+    health = [sys.executable, str(DEPLOY / "healthcheck.py")]
+    quick = environment | {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": image_environment()["WATCHDOG_USEC"]}
+    with Systemd(address) as systemd, service("--source", "demo", environment=quick, systemd=systemd):
+        for _ in range(2):
+            subprocess.run(health, env=quick, timeout=START_SECONDS, check=True)
+    assert subprocess.run(health, env=quick, timeout=START_SECONDS, check=False).returncode == 1
+
+
+def test_the_files_that_the_docs_name_are_there() -> None:
+    text = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
+    files = re.findall(r"deploy/(?:Dockerfile|[\w-]+\.\w+)", text)
+    assert len(files) > 5
+    assert all((ROOT / file).is_file() for file in files)

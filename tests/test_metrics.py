@@ -1,0 +1,183 @@
+"""What Prometheus reads, over real HTTP, and what happens where nothing can listen."""
+
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from mosquitto import free_port
+from prometheus_client.parser import text_string_to_metric_families
+
+from streamer.crew import Crew
+from streamer.errors import SinkError
+from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
+from streamer.sinks.metrics import Metrics
+
+KITCHEN = SourceHealth(
+    source="kitchen",
+    state="faint",
+    samples=1_000,
+    windowed_samples=600,
+    lost_samples=200,
+    paused_samples=150,
+    skipped_samples=50,
+    gaps=2,
+    overruns=1,
+    cut_windows=9,
+    windows=7,
+    dropped_windows=2,
+    clipped_share=0.25,
+    drift_ppm=-20.0,
+    seconds_since_sound=0.5,
+)
+HEALTH = Health(
+    12.0,
+    7,
+    2,
+    1,
+    0.0,
+    0,
+    0.2,
+    0.3,
+    0.4,
+    "tiny",
+    "cpu",
+    "connected",
+    seconds_since_tagging=1.5,
+    sources=(KITCHEN,),
+)
+
+
+def tagging(latency_seconds: float | None) -> Tagging:
+    return Tagging("kitchen", 0, 1, 0.0, np.zeros(1, np.float32), 0.0, latency_seconds)
+
+
+@contextmanager
+def serving(host: str = "127.0.0.1") -> Iterator[Metrics]:
+    """Serve on a crew's thread, as the program does; its end must take less than a second."""
+    metrics = Metrics(0, host=host, version="1.2.3")
+    with Crew() as crew:
+        crew.start("metrics", metrics.run, metrics.close)
+        yield metrics
+        began = time.monotonic()
+    assert time.monotonic() - began < 1.0
+
+
+def read(metrics: Metrics) -> str:
+    with urllib.request.urlopen(f"http://{metrics.address}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
+    """Values by name and then labels, in the order of the labels' names; read by Prometheus' own parser."""
+    return {
+        (sample.name, *(label for _, label in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(read(metrics))
+        for sample in family.samples
+    }
+
+
+def test_the_figures_of_the_health_are_served() -> None:
+    with serving() as metrics:
+        metrics.accept(HEALTH)
+        found = samples(metrics)
+    assert found["earshot_info", "cpu", "tiny", "1.2.3"] == 1
+    assert found["earshot_real_time_factor",] == 0.4
+    assert found["earshot_tagging_age_seconds",] == 1.5
+    assert found["earshot_broker_connected",] == 1
+    assert found["earshot_windows_total", "kitchen"] == 7
+    assert found["earshot_windows_dropped_total", "kitchen"] == 2
+    assert found["earshot_overruns_total", "kitchen"] == 1
+    fates = {key[1]: value for key, value in found.items() if key[0] == "earshot_samples_total"}
+    assert fates == {"windowed": 600, "lost": 200, "paused": 150, "skipped": 50}
+    assert sum(fates.values()) == KITCHEN.samples
+    states = {key[2]: value for key, value in found.items() if key[0] == "earshot_sound_state"}
+    assert states == {"ok": 0, "silent": 0, "faint": 1, "clipping": 0}
+    assert found["earshot_clock_drift_ratio", "kitchen"] == pytest.approx(-20e-6)
+    assert ("earshot_floor_dbfs", "kitchen") not in found, "it is not known yet"
+
+
+def test_latencies_are_a_histogram_and_events_are_counted_when_they_begin() -> None:
+    with serving() as metrics:
+        for latency_seconds in (0.04, 0.3, 7.0, None):
+            metrics.accept(tagging(latency_seconds))
+        for kind in ("started", "ended"):
+            metrics.accept(Event("1", kind, 'Dog "x"', "kitchen", 0.5, 0.0))
+        metrics.accept(SourceStatus("kitchen", online=True))
+        metrics.accept(SourceStatus("garden", online=False))
+        found = samples(metrics)
+    assert found["earshot_latency_seconds_count", "kitchen"] == 3
+    assert found["earshot_latency_seconds_sum", "kitchen"] == pytest.approx(7.34)
+    assert [
+        found["earshot_latency_seconds_bucket", bound, "kitchen"] for bound in ("0.05", "0.5", "+Inf")
+    ] == [1, 2, 3]
+    assert found["earshot_events_total", 'Dog "x"', "kitchen"] == 1
+    assert (found["earshot_source_up", "kitchen"], found["earshot_source_up", "garden"]) == (1, 0)
+
+
+def test_before_anything_is_known_the_answer_is_valid() -> None:
+    with serving() as metrics:
+        assert not [key for key in samples(metrics) if key[0].startswith("earshot_windows")]
+
+
+def test_counters_never_go_down_from_one_answer_to_the_next() -> None:
+    with serving() as metrics:
+        metrics.accept(HEALTH)
+        first = samples(metrics)
+        metrics.accept(tagging(0.1))
+        metrics.accept(HEALTH)
+        second = samples(metrics)
+    totals = [key for key in first if key[0].endswith(("_total", "_count", "_sum"))]
+    assert totals
+    assert all(second[key] >= first[key] for key in totals)
+
+
+def test_a_client_that_says_nothing_or_nonsense_keeps_nobody_else_out_for_long() -> None:
+    with serving() as metrics:
+        host, _, port = metrics.address.rpartition(":")
+        with socket.create_connection((host, int(port))), socket.create_connection((host, int(port))) as rude:
+            rude.sendall(b"\x00\xff\r\n\r\n")
+            assert "earshot" in read(metrics)
+        with pytest.raises(urllib.error.HTTPError, match="405"):
+            urllib.request.urlopen(f"http://{metrics.address}/metrics", data=b"x", timeout=10)
+
+
+def test_only_this_machine_is_served_unless_another_address_is_given() -> None:
+    with serving() as metrics:
+        assert metrics.address.startswith("127.0.0.1:")
+    with serving("0.0.0.0") as metrics:
+        assert metrics.address.startswith("0.0.0.0:")
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
+def test_an_address_of_the_newer_kind_is_served_too() -> None:
+    with serving("::1") as metrics:
+        assert metrics.address.startswith("[::1]:")
+        assert "process_" in read(metrics)
+
+
+def test_a_port_that_is_taken_is_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(
+            SinkError, match=rf"127\.0\.0\.1:{port} \(Address already in use\): give another --metrics-port"
+        ):
+            Metrics(port)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "a..b"])
+def test_an_address_that_is_not_this_machine_s_is_a_sentence(host: str) -> None:
+    with pytest.raises(SinkError, match="check metrics_host"):
+        Metrics(free_port(), host=host)
+
+
+def test_it_may_be_closed_before_it_runs_and_twice() -> None:
+    metrics = Metrics(0)
+    metrics.close()
+    metrics.close()
+    metrics.run()

@@ -1,0 +1,449 @@
+"""Streams from real servers over real connections, the servers' bad days included."""
+
+import math
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import require
+from mosquitto import Authority, free_port, wait_until
+from sound_servers import (
+    Answer,
+    HttpServer,
+    RtspServer,
+    behind_password,
+    encoded,
+    file,
+    silence,
+    status,
+    stream,
+)
+
+from streamer.crew import Crew
+from streamer.errors import NetworkError, SourceError
+from streamer.live import LiveSession
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, Samples, SourceStatus
+from streamer.sources import open_source
+from streamer.sources.address import has_secret, parse_address, without_secrets
+from streamer.sources.network import NetworkStream
+from streamer.sources.playout import Playout
+
+SECONDS = 2.0
+TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(int(44_100 * SECONDS)) / 44_100)).astype(np.float32)
+PASSWORD = "tr0ub4dor"
+
+
+@pytest.fixture(scope="module")
+def mp3() -> bytes:
+    """Two seconds without a header that would tell so."""
+    return encoded("mp3", "libmp3lame", TONE, 44_100, options={"write_xing": "0"})
+
+
+def source_at(url: str, *, seconds: float = 1.5) -> NetworkStream:
+    return NetworkStream("s", parse_address(url), connect_seconds=seconds, stall_seconds=seconds)
+
+
+def heard(source: NetworkStream, chunks: list[AudioChunk], *, seconds: float = math.inf) -> None:
+    """Listen to so much sound, or to the end, and check that the index is whole."""
+    position = 0
+    for chunk in source.chunks():
+        assert chunk.start_sample == position + chunk.lost_samples
+        assert chunk.captured_at <= time.time() + 0.01
+        position = chunk.start_sample + len(chunk.samples)
+        chunks.append(chunk)
+        if position >= seconds * SAMPLE_RATE_HZ:
+            source.close()
+
+
+def listened(url: str, *, seconds: float = math.inf) -> list[AudioChunk]:
+    chunks: list[AudioChunk] = []
+    heard(source_at(url), chunks, seconds=seconds)
+    return chunks
+
+
+def joined(chunks: list[AudioChunk]) -> Samples:
+    return np.concatenate([chunk.samples for chunk in chunks])
+
+
+def refusal(url: str) -> str:
+    with pytest.raises(NetworkError) as caught:
+        listened(url)
+    sentence = str(caught.value)
+    assert "\n" not in sentence
+    assert PASSWORD not in sentence
+    assert caught.value.__context__ is None, "an error of FFmpeg's has the address"
+    return sentence
+
+
+def level(samples: Samples) -> float:
+    return float(np.sqrt(np.mean(samples**2)))
+
+
+# HTTP
+
+
+@pytest.mark.parametrize(
+    ("form", "codec", "kind"),
+    [
+        ("mp3", "libmp3lame", "audio/mpeg"),
+        ("adts", "aac", "audio/aac"),
+        ("ogg", "libopus", "audio/ogg"),
+        ("wav", "pcm_s16le", "audio/wav"),
+    ],
+)
+def test_a_file_is_played_in_real_time_to_its_end(form: str, codec: str, kind: str) -> None:
+    rate_hz = 48_000 if codec == "libopus" else 44_100
+    sound = np.concatenate([TONE, TONE])[: int(rate_hz * SECONDS)]
+    with HttpServer({"/file": file(encoded(form, codec, sound, rate_hz), kind)}) as server:
+        began = time.monotonic()
+        chunks = listened(server.url("/file"))
+        took = time.monotonic() - began
+    samples = joined(chunks)
+    assert len(samples) / SAMPLE_RATE_HZ == pytest.approx(SECONDS, abs=0.15)
+    assert took == pytest.approx(SECONDS, abs=0.6)
+    assert level(samples[4_000:-4_000]) == pytest.approx(0.3 / math.sqrt(2), rel=0.1)
+
+
+def test_a_radio_station_is_heard_without_a_hole(mp3: bytes) -> None:
+    with HttpServer({"/radio": stream(mp3 * 10, len(mp3) / SECONDS, burst=len(mp3))}) as server:
+        chunks = listened(server.url("/radio"), seconds=3.0)
+    assert sum(chunk.lost_samples for chunk in chunks) == 0
+    pace = (chunks[-1].captured_at - chunks[0].captured_at) / 3.0
+    assert pace == pytest.approx(1.0, abs=0.05)
+
+
+def test_a_redirection_is_followed_but_not_to_a_file(mp3: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.mp3").write_bytes(mp3)
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nfile://{tmp_path}/x.mp3\n#EXT-X-ENDLIST\n"
+    answers = {
+        "/file": file(mp3),
+        "/there": status(302, Location="/file"),
+        "/passwords": status(302, Location=f"file://{tmp_path}/x.mp3"),
+        "/list.m3u8": file(playlist.encode(), "application/vnd.apple.mpegurl"),
+    }
+    with HttpServer(answers) as server:
+        assert listened(server.url("/there"), seconds=0.2)
+        refusal(server.url("/passwords"))
+        refusal(server.url("/list.m3u8"))
+
+
+def test_a_playlist_of_pieces_is_one_stream() -> None:
+    pieces = {}
+    for number in range(2):
+        pieces[f"/{number}.ts"] = file(encoded("mpegts", "aac", TONE, 44_100), "video/mp2t")
+    playlist = "#EXTM3U\n#EXT-X-TARGETDURATION:2\n" + "".join(
+        f"#EXT-X-DISCONTINUITY\n#EXTINF:2,\n{number}.ts\n" for number in range(2)
+    )
+    answers = {"/list.m3u8": file(f"{playlist}#EXT-X-ENDLIST\n".encode(), "application/x-mpegurl"), **pieces}
+    with HttpServer(answers) as server:
+        assert len(joined(listened(server.url("/list.m3u8")))) / SAMPLE_RATE_HZ == pytest.approx(4.0, abs=0.3)
+
+
+def test_the_number_at_the_end_picks_a_sound_track() -> None:
+    film = encoded("matroska", "pcm_s16le", TONE, 44_100, tracks=2)
+    with HttpServer({"/film": file(film, "video/x-matroska")}) as server:
+        loud = level(joined(listened(server.url("/film"), seconds=1.0)))
+        quiet = level(joined(listened(server.url("/film#2"), seconds=1.0)))
+        assert "no sound track #3: there are 2" in refusal(server.url("/film#3"))
+    assert quiet == pytest.approx(loud / 2, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/nothing", "there is nothing there (404)"),
+        ("/forbidden", "forbids to listen (403)"),
+        ("/broken", "5xx"),
+        ("/page", "is no sound"),
+        ("/closed", "asks for a user name and a password"),
+        ("/mute", "does not answer"),
+    ],
+)
+def test_a_server_that_has_no_sound_for_us_gets_a_sentence(path: str, sentence: str) -> None:
+    answers: dict[str, Answer] = {
+        "/forbidden": status(403),
+        "/broken": status(500),
+        "/page": file(b"<html>Welcome to this camera</html>" * 99, "text/html"),
+        "/closed": behind_password("ann", "right", status(200)),
+        "/mute": silence,
+    }
+    with HttpServer(answers) as server:
+        assert sentence in refusal(server.url(f"{path}?token={PASSWORD}", credentials=f"ann:{PASSWORD}@"))
+
+
+def test_who_knows_the_password_is_let_in(mp3: bytes) -> None:
+    with HttpServer({"/file": behind_password("ann", PASSWORD, file(mp3))}) as server:
+        assert listened(server.url("/file", credentials=f"ann:{PASSWORD}@"), seconds=0.2)
+
+
+def test_a_host_that_is_not_there_gets_a_sentence() -> None:
+    assert "can't be reached (Connection refused)" in refusal(
+        f"http://ann:{PASSWORD}@127.0.0.1:{free_port()}/x"
+    )
+    assert "there is no such host" in refusal(f"rtsp://ann:{PASSWORD}@nowhere.invalid/x")
+
+
+def test_a_stream_that_stalls_or_ends_has_failed(mp3: bytes) -> None:
+    pace = len(mp3) / SECONDS
+    answers = {
+        "/stall": stream(mp3 * 9, pace, burst=len(mp3), after=lambda sent: 60 if sent > len(mp3) else 0),
+        "/end": stream(mp3 * 9, pace, burst=len(mp3), after=lambda sent: None if sent > len(mp3) else 0),
+    }
+    with HttpServer(answers) as server:
+        for path, sentence in (("/stall", "sends no more"), ("/end", "see whether it still sends")):
+            chunks: list[AudioChunk] = []
+            with pytest.raises(NetworkError, match=sentence):
+                heard(source_at(server.url(path)), chunks)
+            assert len(joined(chunks)) / SAMPLE_RATE_HZ > 1.5, "what came before is delivered"
+
+
+def test_closing_ends_a_stream_at_once_whatever_the_server_does(mp3: bytes) -> None:
+    answers = {"/mute": silence, "/radio": stream(mp3 * 10, len(mp3) / SECONDS, burst=len(mp3))}
+    with HttpServer(answers) as server:
+        for path in answers:
+            source = NetworkStream("s", parse_address(server.url(path)))
+            reader = threading.Thread(target=lambda source=source: list(source.chunks()))
+            reader.start()
+            time.sleep(0.4)
+            began = time.monotonic()
+            source.close()
+            reader.join(5)
+            assert time.monotonic() - began < 0.3
+            assert list(source.chunks()) == []
+
+
+# TLS
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    require("openssl")
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.mark.system
+def test_certificates_are_checked(authority: Authority, mp3: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    right, wrong = authority.sign("right"), authority.sign("wrong", alternative="DNS:elsewhere.example")
+    with (
+        HttpServer({"/file": file(mp3)}, certificate=right) as radio,
+        RtspServer(certificate=right) as camera,
+        HttpServer({"/file": file(mp3)}, certificate=wrong) as other,
+        RtspServer(certificate=wrong) as other_camera,
+    ):
+        urls = [radio.url("/file", scheme="https"), camera.url(scheme="rtsps")]
+        for url in urls:
+            assert "not signed by an authority that this machine trusts" in refusal(url)
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.certificate))
+        for url in urls:
+            assert listened(url, seconds=0.2)
+        for url in (other.url("/file", scheme="https"), other_camera.url(scheme="rtsps")):
+            assert "its certificate is not for 127.0.0.1" in refusal(url)
+    with HttpServer({"/file": file(mp3)}) as plain:
+        assert "does not speak TLS" in refusal(plain.url("/file", scheme="https"))
+
+
+# RTSP
+
+
+def test_a_camera_is_heard() -> None:
+    with RtspServer() as camera:
+        samples = joined(listened(camera.url(), seconds=1.0))
+    assert level(samples) == pytest.approx(0.5, rel=0.1)
+    assert camera.requests[:4] == ["OPTIONS", "DESCRIBE", "SETUP", "PLAY"]
+
+
+def test_a_camera_with_two_microphones_has_two_sound_tracks() -> None:
+    with RtspServer((0.5, 0.1)) as camera:
+        assert level(joined(listened(camera.url(), seconds=0.5))) == pytest.approx(0.5, rel=0.1)
+        assert level(joined(listened(f"{camera.url()}#2", seconds=0.5))) == pytest.approx(0.1, rel=0.1)
+
+
+def test_a_camera_asks_for_its_password() -> None:
+    with RtspServer(password="right") as camera:
+        assert "asks for a user name and a password" in refusal(camera.url())
+        assert "asks for a user name" in refusal(camera.url(credentials=f"camera:{PASSWORD}@"))
+        assert listened(camera.url(credentials="camera:right@"), seconds=0.2)
+
+
+def test_a_camera_without_a_microphone_gets_a_sentence() -> None:
+    with RtspServer(()) as camera:
+        assert "has no sound track" in refusal(camera.url())
+
+
+def test_what_a_camera_skips_is_a_jump_of_the_index() -> None:
+    with RtspServer(pause=lambda packets: 60 if packets == 25 else 0) as camera:
+        chunks = listened(camera.url(), seconds=3.0)
+    gaps = [chunk.lost_samples for chunk in chunks if chunk.lost_samples]
+    assert gaps == [pytest.approx(60 * 320, abs=5)]
+    began = [chunk.captured_at - chunk.start_sample / SAMPLE_RATE_HZ for chunk in chunks]
+    assert max(began) - min(began) < 0.05, "the time of index 0 stays"
+
+
+def test_a_camera_that_stalls_has_failed() -> None:
+    with RtspServer(pause=lambda packets: math.inf if packets > 25 else 0) as camera:
+        assert "see whether it" in refusal(camera.url())
+
+
+# What is due when
+
+
+def test_a_burst_is_played_at_the_pace_of_its_sound_or_a_little_faster() -> None:
+    playout = Playout()
+    for number in range(100):
+        assert playout.take(0.1, None, 5.0) == 0.0
+        assert playout.due == pytest.approx(5.0 + number * 0.1, abs=0.02)
+    assert playout.due < 5.0 + 99 * 0.1
+
+
+def test_sound_that_comes_late_and_then_catches_up_is_not_lost() -> None:
+    playout, lost = Playout(), 0.0
+    for number in range(1000):
+        arrives = 0.1 * number
+        lost += playout.take(0.1, None, arrives + (5.0 if 200 <= number < 240 else 0.0))
+    assert lost == 0.0
+
+
+def test_sound_that_stays_late_was_lost() -> None:
+    playout, lost = Playout(), 0.0
+    for number in range(1000):
+        lost += playout.take(0.1, None, 0.1 * number + (5.0 if number >= 200 else 0.0))
+    assert lost == pytest.approx(5.0, abs=0.1)
+
+
+def test_time_stamps_that_jump_where_the_clock_does_not_are_numbered_anew() -> None:
+    for jump in (3_600.0, 20.0, -7.0):
+        playout = Playout()
+        lost = [playout.take(0.1, 0.1 * n + (jump if n >= 50 else 0.0), 0.1 * n) for n in range(100)]
+        assert sum(lost) == 0.0
+
+
+def test_a_fast_sender_does_not_pile_up_and_a_slow_one_is_followed() -> None:
+    for pace in (1.0001, 0.9999):
+        playout, lost = Playout(), 0.0
+        for number in range(36_000 * 6):
+            lost += playout.take(0.1, 0.1 * number, 0.1 * number / pace)
+        assert lost == 0.0
+        assert playout.due == pytest.approx(0.1 * 36_000 * 6 / pace, abs=0.3)
+
+
+# In a session
+
+
+class Memory:
+    """A sink that remembers."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self.ended: list[int] = []
+
+    def accept(self, message: Message) -> None:
+        self.messages.append(message)
+
+    def statuses(self) -> list[tuple[bool, str]]:
+        return [
+            (message.online, message.reason) for message in self.messages if isinstance(message, SourceStatus)
+        ]
+
+
+@contextmanager
+def listening(url: str) -> Iterator[tuple[Memory, list[AudioChunk]]]:
+    memory, chunks = Memory(), list[AudioChunk]()
+    session = LiveSession(
+        [source_at(url)],
+        lambda batch: np.zeros((len(batch), 2), np.float32),
+        window_samples=16_000,
+        hop_samples=1_600,
+        sinks=[memory],
+        hearers=[lambda _name, chunk: chunks.append(chunk)],
+    )
+    with Crew() as crew:
+        session.start(crew)
+        yield memory, chunks
+        assert crew.working("tagger")
+
+
+@pytest.mark.parametrize("kind", ["radio", "camera"])
+def test_a_server_that_is_killed_and_comes_back_is_heard_again_behind_the_gap(kind: str, mp3: bytes) -> None:
+    port = free_port()
+
+    def server() -> HttpServer | RtspServer:
+        if kind == "camera":
+            return RtspServer(port=port)
+        return HttpServer({"/live": stream(mp3 * 20, len(mp3) / SECONDS, burst=len(mp3))}, port=port)
+
+    url = f"{'rtsp' if kind == 'camera' else 'http'}://ann:{PASSWORD}@127.0.0.1:{port}/live"
+    with listening(url) as (memory, chunks):
+        wait_until(lambda: len(memory.statuses()) == 1, "the server to be missed")
+        assert "can't be reached" in memory.statuses()[0][1]
+        with server():
+            wait_until(lambda: memory.statuses()[-1] == (True, "") and len(chunks) > 5, "sound")
+        gone = time.monotonic()
+        wait_until(lambda: not memory.statuses()[-1][0], "the end to be noticed")
+        before = len(chunks)
+        with server():
+            wait_until(lambda: len(chunks) > before, "sound to come back")
+            away = time.monotonic() - gone
+    position = chunks[before - 1].start_sample + len(chunks[before - 1].samples)
+    lost = chunks[before].lost_samples
+    assert chunks[before].start_sample == position + lost
+    assert 0.1 < lost / SAMPLE_RATE_HZ < away + 0.5
+    assert not [reason for _, reason in memory.statuses() if PASSWORD in reason]
+
+
+# Specifications
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        (f"rtsp://ann:{PASSWORD}@camera.local/live?a=b", "camera.local"),
+        ("yard=HTTP://radio.example:8000/stream.mp3", "yard"),
+        ("https://[::1]/x#2", "::1"),
+    ],
+)
+def test_a_stream_is_called_by_its_host_or_as_asked(spec: str, name: str) -> None:
+    source = open_source(spec)
+    assert source.name == name
+    assert source.live
+    assert source.retry_seconds == 30.0
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        f"rtsp://ann:{PASSWORD}@/live",
+        f"rtsp://ann:{PASSWORD}/x@camera/live",
+        f"rtsp://ann:{PASSWORD}@camera:99999/live",
+        f"yard=http://ann:{PASSWORD}@radio/a b",
+        f"http://ann:{PASSWORD}@radio/x#t=10",
+        f"ftp://ann:{PASSWORD}@radio/x",
+    ],
+)
+def test_a_malformed_address_is_refused_without_what_is_secret_in_it(spec: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        open_source(spec)
+    assert PASSWORD not in str(caught.value)
+    assert PASSWORD not in repr(caught.value.__context__)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shown", "secret"),
+    [
+        ("rtsp://camera/live", "rtsp://camera", False),
+        (f"rtsp://ann:{PASSWORD}@camera:8554/live", "rtsp://camera:8554", True),
+        (f"yard=https://[fe80::1]/live?token={PASSWORD}", "yard=https://[fe80::1]", True),
+        (f"http://radio/x?Access_Key={PASSWORD}", "http://radio", True),
+        (f"rtsp://ann:{PASSWORD}/1@camera/live", "rtsp://…", True),
+        ("http://radio/stream?quality=high", "http://radio", False),
+        ("mic:USB", "mic:USB", False),
+        ("tcp://127.0.0.1:7000", "tcp://127.0.0.1:7000", False),
+    ],
+)
+def test_of_an_address_kind_and_host_are_shown(spec: str, shown: str, secret: bool) -> None:
+    assert without_secrets(spec) == shown
+    assert has_secret(spec) is secret

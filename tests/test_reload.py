@@ -1,0 +1,239 @@
+"""Settings that are read again while a session listens."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from test_live import HOP, WINDOW, Memory, Tone, scorer
+
+from streamer.assembly import follow
+from streamer.crew import Crew
+from streamer.errors import SettingsError
+from streamer.live import LiveSession
+from streamer.reload import Reloader, live_changes
+from streamer.settings import Settings, load_settings
+from streamer.sinks import RankingSink
+from streamer.sinks.clips import Clips, Extent
+from streamer.sinks.history import History
+from streamer.watchlist import WatchLists
+
+LABELS = ("Dog", "Siren")
+
+
+class Given:
+    """Settings that change, and what becomes of them."""
+
+    def __init__(self, **settings: object) -> None:
+        self.wanted: dict[str, object] = settings
+        self.done: list[str] = []
+
+    def load(self) -> Settings:
+        return load_settings(self.wanted, config=Path("/dev/null"), environment={})
+
+    def note(self, what: str) -> Callable[[Settings, Settings], Callable[[], None]]:
+        return lambda old, new: lambda: self.done.append(f"{what} {old.top} {new.top}")
+
+
+def test_what_has_changed_is_taken_up_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    given = Given(top=3)
+    changes = {("top",): given.note("top"), ("clips", "clips_days"): given.note("clips")}
+    reloader = Reloader(given.load(), given.load, changes)
+    reloader.reload()
+    assert (given.done, caplog.messages) == ([], ["The settings have not changed."])
+    given.wanted = {"top": 4, "clips_days": 2}
+    for _ in range(2):
+        reloader.reload()
+    assert given.done == ["top 3 4", "clips 3 4"]
+    assert caplog.messages[1:] == [
+        "Settings taken up: clips_days, top.",
+        "The settings have not changed.",
+    ]
+    assert reloader.settings == given.load()
+
+
+def test_what_waits_for_the_next_start_is_said_until_it_is_taken_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    given = Given()
+    before = given.load()
+    reloader = Reloader(before, given.load, {("source",): lambda _old, _new: None})
+    given.wanted = {"source": ["demo"], "json": True, "mqtt_password": "secret", "node": before.node}
+    for _ in range(2):
+        reloader.reload()
+    assert caplog.messages == ["Only the next start takes up: json, mqtt_password, source."] * 2
+    assert reloader.settings == before
+    given.wanted = {}
+    reloader.reload()
+    assert len(caplog.messages) == 2
+
+
+def test_one_thing_that_is_wrong_keeps_all_from_being_taken_up(caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(_old: Settings, _new: Settings) -> Callable[[], None]:
+        raise SettingsError("the sound can't be watched")
+
+    given = Given()
+    reloader = Reloader(given.load(), given.load, {("top",): given.note("top"), ("watch",): refuse})
+    given.wanted = {"top": 4, "watch": ["Dog"]}
+    reloader.reload()
+    assert caplog.messages == ["The settings stay as they are: the sound can't be watched"]
+    given.wanted = {"top": -4}
+    reloader.reload()
+    assert "'top'" in caplog.messages[1]
+    assert not given.done
+
+
+def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp_path: Path) -> None:
+    first = tmp_path / "first.raw"
+    given = Given(source=["room=demo", "street=demo"], watch=["Dog"])
+    watchlists = WatchLists(given.load().watched, {}, LABELS)
+    memory = Memory()
+    memory.top = 5  # type: ignore[attr-defined]
+    clips = Clips(
+        tmp_path / "clips", sources=["room", "street"], model="", extent=Extent(0, 0, 16_000), never=(),
+        days=1.0, most_bytes=1000,
+    )  # fmt: skip
+    made: list[Settings] = []
+
+    def make_clips(settings: Settings, names: Sequence[str]) -> Clips | None:
+        assert tuple(names) == (("room", "street") if settings.clips else ())
+        made.append(settings)
+        return clips if settings.clips else None
+
+    with History(tmp_path / "history.sqlite3") as history, Crew() as crew:
+        session = LiveSession(
+            [Tone("room", 60.0, live=True), Tone("street", 60.0, live=True)],
+            scorer,
+            window_samples=WINDOW,
+            hop_samples=HOP,
+            sinks=[memory],
+        )
+        follow(watchlists, session, published=False)
+        changes = live_changes(watchlists, session, history, [memory, None], make_clips)
+        assert set().union(*changes) <= set(Settings.model_fields)
+        reloader = Reloader(given.load(), given.load, changes)
+        session.start(crew)
+        given.wanted |= {"clips": True, "history_days": 2, "history_events": 7, "top": 2, "watch": ["Siren"]}
+        given.wanted["source"] = ["room=demo", f"street={first}"]
+        reloader.reload()  # there is no such file
+        assert not made
+        given.wanted["source"] = ["room=demo", "street=demo"]
+        reloader.reload()
+        assert reloader.settings == given.load()
+        assert isinstance(memory, RankingSink)
+        assert memory.top == 2
+        assert [entry.sound.name for entry in watchlists.shared.sounds] == ["Siren"]
+        assert not watchlists.shared.changed
+        assert (history._keep_seconds, history._keep_events) == (2 * 86_400.0, 7)
+        assert session._clips is clips
+        until = time.monotonic() + 10.0
+        while not clips._keepers["room"].tape.cut(0, 1_000_000):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        given.wanted["clips"] = False
+        reloader.reload()
+        assert session._clips is None
+    assert threading.active_count() == 1
+
+
+class Rooms:
+    """A session on two rooms, and what becomes of changed settings."""
+
+    def __init__(self, *sources: object, **settings: object) -> None:
+        self.given = Given(source=list(sources), watch=["Dog"], **settings)
+        loaded = self.given.load()
+        self.lists = WatchLists(loaded.watched, loaded.own_watched, LABELS)
+        self.session = LiveSession(
+            [Tone("kitchen", 1.0, live=False), Tone("hall", 1.0, live=False)],
+            scorer,
+            window_samples=WINDOW,
+            hop_samples=HOP,
+            sinks=[],
+            sounds=self.lists.shared.sounds,
+            own_sounds=self.lists.own_sounds,
+        )
+        self.kept: list[list[str]] = []
+        follow(self.lists, self.session, published=True)
+        self.reloader = Reloader(
+            loaded, self.given.load, live_changes(self.lists, self.session, None, [], self._make_clips)
+        )
+
+    def _make_clips(self, _settings: Settings, names: Sequence[str]) -> None:
+        self.kept.append(list(names))
+
+    def reload(self, *sources: object, **settings: object) -> None:
+        self.given.wanted |= {"source": list(sources), **settings}
+        self.reloader.reload()
+
+    def watched(self, source: str) -> list[str]:
+        """What the session decides on."""
+        return [entry.sound.name for entry in self.session._watched_at(source)]
+
+
+def room(name: str, **own: object) -> dict[str, object]:
+    return {"name": name, "spec": "demo", **own}
+
+
+def test_a_source_takes_up_its_own_list_and_gives_it_back(caplog: pytest.LogCaptureFixture) -> None:
+    rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
+    before = rooms.session._seats["kitchen"].source
+    assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Siren"], ["Dog"])
+    rooms.reload(room("kitchen", watch=["Siren", "Dog"]), room("hall", watch=[]))
+    assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Siren", "Dog"], [])
+    rooms.reload("kitchen=demo", "hall=demo", watch=["Siren"])
+    assert rooms.watched("kitchen") == rooms.watched("hall") == ["Siren"]
+    assert not rooms.lists.own
+    assert rooms.session._seats["kitchen"].source is before, "it is the same one"
+    rooms.reload(room("kitchen", watch=["Dgo"]), "hall=demo")
+    assert caplog.messages[-1].startswith("The settings stay as they are: the source 'kitchen': there is no")
+    assert rooms.watched("kitchen") == ["Siren"]
+
+
+def test_which_sounds_have_no_topics_yet_is_said_of_each_list_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
+    for watchlist in (rooms.lists.of("kitchen"), rooms.lists.of("hall")):
+        for threshold in (0.3, 0.4):
+            watchlist.watch("Dog", threshold)
+            watchlist.watch("Siren", threshold)
+    assert [message.partition(" is in MQTT's events now")[0] for message in caplog.messages] == [
+        "Dog",
+        "Siren",
+    ]
+
+
+def test_whose_sound_is_kept_changes_with_each_source() -> None:
+    rooms = Rooms("kitchen=demo", "hall=demo", clips=True)
+    rooms.reload("kitchen=demo", room("hall", watch=[]))
+    assert not rooms.kept, "what is kept goes on"
+    rooms.reload("kitchen=demo", room("hall", watch=[], clips=False))
+    rooms.reload("kitchen=demo", room("hall", watch=[], clips=False), clips_days=1.0)
+    rooms.reload("kitchen=demo", room("hall", watch=[], clips=False), clips=False)
+    assert rooms.kept == [["kitchen"], ["kitchen"], []]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        ["hall=demo", "kitchen=demo"],
+        ["kitchen=demo"],
+        ["kitchen=demo", "hall=demo", "attic=demo"],
+        ["kitchen=demo", room("hall", hop=0.5, watch=["Siren"])],
+    ],
+)
+def test_sources_that_come_go_or_change_their_hop_wait_for_the_next_start(
+    sources: list[object], caplog: pytest.LogCaptureFixture
+) -> None:
+    rooms = Rooms("kitchen=demo", "hall=demo")
+    rooms.reload(*sources, hop=2.0)
+    assert caplog.messages == ["Only the next start takes up: hop, source."]
+    assert rooms.watched("hall") == ["Dog"]
+
+
+def test_a_hop_for_all_that_waits_keeps_no_source_from_its_own_list() -> None:
+    rooms = Rooms("kitchen=demo", "hall=demo")
+    rooms.reload("kitchen=demo", room("hall", watch=["Siren"]), hop=2.0)
+    assert rooms.watched("hall") == ["Siren"]

@@ -1,0 +1,316 @@
+"""Run as a service: what systemd is told, what its journal gets, and settings that are read again."""
+
+import json
+import logging
+import os
+import pty
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Self
+
+import pytest
+from conftest import require
+from mosquitto import Mosquitto, Subscriber
+from test_program import START_SECONDS, command
+
+from streamer.journal import JournalFormatter, is_journal
+from streamer.messages import Health
+from streamer.service import ServiceManager
+
+pytest_plugins = ["test_program"]
+
+HEALTH = Health(9.0, 120, 3, 1, 0.5, 0, 0.1, 0.25, 0.1, "tiny", "cpu", "connected")
+
+
+class Systemd:
+    """Listens where a service is to say how it goes."""
+
+    def __init__(self, address: str) -> None:
+        self.environment = {"NOTIFY_SOCKET": address}
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def hear(self, timeout_seconds: float = 10.0) -> list[str]:
+        """Wait for the next words."""
+        self._socket.settimeout(timeout_seconds)
+        return self._socket.recv(4096).decode().split("\n")
+
+    def hear_of(self, word: str, timeout_seconds: float = 10.0) -> list[list[str]]:
+        """Wait for a word; returns all up to it."""
+        heard: list[list[str]] = []
+        deadline = time.monotonic() + timeout_seconds
+        while not heard or word not in heard[-1]:
+            heard.append(self.hear(deadline - time.monotonic()))
+        return heard
+
+
+@pytest.fixture(params=["a path", "an abstract name"])
+def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]:
+    address = str(tmp_path / "notify") if request.param == "a path" else f"@earshot-test-{os.getpid()}"
+    with Systemd(address) as listener:
+        yield listener
+
+
+def test_systemd_is_told_of_the_beginning_of_new_settings_and_of_the_end(systemd: Systemd) -> None:
+    manager = ServiceManager(systemd.environment)
+    with manager.listening():
+        assert systemd.hear() == ["READY=1"]
+        before = time.monotonic_ns() // 1000
+        with manager.reloading():
+            first, second = systemd.hear()
+            assert first == "RELOADING=1"
+            assert before <= int(second.removeprefix("MONOTONIC_USEC=")) <= time.monotonic_ns() // 1000
+        assert systemd.hear() == ["READY=1"]
+        manager.accept(HEALTH)
+        assert systemd.hear() == [
+            "STATUS=120 windows tagged, 3 dropped, 0.5 s of sound lost, latency 0.25 s, broker connected"
+        ]
+    assert systemd.hear() == ["STOPPING=1"]
+
+
+def test_the_watchdog_hears_three_times_within_its_patience_while_the_tagger_gets_on(
+    systemd: Systemd,
+) -> None:
+    manager = ServiceManager(systemd.environment | {"WATCHDOG_USEC": "600000"})
+    until = time.monotonic() + 1.0
+    while time.monotonic() < until:
+        manager.beat(busy_seconds=0.5)
+        time.sleep(0.01)
+    beats = []
+    with suppress(TimeoutError):
+        while True:
+            beats += systemd.hear(0.1)
+    assert set(beats) == {"WATCHDOG=1"}
+    assert len(beats) in {4, 5}
+    manager.beat(busy_seconds=0.6)
+    with pytest.raises(TimeoutError):
+        systemd.hear(0.3)
+
+
+@pytest.mark.parametrize(
+    "watchdog", [{}, {"WATCHDOG_USEC": "100", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}]
+)
+def test_a_watchdog_that_waits_for_nobody_or_somebody_else_hears_nothing(
+    systemd: Systemd, watchdog: dict[str, str]
+) -> None:
+    ServiceManager(systemd.environment | watchdog).beat(busy_seconds=0.0)
+    with pytest.raises(TimeoutError):
+        systemd.hear(0.2)
+
+
+@pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": "/nowhere/notify"}])
+def test_where_nobody_listens_nobody_is_told(
+    environment: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    manager = ServiceManager(environment | {"WATCHDOG_USEC": "1000"})
+    with manager.listening(), manager.reloading():
+        manager.accept(HEALTH)
+        manager.beat(busy_seconds=0.0)
+    assert not caplog.records
+
+
+def test_the_journal_gets_the_priority_of_each_line() -> None:
+    formatter = JournalFormatter("%(message)s")
+    for level, priority in ((10, 7), (20, 6), (30, 4), (40, 3), (50, 2)):
+        record = logging.LogRecord("earshot", level, "", 0, "first\nsecond", (), None)
+        assert formatter.format(record) == f"<{priority}>first\n<{priority}>second"
+
+
+def test_only_the_stream_that_systemd_names_is_the_journal(tmp_path: Path) -> None:
+    with (tmp_path / "journal").open("w") as file, (tmp_path / "other").open("w") as other:
+        status = os.fstat(file.fileno())
+        environment = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        assert is_journal(file, environment)
+        assert not is_journal(other, environment)
+        assert not is_journal(file, {})
+    assert not is_journal(file, environment), "it is closed"
+
+
+def test_a_complaint_in_the_journal_is_an_error(environment: dict[str, str], tmp_path: Path) -> None:
+    with (tmp_path / "journal").open("w") as journal:
+        status = os.fstat(journal.fileno())
+        result = subprocess.run(
+            command("--headless", "--hop", "7.001"),
+            env=environment | {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"},
+            stderr=journal,
+            timeout=60,
+            check=False,
+        )
+    assert result.returncode == 2
+    assert (tmp_path / "journal").read_text().startswith("<3>earshot: the setting 'hop'")
+
+
+@contextmanager
+def service(
+    *options: str, environment: dict[str, str], systemd: Systemd, stdout: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
+    """Run the program as systemd would, from when it is ready; it is killed if it is still there at the end."""
+    with subprocess.Popen(
+        command("--headless", "--model", "tiny", "--offline", *options),
+        env=environment | systemd.environment,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        try:
+            systemd.hear_of("READY=1", START_SECONDS)
+            assert program.stderr is not None
+            assert any(line.startswith("model tiny") for line in program.stderr)
+            yield program
+        finally:
+            with suppress(ProcessLookupError):
+                program.kill()
+
+
+@pytest.mark.parametrize("systemd", ["a path"], indirect=True)
+def test_a_tagger_that_hangs_silences_the_watchdog(systemd: Systemd, environment: dict[str, str]) -> None:
+    reading, writing = os.pipe()  # nobody reads what is printed: the tagger waits for ever
+    watched = environment | {"WATCHDOG_USEC": "3000000"}
+    options = ("--source", "demo", "--json", "--top", "500", "--hop", "0.25")
+    with service(*options, environment=watched, systemd=systemd, stdout=writing) as program:
+        assert ["WATCHDOG=1"] in systemd.hear_of("WATCHDOG=1")
+        deadline = time.monotonic() + 60.0
+        beats = [time.monotonic()]
+        while time.monotonic() < min(deadline, beats[-1] + 4.0):
+            with suppress(TimeoutError):
+                if systemd.hear(0.5) == ["WATCHDOG=1"]:
+                    beats.append(time.monotonic())
+        assert time.monotonic() < deadline, "it never fell silent"
+        assert program.poll() is None, "and nobody but systemd ends it"
+    os.close(reading)
+    os.close(writing)
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("systemd", ["a path"], indirect=True)
+def test_sighup_takes_up_settings_without_a_gap_and_a_bad_file_changes_nothing(
+    systemd: Systemd, environment: dict[str, str], tmp_path: Path
+) -> None:
+    require("mosquitto")
+    file, folder = tmp_path / "earshot.toml", tmp_path / "mosquitto"
+    folder.mkdir()
+    file.write_text('watch = ["Dog"]\n')
+    with Mosquitto(folder) as broker, Subscriber(broker.port, "earshot/#") as subscriber:
+        options = (
+            *("--source", "room=demo", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}"),
+            *("--json", "--config", str(file)),
+        )
+        with (
+            (tmp_path / "lines").open("w") as output,
+            service(*options, environment=environment, systemd=systemd, stdout=output.fileno()) as program,
+        ):
+            subscriber.wait_for("earshot/test/room/tags")
+
+            def reload(text: str) -> str:
+                file.write_text(text)
+                program.send_signal(signal.SIGHUP)
+                heard = systemd.hear_of("RELOADING=1") + systemd.hear_of("READY=1")
+                assert heard[-1] == ["READY=1"]
+                assert program.stderr is not None
+                return program.stderr.readline().strip()
+
+            assert reload('watch = ["Dgo"]\n') == (
+                "The settings stay as they are: there is no sound called 'Dgo': did you mean 'Dog'?"
+            )
+            assert reload("watch = [\n").startswith("The settings stay as they are: the settings file ")
+            assert "'top'" in reload('watch = ["Siren"]\ntop = 0\n')
+            watch = '[{ sound = "Speech", threshold = 0.01, hits = 1, of = 1 }]'
+            assert reload(f"watch = {watch}\ntop = 2\nwindow = 5.0\nnode = 'x'\n").endswith(
+                "comes with the next start"
+            )
+            assert program.stderr is not None
+            assert program.stderr.readline() == "Settings taken up: top, watch.\n"
+            assert (
+                program.stderr.readline() == "Only the next start takes up: window.\n"
+            )  # the node's name was given
+            event = subscriber.wait_for("earshot/test/room/events").json()
+            assert (event["event_type"], event["label"]) == ("started", "Speech")
+            subscriber.wait_for("earshot/test/room/tags")
+            assert len(subscriber.wait_for("earshot/test/room/tags").json()["tags"]) == 2
+            program.send_signal(signal.SIGTERM)
+            assert program.wait(timeout=20) == 130
+    tagged = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    ends = [line["end_seconds"] for line in tagged]
+    whole = ends[:-1]  # the last one is what had come when the program was told to end
+    assert whole == [1.0 + number for number in range(len(whole))]
+    assert (len(tagged[0]["tags"]), len(tagged[-1]["tags"])) == (5, 2)
+
+
+@pytest.mark.parametrize("systemd", ["a path"], indirect=True)
+def test_sighup_puts_another_source_in_the_place_of_one(
+    systemd: Systemd, environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('source = ["room=demo"]\n')
+    with service("--config", str(file), environment=environment, systemd=systemd) as program:
+        assert program.stderr is not None
+        for text, said in (
+            ('source = ["room=gone.wav"]', "The settings stay as they are: "),
+            ('source = ["room=demo", "street=demo"]', "Only the next start takes up: source."),
+            (f'source = ["room={tmp_path / "empty.wav"}"]', "The settings stay as they are: "),
+            (
+                f'source = ["room={Path(__file__).parent.parent / "streamer" / "assets" / "demo.ogg"}"]',
+                "Settings taken up: source.",
+            ),
+        ):
+            file.write_text(text)
+            program.send_signal(signal.SIGHUP)
+            assert program.stderr.readline().startswith(said), text
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(timeout=20) == 130
+
+
+@pytest.mark.parametrize("systemd", ["a path"], indirect=True)
+def test_sighup_reaches_the_window_too(systemd: Systemd, environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('watch = ["Dog"]\n')
+    screen = {"QT_QPA_PLATFORM": "offscreen"}
+    with subprocess.Popen(
+        command("--model", "tiny", "--offline", "--source", "demo", "--config", str(file)),
+        env=environment | systemd.environment | screen,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        systemd.hear_of("READY=1", START_SECONDS)
+        file.write_text('watch = ["Siren"]\n')
+        program.send_signal(signal.SIGHUP)
+        assert systemd.hear_of("RELOADING=1")
+        assert systemd.hear_of("READY=1")
+        program.send_signal(signal.SIGTERM)
+        _, said = program.communicate(timeout=20)
+    assert program.returncode == 130
+    assert "Settings taken up: watch.\n" in said
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("systemd", ["a path"], indirect=True)
+def test_the_loss_of_its_terminal_still_ends_the_program(
+    systemd: Systemd, environment: dict[str, str]
+) -> None:
+    require("setsid")
+    outside, inside = pty.openpty()
+    with subprocess.Popen(
+        ["setsid", "--ctty", *command("--headless", "--model", "tiny", "--offline", "--source", "demo")],
+        env=environment | systemd.environment,
+        stdin=inside,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as program:
+        os.close(inside)
+        try:
+            systemd.hear_of("READY=1", START_SECONDS)
+        finally:
+            os.close(outside)
+        assert systemd.hear_of("STOPPING=1")
+        assert program.wait(timeout=20) == 130

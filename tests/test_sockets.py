@@ -1,0 +1,183 @@
+"""Samples from programs that connect to a socket."""
+
+import socket
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from mosquitto import free_port, wait_until
+
+from streamer.errors import NetworkError, SourceError
+from streamer.sources import Source, open_source
+
+if TYPE_CHECKING:
+    from streamer.messages import AudioChunk
+
+SOUND = np.random.default_rng(0).integers(-9_000, 9_000, 16_000).astype("<i2")
+
+
+class Reader:
+    """Reads a source on a thread of its own, as a session does."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.chunks: list[AudioChunk] = []
+        self.ends: Queue[SourceError | None] = Queue()
+        self._thread = threading.Thread(target=self._read)
+
+    def _read(self) -> None:
+        try:
+            for chunk in self.source.chunks():
+                self.chunks.append(chunk)
+            self.ends.put(None)
+        except SourceError as error:
+            self.ends.put(error)
+
+    @property
+    def samples(self) -> int:
+        return sum(len(chunk.samples) for chunk in self.chunks)
+
+
+@contextmanager
+def reading(source: Source) -> Iterator[Reader]:
+    reader = Reader(source)
+    reader._thread.start()
+    try:
+        yield reader
+    finally:
+        source.close()
+        reader._thread.join(5)
+        assert not reader._thread.is_alive()
+
+
+@pytest.fixture(params=["tcp", "unix"])
+def spec(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"tcp://127.0.0.1:{free_port()}" if request.param == "tcp" else f"unix:{tmp_path / 'door.pcm'}"
+
+
+def connect(spec: str) -> socket.socket:
+    if spec.startswith("tcp:"):
+        return socket.create_connection(("127.0.0.1", int(spec.rpartition(":")[2])))
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.connect(spec.removeprefix("unix:"))
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def connected(spec: str) -> socket.socket:
+    """Connect as soon as somebody listens."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            return connect(spec)
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+def test_what_is_sent_is_heard_and_its_sender_may_be_followed_by_another(spec: str) -> None:
+    source = open_source(spec)
+    for _ in range(2):
+        reader = Reader(source)
+        reader._thread.start()
+        with connected(spec) as sender:
+            sender.sendall(SOUND.tobytes())
+            wait_until(lambda: reader.samples == len(SOUND), "all samples")  # noqa: B023
+        end = reader.ends.get(timeout=5)
+        assert end is not None
+        assert "nobody sends to" in str(end)
+        heard = np.concatenate([chunk.samples for chunk in reader.chunks])
+        assert np.array_equal(heard, SOUND / np.float32(32_768))
+
+
+def test_while_one_sends_nobody_else_can(spec: str) -> None:
+    with reading(open_source(spec)) as reader, connected(spec) as sender:
+        sender.sendall(SOUND.tobytes())
+        wait_until(lambda: reader.samples == len(SOUND), "all samples")
+        with pytest.raises(OSError, match=r"refused|No such file"):
+            connect(spec)
+
+
+@pytest.mark.parametrize("sends", [False, True])
+def test_closing_ends_it_at_once(spec: str, *, sends: bool) -> None:
+    with reading(open_source(spec)) as reader:
+        time.sleep(0.1)
+        with connected(spec) if sends else socket.socket():
+            began = time.monotonic()
+            reader.source.close()
+            assert reader.ends.get(timeout=5) is None
+            assert time.monotonic() - began < 0.5
+
+
+def test_a_header_is_no_sound(spec: str) -> None:
+    with reading(open_source(f"door={spec}")) as reader, connected(spec) as sender:
+        sender.sendall(b"RIFF\x24\x00\x00\x00WAVE")
+        assert "door is a WAV file" in str(reader.ends.get(timeout=5))
+
+
+def test_a_unix_socket_is_its_owners_alone_and_goes_with_the_source(tmp_path: Path) -> None:
+    path = tmp_path / "door.pcm"
+    with reading(open_source(f"unix:{path}")) as reader:
+        assert reader.source.name == "door"
+        wait_until(path.exists, "the socket")
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+
+
+def test_a_stale_socket_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
+    stale = tmp_path / "stale"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(stale))
+    open_source(f"unix:{stale}")
+    used = tmp_path / "used"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(used))
+        other.listen()
+        with pytest.raises(NetworkError, match="another program listens on"):
+            open_source(f"unix:{used}")
+    text = tmp_path / "text"
+    text.write_text("precious")
+    with pytest.raises(NetworkError, match="is no socket"):
+        open_source(f"unix:{text}")
+    assert text.read_text() == "precious"
+
+
+def test_a_port_that_is_taken_gets_a_sentence() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        spec = f"tcp://localhost:{taken.getsockname()[1]}"
+        with pytest.raises(NetworkError, match="can't be listened on"):
+            open_source(spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("tcp://0.0.0.0:7000", "would let others on the network"),
+        ("tcp://192.168.1.2:7000", "would let others on the network"),
+        ("tcp://camera.local:7000", "would let others on the network"),
+        ("tcp://127.0.0.1", "is no port"),
+        ("tcp://127.0.0.1:70000", "is no port"),
+        ("unix:door.pcm", "no whole path"),
+        ("unix:/nowhere/at/all", "can't be listened on"),
+        (f"unix:/{'x' * 200}", "can't be listened on"),
+    ],
+)
+def test_a_socket_of_others_is_refused(spec: str, sentence: str) -> None:
+    with pytest.raises(SourceError, match=sentence) as caught:
+        open_source(spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_loopback_has_two_families() -> None:
+    source = open_source(f"tcp://[::1]:{free_port()}")
+    assert source.name.startswith("port ")
