@@ -155,7 +155,7 @@ class Troubled:
     """A source in real time with a gap of a fifth of a second in each second; switched off for a while, if there are switches."""
 
     live = True
-    retry_seconds = None
+    retry_seconds: float | None = None
     repaired_samples = 0
 
     def __init__(
