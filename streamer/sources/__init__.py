@@ -132,17 +132,17 @@ def _microphone(name: str, what: str, *, patient: bool) -> Source:
     if what != "mic" and not wanted and channel is None:
         raise SourceError("mic: names no microphone; write mic for the usual one, or mic:NAME")
     device = int(wanted) if wanted.isdecimal() else wanted or None
+    usual_name = wanted or "mic"
     try:
-        if not name:
-            name = find_device(device).short_name if device is not None else "mic"
-            name = name if channel is None else f"{name} {channel}"
-        source = Microphone(name, device, channel)
-        source.check()
+        found = find_device(device, channel)
     except DeviceError:
         if not patient:
             raise
-        return Microphone(name or wanted, device, channel)
-    return source
+    else:
+        usual_name = found.short_name if wanted else usual_name
+    if not name:
+        name = usual_name if channel is None else f"{usual_name} {channel}"
+    return Microphone(name, device, channel)
 
 
 def _standard_input(name: str, *, fast: bool) -> Source:
