@@ -18,6 +18,10 @@ pcm.!default { type pulse }
 ctl.!default { type pulse }
 """
 
+STEREO = "front-left,front-right"
+EIGHT_CHANNELS = f"{STEREO},rear-left,rear-right,front-center,lfe,side-left,side-right"
+"""PulseAudio's names of the channels of sound cards, in ALSA's order."""
+
 
 def require(*commands: str) -> None:
     """Skip the test where a command is missing; fail it where CI=true, which promises to have them all."""
@@ -52,7 +56,7 @@ class VirtualMicrophone:
     _players: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @classmethod
-    def start(cls, folder: Path, rate_hz: int, channels: int = 2) -> "VirtualMicrophone":
+    def start(cls, folder: Path, rate_hz: int, channel_map: str = STEREO) -> "VirtualMicrophone":
         """Start PulseAudio with its files in a folder; it returns when the sound server is ready."""
         configuration = folder / "asound.conf"
         configuration.write_text(_ALSA_CONFIGURATION)
@@ -70,7 +74,8 @@ class VirtualMicrophone:
             [
                 *("pulseaudio", "--daemonize=yes", "--exit-idle-time=-1", "--log-target=null", "-n"),
                 "--load=module-native-protocol-unix auth-anonymous=1",
-                f"--load=module-null-sink sink_name=vmic rate={rate_hz} channels={channels}",
+                f"--load=module-null-sink sink_name=vmic rate={rate_hz} "
+                f"channels={channel_map.count(',') + 1} channel_map={channel_map}",
                 "--load=module-always-sink",
             ]
         )
@@ -81,9 +86,9 @@ class VirtualMicrophone:
         for name, value in self.environment.items():
             patch.setenv(name, value)
 
-    def play(self, path: Path | str, *, wait: bool = True) -> None:
-        """Play a WAV, FLAC or Ogg file into the microphone, and wait for its end or not."""
-        player = subprocess.Popen(["paplay", "--device=vmic", str(path)], env=self.environment)
+    def play(self, path: Path | str, *options: str, wait: bool = True) -> None:
+        """Play a WAV, FLAC or Ogg file into the microphone, with options of paplay, and wait for its end or not."""
+        player = subprocess.Popen(["paplay", "--device=vmic", *options, str(path)], env=self.environment)
         self._players.append(player)
         if wait:
             assert player.wait(timeout=120) == 0

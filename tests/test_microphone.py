@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from conftest import VirtualMicrophone
+from conftest import EIGHT_CHANNELS, VirtualMicrophone
 
 from streamer.errors import DeviceError
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples
@@ -34,7 +34,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, **differences: Any) -> None:
     monkeypatch.setattr(
         microphone,
         "choose_device",
-        lambda *which: replace(choose_device(*which), **differences),
+        lambda devices, wanted, _channel: replace(choose_device(devices, wanted), **differences),
     )
 
 
@@ -144,12 +144,12 @@ def test_channels_that_are_each_other_s_opposite_do_not_cancel_out(
 def test_each_of_eight_channels_can_be_taken(
     pulseaudio_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    virtual = VirtualMicrophone.start(pulseaudio_folder, 48_000, channels=8)
+    virtual = VirtualMicrophone.start(pulseaudio_folder, 48_000, EIGHT_CHANNELS)
     virtual.plug_in(monkeypatch)
     amplitudes = np.arange(8) / 10 + 0.15
     path = tone(tmp_path / "tone.wav", seconds=30, channels=tuple(amplitudes))
     try:
-        virtual.play(path, wait=False)
+        virtual.play(path, f"--channel-map={EIGHT_CHANNELS}", wait=False)
         for channel in (1, 3, 8):
             with closing(open_source(f"mic:#{channel}").chunks()) as chunks:
                 assert level(take_loud(chunks, 1.5)) == pytest.approx(amplitudes[channel - 1], rel=0.02)
@@ -236,17 +236,18 @@ def test_a_driver_that_crashes_takes_no_other_microphone_along() -> None:
         chunks = crashing.chunks()
         take(chunks, 0.5)
         heard += take(others, 0.5)
+        before, crashed = len(heard), time.monotonic()
         recorders()[-1].send_signal(signal.SIGSEGV)
         sentence, _, seconds = fail(chunks)
         assert sentence.startswith("default: its driver has crashed (SIGSEGV); plug it in anew")
         assert seconds < 1.0
         with closing(crashing.chunks()) as chunks:
             assert next(chunks).lost_samples > 0
-        heard += take(others, 2.0)
+        heard += take(others, 0.5 + time.monotonic() - crashed)
+        took = time.monotonic() - crashed
     assert_nothing_is_lost(heard)
-    assert heard[-1].start_sample == pytest.approx(
-        (heard[-1].captured_at - heard[0].captured_at) * SAMPLE_RATE_HZ, abs=0.2 * SAMPLE_RATE_HZ
-    )
+    since = sum(len(chunk.samples) for chunk in heard[before:]) / SAMPLE_RATE_HZ
+    assert since == pytest.approx(took, abs=0.3)
 
 
 @pytest.mark.usefixtures("plugged_in")
@@ -321,8 +322,8 @@ def test_what_is_played_is_heard_until_something_else_is(
         next(chunks)
         play(np.float32(0.5) * sine)
         assert level(take_loud(chunks, 1.5)) == pytest.approx(0.5, rel=0.02)
-        play(np.float32(0.2) * sine[:SAMPLE_RATE_HZ])
-        assert level(take(chunks, 1.5)[-16:]) == pytest.approx(0.2, rel=0.02)
+        play(np.float32(0.2) * sine)
+        assert level(take(chunks, 2.5)[-40:]) == pytest.approx(0.2, rel=0.02)
 
 
 def test_where_nothing_can_be_played_a_sentence_says_so(

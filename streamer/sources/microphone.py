@@ -15,9 +15,9 @@ from .timeline import Assembler, Timeline
 
 __all__ = ["InputDevice", "Microphone", "find_device", "list_devices", "play"]
 
-_USUAL_CHANNELS = 2
-_SURROUND_CHANNELS = 8
-"""What sound servers map to a device's own channels one by one, be they as many or less."""
+_MIXED_CHANNELS = 2
+_OWN_CHANNELS = 8
+"""As many as a sound server hands out as they are; from fewer than the device has it makes a mix."""
 
 
 class Microphone:
@@ -75,7 +75,7 @@ class Microphone:
         opened = portaudio.record(
             device.name, index=device.index, rate_hz=device.rate_hz, channels=self._channel_counts(device)
         )
-        used = self._channel or min(_USUAL_CHANNELS, opened.channels)
+        used = self._channel or min(_MIXED_CHANNELS, opened.channels)
         converter = Converter(opened.rate_hz, used, self._channel)
         assembler = Assembler(converter, opened.rate_hz, opened.latency_seconds, self._timeline)
         repaired_before = self.repaired_samples
@@ -91,10 +91,9 @@ class Microphone:
             raise
 
     def _channel_counts(self, device: InputDevice) -> list[int]:
-        """As few channels as are needed; raw devices may insist on all of theirs."""
-        needed = self._channel or 1
-        usual = next((count for count in (_USUAL_CHANNELS, _SURROUND_CHANNELS) if count >= needed), needed)
-        return list(dict.fromkeys((min(usual, device.channels), device.channels)))
+        """How many channels to ask for; raw devices may insist on all of theirs."""
+        wanted = _MIXED_CHANNELS if self._channel is None else max(_OWN_CHANNELS, self._channel)
+        return list(dict.fromkeys((min(wanted, device.channels), device.channels)))
 
 
 _player = ExitStack()
