@@ -70,12 +70,12 @@ class VirtualMicrophone:
                 "XDG_RUNTIME_DIR": str(folder),
             }
         )
+        channels = f"channels={channel_map.count(',') + 1} channel_map={channel_map}"
         microphone._run(
             [
                 *("pulseaudio", "--daemonize=yes", "--exit-idle-time=-1", "--log-target=null", "-n"),
                 "--load=module-native-protocol-unix auth-anonymous=1",
-                f"--load=module-null-sink sink_name=vmic rate={rate_hz} "
-                f"channels={channel_map.count(',') + 1} channel_map={channel_map}",
+                f"--load=module-null-sink sink_name=vmic rate={rate_hz} {channels}",
                 "--load=module-always-sink",
             ]
         )

@@ -11,7 +11,7 @@ from conftest import VirtualMicrophone
 from streamer.errors import DeviceError, SourceError
 from streamer.portaudio import process
 from streamer.sources import devices, open_source
-from streamer.sources.devices import InputDevice, choose_device, find_device, identified
+from streamer.sources.devices import choose_device, find_device, identified
 
 ROOT = Path(__file__).parent.parent
 
@@ -80,7 +80,7 @@ def test_a_device_that_is_not_there_gets_a_list_of_those_that_are() -> None:
 def test_a_name_that_may_mean_several_says_which() -> None:
     with pytest.raises(
         DeviceError,
-        match=r"a may mean 0 \(HDA.*, 4 \(USB.*use the whole name of one, as in mic:HDA Intel: ALC662 Analog$",
+        match=r"a may mean 0 \(HDA.*, 4 \(USB.*name one of them, as in mic:HDA Intel: ALC662 Analog$",
     ):
         choose_device([DEVICES[0], DEVICES[2]], "a")
 
@@ -176,9 +176,15 @@ def test_a_device_that_was_unplugged_is_not_taken_for_the_equal_one_beside_it(tm
     assert choose_device(left, "Yeti: USB Audio at usb-1-2.1").index == 0
 
 
+def test_a_name_that_ends_as_a_channel_does_is_no_channel() -> None:
+    (device,) = identified(found((0, "Recorder #2", "WASAPI", 1)))
+    assert device.stable_name == "Recorder #2, WASAPI"
+    assert choose_device([device], device.stable_name) is device
+
+
 def test_equal_devices_of_which_nobody_knows_where_they_are_have_their_number() -> None:
     twins = identified(found((4, "Yeti", "Core Audio", 2), (5, "Yeti", "Core Audio", 2)))
-    with pytest.raises(DeviceError, match=r"Yeti may mean 4 .*use the number of one, as in mic:4"):
+    with pytest.raises(DeviceError, match=r"Yeti may mean 4 .*name one of them, as in mic:4$"):
         choose_device(twins, "Yeti")
 
 

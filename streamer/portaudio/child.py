@@ -29,8 +29,10 @@ _PARTING_SECONDS = 1.0
 _OTHER_RATES_HZ = (48_000.0, 44_100.0, 16_000.0, 32_000.0, 96_000.0)
 """What a device may take that refuses its own default."""
 
-
 _PLAYED_RATE_HZ = 16_000
+
+_ELAPSED = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+"""The clock that goes on while the machine sleeps: Linux has one of its own, on Windows `time.monotonic` does."""
 
 
 class _Failure(Exception):  # noqa: N818 - what the program is told, in its words
@@ -47,7 +49,7 @@ def main() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no part of the conversation
-    orders: Mailbox[Message] = Mailbox(2)
+    orders: Mailbox[Message] = Mailbox(1)
     blocks: Mailbox[Message] = Mailbox(_WAITING_BLOCKS)
     threading.Thread(target=_obey, args=(sys.stdin.buffer, orders, blocks), daemon=True).start()
     try:
@@ -210,11 +212,7 @@ class _Recorder:
 
 
 def _elapsed_seconds() -> float:
-    """Seconds that go on while the machine sleeps; Linux has a clock of its own for them, elsewhere the usual one does."""
-    return time.clock_gettime(_ELAPSED) if _ELAPSED is not None else time.monotonic()
-
-
-_ELAPSED = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+    return time.monotonic() if _ELAPSED is None else time.clock_gettime(_ELAPSED)
 
 
 def _play(portaudio: Any, output: IO[bytes], samples: bytes) -> None:

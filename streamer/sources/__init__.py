@@ -132,14 +132,13 @@ def _microphone(name: str, what: str, *, patient: bool) -> Source:
     if what != "mic" and not wanted and channel is None:
         raise SourceError("mic: names no microphone; write mic for the usual one, or mic:NAME")
     device = int(wanted) if wanted.isdecimal() else wanted or None
-    usual_name = wanted or "mic"
     try:
         found = find_device(device, channel)
+        usual_name = found.short_name if wanted else "mic"
     except DeviceError:
         if not patient:
             raise
-    else:
-        usual_name = found.short_name if wanted else usual_name
+        usual_name = wanted or "mic"
     if not name:
         name = usual_name if channel is None else f"{usual_name} {channel}"
     return Microphone(name, device, channel)

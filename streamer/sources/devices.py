@@ -44,8 +44,8 @@ class InputDevice:
     channels: int
     rate_hz: float
     is_default: bool
-    port: str = ""
-    stable_name: str = ""
+    port: str
+    stable_name: str
 
     @property
     def short_name(self) -> str:
@@ -85,7 +85,10 @@ def identified(found: Iterable[dict[str, Any]], cards: Path = _CARDS) -> list[In
     cards : Path
         Where the system shows its sound cards.
     """
-    devices = [InputDevice(**device, port=_port(device["name"], cards)) for device in found]
+    devices = [
+        InputDevice(**device, port=_port(device["name"], cards), stable_name=device["name"])
+        for device in found
+    ]
     namesakes = Counter(device.plain_name for device in devices)
     return [replace(device, stable_name=_stable_name(device, namesakes)) for device in devices]
 
@@ -124,13 +127,14 @@ def choose_device(
         what = f"number {wanted}" if isinstance(wanted, int) else f"called {wanted}"
         raise DeviceError(f"there is no microphone {what}; there are {_listed(devices)}")
     if len(matches) > 1:
-        names = Counter(device.stable_name for device in matches)
-        what = "number" if max(names.values()) > 1 else "whole name"
-        example = matches[0].index if max(names.values()) > 1 else matches[0].stable_name
-        raise DeviceError(f"{wanted} may mean {_listed(matches)}; use the {what} of one, as in mic:{example}")
+        differ = len({device.stable_name for device in matches}) == len(matches)
+        example = matches[0].stable_name if differ else matches[0].index
+        raise DeviceError(f"{wanted} may mean {_listed(matches)}; name one of them, as in mic:{example}")
     device = matches[0]
     if channel is not None and not 1 <= channel <= device.channels:
-        raise DeviceError(f"{device.name} has {device.channels} channels, not {channel}; count them from 1")
+        raise DeviceError(
+            f"{device.stable_name} has {device.channels} channels, not {channel}; count them from 1"
+        )
     return device
 
 
@@ -149,7 +153,7 @@ def _port(name: str, cards: Path) -> str:
 
 
 def _stable_name(device: InputDevice, namesakes: Counter[str]) -> str:
-    if namesakes[device.plain_name] == 1:
+    if namesakes[device.plain_name] == 1 and not re.search(r"#\d+$", device.plain_name):  # which is a channel
         return device.plain_name
     return (
         f"{device.plain_name} at {device.port}" if device.port else f"{device.plain_name}, {device.host_api}"

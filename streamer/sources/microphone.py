@@ -73,7 +73,10 @@ class Microphone:
     def _recorded_by(self, portaudio: PortAudioProcess) -> Iterator[AudioChunk]:
         device = choose_device(identified(portaudio.devices()), self._wanted, self._channel)
         opened = portaudio.record(
-            device.name, index=device.index, rate_hz=device.rate_hz, channels=self._channel_counts(device)
+            device.stable_name,
+            index=device.index,
+            rate_hz=device.rate_hz,
+            channels=self._channel_counts(device),
         )
         used = self._channel or min(_MIXED_CHANNELS, opened.channels)
         converter = Converter(opened.rate_hz, used, self._channel)
