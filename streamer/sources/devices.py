@@ -146,14 +146,14 @@ def _port(name: str, cards: Path) -> str:
     place = cards / f"card{card}" / "device"
     if not place.exists():
         return ""
-    port = re.sub(
-        r"^(\d+-[\d.]+):.*", r"usb-\1", place.resolve().name
-    )  # 1-2:1.0 is a function of what is in 1-2
+    function = place.resolve().name  # 1-2:1.0 of the USB device in 1-2
+    port = re.sub(r"^(\d+-[\d.]+):.*", r"usb-\1", function)
     return port if number == "0" else f"{port},{number}"
 
 
 def _stable_name(device: InputDevice, namesakes: Counter[str]) -> str:
-    if namesakes[device.plain_name] == 1 and not re.search(r"#\d+$", device.plain_name):  # which is a channel
+    looks_like_a_channel = re.search(r"#\d+$", device.plain_name)
+    if namesakes[device.plain_name] == 1 and not looks_like_a_channel:
         return device.plain_name
     return (
         f"{device.plain_name} at {device.port}" if device.port else f"{device.plain_name}, {device.host_api}"
