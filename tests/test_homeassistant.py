@@ -418,7 +418,7 @@ def test_the_page_names_only_entities_and_topics_that_there_are() -> None:
     topics = {entity["state_topic"] for _, entity in entities(home)}
     rows = re.findall(r"^\| `\w+\.earshot_kitchen\w+`.*\| `([^|]+)` \|$", PAGE, re.MULTILINE)
     shown = {f"earshot/attic/kitchen/{topic}" for row in rows for topic in row.split("`, `")}
-    assert len(shown) == 6
+    assert len(shown) == 10
     assert shown <= topics | {entity.get("command_topic") for _, entity in entities(home)}
 
 

@@ -537,6 +537,36 @@ def test_each_source_has_its_own_hop() -> None:
     }
 
 
+def test_a_source_that_is_added_has_its_own_hop_and_sounds_until_it_shares_those_of_the_others() -> None:
+    memory = Memory()
+    session = LiveSession(
+        [Tone("a", 60.0, live=True)],
+        scorer,
+        window_samples=WINDOW,
+        hop_samples=HOP,
+        own_hop_samples={"b": 4 * HOP},
+        sinks=[memory],
+        sounds=watched("Hum"),
+        own_sounds={"b": watched("Buzz")},
+    )
+    with Crew() as crew:
+        session.start(crew)
+        session.add(Tone("b", 60.0, live=True))
+        until(lambda: len([tagging for tagging in memory.taggings if tagging.source == "b"]) >= 3)
+        session.share("b")
+        until(lambda: ("b", "Hum") in {(event.source, event.label) for event in memory.events})
+        assert session.meter._windows_a_second == pytest.approx(10.0 + 2.5, rel=1e-3)
+        session.remove("b")
+        assert session.meter._windows_a_second == pytest.approx(10.0)
+    ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == "b"]
+    assert ends[:3] == [4 * HOP, 8 * HOP, 12 * HOP]
+    assert [(event.label, event.kind) for event in memory.events if event.source == "b"][:3] == [
+        ("Buzz", "started"),
+        ("Buzz", "ended"),
+        ("Hum", "started"),
+    ]
+
+
 def test_a_source_that_is_missing_at_the_start_is_waited_for_and_told_of_once() -> None:
     class Plugged(Tone):
         """A microphone that is not there at first."""
