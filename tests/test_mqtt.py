@@ -1108,7 +1108,7 @@ def test_what_is_no_longer_watched_is_removed_with_the_next_start(broker: Mosqui
 
 
 @pytest.mark.system
-@pytest.mark.parametrize(("style", "messages"), [("device", 1), ("component", 10)])
+@pytest.mark.parametrize(("style", "messages"), [("device", 1), ("component", 14)])
 def test_a_source_that_is_gone_is_removed_and_another_node_is_left_alone(
     broker: Mosquitto, style: Literal["device", "component"], messages: int
 ) -> None:
