@@ -5,11 +5,16 @@ import os
 import platform
 import time
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import platformdirs
-import torch
+
+if TYPE_CHECKING:
+    import torch
+
+_CHOICE_SECONDS = 90 * 24 * 3600.0
 
 
 class Memory:
@@ -59,8 +64,45 @@ class Memory:
         return {key: entry for key, entry in kept.items() if 0 <= now - entry[1] < self._seconds}
 
 
-def machine(device: torch.device) -> str:
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What runs a model here.
+
+    Attributes
+    ----------
+    engine : str
+        And its precision.
+    seconds : float
+        Of a window.
+    """
+
+    engine: str
+    seconds: float
+
+
+def remembered_choice(model: str) -> Choice | None:
+    """What has run a model of that name here lately."""
+    chosen = _choices().get(model)
+    try:
+        return Choice(str(chosen["engine"]), float(chosen["seconds"]))
+    except (TypeError, KeyError, ValueError):
+        return None
+
+
+def remember_choice(model: str, engine: str, seconds: float) -> None:
+    """Remember what runs a model now."""
+    if remembered_choice(model) != Choice(engine, seconds):
+        _choices().put(model, asdict(Choice(engine, seconds)))
+
+
+def _choices() -> Memory:
+    return Memory.in_cache("models.json", _CHOICE_SECONDS)
+
+
+def machine(device: "torch.device") -> str:
     """What speed depends on, besides the model."""
+    import torch
+
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return f"{name} | {torch.get_num_threads()} threads | torch {torch.__version__}"
 

@@ -213,6 +213,7 @@ def load_tagger(
     engines = [
         make_engine(
             checkpoint.blueprint(count),
+            name=checkpoint.name,
             mean=checkpoint.mean,
             std=checkpoint.std,
             device=device,

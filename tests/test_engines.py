@@ -20,6 +20,7 @@ from models.engines.openvino_engine import OpenVinoEngine, has_bf16
 from models.engines.torch_engine import TorchEngine
 from models.engines.trial import LARGEST_DIFFERENCE, Trials, compare
 from models.labels import audioset_classes
+from models.remembered import remembered_choice
 from models.sounds import shipped_windows
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
@@ -319,7 +320,7 @@ def contest(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
             return Timed(*figures, clock)
 
         others = [cast("Way", tuple(name.split())) for name in list(ways)[1:]]
-        return _fastest(make, make(("openvino", "fp32")), others, Trials("here"), 16_000, enough)
+        return _fastest(make, make(("openvino", "fp32")), others, Trials("ours", "here"), 16_000, enough)
 
     return run
 
@@ -338,6 +339,10 @@ def test_the_fastest_that_keeps_the_scores_is_taken(contest: Fake) -> None:
         "openvino int8": (0.4, 0.5),
     }
     assert contest(ways).description == "0.7 s"
+    choice = remembered_choice("ours")
+    assert choice is not None
+    assert (choice.engine, choice.seconds) == ("openvino bf16", pytest.approx(0.7))
+    assert remembered_choice("theirs") is None
 
 
 def test_a_way_that_is_not_there_is_not_taken_and_not_tried_again(

@@ -7,14 +7,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import typer
 from hub_server import Hub, point_at, serve
 from huggingface_hub import close_session, constants
 from typer.testing import CliRunner, Result
 
 from models.catalogue import ENSEMBLES, PUBLISHED
+from models.checkpoints import Checkpoint, save_checkpoint
 from models.commands import listing
+from models.remembered import remember_choice
+from models.transformer import AstConfig, AudioSpectrogramTransformer
 
 ROOT = Path(__file__).parent.parent
 SMALL = "someone/small"
@@ -115,6 +120,42 @@ def test_an_ensemble_is_fetched_part_by_part(server: Hub) -> None:
     assert rows["ensemble-s"]["on_this_machine"] is True
     assert rows["ensemble-m"]["parts_on_this_machine"] == 3
     assert server.requests
+
+
+def test_what_runs_a_model_here_is_listed(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del server
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert listed()["base-16-16"]["engine"] is None
+    remember_choice("base-16-16", "openvino bf16", 0.284)
+    row = listed()["base-16-16"]
+    assert (row["engine"], row["seconds_per_window_here"]) == ("openvino bf16", 0.284)
+    assert "here, and seconds of a window: base-16-16 (openvino bf16, 0.28 s)." in models().stdout
+
+
+def test_a_model_is_quantized_on_sounds_of_ones_own(tmp_path: Path) -> None:
+    sound, model = tmp_path / "own.wav", tmp_path / "small.safetensors"
+    random = np.random.default_rng(0)
+    soundfile.write(sound, random.normal(0, 0.1, 40_000), 16_000)
+    config = AstConfig(
+        width=24, depth=1, heads=2, mlp_width=24, fstride=16, tstride=16, input_tdim=100, label_dim=3
+    )
+    weights = AudioSpectrogramTransformer(config).state_dict()
+    save_checkpoint(Checkpoint(name="small", config=config, labels=("a", "b", "c"), weights=weights), model)
+    quantize = [sys.executable, "run_live.py", "models", "quantize", str(model), "--sound"]
+
+    def run(file: Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*quantize, str(file)], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+        )
+
+    done = run(sound)
+    assert done.returncode == 0, done.stderr
+    assert "quantized on 4 windows; on the sounds that ship, scores differ by up to 0.0" in done.stdout
+    soundfile.write(sound, random.normal(0, 0.1, 17_000), 16_000)
+    assert "too little sound to quantize on: give recordings of 2 s or more" in run(sound).stderr
+    assert "nothing is quantized: there is no file" in run(tmp_path / "none.wav").stderr
 
 
 def test_any_repository_can_be_fetched(server: Hub) -> None:

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import TypeAlias, get_args
 
 import openvino
 import torch
+from torch import Tensor
 
 from .. import fbank
 from ..blueprint import Blueprint
@@ -60,6 +61,7 @@ def check_wishes(device: str, engine: EngineName, precision: Precision) -> None:
 def make_engine(
     network: Blueprint,
     *,
+    name: str = "",
     mean: float,
     std: float,
     device: str = "auto",
@@ -76,6 +78,8 @@ def make_engine(
     ----------
     network : Blueprint
         What to run.
+    name : str
+        What the model is called, for those who ask later what runs it.
     mean, std : float
         Normalisation of the rows.
     device : str
@@ -96,8 +100,8 @@ def make_engine(
     window_samples = network.config.input_tdim * fbank.FRAME_SHIFT
 
     def make(way: Way) -> Engine:
-        name, chosen = way
-        if name == "openvino":
+        runner, chosen = way
+        if runner == "openvino":
             return OpenVinoEngine(network, mean=mean, std=std, precision=chosen)
         eager = TorchEngine(network.build(), mean=mean, std=std, device=device, precision=chosen)
         if eager.device.type == "cpu":
@@ -119,7 +123,7 @@ def make_engine(
     others += [("openvino", "bf16")] if has_bf16() else []
     others += [("openvino", "int8")]
     trials = Trials(
-        f"{machine(torch.device('cpu'))} | openvino {openvino.__version__} | {network.fingerprint}"
+        name, f"{machine(torch.device('cpu'))} | openvino {openvino.__version__} | {network.fingerprint}"
     )
     return _fastest(make, exact, others, trials, window_samples, enough_seconds)
 
@@ -155,14 +159,13 @@ def _fastest(
 ) -> Engine:
     """Single precision where it is fast enough; else the fastest way that keeps its scores."""
     engines = {_EXACT: exact}
-    windows = cache(
-        lambda: shipped_windows(window_samples)[1::2][:_WINDOWS]
-    )  # the others are those to quantize on
+    windows = cache(partial(_windows, window_samples))
     measured = trials.of(_name(_EXACT))
     if measured is None:
         seconds, _ = run(exact, windows(), _TRIAL_SECONDS)
         measured = trials.add(_name(_EXACT), Trial(seconds))
     if measured.seconds <= enough_seconds:
+        trials.choose(_name(_EXACT))
         return exact
     if any(trials.of(_name(way)) is None for way in others):
         _log.info("trying how this model runs fastest on this processor, once; this takes a minute or two")
@@ -178,6 +181,11 @@ def _fastest(
             trials.add(_name(way), Trial(seconds, *compare(logits, expected[: len(logits)])))
     best = trials.best({_name(way): way for way in (_EXACT, *others)})
     return engines.get(best) or make(best)
+
+
+def _windows(samples: int) -> Tensor:
+    """Windows to try on: float32 (windows, n), none of them among those to quantize on."""
+    return shipped_windows(samples)[1::2][:_WINDOWS]
 
 
 def _name(way: Way) -> str:

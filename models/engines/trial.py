@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..remembered import Memory
+from ..remembered import Memory, remember_choice
 from . import Engine
 
 _log = logging.getLogger(__name__)
@@ -83,11 +83,14 @@ class Trials:
 
     Parameters
     ----------
+    name : str
+        What the model is called.
     conditions : str
         All that speed and scores depend on.
     """
 
-    def __init__(self, conditions: str) -> None:
+    def __init__(self, name: str, conditions: str) -> None:
+        self._name = name
         self._conditions = conditions
         self._memory = Memory.in_cache("engines.json", _REMEMBERED_SECONDS)
         self._trials: dict[str, Trial] = _read(self._memory.get(conditions))
@@ -106,7 +109,12 @@ class Trials:
     def best(self, ways: Mapping[str, T]) -> T:
         """The fastest of these ways, by name, that was tried and keeps the scores."""
         tried = {way: trial for way in ways if (trial := self.of(way)) and trial.keeps_scores}
-        return ways[min(tried, key=lambda way: tried[way].seconds)]
+        return ways[self.choose(min(tried, key=lambda way: tried[way].seconds))]
+
+    def choose(self, way: str) -> str:
+        """Remember, under the model's name, what runs it now."""
+        remember_choice(self._name, way, self._trials[way].seconds)
+        return way
 
 
 def _read(content: object) -> dict[str, Trial]:
