@@ -12,12 +12,11 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec, TypeVar
 
 import typer
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from gui.feed import Feed
     from models.commands.bench import Plan
     from models.tagger import Tagger
-    from streamer.calibration import Room
+    from streamer.calibration import Rooms
     from streamer.crew import Crew
     from streamer.doctor import Finding
     from streamer.live import Hearer, LiveSession, Switches
@@ -40,18 +39,11 @@ if TYPE_CHECKING:
     from streamer.service import ServiceManager
     from streamer.settings import Place, Settings
     from streamer.sinks import Sink
-    from streamer.sinks.broker import Broker
-    from streamer.sinks.clips import Clips
-    from streamer.sinks.history import History
-    from streamer.sinks.homeassistant import Discovery
-    from streamer.sinks.metrics import Metrics
     from streamer.sinks.mqtt import MqttSink
     from streamer.sinks.payloads import Vocabulary
-    from streamer.sinks.scorelog import ScoreLog
     from streamer.sounds import WatchedSound
-    from streamer.sources import Source
     from streamer.sources.recording import Recording
-    from streamer.watchlist import WatchList
+    from streamer.watchlist import WatchLists
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -136,8 +128,8 @@ SourceOption = Annotated[
     list[str] | None,
     typer.Option(
         help="mic, mic:NAME-OR-INDEX, mic:NAME#CHANNEL, a file, demo, rtsp://… or http://… (also with s), - for s16le 16 kHz "
-        "mono PCM on standard input, or tcp://127.0.0.1:PORT or unix:/path for the same from who connects; NAME=SPEC names it. "
-        "Repeatable.  [mic]"
+        "mono PCM on standard input, or tcp://127.0.0.1:PORT or unix:/path for the same from who connects; NAME=SPEC names it, "
+        "NAME alone is one of earshot.toml. Repeatable.  [mic]"
     ),
 ]
 OfflineOption = Annotated[bool | None, typer.Option("--offline", help="Never fetch anything.")]
@@ -280,7 +272,7 @@ def calibrate(
         raise typer.BadParameter("--for: listen for longer than no time at all")
     settings = _settings(context, duration=duration)
     heard = _hear_room(settings) if log is None else _recall_room(settings, log)
-    raise typer.Exit(_propose(heard, settings, config, lower=lower, apply=apply))
+    raise typer.Exit(_propose(heard, config, lower=lower, apply=apply))
 
 
 @app.command()
@@ -491,7 +483,7 @@ def _choose_model(settings: "Settings") -> tuple[str, str]:
     from models.auto import choose
 
     choice = choose(
-        hop_seconds=settings.hop,
+        hop_seconds=settings.usual_hop,
         sources=len(settings.source),
         window_seconds=settings.window,
         device=settings.device,
@@ -523,7 +515,7 @@ def _make_tagger(settings: "Settings", model: str) -> "Tagger":
             fstride=settings.fstride,
             tstride=settings.tstride,
             input_tdim=settings.input_tdim,
-            enough_seconds=_COMFORTABLE_LOAD * settings.hop / len(settings.source),
+            enough_seconds=_COMFORTABLE_LOAD * settings.usual_hop / len(settings.source),
         )
 
 
@@ -543,23 +535,6 @@ def _vocabulary(tagger: "Tagger") -> "Vocabulary":
     from streamer.sinks.payloads import Vocabulary
 
     return Vocabulary(labels=tagger.labels, mids=tuple(map(mid_of, tagger.labels)))
-
-
-def _open_sources(settings: "Settings") -> "list[Source]":
-    from streamer.errors import SourceError
-    from streamer.sources import open_source
-    from streamer.sources.pcm import PcmInput
-
-    sources = [open_source(spec, fast=settings.fast, patient=settings.patient) for spec in settings.source]
-    if sum(isinstance(source, PcmInput) for source in sources) > 1:
-        raise SourceError("standard input can be one source only: give - once")
-    names = [source.name for source in sources]
-    for name in names:
-        if names.count(name) > 1:
-            raise SourceError(
-                f"{names.count(name)} sources are called '{name}': name them apart with NAME=SPEC"
-            )
-    return sources
 
 
 def _tag_files(
@@ -602,17 +577,13 @@ def _recording_sink(
 ) -> "tuple[Sink, Sequence[WatchedSound]]":
     """Where what is heard in recordings goes, and the sounds to decide on: none where only windows are told."""
     from streamer.sinks.console import JsonLines, RecordingEvents, RecordingLines
-
-    if events:
-        return RecordingEvents(sys.stdout, as_json=settings.json_lines), _watched(settings, tagger)
-    lines = JsonLines if settings.json_lines else RecordingLines
-    return lines(sys.stdout, _vocabulary(tagger), settings.top), ()
-
-
-def _watched(settings: "Settings", tagger: "Tagger") -> "tuple[WatchedSound, ...]":
     from streamer.sounds import resolve_sounds
 
-    return resolve_sounds(settings.watched, tagger.labels, tagger.thresholds)
+    if events:
+        sounds = resolve_sounds(settings.watched, tagger.labels, tagger.thresholds)
+        return RecordingEvents(sys.stdout, as_json=settings.json_lines), sounds
+    lines = JsonLines if settings.json_lines else RecordingLines
+    return lines(sys.stdout, _vocabulary(tagger), settings.top), ()
 
 
 def _tag_recording(
@@ -692,50 +663,57 @@ def _draw_explanation(picture: Path, tagging: "Tagging", model: str, settings: "
 
 def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Settings]") -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
+    from streamer import assembly
     from streamer.crew import Crew
+    from streamer.interrupts import hangups, interruptible
     from streamer.live import LiveSession
     from streamer.reload import Reloader, live_changes
     from streamer.service import ServiceManager
     from streamer.sinks.healthlog import HealthLog
-    from streamer.watchlist import WatchList
+    from streamer.watchlist import WatchLists
 
     if not settings.windowless:
         from gui.app import require_display
 
         require_display()
-    sources = _open_sources(settings)
+    sources = assembly.open_sources(settings)
+    names = [source.name for source in sources]
     broker = settings.broker()
     tagger = _load_tagger(settings, *_choose_model(settings))
-    watchlist = WatchList(settings.watched, tagger.labels, tagger.thresholds)
-    sounds = watchlist.sounds
-    clips = _clips(settings, [source.name for source in sources], tagger)
+    watchlists = WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds)
+    make_clips = partial(assembly.make_clips, model=tagger)
+    clips = make_clips(settings, settings.with_clips(names))
     vocabulary = _vocabulary(tagger)
-    switches = _switches(settings, sources)
+    switches = assembly.make_switches(settings, names)
     manager = ServiceManager()
     with ExitStack() as stack:
-        interrupted = stack.enter_context(_interruptible())
-        hung_up = stack.enter_context(_hangups())
-        view = stack.enter_context(_view(settings, sources, tagger, vocabulary))
-        history = stack.enter_context(_history(settings))
-        log = stack.enter_context(_score_log(settings, tagger))
+        interrupted = stack.enter_context(interruptible())
+        hung_up = stack.enter_context(hangups())
+        view = stack.enter_context(_view(settings, names, tagger, vocabulary))
+        history = stack.enter_context(assembly.keeping_history(settings))
+        log = stack.enter_context(assembly.logging_scores(settings, tagger))
         crew = stack.enter_context(Crew())
-        if settings.embedded_broker:
-            broker = _serve_mqtt(crew)
-        mqtt = (
-            _mqtt_sink(broker, settings, sources, vocabulary, sounds, history, switches) if broker else None
+        metrics = assembly.start_metrics(crew, settings)
+        mqtt = assembly.start_mqtt(
+            crew,
+            broker,
+            settings,
+            names,
+            vocabulary=vocabulary,
+            watchlists=watchlists,
+            history=history,
+            switches=switches,
         )
-        metrics = _metrics(settings)
+        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager)
         session = LiveSession(
             sources,
             tagger,
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
-            sinks=[
-                sink
-                for sink in (history, log, view.sink, mqtt, metrics, HealthLog(), manager)
-                if sink is not None
-            ],
-            sounds=sounds,
+            sinks=[sink for sink in sinks if sink is not None],
+            sounds=watchlists.shared.sounds,
+            own_sounds=watchlists.own_sounds,
+            own_hop_samples=settings.own_hop_samples,
             hearers=view.hearers,
             clips=clips,
             switches=switches,
@@ -746,45 +724,22 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
             device=tagger.engine.description,
             broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
         )
-        if mqtt is not None:
-            crew.start("mqtt", mqtt.run, mqtt.close)
-        if metrics is not None:
-            crew.start("metrics", metrics.run, metrics.close)
-        watchlist.on_change = partial(
-            _follow, session, {entry.sound.name for entry in sounds} if mqtt is not None else None
-        )
-        make_clips = partial(_clips, tagger=tagger)
+        assembly.follow(watchlists, session, published=mqtt is not None)
         reloader = Reloader(
-            settings, load, live_changes(watchlist, session, history, (view.sink, mqtt), make_clips)
+            settings, load, live_changes(watchlists, session, history, (view.sink, mqtt), make_clips)
         )
         session.start(crew)
         stack.enter_context(manager.listening())
-        latest = _latest(settings)
+        over = partial(_over, settings, crew, latest=_latest(settings))
 
         def going_on() -> bool:
             _tend(session, manager, reloader, hung_up)
-            finished = not crew.working("tagger") and (settings.windowless or settings.duration is not None)
-            overdue = time.monotonic() > latest
-            return not (finished or overdue or crew.failed or interrupted())
+            return not (over() or interrupted())
 
-        def listen(source: str, on: bool) -> None:
-            switches.turn(source, on)
-            if mqtt is not None:
-                mqtt.listening(source, on)
-
-        actions = partial(_actions, lambda: reloader.settings, config, watchlist, session, listen, switches)
+        listen = partial(_turn, switches, mqtt)
+        actions = partial(_actions, lambda: reloader.settings, config, watchlists, session, listen, switches)
         view.show(going_on, crew.wait, actions)
-    if session.dropped_windows:
-        _log.warning(
-            "%d windows were dropped because inference was late: a longer --hop or a smaller model keeps up, and --fast "
-            "waits for it",
-            session.dropped_windows,
-        )
-    if interrupted():
-        return EXIT_INTERRUPTED
-    if session.failure is not None:
-        raise session.failure
-    return 0
+    return _outcome(session, interrupted=interrupted())
 
 
 def _tend(
@@ -798,15 +753,32 @@ def _tend(
             reloader.reload()
 
 
-def _follow(session: "LiveSession", topics: set[str] | None, sounds: "Sequence[WatchedSound]") -> None:
-    """Decide on these sounds from now on, and say which of them MQTT has no topic for yet, if there is MQTT."""
-    session.watch(sounds)
-    for sound in (entry.sound for entry in sounds):
-        if topics is not None and sound.name not in topics:
-            topics.add(sound.name)
-            _log.info(
-                "%s is in MQTT's events now; its own ON/OFF topic comes with the next start", sound.name
-            )
+def _over(settings: "Settings", crew: "Crew", *, latest: float) -> bool:
+    """Whether there is no more to listen to, or something has failed. A window stays open when its sources have ended."""
+    ends = settings.windowless or settings.duration is not None
+    return crew.failed or time.monotonic() > latest or (ends and not crew.working("tagger"))
+
+
+def _turn(switches: "Switches", mqtt: "MqttSink | None", source: str, on: bool) -> None:
+    """Listen to a source, or don't, and let MQTT's switch follow."""
+    switches.turn(source, on)
+    if mqtt is not None:
+        mqtt.listening(source, on)
+
+
+def _outcome(session: "LiveSession", *, interrupted: bool) -> int:
+    """Say what is to be said at the end; the exit code."""
+    if session.dropped_windows:
+        _log.warning(
+            "%d windows were dropped because inference was late: a longer --hop or a smaller model keeps up, and --fast "
+            "waits for it",
+            session.dropped_windows,
+        )
+    if interrupted:
+        return EXIT_INTERRUPTED
+    if session.failure is not None:
+        raise session.failure
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -815,16 +787,13 @@ class _HeardRoom:
 
     Attributes
     ----------
-    room : Room
+    rooms : Rooms
         What was heard.
-    labels : tuple of str
-        Of the model.
     interrupted : bool
         Whether that was ended early by the user.
     """
 
-    room: "Room"
-    labels: tuple[str, ...]
+    rooms: "Rooms"
     interrupted: bool = False
 
 
@@ -833,25 +802,29 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
     from rich.console import Console
     from rich.progress import Progress
 
-    from streamer.calibration import Room
+    from streamer import assembly
+    from streamer.calibration import Rooms
     from streamer.crew import Crew
+    from streamer.interrupts import interruptible
     from streamer.live import LiveSession
+    from streamer.watchlist import WatchLists
 
-    sources = _open_sources(settings)
+    sources = assembly.open_sources(settings)
     tagger = _load_tagger(settings, *_choose_model(settings))
-    room = Room(_watched(settings, tagger))
-    switches = _switches(settings, sources)
+    rooms = Rooms(WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds))
+    switches = assembly.make_switches(settings, [source.name for source in sources])
     with ExitStack() as stack:
-        interrupted = stack.enter_context(_interruptible())
+        interrupted = stack.enter_context(interruptible())
         bars = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
-        log = stack.enter_context(_score_log(settings, tagger))
+        log = stack.enter_context(assembly.logging_scores(settings, tagger))
         crew = stack.enter_context(Crew())
         session = LiveSession(
             sources,
             tagger,
             window_samples=tagger.window_samples,
             hop_samples=settings.hop_samples,
-            sinks=[sink for sink in (room, log) if sink is not None],
+            sinks=[sink for sink in (rooms, log) if sink is not None],
+            own_hop_samples=settings.own_hop_samples,
             switches=switches,
             fast=settings.fast,
             limit_samples=settings.limit_samples,
@@ -861,10 +834,10 @@ def _hear_room(settings: "Settings") -> _HeardRoom:
         latest = _latest(settings)
         while crew.working("tagger") and not (crew.failed or interrupted()) and time.monotonic() < latest:
             crew.wait(_POLL_SECONDS)
-            bars.update(task, completed=room.seconds)
+            bars.update(task, completed=rooms.seconds)
     if session.failure is not None and not interrupted():
         raise session.failure
-    return _HeardRoom(room, tagger.labels, interrupted())
+    return _HeardRoom(rooms, interrupted())
 
 
 def _latest(settings: "Settings") -> float:
@@ -876,31 +849,30 @@ def _latest(settings: "Settings") -> float:
 
 def _recall_room(settings: "Settings", log: Path) -> _HeardRoom:
     """Take from a score log what was heard in a room."""
-    from streamer.calibration import Room
+    from streamer.calibration import Rooms
     from streamer.sinks.scorelog import reading_scores
-    from streamer.sounds import resolve_sounds
+    from streamer.watchlist import WatchLists
 
     with reading_scores(log) as logged:
-        room = Room(resolve_sounds(settings.watched, logged.labels, logged.thresholds))
+        rooms = Rooms(WatchLists(settings.watched, settings.own_watched, logged.labels, logged.thresholds))
         for message in logged.messages():
-            room.accept(message)
-        return _HeardRoom(room, logged.labels)
+            rooms.accept(message)
+        return _HeardRoom(rooms)
 
 
-def _propose(
-    heard: _HeardRoom, settings: "Settings", config: Path | None, *, lower: bool, apply: bool
-) -> int:
+def _propose(heard: _HeardRoom, config: Path | None, *, lower: bool, apply: bool) -> int:
     """Print what was heard in a room and the change of the settings file that it asks for, which is made if that is wished."""
-    from streamer.calibration import change_of_settings, show_room
+    from streamer.calibration import show_room
     from streamer.errors import SourceError
     from streamer.settings import settings_file
     from streamer.settings_file import write_atomically
 
     file = settings_file(config)
-    if not (heard.room.windows or heard.interrupted):
+    if not (heard.rooms.heard or heard.interrupted):
         raise SourceError("nothing was heard: listen for longer than a hop")
-    show_room(heard.room, lower=lower)
-    text, diff = change_of_settings(heard.room, file, settings.watched, heard.labels, lower=lower)
+    for source, room in heard.rooms.heard.items():
+        show_room(room, source, lower=lower)
+    text, diff = heard.rooms.change_of_settings(file, lower=lower)
     typer.echo(diff, nl=False)
     if heard.interrupted:
         _log.info("interrupted: %s stays as it is", file)
@@ -911,49 +883,6 @@ def _propose(
         write_atomically(file, text)
         _log.info("%s has been changed", file)
     return 0
-
-
-@contextmanager
-def _score_log(settings: "Settings", tagger: "Tagger") -> "Iterator[ScoreLog | None]":
-    """Log all scores, if that is wished."""
-    from streamer.sinks.scorelog import ScoreLog
-
-    if settings.score_log_file is None:
-        yield None
-        return
-    with ScoreLog(
-        settings.score_log_file, model=tagger.name, labels=tagger.labels, thresholds=tagger.thresholds
-    ) as log:
-        yield log
-
-
-def _clips(settings: "Settings", sources: "Sequence[str]", tagger: "Tagger") -> "Clips | None":
-    """What keeps the sound of events, if that is wanted."""
-    from streamer.errors import SettingsError
-    from streamer.messages import SAMPLE_RATE_HZ
-    from streamer.sinks.clips import Clips, Extent
-    from streamer.sounds import resolve_sounds
-
-    if not settings.clips:
-        return None
-    try:
-        never = resolve_sounds(settings.never_kept, tagger.labels, tagger.thresholds)
-    except SettingsError as error:
-        raise SettingsError(f"clips_never: {error}") from None
-    return Clips(
-        settings.clips_path,
-        sources=sources,
-        model=tagger.name,
-        extent=Extent(
-            pre_samples=round(settings.clips_pre_seconds * SAMPLE_RATE_HZ),
-            post_samples=round(settings.clips_post_seconds * SAMPLE_RATE_HZ),
-            longest_samples=round(settings.clips_longest_seconds * SAMPLE_RATE_HZ),
-        ),
-        never=never,
-        days=settings.clips_days,
-        most_bytes=settings.clips_megabytes * 1_000_000,
-        fast=settings.fast,
-    )
 
 
 def _examine(settings: "Settings", places: "Sequence[Place]", seconds: float) -> "Iterator[Finding]":
@@ -1005,7 +934,7 @@ def _check_model(settings: "Settings") -> "Iterator[Finding]":
     yield check_speed(
         tagger,
         window_samples=tagger.window_samples,
-        hop_seconds=settings.hop,
+        hop_seconds=settings.usual_hop,
         sources=len(settings.source),
         remedies=[
             "a shorter --window",
@@ -1013,108 +942,11 @@ def _check_model(settings: "Settings") -> "Iterator[Finding]":
             *(["--engine openvino"] if engine.startswith("torch cpu") else []),
         ],
     )
-    yield check_sounds(settings.watched, tagger.labels, tagger.thresholds)
-
-
-def _switches(settings: "Settings", sources: "Sequence[Source]") -> "Switches":
-    """Take up which sources were switched off, and say so, lest somebody wonder at the silence."""
-    from streamer.live import Switches
-
-    switches = Switches(settings.switches_file)
-    for source in sources:
-        if not switches.is_on(source.name):
-            _log.warning(
-                "%s is still switched off, and is not heard: press P in the window, send ON to …/listen/set over MQTT, or delete "
-                "%s and start again.",
-                source.name,
-                settings.switches_file,
-            )
-    return switches
-
-
-@contextmanager
-def _history(settings: "Settings") -> "Iterator[History | None]":
-    """Keep what begins and ends on disk. Without a wish of the user's, an Earshot that finds another one keeping it goes without."""
-    from streamer.errors import SinkError
-    from streamer.sinks.history import History
-
-    if settings.history_file is None:
-        yield None
-        return
-    try:
-        history = History(
-            settings.history_file,
-            days=settings.history_days,
-            events=settings.history_events,
-            outgoing=settings.mqtt is not None,
-        )
-    except SinkError as error:
-        if settings.history is not None:
-            raise
-        _log.warning("no history is kept: %s", error)
-        yield None
-        return
-    with history:
-        yield history
-
-
-def _serve_mqtt(crew: "Crew") -> "Broker":
-    """Start a broker of our own."""
-    from streamer.sinks.embedded import EmbeddedBroker
-
-    server = EmbeddedBroker()
-    crew.start("broker", server.run, server.close)
-    return server.broker
-
-
-def _mqtt_sink(
-    broker: "Broker",
-    settings: "Settings",
-    sources: "Sequence[Source]",
-    vocabulary: "Vocabulary",
-    sounds: "Sequence[WatchedSound]",
-    history: "History | None",
-    switches: "Switches",
-) -> "MqttSink":
-    from streamer.sinks.mqtt import MqttSink
-
-    names = [source.name for source in sources]
-    return MqttSink(
-        broker,
-        node=settings.node,
-        base_topic=settings.base_topic,
-        sources=names,
-        vocabulary=vocabulary,
-        top=settings.top,
-        watched={name: [entry.sound.name for entry in sounds] for name in names},
-        outbox=history,
-        on_listen=switches.turn,
-        paused=[name for name in names if not switches.is_on(name)],
-        discovery=_discovery(settings, sounds),
-    )
-
-
-def _metrics(settings: "Settings") -> "Metrics | None":
-    """What answers Prometheus, if that is wanted."""
-    from importlib.metadata import version
-
-    from streamer.sinks.metrics import Metrics
-
-    if not settings.metrics_port:
-        return None
-    return Metrics(settings.metrics_port, host=settings.metrics_host, version=version("earshot"))
-
-
-def _discovery(settings: "Settings", sounds: "Sequence[WatchedSound]") -> "Discovery | None":
-    """How Home Assistant is told, if it is."""
-    from importlib.metadata import version
-
-    from streamer.sinks.homeassistant import Discovery
-
-    if settings.discovery == "off":
-        return None
-    watched = [entry.sound for entry in sounds]
-    return Discovery(watched, settings.discovery, settings.discovery_prefix, version("earshot"))
+    own = settings.own_watched
+    if len(own) < len(settings.source):
+        yield check_sounds(settings.watched, tagger.labels, tagger.thresholds)
+    for source, watch in own.items():
+        yield check_sounds(watch, tagger.labels, tagger.thresholds, source=source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -1136,13 +968,13 @@ class _View:
 
 @contextmanager
 def _view(
-    settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger", vocabulary: "Vocabulary"
+    settings: "Settings", names: Sequence[str], tagger: "Tagger", vocabulary: "Vocabulary"
 ) -> Iterator[_View]:
     """Set up the window, the live table in the terminal, or lines on standard output."""
     if not settings.windowless:
         from gui.feed import Feed
 
-        feed = Feed(sources=[source.name for source in sources], labels=tagger.labels)
+        feed = Feed(sources=names, labels=tagger.labels)
         yield _View(feed, [feed.hear], partial(_show_window, feed, settings))
         return
     from streamer.sinks.console import JsonLines, LiveTable
@@ -1150,7 +982,7 @@ def _view(
     if settings.json_lines:
         yield _View(JsonLines(sys.stdout, vocabulary, settings.top), [], _wait)
         return
-    with LiveTable(vocabulary, settings.top, sources=[source.name for source in sources]) as table:
+    with LiveTable(vocabulary, settings.top, sources=names) as table:
         yield _View(table, [], _wait)
 
 
@@ -1170,7 +1002,7 @@ def _show_window(
 def _actions(
     settings: "Callable[[], Settings]",
     config: Path | None,
-    watchlist: "WatchList",
+    watchlists: "WatchLists",
     session: "LiveSession",
     listen: Callable[[str, bool], None],
     switches: "Switches",
@@ -1182,13 +1014,23 @@ def _actions(
     from gui.theme import palette_for
     from models.labels import family_of
     from streamer.events import what_would_be_told
-    from streamer.sources import named, open_source
+    from streamer.sources import open_source
     from streamer.sources.microphone import list_devices, play
 
     chosen: dict[str, str] = {}
 
-    def would_fire(taggings: "Sequence[Tagging]", name: str, threshold: float) -> list[Span]:
-        events = what_would_be_told(watchlist.tried(name, threshold), taggings)
+    def watched(source: str) -> list[Watched]:
+        sounds = watchlists.of(source).sounds
+        return [Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in sounds]
+
+    def watch(source: str, name: str, threshold: float | None) -> None:
+        watchlists.of(source).watch(name, threshold)
+
+    def unwatch(source: str, name: str) -> None:
+        watchlists.of(source).unwatch(name)
+
+    def would_fire(source: str, taggings: "Sequence[Tagging]", name: str, threshold: float) -> list[Span]:
+        events = what_would_be_told(watchlists.of(source).tried(name, threshold), taggings)
         return [(event.started_at, event.ended_at) for event in events]
 
     def places() -> list[Place]:
@@ -1205,24 +1047,15 @@ def _actions(
         chosen[name] = spec
 
     def save(theme: str) -> str:
-        changes: dict[str, object] = {}
-        if theme != palette_for(settings().theme).name:
-            changes["theme"] = theme
-        if chosen:
-            sources = [
-                named(name, chosen[name]) if name in chosen else spec
-                for name, spec in zip(session.names, settings().source, strict=True)
-            ]
-            _refuse_new_secrets(sources, config)
-            changes["source"] = sources
-        return _save_settings(config, changes, watchlist)
+        changes = {} if theme == palette_for(settings().theme).name else {"theme": theme}
+        entries = (entry if isinstance(entry, str) else None for entry in settings().source)
+        written = dict(zip(session.names, entries, strict=True))
+        return _save_settings(config, changes, watchlists, chosen, written)
 
     return Actions(
-        watched=lambda: [
-            Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in watchlist.sounds
-        ],
-        watch=_or_action_error(watchlist.watch),
-        unwatch=_or_action_error(watchlist.unwatch),
+        watched=watched,
+        watch=_or_action_error(watch),
+        unwatch=_or_action_error(unwatch),
         would_fire=_or_action_error(would_fire),
         places=_or_action_error(places),
         choose=_or_action_error(choose),
@@ -1231,7 +1064,7 @@ def _actions(
         play=_or_action_error(lambda clip: play(_read_recording(Path(clip)))),
         save=_or_action_error(save),
         exports=user_pictures_path() / "Earshot",
-        families={label: family_of(label) for label in watchlist.labels},
+        families={label: family_of(label) for label in watchlists.shared.labels},
     )
 
 
@@ -1251,31 +1084,24 @@ def _or_action_error(do: Callable[Given, Result]) -> Callable[Given, Result]:
     return done
 
 
-def _refuse_new_secrets(sources: "Sequence[str]", config: Path | None) -> None:
-    """Let no password into the settings file that the user has not written there."""
-    from streamer.errors import SettingsError
-    from streamer.settings import settings_file
-    from streamer.settings_file import read
-    from streamer.sources import has_secret, without_secrets
-
-    file = settings_file(config)
-    text = read(file)
-    for spec in sources:
-        if has_secret(spec) and spec not in text:
-            raise SettingsError(
-                f"{without_secrets(spec)} has a password, which is not in {file}: write the sources there yourself"
-            )
-
-
-def _save_settings(config: Path | None, changes: dict[str, object], watchlist: "WatchList") -> str:
+def _save_settings(
+    config: Path | None,
+    changes: Mapping[str, object],
+    watchlists: "WatchLists",
+    chosen: Mapping[str, str],
+    written: Mapping[str, str | None],
+) -> str:
     """Write what was changed into the settings file, and leave the rest as it is; returns where it is."""
     from streamer.settings import settings_file
-    from streamer.settings_file import edited, read, with_watch, write_atomically
+    from streamer.settings_file import edited, read, with_sources, with_watch, write_atomically
 
     file = settings_file(config)
     text = edited(read(file), changes)
-    if watchlist.changed:
-        text = with_watch(text, watchlist.rules, watchlist.name_of)
+    if chosen:
+        text = with_sources(text, chosen, written)
+    for source, watchlist in (None, watchlists.shared), *watchlists.own.items():
+        if watchlist.changed:
+            text = with_watch(text, watchlist.rules, watchlist.name_of, source=source)
     write_atomically(file, text)
     return str(file)
 
@@ -1285,60 +1111,6 @@ def _wait(
 ) -> None:
     while going_on():
         sleep(_POLL_SECONDS)
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Note the first SIGINT or SIGTERM, so that all is ended in order; a second one ends the process at once."""
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, signal.SIG_DFL)
-
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _hangups() -> Iterator[Callable[[], bool]]:
-    """Note SIGHUP, which asks for the settings to be read again; true once after it. The loss of the terminal ends the program as before."""
-    number = getattr(signal, "SIGHUP", None)  # Windows has none
-    if number is None or signal.getsignal(number) == signal.SIG_IGN:  # as nohup has it
-        yield lambda: False
-        return
-    had_terminal = _has_terminal()
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        if had_terminal and not _has_terminal():
-            signal.raise_signal(signal.SIGTERM)
-        else:
-            received.append(number)
-
-    def asked() -> bool:
-        asked = bool(received)
-        received.clear()
-        return asked
-
-    previous = signal.signal(number, note)
-    try:
-        yield asked
-    finally:
-        signal.signal(number, previous)
-
-
-def _has_terminal() -> bool:
-    """Whether there is a terminal that belongs to this process."""
-    try:
-        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
-    except OSError:
-        return False
-    return True
 
 
 def _configure_logging(debug: bool) -> None:

@@ -37,7 +37,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure")
     parser.add_argument("--kiosk", action="store_true", help="fill a screen of 1920 by 1080")
-    parser.add_argument("--sources", type=int, default=1, help="how many are listened to; one is on show")
+    parser.add_argument(
+        "--sources", type=int, default=1, help="how many are listened to; one is on show, on a wall all"
+    )
     parser.add_argument("--hour", action="store_true", help="draw an hour's pictures and print the memory")
     parser.add_argument("--here", action="store_true", help="measure on this platform, in this process")
     options = parser.parse_args()

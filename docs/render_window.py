@@ -130,15 +130,15 @@ def tell(feed: Feed, item: Item) -> None:
 def actions_of(tagger: Tagger, sounds: Sequence[WatchedSound]) -> Actions:
     """Return what the program would offer, without a program behind it."""
 
-    def fire(taggings: Sequence[Tagging], name: str, threshold: float) -> list[Span]:
+    def fire(_source: str, taggings: Sequence[Tagging], name: str, threshold: float) -> list[Span]:
         (sound,) = resolve_sounds([Watch(name, {"threshold": threshold})], tagger.labels)
         return [(event.started_at, event.ended_at) for event in what_would_be_told(sound, taggings)]
 
     watched = tuple(Watched(sound.sound.name, sound.indices, sound.thresholds) for sound in sounds)
     return Actions(
-        watched=lambda: watched,
-        watch=lambda _name, _threshold: None,
-        unwatch=lambda _name: None,
+        watched=lambda _source: watched,
+        watch=lambda _source, _name, _threshold: None,
+        unwatch=lambda _source, _name: None,
         would_fire=fire,
         places=lambda: (Place("mic", "USB microphone"),),
         choose=lambda _source, _spec: None,
@@ -172,6 +172,18 @@ def lose(_window: object, feed: Feed) -> None:
     feed.accept(lost_device())
 
 
+def furnish(_window: object, feed: Feed) -> None:
+    """Let other rooms hear what the demo had some seconds ago; the last has lost its microphone, and a siren is in one."""
+    view = feed.snapshot().sources["demo"]
+    for number, source in enumerate(feed.sources[1:], 1):
+        earlier = view.tagging_at(view.taggings[-1].ended_at - 14 * number)
+        if earlier is not None:
+            feed.accept(replace(earlier, source=source))
+        for chunk in view.chunks:
+            feed.hear(source, chunk)
+    feed.accept(replace(lost_device(), source=feed.sources[-1]))
+
+
 def freeze(window: LiveWindow, _feed: Feed) -> None:
     """Look at what was forty seconds ago."""
     window.freeze(window.moment - 40.0)
@@ -181,6 +193,9 @@ SCENES: Mapping[str, Scene] = {
     "window": Scene(),
     "light": Scene(colours=theme.LIGHT, then=freeze, settles=True),
     "kiosk": Scene(kind=KioskWindow),
+    "rooms": Scene(
+        kind=KioskWindow, sources=("demo", "kitchen", "front door", "garden"), then=furnish, settles=True
+    ),
     "kiosk-lost": Scene(kind=KioskWindow, then=lose),
     "frozen": Scene(then=freeze, settles=True),
     "threshold": Scene(then=drag),

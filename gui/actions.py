@@ -52,13 +52,13 @@ class Actions:
     Attributes
     ----------
     watched : callable
-        Returns the sounds that are watched now.
+        Returns the sounds that are watched at a source (its name) now.
     watch : callable
-        Watches the sound or label of a name from now on; with a threshold or, if that is None, its own.
+        Watches, at a source, the sound or label of a name from now on; with a threshold or, if that is None, its own.
     unwatch : callable
-        Watches a sound no longer.
+        Watches a sound at a source no longer.
     would_fire : callable
-        Given taggings, a sound's name and a threshold, returns when it would have been told of.
+        Given a source, taggings of it, a sound's name and a threshold, returns when it would have been told of.
     places : callable
         Returns what can be listened to.
     choose : callable
@@ -77,10 +77,10 @@ class Actions:
         What kind of sound a label is: see `pictograms`.
     """
 
-    watched: Callable[[], Sequence[Watched]] = tuple
-    watch: Callable[[str, float | None], None] | None = None
-    unwatch: Callable[[str], None] | None = None
-    would_fire: Callable[[Sequence[Tagging], str, float], Sequence[Span]] | None = None
+    watched: Callable[[str], Sequence[Watched]] = lambda _: ()
+    watch: Callable[[str, str, float | None], None] | None = None
+    unwatch: Callable[[str, str], None] | None = None
+    would_fire: Callable[[str, Sequence[Tagging], str, float], Sequence[Span]] | None = None
     places: Callable[[], Sequence[Place]] | None = None
     choose: Callable[[str, str], None] | None = None
     listen: Callable[[str, bool], None] | None = None

@@ -1,19 +1,17 @@
 """The window for a wall: huge tags with pictures, and as little else as possible."""
 
-import time
-
-from PySide6.QtCore import QRect, QRectF, Qt, Signal
-from PySide6.QtGui import QCloseEvent, QFontMetrics, QKeyEvent, QPainter, QPaintEvent, QResizeEvent
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from . import theme
 from .actions import Actions
-from .bigtags import BigTags
+from .banner import Banner
 from .columns import RowsFunction
-from .feed import Feed, SourceView
+from .feed import Feed, Snapshot
 from .pasts import Pasts
-from .spectrogram import Picture
-from .theme import Look
+from .theme import Look, Tone
+from .tile import Tile
 
 HOLD_SECONDS = 1.5
 """How long Escape is held to leave."""
@@ -22,7 +20,7 @@ _LONGEST_STEP_SECONDS = 0.25
 
 
 class KioskWindow(QWidget):
-    """The newest tags of the first source, a strip of spectrogram, the time, and what is wrong if something is.
+    """A tile for each source, with its newest tags, a strip of spectrogram and what is wrong if something is; and the time.
 
     Nothing pushes into it: whoever owns it calls `refresh`. It has no pointer, and no button; Escape held for a while
     closes it.
@@ -39,6 +37,13 @@ class KioskWindow(QWidget):
         Of these, it uses the families of labels and what is watched.
     colours : Palette
         Its colours.
+
+    Attributes
+    ----------
+    tiles : list of Tile
+        One for each source.
+    banner : Banner
+        The line with the time: that of the tile, if there is but one.
     """
 
     closed = Signal()
@@ -60,14 +65,23 @@ class KioskWindow(QWidget):
         self._pasts = Pasts(feed.sources, rows)
         self._refreshed_at: float | None = None
         self._held_seconds: float | None = None
-        self.source = feed.sources[0]
-        self.tags = BigTags(feed.labels, actions.families)
-        self.picture = Picture(self._pasts[self.source].columns, self)
-        self.banner = Banner()
+        alone = len(feed.sources) == 1
+        self.tiles = [
+            Tile(
+                source,
+                labels=feed.labels,
+                families=actions.families,
+                columns=self._pasts[source].columns,
+                alone=alone,
+            )
+            for source in feed.sources
+        ]
+        self.banner = self.tiles[0].banner if alone else Banner()
+        self._grid = QGridLayout()
         self._rows = QVBoxLayout(self)
-        self._rows.addWidget(self.tags, stretch=76)
-        self._rows.addWidget(self.banner)
-        self._rows.addWidget(self.picture, stretch=14)
+        self._rows.addLayout(self._grid, stretch=1)
+        if not alone:
+            self._rows.addWidget(self.banner)
         self.setObjectName("window")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setWindowTitle(title)
@@ -82,35 +96,33 @@ class KioskWindow(QWidget):
         seconds = min(elapsed, _LONGEST_STEP_SECONDS)
         self._refreshed_at = now_seconds
         snapshot = self._feed.snapshot()
-        self._pasts.extend(snapshot, now_seconds, shown=self.source)
-        view = snapshot.sources[self.source]
-        self.picture.show_end(None)
-        sounding = {event.label for event in snapshot.events if event.ended_at is None}
-        alarming = frozenset(
-            self._feed.labels[label]
-            for sound in self._actions.watched()
-            if sound.name in sounding
-            for label in sound.labels
-        )
-        self.tags.show_tagging(view.tagging, alarming, dimmed=view.offline)
-        self.tags.advance(seconds)
+        self._pasts.extend(snapshot, now_seconds, shown=self._feed.sources)
+        for tile in self.tiles:
+            self._show_tile(tile, snapshot)
+            tile.tags.advance(seconds)
         if self._held_seconds is not None:
             self._held_seconds += seconds
             if self._held_seconds >= HOLD_SECONDS:
                 self.close()
-        self._say(view)
+            self.banner.say("keep holding Escape to leave", Tone.WARNING)
+        elif len(self.tiles) > 1:
+            self.banner.say("", Tone.PLAIN)
 
     def keep(self, now_seconds: float) -> None:
         """Keep what is heard; see `LiveWindow.keep`."""
         self._pasts.extend_unseen(self._feed, now_seconds)
 
-    def _say(self, view: SourceView) -> None:
-        if self._held_seconds is not None:
-            self.banner.say("keep holding Escape to leave", theme.Tone.WARNING)
-        elif view.status is not None and not view.status.online:
-            self.banner.say(view.status.reason or f"{self.source} is offline", theme.Tone.BAD)
-        else:
-            self.banner.say("", theme.Tone.PLAIN)
+    def _show_tile(self, tile: Tile, snapshot: Snapshot) -> None:
+        sounding = {
+            event.label for event in snapshot.events if event.source == tile.source and event.ended_at is None
+        }
+        alarming = frozenset(
+            self._feed.labels[label]
+            for sound in self._actions.watched(tile.source)
+            if sound.name in sounding
+            for label in sound.labels
+        )
+        tile.show_view(snapshot.sources[tile.source], alarming, sounding=bool(sounding))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Begin to leave with Escape."""
@@ -135,63 +147,28 @@ class KioskWindow(QWidget):
         self._rows.setContentsMargins(edge, look.px(16), edge, edge)
         self._rows.setSpacing(look.px(10))
         self.setStyleSheet(f"#window {{ background: {self._colours.background.name()}; }}")
-        for view in (self.tags, self.banner, self.picture):
-            view.dress(look)
+        self.banner.dress(look)
+        self._place_tiles(look)
+
+    def _place_tiles(self, look: Look) -> None:
+        """Let each tile be as large as it can be."""
+        columns = columns_for(len(self.tiles), self.width(), self.height())
+        rows = -(-len(self.tiles) // columns)
+        factor = theme.factor_for(self.width() // columns, self.height() // rows)
+        self._grid.setSpacing(look.px(36))
+        for place in range(len(self.tiles)):
+            self._grid.setColumnStretch(place, int(place < columns))
+            self._grid.setRowStretch(place, int(place < rows))
+        for place, tile in enumerate(self.tiles):
+            self._grid.addWidget(tile, place // columns, place % columns)
+            tile.dress(Look(factor, self._colours))
 
 
-class Banner(QWidget):
-    """A line with the time; or with what is wrong, which can't be overlooked.
+def columns_for(tiles: int, width: int, height: int) -> int:
+    """Return in how many columns so many tiles are largest, as wide and as high as a screen is."""
 
-    Attributes
-    ----------
-    text : str
-        What is wrong; empty if nothing is.
-    """
+    def size(columns: int) -> float:
+        rows = -(-tiles // columns)
+        return min(width / columns / 16, height / rows / 9)
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self._look = Look()
-        self._tone = theme.Tone.PLAIN
-        self._clock = ""
-        self.text = ""
-
-    def say(self, text: str, tone: theme.Tone) -> None:
-        """Say something else from now on, and keep the time."""
-        clock = time.strftime("%H:%M")
-        if (text, tone, clock) != (self.text, self._tone, self._clock):
-            self.text, self._tone, self._clock = text, tone, clock
-            self.setAccessibleName(text)
-            self.update()
-
-    def dress(self, look: Look) -> None:
-        """Follow the window's size and colours."""
-        self._look = look
-        self.setFixedHeight(look.px(52))
-        self.update()
-
-    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw the mark, the sentence and the clock."""
-        look = self._look
-        colours = look.colours
-        painter = QPainter(self)
-        painter.fillRect(event.rect(), colours.background)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        side = look.px(34)
-        theme.paint_mark(painter, QRectF(0, (self.height() - side) / 2, side, side), look)
-        font = look.font(26)
-        painter.setFont(font)
-        clock = QFontMetrics(font).horizontalAdvance(self._clock)
-        right = QRect(self.width() - clock - 2, 0, clock + 2, self.height())
-        painter.setPen(colours.soft)
-        painter.drawText(right, Qt.AlignmentFlag.AlignVCenter, self._clock)
-        if self.text:
-            room = QRect(side + look.px(18), 0, right.left() - side - look.px(48), self.height())
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(theme.blended(colours.of(self._tone), colours.background, 0.25))
-            painter.drawRoundedRect(room, look.px(10), look.px(10))
-            painter.setPen(colours.of(self._tone))
-            inside = room.adjusted(look.px(16), 0, -look.px(16), 0)
-            text = QFontMetrics(font).elidedText(self.text, Qt.TextElideMode.ElideRight, inside.width())
-            painter.drawText(inside, Qt.AlignmentFlag.AlignVCenter, text)
-        painter.end()
+    return max(range(tiles, 0, -1), key=size)

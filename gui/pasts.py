@@ -39,7 +39,7 @@ class Past:
 
 
 class Pasts:
-    """The past of every source: of the one on show at each tick, of the others once a second, which is cheaper.
+    """The past of every source: of those on show at each tick, of the others once a second, which is cheaper.
 
     Parameters
     ----------
@@ -56,12 +56,13 @@ class Pasts:
     def __getitem__(self, source: str) -> Past:
         return self._pasts[source]
 
-    def extend(self, snapshot: Snapshot, now_seconds: float, *, shown: str) -> None:
+    def extend(self, snapshot: Snapshot, now_seconds: float, *, shown: Iterable[str]) -> None:
         """Take what is new."""
         if now_seconds >= self._due_at:
             self._extend_all(snapshot, now_seconds)
         else:
-            self._pasts[shown].extend(snapshot.sources[shown])
+            for source in shown:
+                self._pasts[source].extend(snapshot.sources[source])
 
     def extend_unseen(self, feed: Feed, now_seconds: float) -> None:
         """Take what is new while none is on show: once a second."""

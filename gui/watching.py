@@ -12,7 +12,7 @@ _STEP = 0.01
 
 
 class Watching:
-    """The watched sounds among the labels.
+    """The sounds among the labels that are watched at one source.
 
     Parameters
     ----------
@@ -20,9 +20,17 @@ class Watching:
         The name of each score.
     actions : Actions
         Who knows what is watched, and changes it.
+    source : str
+        The source at first.
+
+    Attributes
+    ----------
+    source : str
+        The source whose sounds are meant.
     """
 
-    def __init__(self, labels: Sequence[str], actions: Actions) -> None:
+    def __init__(self, labels: Sequence[str], actions: Actions, source: str) -> None:
+        self.source = source
         self._labels = labels
         self._actions = actions
         self._thresholds: dict[int, float] = {}
@@ -30,7 +38,7 @@ class Watching:
 
     def sounds(self) -> tuple[Watched, ...]:
         """Return what is watched now."""
-        return tuple(self._actions.watched())
+        return tuple(self._actions.watched(self.source))
 
     def thresholds(self) -> Mapping[int, float]:
         """Return the threshold of each label that is watched; the same object until something changes."""
@@ -58,9 +66,9 @@ class Watching:
             raise ActionError("what is watched can't be changed here")
         sound = self.sound_of(label)
         if sound is not None:
-            self._actions.unwatch(sound.name)
+            self._actions.unwatch(self.source, sound.name)
             return f"{sound.name} is no longer watched"
-        self._actions.watch(self._labels[label], None)
+        self._actions.watch(self.source, self._labels[label], None)
         sound = self.sound_of(label)
         return f"{sound.name if sound else self._labels[label]} is watched now"
 
@@ -69,7 +77,7 @@ class Watching:
         sound = self.sound_of(label)
         if sound is None or self._actions.watch is None:
             raise ActionError(f"{self._labels[label]} is not watched: watch it first, with a click or W")
-        self._actions.watch(sound.name, threshold)
+        self._actions.watch(self.source, sound.name, threshold)
         return f"{sound.name} counts from a score of {threshold:.2f} on"
 
     def nudged(self, label: int, steps: int) -> float:
@@ -84,5 +92,5 @@ class Watching:
         sound = self.sound_of(label)
         if sound is None or self._actions.would_fire is None:
             return None
-        spans = self._actions.would_fire(taggings, sound.name, threshold)
+        spans = self._actions.would_fire(self.source, taggings, sound.name, threshold)
         return HeatRow(sound.name, sound.labels, watched=True), tuple(spans)

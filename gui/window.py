@@ -72,7 +72,7 @@ class LiveWindow(QWidget):
         self._actions = actions or Actions()
         self.colours = colours
         self._pasts = Pasts(feed.sources, rows)
-        self._watching = Watching(feed.labels, self._actions)
+        self._watching = Watching(feed.labels, self._actions, feed.sources[0])
         self._refreshed_at: float | None = None
         self.snapshot = feed.snapshot()
         self.source = feed.sources[0]
@@ -95,7 +95,7 @@ class LiveWindow(QWidget):
 
     def show_source(self, source: str) -> None:
         """Show another source from now on: what is kept of it appears at once."""
-        self.source = source
+        self.source = self._watching.source = source
         self.spectrogram.show_columns(self._pasts[source].columns)
         self.level.clear()
         self.tags.clear("Listening…")
@@ -114,7 +114,7 @@ class LiveWindow(QWidget):
         seconds = min(elapsed, _LONGEST_STEP_SECONDS)
         self._refreshed_at = now_seconds
         self.snapshot = snapshot = self._feed.snapshot()
-        self._pasts.extend(snapshot, now_seconds, shown=self.source)
+        self._pasts.extend(snapshot, now_seconds, shown=(self.source,))
         view = snapshot.sources[self.source]
         self.spectrogram.advance(self.frozen_at)
         self.level.advance(self._pasts[self.source].newest_samples, seconds)

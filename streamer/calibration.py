@@ -4,7 +4,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from .events import Decider
 from .messages import SAMPLE_RATE_HZ, Message, SourceStatus, Tagging
 from .settings_file import difference, read, with_thresholds
 from .sinks.console import printable
-from .sounds import Watch, WatchedSound, sound_name, usual_threshold
+from .sounds import WatchedSound, usual_threshold
+from .watchlist import WatchLists
 
 _MARGIN = 1.25
 """How far a threshold stays above the background: its odds, over those of the highest score."""
@@ -78,7 +79,7 @@ class Room:
     Parameters
     ----------
     sounds : sequence of WatchedSound
-        For which to propose thresholds. They hold for all sources: the loudest background counts.
+        For which to propose thresholds. They hold for all sources that it is told of: the loudest background counts.
     """
 
     def __init__(self, sounds: Sequence[WatchedSound]) -> None:
@@ -113,6 +114,14 @@ class Room:
         with self._lock:
             return list(self._heard.values())
 
+    def proposals(self, *, lower: bool = False) -> dict[str, float]:
+        """Return the thresholds that are proposed, by the sound's name; `lower` as for `HeardInRoom.proposal`."""
+        return {
+            entry.watched.sound.name: threshold
+            for entry in self.heard()
+            if (threshold := entry.proposal(lower=lower)) is not None
+        }
+
     def _take(self, tagging: Tagging) -> None:
         ears = self._ears.get(tagging.source)
         if ears is None:
@@ -139,57 +148,76 @@ class _Ears:
         self.heard_until = heard_until
 
 
-def change_of_settings(
-    room: Room, file: Path, watched: Sequence[Watch] | None, labels: Sequence[str], *, lower: bool = False
-) -> tuple[str, str]:
-    """Say how the settings file changes where the proposals are taken.
+class Rooms:
+    """A sink that tells each room of the sources that its list holds for.
 
     Parameters
     ----------
-    room : Room
-        Where was listened.
-    file : Path
-        The settings file, which need not be there.
-    watched : sequence of Watch or None
-        What the settings watch now; the usual sounds if None.
-    labels : sequence of str
-        Of the model.
-    lower : bool
-        As for `HeardInRoom.proposal`.
-
-    Returns
-    -------
-    text, diff : str
-        The file's new text, and what changes in it as a unified diff, empty if nothing does.
-
-    Raises
-    ------
-    SettingsError
-        The file can't be read.
+    watchlists : WatchLists
+        For which to propose thresholds.
     """
-    before = read(file)
-    heard = room.heard()
-    proposals = {
-        entry.watched.sound.name: threshold
-        for entry in heard
-        if (threshold := entry.proposal(lower=lower)) is not None
-    }
-    if not proposals:
-        return before, ""
-    names = [wish.sound for wish in watched] if watched else [entry.watched.sound.name for entry in heard]
-    text = with_thresholds(before, proposals, names, lambda name: sound_name(name, labels))
-    return text, difference(before, text, file)
+
+    def __init__(self, watchlists: WatchLists) -> None:
+        self._lists = watchlists
+        self._shared = Room(watchlists.shared.sounds)
+        self._own = {source: Room(sounds) for source, sounds in watchlists.own_sounds.items()}
+
+    @property
+    def seconds(self) -> float:
+        """How much sound was listened to, of all sources together."""
+        return sum(room.seconds for room in (self._shared, *self._own.values()))
+
+    @property
+    def heard(self) -> Mapping[str | None, Room]:
+        """Where something was heard: by the source whose list it is, None for the list that others share."""
+        rooms: list[tuple[str | None, Room]] = [(None, self._shared), *self._own.items()]
+        return {source: room for source, room in rooms if room.windows}
+
+    def accept(self, message: Message) -> None:
+        """Take a tagging, or that a source has ended or is switched off."""
+        if isinstance(message, Tagging | SourceStatus):
+            self._own.get(message.source, self._shared).accept(message)
+
+    def change_of_settings(self, file: Path, *, lower: bool = False) -> tuple[str, str]:
+        """Say how the settings file changes where the proposals are taken.
+
+        Parameters
+        ----------
+        file : Path
+            The settings file, which need not be there.
+        lower : bool
+            As for `HeardInRoom.proposal`.
+
+        Returns
+        -------
+        text, diff : str
+            The file's new text, and what changes in it as a unified diff, empty if nothing does.
+
+        Raises
+        ------
+        SettingsError
+            The file can't be read, or has no table for a source's own list.
+        """
+        text = before = read(file)
+        for source, room in self.heard.items():
+            proposals = room.proposals(lower=lower)
+            if proposals:
+                watchlist = self._lists.shared if source is None else self._lists.of(source)
+                text = with_thresholds(
+                    text, proposals, list(watchlist.rules), watchlist.name_of, source=source
+                )
+        return text, difference(before, text, file)
 
 
-def show_room(room: Room, *, lower: bool = False) -> None:
-    """Print what a room has to do with each sound: for people, so to standard error."""
+def show_room(room: Room, source: str | None, *, lower: bool = False) -> None:
+    """Print what a room has to do with each sound, and the source whose list it is: for people, so to standard error."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table(
-        "sound", title=f"{clock(room.seconds)} of background, {room.windows} windows", title_style="bold"
-    )
+    whose = "" if source is None else f"{escape(printable(source))}: "
+    title = f"{whose}{clock(room.seconds)} of background, {room.windows} windows"
+    table = Table("sound", title=title, title_style="bold")
     for name in ("told", "threshold", "reached", "proposed"):
         table.add_column(name, justify="right")
     table.add_column("where and when it was highest")

@@ -93,14 +93,14 @@ def replay(
     from .replay import replay as decide
     from .settings import load_settings
     from .sinks.scorelog import reading_scores
-    from .sounds import resolve_sounds
+    from .watchlist import WatchLists
 
     if as_csv and as_json:
         raise typer.BadParameter("--csv and --json exclude each other")
     settings = load_settings({"watch": watch or None}, config=config)
     with reading_scores(log) as logged:
-        sounds = resolve_sounds(settings.watched, logged.labels, logged.thresholds)
-        told = decide(logged.messages(), sounds)
+        watchlists = WatchLists(settings.watched, settings.own_watched, logged.labels, logged.thresholds)
+        told = decide(logged.messages(), watchlists.shared.sounds, watchlists.own_sounds)
         _write_occurrences((event for event in told if event.kind == "ended"), as_csv, as_json)
 
 

@@ -5,11 +5,13 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import harmonic_mean
+from types import MappingProxyType
 from typing import TypeAlias
 
 from .crew import Crew
@@ -22,12 +24,15 @@ from .pipeline import Pipeline, Scorer, score
 from .seats import Seat
 from .sinks import Sink
 from .sinks.clips import Clips
-from .sounds import WatchedSound
+from .sounds import NO_SOUNDS, WatchedSound
 from .sources import Source
 from .switched_off import read_switched_off, remember_switch
 
 Hearer: TypeAlias = Callable[[str, AudioChunk], None]
 """Is told each source's chunks on that source's thread, and returns at once."""
+
+NO_HOPS: Mapping[str, int] = MappingProxyType({})
+"""No source has a hop of its own."""
 
 _log = logging.getLogger(__name__)
 
@@ -93,6 +98,10 @@ class LiveSession:
         Receive every message.
     sounds : sequence of WatchedSound
         What to decide on events of.
+    own_sounds : mapping of str to sequence of WatchedSound
+        By source, what to decide on instead; also for those that are added later.
+    own_hop_samples : mapping of str to int
+        By source, the hop that it has instead; also for those that are added later.
     hearers : sequence of callable
         Are told every chunk.
     clips : Clips, optional
@@ -121,6 +130,8 @@ class LiveSession:
         hop_samples: int,
         sinks: Sequence[Sink],
         sounds: Sequence[WatchedSound] = (),
+        own_sounds: Mapping[str, Sequence[WatchedSound]] = NO_SOUNDS,
+        own_hop_samples: Mapping[str, int] = NO_HOPS,
         hearers: Sequence[Hearer] = (),
         clips: Clips | None = None,
         switches: Switches | None = None,
@@ -132,7 +143,9 @@ class LiveSession:
         broker_state: Callable[[], str] = lambda: "none",
     ) -> None:
         self._sounds = tuple(sounds)
+        self._own_sounds = dict(own_sounds)
         self._window_samples, self._hop_samples = window_samples, hop_samples
+        self._own_hop_samples = own_hop_samples
         self._stay = stay
         self._scorer = scorer
         self._sinks = sinks
@@ -146,7 +159,12 @@ class LiveSession:
         self._due: Mailbox[Window | SourceStatus] = Mailbox(
             _WAITING_PER_SOURCE * len(sources), "wait" if fast else "refuse"
         )
-        self._meter = HealthMeter(hop_samples=hop_samples, sources=len(sources), model=model, device=device)
+        self._meter = HealthMeter(
+            hop_samples=self._usual_hop(source.name for source in sources),
+            sources=len(sources),
+            model=model,
+            device=device,
+        )
         self._health_due = Every(_HEALTH_PERIOD_SECONDS)
         self._busy_since: float | None = None
         self._stopping = False
@@ -231,9 +249,16 @@ class LiveSession:
         if self._crew is not None:
             seat.gone.wait(_REMOVAL_SECONDS)
 
-    def watch(self, sounds: Sequence[WatchedSound]) -> None:
-        """Decide on these sounds from each source's next tagging on."""
-        self._sounds = tuple(sounds)
+    def watch(self, sounds: Sequence[WatchedSound], source: str | None = None) -> None:
+        """Decide on these sounds from the next tagging on: at one source, or at all that have no sounds of their own."""
+        if source is None:
+            self._sounds = tuple(sounds)
+        else:
+            self._own_sounds[source] = tuple(sounds)
+
+    def share(self, source: str) -> None:
+        """Decide at a source on what holds for all that have no sounds of their own, from its next tagging on."""
+        self._own_sounds.pop(source, None)
 
     def keep_clips(self, clips: Clips | None) -> None:
         """Keep the sound of events like this from now on, or no longer; what began before has a clip from here on, if any."""
@@ -270,6 +295,16 @@ class LiveSession:
     def _repaired(self, name: str, seat: Seat) -> int:
         return self._repaired_before.get(name, 0) + seat.source.repaired_samples
 
+    def _watched_at(self, source: str) -> Sequence[WatchedSound]:
+        return self._own_sounds.get(source, self._sounds)
+
+    def _hop_at(self, source: str) -> int:
+        return self._own_hop_samples.get(source, self._hop_samples)
+
+    def _usual_hop(self, sources: Iterable[str]) -> int:
+        """The hop with which, if all sources had it, as many windows would come as with their own."""
+        return round(harmonic_mean([self._hop_at(source) for source in sources]))
+
     def _publish(self, message: Message) -> None:
         for sink in self._sinks:
             sink.accept(message)
@@ -278,14 +313,15 @@ class LiveSession:
         return Pipeline(
             source.name,
             window_samples=self._window_samples,
-            hop_samples=self._hop_samples,
+            hop_samples=self._hop_at(source.name),
             live=source.live,
-            decider=Decider(self._sounds),
+            decider=Decider(self._watched_at(source.name)),
         )
 
     def _resize(self) -> None:
         self._due.resize(_WAITING_PER_SOURCE * len(self._seats))
-        self._meter.source_count = len(self._seats)
+        if self._seats:
+            self._meter.reckon(sources=len(self._seats), hop_samples=self._usual_hop(self._seats))
 
     def _start_reader(self, crew: Crew, name: str, seat: Seat) -> None:
         crew.start(f"reader {name}", partial(self._read, name, seat), partial(self._stop, seat))
@@ -420,7 +456,8 @@ class LiveSession:
             clips.heed(tagging)
         self._publish(tagging)
         pipeline = self._pipelines[tagging.source]
-        self._publish_events([*pipeline.watch(self._sounds), *pipeline.decide(tagging)])
+        watched = self._watched_at(tagging.source)
+        self._publish_events([*pipeline.watch(watched), *pipeline.decide(tagging)])
 
     def _end(self, source: str) -> None:
         if source not in self._pipelines:

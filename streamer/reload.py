@@ -11,10 +11,12 @@ from .settings import Settings
 from .sinks import RankingSink, Sink
 from .sinks.clips import Clips
 from .sinks.history import History
-from .sources import open_source
-from .watchlist import WatchList
+from .sources import Source, open_source
+from .watchlist import WatchList, WatchLists
 
 _log = logging.getLogger(__name__)
+
+_CLIPS = tuple(name for name in Settings.model_fields if name.startswith("clips"))
 
 Change: TypeAlias = Callable[[Settings, Settings], Callable[[], None] | None]
 """Looks at the settings in force and at new ones, and changes nothing; returns what takes those up, or None where only the next
@@ -86,21 +88,33 @@ def _listed(names: set[str]) -> str:
 
 
 def live_changes(
-    watchlist: WatchList,
+    watchlists: WatchLists,
     session: LiveSession,
     history: History | None,
     sinks: Sequence[Sink | None],
     make_clips: Callable[[Settings, Sequence[str]], Clips | None],
 ) -> Mapping[tuple[str, ...], Change]:
-    """Return what takes up settings while a session listens: the watched sounds, its sources, and what is kept and shown."""
-    names_of_clips = tuple(name for name in Settings.model_fields if name.startswith("clips"))
+    """Return what takes up settings while a session listens: the watched sounds, its sources, and what is kept and shown.
+
+    Parameters
+    ----------
+    watchlists : WatchLists
+        What is watched; the session follows it.
+    session : LiveSession
+        Which listens.
+    history : History, optional
+        Where events are kept.
+    sinks : sequence of Sink or None
+        Of these, those that show the highest tags follow how many that are to be.
+    make_clips : callable
+        Makes what keeps the sound of events, from settings and the names of the sources whose sound is kept.
+    """
     return {
-        ("watch",): partial(_watch, watchlist),
-        ("source",): partial(_exchange, session),
+        ("watch",): partial(_watch, watchlists.shared),
         ("top",): partial(_show, sinks),
         ("history_days", "history_events"): partial(_limit, history),
-        # The last one, since it tends the folder as soon as it is made.
-        names_of_clips: lambda _, new: partial(session.keep_clips, make_clips(new, session.names)),
+        # The last one, since clips tend their folder as soon as they are made.
+        ("source", *_CLIPS): partial(_take_sources, watchlists, session, make_clips),
     }
 
 
@@ -109,19 +123,58 @@ def _watch(watchlist: WatchList, _old: Settings, new: Settings) -> Callable[[], 
     return partial(watchlist.begin_anew, new.watched)
 
 
-def _exchange(session: LiveSession, old: Settings, new: Settings) -> Callable[[], None] | None:
-    """Put other sources in the place of those whose names they have; sources don't come, go or change their order."""
-    names = dict(zip(old.source, session.names, strict=True))
-    others = {spec: open_source(spec, fast=new.fast) for spec in new.source if spec not in names}
-    names |= {spec: other.name for spec, other in others.items()}
-    if [names[spec] for spec in new.source] != list(session.names):
+def _take_sources(
+    watchlists: WatchLists,
+    session: LiveSession,
+    make_clips: Callable[[Settings, Sequence[str]], Clips | None],
+    old: Settings,
+    new: Settings,
+) -> Callable[[], None] | None:
+    """Take up where sound comes from, and what each source has of its own; sources don't come, go, change their order or their hop."""
+    others = _others(session.names, old, new)
+    if others is None or _hops(new, old) != _hops(old, old):
         return None
+    lists = {
+        name: source.watch
+        for name, before, source in zip(session.names, old.sources, new.sources, strict=True)
+        if source.watch != before.watch
+    }
+    for name, watch in lists.items():
+        if watch is not None:
+            watchlists.check(name, watch)
+    steps: list[Callable[[], None]] = [
+        *(partial(session.exchange, other.name, other) for other in others),
+        *(partial(watchlists.begin_anew, name, watch) for name, watch in lists.items()),
+    ]
+    kept = new.with_clips(session.names)
+    if kept != old.with_clips(session.names) or not old.differing(new).isdisjoint(_CLIPS):
+        steps.append(partial(session.keep_clips, make_clips(new, kept)))
 
-    def exchange() -> None:
-        for other in others.values():
-            session.exchange(other.name, other)
+    def take() -> None:
+        for step in steps:
+            step()
 
-    return exchange
+    return take
+
+
+def _others(names: Sequence[str], old: Settings, new: Settings) -> list[Source] | None:
+    """Open those sources that are not what is listened to under their names; None if the names are not the same ones."""
+    known = {(source.name, source.spec): name for source, name in zip(old.sources, names, strict=True)}
+    known |= {(name, spec): name for (_, spec), name in known.items()}
+    others, wanted = [], []
+    for source in new.sources:
+        name = known.get((source.name, source.spec))
+        if name is None:
+            other = open_source(source.spec, name=source.name, fast=new.fast)
+            others.append(other)
+            name = other.name
+        wanted.append(name)
+    return others if wanted == list(names) else None
+
+
+def _hops(settings: Settings, in_force: Settings) -> list[int]:
+    """Return each source's hop, with the one for all that is in force."""
+    return [source.hop_samples for source in settings.model_copy(update={"hop": in_force.hop}).sources]
 
 
 def _show(sinks: Sequence[Sink | None], _old: Settings, new: Settings) -> Callable[[], None]:

@@ -1,13 +1,17 @@
 """What would have been told: events from scores that were logged, under any rule."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .events import Decider
 from .messages import Event, SourceStatus, Tagging
-from .sounds import WatchedSound
+from .sounds import NO_SOUNDS, WatchedSound
 
 
-def replay(messages: Iterable[Tagging | SourceStatus], sounds: Sequence[WatchedSound]) -> Iterator[Event]:
+def replay(
+    messages: Iterable[Tagging | SourceStatus],
+    sounds: Sequence[WatchedSound],
+    own_sounds: Mapping[str, Sequence[WatchedSound]] = NO_SOUNDS,
+) -> Iterator[Event]:
     """Decide on events again, exactly as when the scores were made.
 
     Parameters
@@ -16,6 +20,8 @@ def replay(messages: Iterable[Tagging | SourceStatus], sounds: Sequence[WatchedS
         In the order of the stream: what `LoggedScores.messages` yields.
     sounds : sequence of WatchedSound
         What to decide on.
+    own_sounds : mapping of str to sequence of WatchedSound
+        By source, what to decide on instead.
 
     Yields
     ------
@@ -24,7 +30,8 @@ def replay(messages: Iterable[Tagging | SourceStatus], sounds: Sequence[WatchedS
     """
     deciders: dict[str, Decider] = {}
     for message in messages:
-        decider = deciders.setdefault(message.source, Decider(sounds))
+        own = own_sounds.get(message.source, sounds)
+        decider = deciders.setdefault(message.source, Decider(own))
         if isinstance(message, Tagging):
             yield from decider.feed(message)
         elif not message.online:

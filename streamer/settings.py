@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import harmonic_mean
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from platformdirs import user_config_path, user_data_path
@@ -16,8 +17,10 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     SecretStr,
+    Tag,
     ValidationError,
     model_validator,
 )
@@ -26,7 +29,8 @@ from .errors import SettingsError
 from .messages import SAMPLE_RATE_HZ
 from .sinks.broker import Broker, check_base_topic, check_node_name, parse_broker_url
 from .sounds import Watch
-from .sources.address import has_secret
+from .source_settings import SourceSettings, laid_over, listed, named_spec, specs
+from .sources import has_secret, without_secrets
 
 ENVIRONMENT_PREFIX = "EARSHOT_"
 FILE_NAME = "earshot.toml"
@@ -45,11 +49,6 @@ def _ticks(value: float) -> float:
     return round(ticks) * _TICK_SECONDS
 
 
-def _listed(value: Any) -> Any:
-    """Take a comma-separated text, as the environment gives it, for a list."""
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
-
-
 def _expanded(path: Path | None) -> Path | None:
     return None if path is None else path.expanduser()
 
@@ -61,13 +60,20 @@ def _default_node() -> str:
 
 def _wishes(value: Any) -> Any:
     """Take a name, where a table may stand, for a sound with the rule it has; blank names are none."""
-    items = _listed(value)
+    items = listed(value)
     if not isinstance(items, (list, tuple)):
         return items
     return [{"sound": item} if isinstance(item, str) else item for item in items if item != ""]
 
 
+def _sources(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        raise ValueError("write [[source]] with two brackets, for there may be several")  # noqa: TRY004 - pydantic's
+    return listed(value)
+
+
 Ticks: TypeAlias = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_ticks)]
+Hop: TypeAlias = Annotated[Ticks, Field(ge=_TICK_SECONDS, le=3600.0)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 Score: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
@@ -94,12 +100,33 @@ class WatchTable(SoundTable):
     cooldown_seconds: Seconds | None = None
 
 
+class SourceTable(BaseModel):
+    """A source with settings of its own; what is None holds as it does for all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True)
+
+    name: str = Field(min_length=1)
+    spec: str = Field(min_length=1)
+    watch: Annotated[list[WatchTable], BeforeValidator(_wishes)] | None = None
+    hop: Hop | None = None
+    clips: bool | None = None
+
+
+def _kind(entry: Any) -> str:
+    return "table" if isinstance(entry, (Mapping, SourceTable)) else "text"
+
+
+SourceEntry: TypeAlias = Annotated[
+    Annotated[str, Tag("text")] | Annotated[SourceTable, Tag("table")], Discriminator(_kind)
+]
+
+
 class Settings(BaseModel):
     """What the user decides. Seconds and names, as the user gives them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: Annotated[list[str], BeforeValidator(_listed), Field(min_length=1)] = ["mic"]
+    source: Annotated[list[SourceEntry], BeforeValidator(_sources), Field(min_length=1)] = ["mic"]
     wait_for_sources: bool = False
     model: str = "auto"
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
@@ -108,7 +135,7 @@ class Settings(BaseModel):
     fstride: int | None = Field(None, ge=1)
     tstride: int | None = Field(None, ge=1)
     input_tdim: int | None = Field(None, ge=1)
-    hop: Ticks = Field(1.0, ge=_TICK_SECONDS, le=3600.0)
+    hop: Hop = 1.0
     window: Ticks | None = Field(None, ge=1.0, le=10.24)
     top: int = Field(5, ge=1, le=10_000)
     duration: float | None = Field(None, gt=0.0, allow_inf_nan=False)
@@ -156,19 +183,47 @@ class Settings(BaseModel):
         return self
 
     @property
+    def sources(self) -> list[SourceSettings]:
+        """What is decided about each source, in the order of `source`."""
+        return [self._of_source(entry) for entry in self.source]
+
+    @property
     def hop_samples(self) -> int:
         """From one window to the next."""
-        return round(self.hop * SAMPLE_RATE_HZ)
+        return _samples(self.hop)
+
+    @property
+    def usual_hop(self) -> float:
+        """The hop in seconds with which, if all sources had it, as many windows would come as with their own."""
+        return harmonic_mean(source.hop_samples for source in self.sources) / SAMPLE_RATE_HZ
+
+    @property
+    def own_hop_samples(self) -> dict[str, int]:
+        """From one window to the next at sources with a hop of their own."""
+        return {
+            source.name: source.hop_samples
+            for source in self.sources
+            if source.hop_samples != self.hop_samples
+        }
 
     @property
     def limit_samples(self) -> int | None:
         """How much of each source to listen to."""
-        return None if self.duration is None else round(self.duration * SAMPLE_RATE_HZ)
+        return None if self.duration is None else _samples(self.duration)
 
     @property
     def watched(self) -> list[Watch] | None:
-        """The sounds to decide on events of: none if empty, the usual ones if None."""
+        """The sounds to decide on events of where a source has no list of its own: none if empty, the usual ones if None."""
         return None if self.watch is None else _watches(self.watch)
+
+    @property
+    def own_watched(self) -> dict[str, Sequence[Watch]]:
+        """The sounds to decide on events of at sources with lists of their own."""
+        return {source.name: source.watch for source in self.sources if source.watch is not None}
+
+    def with_clips(self, names: Sequence[str]) -> list[str]:
+        """Which of the sources that are called so have the sound of their events kept; `names` as `sources`, in their order."""
+        return [name for name, source in zip(names, self.sources, strict=True) if source.clips]
 
     @property
     def never_kept(self) -> list[Watch]:
@@ -251,6 +306,17 @@ class Settings(BaseModel):
             return user_data_path("earshot") / CLIPS_NAME
         return Path(self.clips_folder).expanduser()
 
+    def _of_source(self, entry: str | SourceTable) -> SourceSettings:
+        if isinstance(entry, str):
+            return SourceSettings(*named_spec(entry), None, self.hop_samples, self.clips)
+        return SourceSettings(
+            entry.name,
+            entry.spec,
+            None if entry.watch is None else _watches(entry.watch),
+            self.hop_samples if entry.hop is None else _samples(entry.hop),
+            self.clips if entry.clips is None else entry.clips,
+        )
+
     def _password(self) -> str | None:
         if self.mqtt_password_file is None:
             return None if self.mqtt_password is None else self.mqtt_password.get_secret_value()
@@ -260,6 +326,10 @@ class Settings(BaseModel):
             raise SettingsError(
                 f"the password file {self.mqtt_password_file} can't be read: check mqtt_password_file"
             ) from error
+
+
+def _samples(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE_HZ)
 
 
 def _watches(tables: Sequence[SoundTable]) -> list[Watch]:
@@ -292,13 +362,17 @@ def load_settings(
     merged: dict[str, Any] = {}
     origin: dict[str, str] = {}
     for layer in _layers(command_line, config, environment):
-        for name, value in layer.values.items():
+        for name in layer.values:
             _check_name(name, layer.place)
-            merged[name], origin[name] = value, layer.place
+            origin[name] = layer.place
+        sources = laid_over(layer.values, merged.get("source"))
+        merged |= layer.values
+        if sources is not None:
+            merged["source"] = sources
     try:
         return Settings.model_validate(merged)
     except ValidationError as error:
-        raise SettingsError(_sentence(error, origin)) from None
+        raise SettingsError(_sentence(error, origin, merged)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,7 +433,7 @@ def _layers(
             "a password on the command line can be read by everyone on this machine: "
             "put it into EARSHOT_MQTT_PASSWORD or the settings file"
         )
-    if any(has_secret(spec) for spec in given.get("source", ())):
+    if any(map(has_secret, specs(given.get("source")))):
         raise SettingsError(
             "a password in an address on the command line can be read by everyone on this machine: "
             "put the source into EARSHOT_SOURCE or the settings file"
@@ -375,11 +449,10 @@ def _layers(
 
 
 def _holds_password(values: Mapping[str, Any]) -> bool:
-    sources = _listed(values.get("source", ()))
     return (
         "mqtt_password" in values
         or bool(re.search(r"//[^/@]*:[^/@]*@", str(values.get("mqtt", ""))))
-        or (isinstance(sources, (list, tuple)) and any(has_secret(str(spec)) for spec in sources))
+        or any(map(has_secret, specs(values.get("source"))))
     )
 
 
@@ -423,12 +496,32 @@ def _check_name(name: str, place: str) -> None:
     raise SettingsError(f"unknown setting '{name}' in {place}: {hint}")
 
 
-def _sentence(error: ValidationError, origin: Mapping[str, str]) -> str:
+def _sentence(error: ValidationError, origin: Mapping[str, str], merged: Mapping[str, Any]) -> str:
     """The first complaint, as a sentence that never shows a secret."""
     first = error.errors(include_url=False)[0]
-    path = [part for part in first["loc"] if isinstance(part, str)]
+    where: tuple[int | str, ...] = first["loc"]
     what = first["msg"].removeprefix("Value error, ")
-    if not path:
+    if not where:
         return what
-    shown = "" if path[0].startswith(("mqtt", "source")) else f", not {first['input']!r}"
-    return f"the setting '{'.'.join(path)}' (from {origin.get(path[0], 'the defaults')}): {what[0].lower()}{what[1:]}{shown}"
+    place = origin.get(str(where[0]), "the defaults")
+    secret, whose = str(where[0]).startswith(("mqtt", "source")), ""
+    if where[0] == "source" and len(where) > 1:
+        whose = f" of {_called(merged['source'], int(where[1]))}"
+        secret = not isinstance(first["input"], (int, float))  # an address may have a password in it
+        where = where[3:] or ("spec",)
+        if first["type"] == "extra_forbidden":
+            what = (
+                f"there is none of this name: a source has {', '.join(SourceTable.model_fields)}, and what holds for all "
+                "stands above the first [[source]]"
+            )
+    shown = "" if secret else f", not {first['input']!r}"
+    path = ".".join(part for part in where if isinstance(part, str))
+    return f"the setting '{path}'{whose} (from {place}): {what[0].lower()}{what[1:]}{shown}"
+
+
+def _called(sources: Any, place: int) -> str:
+    """Say which of the sources is meant."""
+    name = sources[place].get("name") if isinstance(sources[place], Mapping) else None
+    if not (isinstance(name, str) and name.strip()):
+        return f"source number {place + 1}"
+    return f"the source '{without_secrets(name)}'"

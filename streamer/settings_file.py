@@ -10,6 +10,8 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
 from .errors import SettingsError
+from .source_settings import named_spec, specs
+from .sources import has_secret, named, without_secrets
 from .whole_file import write_whole
 
 
@@ -38,7 +40,12 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
 
 
 def with_thresholds(
-    text: str, thresholds: Mapping[str, float], watched: Sequence[str], name_of: Callable[[str], str] = str
+    text: str,
+    thresholds: Mapping[str, float],
+    watched: Sequence[str],
+    name_of: Callable[[str], str] = str,
+    *,
+    source: str | None = None,
 ) -> str:
     """Set the thresholds of watched sounds in the text of a settings file; each entry of ``watch`` stays where it is, new ones follow.
 
@@ -52,26 +59,35 @@ def with_thresholds(
         What to write into ``watch`` before, where the text has none.
     name_of : callable
         Finds a sound's name from what ``watch`` may call it.
+    source : str, optional
+        Whose list is meant; if None, the one that holds for all.
 
     Raises
     ------
     SettingsError
-        The text is no TOML.
+        The text is no TOML, or has no table of this source.
     """
     document = _parse(text)
-    if not isinstance(document.get("watch"), list):
-        document["watch"] = _item([{"sound": name} if name in thresholds else name for name in watched])
+    table = _table_of(document, source)
+    if not isinstance(table.get("watch"), list):
+        table["watch"] = _item([{"sound": name} if name in thresholds else name for name in watched])
     missing = dict(thresholds)
-    for index, entry in enumerate(document["watch"]):
+    for index, entry in enumerate(table["watch"]):
         threshold = missing.pop(name_of(_sound_of(entry)), None)
         if threshold is not None:
-            _set_rule(document["watch"], index, {"threshold": threshold})
+            _set_rule(table["watch"], index, {"threshold": threshold})
     for name, threshold in missing.items():
-        _append(document["watch"], name, {"threshold": threshold})
+        _append(table["watch"], name, {"threshold": threshold})
     return tomlkit.dumps(document)
 
 
-def with_watch(text: str, rules: Mapping[str, Mapping[str, Any]], name_of: Callable[[str], str] = str) -> str:
+def with_watch(
+    text: str,
+    rules: Mapping[str, Mapping[str, Any]],
+    name_of: Callable[[str], str] = str,
+    *,
+    source: str | None = None,
+) -> str:
     """Set which sounds are watched in the text of a settings file; entries that stay are left where and as they are.
 
     Parameters
@@ -82,16 +98,19 @@ def with_watch(text: str, rules: Mapping[str, Mapping[str, Any]], name_of: Calla
         By the sound's name, what of its rule differs from the catalogue's.
     name_of : callable
         Finds a sound's name from what ``watch`` may call it.
+    source : str, optional
+        Whose list is meant; if None, the one that holds for all.
 
     Raises
     ------
     SettingsError
-        The text is no TOML.
+        The text is no TOML, or has no table of this source.
     """
     document = _parse(text)
-    if not isinstance(document.get("watch"), list):
-        document["watch"] = tomlkit.array().multiline(multiline=True)
-    entries: Any = document["watch"]
+    table = _table_of(document, source)
+    if not isinstance(table.get("watch"), list):
+        table["watch"] = tomlkit.array().multiline(multiline=True)
+    entries: Any = table["watch"]
     missing = dict(rules)
     for index in reversed(range(len(entries))):
         rule = missing.pop(name_of(_sound_of(entries[index])), None)
@@ -102,6 +121,77 @@ def with_watch(text: str, rules: Mapping[str, Mapping[str, Any]], name_of: Calla
     for name, rule in missing.items():
         _append(entries, name, rule)
     return tomlkit.dumps(document)
+
+
+def with_sources(text: str, chosen: Mapping[str, str], written: Mapping[str, str | None]) -> str:
+    """Let sources in the text of a settings file be something else; what their tables say besides stays.
+
+    Parameters
+    ----------
+    text : str
+        TOML; empty for a new file.
+    chosen : mapping of str to str
+        By the source's name, its new specification.
+    written : mapping of str to (str or None)
+        How the settings in force write each source, by its name; None for a table. If the text has not all of those that
+        are chosen, and no tables that would be lost, its list becomes this one.
+
+    Raises
+    ------
+    SettingsError
+        The text is no TOML, has other sources, or would have a password in it that the user has not written there.
+    SourceError
+        A name can't be written.
+    """
+    document = _parse(text)
+    entries: Any = document.get("source")
+    listed = list(entries) if isinstance(entries, list) else []
+    names = [_name_in(entry, written) for entry in listed]
+    if chosen.keys() <= set(names):
+        for name, spec in chosen.items():
+            entry = entries[names.index(name)]
+            if isinstance(entry, MutableMapping):
+                entry["spec"] = spec
+            else:
+                entries[names.index(name)] = named(name, spec)
+    elif None in written.values() or any(isinstance(entry, Mapping) for entry in listed):
+        missing = ", ".join(sorted(chosen.keys() - set(names)))
+        raise SettingsError(f"{missing} is not among the sources in the settings file: write it there first")
+    else:
+        document["source"] = [
+            named(name, chosen[name]) if name in chosen else spec for name, spec in written.items()
+        ]
+    _refuse_new_secrets(document["source"], text)
+    return tomlkit.dumps(document)
+
+
+def _refuse_new_secrets(entries: Any, text: str) -> None:
+    """Let no password into the text of a settings file that is not in it."""
+    for spec in specs(entries):
+        if has_secret(spec) and spec not in text:
+            raise SettingsError(
+                f"{without_secrets(spec)} has a password, which is not in the settings file: write the sources there yourself"
+            )
+
+
+def _name_in(entry: Any, written: Mapping[str, str | None]) -> str:
+    """Return the name of a source in the list."""
+    if isinstance(entry, Mapping):
+        return str(entry.get("name", "")).strip()
+    return next((name for name, text in written.items() if text == entry), named_spec(str(entry))[0])
+
+
+def _table_of(document: tomlkit.TOMLDocument, source: str | None) -> MutableMapping[str, Any]:
+    """Return the table whose settings are meant: that of a source, or the whole."""
+    if source is None:
+        return document
+    entries = document.get("source")
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, MutableMapping) and _name_in(entry, {}) == source:
+            return entry
+    raise SettingsError(
+        f"the source '{source}' has no table in the settings file, where its own list would stand: write one there first"
+    )
 
 
 def _sound_of(entry: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -141,6 +142,10 @@ class WatchedSound:
     def is_off(self, scores: Samples) -> bool:
         """Whether all of its classes are below their lower thresholds in the scores (classes,) of a tagging."""
         return not (scores[list(self.indices)] >= self.off_thresholds).any()
+
+
+NO_SOUNDS: Mapping[str, Sequence[WatchedSound]] = MappingProxyType({})
+"""No source has a list of its own."""
 
 
 @lru_cache(maxsize=1)

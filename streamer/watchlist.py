@@ -126,6 +126,89 @@ class WatchList:
         self.on_change(self.sounds)
 
 
+class WatchLists:
+    """What is watched where: sources with a list of their own have that, all others share one.
+
+    Parameters
+    ----------
+    shared : sequence of Watch or None
+        What is watched at first where a source has no list of its own; see `resolve_sounds`.
+    own : mapping of str to sequence of Watch
+        The lists of single sources, by name.
+    labels : sequence of str
+        The model's labels.
+    thresholds : float32 (classes,), optional
+        The model's own thresholds.
+
+    Attributes
+    ----------
+    shared : WatchList
+        The list of all others.
+    own : mapping of str to WatchList
+        The lists of single sources, by name.
+    on_change : callable
+        Is told whose list has changed: a source's name, or None for the one that others share.
+
+    Raises
+    ------
+    SettingsError
+        A sound can't be watched like this; the sentence names the source.
+    """
+
+    def __init__(
+        self,
+        shared: Sequence[Watch] | None,
+        own: Mapping[str, Sequence[Watch]],
+        labels: Sequence[str],
+        thresholds: Samples | None = None,
+    ) -> None:
+        self._labels, self._thresholds = labels, thresholds
+        self.on_change: Callable[[str | None], None] = lambda _: None
+        self.shared = WatchList(shared, labels, thresholds, on_change=lambda _: self.on_change(None))
+        self.own: dict[str, WatchList] = {source: self._list(source, watch) for source, watch in own.items()}
+
+    def of(self, source: str) -> WatchList:
+        """Return the list that holds for a source."""
+        return self.own.get(source, self.shared)
+
+    def check(self, source: str, watch: Sequence[Watch]) -> None:
+        """See that a source can have this list of its own.
+
+        Raises
+        ------
+        SettingsError
+            A sound can't be watched like this; the sentence names the source.
+        """
+        self._list(source, watch)
+
+    def begin_anew(self, source: str, watch: Sequence[Watch] | None) -> None:
+        """Give a source this list of its own, as if that had been said at first; with None, it shares that of the others.
+
+        Raises
+        ------
+        SettingsError
+            A sound can't be watched like this; all stays as it is.
+        """
+        if watch is None:
+            self.own.pop(source, None)
+        else:
+            self.own[source] = self._list(source, watch)
+        self.on_change(source)
+
+    @property
+    def own_sounds(self) -> Mapping[str, Sequence[WatchedSound]]:
+        """What is watched now at sources with lists of their own."""
+        return {source: watchlist.sounds for source, watchlist in self.own.items()}
+
+    def _list(self, source: str, watch: Sequence[Watch]) -> WatchList:
+        try:
+            return WatchList(
+                watch, self._labels, self._thresholds, on_change=lambda _: self.on_change(source)
+            )
+        except SettingsError as error:
+            raise SettingsError(f"the source '{source}': {error}") from None
+
+
 def _moved(rule: Mapping[str, Any], threshold: float) -> dict[str, Any]:
     """Return a rule with another threshold; a lower one that it had stays below it."""
     changed = {**rule, "threshold": threshold}

@@ -517,6 +517,14 @@ def test_what_is_on_at_the_end_of_the_stream_has_a_clip_and_its_beginning_has_no
     assert not samples[: 2 * RATE].any()
 
 
+def test_of_a_source_that_is_not_to_be_kept_there_are_events_and_no_clip(tmp_path: Path) -> None:
+    memory = Memory()
+    keeping = clips(tmp_path, fast=True, sources=["another"])
+    run(session(Barking(12), memory, keeping))
+    assert [(event.kind, event.clip) for event in memory.events] == [("started", None), ("ended", None)]
+    assert not list(tmp_path.rglob("*.flac"))
+
+
 def test_nothing_is_kept_of_the_time_in_which_a_source_is_switched_off(tmp_path: Path) -> None:
     memory, switches = Memory(), Switches()
     keeping = clips(tmp_path, fast=True, never=())

@@ -26,7 +26,7 @@ from streamer.events import what_would_be_told
 from streamer.live import Switches
 from streamer.messages import SAMPLE_RATE_HZ, Event, SourceStatus, Tagging
 from streamer.sounds import Watch
-from streamer.watchlist import WatchList
+from streamer.watchlist import WatchLists
 
 BEGAN_AT = 1.7e9
 
@@ -57,13 +57,14 @@ class Desk:
 
     def __init__(self, exports: Path) -> None:
         rule = {"threshold": 0.5, "hits": 1, "of": 1, "minimum_off_seconds": 0.0}
-        self.watchlist = WatchList([Watch("Sound 3", rule)], LABELS)
+        self.watchlists = WatchLists([Watch("Sound 3", rule)], {"garden": [Watch("Sound 9")]}, LABELS)
+        self.watchlist = self.watchlists.shared
         self.switches = Switches()
         self.done: list[tuple[object, ...]] = []
         self.actions = Actions(
-            watched=lambda: [Watched(w.sound.name, w.indices, w.thresholds) for w in self.watchlist.sounds],
+            watched=self.watched,
             watch=self.watch,
-            unwatch=self.watchlist.unwatch,
+            unwatch=self.unwatch,
             would_fire=self.would_fire,
             places=lambda: [Place("mic:1", "USB Audio"), Place("demo", "The demo")],
             choose=self.choose,
@@ -78,14 +79,21 @@ class Desk:
         self.switches.turn(source, on)
         self.done.append(("listen", source, on))
 
-    def watch(self, name: str, threshold: float | None) -> None:
+    def watched(self, source: str) -> list[Watched]:
+        sounds = self.watchlists.of(source).sounds
+        return [Watched(w.sound.name, w.indices, w.thresholds) for w in sounds]
+
+    def unwatch(self, source: str, name: str) -> None:
+        self.watchlists.of(source).unwatch(name)
+
+    def watch(self, source: str, name: str, threshold: float | None) -> None:
         try:
-            self.watchlist.watch(name, threshold)
+            self.watchlists.of(source).watch(name, threshold)
         except SettingsError as error:
             raise ActionError(str(error)) from error
 
-    def would_fire(self, taggings: Sequence[Tagging], name: str, threshold: float) -> list[Span]:
-        events = what_would_be_told(self.watchlist.tried(name, threshold), taggings)
+    def would_fire(self, source: str, taggings: Sequence[Tagging], name: str, threshold: float) -> list[Span]:
+        events = what_would_be_told(self.watchlists.of(source).tried(name, threshold), taggings)
         return [(event.started_at, event.ended_at) for event in events]
 
     def choose(self, source: str, spec: str) -> None:
@@ -523,6 +531,21 @@ def test_a_threshold_of_what_is_not_watched_gets_a_sentence(bench: Bench) -> Non
     bench.window.tags.selected = 7
     press(bench, Qt.Key.Key_Plus)
     assert bench.window.status.notice == "Sound 7 is not watched: watch it first, with a click or W"
+
+
+def test_the_source_on_show_is_the_one_whose_list_is_shown_and_changed(qtbot: QtBot, desk: Desk) -> None:
+    bench = Bench(qtbot, "kitchen", "garden", actions=desk.actions)
+    for source in ("kitchen", "garden"):
+        bench.feed.accept(tagging_at(1, {3: 0.9, 9: 0.8}, source))
+    bench.pass_time(0.5)
+    assert [row.label for row in bench.window.tags.shown if row.mark is not None] == ["Sound 3"]
+    press(bench, Qt.Key.Key_N)
+    bench.pass_time(0.5)
+    assert [row.label for row in bench.window.tags.shown if row.mark is not None] == ["Sound 9"]
+    at = QPoint(30, row_of(bench, "Sound 3") + 12)
+    QTest.mouseClick(bench.window.tags, Qt.MouseButton.LeftButton, pos=at)
+    assert [sound.name for sound in desk.watched("garden")] == ["Sound 9", "Sound 3"]
+    assert [sound.name for sound in desk.watched("kitchen")] == ["Sound 3"]
 
 
 def test_search_finds_labels_and_watches_one(bench: Bench, desk: Desk) -> None:

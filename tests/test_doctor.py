@@ -29,11 +29,12 @@ from streamer.doctor.speed import check_speed
 from streamer.doctor.stream import check_stream
 from streamer.errors import BrokerError
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples
-from streamer.settings import load_settings, where_set
+from streamer.settings import Settings, load_settings, where_set
 from streamer.sinks.broker import Broker
 from streamer.sinks.history import History
 from streamer.sinks.mqtt.probe import probe
 from streamer.sounds import Watch
+from streamer.source_settings import SourceSettings
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct-horse-battery"
@@ -131,8 +132,12 @@ def test_a_source_that_comes_slowly_is_not_waited_for() -> None:
     assert player.check().figures["seconds"] < 1.0
 
 
+def sources(*specs: str | Path) -> list[SourceSettings]:
+    return Settings.model_validate({"source": list(map(str, specs))}).sources
+
+
 def check_one(spec: str | Path) -> Finding:
-    (finding,) = check_sources([str(spec)], seconds=1.0)
+    (finding,) = check_sources(sources(spec), seconds=1.0)
     return finding
 
 
@@ -165,15 +170,37 @@ def test_samples_that_are_no_numbers_and_silence_are_said_of_a_recording(tmp_pat
 
 def test_nobody_is_waited_for_at_a_socket(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    specs = [f"unix:{tmp_path / 'door'}", f"unix:{tmp_path / 'file'}"]
-    assert [finding.state for finding in check_sources(specs, seconds=1.0)] == ["skipped", "failed"]
+    listed = sources(f"unix:{tmp_path / 'door'}", f"unix:{tmp_path / 'file'}")
+    assert [finding.state for finding in check_sources(listed, seconds=1.0)] == ["skipped", "failed"]
 
 
 @pytest.mark.parametrize("spec", ["-", "kitchen=-"])
 def test_standard_input_is_left_to_the_program_that_is_to_hear_it(spec: str) -> None:
     finding = check_one(spec)
     assert (finding.state, "only once" in finding.found) == ("skipped", True)
-    assert [finding.state for finding in check_sources([spec, spec], seconds=1.0)] == ["skipped", "failed"]
+    assert [finding.state for finding in check_sources(sources(spec, spec), seconds=1.0)] == [
+        "skipped",
+        "failed",
+    ]
+
+
+def test_a_source_that_is_switched_off_is_not_listened_to(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "door.wav", noise(1.0), SAMPLE_RATE_HZ)
+    listed = sources(f"kitchen={tmp_path}/door.wav", tmp_path / "door.wav")
+    off, on = check_sources(listed, seconds=1.0, switched_off={"kitchen"})
+    assert (off.check, off.state, off.figures) == ("source kitchen", "skipped", {})
+    assert (on.check, on.state) == ("source door", "ok")
+
+
+def test_where_nobody_can_tell_what_is_switched_off_nothing_is_listened_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.settings.user_data_path", lambda _name: tmp_path)
+    (tmp_path / "switches.json").write_text("{")
+    settings = load_settings({"source": ["demo"]}, environment={})
+    found = [finding for finding in check_stream(settings, [], seconds=1.0) if "source" in finding.check]
+    assert [(finding.check, finding.state) for finding in found] == [("sources", "failed")]
+    assert "switches.json" in found[0].advice
 
 
 def test_sources_that_can_not_be_opened_do_not_keep_others_from_being_heard(tmp_path: Path) -> None:
@@ -185,7 +212,7 @@ def test_sources_that_can_not_be_opened_do_not_keep_others_from_being_heard(tmp_
         f"{tmp_path}/door.wav",
         f"{tmp_path}/door.wav",
     ]
-    findings = list(check_sources(specs, seconds=1.0))
+    findings = list(check_sources(sources(*specs), seconds=1.0))
     assert [finding.state for finding in findings] == ["failed", "failed", "failed", "ok", "failed"]
     assert "secret" not in str(findings)
     assert "NAME=SPEC" in findings[-1].advice
@@ -195,7 +222,8 @@ LISTENER = """
 import json, sys
 from dataclasses import asdict
 from streamer.doctor.source import check_sources
-for finding in check_sources(sys.argv[1:], seconds=3.0):
+from streamer.settings import Settings
+for finding in check_sources(Settings(source=sys.argv[1:]).sources, seconds=3.0):
     print(json.dumps(asdict(finding)))
 """
 
@@ -736,6 +764,24 @@ def test_where_all_is_well_the_program_says_so_and_changes_nothing(
     assert 0 < checks["speed"]["figures"]["real_time_factor"] < 0.8
     assert (checks["display"]["state"], "--headless" in checks["display"]["advice"]) == ("warning", True)
     assert not (tmp_path / "data").exists()
+
+
+def test_each_list_of_sounds_is_checked(environment: dict[str, str], tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text(
+        'watch = ["Dog"]\nmodel = "tiny"\nhop = 60\nhistory = "off"\n'
+        '[[source]]\nname = "kitchen"\nspec = "demo"\nwatch = ["Alarm clock", "Smoke alarm"]\n'
+        '[[source]]\nname = "hall"\nspec = "demo"\nwatch = ["Dgo"]\n'
+    )
+    result = run("--config", str(file), "--offline", "--json", environment=environment)
+    checks = {check["check"]: check for check in json.loads(result.stdout)["checks"]}
+    assert result.returncode == 1
+    assert checks["sounds kitchen"]["figures"]["sounds"] == ["Alarm clock", "Smoke alarm"]
+    assert (checks["sounds hall"]["state"], "did you mean 'Dog'" in checks["sounds hall"]["advice"]) == (
+        "failed",
+        True,
+    )
+    assert "sounds" not in checks, "no source has the list that holds for all"
 
 
 @pytest.mark.system

@@ -5,7 +5,7 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import yaml
@@ -330,6 +330,37 @@ def test_only_discovery_topics_that_begin_with_the_node_are_looked_at() -> None:
         assert not home.may_own(topic)
 
 
+def node_home(node: str, source: str, style: Literal["device", "component"] = "device") -> HomeAssistant:
+    return HomeAssistant(
+        Discovery(style=style),
+        Topics(f"earshot/{node}", [source]),
+        node=node,
+        watched={source: ("Dog",)},
+        switches=True,
+    )
+
+
+@pytest.mark.parametrize("style", ["device", "component"])
+def test_no_two_nodes_share_a_topic_or_an_identifier(style: Literal["device", "component"]) -> None:
+    places = [("a", "b c"), ("a_b", "c"), ("a-b", "c"), ("a_b-c", "d"), ("a_b", "c d"), ("a", "b c d")]
+    homes = [node_home(node, source, style) for node, source in places]
+    topics = [topic for home in homes for topic in home.messages]
+    identifiers = [identifier for home in homes for identifier in by_id(home)]
+    assert len(topics) == len(set(topics))
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_only_nodes_with_an_underscore_are_written_in_another_way_than_before() -> None:
+    assert list(node_home("attic-2", "front door").messages) == [
+        "homeassistant/device/attic-2_front_door/config"
+    ]
+    home = node_home("attic_2", "front door")
+    assert list(home.messages) == ["homeassistant/device/attic_2-front_door/config"]
+    assert home.may_own("homeassistant/device/attic_2_front_door/config"), (
+        "what an earlier version has announced"
+    )
+
+
 def test_a_state_is_at_most_as_long_as_home_assistant_takes_and_always_text() -> None:
     assert as_state("x" * 300) == "x" * 255
     assert as_state("a\udcff") == "a?"
@@ -353,7 +384,7 @@ def blocks(language: str) -> list[str]:
 def shown_home() -> HomeAssistant:
     """What the settings shown on the page announce."""
     settings = Settings.model_validate(tomllib.loads(blocks("toml")[0]))
-    sources = [spec.partition("=")[0] for spec in settings.source]
+    sources = [source.name for source in settings.sources]
     sounds = [entry.sound for entry in resolve_sounds(settings.watched, LABELS)]
     watched = {source: [sound.name for sound in sounds] for source in sources}
     topics = Topics(settings.base_topic, sources, watched)
@@ -387,7 +418,7 @@ def test_the_page_names_only_entities_and_topics_that_there_are() -> None:
     topics = {entity["state_topic"] for _, entity in entities(home)}
     rows = re.findall(r"^\| `\w+\.earshot_kitchen\w+`.*\| `([^|]+)` \|$", PAGE, re.MULTILINE)
     shown = {f"earshot/attic/kitchen/{topic}" for row in rows for topic in row.split("`, `")}
-    assert len(shown) == 6
+    assert len(shown) == 10
     assert shown <= topics | {entity.get("command_topic") for _, entity in entities(home)}
 
 

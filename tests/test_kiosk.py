@@ -22,7 +22,8 @@ from gui import pictograms
 from gui.actions import Actions, Watched
 from gui.app import run
 from gui.feed import Feed
-from gui.kiosk import HOLD_SECONDS, KioskWindow
+from gui.kiosk import HOLD_SECONDS, KioskWindow, columns_for
+from gui.theme import Tone
 from models.fbank import log_mel
 from models.labels import audioset_classes, family_of
 from streamer.messages import Event, SourceStatus
@@ -34,11 +35,13 @@ FAMILIES = {"Sound 3": "alarm", "Sound 5": "music"}
 class Wall:
     """A kiosk on a feed, with a clock of its own."""
 
-    def __init__(self, qtbot: QtBot, width: int = 1280, height: int = 720) -> None:
-        self.feed = Feed(["mic"], LABELS)
+    def __init__(self, qtbot: QtBot, width: int = 1280, height: int = 720, *sources: str) -> None:
+        self.feed = Feed(sources or ["mic"], LABELS)
         watched = [Watched("Alarm", (3,), (0.5,)), Watched("Music", (5,), (0.5,))]
-        actions = Actions(watched=lambda: watched, families=FAMILIES)
+        actions = Actions(watched=lambda source: watched if source != "attic" else [], families=FAMILIES)
         self.window = KioskWindow(self.feed, rows=log_mel, title="Earshot", actions=actions)
+        tile = self.window.tiles[0]
+        self.tags, self.banner, self.picture = tile.tags, tile.banner, tile.picture
         qtbot.addWidget(self.window)
         self.window.resize(width, height)
         with qtbot.waitExposed(self.window):
@@ -76,23 +79,23 @@ def polls(count: int) -> Callable[[], bool]:
 def test_the_three_most_certain_tags_are_shown_and_no_more(wall: Wall) -> None:
     wall.feed.accept(tagging({3: 0.9, 5: 0.6, 7: 0.4, 9: 0.3}))
     wall.pass_time(3.0)
-    assert [tag.label for tag in sorted(wall.window.tags.shown, key=lambda tag: tag.place)] == [
+    assert [tag.label for tag in sorted(wall.tags.shown, key=lambda tag: tag.place)] == [
         "Sound 3",
         "Sound 5",
         "Sound 7",
     ]
     wall.feed.accept(tagging({3: 0.05}))
     wall.pass_time(3.0)
-    assert wall.window.tags.shown == ()
+    assert wall.tags.shown == ()
 
 
 def test_words_are_a_tenth_of_the_screen_high(wall: Wall) -> None:
     # At five metres, letters of 25 mm are easily read: on a screen 40 cm high, a sixteenth of it.
     wall.feed.accept(tagging({3: 0.9}))
     wall.pass_time(3.0)
-    image = wall.window.tags.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    image = wall.tags.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
     pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
-    left = round(0.46 * 0.8 * wall.window.tags.height()) + 40
+    left = round(0.46 * 0.8 * wall.tags.height()) + 40
     words = pixels[: round(0.3 * image.height()), left : left + 300].max(axis=(1, 2)) > 150
     assert words.sum() > wall.window.height() / 16
 
@@ -102,25 +105,25 @@ def test_an_alarm_that_goes_on_is_red_and_music_is_not(wall: Wall) -> None:
     wall.feed.accept(Event("1", "started", "Alarm", "mic", 0.9, 1.7e9))
     wall.feed.accept(Event("2", "started", "Music", "mic", 0.8, 1.7e9))
     wall.pass_time(3.0)
-    assert {tag.label: tag.alarming for tag in wall.window.tags.shown} == {"Sound 3": True, "Sound 5": False}
+    assert {tag.label: tag.alarming for tag in wall.tags.shown} == {"Sound 3": True, "Sound 5": False}
     wall.feed.accept(Event("1", "ended", "Alarm", "mic", 0.9, 1.7e9, 1.7e9 + 3))
     wall.pass_time()
-    assert not any(tag.alarming for tag in wall.window.tags.shown)
+    assert not any(tag.alarming for tag in wall.tags.shown)
 
 
 def test_a_device_that_vanishes_is_told_and_its_return_too(wall: Wall) -> None:
     wall.feed.accept(SourceStatus("mic", online=False, reason="USB Audio has stopped recording"))
     wall.pass_time()
-    assert wall.window.banner.text == "USB Audio has stopped recording"
+    assert wall.banner.text == "USB Audio has stopped recording"
     wall.feed.accept(SourceStatus("mic", online=True))
     wall.pass_time()
-    assert wall.window.banner.text == ""
+    assert wall.banner.text == ""
 
 
 def test_escape_must_be_held(wall: Wall) -> None:
     QTest.keyPress(wall.window, Qt.Key.Key_Escape)
     wall.pass_time(HOLD_SECONDS * 0.8)
-    assert wall.window.banner.text == "keep holding Escape to leave"
+    assert wall.banner.text == "keep holding Escape to leave"
     QTest.keyRelease(wall.window, Qt.Key.Key_Escape)
     wall.pass_time(HOLD_SECONDS)
     assert wall.window.isVisible()
@@ -140,12 +143,76 @@ def test_everything_fits(qtbot: QtBot, width: int, height: int) -> None:
     wall = Wall(qtbot, width, height)
     wall.feed.accept(tagging({3: 0.9, 5: 0.6, 7: 0.4}))
     wall.pass_time(2.0)
-    views = (wall.window.tags, wall.window.banner, wall.window.picture)
+    views = (wall.tags, wall.banner, wall.picture)
     for number, view in enumerate(views):
         assert wall.window.rect().contains(view.geometry())
         assert not any(view.geometry().intersects(other.geometry()) for other in views[:number])
-    for tag in wall.window.tags.shown:
-        assert wall.window.tags.rect().contains(wall.window.tags._rect_of(tag))
+    for tag in wall.tags.shown:
+        assert wall.tags.rect().contains(wall.tags._rect_of(tag))
+
+
+ROOMS = ("kitchen", "attic", "garden")
+
+
+def test_each_source_has_a_tile_with_its_own_tags_alarms_and_trouble(qtbot: QtBot) -> None:
+    wall = Wall(qtbot, 1280, 720, *ROOMS)
+    for number, room in enumerate(ROOMS):
+        wall.feed.accept(tagging({3: 0.9, 10 + number: 0.5}, source=room))
+    wall.feed.accept(Event("1", "started", "Alarm", "kitchen", 0.9, 1.7e9))
+    wall.feed.accept(
+        Event("2", "started", "Alarm", "attic", 0.9, 1.7e9)
+    )  # where nobody watches for it any more
+    wall.feed.accept(SourceStatus("garden", online=False, reason="USB Audio has stopped recording"))
+    wall.pass_time(3.0)
+    kitchen, attic, garden = wall.window.tiles
+    assert [tile.banner.title for tile in wall.window.tiles] == list(ROOMS)
+    assert [[tag.label for tag in tile.tags.shown] for tile in wall.window.tiles] == [
+        ["Sound 3", "Sound 10"],
+        ["Sound 3", "Sound 11"],
+        ["Sound 3", "Sound 12"],
+    ]
+    assert [tag.alarming for tile in (kitchen, attic) for tag in tile.tags.shown] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert [tile.banner.text for tile in (kitchen, garden)] == ["", "USB Audio has stopped recording"]
+    assert (kitchen.banner.tone, garden.banner.tone) == (Tone.WARNING, Tone.BAD)
+    assert wall.window.banner.text == ""
+
+
+def test_with_several_sources_escape_is_explained_below_them(qtbot: QtBot) -> None:
+    wall = Wall(qtbot, 1280, 720, *ROOMS)
+    QTest.keyPress(wall.window, Qt.Key.Key_Escape)
+    wall.pass_time()
+    assert wall.window.banner.text == "keep holding Escape to leave"
+    QTest.keyRelease(wall.window, Qt.Key.Key_Escape)
+    wall.pass_time()
+    assert wall.window.banner.text == ""
+
+
+@pytest.mark.parametrize(
+    ("tiles", "width", "height", "columns"),
+    [(1, 1280, 720, 1), (2, 1280, 720, 2), (2, 720, 1280, 1), (3, 1920, 1080, 2), (8, 1920, 1080, 3)],
+)
+def test_tiles_are_as_large_as_they_can_be(tiles: int, width: int, height: int, columns: int) -> None:
+    assert columns_for(tiles, width, height) == columns
+
+
+@pytest.mark.parametrize(("width", "height"), [(800, 480), (3840, 2160), (720, 1280)])
+def test_all_tiles_fit(qtbot: QtBot, width: int, height: int) -> None:
+    wall = Wall(qtbot, width, height, *(f"room {number}" for number in range(8)))
+    for tile in wall.window.tiles:
+        wall.feed.accept(tagging({3: 0.9, 5: 0.6, 7: 0.4}, source=tile.source))
+    wall.pass_time(2.0)
+    shown = [*wall.window.tiles, wall.window.banner]
+    for number, view in enumerate(shown):
+        assert wall.window.rect().contains(view.geometry())
+        assert not any(view.geometry().intersects(other.geometry()) for other in shown[:number])
+    for tile in wall.window.tiles:
+        assert tile.tags.height() > tile.height() / 3
+        assert all(tile.rect().contains(view.geometry()) for view in (tile.tags, tile.banner, tile.picture))
 
 
 def test_each_family_of_sounds_has_a_picture_of_its_own() -> None:

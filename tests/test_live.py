@@ -16,7 +16,7 @@ from streamer.live import LiveSession, Switches
 from streamer.messages import AudioChunk, Event, Health, Message, Samples, SourceStatus, Tagging
 from streamer.pipeline import Pipeline
 from streamer.seats import Outage
-from streamer.sounds import Watch, resolve_sounds
+from streamer.sounds import Watch, WatchedSound, resolve_sounds
 
 HOP, WINDOW = 1_600, 16_000
 PATIENCE_SECONDS = 10.0
@@ -471,6 +471,100 @@ def test_what_is_watched_changes_from_the_next_tagging_on() -> None:
         session.watch(())
         until(lambda: len(memory.events) == 2)
     assert [event.kind for event in memory.events] == ["started", "ended"]
+
+
+RULE = {"threshold": 0.05, "hits": 1, "of": 1}
+
+
+def watched(*names: str) -> list[WatchedSound]:
+    """Sounds of these names, each of them in a `Tone` from the first window to the last."""
+    return [sound for name in names for sound in resolve_sounds([Watch(name, RULE)], (name, "rough"))]
+
+
+def test_each_source_decides_on_its_own_sounds() -> None:
+    memory = Memory()
+    listen(
+        LiveSession(
+            [Tone(name, 1.0, live=False) for name in "abc"],
+            scorer,
+            window_samples=WINDOW,
+            hop_samples=HOP,
+            sinks=[memory],
+            sounds=watched("Hum"),
+            own_sounds={"b": watched("Buzz"), "c": ()},
+            fast=True,
+        )
+    )
+    assert {(event.source, event.label) for event in memory.events} == {("a", "Hum"), ("b", "Buzz")}
+
+
+def test_what_is_watched_at_one_source_changes_and_the_others_do_not_notice() -> None:
+    memory = Memory()
+    session = session_on(memory, Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
+    with Crew() as crew:
+        session.start(crew)
+        session.watch(watched("Hum"), source="a")
+        until(lambda: len(memory.events) == 1)
+        session.watch(watched("Hum", "Buzz"))
+        until(lambda: len(memory.events) == 3)
+        session.watch((), source="a")
+        until(lambda: len(memory.events) == 4)
+    assert [(event.source, event.kind) for event in memory.events[:4]] == [
+        ("a", "started"),
+        ("b", "started"),
+        ("b", "started"),
+        ("a", "ended"),
+    ]
+
+
+def test_each_source_has_its_own_hop() -> None:
+    memory = Memory()
+    listen(
+        LiveSession(
+            [Tone("a", 2.0, live=False), Tone("b", 2.0, live=False)],
+            scorer,
+            window_samples=WINDOW,
+            hop_samples=HOP,
+            own_hop_samples={"b": 4 * HOP},
+            sinks=[memory],
+            fast=True,
+        )
+    )
+    ends = {name: [t.end_sample for t in memory.taggings if t.source == name] for name in "ab"}
+    assert ends == {
+        "a": list(range(HOP, 20 * HOP + 1, HOP)),
+        "b": list(range(4 * HOP, 20 * HOP + 1, 4 * HOP)),
+    }
+
+
+def test_a_source_that_is_added_has_its_own_hop_and_sounds_until_it_shares_those_of_the_others() -> None:
+    memory = Memory()
+    session = LiveSession(
+        [Tone("a", 60.0, live=True)],
+        scorer,
+        window_samples=WINDOW,
+        hop_samples=HOP,
+        own_hop_samples={"b": 4 * HOP},
+        sinks=[memory],
+        sounds=watched("Hum"),
+        own_sounds={"b": watched("Buzz")},
+    )
+    with Crew() as crew:
+        session.start(crew)
+        session.add(Tone("b", 60.0, live=True))
+        until(lambda: len([tagging for tagging in memory.taggings if tagging.source == "b"]) >= 3)
+        session.share("b")
+        until(lambda: ("b", "Hum") in {(event.source, event.label) for event in memory.events})
+        assert session.meter._windows_a_second == pytest.approx(10.0 + 2.5, rel=1e-3)
+        session.remove("b")
+        assert session.meter._windows_a_second == pytest.approx(10.0)
+    ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == "b"]
+    assert ends[:3] == [4 * HOP, 8 * HOP, 12 * HOP]
+    assert [(event.label, event.kind) for event in memory.events if event.source == "b"][:3] == [
+        ("Buzz", "started"),
+        ("Buzz", "ended"),
+        ("Hum", "started"),
+    ]
 
 
 def test_a_source_that_is_missing_at_the_start_is_waited_for_and_told_of_once() -> None:

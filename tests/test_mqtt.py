@@ -1108,7 +1108,7 @@ def test_what_is_no_longer_watched_is_removed_with_the_next_start(broker: Mosqui
 
 
 @pytest.mark.system
-@pytest.mark.parametrize(("style", "messages"), [("device", 1), ("component", 10)])
+@pytest.mark.parametrize(("style", "messages"), [("device", 1), ("component", 14)])
 def test_a_source_that_is_gone_is_removed_and_another_node_is_left_alone(
     broker: Mosquitto, style: Literal["device", "component"], messages: int
 ) -> None:
@@ -1125,6 +1125,20 @@ def test_a_source_that_is_gone_is_removed_and_another_node_is_left_alone(
     left = retained(broker, "homeassistant/")
     assert others.items() <= left.items()
     assert not [topic for topic in left if "cellar" in topic]
+
+
+@pytest.mark.system
+def test_what_earlier_versions_announced_of_a_node_with_an_underscore_is_taken_back(
+    broker: Mosquitto,
+) -> None:
+    before = ANNOUNCED.replace("attic", "attic_2")
+    with running(announcing(broker, "Dog", node="attic_2")):
+        wait_until(lambda: retained(broker, "homeassistant/"), "the announcement")
+    ((topic, text),) = retained(broker, "homeassistant/").items()
+    with Subscriber(broker.port) as observer:
+        observer.publish(before, text.replace("attic_2-", "attic_2_"), retain=True)
+    with running(announcing(broker, "Dog", node="attic_2")):
+        wait_until(lambda: list(retained(broker, "homeassistant/")) == [topic], "one device")
 
 
 @pytest.mark.system

@@ -1,6 +1,8 @@
 """What the program offers its window: real sessions, real settings files."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -15,13 +17,24 @@ from streamer.messages import Samples, Tagging
 from streamer.settings import load_settings
 from streamer.sounds import Watch
 from streamer.sources import named, open_source
-from streamer.watchlist import WatchList
+from streamer.watchlist import WatchLists
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
 
 
 def scorer(batch: Samples) -> Samples:
     return np.zeros((len(batch), len(AUDIOSET)), np.float32)
+
+
+def offers(
+    file: Path, environment: Mapping[str, str] = MappingProxyType({}), source: Sequence[object] | None = None
+) -> Actions:
+    settings = load_settings({"source": source}, config=file, environment=environment)
+    watchlists = WatchLists(settings.watched, settings.own_watched, AUDIOSET)
+    sources = [open_source(source.spec, name=source.name) for source in settings.sources]
+    session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
+    switches = Switches()
+    return run_live._actions(lambda: settings, file, watchlists, session, switches.turn, switches)
 
 
 @pytest.fixture
@@ -33,26 +46,17 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def offered(file: Path) -> Actions:
-    return offers(file, {})
-
-
-def offers(file: Path, environment: dict[str, str]) -> Actions:
-    settings = load_settings({}, config=file, environment=environment)
-    watchlist = WatchList(settings.watched, AUDIOSET)
-    sources = [open_source(spec) for spec in settings.source]
-    session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
-    switches = Switches()
-    return run_live._actions(lambda: settings, file, watchlist, session, switches.turn, switches)
+    return offers(file)
 
 
 def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Actions, file: Path) -> None:
     assert offered.watch is not None
     assert offered.choose is not None
     assert offered.save is not None
-    offered.watch("Siren", None)
-    offered.watch("Siren", 0.4)
+    offered.watch("room", "Siren", None)
+    offered.watch("room", "Siren", 0.4)
     offered.choose("room", "demo")
-    assert [sound.name for sound in offered.watched()] == ["Dog", "Siren"]
+    assert [sound.name for sound in offered.watched("demo")] == ["Dog", "Siren"]
     assert offered.save("light") == str(file)
     assert file.read_text().startswith("# mine\nhop = 0.5 # twice a second\n")
     settings = load_settings({}, config=file, environment={})
@@ -65,13 +69,13 @@ def test_a_password_from_the_environment_is_not_saved(file: Path) -> None:
     given = offers(file, {"EARSHOT_SOURCE": f"room=demo,{camera}"})
     assert given.choose is not None
     assert given.save is not None
-    before = file.read_text()
+    file.write_text(before := "hop = 0.5\n")
     given.choose("room", "demo")
     with pytest.raises(ActionError, match="yard=rtsp://camera.invalid has a password") as caught:
         given.save("dark")
     assert "hunter2" not in str(caught.value)
     assert file.read_text() == before
-    file.write_text(before.replace('"demo"]', f'"{camera}"]'))
+    file.write_text(f'source = ["{camera}"]\n')
     given.save("dark")
     assert load_settings({}, config=file, environment={}).source == ["room=demo", camera]
 
@@ -104,7 +108,7 @@ def test_what_can_t_be_done_is_told_in_the_window_s_words(offered: Actions, tmp_
     assert offered.choose is not None
     assert offered.play is not None
     with pytest.raises(ActionError, match="no sound called"):
-        offered.watch("Dgo", None)
+        offered.watch("room", "Dgo", None)
     with pytest.raises(ActionError, match=r"gone\.wav"):
         offered.choose("room", str(tmp_path / "gone.wav"))
     with pytest.raises(ActionError, match=r"gone\.flac"):
@@ -119,15 +123,98 @@ def test_the_window_asks_what_would_have_been_told(offered: Actions) -> None:
         Tagging("room", 0, 16_000 * end, 1e9 + end, scores if end < 9 else 0 * scores, -20.0, None)
         for end in range(1, 30)
     ]
-    ((began, ended),) = offered.would_fire(taggings, "Dog", 0.4)
+    ((began, ended),) = offered.would_fire("room", taggings, "Dog", 0.4)
     assert ended is not None
     assert 1e9 <= began < ended < 1e9 + 12
-    assert list(offered.would_fire(taggings, "Dog", 0.6)) == []
+    assert list(offered.would_fire("room", taggings, "Dog", 0.6)) == []
 
 
 def test_a_settings_file_that_is_no_toml_is_not_written_over(tmp_path: Path) -> None:
     path = tmp_path / "earshot.toml"
     path.write_text("hop = = 1")
     with pytest.raises(SettingsError, match="no valid TOML"):
-        run_live._save_settings(path, {"theme": "light"}, WatchList(None, AUDIOSET))
+        run_live._save_settings(path, {"theme": "light"}, WatchLists(None, {}, AUDIOSET), {}, {})
     assert path.read_text() == "hop = = 1"
+
+
+ROOMS = """\
+watch = ["Dog"]
+
+[[source]] # by the stove
+name = "kitchen"
+spec = "demo" # for now
+watch = [
+    "Smoke alarm", # the loud one
+    "Alarm clock",
+]
+
+[[source]]
+name = "hall"
+spec = "demo"
+"""
+
+
+@pytest.fixture
+def rooms(file: Path) -> Actions:
+    file.write_text(ROOMS)
+    return offers(file)
+
+
+def test_each_source_shows_its_own_list_and_a_change_touches_no_other(rooms: Actions, file: Path) -> None:
+    assert rooms.watch is not None
+    assert rooms.unwatch is not None
+    assert rooms.save is not None
+    rooms.watch("kitchen", "Smoke alarm", 0.6)
+    rooms.unwatch("kitchen", "Alarm clock")
+    assert [sound.name for sound in rooms.watched("kitchen")] == ["Smoke alarm"]
+    assert [sound.name for sound in rooms.watched("hall")] == ["Dog"]
+    rooms.save("dark")
+    assert file.read_text() == ROOMS.replace(
+        '"Smoke alarm", # the loud one\n    "Alarm clock",\n',
+        '{sound = "Smoke alarm", threshold = 0.6}, # the loud one\n',
+    )
+    settings = load_settings({}, config=file, environment={})
+    assert settings.own_watched == {"kitchen": [Watch("Smoke alarm", {"threshold": 0.6})]}
+
+
+def test_a_source_without_a_list_of_its_own_changes_the_one_that_all_such_share(
+    rooms: Actions, file: Path
+) -> None:
+    assert rooms.watch is not None
+    assert rooms.save is not None
+    rooms.watch("hall", "Siren", None)
+    rooms.save("dark")
+    assert file.read_text() == ROOMS.replace('["Dog"]', '["Dog", "Siren"]')
+
+
+def test_another_microphone_is_saved_into_the_table_of_its_source(rooms: Actions, file: Path) -> None:
+    assert rooms.choose is not None
+    assert rooms.save is not None
+    recording = str(Path(run_live.__file__).parent / "streamer" / "assets" / "demo.ogg")
+    rooms.choose("kitchen", recording)
+    rooms.save("dark")
+    assert file.read_text() == ROOMS.replace('spec = "demo" # for now', f'spec = "{recording}" # for now')
+
+
+@pytest.mark.parametrize("given", [["attic=demo"], ["kitchen", "attic=demo"]])
+def test_tables_are_not_lost_to_a_source_that_is_in_no_settings(file: Path, given: list[str]) -> None:
+    file.write_text(ROOMS)
+    offered = offers(file, source=given)
+    assert offered.choose is not None
+    assert offered.save is not None
+    offered.choose("attic", "demo")
+    with pytest.raises(ActionError, match="attic is not among the sources in the settings file"):
+        offered.save("dark")
+    assert file.read_text() == ROOMS
+
+
+def test_a_list_of_a_source_that_has_no_table_in_the_file_is_not_saved_elsewhere(file: Path) -> None:
+    listed = [{"name": "attic", "spec": "demo", "watch": ["Dog"]}]
+    offered = offers(file, source=listed)
+    assert offered.watch is not None
+    assert offered.save is not None
+    before = file.read_text()
+    offered.watch("attic", "Siren", None)
+    with pytest.raises(ActionError, match="'attic' has no table in the settings file"):
+        offered.save("dark")
+    assert file.read_text() == before

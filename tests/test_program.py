@@ -162,6 +162,32 @@ def test_a_room_is_calibrated_until_it_is_silent(environment: dict[str, str], tm
     assert (again.returncode, again.stdout) == (0, b"")
 
 
+def test_each_room_is_calibrated_by_itself_unless_it_is_switched_off(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "earshot.toml"
+    rooms = "".join(
+        f'\n[[source]]\nname = "{name}"\nspec = "demo"\nwatch = ["Speech"] # {name}\n'
+        for name in ("den", "hall")
+    )
+    file.write_text(f'watch = ["Dog"] # all others\n{rooms}')
+    switches = tmp_path / "data" / "earshot" / "switches.json"
+    switches.parent.mkdir(parents=True)
+    switches.write_text('{"off": ["hall"]}')
+    options = ("--model", "tiny", "--offline", "--fast", "--for", "30s", "--config", str(file), "--apply")
+    result = run("calibrate", *options, environment=environment)
+    assert result.returncode == 0, result.stderr
+    changed = [
+        line for line in result.stdout.decode().splitlines() if line.startswith("+") and "watch" in line
+    ]
+    assert len(changed) == 1
+    assert re.fullmatch(r'\+watch = \[\{sound = "Speech", threshold = 0\.\d+\}\] # den', changed[0])
+    assert "den: " in result.stderr.decode()
+    chosen = run("calibrate", *options, "--source", "den", environment=environment)
+    assert chosen.returncode == 0
+    assert not chosen.stdout, "the room is silent with what was proposed"
+
+
 def test_an_interrupted_calibration_changes_nothing(environment: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text('watch = ["Dog"]\n')
@@ -534,6 +560,48 @@ def test_a_watched_sound_is_told_to_the_broker_and_kept(
     (line,) = lines(listed.stdout)
     assert (line["id"], line["label"], line["source"]) == (ended["id"], "Speech", "room")
     assert line["ended_at"] == ended["ended_at"]
+
+
+@pytest.mark.system
+def test_each_room_has_its_own_sounds_topics_device_and_clips(
+    broker: Mosquitto, speech: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text(
+        f'node = "test"\nmqtt = "mqtt://127.0.0.1:{broker.port}"\nheadless = true\nmodel = "tiny"\n'
+        'clips = true\nclips_never = []\nwatch = ["Dog", "Siren"]\n'
+        f'[[source]]\nname = "living room"\nspec = "{speech}"\nwatch = ["Speech"]\n'
+        f'[[source]]\nname = "hall"\nspec = "{speech}"\nhop = 0.5\n'
+        f'[[source]]\nname = "bedroom"\nspec = "{speech}"\nwatch = ["Speech", "Baby crying"]\nclips = false\n'
+    )
+    with Subscriber(broker.port) as subscriber:
+        result = run("--config", str(file), environment=environment)
+        assert result.returncode == 0, result.stderr
+        wait_until(
+            lambda: "offline" in [m.text for m in subscriber.messages if m.topic == "earshot/test/status"],
+            "the end",
+        )
+        topics = {message.topic for message in subscriber.messages}
+        events = [m.json() | {"topic": m.topic} for m in subscriber.messages if m.topic.endswith("/events")]
+        devices = {
+            message.json()["device"]["name"]: message.json()["components"]
+            for message in subscriber.messages
+            if re.fullmatch("homeassistant/device/.*/config", message.topic)
+        }
+    assert {topic.removeprefix("earshot/test/") for topic in topics if "/sound/" in topic} == {
+        *("living_room/sound/speech", "bedroom/sound/speech", "bedroom/sound/baby_crying"),
+        *("hall/sound/dog", "hall/sound/siren"),
+    }
+    assert {
+        name: sorted(key for key in keys if key.startswith("sound_")) for name, keys in devices.items()
+    } == {
+        "Earshot living room": ["sound_speech"],
+        "Earshot hall": ["sound_dog", "sound_siren"],
+        "Earshot bedroom": ["sound_baby_crying", "sound_speech"],
+    }
+    ended = {event["topic"]: event for event in events if event["event_type"] == "ended"}
+    assert ended["earshot/test/living_room/events"]["clip"]
+    assert ended["earshot/test/bedroom/events"]["clip"] is None
 
 
 @pytest.mark.system

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from test_live import HOP, WINDOW, Memory, Tone, scorer
 
+from streamer.assembly import follow
 from streamer.crew import Crew
 from streamer.errors import SettingsError
 from streamer.live import LiveSession
@@ -17,7 +18,7 @@ from streamer.settings import Settings, load_settings
 from streamer.sinks import RankingSink
 from streamer.sinks.clips import Clips, Extent
 from streamer.sinks.history import History
-from streamer.watchlist import WatchList
+from streamer.watchlist import WatchLists
 
 LABELS = ("Dog", "Siren")
 
@@ -88,7 +89,7 @@ def test_one_thing_that_is_wrong_keeps_all_from_being_taken_up(caplog: pytest.Lo
 def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp_path: Path) -> None:
     first = tmp_path / "first.raw"
     given = Given(source=["room=demo", "street=demo"], watch=["Dog"])
-    watchlist = WatchList(given.load().watched, LABELS)
+    watchlists = WatchLists(given.load().watched, {}, LABELS)
     memory = Memory()
     memory.top = 5  # type: ignore[attr-defined]
     clips = Clips(
@@ -98,7 +99,7 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
     made: list[Settings] = []
 
     def make_clips(settings: Settings, names: Sequence[str]) -> Clips | None:
-        assert tuple(names) == ("room", "street")
+        assert tuple(names) == (("room", "street") if settings.clips else ())
         made.append(settings)
         return clips if settings.clips else None
 
@@ -110,8 +111,8 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
             hop_samples=HOP,
             sinks=[memory],
         )
-        watchlist.on_change = session.watch
-        changes = live_changes(watchlist, session, history, [memory, None], make_clips)
+        follow(watchlists, session, published=False)
+        changes = live_changes(watchlists, session, history, [memory, None], make_clips)
         assert set().union(*changes) <= set(Settings.model_fields)
         reloader = Reloader(given.load(), given.load, changes)
         session.start(crew)
@@ -124,8 +125,8 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
         assert reloader.settings == given.load()
         assert isinstance(memory, RankingSink)
         assert memory.top == 2
-        assert [entry.sound.name for entry in watchlist.sounds] == ["Siren"]
-        assert not watchlist.changed
+        assert [entry.sound.name for entry in watchlists.shared.sounds] == ["Siren"]
+        assert not watchlists.shared.changed
         assert (history._keep_seconds, history._keep_events) == (2 * 86_400.0, 7)
         assert session._clips is clips
         until = time.monotonic() + 10.0
@@ -136,3 +137,103 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
         reloader.reload()
         assert session._clips is None
     assert threading.active_count() == 1
+
+
+class Rooms:
+    """A session on two rooms, and what becomes of changed settings."""
+
+    def __init__(self, *sources: object, **settings: object) -> None:
+        self.given = Given(source=list(sources), watch=["Dog"], **settings)
+        loaded = self.given.load()
+        self.lists = WatchLists(loaded.watched, loaded.own_watched, LABELS)
+        self.session = LiveSession(
+            [Tone("kitchen", 1.0, live=False), Tone("hall", 1.0, live=False)],
+            scorer,
+            window_samples=WINDOW,
+            hop_samples=HOP,
+            sinks=[],
+            sounds=self.lists.shared.sounds,
+            own_sounds=self.lists.own_sounds,
+        )
+        self.kept: list[list[str]] = []
+        follow(self.lists, self.session, published=True)
+        self.reloader = Reloader(
+            loaded, self.given.load, live_changes(self.lists, self.session, None, [], self._make_clips)
+        )
+
+    def _make_clips(self, _settings: Settings, names: Sequence[str]) -> None:
+        self.kept.append(list(names))
+
+    def reload(self, *sources: object, **settings: object) -> None:
+        self.given.wanted |= {"source": list(sources), **settings}
+        self.reloader.reload()
+
+    def watched(self, source: str) -> list[str]:
+        """What the session decides on."""
+        return [entry.sound.name for entry in self.session._watched_at(source)]
+
+
+def room(name: str, **own: object) -> dict[str, object]:
+    return {"name": name, "spec": "demo", **own}
+
+
+def test_a_source_takes_up_its_own_list_and_gives_it_back(caplog: pytest.LogCaptureFixture) -> None:
+    rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
+    before = rooms.session._seats["kitchen"].source
+    assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Siren"], ["Dog"])
+    rooms.reload(room("kitchen", watch=["Siren", "Dog"]), room("hall", watch=[]))
+    assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Siren", "Dog"], [])
+    rooms.reload("kitchen=demo", "hall=demo", watch=["Siren"])
+    assert rooms.watched("kitchen") == rooms.watched("hall") == ["Siren"]
+    assert not rooms.lists.own
+    assert rooms.session._seats["kitchen"].source is before, "it is the same one"
+    rooms.reload(room("kitchen", watch=["Dgo"]), "hall=demo")
+    assert caplog.messages[-1].startswith("The settings stay as they are: the source 'kitchen': there is no")
+    assert rooms.watched("kitchen") == ["Siren"]
+
+
+def test_which_sounds_have_no_topics_yet_is_said_of_each_list_once(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
+    for watchlist in (rooms.lists.of("kitchen"), rooms.lists.of("hall")):
+        for threshold in (0.3, 0.4):
+            watchlist.watch("Dog", threshold)
+            watchlist.watch("Siren", threshold)
+    assert [message.partition(" is in MQTT's events now")[0] for message in caplog.messages] == [
+        "Dog",
+        "Siren",
+    ]
+
+
+def test_whose_sound_is_kept_changes_with_each_source() -> None:
+    rooms = Rooms("kitchen=demo", "hall=demo", clips=True)
+    rooms.reload("kitchen=demo", room("hall", watch=[]))
+    assert not rooms.kept, "what is kept goes on"
+    rooms.reload("kitchen=demo", room("hall", watch=[], clips=False))
+    rooms.reload("kitchen=demo", room("hall", watch=[], clips=False), clips_days=1.0)
+    rooms.reload("kitchen=demo", room("hall", watch=[], clips=False), clips=False)
+    assert rooms.kept == [["kitchen"], ["kitchen"], []]
+
+
+@pytest.mark.parametrize(
+    "sources",
+    [
+        ["hall=demo", "kitchen=demo"],
+        ["kitchen=demo"],
+        ["kitchen=demo", "hall=demo", "attic=demo"],
+        ["kitchen=demo", room("hall", hop=0.5, watch=["Siren"])],
+    ],
+)
+def test_sources_that_come_go_or_change_their_hop_wait_for_the_next_start(
+    sources: list[object], caplog: pytest.LogCaptureFixture
+) -> None:
+    rooms = Rooms("kitchen=demo", "hall=demo")
+    rooms.reload(*sources, hop=2.0)
+    assert caplog.messages == ["Only the next start takes up: hop, source."]
+    assert rooms.watched("hall") == ["Dog"]
+
+
+def test_a_hop_for_all_that_waits_keeps_no_source_from_its_own_list() -> None:
+    rooms = Rooms("kitchen=demo", "hall=demo")
+    rooms.reload("kitchen=demo", room("hall", watch=["Siren"]), hop=2.0)
+    assert rooms.watched("hall") == ["Siren"]

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.calibration import Room, change_of_settings
+from streamer.calibration import Room, Rooms
 from streamer.durations import clock, parse_duration
 from streamer.errors import SettingsError
 from streamer.events import Decider
 from streamer.messages import SourceStatus, Tagging
 from streamer.settings_file import difference, edited, with_thresholds, write_atomically
 from streamer.sounds import Watch, resolve_sounds
+from streamer.watchlist import WatchLists
 
 RATE = 16_000
 LABELS = ("Dog", "Bark", "Siren")
@@ -42,7 +43,7 @@ def test_a_quiet_room_changes_nothing() -> None:
     room, heard = listened([0.1, 0.2, 0.3, 0.2])
     assert (heard.events, heard.proposal()) == (0, None)
     assert (room.windows, room.seconds) == (4, 4.0)
-    assert change_of_settings(room, Path("nowhere/earshot.toml"), None, LABELS)[1] == ""
+    assert room.proposals() == {}
 
 
 def test_a_threshold_goes_just_above_what_the_rule_would_have_heard() -> None:
@@ -99,6 +100,16 @@ def test_a_source_that_was_switched_off_begins_anew() -> None:
     assert (heard.events, heard.reached) == (0, 0.0)
 
 
+def loud_rooms(*own: str) -> Rooms:
+    """A dog, where none is, is heard in every room; these have a list of their own."""
+    rule = {"threshold": 0.5}
+    rooms = Rooms(WatchLists([Watch("dog", rule)], {source: [Watch("Dog", rule)] for source in own}, LABELS))
+    for source, score in ("x", 0.6), *((source, 0.7) for source in own):
+        for second in range(1, 4):
+            rooms.accept(tagging(second, score, source=source))
+    return rooms
+
+
 SETTINGS = """\
 # the attic
 hop = 0.5  # fast
@@ -113,8 +124,7 @@ watch = [
 def test_the_diff_touches_nothing_but_the_thresholds(tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text(SETTINGS)
-    room, _ = listened([0.6, 0.6, 0.6])
-    text, diff = change_of_settings(room, file, [Watch("dog"), Watch("Cat"), Watch("Doorbell")], LABELS)
+    text, diff = loud_rooms().change_of_settings(file)
     assert [line for line in diff.splitlines()[2:] if line[0] in "+-"] == [
         '-    "dog",  # barks',
         '+    {sound = "dog", threshold = 0.653},  # barks',
@@ -156,11 +166,27 @@ def test_settings_are_set_and_removed_and_comments_stay() -> None:
     assert tomllib.loads(nested) == {"watch": [{"sound": "Dog"}], "hop": 0.5}
 
 
+def test_each_list_gets_what_its_own_sources_ask_for(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('watch = ["Dog"]\n\n[[source]]\nname = "kitchen" # loud\nspec = "mic"\nwatch = ["Dog"]\n')
+    rooms = loud_rooms("kitchen")
+    assert (set(rooms.heard), rooms.seconds) == ({None, "kitchen"}, 6.0)
+    text, _ = rooms.change_of_settings(file)
+    assert text == (
+        'watch = [{sound = "Dog", threshold = 0.653}]\n\n'
+        '[[source]]\nname = "kitchen" # loud\nspec = "mic"\nwatch = [{sound = "Dog", threshold = 0.745}]\n'
+    )
+
+
+def test_a_list_of_its_own_that_is_not_in_the_file_gets_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="'kitchen' has no table in the settings file"):
+        loud_rooms("kitchen").change_of_settings(tmp_path / "earshot.toml")
+
+
 def test_a_diff_shows_nothing_of_the_lines_around(tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text('mqtt_password = "hunter2"\nwatch = ["Dog"]\nmqtt = "mqtt://me:hunter2@broker"\n')
-    room, _ = listened([0.6, 0.6, 0.6])
-    _, diff = change_of_settings(room, file, [Watch("Dog")], LABELS)
+    _, diff = loud_rooms().change_of_settings(file)
     assert "0.653" in diff
     assert "hunter2" not in diff
 
@@ -168,8 +194,7 @@ def test_a_diff_shows_nothing_of_the_lines_around(tmp_path: Path) -> None:
 def test_line_ends_stay_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_bytes(b'# mine\r\nwatch = ["Dog"]\r\nhop = 0.5\r\n')
-    room, _ = listened([0.6, 0.6, 0.6])
-    text, _ = change_of_settings(room, file, [Watch("Dog")], LABELS)
+    text, _ = loud_rooms().change_of_settings(file)
     write_atomically(file, text)
     assert file.read_bytes() == (b'# mine\r\nwatch = [{sound = "Dog", threshold = 0.653}]\r\nhop = 0.5\r\n')
 

@@ -1,12 +1,15 @@
+import re
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.labels import audioset_classes
 from streamer.errors import SettingsError
 from streamer.settings import Settings, load_settings, where_set
 from streamer.sounds import Watch
+from streamer.watchlist import WatchLists
 
 
 def load(file: Path | None = None, environment: dict[str, str] | None = None, **given: Any) -> Settings:
@@ -226,6 +229,158 @@ def test_json_and_fast_need_no_window() -> None:
     assert not load().windowless
 
 
+ROOMS = """\
+clips = true
+watch = ["Dog"]
+
+[[source]]
+name = "kitchen"
+spec = "mic:USB"
+watch = ["Smoke alarm", { sound = "Dog", threshold = 0.4 }]
+hop = 0.5
+
+[[source]]
+name = "bedroom"
+spec = "mic:2"
+watch = []
+clips = false
+"""
+
+
+@pytest.fixture
+def rooms(tmp_path: Path) -> Path:
+    file = tmp_path / "earshot.toml"
+    file.write_text(ROOMS)
+    return file
+
+
+def specs(settings: Settings) -> list[tuple[str, str]]:
+    return [(source.name, source.spec) for source in settings.sources]
+
+
+def test_a_source_has_settings_of_its_own_or_those_that_hold_for_all(rooms: Path) -> None:
+    settings = load(rooms)
+    kitchen, bedroom = settings.sources
+    assert (kitchen.name, kitchen.spec, kitchen.hop_samples, kitchen.clips) == (
+        "kitchen",
+        "mic:USB",
+        8_000,
+        True,
+    )
+    assert kitchen.watch == [Watch("Smoke alarm"), Watch("Dog", {"threshold": 0.4})]
+    assert (bedroom.hop_samples, bedroom.watch, bedroom.clips) == (16_000, [], False)
+    assert settings.usual_hop == pytest.approx(2 / 3), "three windows in a second"
+    (plain,) = load().sources
+    assert (plain.watch, plain.hop_samples, plain.clips) == (None, 16_000, False)
+
+
+def test_texts_and_tables_stand_in_one_list(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text(
+        'source = ["mic", "door=mic:2", { name = "garden, behind", spec = "rtsp://camera/a,b" }]\n'
+    )
+    assert specs(load(file)) == [("", "mic"), ("door", "mic:2"), ("garden, behind", "rtsp://camera/a,b")]
+
+
+def test_a_name_alone_chooses_a_source_of_the_file_with_all_its_settings(rooms: Path) -> None:
+    settings = load(rooms, source=["kitchen"])
+    assert specs(settings) == [("kitchen", "mic:USB")]
+    assert settings.own_watched == {"kitchen": load(rooms).own_watched["kitchen"]}
+
+
+def test_a_source_on_the_command_line_keeps_the_settings_of_its_name(rooms: Path) -> None:
+    kitchen, other = load(rooms, source=["kitchen=demo", "door.wav"]).sources
+    assert (kitchen.spec, kitchen.hop_samples, kitchen.watch) == ("demo", 8_000, load(rooms).sources[0].watch)
+    assert (other.spec, other.watch) == ("door.wav", None)
+
+
+def test_what_is_said_above_the_file_holds_for_every_source(rooms: Path) -> None:
+    given = load(rooms, {"EARSHOT_HOP": "2"}, watch=["Siren"])
+    assert [source.hop_samples for source in given.sources] == [32_000, 32_000]
+    assert (given.own_watched, given.watched) == ({}, [Watch("Siren")])
+    assert not any(source.clips for source in load(rooms, {"EARSHOT_CLIPS": "0"}).sources)
+
+
+def test_where_no_clips_are_wanted_none_are_kept_whatever_is_said_for_all(rooms: Path) -> None:
+    assert [source.clips for source in load(rooms, clips=True).sources] == [True, False]
+
+
+def test_a_list_in_the_environment_is_json_where_names_have_commas() -> None:
+    given = load(
+        environment={
+            "EARSHOT_WATCH": '["Chirp, tweet", {"sound": "Dog", "threshold": 0.4}]',
+            "EARSHOT_SOURCE": '["rtsp://camera/a,b", {"name": "garden", "spec": "mic", "watch": []}]',
+            "EARSHOT_CLIPS_NEVER": '["Male speech, man speaking"]',
+        }
+    )
+    assert given.watched == [Watch("Chirp, tweet"), Watch("Dog", {"threshold": 0.4})]
+    assert specs(given) == [("", "rtsp://camera/a,b"), ("garden", "mic")]
+    assert given.own_watched == {"garden": []}
+    assert given.never_kept == [Watch("Male speech, man speaking")]
+    with pytest.raises(SettingsError, match=r"'watch' \(from the environment\): .*list in JSON"):
+        load(environment={"EARSHOT_WATCH": '["Chirp, tweet'})
+
+
+@pytest.mark.parametrize(
+    ("lines", "complaint"),
+    [
+        ('name = "kitchen"', "'spec' of the source 'kitchen'"),
+        ('spec = "rtsp://me:hunter2@camera"', "'name' of source number 1"),
+        ('name = " "\nspec = "mic"', "'name' of source number 1"),
+        ('name = "kitchen"\nspec = ["rtsp://me:hunter2@camera"]', "'spec' of the source 'kitchen'"),
+        ('name = "kitchen"\nspec = "mic"\nhop = 0.015', "'hop' of the source 'kitchen'.*0.015"),
+        (
+            'name = "kitchen"\nspec = "mic"\nwatch = [{ sound = "Dog", hits = 0 }]',
+            "'watch.hits' of the source",
+        ),
+        ('name = "kitchen"\nspec = "rtsp://me:hunter2@camera"\nmqtt = "b"', "'mqtt' of .* above the first"),
+    ],
+)
+def test_a_wrong_setting_of_a_source_is_named_with_the_source(
+    tmp_path: Path, lines: str, complaint: str
+) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text(f"[[source]]\n{lines}\n")
+    with pytest.raises(SettingsError, match=complaint) as caught:
+        load(file)
+    assert "\n" not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ('[source]\nname = "kitchen"\nspec = "mic"', "two brackets"),
+        ("source = [5]", "source number 1"),
+        ("source = 5", "'source'"),
+        ("source = []", "'source'"),
+    ],
+)
+def test_what_is_no_list_of_sources_is_refused(tmp_path: Path, line: str, complaint: str) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text(line)
+    with pytest.raises(SettingsError, match=complaint):
+        load(file)
+
+
+def test_the_settings_of_the_page_on_rooms_are_understood(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "rooms.md").read_text()
+    whole, short = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    labels = [entry.name for entry in audioset_classes()]
+    file = tmp_path / "earshot.toml"
+    for text in (whole, short):
+        file.write_text(text)
+        settings = load(file)
+        watched = WatchLists(settings.watched, settings.own_watched, labels)
+        assert all(watchlist.sounds for watchlist in watched.own.values())
+    file.write_text(whole)
+    variables = dict(re.findall(r"^    (EARSHOT_\w+)='(.*)'$", page, re.MULTILINE))
+    settings = load(file, variables)
+    assert specs(settings) == [("kitchen", "mic:USB"), ("yard", "yard,north.wav")]
+    assert settings.own_watched == {"yard": [Watch("Dog")]}
+    assert settings.watched == [Watch("Chirp, tweet"), Watch("Dog", {"threshold": 0.4})]
+
+
 def test_a_password_in_an_address_belongs_into_the_environment_or_the_file(tmp_path: Path) -> None:
     for spec in ("rtsp://ann:hunter2@camera/1", "yard=http://camera/1?token=hunter2"):
         with pytest.raises(SettingsError, match="EARSHOT_SOURCE or the settings file") as caught:
@@ -243,7 +398,7 @@ def test_a_password_in_an_address_belongs_into_the_environment_or_the_file(tmp_p
 def test_a_malformed_source_is_not_repeated(tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text('source = [{ url = "rtsp://ann:hunter2@camera" }]\n')
-    with pytest.raises(SettingsError, match="'source'") as caught:
+    with pytest.raises(SettingsError, match="source number 1") as caught:
         load(file)
     assert "hunter2" not in str(caught.value)
 

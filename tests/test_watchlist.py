@@ -9,7 +9,7 @@ from streamer.errors import SettingsError
 from streamer.settings import load_settings
 from streamer.settings_file import with_watch
 from streamer.sounds import Watch, WatchedSound
-from streamer.watchlist import WatchList
+from streamer.watchlist import WatchList, WatchLists
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
 
@@ -91,6 +91,39 @@ def test_the_usual_sounds_are_a_list_that_can_be_changed() -> None:
     assert len(watchlist.sounds) == count - 1
 
 
+def test_sources_have_a_list_of_their_own_or_share_one() -> None:
+    told: list[str | None] = []
+    lists = WatchLists([Watch("Dog")], {"kitchen": [Watch("Alarm clock")], "cellar": []}, AUDIOSET)
+    lists.on_change = told.append
+    assert lists.of("hall") is lists.of("attic") is lists.shared
+    assert names(lists.of("cellar")) == []
+    lists.of("kitchen").watch("Siren")
+    lists.of("hall").unwatch("Dog")
+    assert told == ["kitchen", None]
+    assert names(lists.of("hall")) == names(lists.of("attic")) == []
+    assert [entry.sound.name for entry in lists.own_sounds["kitchen"]] == ["Alarm clock", "Siren"]
+
+
+def test_a_source_gets_a_list_of_its_own_and_gives_it_back() -> None:
+    told: list[str | None] = []
+    lists = WatchLists([Watch("Dog")], {}, AUDIOSET)
+    lists.on_change = told.append
+    lists.begin_anew("kitchen", [Watch("Siren")])
+    assert (names(lists.of("kitchen")), lists.of("kitchen").changed) == (["Siren"], False)
+    lists.of("kitchen").watch("Dog")
+    with pytest.raises(SettingsError, match="the source 'kitchen': there is no sound called 'Dgo'"):
+        lists.begin_anew("kitchen", [Watch("Dgo")])
+    assert names(lists.of("kitchen")) == ["Siren", "Dog"]
+    lists.begin_anew("kitchen", None)
+    assert lists.of("kitchen") is lists.shared
+    assert told == ["kitchen", "kitchen", "kitchen"]
+
+
+def test_what_is_unknown_in_a_list_of_its_own_is_refused_with_the_source() -> None:
+    with pytest.raises(SettingsError, match="the source 'kitchen': there is no sound called 'Dgo'"):
+        WatchLists(None, {"kitchen": [Watch("Dgo")]}, AUDIOSET)
+
+
 def test_a_list_that_begins_anew_is_all_that_is_watched_or_stays_as_it_was() -> None:
     told: list[list[str]] = []
     watchlist = WatchList(
@@ -117,3 +150,27 @@ def test_each_class_of_audioset_has_a_family() -> None:
     assert families["Doorbell"] == families["Smoke detector, smoke alarm"] == families["Siren"] == "alarm"
     assert families["Silence"] == "silence"
     assert family_of("My own drill") == "sound"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[source]]\nname = "hall"\nspec = "demo"\nwatch = ["Dog"] # mine\n\n[[source]]\nname = "b"\nspec = "mic"\n',
+        'source = ["mic", { name = "hall", spec = "demo", watch = ["Dog"] }] # mine\n',
+        '[[source]]\nname = "hall"\nspec = "demo"\n[[source.watch]]\nsound = "Dog" # mine\n',
+        '[[source]]\nname = "hall"\nspec = "demo" # mine\nwatch = "Dog, Siren"\n',
+    ],
+)
+def test_every_way_to_write_a_source_takes_a_list_of_its_own(text: str) -> None:
+    changed = with_watch(text, {"Dog": {"threshold": 0.4}, "Cat": {}}, source="hall")
+    assert "# mine" in changed
+    settings = load_settings(tomllib.loads(changed), environment={})
+    assert settings.own_watched == {"hall": [Watch("Dog", {"threshold": 0.4}), Watch("Cat")]}
+    assert settings.watch is None
+    assert len(settings.source) == len(load_settings(tomllib.loads(text), environment={}).source)
+
+
+def test_the_list_for_all_is_written_above_the_tables_of_sources() -> None:
+    changed = with_watch('[[source]]\nname = "hall"\nspec = "demo"\n', {"Dog": {}})
+    settings = load_settings(tomllib.loads(changed), environment={})
+    assert (settings.watched, settings.own_watched) == ([Watch("Dog")], {})

@@ -1,12 +1,13 @@
 """Whether sources deliver sound, and sound that can be used."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
+from ..source_settings import SourceSettings
 from ..sources import Source, is_sent_to, is_standard_input, open_source, without_secrets
 from .finding import Finding
 from .sound import Complaint, SoundMeter, complaints
@@ -14,36 +15,38 @@ from .sound import Complaint, SoundMeter, complaints
 _LEAST_PACE = 0.9
 
 
-def check_sources(specs: Sequence[str], *, seconds: float) -> Iterator[Finding]:
+def check_sources(
+    sources: Iterable[SourceSettings], *, seconds: float, switched_off: Collection[str] = ()
+) -> Iterator[Finding]:
     """Listen to one source after the other.
 
     Parameters
     ----------
-    specs : sequence of str
-        What `open_source` takes.
+    sources : iterable of SourceSettings
+        With what `open_source` takes.
     seconds : float
         How long to listen to what is live; recordings are read to their end.
+    switched_off : collection of str
+        Names of those that are not to be listened to.
     """
     names: list[str] = []
-    for spec in specs:
+    for entry in sources:
         try:
-            if is_standard_input(spec):
+            if is_standard_input(entry.spec):
                 yield _standard_input(again="-" in names)
                 names.append("-")
                 continue
-            source = open_source(spec, fast=True)
-            if is_sent_to(spec):
-                yield Finding(
-                    f"source {source.name}",
-                    "skipped",
-                    "can be listened on: it has sound once something connects",
-                )
-                names.append(source.name)
-                continue
+            source = open_source(entry.spec, name=entry.name, fast=True)
         except SourceError as error:
-            yield Finding(f"source {without_secrets(spec)}", "failed", "can't be opened", str(error))
+            called = entry.name or without_secrets(entry.spec)
+            yield Finding(f"source {called}", "failed", "can't be opened", str(error))
             continue
-        finding = check_source(source, seconds=seconds)
+        if source.name in switched_off:
+            finding = _switched_off(source.name)
+        elif is_sent_to(entry.spec):
+            finding = _sent_to(source.name)
+        else:
+            finding = check_source(source, seconds=seconds)
         if source.name in names:
             finding = Finding(
                 finding.check,
@@ -100,6 +103,19 @@ def check_source(source: Source, *, seconds: float, clock: Callable[[], float] =
             "pace": pace.value,
         },
     )
+
+
+def _switched_off(name: str) -> Finding:
+    return Finding(
+        f"source {name}",
+        "skipped",
+        "it is switched off, and not listened to",
+        "press P in the window, or send ON to …/listen/set over MQTT, to have it heard again",
+    )
+
+
+def _sent_to(name: str) -> Finding:
+    return Finding(f"source {name}", "skipped", "can be listened on: it has sound once something connects")
 
 
 def _standard_input(*, again: bool) -> Finding:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from ..errors import SettingsError
 from ..settings import Place, Settings
+from ..switched_off import read_switched_off
 from . import broker
 from .disk import check_folder, check_history
 from .finding import Finding
@@ -24,11 +25,21 @@ def check_stream(settings: Settings, places: Sequence[Place], *, seconds: float)
         How long to listen to each live source.
     """
     yield check_settings(places, settings.secret_files)
-    yield from check_sources(settings.source, seconds=seconds)
+    yield from _check_sources(settings, seconds)
     yield check_history(settings.history_file)
-    if settings.clips:
+    if any(source.clips for source in settings.sources):
         yield check_folder("clips", settings.clips_path)
     yield from _check_broker(settings)
+
+
+def _check_sources(settings: Settings, seconds: float) -> Iterator[Finding]:
+    """Listen to sources, unless that might be against somebody's wish."""
+    try:
+        switched_off = read_switched_off(settings.switches_file)
+    except SettingsError as error:
+        yield Finding("sources", "failed", "nobody can tell which are switched off", str(error))
+        return
+    yield from check_sources(settings.sources, seconds=seconds, switched_off=switched_off)
 
 
 def _check_broker(settings: Settings) -> Iterator[Finding]:

@@ -34,11 +34,6 @@ class HealthMeter:
         What tags, and on what; for people.
     clock : callable
         Seconds, of a clock that is never set.
-
-    Attributes
-    ----------
-    source_count : int
-        As `sources`; it changes when one comes or goes.
     """
 
     def __init__(
@@ -50,8 +45,7 @@ class HealthMeter:
         device: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._hop_seconds = hop_samples / SAMPLE_RATE_HZ
-        self.source_count = sources
+        self.reckon(sources=sources, hop_samples=hop_samples)
         self._model, self._device = model, device
         self._clock = clock
         self._began = clock()
@@ -61,6 +55,10 @@ class HealthMeter:
         self._tagged_at: float | None = None
         self._latencies: deque[float] = deque(maxlen=_NEWEST_TAGGINGS)
         self._batches: deque[tuple[int, float]] = deque(maxlen=_NEWEST_BATCHES)
+
+    def reckon(self, *, sources: int, hop_samples: int) -> None:
+        """Reckon from now on with so many sources, and this hop: when one comes or goes."""
+        self._windows_a_second = sources * SAMPLE_RATE_HZ / hop_samples
 
     @property
     def heard_at(self) -> float | None:
@@ -172,7 +170,7 @@ class HealthMeter:
     def _real_time_factor(self, batches: Sequence[tuple[int, float]]) -> float | None:
         windows = sum(count for count, _ in batches)
         busy = sum(seconds for _, seconds in batches)
-        return busy * self.source_count / (windows * self._hop_seconds) if windows else None
+        return busy * self._windows_a_second / windows if windows else None
 
 
 def _percentiles(seconds: Sequence[float]) -> tuple[float | None, float | None, float | None]:

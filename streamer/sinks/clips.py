@@ -48,7 +48,7 @@ class Clips:
     folder : Path
         Where the files go.
     sources : sequence of str
-        The names of the sources.
+        The names of the sources whose sound is kept; of others, nothing is.
     model : str
         What names the sounds.
     extent : Extent
@@ -92,17 +92,20 @@ class Clips:
 
     def hear(self, source: str, chunk: AudioChunk) -> None:
         """Take what a source delivers."""
-        self._keepers[source].tape.write(chunk)
+        if keeper := self._keepers.get(source):
+            keeper.tape.write(chunk)
 
     def heed(self, tagging: Tagging) -> None:
         """Note what was heard in a window, and let go of sound that no event can want any more."""
-        forbidden = any(sound.is_on(tagging.scores) for sound in self._never)
-        self._keepers[tagging.source].heed(tagging, forbidden=forbidden)
+        if keeper := self._keepers.get(tagging.source):
+            keeper.heed(tagging, forbidden=any(sound.is_on(tagging.scores) for sound in self._never))
         self._folder.tend()
 
     def keep(self, event: Event) -> Event:
         """Write the clip of an event that has ended; return the event with its path, or as it was if there is none."""
-        keeper = self._keepers[event.source]
+        keeper = self._keepers.get(event.source)
+        if keeper is None:
+            return event
         if event.kind == "started":
             keeper.begin(event)
             return event
@@ -122,7 +125,8 @@ class Clips:
 
     def forget(self, source: str) -> None:
         """Let go of what has been tagged of a source that nobody listens to any more; its events have ended."""
-        self._keepers[source].forget()
+        if keeper := self._keepers.get(source):
+            keeper.forget()
 
 
 class _Keeper:

@@ -170,7 +170,8 @@ class HomeAssistant:
     def may_own(self, topic: str) -> bool:
         """Whether a topic looks like one that this node announces itself on."""
         parts = topic.removeprefix(f"{self._discovery.prefix}/").split("/")
-        return len(parts) in {3, 4} and parts[-1] == "config" and parts[1].startswith(f"{self._node}_")
+        ours = (f"{self._node}_", f"{self._node}-")
+        return len(parts) in {3, 4} and parts[-1] == "config" and parts[1].startswith(ours)
 
     def retraction(self, topic: str, payload: bytes) -> str | None:
         """Say what to publish on a topic, to take back what an earlier run announced there and is no more; None if nothing.
@@ -212,8 +213,13 @@ class HomeAssistant:
             )
 
     def _place(self, source: str) -> str:
-        """Name a source of this node in topics and identifiers."""
-        return f"{self._node}_{self._topics.part(source)}"
+        """Name a source of this node in topics and identifiers: no other node has a source of this name.
+
+        What stands for a source has no ``-``, so that what is behind the last one is the source. A node without ``_`` needs
+        none: the first ``_`` is behind it.
+        """
+        joint = "-" if "_" in self._node else "_"
+        return f"{self._node}{joint}{self._topics.part(source)}"
 
     def _frame(self, source: str) -> Payload:
         """Say what holds for all entities of a source, unless they say otherwise."""

@@ -19,6 +19,7 @@ __all__ = [
     "is_standard_input",
     "named",
     "open_source",
+    "split_spec",
     "without_secrets",
 ]
 
@@ -65,7 +66,7 @@ class Source(Protocol):
         ...
 
 
-def open_source(spec: str, *, fast: bool = False, patient: bool = False) -> Source:
+def open_source(spec: str, *, name: str = "", fast: bool = False, patient: bool = False) -> Source:
     """Make the source that a specification on the command line means, and see that it is there.
 
     Nothing is recorded or played yet. Libraries are imported for the kinds that need them, when they do.
@@ -76,6 +77,8 @@ def open_source(spec: str, *, fast: bool = False, patient: bool = False) -> Sour
         ``mic``, ``mic:NAME-OR-INDEX``, ``mic:NAME#CHANNEL``, a file, ``rtsp://…``, ``rtsps://…``, ``http://…``,
         ``https://…``, ``-`` (s16le 16 kHz mono on standard input), ``tcp://127.0.0.1:PORT`` or ``unix:/path`` (the same
         from who connects), or ``demo``; ``NAME=`` before it names it.
+    name : str
+        Its name, where the specification has none before it.
     fast : bool
         Read recordings and standard input as fast as possible instead of in real time.
     patient : bool
@@ -86,7 +89,7 @@ def open_source(spec: str, *, fast: bool = False, patient: bool = False) -> Sour
     SourceError
         The specification says nothing we know, or what it means is not there.
     """
-    name, what = _named(spec)
+    name, what = (name, spec) if name else split_spec(spec)
     if what == "mic" or what.startswith("mic:"):
         return _microphone(name, what, patient=patient)
     if is_socket(what):
@@ -100,21 +103,29 @@ def open_source(spec: str, *, fast: bool = False, patient: bool = False) -> Sour
 
 def is_standard_input(spec: str) -> bool:
     """Whether a specification means samples on standard input, which can be read but once."""
-    return _named(spec)[1] == "-"
+    return split_spec(spec)[1] == "-"
 
 
 def is_sent_to(spec: str) -> bool:
     """Whether a specification means a socket, which has no sound before somebody connects."""
-    return is_socket(_named(spec)[1])
+    return is_socket(split_spec(spec)[1])
 
 
-def _named(spec: str) -> tuple[str, str]:
-    """Split ``NAME=SPEC``; a file whose own name has an equals sign needs no name before it."""
+def split_spec(spec: str) -> tuple[str, str]:
+    """Split ``NAME=SPEC``; the name is empty where there is none. A file whose own name has an equals sign needs none before it.
+
+    Raises
+    ------
+    SourceError
+        Nothing is before the equals sign, or nothing after it.
+    """
     name, equals, what = spec.partition("=")
     if not equals or re.search(r"[/\\:]", name) or _is_file(spec):
         name, what = "", spec
     elif not name.strip():
-        raise SourceError(f"{spec} has no name before the equals sign; write it as NAME=SOURCE")
+        raise SourceError(
+            f"{without_secrets(spec)} has no name before the equals sign; write it as NAME=SOURCE"
+        )
     if not what.strip():
         raise SourceError(f"{spec!r} is no source; use mic, mic:NAME, a file, - or demo")
     return name.strip(), what.strip()
@@ -136,7 +147,7 @@ def named(name: str, spec: str) -> str:
         The name can't stand there.
     """
     text = f"{name}={spec}"
-    if _named(text) != (name, spec):
+    if split_spec(text) != (name, spec):
         raise SourceError(f"a source called '{name}' can't be saved: start it with another name, NAME=SOURCE")
     return text
 

@@ -1,0 +1,293 @@
+"""The parts of a stream, made as the settings say."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Protocol
+
+from .crew import Crew
+from .errors import SettingsError, SinkError, SourceError
+from .live import LiveSession, Switches
+from .messages import SAMPLE_RATE_HZ, Samples
+from .settings import Settings
+from .sinks.broker import Broker
+from .sinks.clips import Clips, Extent
+from .sinks.history import History
+from .sinks.homeassistant import Discovery
+from .sinks.payloads import Vocabulary
+from .sinks.scorelog import ScoreLog
+from .sounds import resolve_sounds
+from .sources import Source, open_source
+from .sources.pcm import PcmInput
+from .watchlist import WatchLists
+
+if TYPE_CHECKING:
+    from .sinks.metrics import Metrics
+    from .sinks.mqtt import MqttSink
+
+_log = logging.getLogger(__name__)
+
+
+class Model(Protocol):
+    """What the stream knows of a model, besides that it scores."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Its classes."""
+
+    @property
+    def thresholds(self) -> Samples | None:
+        """Its own thresholds, float32 (classes,), if it has some."""
+
+
+def open_sources(settings: Settings) -> list[Source]:
+    """Open all sources.
+
+    Raises
+    ------
+    SourceError
+        One of them is not there, or two can't be told apart.
+    """
+    sources = [
+        open_source(source.spec, name=source.name, fast=settings.fast, patient=settings.patient)
+        for source in settings.sources
+    ]
+    if sum(isinstance(source, PcmInput) for source in sources) > 1:
+        raise SourceError("standard input can be one source only: give - once")
+    names = [source.name for source in sources]
+    for name in names:
+        if names.count(name) > 1:
+            raise SourceError(
+                f"{names.count(name)} sources are called '{name}': name them apart with NAME=SPEC"
+            )
+    return sources
+
+
+def make_switches(settings: Settings, names: Sequence[str]) -> Switches:
+    """Take up which of the sources that are called so were switched off, and say so, lest somebody wonder at the silence.
+
+    Raises
+    ------
+    SettingsError
+        Nobody can tell which they are.
+    """
+    switches = Switches(settings.switches_file)
+    for name in names:
+        if not switches.is_on(name):
+            _log.warning(
+                "%s is still switched off, and is not heard: press P in the window, send ON to …/listen/set over MQTT, or delete "
+                "%s and start again.",
+                name,
+                settings.switches_file,
+            )
+    return switches
+
+
+def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Clips | None:
+    """Make what keeps the sound of events; None if that is not wanted.
+
+    Parameters
+    ----------
+    settings : Settings
+        How it is kept.
+    names : sequence of str
+        Of the sources whose sound is kept.
+    model : Model
+        What decides on events.
+
+    Raises
+    ------
+    SettingsError
+        A sound of `clips_never` is unknown.
+    SinkError
+        Nothing can be kept there.
+    """
+    if not names:
+        return None
+    try:
+        never = resolve_sounds(settings.never_kept, model.labels, model.thresholds)
+    except SettingsError as error:
+        raise SettingsError(f"clips_never: {error}") from None
+    return Clips(
+        settings.clips_path,
+        sources=names,
+        model=model.name,
+        extent=Extent(
+            pre_samples=round(settings.clips_pre_seconds * SAMPLE_RATE_HZ),
+            post_samples=round(settings.clips_post_seconds * SAMPLE_RATE_HZ),
+            longest_samples=round(settings.clips_longest_seconds * SAMPLE_RATE_HZ),
+        ),
+        never=never,
+        days=settings.clips_days,
+        most_bytes=settings.clips_megabytes * 1_000_000,
+        fast=settings.fast,
+    )
+
+
+@contextmanager
+def keeping_history(settings: Settings) -> Iterator[History | None]:
+    """Keep what begins and ends on disk. Without a wish of the user's, an Earshot that finds another one keeping it goes without.
+
+    Raises
+    ------
+    SinkError
+        The user wishes a history, and it can't be kept.
+    """
+    if settings.history_file is None:
+        yield None
+        return
+    try:
+        history = History(
+            settings.history_file,
+            days=settings.history_days,
+            events=settings.history_events,
+            outgoing=settings.mqtt is not None,
+        )
+    except SinkError as error:
+        if settings.history is not None:
+            raise
+        _log.warning("no history is kept: %s", error)
+        yield None
+        return
+    with history:
+        yield history
+
+
+@contextmanager
+def logging_scores(settings: Settings, model: Model) -> Iterator[ScoreLog | None]:
+    """Log all scores of a model, if that is wished."""
+    if settings.score_log_file is None:
+        yield None
+        return
+    with ScoreLog(
+        settings.score_log_file, model=model.name, labels=model.labels, thresholds=model.thresholds
+    ) as log:
+        yield log
+
+
+def start_mqtt(
+    crew: Crew,
+    broker: Broker | None,
+    settings: Settings,
+    names: Sequence[str],
+    *,
+    vocabulary: Vocabulary,
+    watchlists: WatchLists,
+    history: History | None,
+    switches: Switches,
+) -> "MqttSink | None":
+    """Have a crew publish over MQTT; None if that is not wanted.
+
+    Parameters
+    ----------
+    crew : Crew
+        Runs what is needed for it.
+    broker : Broker, optional
+        Where to publish, unless the settings wish a broker of our own.
+    settings : Settings
+        How to publish.
+    names : sequence of str
+        Of the sources.
+    vocabulary : Vocabulary
+        What labels are called.
+    watchlists : WatchLists
+        What has topics.
+    history : History, optional
+        Keeps events until they have been delivered.
+    switches : Switches
+        What the switches of MQTT turn.
+    """
+    if settings.embedded_broker:
+        broker = _serve_mqtt(crew)
+    if broker is None:
+        return None
+    from .sinks.mqtt import MqttSink
+
+    mqtt = MqttSink(
+        broker,
+        node=settings.node,
+        base_topic=settings.base_topic,
+        sources=names,
+        vocabulary=vocabulary,
+        top=settings.top,
+        watched=_watched_names(watchlists, names),
+        outbox=history,
+        on_listen=switches.turn,
+        paused=[name for name in names if not switches.is_on(name)],
+        discovery=_discovery(settings, watchlists, names),
+    )
+    crew.start("mqtt", mqtt.run, mqtt.close)
+    return mqtt
+
+
+def start_metrics(crew: Crew, settings: Settings) -> "Metrics | None":
+    """Have a crew answer Prometheus; None if that is not wanted."""
+    if not settings.metrics_port:
+        return None
+    from .sinks.metrics import Metrics
+
+    metrics = Metrics(settings.metrics_port, host=settings.metrics_host, version=version("earshot"))
+    crew.start("metrics", metrics.run, metrics.close)
+    return metrics
+
+
+def follow(watchlists: WatchLists, session: LiveSession, *, published: bool) -> None:
+    """Have a session decide on what is watched, whenever that changes.
+
+    Parameters
+    ----------
+    watchlists : WatchLists
+        What is watched.
+    session : LiveSession
+        Which listens.
+    published : bool
+        Whether MQTT has topics for the sounds that are watched by now: of others, it is said once that they have none.
+    """
+    topics = {
+        name: set(sounds)
+        for name, sounds in _watched_names(watchlists, session.names if published else ()).items()
+    }
+
+    def change(source: str | None) -> None:
+        if source is None:
+            session.watch(watchlists.shared.sounds)
+        elif source in watchlists.own:
+            session.watch(watchlists.own[source].sounds, source)
+        else:
+            session.share(source)
+        watchlist = watchlists.shared if source is None else watchlists.of(source)
+        told = [known for name, known in topics.items() if watchlists.of(name) is watchlist]
+        for sound in (entry.sound.name for entry in watchlist.sounds):
+            if any(sound not in known for known in told):
+                _log.info("%s is in MQTT's events now; its own ON/OFF topic comes with the next start", sound)
+            for known in told:
+                known.add(sound)
+
+    watchlists.on_change = change
+
+
+def _watched_names(watchlists: WatchLists, names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the sounds that are watched now at each of the sources that are called so."""
+    return {name: [entry.sound.name for entry in watchlists.of(name).sounds] for name in names}
+
+
+def _serve_mqtt(crew: Crew) -> Broker:
+    """Start a broker of our own."""
+    from .sinks.embedded import EmbeddedBroker
+
+    server = EmbeddedBroker()
+    crew.start("broker", server.run, server.close)
+    return server.broker
+
+
+def _discovery(settings: Settings, watchlists: WatchLists, names: Sequence[str]) -> Discovery | None:
+    """How Home Assistant is told, if it is."""
+    if settings.discovery == "off":
+        return None
+    watched = [entry.sound for name in names for entry in watchlists.of(name).sounds]
+    return Discovery(watched, settings.discovery, settings.discovery_prefix, version("earshot"))
