@@ -77,6 +77,8 @@ def open_source(spec: str, *, fast: bool = False, patient: bool = False) -> Sour
         )
     if what == "-":
         return _standard_input(name, fast=fast)
+    if re.search(r"(//|:/).*@", what, re.DOTALL) and not _is_file(what):
+        raise SourceError(f"{without_credentials(what)} is no file, and no address: check how it is written")
     return _recording(name, what, fast=fast)
 
 
@@ -87,7 +89,7 @@ def is_standard_input(spec: str) -> bool:
 
 def without_credentials(spec: str) -> str:
     """Leave user name and password out of an address, so that it can be shown."""
-    return re.sub("//.*@", "//", spec)
+    return re.sub("/.*@", "//", spec, flags=re.DOTALL)
 
 
 def _named(spec: str) -> tuple[str, str]:
@@ -96,7 +98,7 @@ def _named(spec: str) -> tuple[str, str]:
     if not equals or re.search(r"[/\\:]", name) or _is_file(spec):
         name, what = "", spec
     elif not name.strip():
-        raise SourceError(f"{spec} has no name before the equals sign; write it as NAME=SOURCE")
+        raise SourceError(f"{without_credentials(spec)} has no name before the equals sign; write it as NAME=SOURCE")
     if not what.strip():
         raise SourceError(f"{spec!r} is no source; use mic, mic:NAME, a file, - or demo")
     return name.strip(), what.strip()
@@ -127,11 +129,11 @@ def _microphone(name: str, what: str, *, patient: bool) -> Source:
     from .microphone import Microphone, find_device
 
     wanted, channel = what.removeprefix("mic").removeprefix(":"), None
-    if match := re.fullmatch(r"(.*)#(\d+)", wanted):
+    if match := re.fullmatch(r"(.*)#(\d{1,9})", wanted):
         wanted, channel = match[1], int(match[2])
     if what != "mic" and not wanted and channel is None:
         raise SourceError("mic: names no microphone; write mic for the usual one, or mic:NAME")
-    device = int(wanted) if wanted.isdecimal() else wanted or None
+    device = int(wanted) if re.fullmatch(r"\d{1,9}", wanted) else wanted or None
     try:
         if not name:
             name = find_device(device).short_name if device is not None else "mic"
