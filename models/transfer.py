@@ -7,6 +7,7 @@ are kept, and a new head (LayerNorm, linear) takes the place of the old one.
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

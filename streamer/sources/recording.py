@@ -188,7 +188,10 @@ def _opened_by_ffmpeg(path: Path, stack: contextlib.ExitStack) -> _Sound:
         # A playlist names addresses: none but files are opened, and one that waits for its end is given up.
         container = stack.enter_context(
             av.open(
-                os.fspath(path.absolute()), options={"protocol_whitelist": "file"}, timeout=_PATIENCE_SECONDS
+                os.fspath(path.absolute()),
+                options={"protocol_whitelist": "file"},
+                timeout=_PATIENCE_SECONDS,
+                metadata_errors="replace",  # a title that is no UTF-8
             )
         )
     except (av.FFmpegError, OSError) as error:
