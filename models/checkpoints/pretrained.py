@@ -17,6 +17,9 @@ from .checkpoint import POSITIONS, Checkpoint
 from .tensors import read_tensors
 
 
+_MOST_BYTES = 16 * 2**20
+
+
 def is_pretrained(tensors: Mapping[str, Tensor]) -> bool:
     """Whether the tensors carry Hugging Face's names."""
     return any(key.startswith("audio_spectrogram_transformer.") for key in tensors)
@@ -24,8 +27,10 @@ def is_pretrained(tensors: Mapping[str, Tensor]) -> bool:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError("it is larger than any description of a network")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} can't be read as JSON ({error}): fetch the checkpoint again"
         ) from error
@@ -77,7 +82,7 @@ def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
             if content.get("problem_type") == "single_label_classification"
             else "sigmoid",
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
         raise CheckpointError(f"{config_file} does not describe an AST ({error}): fetch it again") from error
 
 
