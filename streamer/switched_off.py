@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from .errors import SettingsError
+from .files import read_text
 
 _log = logging.getLogger(__name__)
 
@@ -20,7 +21,7 @@ def read_switched_off(path: Path) -> set[str]:
         There is a file, and nobody can tell what is in it.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except (OSError, ValueError, RecursionError):

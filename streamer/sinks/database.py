@@ -21,6 +21,9 @@ COLUMNS = "id, kind, label, source, score, started_at, ended_at, clip, start_sam
 _APPLICATION_ID = 0x45617273  # "Ears": what tells a history from other databases
 _VERSION = 1
 _BUSY_SECONDS = 1.0
+_EARLIEST, _LATEST = -62_000_000_000, 253_000_000_000
+"""Unix times that a calendar has, of the years 5 to 9987: a clock may be as wrong."""
+
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 # A row is the beginning or the end of an occurrence, in the order in which they were decided. `published` is 0 while it
@@ -227,10 +230,31 @@ def to_row(event: Event) -> tuple[Any, ...]:
 
 
 def to_event(row: tuple[Any, ...]) -> Event:
-    """Read an event from the values of its columns."""
-    identifier, kind, label, source, score, *rest = row
+    """Read an event from the values of its columns.
+
+    Raises
+    ------
+    sqlite3.Error
+        SQLite keeps any value in any column, and these are no event's: the file is damaged.
+    """
+    identifier, kind, label, source, score, started_at, ended_at, clip, *samples = row
+    texts = (identifier, label, source, *([] if clip is None else [clip]))
+    if not (
+        kind in {"started", "ended"}
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int) for number in samples if number is not None)
+        and (score is None or isinstance(score, (int, float)))
+        and is_time(started_at)
+        and (ended_at is None or is_time(ended_at))
+    ):
+        raise _DamageError("a row is no event")
     known_score = math.nan if score is None else score  # SQLite has no other word for what is no number
-    return Event(identifier, kind, label, source, known_score, *rest)
+    return Event(identifier, kind, label, source, known_score, started_at, ended_at, clip, *samples)
+
+
+def is_time(value: object) -> bool:
+    """Whether a value is a Unix time that a calendar has."""
+    return isinstance(value, (int, float)) and _EARLIEST < value < _LATEST
 
 
 def storable(text: str) -> str:
