@@ -507,7 +507,7 @@ def _tag_recording(
 def _require_picture(path: Path) -> None:
     """Refuse to draw over anything but a picture."""
     if path.suffix.lower() != ".png" or path.is_dir():
-        raise typer.BadParameter(f"--explain draws a PNG: give a file such as {path.with_suffix('.png')}")
+        raise typer.BadParameter(f"--explain draws a PNG: give a file such as {path.stem or 'why'}.png")
     if not path.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent} to draw --explain into")
     if path.exists() and not path.read_bytes().startswith(b"\x89PNG"):
@@ -1104,7 +1104,9 @@ def _configure_logging(debug: bool) -> None:
 
 def _complain(error: BaseException, sentence: str | None = None) -> None:
     """Say in one sentence what is wrong; with --debug, where."""
-    words = " ".join((sentence or str(error)).split())
+    from streamer.errors import one_sentence
+
+    words = one_sentence(sentence or str(error))
     _log.error("earshot: %s", words, exc_info=error if _log.isEnabledFor(logging.DEBUG) else None)
 
 
