@@ -10,7 +10,6 @@
     └── TrainingError         training or evaluation can't go on (data, disk, diverged loss)
 """
 
-
 _MOST_CHARACTERS = 1000
 
 

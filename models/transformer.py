@@ -64,8 +64,10 @@ class AstConfig:
     head_norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
-        sizes = (self.width, self.depth, self.heads, self.mlp_width, self.fstride, self.tstride)
-        sizes += (self.input_fdim, self.input_tdim, self.label_dim, self.patch)
+        sizes = (
+            *(self.width, self.depth, self.heads, self.mlp_width, self.patch, self.label_dim),
+            *(self.fstride, self.tstride, self.input_fdim, self.input_tdim),
+        )
         if not all(isinstance(size, int) for size in sizes):
             raise ValueError("sizes and strides must be whole numbers")
         if not all(math.isfinite(eps) and eps >= 0.0 for eps in (self.norm_eps, self.head_norm_eps)):

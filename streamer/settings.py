@@ -410,7 +410,9 @@ def _file_layer(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"the settings file {path} can't be read: {error.strerror}") from error
     if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
-        raise SettingsError(f"the settings file {path} has a line with hundreds of dots: write lists a line for each entry")
+        raise SettingsError(
+            f"the settings file {path} has a line with hundreds of dots: write lists a line for each entry"
+        )
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of which tomllib's own is one

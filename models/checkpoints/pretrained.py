@@ -16,7 +16,6 @@ from ..transformer import AstConfig
 from .checkpoint import POSITIONS, Checkpoint
 from .tensors import read_tensors
 
-
 _MOST_BYTES = 16 * 2**20
 
 
@@ -27,9 +26,8 @@ def is_pretrained(tensors: Mapping[str, Tensor]) -> bool:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise ValueError("it is larger than any description of a network")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = json.loads(file.read(_MOST_BYTES))  # more than any description of a network has
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} can't be read as JSON ({error}): fetch the checkpoint again"

@@ -276,7 +276,9 @@ def _recognise(connection: sqlite3.Connection, path: Path) -> Mapping[str, Any]:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if (application, version) != (_APPLICATION_ID, _VERSION):
         raise SinkError(f"{path} is no score log of this Earshot: give the file of --score-log")
-    model, labels_json, own = connection.execute("SELECT name, labels, thresholds FROM model").fetchone() or (None,) * 3
+    model, labels_json, own = (
+        connection.execute("SELECT name, labels, thresholds FROM model").fetchone() or (None,) * 3
+    )
     labels = json.loads(labels_json) if isinstance(labels_json, str) else None
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
         raise ValueError("it does not say of which model it is")

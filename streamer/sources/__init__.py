@@ -98,7 +98,9 @@ def _named(spec: str) -> tuple[str, str]:
     if not equals or re.search(r"[/\\:]", name) or _is_file(spec):
         name, what = "", spec
     elif not name.strip():
-        raise SourceError(f"{without_credentials(spec)} has no name before the equals sign; write it as NAME=SOURCE")
+        raise SourceError(
+            f"{without_credentials(spec)} has no name before the equals sign; write it as NAME=SOURCE"
+        )
     if not what.strip():
         raise SourceError(f"{spec!r} is no source; use mic, mic:NAME, a file, - or demo")
     return name.strip(), what.strip()

@@ -64,9 +64,7 @@ def within(*, mebibytes: int = 256, seconds: float = 10.0) -> Iterator[None]:
     limits = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     handler = signal.signal(signal.SIGPROF, stop)
-    resource.setrlimit(
-        resource.RLIMIT_AS, (pages * resource.getpagesize() + mebibytes * MEBIBYTE, limits[1])
-    )
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + mebibytes * MEBIBYTE, limits[1]))
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
@@ -119,7 +117,9 @@ numbers = st.one_of(
     st.sampled_from([1e308, 1e-320, float("inf"), float("nan"), 0.5, 16_000.0]),
 )
 
-words = st.one_of(st.text(max_size=40), st.sampled_from(["", " ", "x" * 5000, "~nobody-of-that-name/x", "\0", "a\nb"]))
+words = st.one_of(
+    st.text(max_size=40), st.sampled_from(["", " ", "x" * 5000, "~nobody-of-that-name/x", "\0", "a\nb"])
+)
 
 json_values: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), numbers, words),

@@ -140,7 +140,9 @@ shapes = st.lists(st.one_of(st.integers(-1, 4), st.sampled_from([2**31, 2**60]))
         st.sampled_from([*list(WEIGHTS)[:3], "__metadata__", "x"]),
         st.fixed_dictionaries(
             {
-                "dtype": st.sampled_from(["F32", "F64", "F16", "BF16", "F8_E5M2", "F4", "C64", "BOOL", "I64", "?"]),
+                "dtype": st.sampled_from(
+                    ["F32", "F64", "F16", "BF16", "F8_E5M2", "F4", "C64", "BOOL", "I64", "?"]
+                ),
                 "shape": shapes | st.just([2**64, 1]),
                 "data_offsets": st.lists(st.sampled_from([0, 4, 64, 2**60]), min_size=2, max_size=2),
             }
@@ -228,13 +230,27 @@ def test_a_folder_whose_description_is_none_is_refused_in_a_sentence(content: by
 
 
 @examples(60)
-@given(st.dictionaries(st.sampled_from(sorted(WEIGHTS)), shapes.filter(lambda shape: -1 not in shape and max(shape, default=0) < 5), min_size=1, max_size=3))
+@given(
+    st.dictionaries(
+        st.sampled_from(sorted(WEIGHTS)),
+        shapes.filter(lambda shape: -1 not in shape and max(shape, default=0) < 5),
+        min_size=1,
+        max_size=3,
+    )
+)
 def test_weights_of_any_shape_are_refused_in_a_sentence(changes: dict[str, list[int]]) -> None:
     weights = WEIGHTS | {name: torch.zeros(shape) for name, shape in changes.items()}
     scores_of({"a.safetensors": own_file(weights=weights)}, "a.safetensors")
     scores_of({"a.pth": original(weights)}, "a.pth")
     there = dict(folder())
-    files = there | {"model.safetensors": as_safetensors({"classifier.dense.weight": torch.zeros(3), "audio_spectrogram_transformer.x": next(iter(weights.values()))})}
+    files = there | {
+        "model.safetensors": as_safetensors(
+            {
+                "classifier.dense.weight": torch.zeros(3),
+                "audio_spectrogram_transformer.x": next(iter(weights.values())),
+            }
+        )
+    }
     assert scores_of(files) is None
 
 
@@ -242,15 +258,18 @@ def test_weights_of_any_shape_are_refused_in_a_sentence(changes: dict[str, list[
 def test_a_number_that_claims_to_be_a_large_tensor_is_refused(zipped: bool) -> None:
     huge = torch.zeros(1).expand(2**31)
     weights = WEIGHTS | {"v.pos_embed": huge.view(1, -1, 8)}
-    with a_file(original(weights, zipped=zipped), "_16_16.pth") as path:
-        with pytest.raises(CheckpointError, match="larger weights than it holds"):
-            load_checkpoint(str(path))
+    content = original(weights, zipped=zipped)
+    with a_file(content, "_16_16.pth") as path, pytest.raises(CheckpointError, match="larger weights than"):
+        load_checkpoint(str(path))
 
 
 def test_a_packed_checkpoint_is_not_unpacked_beyond_its_size() -> None:
     weights = WEIGHTS | {"x": torch.zeros(32 * MEBIBYTE)}
     packed = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(original(weights))) as whole, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as small:
+    with (
+        zipfile.ZipFile(io.BytesIO(original(weights))) as whole,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as small,
+    ):
         for entry in whole.infolist():
             small.writestr(entry.filename, whole.read(entry))
     assert len(packed.getvalue()) < MEBIBYTE

@@ -27,7 +27,9 @@ from streamer.switched_off import read_switched_off
 
 LABELS = ("Speech", "Dog", "Siren")
 EVENT = Event("an-id", "ended", "Dog", "kitchen", 0.5, 1_700_000_000.0, 1_700_000_002.0, None, 0, 32_000)
-TAGGING = Tagging("kitchen", 0, 16_000, 1_700_000_000.0, np.full(3, 0.9, np.float32), -20.0, None, np.zeros(20, np.float32))
+TAGGING = Tagging(
+    "kitchen", 0, 16_000, 1_700_000_000.0, np.full(3, 0.9, np.float32), -20.0, None, np.zeros(20, np.float32)
+)
 
 
 @lru_cache(maxsize=1)
@@ -42,7 +44,9 @@ def a_history() -> bytes:
 @lru_cache(maxsize=1)
 def a_score_log() -> bytes:
     with a_folder() as folder:
-        with ScoreLog(folder / "log", model="tiny", labels=LABELS, thresholds=np.full(3, 0.3, np.float32)) as log:
+        with ScoreLog(
+            folder / "log", model="tiny", labels=LABELS, thresholds=np.full(3, 0.3, np.float32)
+        ) as log:
             for number in range(5):
                 log.accept(replace(TAGGING, start_sample=number * 16_000, end_sample=(number + 1) * 16_000))
         return whole(folder / "log")
@@ -148,7 +152,9 @@ def with_cells(content: bytes, table: str, cells: dict[str, Any]) -> bytes:
 @examples(150)
 @given(
     st.dictionaries(
-        st.sampled_from(["id", "label", "source", "score", "started_at", "ended_at", "clip", "start_sample"]), cells, max_size=3
+        st.sampled_from(["id", "label", "source", "score", "started_at", "ended_at", "clip", "start_sample"]),
+        cells,
+        max_size=3,
     )
 )
 @example({"started_at": 1e300})
@@ -164,7 +170,9 @@ def test_a_history_with_anything_in_it_is_read_or_refused_in_a_sentence(changes:
 @examples(150)
 @given(
     st.dictionaries(
-        st.sampled_from(["start_sample", "end_sample", "ended_at", "level_dbfs", "levels_dbfs", "scores"]), cells, max_size=3
+        st.sampled_from(["start_sample", "end_sample", "ended_at", "level_dbfs", "levels_dbfs", "scores"]),
+        cells,
+        max_size=3,
     ),
     st.dictionaries(st.sampled_from(["labels", "thresholds", "name"]), cells, max_size=2),
 )
@@ -186,7 +194,9 @@ def test_a_score_log_with_anything_in_it_is_read_or_refused_in_a_sentence(
     tagging: dict[str, Any], model: dict[str, Any]
 ) -> None:
     content = with_cells(a_score_log(), "tagging", tagging)
-    events_of_log(with_cells(content, "model", {name: "" if value is None else value for name, value in model.items()}))
+    events_of_log(
+        with_cells(content, "model", {name: "" if value is None else value for name, value in model.items()})
+    )
 
 
 def test_a_score_log_without_a_model_is_refused_in_a_sentence() -> None:
@@ -221,7 +231,7 @@ def test_any_table_is_read_or_refused_in_a_sentence(content: bytes) -> None:
 
 
 @examples(100)
-@given(st.one_of(st.binary(max_size=60), st.text("[]{}\":,of1", max_size=30).map(str.encode)))
+@given(st.one_of(st.binary(max_size=60), st.text('[]{}":,of1', max_size=30).map(str.encode)))
 @example(b"[" * 100_000)
 @example(b'{"off": [' + b"1" * 5000 + b"]}")
 @example(b'{"off": ["\\udcff"]}')

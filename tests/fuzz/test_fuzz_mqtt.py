@@ -90,7 +90,9 @@ payloads = st.one_of(
     st.sampled_from([b"", b"ON", b"OFF", b"on", b"online"]),
     json_values.map(lambda value: json.dumps(value).encode()),
     st.dictionaries(st.text(max_size=5), json_values, max_size=3).map(announcement),
-    st.dictionaries(st.text(max_size=5), st.fixed_dictionaries({"platform": json_values, "x": st.none()})).map(announcement),
+    st.dictionaries(
+        st.text(max_size=5), st.fixed_dictionaries({"platform": json_values, "x": st.none()})
+    ).map(announcement),
 )
 
 
@@ -107,7 +109,9 @@ def test_whatever_is_published_only_turns_switches_and_takes_back_what_is_ours(
 ) -> None:
     turned, published = answered(messages)
     assert turned == [
-        ("kitchen", payload == b"ON") for topic, payload in messages if topic == LISTEN and payload in {b"ON", b"OFF"}
+        ("kitchen", payload == b"ON")
+        for topic, payload in messages
+        if topic == LISTEN and payload in {b"ON", b"OFF"}
     ]
     for topic, text in published:
         assert topic.startswith(("earshot/attic/", "homeassistant/"))
@@ -116,7 +120,9 @@ def test_whatever_is_published_only_turns_switches_and_takes_back_what_is_ours(
             assert json.loads(text)["origin"]["name"] == "Earshot"
 
 
-@pytest.mark.parametrize("topic", ["earshot/attic/kitchen/sound/{}", "homeassistant/sensor/attic_{}/level/config"])
+@pytest.mark.parametrize(
+    "topic", ["earshot/attic/kitchen/sound/{}", "homeassistant/sensor/attic_{}/level/config"]
+)
 def test_who_publishes_for_ever_in_our_place_does_not_fill_the_memory(topic: str) -> None:
     with within(mebibytes=128, seconds=20.0):
         _, published = answered([(topic.format(number), b"ON") for number in range(100_000)])
@@ -140,7 +146,12 @@ def test_a_real_broker_passes_anything_on_and_the_switch_still_turns(tmp_path: P
         try:
             other.wait_for(STATUS, "online")
             for topic in TOPICS:
-                for payload in (b"\xff\0", b"[" * 100_000, b"1" * 5000, announcement({"a": {"platform": 1e999, "b": 1}})):
+                for payload in (
+                    b"\xff\0",
+                    b"[" * 100_000,
+                    b"1" * 5000,
+                    announcement({"a": {"platform": 1e999, "b": 1}}),
+                ):
                     publish(other, topic, payload)
             publish(other, LISTEN, b"OFF")
             wait_until(lambda: turned == [("kitchen", False)], "the switch to turn")

@@ -18,7 +18,21 @@ from streamer.sinks.broker import parse_broker_url
 from streamer.sinks.occurrences import parse_since
 from streamer.sources import is_standard_input, named, open_source
 
-SOURCES = ["mic", "mic:", "mic:#", "demo", "kitchen=", "=", "tcp://", "unix:", "rtsp://", "http://[", "file:", "~", "~x"]
+SOURCES = [
+    "mic",
+    "mic:",
+    "mic:#",
+    "demo",
+    "kitchen=",
+    "=",
+    "tcp://",
+    "unix:",
+    "rtsp://",
+    "http://[",
+    "file:",
+    "~",
+    "~x",
+]
 """Beginnings of specifications: a new kind of source has its own here."""
 
 SECRET = "hunter2-correct-horse"
@@ -85,7 +99,9 @@ def test_a_named_source_is_written_as_it_is_read_or_refused(name: str, spec: str
 
 @examples(300)
 @given(
-    st.one_of(surrogates, st.tuples(st.sampled_from(["mqtt://", "mqtts://", "MQTT:"]), surrogates).map("".join))
+    st.one_of(
+        surrogates, st.tuples(st.sampled_from(["mqtt://", "mqtts://", "MQTT:"]), surrogates).map("".join)
+    )
 )
 @example("mqtt://[::1")
 @example("mqtt://a:99999999")
@@ -102,22 +118,34 @@ def test_any_text_is_the_address_of_a_broker_or_refused_in_a_sentence(url: str) 
 
 @examples(100)
 @given(
-    st.sampled_from(["mqtt://me:{}@broker", "mqtts://me:{}@", "http://me:{}@a", "mqtt://me:{}@[", "//:{}@a", "mqtt://me:{}@a:b"]),
+    st.sampled_from(
+        [
+            "mqtt://me:{}@broker",
+            "mqtts://me:{}@",
+            "http://me:{}@a",
+            "mqtt://me:{}@[",
+            "//:{}@a",
+            "mqtt://me:{}@a:b",
+        ]
+    ),
     st.text("ab:/@=?#% \n\t", max_size=8),
 )
 def test_the_password_of_a_broker_is_never_shown(shape: str, noise: str) -> None:
     url = shape.format(noise + SECRET)
+    environment = {"EARSHOT_CONFIG": "/dev/null", "EARSHOT_MQTT": url}
     try:
-        broker = load_settings({}, environment={"EARSHOT_CONFIG": "/dev/null", "EARSHOT_MQTT": url}).broker()
+        broker = load_settings({}, environment=environment).broker()
+        shown = f"{broker!r} {broker and broker.address}"
     except SettingsError as error:
-        assert_one_sentence(str(error))
-        assert SECRET not in str(error)
-    else:
-        assert broker is not None
-        assert SECRET not in f"{broker!r} {broker.address}"
+        shown = str(error)
+        assert_one_sentence(shown)
+    assert SECRET not in shown
 
 
-@pytest.mark.parametrize("source", [[{"a": f"rtsp://me:{SECRET}@host"}], {"a": f"rtsp://me:{SECRET}@host"}, [[f"me:{SECRET}@host"]]])
+@pytest.mark.parametrize(
+    "source",
+    [[{"a": f"rtsp://me:{SECRET}@host"}], {"a": f"rtsp://me:{SECRET}@host"}, [[f"me:{SECRET}@host"]]],
+)
 def test_a_wrong_list_of_sources_does_not_show_their_passwords(source: object) -> None:
     with pytest.raises(SettingsError, match="'source'") as caught:
         load_settings({"source": source}, environment={"EARSHOT_CONFIG": "/dev/null"})
@@ -125,7 +153,13 @@ def test_a_wrong_list_of_sources_does_not_show_their_passwords(source: object) -
 
 
 @examples(300)
-@given(st.one_of(st.text(max_size=20), st.from_regex(r"[0-9.]{1,12}[smhdwx]?"), st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.{0,15}")))
+@given(
+    st.one_of(
+        st.text(max_size=20),
+        st.from_regex(r"[0-9.]{1,12}[smhdwx]?"),
+        st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.{0,15}"),
+    )
+)
 @example("0001-01-01")
 @example("9999-12-31T23:59:59-23:59")
 @example("999999999w")
@@ -143,12 +177,17 @@ def read_or_refused(read: Callable[[str], float], text: str) -> float | None:
     try:
         return read(text)
     except ValueError as error:
-        assert "write 90s" in str(error) or "or 2w" in str(error)
-        return None
+        sentence = str(error)
+    assert sentence.endswith(("2w", "2026-03-01T18:30"))
+    return None
 
 
 @examples(150)
-@given(st.one_of(surrogates, words, st.tuples(st.sampled_from(["ensemble:", "~", "./"]), surrogates).map("".join)))
+@given(
+    st.one_of(
+        surrogates, words, st.tuples(st.sampled_from(["ensemble:", "~", "./"]), surrogates).map("".join)
+    )
+)
 @example("~nobody-of-that-name")
 @example("a\0b")
 @example("ensemble:tiny+")

@@ -60,7 +60,11 @@ def as_toml(table: Mapping[str, Any]) -> bytes:
 
 
 @examples(300)
-@given(st.one_of(st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))))
+@given(
+    st.one_of(
+        st.binary(max_size=200), st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
+    )
+)
 @example(b"x = " + b"[" * 5000)
 @example(b"hop = 0x" + b"f" * 5000)
 @example(b"hop = 1" + b"0" * 5000)
@@ -103,7 +107,10 @@ def test_any_environment_is_taken_or_refused_in_a_sentence(variables: dict[str, 
 
 @pytest.mark.parametrize("content", [b'node = "%s"', b"# %s", b"%s = 1", b"top = %s"], ids=str)
 def test_a_settings_file_of_ten_megabytes_is_refused_at_once(content: bytes) -> None:
-    with a_file(content.replace(b"%s", b"9" * 10 * MEBIBYTE), ".toml") as file, within(mebibytes=64, seconds=1.0):
+    with (
+        a_file(content.replace(b"%s", b"9" * 10 * MEBIBYTE), ".toml") as file,
+        within(mebibytes=64, seconds=1.0),
+    ):
         with pytest.raises(SettingsError, match="too large"):
             load_settings({}, config=file, environment={})
         with pytest.raises(SettingsError, match="too large"):
@@ -136,7 +143,9 @@ thresholds = st.floats(0.0, 1.0, exclude_min=True)
 @given(
     st.dictionaries(
         st.sampled_from(["hop", "node", "theme", "source", "top"]),
-        st.one_of(st.none(), storable, st.integers(-(2**63), 2**63 - 1), thresholds, st.lists(storable, max_size=3)),
+        st.one_of(
+            st.none(), storable, st.integers(-(2**63), 2**63 - 1), thresholds, st.lists(storable, max_size=3)
+        ),
     )
 )
 def test_what_is_set_is_read_again_and_all_other_comments_stay(changes: dict[str, Any]) -> None:
@@ -147,11 +156,17 @@ def test_what_is_set_is_read_again_and_all_other_comments_stay(changes: dict[str
     }
     lines = {"hop": " half a second", "node": " at the end"}
     for comment in COMMENTS:
-        assert comment in text or any(changes.get(name, ...) != ... and said == comment for name, said in lines.items())
+        assert comment in text or any(
+            changes.get(name, ...) != ... and said == comment for name, said in lines.items()
+        )
 
 
 @examples(150)
-@given(st.dictionaries(st.one_of(st.sampled_from(["Dog", "Siren"]), storable), st.none() | thresholds, max_size=4))
+@given(
+    st.dictionaries(
+        st.one_of(st.sampled_from(["Dog", "Siren"]), storable), st.none() | thresholds, max_size=4
+    )
+)
 def test_what_is_watched_is_read_again_and_comments_stay(watched: dict[str, float | None]) -> None:
     rules = {name: {} if value is None else {"threshold": value} for name, value in watched.items()}
     text = with_watch(COMMENTED, rules)
