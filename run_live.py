@@ -1131,8 +1131,15 @@ def _run() -> int:
     except (StreamerError, ModelError, DisplayError) as error:
         _complain(error)
     except Exception as error:  # noqa: BLE001 - a bug, which the user must hear of in a sentence too
-        _complain(error, f"failed unexpectedly ({type(error).__name__}: {error}); --debug shows where")
+        _complain(error, _explain(error))
     return EXIT_FAILURE
+
+
+def _explain(error: Exception) -> str:
+    """Say what is wrong with a file that nobody has looked at as yet, or else that this is a bug."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} can't be used ({error.strerror}): check its name, its folder and its permissions"
+    return f"failed unexpectedly ({type(error).__name__}: {error}); --debug shows where"
 
 
 def main() -> NoReturn:

@@ -80,6 +80,9 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         for file in _files(path):  # SQLite gives those it adds later the permissions of the first
             file.chmod(0o600)
+    except UnicodeDecodeError as error:  # SQLite repeats what it can't read
+        connection.close()
+        raise _DamageError("its tables have names that are no UTF-8") from error
     except BaseException:
         connection.close()
         raise
@@ -101,7 +104,7 @@ def is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in {errno.ELOOP, errno.ENAMETOOLONG}:
             raise
         regular = False
     if not regular:
@@ -124,7 +127,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
             _recognise(connection, path)
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite repeats what it can't read
         advice = "move it away" if is_damaged(error) else "check its permissions and its disk"
         raise SinkError(f"the history {path} can't be read ({explain(error)}): {advice}") from error
 
@@ -180,7 +183,7 @@ def is_damaged(error: Exception) -> bool:
     """Whether an error says that the file is no intact database."""
     return (
         isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
-    ) or isinstance(error, _DamageError)
+    ) or isinstance(error, (_DamageError, UnicodeDecodeError))
 
 
 def explain(error: Exception) -> str:

@@ -208,7 +208,10 @@ def reading_scores(path: Path) -> Iterator[LoggedScores]:
     SinkError
         There is none, or it is something else, or damaged.
     """
-    if not path.is_file():
+    there = False
+    with suppress(OSError):  # a name that no file can have
+        there = path.is_file()
+    if not there:
         raise SinkError(f"there is no score log {path}: --score-log {path} writes one")
     with (
         _explained(path),

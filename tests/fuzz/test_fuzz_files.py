@@ -121,6 +121,10 @@ def test_a_mutated_score_log_is_read_or_refused_in_a_sentence(data: st.DataObjec
     events_of_log(data.draw(mutated(a_score_log())))
 
 
+def test_a_history_whose_tables_have_names_that_are_no_text_is_refused_in_a_sentence() -> None:
+    assert lines_of_history(a_history().replace(b"CREATE TABLE event", b"CREATE TABLE \x80vent")) is None
+
+
 @examples(40)
 @given(st.binary(max_size=200))
 @example(b"")
@@ -199,6 +203,12 @@ def test_a_score_log_with_anything_in_it_is_read_or_refused_in_a_sentence(
     )
 
 
+def test_names_that_no_file_can_have_are_no_history_and_no_score_log() -> None:
+    for path in (Path("x" * 400), Path("/dev/null"), Path("/")):
+        assert kept(lambda path=path: list(read_occurrences(path))) is None  # type: ignore[misc]
+        assert kept(lambda path=path: replayed(path)) is None  # type: ignore[misc]
+
+
 def test_a_score_log_without_a_model_is_refused_in_a_sentence() -> None:
     with a_file(a_score_log()) as path:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
@@ -217,6 +227,7 @@ tables = st.one_of(
 
 @examples(200)
 @given(tables)
+@example(b"index,display_name\n0")
 @example(b"index,display_name\n0,a\n" + b"1" * 5000 + b",b\n")
 @example(b"path,label\n" + b"x" * 200_000 + b",b\n")
 @example(b"path,label,fold\na.wav,b," + b"1" * 5000 + b"\n")
