@@ -108,7 +108,7 @@ def test_a_mutated_recording_is_read_or_refused_in_a_sentence(suffix: str, data:
 
 @examples(60)
 @given(st.binary(max_size=300), st.sampled_from(["wav", "raw", "txt", "m3u8", "mp3"]))
-@example(b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n", "m3u8")
+@example(b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n", "m3u8")
 @example(b"ffconcat version 1.0\nfile 'pipe:0'\n", "txt")
 def test_any_bytes_are_a_recording_or_refused_in_a_sentence(content: bytes, suffix: str) -> None:
     sound_of(content, suffix)
