@@ -32,7 +32,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python benchmarks/window.py $(ARGS)
+	$(BIN)/python run_live.py bench $(ARGS)
 
 system:
 	@./system-packages.sh $(SYSTEM)

@@ -1,0 +1,50 @@
+"""Whether the tagger slows down: windows without a pause, minute by minute.
+
+python benchmarks/steady.py [--minutes 10] [--model tiny] [--precision auto]
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from models import load_tagger
+from models.commands.bench import machine
+from models.sounds import shipped_windows
+from streamer.health.memory import resident_bytes
+
+
+def main() -> None:
+    """Tag, and print a line a minute."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--minutes", type=int, default=10)
+    parser.add_argument("--model", default="tiny", help="name or path")
+    parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16", "int8"))
+    options = parser.parse_args()
+    tagger = load_tagger(options.model, precision=options.precision)
+    windows = shipped_windows(tagger.window_samples).numpy()
+    print(f"{tagger.name}, {tagger.engine.description} | {machine('auto')}")
+    print("minute  windows     median        p95   memory")
+    medians = []
+    for minute in range(options.minutes):
+        times: list[float] = []
+        while sum(times) < 60.0:
+            before = time.perf_counter()
+            tagger(windows[len(times) % len(windows)])
+            times.append(time.perf_counter() - before)
+        medians.append(statistics.median(times))
+        memory = (resident_bytes() or 0) / 1e6
+        print(
+            f"{minute + 1:6} {len(times):8} {1e3 * medians[-1]:7.1f} ms {1e3 * np.percentile(times, 95):7.1f} ms {memory:5.0f} MB",
+            flush=True,
+        )
+    print(f"the last minute's median over the first's: {medians[-1] / medians[0]:.3f}")
+
+
+if __name__ == "__main__":
+    main()
