@@ -620,7 +620,7 @@ def _tag_recording(
 def _require_picture(path: Path) -> None:
     """Refuse to draw over anything but a picture."""
     if path.suffix.lower() != ".png" or path.is_dir():
-        raise typer.BadParameter(f"--explain draws a PNG: give a file such as {path.with_suffix('.png')}")
+        raise typer.BadParameter(f"--explain draws a PNG: give a file such as {path.stem or 'why'}.png")
     if not path.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {path.parent} to draw --explain into")
     if path.exists() and not path.read_bytes().startswith(b"\x89PNG"):
@@ -1126,7 +1126,9 @@ def _configure_logging(debug: bool) -> None:
 
 def _complain(error: BaseException, sentence: str | None = None) -> None:
     """Say in one sentence what is wrong; with --debug, where."""
-    words = " ".join((sentence or str(error)).split())
+    from streamer.errors import one_sentence
+
+    words = one_sentence(sentence or str(error))
     _log.error("earshot: %s", words, exc_info=error if _log.isEnabledFor(logging.DEBUG) else None)
 
 
@@ -1151,8 +1153,15 @@ def _run() -> int:
     except (StreamerError, ModelError, DisplayError) as error:
         _complain(error)
     except Exception as error:  # noqa: BLE001 - a bug, which the user must hear of in a sentence too
-        _complain(error, f"failed unexpectedly ({type(error).__name__}: {error}); --debug shows where")
+        _complain(error, _explain(error))
     return EXIT_FAILURE
+
+
+def _explain(error: Exception) -> str:
+    """Say what is wrong with a file that nobody has looked at as yet, or else that this is a bug."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} can't be used ({error.strerror}): check its name, its folder and its permissions"
+    return f"failed unexpectedly ({type(error).__name__}: {error}); --debug shows where"
 
 
 def main() -> NoReturn:

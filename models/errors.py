@@ -10,9 +10,25 @@
     └── TrainingError         training or evaluation can't go on (data, disk, diverged loss)
 """
 
+_MOST_CHARACTERS = 1000
+
 
 class ModelError(Exception):
-    """Base of everything that this package raises on purpose."""
+    """Base of everything that this package raises on purpose: one line to read, whatever of the user's the sentence repeats."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(_one_line(sentence))
+
+
+def _one_line(text: str) -> str:
+    """Replace control characters, and leave out the middle of what is too long."""
+    half = _MOST_CHARACTERS // 2 - 2
+    line = " ".join(text.split())
+    if len(line) > _MOST_CHARACTERS:
+        line = f"{line[:half]} … {line[-half:]}"
+    return "".join(
+        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
+    )
 
 
 class CheckpointError(ModelError):

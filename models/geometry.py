@@ -1,5 +1,6 @@
 """The geometry of a network: all that is known of it before it is built."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -55,6 +56,14 @@ class AstConfig:
     head_norm_eps: float = 1e-5
 
     def __post_init__(self) -> None:
+        sizes = (
+            *(self.width, self.depth, self.heads, self.mlp_width, self.patch, self.label_dim),
+            *(self.fstride, self.tstride, self.input_fdim, self.input_tdim),
+        )
+        if not all(isinstance(size, int) for size in sizes):
+            raise ValueError("sizes and strides must be whole numbers")
+        if not all(math.isfinite(eps) and eps >= 0.0 for eps in (self.norm_eps, self.head_norm_eps)):
+            raise ValueError("the epsilons of layer norms must be finite and not negative")
         if min(self.width, self.depth, self.heads, self.mlp_width, self.patch, self.label_dim) < 1:
             raise ValueError("width, depth, heads, mlp_width, patch and label_dim must be at least 1")
         if self.width % self.heads:
@@ -81,6 +90,13 @@ class AstConfig:
             (self.input_fdim - self.patch) // self.fstride + 1,
             (self.input_tdim - self.patch) // self.tstride + 1,
         )
+
+    @property
+    def least_parameters(self) -> int:
+        """Numbers in its matrices, to which vectors come."""
+        block = 4 * self.width**2 + 2 * self.width * self.mlp_width
+        tokens = 2 + self.grid[0] * self.grid[1]
+        return self.depth * block + self.width * (tokens + self.patch**2 + self.label_dim)
 
 
 def adapt_positions(pos_embed: Tensor, grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:

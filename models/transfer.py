@@ -7,6 +7,7 @@ are kept, and a new head (LayerNorm, linear) takes the place of the old one.
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,9 @@ def _from_imagenet(name: str, geometry: Mapping[str, Any], offline: bool) -> Che
         folder = hub.fetch(_REPOSITORY.format(DEIT[name]), network=DEIT[name], offline=offline)
         path = folder / "model.safetensors"
     else:
-        path = Path(name).expanduser()
+        path = Path(name)
+        with suppress(RuntimeError, ValueError):  # this machine knows no such user: it is a name like others
+            path = path.expanduser()
         if not path.is_file():
             raise CheckpointError(
                 f"there are no ImageNet weights '{name}': give {IMAGENET}: and one of {', '.join(DEIT)}, or a file of DeiT"

@@ -1,15 +1,17 @@
 """Every setting, validated: the command line wins over the environment, that over the file, that over the defaults."""
 
 import difflib
+import math
 import os
 import re
+import reprlib
 import socket
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import harmonic_mean
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 from platformdirs import user_config_path, user_data_path
 from pydantic import (
@@ -26,6 +28,7 @@ from pydantic import (
 )
 
 from .errors import SettingsError
+from .files import expanded, read_text
 from .messages import SAMPLE_RATE_HZ
 from .sinks.broker import Broker, check_base_topic, check_node_name, parse_broker_url
 from .sounds import Watch
@@ -39,14 +42,35 @@ SWITCHES_NAME = "switches.json"
 CLIPS_NAME = "clips"
 
 _TICK_SECONDS = 0.01
+_LONGEST_SECONDS = 100 * 365.25 * 86_400.0
+_MOST_DOTS = 200
+"""In a line of the settings file: the time and the memory that reading a dotted name takes grow with the square of its length."""
+
+_BRIEF = reprlib.Repr()
+_BRIEF.maxstring = _BRIEF.maxother = 80
+
+PathOrName = TypeVar("PathOrName", Path, str)
 
 
 def _ticks(value: float) -> float:
     """Round to a multiple of 10 ms, which it must be."""
     ticks = value / _TICK_SECONDS
+    if not math.isfinite(ticks):
+        return value  # out of range, as is said next
     if abs(ticks - round(ticks)) > 1e-6:
         raise ValueError("must be a multiple of 0.01 seconds")
     return round(ticks) * _TICK_SECONDS
+
+
+def _usable(path: PathOrName) -> PathOrName:
+    """Refuse what no file can be called."""
+    if "\0" in str(path):
+        raise ValueError("no file can have a NUL character in its name")
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        raise ValueError("begins with the home of a user whom this machine does not know") from None
+    return path
 
 
 def _expanded(path: Path | None) -> Path | None:
@@ -75,6 +99,8 @@ def _sources(value: Any) -> Any:
 Ticks: TypeAlias = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_ticks)]
 Hop: TypeAlias = Annotated[Ticks, Field(ge=_TICK_SECONDS, le=3600.0)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+UserPath: TypeAlias = Annotated[Path, AfterValidator(_usable)]
+UserName: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(_usable)]
 Score: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
 Roll: TypeAlias = Annotated[float, Field(ge=0.0, le=60.0, allow_inf_nan=False)]
@@ -138,26 +164,26 @@ class Settings(BaseModel):
     hop: Hop = 1.0
     window: Ticks | None = Field(None, ge=1.0, le=10.24)
     top: int = Field(5, ge=1, le=10_000)
-    duration: float | None = Field(None, gt=0.0, allow_inf_nan=False)
+    duration: float | None = Field(None, gt=0.0, le=_LONGEST_SECONDS, allow_inf_nan=False)
     watch: Annotated[list[WatchTable], BeforeValidator(_wishes)] | None = None
     mqtt: str | None = None
     mqtt_topic: Annotated[str, AfterValidator(check_base_topic)] | None = None
     mqtt_username: str | None = None
     mqtt_password: SecretStr | None = None
-    mqtt_password_file: Path | None = None
-    mqtt_ca: Path | None = None
-    mqtt_certificate: Path | None = None
-    mqtt_key: Path | None = None
+    mqtt_password_file: UserPath | None = None
+    mqtt_ca: UserPath | None = None
+    mqtt_certificate: UserPath | None = None
+    mqtt_key: UserPath | None = None
     discovery: Literal["device", "component", "off"] = "device"
     discovery_prefix: Annotated[str, AfterValidator(check_base_topic)] = "homeassistant"
-    history: Annotated[str, Field(min_length=1)] | None = None
+    history: UserName | None = None
     history_days: float = Field(30.0, gt=0.0, le=36_500.0, allow_inf_nan=False)
     history_events: int = Field(100_000, ge=1, le=100_000_000)
     metrics_port: int = Field(0, ge=0, le=65_535)
     metrics_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    score_log: Path | None = None
+    score_log: UserPath | None = None
     clips: bool = False
-    clips_folder: Annotated[str, Field(min_length=1)] | None = None
+    clips_folder: UserName | None = None
     clips_pre_seconds: Roll = 2.0
     clips_post_seconds: Roll = 2.0
     clips_longest_seconds: float = Field(30.0, ge=1.0, le=600.0, allow_inf_nan=False)
@@ -321,7 +347,7 @@ class Settings(BaseModel):
         if self.mqtt_password_file is None:
             return None if self.mqtt_password is None else self.mqtt_password.get_secret_value()
         try:
-            return self.mqtt_password_file.expanduser().read_text(encoding="utf-8").rstrip("\r\n")
+            return read_text(self.mqtt_password_file.expanduser()).rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
                 f"the password file {self.mqtt_password_file} can't be read: check mqtt_password_file"
@@ -459,7 +485,7 @@ def _holds_password(values: Mapping[str, Any]) -> bool:
 def settings_file(config: Path | None = None, environment: Mapping[str, str] = os.environ) -> Path:
     """Where the settings file is, or would be: `config`, ``EARSHOT_CONFIG``, or in the user's configuration directory."""
     named = config or environment.get(f"{ENVIRONMENT_PREFIX}CONFIG")
-    return (Path(named) if named else user_config_path("earshot") / FILE_NAME).expanduser()
+    return expanded(Path(named) if named else user_config_path("earshot") / FILE_NAME)
 
 
 def _environment_layer(environment: Mapping[str, str]) -> dict[str, str]:
@@ -474,14 +500,19 @@ def _environment_layer(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _file_layer(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"the settings file {path} is no valid TOML: {error}") from error
+        text = read_text(path)
     except UnicodeDecodeError as error:
         raise SettingsError(f"the settings file {path} is not UTF-8 text: save it as UTF-8") from error
     except OSError as error:
         raise SettingsError(f"the settings file {path} can't be read: {error.strerror}") from error
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        raise SettingsError(
+            f"the settings file {path} has a line with hundreds of dots: write lists a line for each entry"
+        )
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # of which tomllib's own is one
+        raise SettingsError(f"the settings file {path} is no valid TOML: {error}") from error
 
 
 def _names() -> list[str]:
@@ -491,7 +522,7 @@ def _names() -> list[str]:
 def _check_name(name: str, place: str) -> None:
     if name in _names():
         return
-    near = difflib.get_close_matches(name, _names(), n=1)
+    near = difflib.get_close_matches(name[:100], _names(), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(_names())}"
     raise SettingsError(f"unknown setting '{name}' in {place}: {hint}")
 
@@ -514,7 +545,7 @@ def _sentence(error: ValidationError, origin: Mapping[str, str], merged: Mapping
                 f"there is none of this name: a source has {', '.join(SourceTable.model_fields)}, and what holds for all "
                 "stands above the first [[source]]"
             )
-    shown = "" if secret else f", not {first['input']!r}"
+    shown = "" if secret else f", not {_brief(first['input'])}"
     path = ".".join(part for part in where if isinstance(part, str))
     return f"the setting '{path}'{whose} (from {place}): {what[0].lower()}{what[1:]}{shown}"
 
@@ -525,3 +556,11 @@ def _called(sources: Any, place: int) -> str:
     if not (isinstance(name, str) and name.strip()):
         return f"source number {place + 1}"
     return f"the source '{without_secrets(name)}'"
+
+
+def _brief(value: Any) -> str:
+    """Write a wrong value, or the ends of one that is long."""
+    try:
+        return _BRIEF.repr(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        return "a number of thousands of digits"

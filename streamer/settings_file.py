@@ -10,6 +10,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
 from .errors import SettingsError
+from .files import read_text
 from .source_settings import named_spec, specs
 from .sources import has_secret, named, without_secrets
 from .whole_file import write_whole
@@ -240,12 +241,13 @@ def read(path: Path) -> str:
         It can't be read.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return file.read()
+        return read_text(path)
     except FileNotFoundError:
         return ""
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"the settings file {path} can't be read: check its permissions") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"the settings file {path} is not UTF-8 text: save it as UTF-8") from error
+    except OSError as error:
+        raise SettingsError(f"the settings file {path} can't be read: {error.strerror}") from error
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -269,7 +271,7 @@ def write_atomically(path: Path, text: str) -> None:
 def _parse(text: str) -> tomlkit.TOMLDocument:
     try:
         return tomlkit.parse(text)
-    except TOMLKitError as error:
+    except (TOMLKitError, ValueError, RecursionError) as error:
         raise SettingsError(f"the settings file is no valid TOML ({error}): mend it first") from error
 
 

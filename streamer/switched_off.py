@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from .errors import SettingsError
+from .files import read_text
 from .whole_file import write_whole
 
 _log = logging.getLogger(__name__)
@@ -19,7 +20,7 @@ def read_switched_off(path: Path) -> set[str]:
         There is a file, and nobody can tell what is in it.
     """
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_text(path))
     except (FileNotFoundError, NotADirectoryError):
         return set()
     except (OSError, ValueError, RecursionError):

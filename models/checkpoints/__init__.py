@@ -54,7 +54,9 @@ def _load(spec: str, offline: bool, geometry: Geometry) -> Checkpoint:
     if named := catalogue.repository_of(spec):
         repository, revision = named
         return _fetched(repository, revision, repository.rpartition("/")[2], offline)
-    path = Path(spec).expanduser()
+    path = Path(spec)
+    with suppress(RuntimeError, ValueError):  # this machine knows no such user: it is a name like others
+        path = path.expanduser()
     with suppress(OSError):  # a name that no file can have
         if path.is_dir():
             return pretrained_checkpoint(path)

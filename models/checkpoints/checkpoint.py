@@ -1,5 +1,6 @@
 """A checkpoint: everything that a tagger needs, whatever file it came from."""
 
+import math
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -58,9 +59,10 @@ class Checkpoint:
                 f"the checkpoint '{self.name}' has {len(self.labels)} labels for {self.config.label_dim} classes: "
                 "its files do not belong together"
             )
-        if not self.std > 0:
+        if not (self.std > 0 and math.isfinite(self.std) and math.isfinite(self.mean)):
             raise CheckpointError(
-                f"the checkpoint '{self.name}' gives a standard deviation of {self.std}, which must be above 0"
+                f"the checkpoint '{self.name}' gives a mean of {self.mean:g} and a standard deviation of {self.std:g}, which must be "
+                "finite, and the deviation above 0"
             )
         if self.thresholds is not None and len(self.thresholds) != len(self.labels):
             raise CheckpointError(
@@ -73,8 +75,8 @@ class Checkpoint:
             )
 
     def blueprint(self, rows: int | None = None) -> Blueprint:
-        """The network before it is built; `rows` as for `build`, whose errors come when it is."""
-        config = replace(self.config, input_tdim=rows or self.config.input_tdim)
+        """The network before it is built; `rows` as for `build`, most of whose errors come when it is."""
+        config = _config_with_rows(self.config, rows or self.config.input_tdim)
         return Blueprint(config, fingerprint(config, self.weights), lambda: self.build(rows))
 
     def build(self, rows: int | None = None) -> "AudioSpectrogramTransformer":
@@ -92,30 +94,53 @@ class Checkpoint:
         """
         from ..transformer import AudioSpectrogramTransformer
 
-        config, weights = self.config, dict(self.weights)
-        if not all(value.isfinite().all() for value in weights.values()):
-            raise CheckpointError(
-                f"the weights of '{self.name}' hold numbers that are not finite: its training has failed, take another"
-            )
+        config = self.config
+        self._require_size()
         with torch.device("meta"):
             network = AudioSpectrogramTransformer(config)
         try:
-            network.load_state_dict({key: value.float() for key, value in weights.items()}, assign=True)
+            weights = {key: value.float() for key, value in self.weights.items()}
+            network.load_state_dict(weights, assign=True)
         except RuntimeError as error:
             detail = re.sub(r"\s+", " ", str(error))[:300]
             raise CheckpointError(
                 f"the weights of '{self.name}' do not fit their own description ({detail}): fetch or export them again"
             ) from error
+        if not all(value.isfinite().all() for value in weights.values()):
+            raise CheckpointError(
+                f"the weights of '{self.name}' hold numbers that are not finite: its training has failed, take another"
+            )
         if rows is not None and rows != config.input_tdim:
             network = _with_rows(network, rows)
         return network.eval()
+
+    def _require_size(self) -> None:
+        """Refuse a network that is larger than its weights, before time and memory go into it."""
+        numbers = sum(value.numel() for value in self.weights.values())
+        if self.config.depth > len(self.weights) or self.config.least_parameters > numbers:
+            raise CheckpointError(
+                f"the checkpoint '{self.name}' describes a larger network than it holds weights of: fetch or export it again"
+            )
+        if not all(value.is_floating_point() for value in self.weights.values()):
+            raise CheckpointError(
+                f"the weights of '{self.name}' are not all floating-point numbers: export them as float32"
+            )
+
+
+def _config_with_rows(config: AstConfig, rows: int) -> AstConfig:
+    try:
+        return replace(config, input_tdim=rows)
+    except ValueError as error:
+        raise CheckpointError(
+            f"the model can't look at windows of {rows} rows ({error}): give a longer window"
+        ) from error
 
 
 def _with_rows(network: "AudioSpectrogramTransformer", rows: int) -> "AudioSpectrogramTransformer":
     """The same network for another number of rows."""
     from ..transformer import AudioSpectrogramTransformer
 
-    config = replace(network.config, input_tdim=rows)
+    config = _config_with_rows(network.config, rows)
     weights = network.state_dict()
     weights[POSITIONS] = adapt_positions(weights[POSITIONS], network.config.grid, config.grid)
     with torch.device("meta"):

@@ -180,6 +180,8 @@ def _read_labels(table: Path) -> tuple[str, ...]:
         raise CheckpointError(
             f"{table} is no table of labels ({error}): it needs the columns index and display_name"
         ) from error
+    if None in (name for _, name in rows):
+        raise CheckpointError(f"a line of {table} names no label: correct the table")
     if [index for index, _ in rows] != list(range(len(rows))):
         raise CheckpointError(f"the indices in {table} must count from 0 without gaps: correct the table")
     return tuple(name for _, name in rows)

@@ -79,7 +79,7 @@ def own_checkpoint(path: Path, header_json: str, weights: dict[str, Tensor]) -> 
             activation=_activation(header["activation"]),
             thresholds=None if thresholds is None else tuple(map(float, thresholds)),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"the header of {path} is damaged ({error}): fetch the file again") from error
 
 

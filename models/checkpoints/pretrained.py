@@ -16,6 +16,8 @@ from ..geometry import AstConfig
 from .checkpoint import POSITIONS, Checkpoint
 from .tensors import read_tensors
 
+_MOST_BYTES = 16 * 2**20
+
 
 def is_pretrained(tensors: Mapping[str, Tensor]) -> bool:
     """Whether the tensors carry Hugging Face's names."""
@@ -24,8 +26,9 @@ def is_pretrained(tensors: Mapping[str, Tensor]) -> bool:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file:
+            content = json.loads(file.read(_MOST_BYTES))  # more than any description of a network has
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} can't be read as JSON ({error}): fetch the checkpoint again"
         ) from error
@@ -77,7 +80,7 @@ def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
             if content.get("problem_type") == "single_label_classification"
             else "sigmoid",
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
         raise CheckpointError(f"{config_file} does not describe an AST ({error}): fetch it again") from error
 
 

@@ -1,7 +1,9 @@
 """Files of tensors: safetensors, and what `torch.save` wrote, of which nothing but tensors is ever unpickled."""
 
 import pickle
+import struct
 import warnings
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,9 +47,28 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise CheckpointError(
             f"{path} can't be read ({error.strerror}): check its name and its permissions"
         ) from error
-    if path.suffix != ".safetensors" and start.startswith((_ZIP, _PICKLE)):
-        return {}, _read_pickle(path)
-    return _read_safetensors(path)
+    if path.suffix == ".safetensors" or not start.startswith((_ZIP, _PICKLE)):
+        return _read_safetensors(path)
+    if start == _ZIP:
+        _refuse_packed(path)
+    tensors = _read_pickle(path)
+    # Numbers may stand for many others: a tensor says by itself how its memory is to be seen.
+    if sum(tensor.nbytes for tensor in tensors.values()) > path.stat().st_size:
+        raise CheckpointError(f"{path} describes larger weights than it holds: save its state_dict() again")
+    return {}, tensors
+
+
+def _refuse_packed(path: Path) -> None:
+    """Refuse a file that would be larger in memory than it is: PyTorch packs nothing."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            whole = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise CheckpointError(
+            f"{path} is damaged ({_first_line(error)}): it is cut short or of another format, fetch it again"
+        ) from error
+    if whole > path.stat().st_size:
+        raise CheckpointError(f"{path} is packed, as torch.save packs nothing: save its state_dict() again")
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -78,7 +99,10 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         TypeError,
         AttributeError,
         AssertionError,
+        ArithmeticError,
         EOFError,
+        MemoryError,  # a length that is nonsense
+        struct.error,
     ) as error:
         raise CheckpointError(
             f"{path} is damaged ({_first_line(error)}): it is cut short or of another format, fetch it again"

@@ -21,6 +21,9 @@ COLUMNS = "id, kind, label, source, score, started_at, ended_at, clip, start_sam
 _APPLICATION_ID = 0x45617273  # "Ears": what tells a history from other databases
 _VERSION = 1
 _BUSY_SECONDS = 1.0
+_EARLIEST, _LATEST = -62_000_000_000, 253_000_000_000
+"""Unix times that a calendar has, of the years 5 to 9987: a clock may be as wrong."""
+
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 # A row is the beginning or the end of an occurrence, in the order in which they were decided. `published` is 0 while it
@@ -77,6 +80,9 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         for file in _files(path):  # SQLite gives those it adds later the permissions of the first
             file.chmod(0o600)
+    except UnicodeDecodeError as error:  # SQLite repeats what it can't read
+        connection.close()
+        raise _DamageError("its tables have names that are no UTF-8") from error
     except BaseException:
         connection.close()
         raise
@@ -98,7 +104,7 @@ def is_there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
-        if error.errno != errno.ELOOP:
+        if error.errno not in {errno.ELOOP, errno.ENAMETOOLONG}:
             raise
         regular = False
     if not regular:
@@ -121,7 +127,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
             _recognise(connection, path)
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite repeats what it can't read
         advice = "move it away" if is_damaged(error) else "check its permissions and its disk"
         raise SinkError(f"the history {path} can't be read ({explain(error)}): {advice}") from error
 
@@ -177,7 +183,7 @@ def is_damaged(error: Exception) -> bool:
     """Whether an error says that the file is no intact database."""
     return (
         isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
-    ) or isinstance(error, _DamageError)
+    ) or isinstance(error, (_DamageError, UnicodeDecodeError))
 
 
 def explain(error: Exception) -> str:
@@ -227,10 +233,31 @@ def to_row(event: Event) -> tuple[Any, ...]:
 
 
 def to_event(row: tuple[Any, ...]) -> Event:
-    """Read an event from the values of its columns."""
-    identifier, kind, label, source, score, *rest = row
+    """Read an event from the values of its columns.
+
+    Raises
+    ------
+    sqlite3.Error
+        SQLite keeps any value in any column, and these are no event's: the file is damaged.
+    """
+    identifier, kind, label, source, score, started_at, ended_at, clip, *samples = row
+    texts = (identifier, label, source, *([] if clip is None else [clip]))
+    if not (
+        kind in {"started", "ended"}
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int) for number in samples if number is not None)
+        and (score is None or isinstance(score, (int, float)))
+        and is_time(started_at)
+        and (ended_at is None or is_time(ended_at))
+    ):
+        raise _DamageError("a row is no event")
     known_score = math.nan if score is None else score  # SQLite has no other word for what is no number
-    return Event(identifier, kind, label, source, known_score, *rest)
+    return Event(identifier, kind, label, source, known_score, started_at, ended_at, clip, *samples)
+
+
+def is_time(value: object) -> bool:
+    """Whether a value is a Unix time that a calendar has."""
+    return isinstance(value, (int, float)) and _EARLIEST < value < _LATEST
 
 
 def storable(text: str) -> str:

@@ -192,7 +192,10 @@ class HomeAssistant:
         gone = {
             key: {"platform": component["platform"]}
             for key, component in _mapping(found.get("components")).items()
-            if key not in present and isinstance(component, dict) and component.keys() > {"platform"}
+            if key not in present
+            and isinstance(component, dict)
+            and component.keys() > {"platform"}
+            and isinstance(component["platform"], str)  # anyone may have written anything there
         }
         return to_json(message | {"components": present | gone}) if gone else None
 

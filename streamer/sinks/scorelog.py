@@ -19,7 +19,8 @@ from filelock import FileLock, Timeout
 
 from ..errors import SinkError
 from ..health import Every
-from ..messages import Message, Samples, SourceStatus, Tagging
+from ..messages import SAMPLE_RATE_HZ, Message, Samples, SourceStatus, Tagging
+from .database import is_time
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ _BUSY_SECONDS = 0.1
 
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _OF_SQLITE_S_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}
+_MOST_SAMPLES = 60 * SAMPLE_RATE_HZ
+"""No window is as long."""
 
 # A stretch is what a source delivers without being switched off or ending; what is on ends with it.
 _SCHEMA = """
@@ -96,7 +99,7 @@ class ScoreLog:
         except SinkError:
             self._only_one.release(force=True)
             raise
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, ValueError, RecursionError) as error:
             if not _may_pass(error):
                 self._only_one.release(force=True)
                 raise SinkError(
@@ -208,23 +211,15 @@ class LoggedScores:
         """
         stretches: dict[str, int] = {}
         with _explained(self._path):
-            for stretch, source, start, end, ended_at, level, levels, scores in self._connection.execute(
+            for stretch, *values in self._connection.execute(
                 "SELECT stretch, source, start_sample, end_sample, ended_at, level_dbfs, levels_dbfs, scores "
                 "FROM tagging JOIN stretch ON stretch.id = tagging.stretch ORDER BY seq"
             ):
-                if stretches.setdefault(source, stretch) != stretch:
-                    stretches[source] = stretch
-                    yield SourceStatus(source, online=False)
-                yield Tagging(
-                    source=source,
-                    start_sample=start,
-                    end_sample=end,
-                    ended_at=ended_at,
-                    scores=_floats(scores),
-                    level_dbfs=level,
-                    latency_seconds=None,
-                    levels_dbfs=_floats(levels),
-                )
+                tagging = _to_tagging(values, len(self.labels))
+                if stretches.setdefault(tagging.source, stretch) != stretch:
+                    stretches[tagging.source] = stretch
+                    yield SourceStatus(tagging.source, online=False)
+                yield tagging
 
 
 @contextmanager
@@ -236,7 +231,10 @@ def reading_scores(path: Path) -> Iterator[LoggedScores]:
     SinkError
         There is none, or it is something else, or damaged.
     """
-    if not path.is_file():
+    there = False
+    with suppress(OSError):  # a name that no file can have
+        there = path.is_file()
+    if not there:
         raise SinkError(f"there is no score log {path}: --score-log {path} writes one")
     with (
         _explained(path),
@@ -250,7 +248,7 @@ def reading_scores(path: Path) -> Iterator[LoggedScores]:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
-    except (sqlite3.Error, ValueError) as error:
+    except (sqlite3.Error, ValueError, RecursionError) as error:
         raise SinkError(f"the score log {path} can't be read ({error}): is it one, and whole?") from error
 
 
@@ -302,9 +300,38 @@ def _recognise(connection: sqlite3.Connection, path: Path) -> Mapping[str, Any]:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if (application, version) != (_APPLICATION_ID, _VERSION):
         raise SinkError(f"{path} is no score log of this Earshot: give the file of --score-log")
-    model, labels, thresholds = connection.execute("SELECT name, labels, thresholds FROM model").fetchone()
-    own = None if thresholds is None else _floats(thresholds)
-    return {"model": model, "labels": tuple(json.loads(labels)), "thresholds": own}
+    model, labels_json, own = (
+        connection.execute("SELECT name, labels, thresholds FROM model").fetchone() or (None,) * 3
+    )
+    labels = json.loads(labels_json) if isinstance(labels_json, str) else None
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ValueError("it does not say of which model it is")
+    thresholds = None if own is None else _floats(own, len(labels))
+    return {"model": str(model), "labels": tuple(labels), "thresholds": thresholds}
+
+
+def _to_tagging(values: Sequence[Any], classes: int) -> Tagging:
+    """Read a tagging from the values of its columns, each of which may hold anything."""
+    source, start, end, ended_at, level, levels, scores = values
+    if not (
+        isinstance(source, str)
+        and isinstance(start, int)
+        and isinstance(end, int)
+        and 0 <= end - start <= _MOST_SAMPLES
+        and is_time(ended_at)
+        and isinstance(level, (int, float))
+    ):
+        raise ValueError("a row is no tagging")
+    return Tagging(
+        source=source,
+        start_sample=start,
+        end_sample=end,
+        ended_at=ended_at,
+        scores=_floats(scores, classes),
+        level_dbfs=level,
+        latency_seconds=None,
+        levels_dbfs=_floats(levels),
+    )
 
 
 def _begin_stretch(connection: sqlite3.Connection, source: str) -> int:
@@ -313,5 +340,8 @@ def _begin_stretch(connection: sqlite3.Connection, source: str) -> int:
     return number
 
 
-def _floats(blob: bytes) -> Samples:
+def _floats(blob: object, count: int | None = None) -> Samples:
+    """Read numbers, of which there must be so many."""
+    if not isinstance(blob, bytes) or (count is not None and len(blob) != 4 * count):
+        raise ValueError("a row has too many numbers, or too few")
     return np.frombuffer(blob, "<f4").astype(np.float32)

@@ -98,6 +98,8 @@ def open_source(spec: str, *, name: str = "", fast: bool = False, patient: bool 
         return _network(name, what)
     if what == "-":
         return _standard_input(name, fast=fast)
+    if re.search(r"(//|:/).*@", what, re.DOTALL) and not _is_file(what):
+        raise SourceError(f"{without_secrets(what)} is no file, and no address: check how it is written")
     return _recording(name, what, fast=fast)
 
 
@@ -156,11 +158,11 @@ def _microphone(name: str, what: str, *, patient: bool) -> Source:
     from .microphone import Microphone, find_device
 
     wanted, channel = what.removeprefix("mic").removeprefix(":"), None
-    if match := re.fullmatch(r"(.*)#(\d+)", wanted):
+    if match := re.fullmatch(r"(.*)#(\d{1,9})", wanted):
         wanted, channel = match[1], int(match[2])
     if what != "mic" and not wanted and channel is None:
         raise SourceError("mic: names no microphone; write mic for the usual one, or mic:NAME")
-    device = int(wanted) if wanted.isdecimal() else wanted or None
+    device = int(wanted) if re.fullmatch(r"\d{1,9}", wanted) else wanted or None
     try:
         found = find_device(device, channel)
         usual_name = found.short_name if wanted else "mic"

@@ -74,7 +74,7 @@ class PcmInput:
         while received := self._read():
             lost_samples = 0
             if start_sample == 0:
-                _refuse_wav(self.name, received)
+                _refuse_wav(self.name, odd + received)
                 began_at = time.time() - len(received) / 2 / SAMPLE_RATE_HZ
             elif self.live:
                 lost_samples = _stalled_samples(began_at, start_sample + len(received) // 2)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import RecordingError
+from ..files import expanded
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from .conversion import Converter, Frames
 
@@ -42,7 +43,7 @@ class Recording:
         self.live = live
         self.retry_seconds: float | None = None
         self.repaired_samples = 0
-        self._path = Path(path).expanduser()
+        self._path = expanded(Path(path))
         self._loop = loop
         self._closed = threading.Event()
 
@@ -149,7 +150,7 @@ def _refuse_what_is_no_file(path: Path) -> None:
         with path.open("rb") as file:
             if not file.read(1):
                 raise _empty(path)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:  # ValueError: no file can have such a name
         raise RecordingError(f"there is no file {path}; check its name and folder") from error
     except OSError as error:
         raise RecordingError(f"{path} can't be read ({error.strerror}); check its permissions") from error
@@ -188,7 +189,10 @@ def _opened_by_ffmpeg(path: Path, stack: contextlib.ExitStack) -> _Sound:
         # A playlist names addresses: none but files are opened, and one that waits for its end is given up.
         container = stack.enter_context(
             av.open(
-                os.fspath(path.absolute()), options={"protocol_whitelist": "file"}, timeout=_PATIENCE_SECONDS
+                os.fspath(path.absolute()),
+                options={"protocol_whitelist": "file"},
+                timeout=_PATIENCE_SECONDS,
+                metadata_errors="replace",  # a title that is no UTF-8
             )
         )
     except (av.FFmpegError, OSError) as error:

@@ -4,6 +4,10 @@ from ..homeassistant import HomeAssistant
 from ..payloads import to_json
 from .client import Link
 
+_MOST_TOPICS = 4096
+_MOST_BYTES = 256 * 1024
+"""Of announcements over a connection, and of one: whoever publishes more in our place shall not fill the memory."""
+
 
 class Announcer:
     """Keeps the broker's discovery messages of this node as they ought to be. All of it runs on the connection's loop.
@@ -45,6 +49,8 @@ class Announcer:
         if not payload or not self._home.may_own(topic):
             return False
         if topic in self._settled or payload == self._texts.get(topic, "").encode():
+            return False
+        if len(payload) > _MOST_BYTES or len(self._found) + len(self._settled) >= _MOST_TOPICS:
             return False
         self._found[topic] = payload
         return True

@@ -5,6 +5,9 @@ from collections.abc import Iterable
 from .client import Link
 from .topics import Topics
 
+_MOST_TOPICS = 4096
+"""Cleared over a connection: whoever publishes more than that in our place shall not fill the memory."""
+
 
 class Leftovers:
     """Clears what the broker keeps of sounds that are no longer watched. All of it runs on the connection's loop.
@@ -37,6 +40,8 @@ class Leftovers:
         if not payload or topic.rpartition("/")[0] not in self._folders:
             return False
         if topic in self._present or topic in self._settled:
+            return False
+        if len(self._found) + len(self._settled) >= _MOST_TOPICS:
             return False
         self._found.add(topic)
         return True

@@ -1,0 +1,199 @@
+"""What people type to name a source, a broker, a length of time."""
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from promises import assert_one_sentence, examples, kept, within, words
+
+from models.checkpoints import load_checkpoint
+from models.tagger import member_specs
+from streamer.durations import clock, parse_duration
+from streamer.errors import SettingsError, SourceError
+from streamer.settings import load_settings
+from streamer.sinks.broker import parse_broker_url
+from streamer.sinks.occurrences import parse_since
+from streamer.sources import is_standard_input, named, open_source
+
+SOURCES = [
+    "mic",
+    "mic:",
+    "mic:#",
+    "demo",
+    "kitchen=",
+    "=",
+    "tcp://",
+    "unix:",
+    "rtsp://",
+    "http://[",
+    "file:",
+    "~",
+    "~x",
+]
+"""Beginnings of specifications: a new kind of source has its own here."""
+
+SECRET = "hunter2-correct-horse"
+SHAPES = [
+    "rtsp://me:{}@camera/stream",
+    "RTSP://me:{}@camera",
+    "http://me:{}@[::1",
+    "h://me:{}@host",
+    "//me:{}@host",
+    "rtsp:/me:{}@host",
+    "door=rtsp://me:{}@host/a=b",
+    "=rtsp://me:{}@host",
+    "a=b=rtsp://me:{}@host",
+    "tcp://me:{}@host:99999",
+    "rtsp://me:{}@host:port/@",
+]
+"""Addresses with a password in them, well written or not."""
+
+specs = st.one_of(
+    words,
+    st.tuples(st.sampled_from(SOURCES), words).map("".join),
+    st.tuples(words, st.just("="), st.sampled_from(SOURCES), words).map("".join),
+)
+surrogates = st.text(st.characters(), max_size=30)
+
+
+def shown_of(spec: str) -> str | None:
+    """Open a source and return what people see of it: its name, or the sentence that refuses it."""
+    try:
+        if is_standard_input(spec):  # which a test has none of
+            return None
+        return open_source(spec).name
+    except SourceError as error:
+        assert_one_sentence(str(error))
+        return str(error)
+
+
+@examples(300)
+@given(st.one_of(specs, surrogates))
+@example("mic:" + "9" * 5000)
+@example("mic:#" + "9" * 5000)
+@example("mic:99999999999999999999")
+@example("~nobody-of-that-name/a.wav")
+@example("a\0b")
+@example("x" * 5000)
+def test_any_text_is_a_source_or_refused_in_a_sentence(spec: str) -> None:
+    with within():
+        assert shown_of(spec) != ""
+
+
+@examples(100)
+@given(st.sampled_from(SHAPES), st.text("ab:/@=?#% \n\t", max_size=8), st.text("ab:/@=?#% \n", max_size=4))
+def test_a_password_in_an_address_is_never_shown(shape: str, before: str, after: str) -> None:
+    spec = shape.format(before + SECRET + after)
+    assert SECRET not in (shown_of(spec) or "")
+
+
+@examples(100)
+@given(surrogates, specs)
+def test_a_named_source_is_written_as_it_is_read_or_refused(name: str, spec: str) -> None:
+    written = kept(lambda: named(name, spec))
+    assert written in {None, f"{name}={spec}"}
+
+
+@examples(300)
+@given(
+    st.one_of(
+        surrogates, st.tuples(st.sampled_from(["mqtt://", "mqtts://", "MQTT:"]), surrogates).map("".join)
+    )
+)
+@example("mqtt://[::1")
+@example("mqtt://a:99999999")
+@example("mqtt://" + "a" * 64)
+@example("mqtt://" + "٣" * 8 + ":٣")
+def test_any_text_is_the_address_of_a_broker_or_refused_in_a_sentence(url: str) -> None:
+    broker = kept(lambda: parse_broker_url(url))
+    if broker is not None:
+        assert broker.host
+        assert 1 <= broker.port <= 65_535
+        assert broker.tls == url.lower().startswith("mqtts:")
+        assert broker.password is None or broker.username
+
+
+@examples(100)
+@given(
+    st.sampled_from(
+        [
+            "mqtt://me:{}@broker",
+            "mqtts://me:{}@",
+            "http://me:{}@a",
+            "mqtt://me:{}@[",
+            "//:{}@a",
+            "mqtt://me:{}@a:b",
+        ]
+    ),
+    st.text("ab:/@=?#% \n\t", max_size=8),
+)
+def test_the_password_of_a_broker_is_never_shown(shape: str, noise: str) -> None:
+    url = shape.format(noise + SECRET)
+    environment = {"EARSHOT_CONFIG": "/dev/null", "EARSHOT_MQTT": url}
+    try:
+        broker = load_settings({}, environment=environment).broker()
+        shown = f"{broker!r} {broker and broker.address}"
+    except SettingsError as error:
+        shown = str(error)
+        assert_one_sentence(shown)
+    assert SECRET not in shown
+
+
+@pytest.mark.parametrize(
+    "source",
+    [[{"a": f"rtsp://me:{SECRET}@host"}], {"a": f"rtsp://me:{SECRET}@host"}, [[f"me:{SECRET}@host"]]],
+)
+def test_a_wrong_list_of_sources_does_not_show_their_passwords(source: object) -> None:
+    with pytest.raises(SettingsError, match="'source'") as caught:
+        load_settings({"source": source}, environment={"EARSHOT_CONFIG": "/dev/null"})
+    assert SECRET not in str(caught.value)
+
+
+@examples(300)
+@given(
+    st.one_of(
+        st.text(max_size=20),
+        st.from_regex(r"[0-9.]{1,12}[smhdwx]?"),
+        st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}.{0,15}"),
+    )
+)
+@example("0001-01-01")
+@example("9999-12-31T23:59:59-23:59")
+@example("999999999w")
+@example("٣s")
+def test_any_text_is_a_time_or_no_time(text: str) -> None:
+    now = datetime(2026, 3, 1, tzinfo=UTC)
+    for read in (parse_duration, lambda text: parse_since(text, now)):
+        seconds = read_or_refused(read, text)
+        if seconds is not None:
+            assert math.isfinite(seconds)
+            assert clock(abs(seconds))
+
+
+def read_or_refused(read: Callable[[str], float], text: str) -> float | None:
+    try:
+        return read(text)
+    except ValueError as error:
+        sentence = str(error)
+    assert sentence.endswith(("2w", "2026-03-01T18:30"))
+    return None
+
+
+@examples(150)
+@given(
+    st.one_of(
+        surrogates, words, st.tuples(st.sampled_from(["ensemble:", "~", "./"]), surrogates).map("".join)
+    )
+)
+@example("~nobody-of-that-name")
+@example("a\0b")
+@example("ensemble:tiny+")
+@example("x" * 5000)
+def test_any_text_is_a_model_or_refused_in_a_sentence(spec: str) -> None:
+    assume(not spec.startswith("hub:"))
+    with within(mebibytes=512):
+        for member in kept(lambda: member_specs(spec)) or []:
+            kept(lambda member=member: load_checkpoint(member, offline=True))  # type: ignore[misc]
