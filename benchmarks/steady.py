@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=10)
     parser.add_argument("--model", default="tiny", help="name or path")
     parser.add_argument("--precision", default="auto", choices=("auto", "fp32", "bf16", "fp16", "int8"))
+    parser.add_argument("--hop", type=float, default=0.0, help="seconds from window to window; 0: no pause")
     options = parser.parse_args()
     tagger = load_tagger(options.model, precision=options.precision)
     windows = shipped_windows(tagger.window_samples).numpy()
@@ -33,10 +34,12 @@ def main() -> None:
     medians = []
     for minute in range(options.minutes):
         times: list[float] = []
-        while sum(times) < 60.0:
+        end = time.perf_counter() + 60.0
+        while time.perf_counter() < end:
             before = time.perf_counter()
             tagger(windows[len(times) % len(windows)])
             times.append(time.perf_counter() - before)
+            time.sleep(max(0.0, options.hop - times[-1]))
         medians.append(statistics.median(times))
         memory = (resident_bytes() or 0) / 1e6
         print(
