@@ -342,9 +342,14 @@ def bench(
     streams: Annotated[
         bool, typer.Option("--streams", help="Find how many live sources the model keeps up with.")
     ] = False,
-    hop: Annotated[float, typer.Option(min=0.01, help="With --streams: seconds between taggings.")] = 1.0,
+    hop: Annotated[
+        float, typer.Option(min=0.01, max=3600.0, help="With --streams: seconds between taggings.")
+    ] = 1.0,
     seconds: Annotated[
-        float, typer.Option(min=2.0, help="With --streams: how long to listen to each number of sources.")
+        float,
+        typer.Option(
+            min=2.0, max=86_400.0, help="With --streams: how long to listen to each number of sources."
+        ),
     ] = 20.0,
     most: Annotated[int, typer.Option(min=1, help="With --streams: the most to try.")] = 512,
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object on standard output.")] = False,

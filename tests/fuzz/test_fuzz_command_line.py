@@ -33,6 +33,7 @@ REQUIRED = {
     "calibrate-model": ["--pack", "no-such-pack", "--out", "new.safetensors"],
     "replay": ["no-such-log"],
     "tag": ["no-such-file.wav"],
+    "bench": ["--recording", "no-such-file.wav"],
     "calibrate": ["--log", "no-such-log"],
 }
 """What keeps a command from doing its work, which takes long, once it has understood all that is wished."""
