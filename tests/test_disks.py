@@ -87,7 +87,7 @@ def started(number: int) -> Event:
 
 def tagging(second: int) -> Tagging:
     scores = np.random.default_rng(second).uniform(0, 1, 2000).astype(np.float32)
-    return Tagging("x", 0, second * 16_000, NOW + second, scores, -20.0, None)
+    return Tagging("x", max(0, second - 1) * 16_000, second * 16_000, NOW + second, scores, -20.0, None)
 
 
 @pytest.fixture

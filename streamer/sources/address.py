@@ -79,8 +79,8 @@ def parse_address(what: str) -> StreamAddress:
 def without_secrets(spec: str) -> str:
     """Leave all of an address but its kind, host and port out of a specification, so that it can be shown."""
     found = _ADDRESS.match(spec)
-    if found is None:
-        return spec
+    if found is None:  # it may be meant for one
+        return re.sub(r"(//|:/).*@", "//…@", spec, flags=re.DOTALL)
     parts = _split(spec[found.start(1) :])
     before = f"{spec[: found.start(1)]}{found[1].lower()}://"
     if parts is None or not parts.hostname or "@" in f"{parts.path}{parts.query}{parts.fragment}":

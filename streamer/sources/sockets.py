@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import NetworkError, SourceError
 from ..messages import AudioChunk
+from .address import without_secrets
 from .pcm import PcmInput
 
 _POLL_SECONDS = 0.2
@@ -65,12 +66,14 @@ def parse_socket(what: str) -> SocketAddress:
         return SocketAddress(path=path)
     found = re.fullmatch(r"tcp://(?:\[([^\]]+)\]|([^:/\[\]]+)):(\d{1,5})/?", what, re.IGNORECASE | re.ASCII)
     if found is None or not 0 < int(found[3]) < 65_536:
-        raise SourceError(f"{what!r} is no port to listen on; write it as tcp://127.0.0.1:7000")
+        raise SourceError(
+            f"{without_secrets(what)!r} is no port to listen on; write it as tcp://127.0.0.1:7000"
+        )
     host = found[1] or found[2]
     host = "127.0.0.1" if host.lower() == "localhost" else host
     if not _is_loopback(host):
         raise SourceError(
-            f"{what} would let others on the network send sound; listen on 127.0.0.1, and have what comes from elsewhere sent "
+            f"{without_secrets(what)} would let others on the network send sound; listen on 127.0.0.1, and have what comes from elsewhere sent "
             "through ssh -L, or name a stream at rtsp:// or http://"
         )
     return SocketAddress(host, int(found[3]))
