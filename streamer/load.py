@@ -117,6 +117,8 @@ def measure(
         session.start(crew)
         while crew.working("tagger") and not crew.failed:
             crew.wait(_POLL_SECONDS)
+    if session.failure is not None:
+        raise session.failure
     cores = (time.process_time() - busy) / (time.perf_counter() - began)
     p50, p95 = np.percentile(heard.seconds, (50, 95))
     return Load(sources, len(heard.seconds), session.dropped_windows, float(p50), float(p95), cores)
