@@ -1193,9 +1193,7 @@ def _actions(
 
     def places() -> list[Place]:
         found = [
-            Place(
-                f"mic:{device.name}, {device.host_api}", f"{device.name}{' *' if device.is_default else ''}"
-            )
+            Place(f"mic:{device.stable_name}", f"{device.stable_name}{' *' if device.is_default else ''}")
             for device in list_devices()
         ]
         return [*found, Place("demo", "The demo")]

@@ -6,26 +6,31 @@ import platform
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import platformdirs
 import torch
 
 
 class Memory:
-    """Values by conditions in a JSON file of the user's cache, which may be missing, damaged or unwritable: then all is measured again.
+    """Values by conditions in a JSON file, which may be missing, damaged or unwritable: then all is measured again.
 
     Parameters
     ----------
-    name : str
-        Of the file.
+    file : Path
+        Where they are kept.
     seconds : float
         How long a value counts: a measurement may have been disturbed.
     """
 
-    def __init__(self, name: str, seconds: float) -> None:
-        self._path = Path(platformdirs.user_cache_dir("earshot")) / name
+    def __init__(self, file: Path, seconds: float) -> None:
+        self._path = file
         self._seconds = seconds
+
+    @classmethod
+    def in_cache(cls, name: str, seconds: float) -> Self:
+        """One in the user's cache."""
+        return cls(Path(platformdirs.user_cache_dir("earshot")) / name, seconds)
 
     def get(self, conditions: str) -> Any:
         """What was put under these conditions; None if nothing was, or long ago."""

@@ -54,7 +54,7 @@ class Speedometer:
         self._rows = rows
         self._batch = windows if self._device.type == "cuda" else 1
         self._batches = windows / self._batch
-        self._memory = Memory("speed.json", _REMEMBERED_SECONDS)
+        self._memory = Memory.in_cache("speed.json", _REMEMBERED_SECONDS)
 
     def recall(self, entry: Published) -> float | None:
         """Seconds of an earlier measurement under the same conditions, if there was one."""

@@ -29,12 +29,12 @@ def devices() -> None:
 
     from .sources.microphone import list_devices
 
-    table = Table("", "index", "name", "host API", "channels", "rate")
+    table = Table("", "name", "index", "host API", "channels", "rate")
     for device in list_devices():
         table.add_row(
             "*" if device.is_default else "",
+            device.stable_name,
             str(device.index),
-            device.name,
             device.host_api,
             str(device.channels),
             f"{device.rate_hz} Hz",
@@ -43,6 +43,9 @@ def devices() -> None:
         typer.echo("No microphone was found; --source demo needs none.")
         return
     Console().print(table)
+    typer.echo(
+        "* what mic means. For another, name it: mic:NAME; its index changes when something is plugged in or out."
+    )
 
 
 def events(

@@ -2,9 +2,11 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,10 @@ _ALSA_CONFIGURATION = """\
 pcm.!default { type pulse }
 ctl.!default { type pulse }
 """
+
+STEREO = "front-left,front-right"
+EIGHT_CHANNELS = f"{STEREO},rear-left,rear-right,front-center,lfe,side-left,side-right"
+"""PulseAudio's names of the channels of sound cards, in ALSA's order."""
 
 
 def require(*commands: str) -> None:
@@ -40,9 +46,6 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 class VirtualMicrophone:
     """A microphone that hears what is played into it: the monitor of a null sink in a private PulseAudio.
 
-    PortAudio looks for devices when it is loaded, so a program that is to hear it runs in a process of its
-    own.
-
     Attributes
     ----------
     environment : dict of str to str
@@ -53,7 +56,7 @@ class VirtualMicrophone:
     _players: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
     @classmethod
-    def start(cls, folder: Path, rate_hz: int) -> "VirtualMicrophone":
+    def start(cls, folder: Path, rate_hz: int, channel_map: str = STEREO) -> "VirtualMicrophone":
         """Start PulseAudio with its files in a folder; it returns when the sound server is ready."""
         configuration = folder / "asound.conf"
         configuration.write_text(_ALSA_CONFIGURATION)
@@ -67,19 +70,25 @@ class VirtualMicrophone:
                 "XDG_RUNTIME_DIR": str(folder),
             }
         )
+        channels = f"channels={channel_map.count(',') + 1} channel_map={channel_map}"
         microphone._run(
             [
                 *("pulseaudio", "--daemonize=yes", "--exit-idle-time=-1", "--log-target=null", "-n"),
                 "--load=module-native-protocol-unix auth-anonymous=1",
-                f"--load=module-null-sink sink_name=vmic rate={rate_hz}",
+                f"--load=module-null-sink sink_name=vmic rate={rate_hz} {channels}",
                 "--load=module-always-sink",
             ]
         )
         return microphone
 
-    def play(self, path: Path | str, *, wait: bool = True) -> None:
-        """Play a WAV, FLAC or Ogg file into the microphone, and wait for its end or not."""
-        player = subprocess.Popen(["paplay", "--device=vmic", str(path)], env=self.environment)
+    def plug_in(self, patch: pytest.MonkeyPatch) -> None:
+        """Make it the default microphone of this process, until the patch is undone."""
+        for name, value in self.environment.items():
+            patch.setenv(name, value)
+
+    def play(self, path: Path | str, *options: str, wait: bool = True) -> None:
+        """Play a WAV, FLAC or Ogg file into the microphone, with options of paplay, and wait for its end or not."""
+        player = subprocess.Popen(["paplay", "--device=vmic", *options, str(path)], env=self.environment)
         self._players.append(player)
         if wait:
             assert player.wait(timeout=120) == 0
@@ -90,6 +99,16 @@ class VirtualMicrophone:
             player.kill()
             player.wait(timeout=10)
         self._players.clear()
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let the sound server hang for as long as the block lasts."""
+        server = int((Path(self.environment["XDG_RUNTIME_DIR"]) / "pulse" / "pid").read_text())
+        os.kill(server, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(server, signal.SIGCONT)
 
     def stop(self) -> None:
         """Unplug the microphone."""
@@ -107,6 +126,16 @@ class VirtualMicrophone:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+
+
+@pytest.fixture
+def plugged_in(
+    virtual_microphone: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[VirtualMicrophone]:
+    """The virtual microphone, as the default one of this process."""
+    virtual_microphone.plug_in(monkeypatch)
+    yield virtual_microphone
+    virtual_microphone.hush()
 
 
 @pytest.fixture

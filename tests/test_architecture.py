@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("models", "streamer", "gui")
 OWNERS = {
-    "sounddevice": {"streamer/sources/microphone.py"},
+    "sounddevice": {"streamer/portaudio/child.py"},
     "soxr": {"streamer/sources/conversion.py"},
     "aiomqtt": {"streamer/sinks/mqtt/client.py"},
     "amqtt": {"streamer/sinks/embedded.py"},
@@ -90,6 +90,8 @@ def test_only_the_crew_starts_threads() -> None:
     }
     assert starters <= {
         "streamer/crew.py",
+        "streamer/portaudio/child.py",
+        "streamer/portaudio/process.py",
         "streamer/sinks/mqtt/client.py",
         "streamer/sources/network.py",
         "models/hub/asking.py",

@@ -17,7 +17,7 @@ from disks import Disk, mounted
 from mosquitto import Mosquitto, Subscriber
 from test_program import START_SECONDS, command
 
-from models.speed import _Memory
+from models.remembered import Memory
 from streamer.errors import SettingsError
 from streamer.live import Switches
 from streamer.messages import Event, Health, Tagging
@@ -160,7 +160,7 @@ def test_what_is_written_whole_is_the_old_one_or_the_new_one(
     )
     write_atomically(settings, "hop = 0.5\n")
     Switches(switches).turn("door", on=False)
-    memory = _Memory(speeds)
+    memory = Memory(speeds, 60.0)
     memory.put("here", 1.0)
     before = disk.files
     spoil(disk)

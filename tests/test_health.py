@@ -155,13 +155,13 @@ class Troubled:
     """A source in real time with a gap of a fifth of a second in each second; switched off for a while, if there are switches."""
 
     live = True
-    retry_seconds = None
     repaired_samples = 0
 
     def __init__(
         self, name: str, seconds: float, switches: Switches | None = None, *, fails: bool = False
     ) -> None:
         self.name = name
+        self.retry_seconds = 0.1 if fails else None
         self._seconds, self._switches, self._fails = seconds, switches, fails
         self._closed = threading.Event()
         self.delivered = self.lost = 0
@@ -215,7 +215,7 @@ def test_a_whole_session_balances_with_gaps_pauses_drops_failures_and_exchanges(
         hop_samples=1_600,
         sinks=[memory],
         switches=switches,
-        retry_seconds=0.1,
+        stay=True,
     )
     began = time.monotonic()
     with Crew() as crew:

@@ -123,6 +123,72 @@ def test_channels_are_averaged_or_one_is_taken() -> None:
         Converter(SAMPLE_RATE_HZ, 3, channel=4)
 
 
+def pair(seconds: float, rate_hz: int = SAMPLE_RATE_HZ, *, second: float, unrelated: float = 0.0) -> Frames:
+    """Noise on one channel, a multiple of it and some other noise on the second one."""
+    first, other = noise(seconds, rate_hz), noise(seconds, rate_hz, seed=1)
+    return np.concatenate([first, np.float32(second) * first + np.float32(unrelated) * other], axis=1)
+
+
+def test_a_channel_that_is_the_other_s_mirror_image_is_turned_over() -> None:
+    for second in (-1.0, -0.5):
+        frames = pair(1.0, second=second)
+        mixed = Converter(SAMPLE_RATE_HZ, 2).feed(frames)
+        assert mixed[1_600:] == pytest.approx((frames[1_600:, 0] - frames[1_600:, 1]) / 2), "after 0.1 s"
+
+
+def test_a_mirror_image_is_faded_in_without_a_click() -> None:
+    frames = np.float32(0.5) * tone(0.2, SAMPLE_RATE_HZ)
+    mixed = Converter(SAMPLE_RATE_HZ, 2).feed(np.concatenate([frames, -frames], axis=1))
+    assert not mixed[:800].any()
+    assert np.abs(mixed[1_600:]).max() == pytest.approx(np.abs(frames).max(), rel=0.01)
+    assert np.abs(np.diff(mixed)).max() <= np.abs(np.diff(frames[:, 0])).max() + 1e-3
+
+
+@pytest.mark.parametrize(("second", "unrelated"), [(1.0, 0.0), (0.0, 0.0), (0.0, 1.0), (-0.3, 0.8)])
+def test_channels_that_do_not_cancel_out_are_averaged_as_they_are(second: float, unrelated: float) -> None:
+    frames = pair(3.0, second=second, unrelated=unrelated)
+    mixed = Converter(SAMPLE_RATE_HZ, 2).feed(frames)
+    assert np.array_equal(mixed, frames.mean(axis=1, dtype=np.float32))
+
+
+def test_offsets_of_cheap_converters_turn_nothing_over() -> None:
+    frames = np.float32(0.01) * pair(1.0, second=1.0) + np.array([0.05, -0.05], np.float32)
+    assert Converter(SAMPLE_RATE_HZ, 2).feed(frames) == pytest.approx(frames.mean(axis=1), abs=1e-6)
+
+
+def test_a_pair_stays_turned_over_in_silence_and_noise() -> None:
+    still = np.float32(1e-3) * pair(5.0, second=0.0, unrelated=1.0)
+    spoken = pair(0.5, second=-1.0)
+    mixed = Converter(SAMPLE_RATE_HZ, 2).feed(np.concatenate([spoken, still, spoken]))
+    assert mixed[-len(spoken) :] == pytest.approx(spoken[:, 0])
+
+
+def test_one_of_many_channels_is_turned_over_and_the_first_may_be_dead() -> None:
+    voice = noise(1.0)
+    frames = np.concatenate([0 * voice, voice, -voice, voice], axis=1)
+    assert Converter(SAMPLE_RATE_HZ, 4).feed(frames)[1_600:] == pytest.approx(0.75 * voice[1_600:, 0])
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
+@given(blocks=st.lists(st.integers(1, 10_000), min_size=1, max_size=20))
+@settings(max_examples=12, deadline=None)
+def test_what_is_turned_over_does_not_depend_on_the_blocks(rate_hz: int, blocks: list[int]) -> None:
+    frames = np.concatenate([pair(0.3, rate_hz, second=second) for second in (-1.0, 1.0, -1.0)])
+    converter = Converter(rate_hz, 2)
+    ends = list(
+        itertools.takewhile(lambda end: end < len(frames), itertools.accumulate(itertools.cycle(blocks)))
+    )
+    pieces = [converter.feed(block) for block in np.split(frames, ends)]
+    assert np.array_equal(np.concatenate([*pieces, converter.flush()]), whole(Converter(rate_hz, 2), frames))
+
+
+def test_after_a_flush_nothing_is_turned_over() -> None:
+    frames = pair(0.3, second=-1.0)
+    converter = Converter(SAMPLE_RATE_HZ, 2)
+    first = whole(converter, frames)
+    assert np.array_equal(whole(converter, frames), first)
+
+
 def test_what_is_no_number_becomes_silence_and_is_counted() -> None:
     frames = noise(0.1, 48_000, channels=2)
     frames[5, 0], frames[7, 1], frames[9] = np.nan, np.inf, -np.inf

@@ -89,7 +89,7 @@ class Trials:
 
     def __init__(self, conditions: str) -> None:
         self._conditions = conditions
-        self._memory = Memory("engines.json", _REMEMBERED_SECONDS)
+        self._memory = Memory.in_cache("engines.json", _REMEMBERED_SECONDS)
         self._trials: dict[str, Trial] = _read(self._memory.get(conditions))
 
     def of(self, way: str) -> Trial | None:

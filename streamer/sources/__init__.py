@@ -151,16 +151,15 @@ def _microphone(name: str, what: str, *, patient: bool) -> Source:
         raise SourceError("mic: names no microphone; write mic for the usual one, or mic:NAME")
     device = int(wanted) if wanted.isdecimal() else wanted or None
     try:
-        if not name:
-            name = find_device(device).short_name if device is not None else "mic"
-            name = name if channel is None else f"{name} {channel}"
-        source = Microphone(name, device, channel)
-        source.check()
+        found = find_device(device, channel)
+        usual_name = found.short_name if wanted else "mic"
     except DeviceError:
         if not patient:
             raise
-        return Microphone(name or wanted, device, channel)
-    return source
+        usual_name = wanted or "mic"
+    if not name:
+        name = usual_name if channel is None else f"{usual_name} {channel}"
+    return Microphone(name, device, channel)
 
 
 def _standard_input(name: str, *, fast: bool) -> Source:

@@ -7,6 +7,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ..messages import SAMPLE_RATE_HZ, Samples
+from .mixing import Mixer
 
 Frames: TypeAlias = NDArray[np.float32]
 """float32 (n, channels) in [-1, 1], at the device's or the file's own rate."""
@@ -29,8 +30,7 @@ class Converter:
     channels : int
         Channels of the frames.
     channel : int, optional
-        The channel to take, counted from 1. By default the plain average of all; channels that are each
-        other's opposite cancel out, and then one of them has to be named.
+        The channel to take, counted from 1. By default all of them, mixed by `Mixer`.
     """
 
     def __init__(self, rate_hz: float, channels: int, channel: int | None = None) -> None:
@@ -38,6 +38,7 @@ class Converter:
             raise ValueError(f"channel {channel} of {channels}")
         self.repaired_samples = 0
         self._channel = channel
+        self._mixer = Mixer(rate_hz, channels if channel is None else 1)
         self._resampler = (
             None
             if rate_hz == SAMPLE_RATE_HZ
@@ -62,6 +63,7 @@ class Converter:
 
     def flush(self) -> Samples:
         """Return what still waits inside, and begin anew: the next frames do not continue these ones."""
+        self._mixer.reset()
         if self._resampler is None:
             return np.empty(0, np.float32)
         tail: Samples = self._resampler.resample_chunk(np.empty(0, np.float32), last=True)
@@ -75,8 +77,7 @@ class Converter:
         if not sound.all():
             self.repaired_samples += int(sound.size - np.count_nonzero(sound))
             frames = np.where(sound, frames, np.float32(0))
-        frames = _clipped(frames)
-        return frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
+        return self._mixer.feed(_clipped(frames))
 
 
 def _clipped(samples: NDArray[np.float32]) -> NDArray[np.float32]:
