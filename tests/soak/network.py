@@ -46,7 +46,7 @@ def servers_go_and_return(rig: Rig, times: int) -> str:
                 recoveries += [rig.wait_for(f"{source}/status", "online") - back for source in ports]
             for source in ports:
                 program.wait_for_tags(source, 6)
-            sources = rig.settled()["sources"]
+    sources = rig.account["sources"]
     assert max(recoveries) < RECOVERY_SECONDS, f"heard again after {recoveries} s"
     for name in ports:
         assert sources[name]["gaps"] == times, f"{name}: {sources[name]}"

@@ -43,15 +43,15 @@ def is_starved(rig: Rig, times: int) -> str:
     """Let it run for an eighth of the time only, while it has two sources and a short hop."""
     with rig.listening("--source", "a=demo", "--source", "b=demo", "--hop", "0.2") as program:
         program.wait_for_tags("a", 20)
-        before, began = rig.settled(), time.monotonic()
+        before, began = rig.account, time.monotonic()
         with kept_from_running(program.pid, SHARE):
             time.sleep(STARVED_SECONDS * times)
-            middle, halfway = rig.healths()[-1], time.monotonic()
+            middle, halfway = rig.account, time.monotonic()
             time.sleep(STARVED_SECONDS * times)
             relieved = time.monotonic()
         time.sleep(2.0)
         rested = [line["latency_seconds"] for line in program.wait_for_tags("a", 15)]
-        after = rig.settled()
+    after = rig.account
     early = [line["latency_seconds"] for line in program.taggings if began < line["came"] < halfway]
     late = [line["latency_seconds"] for line in program.taggings if halfway < line["came"] < relieved]
     dropped = after["dropped_windows"] - before["dropped_windows"]

@@ -19,7 +19,6 @@ from test_program import START_SECONDS, Program
 BASE = "earshot/soak"
 SOUNDS = ("Speech", "Music", "Siren", "Telephone", "Alarm clock", "Piano")
 PATIENCE_SECONDS = 60.0
-_HEALTH_SECONDS = 10.0
 _FEW_WINDOWS = 2
 """As many of a source may wait at once: one for the tagger, and one that it has taken."""
 
@@ -112,7 +111,7 @@ class Rig:
         watched = ", ".join(f'{{ sound = "{sound}", threshold = 0.2, {rule} }}' for sound in SOUNDS)
         settings.write_text(f"watch = [{watched}]\n", encoding="utf-8")
         started = Earshot(
-            *("--headless", "--offline", "--debug", "--config", str(settings), "--node", "soak"),
+            *("--headless", "--offline", "--engine", "openvino", "--precision", "fp32", "--debug", "--config", str(settings), "--node", "soak"),
             *("--mqtt", f"mqtt://ear@127.0.0.1:{self.broker.port}", *options),
             environment=self._environment(environment or {}),
         )
@@ -123,14 +122,17 @@ class Rig:
                 yield program
                 if interrupt:
                     assert program.interrupt() == 130, "it ends in order"
+                    self.wait_for("status", "offline")
             except AssertionError as broken:
-                broken.add_note("\n".join(program.log[-20:]))
+                broken.add_note("\n".join(line for line in program.log if line.startswith("20"))[-3000:])
                 raise
         said = [*program.log, command_line, *(f"{each.topic} {each.text}" for each in self._messages)]
         assert not [line for line in said if self._password in line], "the password is told to nobody"
         assert not [line for line in program.log if "Traceback" in line], program.log
         for health in self.healths():
             self.check_account(health)
+        if interrupt:
+            self.check_account(self.healths()[-1], ended=True)
 
     def fell_broker(self) -> None:
         """Kill the broker."""
@@ -154,36 +156,25 @@ class Rig:
             each.text for each in self._messages[self._began :] if each.topic == f"{BASE}/{topic}" and each.text
         ]
 
+    @property
+    def account(self) -> dict[str, Any]:
+        """The newest health, which is the last one once the program has ended."""
+        return self.healths()[-1]
+
     def healths(self) -> list[dict[str, Any]]:
         """What the program has said of its health since it was started last."""
         return [json.loads(text) for text in self.said("health")]
 
-    def settled(self) -> dict[str, Any]:
-        """Wait until all windows have been tagged or dropped, and return the health in which it says so."""
-        before = len(self.healths())
-
-        def settled() -> list[dict[str, Any]]:
-            return [
-                health
-                for health in self.healths()[before:]
-                if all(
-                    source["cut_windows"] == source["windows"] + source["dropped_windows"]
-                    for source in health["sources"].values()
-                )
-            ]
-
-        wait_until(settled, "an account without windows that wait", _HEALTH_SECONDS)
-        return settled()[-1]
-
     @staticmethod
-    def check_account(health: Mapping[str, Any]) -> None:
-        """Hold an account to its balance, to the sample."""
+    def check_account(health: Mapping[str, Any], *, ended: bool = False) -> None:
+        """Hold an account to its balance, to the sample and the window; nothing waits any more at the end."""
         for name, source in health["sources"].items():
             fates = ("windowed", "lost", "paused", "skipped", "waiting")
             accounted = sum(source[f"{fate}_samples"] for fate in fates)
             assert source["samples"] == accounted, f"{name}: {source}"
             waiting = source["cut_windows"] - source["windows"] - source["dropped_windows"]
-            assert 0 <= waiting <= _FEW_WINDOWS, f"{name}: {source}"
+            assert 0 <= waiting <= (0 if ended else _FEW_WINDOWS), f"{name}: {source}"
+            assert not (ended and source["waiting_samples"]), f"{name}: {source}"
 
     def received(self) -> list[tuple[str, str]]:
         """Each event that was published since the rig was set up, (id, kind), as often as it came."""

@@ -9,13 +9,12 @@ TOGGLES = 10
 def is_played_with(rig: Rig, times: int) -> str:
     """Switch off and on again and again, while four sources keep the tagger busy."""
     sources = [f"--source={name}=demo" for name in "abcd"]
-    with rig.listening(*sources, "--hop", "0.25") as program:
+    with rig.listening(*sources, "--hop", "0.5") as program:
         for _ in range(TOGGLES * times):
             _turn(rig, "OFF")
             _turn(rig, "ON")
         program.wait_for_tags("a", 4)
-        health = rig.settled()
-    a, b = health["sources"]["a"], health["sources"]["b"]
+    a, b = (rig.account["sources"][name] for name in "ab")
     assert a["paused_samples"] > 0
     assert (a["lost_samples"], b["paused_samples"], b["lost_samples"]) == (0, 0, 0)
     return (
