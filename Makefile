@@ -11,7 +11,7 @@ SYSTEM := libportaudio2 libasound2-plugins libegl1 libgl1 libxkbcommon-x11-0 lib
 	libxcb-shape0 libdbus-1-3 libfontconfig1
 SYSTEM_TEST := pulseaudio pulseaudio-utils mosquitto openssl espeak-ng fluidsynth fluid-soundfont-gm xvfb xauth systemd
 
-.PHONY: run test check bench system system-test clean
+.PHONY: run test soak check bench system system-test clean
 
 run: $(USER_READY) system
 	@$(BIN)/python run_live.py $(ARGS)
@@ -19,6 +19,9 @@ run: $(USER_READY) system
 test: $(READY) system system-test
 	@if [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] && command -v xvfb-run >/dev/null; then screen="xvfb-run --auto-servernum"; fi; \
 	$$screen $(BIN)/python -m pytest $(ARGS)
+
+soak: $(READY) system system-test
+	$(BIN)/python benchmarks/reliability.py $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .

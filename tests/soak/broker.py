@@ -2,8 +2,10 @@
 
 import time
 
+from mosquitto import wait_until
+
 from soak.fault import Fault
-from soak.rig import PATIENCE_SECONDS, Rig, wait_until
+from soak.rig import PATIENCE_SECONDS, Rig
 
 OUTAGE_SECONDS = 20.0
 SOURCES = ("--source", "a=demo", "--source", "b=demo", "--hop", "0.5", "--window", "2")

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 from conftest import VirtualMicrophone, require
+
 from soak.fault import Fault
-from soak.rig import Rig, wait_until
+from soak.rig import Rig
 
 STEPS_SECONDS = (3_600, -7_200, 86_400, -5)
 SOURCES = ("mic", "demo", "pipe")
@@ -33,7 +34,18 @@ def is_set(rig: Rig, times: int) -> str:
     microphone = VirtualMicrophone.start(rig.folder, 48_000)
     door = rig.folder / "pipe"
     worst, ahead = 0.0, 0
-    options = ("--source", "mic", "--source", "demo", "--source", f"pipe=unix:{door}", "--hop", "0.5", "--window", "2")
+    options = (
+        "--source",
+        "mic",
+        "--source",
+        "demo",
+        "--source",
+        f"pipe=unix:{door}",
+        "--hop",
+        "0.5",
+        "--window",
+        "2",
+    )
     try:
         with (
             settable_clock(rig.folder) as (clock, environment),
@@ -64,7 +76,7 @@ def is_set(rig: Rig, times: int) -> str:
 
 
 @contextmanager
-def settable_clock(folder: Path) -> Iterator[tuple[mmap.mmap, Mapping[str, str]]]:
+def settable_clock(folder: Path) -> Iterator[tuple[mmap.mmap, dict[str, str]]]:
     """Yield where to write by how many seconds the clock is ahead, and what makes a program read that clock."""
     library, ahead = folder / "clock.so", folder / "ahead"
     source = Path(__file__).with_name("clock.c")
@@ -104,7 +116,7 @@ def sender(door: Path) -> Iterator[None]:
 def _error_seconds(tagging: Mapping[str, Any], ahead: int) -> float:
     """How wrong the time of a tagging is, which came when its window had ended, or somewhat later."""
     said = datetime.fromisoformat(tagging["time"]).timestamp()
-    came = tagging["came"] + time.time() - time.monotonic() + ahead
+    came: float = tagging["came"] + time.time() - time.monotonic() + ahead
     return said - came
 
 

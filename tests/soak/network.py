@@ -5,9 +5,10 @@ from contextlib import ExitStack
 
 import numpy as np
 from mosquitto import free_port
+from sound_servers import HttpServer, RtspServer, encoded, stream
+
 from soak.fault import Fault
 from soak.rig import Rig, spread
-from sound_servers import HttpServer, RtspServer, encoded, stream
 
 AWAY_SECONDS = 5.0
 RECOVERY_SECONDS = 15.0

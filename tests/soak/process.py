@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import psutil
+from mosquitto import wait_until
+
 from soak.fault import Fault
-from soak.rig import PATIENCE_SECONDS, Rig, wait_until
+from soak.rig import PATIENCE_SECONDS, Rig
 
 SHARE = 0.12
 PERIOD_SECONDS = 0.1

@@ -50,7 +50,10 @@ class Earshot(Program):
 
     def lateness_seconds(self, source: str, taggings: int = 12) -> float:
         """How late the index is by the clock, which is any number, but always the same one; some are later still, for all are busy."""
-        return min(line["came"] - line["end_seconds"] for line in self.wait_for_tags(source, taggings))
+        lateness: float = min(
+            line["came"] - line["end_seconds"] for line in self.wait_for_tags(source, taggings)
+        )
+        return lateness
 
     def _read_taggings(self) -> None:
         assert self._process.stdout is not None
@@ -111,7 +114,19 @@ class Rig:
         watched = ", ".join(f'{{ sound = "{sound}", threshold = 0.2, {rule} }}' for sound in SOUNDS)
         settings.write_text(f"watch = [{watched}]\n", encoding="utf-8")
         started = Earshot(
-            *("--headless", "--offline", "--engine", "openvino", "--precision", "fp32", "--debug", "--config", str(settings), "--node", "soak"),
+            *(
+                "--headless",
+                "--offline",
+                "--engine",
+                "openvino",
+                "--precision",
+                "fp32",
+                "--debug",
+                "--config",
+                str(settings),
+                "--node",
+                "soak",
+            ),
             *("--mqtt", f"mqtt://ear@127.0.0.1:{self.broker.port}", *options),
             environment=self._environment(environment or {}),
         )
@@ -153,7 +168,9 @@ class Rig:
     def said(self, topic: str) -> list[str]:
         """All that was published on a topic below the node's, in order, since the program was started last."""
         return [
-            each.text for each in self._messages[self._began :] if each.topic == f"{BASE}/{topic}" and each.text
+            each.text
+            for each in self._messages[self._began :]
+            if each.topic == f"{BASE}/{topic}" and each.text
         ]
 
     @property
@@ -187,7 +204,9 @@ class Rig:
 
     def stored(self) -> list[tuple[str, str]]:
         """Each event of the history, (id, kind), in its order."""
-        return [(identifier, kind) for identifier, kind in self.ask("SELECT id, kind FROM event ORDER BY seq")]
+        return [
+            (identifier, kind) for identifier, kind in self.ask("SELECT id, kind FROM event ORDER BY seq")
+        ]
 
     def ask(self, query: str) -> list[Any]:
         """Ask the history."""
@@ -232,7 +251,9 @@ class Rig:
 
 def sound_server(microphone: VirtualMicrophone) -> int:
     """Process of the sound server that has a virtual microphone."""
-    return int((Path(microphone.environment["XDG_RUNTIME_DIR"]) / "pulse" / "pid").read_text(encoding="ascii"))
+    return int(
+        (Path(microphone.environment["XDG_RUNTIME_DIR"]) / "pulse" / "pid").read_text(encoding="ascii")
+    )
 
 
 @contextmanager

@@ -126,4 +126,3 @@ def loudness_as_scores(batch: Samples) -> Samples:
     """Score samples (batch, n) as two classes, (batch, 2): the first is what is loud at the end."""
     loud = np.abs(batch[:, -1_600:]).max(axis=1) > _LOUD / 2
     return np.stack([0.9 * loud, np.full(len(batch), 0.1)], axis=1).astype(np.float32)
-

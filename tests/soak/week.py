@@ -3,17 +3,16 @@
 import multiprocessing
 import os
 import statistics
-import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from mosquitto import Mosquitto, Subscriber, wait_until
+
 from soak.fault import Fault
 from soak.rig import PATIENCE_SECONDS, Rig
 from soak.simulated import HOUR_SAMPLES, SimulatedClock, SimulatedMicrophone, loudness_as_scores
-
 from streamer.crew import Crew
 from streamer.health import HealthMeter
 from streamer.health.memory import resident_bytes
@@ -48,8 +47,6 @@ class Outcome:
         How wrong the time of the last sample is.
     resident_bytes : list of int
         Memory, hour by hour.
-    taggings_dropped : int
-        That a newer one replaced before MQTT could tell them.
     seconds : float
         How long it really took.
     """
@@ -60,7 +57,6 @@ class Outcome:
     absences: int
     clock_error_seconds: float
     resident_bytes: list[int]
-    taggings_dropped: int
     seconds: float
 
 
@@ -74,13 +70,17 @@ def is_lived_through(rig: Rig, hours: int) -> str:
         Subscriber(broker.port, "earshot/week/mic/events", qos=0) as subscriber,
         ProcessPoolExecutor(1, spawning) as process,
     ):
-        outcome = process.submit(live_through, hours, broker.port, rig.data / "earshot" / "history.sqlite3").result()
+        outcome = process.submit(
+            live_through, hours, broker.port, rig.data / "earshot" / "history.sqlite3"
+        ).result()
         stored = rig.stored()
         wait_until(lambda: len(subscriber.messages) >= len(stored), "all events to arrive", PATIENCE_SECONDS)
         told = [(event["id"], event["event_type"]) for event in (each.json() for each in subscriber.messages)]
     assert list(dict.fromkeys(told)) == stored, "all events arrive, in order"
     _check_account(outcome)
-    assert abs(outcome.clock_error_seconds) < MOST_ERROR_SECONDS, f"off by {outcome.clock_error_seconds:.3f} s"
+    assert abs(outcome.clock_error_seconds) < MOST_ERROR_SECONDS, (
+        f"off by {outcome.clock_error_seconds:.3f} s"
+    )
     memory = _memory(outcome, hours)
     account = outcome.account
     return (
@@ -141,7 +141,6 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
             session.report_health()
         wait_until(lambda: not history.pending(1), "all events to be published", PATIENCE_SECONDS)
         (account,) = session.meter.report(broker="", replaced_windows=session._due.replaced).sources
-        dropped = mqtt.dropped
     end = last[-1].start_sample + len(last[-1].samples)
     said = last[-1].captured_at + len(last[-1].samples) / SAMPLE_RATE_HZ
     assert end == account.samples
@@ -152,7 +151,6 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
         absences=microphone.absences,
         clock_error_seconds=said - (microphone.true_seconds(microphone.frame) + clock.ahead),
         resident_bytes=resident,
-        taggings_dropped=dropped,
         seconds=time.perf_counter() - began,
     )
 
