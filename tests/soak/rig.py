@@ -91,6 +91,8 @@ class Rig:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for observer in self._observers:
+            observer.__exit__()
         self.broker.stop()
 
     @contextmanager
@@ -114,19 +116,8 @@ class Rig:
         watched = ", ".join(f'{{ sound = "{sound}", threshold = 0.2, {rule} }}' for sound in SOUNDS)
         settings.write_text(f"watch = [{watched}]\n", encoding="utf-8")
         started = Earshot(
-            *(
-                "--headless",
-                "--offline",
-                "--engine",
-                "openvino",
-                "--precision",
-                "fp32",
-                "--debug",
-                "--config",
-                str(settings),
-                "--node",
-                "soak",
-            ),
+            *("--headless", "--offline", "--engine", "openvino", "--precision", "fp32", "--debug"),
+            *("--config", str(settings), "--node", "soak"),
             *("--mqtt", f"mqtt://ear@127.0.0.1:{self.broker.port}", *options),
             environment=self._environment(environment or {}),
         )
@@ -147,7 +138,7 @@ class Rig:
         for health in self.healths():
             self.check_account(health)
         if interrupt:
-            self.check_account(self.healths()[-1], ended=True)
+            self.check_account(self.account, ended=True)
 
     def fell_broker(self) -> None:
         """Kill the broker."""
