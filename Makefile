@@ -11,7 +11,7 @@ SYSTEM := libportaudio2 libasound2-plugins libegl1 libgl1 libxkbcommon-x11-0 lib
 	libxcb-shape0 libdbus-1-3 libfontconfig1
 SYSTEM_TEST := pulseaudio pulseaudio-utils mosquitto openssl espeak-ng fluidsynth fluid-soundfont-gm xvfb xauth systemd
 
-.PHONY: run test fuzz check bench system system-test clean
+.PHONY: run test soak fuzz check bench system system-test clean
 
 run: $(USER_READY) system
 	@$(BIN)/python run_live.py $(ARGS)
@@ -25,6 +25,9 @@ FUZZ ?= 20
 fuzz: $(READY) system system-test
 	FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz --timeout=0 $(ARGS)
 	$(BIN)/python tests/fuzz/guided.py
+
+soak: $(READY) system system-test
+	$(BIN)/python benchmarks/reliability.py $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -283,14 +283,17 @@ class LiveSession:
     def report_health(self) -> None:
         """Tell the sinks how it goes, if they haven't been told for a while. Called by main, often."""
         if self._health_due.due():
-            self._publish(
-                self._meter.report(
-                    broker=self._broker_state(),
-                    replaced_windows=self._due.replaced,
-                    repaired_samples=self._repaired_before
-                    | {name: self._repaired(name, seat) for name, seat in self._seats.items()},
-                )
+            self._tell_health()
+
+    def _tell_health(self) -> None:
+        self._publish(
+            self._meter.report(
+                broker=self._broker_state(),
+                replaced_windows=self._due.replaced,
+                repaired_samples=self._repaired_before
+                | {name: self._repaired(name, seat) for name, seat in self._seats.items()},
             )
+        )
 
     def _repaired(self, name: str, seat: Seat) -> int:
         return self._repaired_before.get(name, 0) + seat.source.repaired_samples
@@ -450,6 +453,7 @@ class LiveSession:
         finally:  # stopped or failed: nobody listens any more for what is on
             for name in self._seats:
                 self._end(name)
+            self._tell_health()
 
     def _tell(self, tagging: Tagging) -> None:
         if (clips := self._clips) is not None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from .clocks import elapsed_seconds
 from .durations import clock as written
 from .messages import SAMPLE_RATE_HZ, AudioChunk
 from .sources import Source
@@ -44,7 +45,7 @@ class Seat:
         shift, lost = None, 0
         for chunk in chunks:
             if shift is None and self._heard_at is not None and chunk.start_sample < self._end_sample:
-                away = round((time.monotonic() - self._heard_at) * SAMPLE_RATE_HZ)
+                away = round((elapsed_seconds() - self._heard_at) * SAMPLE_RATE_HZ)
                 lost = max(0, away - len(chunk.samples))
                 shift = self._end_sample + lost - chunk.start_sample
             placed = chunk
@@ -56,7 +57,7 @@ class Seat:
                 )
             shift, lost = shift or 0, 0
             self._end_sample = placed.start_sample + len(placed.samples)
-            self._heard_at = time.monotonic()
+            self._heard_at = elapsed_seconds()
             self.outage.over(len(placed.samples) / SAMPLE_RATE_HZ)
             yield placed
 

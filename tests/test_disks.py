@@ -7,13 +7,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import openvino
 import pytest
 from conftest import require
+from disks import Disk, mounted
 from mosquitto import Mosquitto, Subscriber
 from test_program import START_SECONDS, command
 
@@ -35,50 +35,12 @@ NOW = 1_772_366_400.0
 HEALTH = Health(0.0, 0, 0, 0, 0.0, 0, None, None, None, "", "", "none")
 
 
-@dataclass
-class Disk:
-    """A file system in memory, of half a megabyte."""
-
-    path: Path
-
-    def fill(self) -> None:
-        """Leave room for nothing."""
-        with (self.path / "ballast").open("ab", buffering=0) as ballast, suppress(OSError):
-            while True:
-                ballast.write(bytes(512))
-
-    def make_room(self) -> None:
-        """Take away what fills it."""
-        (self.path / "ballast").unlink()
-
-    def protect(self, *, against_writing: bool = True) -> None:
-        """Make it read-only, or no longer."""
-        subprocess.run(["mount", "-o", f"remount,{'ro' if against_writing else 'rw'}", self.path], check=True)
-
-    @property
-    def files(self) -> dict[str, bytes]:
-        """What is on it, by name."""
-        return {
-            str(file.relative_to(self.path)): file.read_bytes()
-            for file in self.path.rglob("*")
-            if file.is_file() and file.name != "ballast"
-        }
-
-
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Disk]:
-    require("mount", "umount")
     folder = tmp_path / "disk"
     folder.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=512k", "earshot-test", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("file systems can't be mounted here")
-    try:
-        yield Disk(folder)
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
+    with mounted(folder) as disk:
+        yield disk
 
 
 def started(number: int) -> Event:

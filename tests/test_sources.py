@@ -454,6 +454,26 @@ def test_a_pipe_is_read_to_its_end_without_its_odd_byte() -> None:
     assert chunks[0].captured_at == pytest.approx(began_at, abs=1)
 
 
+def test_a_clock_that_is_set_moves_the_times_of_a_pipe_and_of_a_live_recording_but_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "noise.wav", noise(0.4), SAMPLE_RATE_HZ)
+    reader, writer = os.pipe()
+    os.write(writer, bytes(3 * 3_200))
+    os.close(writer)
+    right = time.time
+    with os.fdopen(reader, "rb") as pipe:
+        for source in (PcmInput("pipe", pipe), Recording("file", tmp_path / "noise.wav", live=True)):
+            monkeypatch.setattr(time, "time", right)
+            chunks = source.chunks()
+            first = next(chunks)
+            monkeypatch.setattr(time, "time", lambda: right() + 3_600)
+            second = next(chunks)
+            source.close()
+            assert (second.start_sample, second.lost_samples) == (len(first.samples), 0)
+            assert second.captured_at - first.captured_at == pytest.approx(3_600.1, abs=0.01)
+
+
 def test_closing_ends_a_pipe_from_which_nothing_comes() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as pipe, os.fdopen(writing, "wb"):

@@ -19,6 +19,7 @@ class Device:
         self.timeline = Timeline()
         self.wall_ahead = 1_000_000.0
         self.asleep_seconds = 0.0
+        self.age_error_seconds = 0.0
         self.frames = 0
         self._speed = speed
         self._latency_seconds = latency_seconds
@@ -54,7 +55,7 @@ class Device:
         self.frames += len(frames)
         now = self.time(self.frames) + self._latency_seconds + late_seconds
         stamp = Stamp(
-            captured=0.0 if no_clock else captured + 100,
+            captured=0.0 if no_clock else captured + 100 - self.age_error_seconds,
             now=now + 100,
             elapsed=now + 5_000,
             wall=now + self.wall_ahead,
@@ -159,6 +160,18 @@ def test_a_reopened_device_goes_on_behind_the_time_it_was_away() -> None:
     assert sum(len(chunk.samples) for chunk in before) == SAMPLE_RATE_HZ
     assert after[0].lost_samples == pytest.approx(1.5 * SAMPLE_RATE_HZ, abs=2)
     assert after[-1].captured_at == pytest.approx(device.wall(after[-1].start_sample * 3), abs=1e-3)
+
+
+def test_what_a_driver_says_of_the_age_of_its_first_blocks_does_not_shorten_the_gap() -> None:
+    device = Device(48_000)
+    before = device.play(quiet(1.0, 48_000)) + device.reopen()
+    device.lose(3 * 48_000)
+    device.age_error_seconds = 0.6  # PulseAudio's monitors say so for a second
+    after = device.play(quiet(0.1, 48_000))
+    device.age_error_seconds = 0.0
+    after += device.play(quiet(0.1, 48_000))
+    assert_index_is_whole(before + after)
+    assert sum(chunk.lost_samples for chunk in after) == pytest.approx(3 * SAMPLE_RATE_HZ, abs=2)
 
 
 def test_a_device_that_is_reopened_at_once_has_lost_nothing() -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import IO, Any, Self
 
+from ..clocks import elapsed_seconds
 from ..mailbox import Mailbox
 from .wire import Kind, Message, Stamp
 
@@ -30,9 +31,6 @@ _OTHER_RATES_HZ = (48_000.0, 44_100.0, 16_000.0, 32_000.0, 96_000.0)
 """What a device may take that refuses its own default."""
 
 _PLAYED_RATE_HZ = 16_000
-
-_ELAPSED = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
-"""The clock that goes on while the machine sleeps: Linux has one of its own, on Windows `time.monotonic` does."""
 
 
 class _Failure(Exception):  # noqa: N818 - what the program is told, in its words
@@ -196,7 +194,7 @@ class _Recorder:
             stamp = Stamp(
                 captured=times.inputBufferAdcTime,
                 now=self._stream.time,
-                elapsed=_elapsed_seconds(),
+                elapsed=elapsed_seconds(),
                 wall=time.time(),
                 overflowed=status.input_overflow,
                 refused_frames=self._refused_frames,
@@ -209,10 +207,6 @@ class _Recorder:
     def _finished(self) -> None:
         if self._recording:
             self._blocks.fail(_Failure("stop"))
-
-
-def _elapsed_seconds() -> float:
-    return time.monotonic() if _ELAPSED is None else time.clock_gettime(_ELAPSED)
 
 
 def _play(portaudio: Any, output: IO[bytes], samples: bytes) -> None:

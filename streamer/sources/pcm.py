@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ..clocks import elapsed_seconds
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
 
@@ -69,15 +70,15 @@ class PcmInput:
             It can't be read, or nothing that could be sound comes out of it.
         """
         start_sample = 0
-        began_at = 0.0
+        began = 0.0
         odd = b""
         while received := self._read():
             lost_samples = 0
             if start_sample == 0:
                 _refuse_wav(self.name, odd + received)
-                began_at = time.time() - len(received) / 2 / SAMPLE_RATE_HZ
+                began = elapsed_seconds() - len(received) / 2 / SAMPLE_RATE_HZ
             elif self.live:
-                lost_samples = _stalled_samples(began_at, start_sample + len(received) // 2)
+                lost_samples = _stalled_samples(began, start_sample + len(received) // 2)
                 start_sample += lost_samples
             received = odd + received
             whole = len(received) - len(received) % 2
@@ -85,6 +86,7 @@ class PcmInput:
             if not whole:
                 continue
             samples = np.frombuffer(received[:whole], "<i2").astype(np.float32) / np.float32(32_768)
+            began_at = began + time.time() - elapsed_seconds()
             yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ, lost_samples)
             start_sample += len(samples)
         if start_sample == 0 and not self._closed.is_set():
@@ -112,9 +114,9 @@ class PcmInput:
             ) from error
 
 
-def _stalled_samples(began_at: float, end_sample: int) -> int:
+def _stalled_samples(began: float, end_sample: int) -> int:
     """How many samples did not come in time, if it is more than a breath of the program that sends them."""
-    late_seconds = time.time() - began_at - end_sample / SAMPLE_RATE_HZ
+    late_seconds = elapsed_seconds() - began - end_sample / SAMPLE_RATE_HZ
     return round(late_seconds * SAMPLE_RATE_HZ) if late_seconds > _STALL_SECONDS else 0
 
 

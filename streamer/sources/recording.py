@@ -74,6 +74,7 @@ class Recording:
             end_sample = start_sample + len(samples)
             if self.live:
                 self._closed.wait(began + end_sample / SAMPLE_RATE_HZ - time.monotonic())
+                began_at = began + time.time() - time.monotonic()  # which may have been set
             if self._closed.is_set():
                 return
             yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ)

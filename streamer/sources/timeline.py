@@ -130,14 +130,17 @@ class Assembler:
     def _missing_frames(self, stamp: Stamp, captured: float, seconds: float) -> int:
         """How many frames did not come before this block, where nobody tells: while the device was away, or the machine asleep.
 
-        A block that only comes late is not behind a gap, nor is one whose driver errs about its age.
+        What drivers say about the age of a block is half a second wrong right after they were opened: then, only the time of delivery
+        counts. Later, a block that only comes late is not behind a gap, nor is one whose driver errs about its age.
         """
         if not self._timeline.started:
             return 0
         late = stamp.elapsed - seconds - self._timeline.delivered
+        if not self._opened:
+            return max(0, round(late * self._rate_hz))
         away = min(late, captured - self._timeline.heard_until)
         untold = away - stamp.refused_frames / self._rate_hz
-        return round(away * self._rate_hz) if untold > (_UNTOLD_SECONDS if self._opened else 0) else 0
+        return round(away * self._rate_hz) if untold > _UNTOLD_SECONDS else 0
 
     def _skip(self, frames: int) -> None:
         """Jump over frames that never came. The resampler's rounding may make it a sample more or less."""

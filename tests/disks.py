@@ -1,0 +1,53 @@
+"""A small real disk that fills up, becomes read-only and is well again."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from conftest import require
+
+
+@dataclass
+class Disk:
+    """A file system in memory, of half a megabyte."""
+
+    path: Path
+
+    def fill(self) -> None:
+        """Leave room for nothing."""
+        with (self.path / "ballast").open("ab", buffering=0) as ballast, suppress(OSError):
+            while True:
+                ballast.write(bytes(512))
+
+    def make_room(self) -> None:
+        """Take away what fills it."""
+        (self.path / "ballast").unlink()
+
+    def protect(self, *, against_writing: bool = True) -> None:
+        """Make it read-only, or no longer."""
+        subprocess.run(["mount", "-o", f"remount,{'ro' if against_writing else 'rw'}", self.path], check=True)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """What is on it, by name."""
+        return {
+            str(file.relative_to(self.path)): file.read_bytes()
+            for file in self.path.rglob("*")
+            if file.is_file() and file.name != "ballast"
+        }
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Disk]:
+    """Mount one at an empty folder; where that is not allowed, the test is skipped."""
+    require("mount", "umount")
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=512k", "earshot-test", str(folder)]
+    if subprocess.run(mounting, capture_output=True, check=False).returncode:
+        pytest.skip("file systems can't be mounted here")
+    try:
+        yield Disk(folder)
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)

@@ -1,0 +1,132 @@
+"""Somebody sets the clock: a server of time is found late, or an administrator errs."""
+
+import itertools
+import mmap
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from conftest import VirtualMicrophone, require
+
+from soak.fault import Fault
+from soak.rig import Rig
+
+STEPS_SECONDS = (3_600, -7_200, 86_400, -5)
+SOURCES = ("mic", "demo", "pipe")
+AGREEMENT_SECONDS = 1.0
+SOON_SECONDS = 5.0
+
+
+def is_set(rig: Rig, times: int) -> str:
+    """Set the clock of the program, and of its PortAudio, forward and back, as the program is told it: the machine's stays as it is.
+
+    A small library in front of the system's (clock.c) adds the step to what the clock says, and to nothing else.
+    """
+    require("cc", "pulseaudio", "paplay")
+    microphone = VirtualMicrophone.start(rig.folder, 48_000)
+    door = rig.folder / "pipe"
+    worst, ahead = 0.0, 0
+    options = (
+        "--source",
+        "mic",
+        "--source",
+        "demo",
+        "--source",
+        f"pipe=unix:{door}",
+        "--hop",
+        "0.5",
+        "--window",
+        "2",
+    )
+    try:
+        with (
+            settable_clock(rig.folder) as (clock, environment),
+            sender(door),
+            rig.listening(*options, environment=microphone.environment | environment) as program,
+        ):
+            for source in SOURCES:
+                program.wait_for_tags(source, 4)
+            for step in itertools.islice(itertools.cycle(STEPS_SECONDS), times):
+                ahead += step
+                clock[:] = struct.pack("l", ahead)
+                time.sleep(SOON_SECONDS)
+                for source in SOURCES:
+                    taggings = program.wait_for_tags(source, 4)
+                    worst = max(worst, *(abs(_error_seconds(line, ahead)) for line in taggings))
+            events = rig.check_events()
+    finally:
+        microphone.stop()
+    for name, source in rig.account["sources"].items():
+        assert (source["lost_samples"], source["gaps"]) == (0, 0), f"{name}: {source}"
+    assert worst < AGREEMENT_SECONDS, f"times are wrong by {worst:.1f} s"
+    ((backwards,),) = rig.ask("SELECT count(*) FROM event WHERE ended_at < started_at")
+    assert backwards == 0, "no sound ends before it begins"
+    return (
+        f"set {times} times, by {', '.join(f'{step:+,} s' for step in STEPS_SECONDS[:times])}: 0 samples lost, 0 gaps; "
+        f"after {SOON_SECONDS:.0f} s, times are right within {worst:.2f} s; {events}"
+    )
+
+
+@contextmanager
+def settable_clock(folder: Path) -> Iterator[tuple[mmap.mmap, dict[str, str]]]:
+    """Yield where to write by how many seconds the clock is ahead, and what makes a program read that clock."""
+    library, ahead = folder / "clock.so", folder / "ahead"
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True, timeout=60)
+    ahead.write_bytes(struct.pack("l", 0))
+    with ahead.open("r+b") as file, mmap.mmap(file.fileno(), 0) as clock:
+        yield clock, {"LD_PRELOAD": str(library), "SOAK_CLOCK": str(ahead)}
+
+
+@contextmanager
+def sender(door: Path) -> Iterator[None]:
+    """Send noise to a socket, once it is there, in real time, for as long as the block lasts."""
+    over = threading.Event()
+    noise = (1_000 * np.random.default_rng(0).standard_normal(1_600)).astype("<i2").tobytes()
+
+    def send() -> None:
+        while not door.exists():
+            if over.wait(0.05):
+                return
+        with socket.socket(socket.AF_UNIX) as connection, suppress(BrokenPipeError):
+            connection.connect(str(door))
+            began = time.monotonic()
+            for block in itertools.count():
+                if over.wait(max(0.0, began + block / 10 - time.monotonic())):
+                    return
+                connection.sendall(noise)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _error_seconds(tagging: Mapping[str, Any], ahead: int) -> float:
+    """How wrong the time of a tagging is, which came when its window had ended, or somewhat later."""
+    said = datetime.fromisoformat(tagging["time"]).timestamp()
+    came: float = tagging["came"] + time.time() - time.monotonic() + ahead
+    return said - came
+
+
+FAULTS = (
+    Fault(
+        "clock",
+        "the clock is set, by hours",
+        "no sound is lost, no event either; times follow the new clock within seconds",
+        is_set,
+        times=4,
+        times_in_tests=2,
+    ),
+)

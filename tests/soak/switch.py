@@ -1,0 +1,41 @@
+"""Somebody plays with the listen switch."""
+
+from soak.fault import Fault
+from soak.rig import Rig
+
+TOGGLES = 10
+
+
+def is_played_with(rig: Rig, times: int) -> str:
+    """Switch off and on again and again, while four sources keep the tagger busy."""
+    sources = [f"--source={name}=demo" for name in "abcd"]
+    with rig.listening(*sources, "--hop", "0.5") as program:
+        for _ in range(TOGGLES * times):
+            _turn(rig, "OFF")
+            _turn(rig, "ON")
+        program.wait_for_tags("a", 4)
+    a, b = (rig.account["sources"][name] for name in "ab")
+    assert a["paused_samples"] > 0
+    assert (a["lost_samples"], b["paused_samples"], b["lost_samples"]) == (0, 0, 0)
+    return (
+        f"{TOGGLES * times} times off and on: {a['paused_samples']:,} samples paused, {a['skipped_samples']} skipped, 0 lost; "
+        f"the other three had all of theirs"
+    )
+
+
+def _turn(rig: Rig, to: str) -> None:
+    rig.publish("a/listen/set", to)
+    rig.wait_for("a/listen", to)
+    rig.wait_for("a/status", "online" if to == "ON" else "offline")
+
+
+FAULTS = (
+    Fault(
+        "switch",
+        "the listen switch is played with under load",
+        "what is paused is counted as such, to the sample; other sources notice nothing",
+        is_played_with,
+        times=4,
+        times_in_tests=1,
+    ),
+)

@@ -1,0 +1,185 @@
+"""A week of sound in simulated time, through all that is real but the microphone and the network that names sounds."""
+
+import multiprocessing
+import os
+import statistics
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from mosquitto import Mosquitto, Subscriber, wait_until
+
+from soak.fault import Fault
+from soak.rig import PATIENCE_SECONDS, Rig
+from soak.simulated import HOUR_SAMPLES, SimulatedClock, SimulatedMicrophone, loudness_as_scores
+from streamer.crew import Crew
+from streamer.health import HealthMeter
+from streamer.health.memory import resident_bytes
+from streamer.live import LiveSession
+from streamer.messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, AudioChunk, SourceHealth
+from streamer.sinks.broker import Broker
+from streamer.sinks.console import JsonLines
+from streamer.sinks.healthlog import HealthLog
+from streamer.sinks.history import History
+from streamer.sinks.mqtt import MqttSink
+from streamer.sinks.payloads import Vocabulary
+from streamer.sounds import Watch, resolve_sounds
+
+LABELS = ("Speech", "Dog")
+MOST_GROWTH_BYTES = 8_000_000
+MOST_ERROR_SECONDS = 0.03
+SETTLED_HOURS = 2
+"""Until then, lists of limited length fill."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Attributes
+    ----------
+    account : SourceHealth
+        The program's last one.
+    delivered_samples, refused_samples, absences : int
+        As `SimulatedMicrophone` has counted them.
+    clock_error_seconds : float
+        How wrong the time of the last sample is.
+    resident_bytes : list of int
+        Memory, hour by hour.
+    seconds : float
+        How long it really took.
+    """
+
+    account: SourceHealth
+    delivered_samples: int
+    refused_samples: int
+    absences: int
+    clock_error_seconds: float
+    resident_bytes: list[int]
+    seconds: float
+
+
+def is_lived_through(rig: Rig, hours: int) -> str:
+    """Listen for so many hours, in a process of its own, whose memory nothing else takes."""
+    folder = rig.folder / "week"
+    folder.mkdir()
+    spawning = multiprocessing.get_context("spawn")
+    with (
+        Mosquitto(folder) as broker,
+        Subscriber(broker.port, "earshot/week/mic/events", qos=0) as subscriber,
+        ProcessPoolExecutor(1, spawning) as process,
+    ):
+        outcome = process.submit(
+            live_through, hours, broker.port, rig.data / "earshot" / "history.sqlite3"
+        ).result()
+        stored = rig.stored()
+        wait_until(lambda: len(subscriber.messages) >= len(stored), "all events to arrive", PATIENCE_SECONDS)
+        told = [(event["id"], event["event_type"]) for event in (each.json() for each in subscriber.messages)]
+    assert list(dict.fromkeys(told)) == stored, "all events arrive, in order"
+    _check_account(outcome)
+    assert abs(outcome.clock_error_seconds) < MOST_ERROR_SECONDS, (
+        f"off by {outcome.clock_error_seconds:.3f} s"
+    )
+    memory = _memory(outcome, hours)
+    account = outcome.account
+    return (
+        f"{hours} h in {outcome.seconds:.0f} s ({hours / outcome.seconds:.2f} h/s): {account.samples:,} samples = "
+        f"{account.windowed_samples:,} windowed + {account.lost_samples:,} lost + {account.skipped_samples:,} skipped; "
+        f"{account.gaps} gaps, {outcome.absences} of them absences; {account.windows:,} windows, all tagged; {len(stored):,} events, "
+        f"0 lost, 0 out of order; last sample dated within {1000 * abs(outcome.clock_error_seconds):.0f} ms; {memory}"
+    )
+
+
+def live_through(hours: int, port: int, path: Path) -> Outcome:
+    """Listen for so many hours to a simulated microphone, as fast as possible."""
+    clock = SimulatedClock()
+    microphone = SimulatedMicrophone(hours, clock)
+    vocabulary = Vocabulary(LABELS, (None, None))
+    resident: list[int] = []
+    last: list[AudioChunk] = []
+
+    def notice(_name: str, chunk: AudioChunk) -> None:
+        last[:] = [chunk]
+        if chunk.start_sample // HOUR_SAMPLES >= len(resident):
+            resident.append(resident_bytes() or 0)
+
+    began = time.perf_counter()
+    with (
+        History(path, days=36_500.0) as history,
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        Crew() as crew,
+    ):
+        mqtt = MqttSink(
+            Broker("127.0.0.1", port),
+            node="week",
+            sources=["mic"],
+            vocabulary=vocabulary,
+            watched={"mic": ["Speech"]},
+            outbox=history,
+        )
+        session = LiveSession(
+            [microphone],
+            loudness_as_scores,
+            window_samples=WINDOW_SAMPLES,
+            hop_samples=SAMPLE_RATE_HZ,
+            sinks=[history, mqtt, JsonLines(nowhere, vocabulary, 2), HealthLog(clock=lambda: clock.elapsed)],
+            sounds=resolve_sounds([Watch("Speech")], LABELS),
+            hearers=[notice],
+            fast=True,
+            broker_state=lambda: mqtt.state,
+        )
+        session._meter = HealthMeter(
+            hop_samples=SAMPLE_RATE_HZ, sources=1, model="", device="", clock=lambda: clock.elapsed
+        )
+        session._pipelines["mic"]._clock = lambda: clock.wall
+        crew.start("mqtt", mqtt.run, mqtt.close)
+        wait_until(lambda: mqtt.state == "connected", "the broker")
+        session.start(crew)
+        while crew.working("tagger") and not crew.failed:
+            crew.wait(0.1)
+            session.report_health()
+        wait_until(lambda: not history.pending(1), "all events to be published", PATIENCE_SECONDS)
+        (account,) = session.meter.report(broker="", replaced_windows=session._due.replaced).sources
+    end = last[-1].start_sample + len(last[-1].samples)
+    said = last[-1].captured_at + len(last[-1].samples) / SAMPLE_RATE_HZ
+    assert end == account.samples
+    return Outcome(
+        account=account,
+        delivered_samples=microphone.delivered_samples,
+        refused_samples=microphone.refused_samples,
+        absences=microphone.absences,
+        clock_error_seconds=said - (microphone.true_seconds(microphone.frame) + clock.ahead),
+        resident_bytes=resident,
+        seconds=time.perf_counter() - began,
+    )
+
+
+def _check_account(outcome: Outcome) -> None:
+    """Hold the account to what the microphone has counted itself."""
+    account = outcome.account
+    assert account.samples == outcome.delivered_samples + account.lost_samples
+    assert account.windowed_samples + account.skipped_samples == outcome.delivered_samples
+    assert (account.waiting_samples, account.paused_samples) == (0, 0)
+    assert account.lost_samples >= outcome.refused_samples
+    assert account.cut_windows == account.windows
+    assert account.dropped_windows == 0
+
+
+def _memory(outcome: Outcome, hours: int) -> str:
+    resident = outcome.resident_bytes[min(SETTLED_HOURS, hours - 1) :]
+    first, last = (statistics.median(part) for part in (resident[:24], resident[-24:]))
+    assert last - first < MOST_GROWTH_BYTES, f"{last - first:,.0f} bytes more"
+    return f"{first / 1e6:.0f} MB on the first day, {last / 1e6:.0f} MB on the last"
+
+
+FAULTS = (
+    Fault(
+        "week",
+        "a week of sound, in simulated time (--hours)",
+        "memory is flat; delivered = windowed + skipped, and all else is lost and counted, to the sample; times stay right",
+        is_lived_through,
+        times=168,
+        times_in_tests=4,
+    ),
+)
