@@ -123,6 +123,5 @@ FAULTS = (
         "late windows are dropped and counted; latency and memory stay bounded",
         is_starved,
         times=4,
-        times_in_tests=1,
     ),
 )

@@ -3,13 +3,13 @@
 from soak.fault import Fault
 from soak.rig import Rig
 
-TOGGLES = 10
+TOGGLES = 5
 
 
 def is_played_with(rig: Rig, times: int) -> str:
     """Switch off and on again and again, while four sources keep the tagger busy."""
     sources = [f"--source={name}=demo" for name in "abcd"]
-    with rig.listening(*sources, "--hop", "0.5") as program:
+    with rig.listening(*sources, "--hop", "0.25", "--window", "2") as program:
         for _ in range(TOGGLES * times):
             _turn(rig, "OFF")
             _turn(rig, "ON")
@@ -35,7 +35,7 @@ FAULTS = (
         "the listen switch is played with under load",
         "what is paused is counted as such, to the sample; other sources notice nothing",
         is_played_with,
-        times=4,
+        times=8,
         times_in_tests=1,
     ),
 )

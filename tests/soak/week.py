@@ -180,6 +180,6 @@ FAULTS = (
         "memory is flat; delivered = windowed + skipped, and all else is lost and counted, to the sample; times stay right",
         is_lived_through,
         times=168,
-        times_in_tests=4,
+        times_in_tests=2,
     ),
 )
