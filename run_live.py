@@ -53,7 +53,7 @@ _POLL_SECONDS = 0.1
 _STALL_SECONDS = 2.0
 """How much longer than its --duration the program may take when a source stalls."""
 
-_COMFORTABLE_LOAD = 0.1
+_COMFORTABLE_LOAD = 0.25
 """Share of the hop that inference may take before precision is given up for speed."""
 
 Given = ParamSpec("Given")

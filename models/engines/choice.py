@@ -22,7 +22,7 @@ from .trial import IMPOSSIBLE, Trial, Trials, compare, run
 
 _log = logging.getLogger(__name__)
 
-FAST_ENOUGH_SECONDS = 0.1
+FAST_ENOUGH_SECONDS = 0.25
 """A window that takes no longer keeps up with everything: single precision stays."""
 
 _WINDOWS = 8
