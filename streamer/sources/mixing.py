@@ -36,7 +36,6 @@ class Mixer:
     def __init__(self, rate_hz: float, channels: int) -> None:
         self._span = max(1, round(rate_hz * _SPAN_SECONDS))
         self._channels = channels
-        self._fade = np.linspace(0, 1, self._span + 1, dtype=np.float32)[1:, np.newaxis]
         self.reset()
 
     def reset(self) -> None:
@@ -71,8 +70,9 @@ class Mixer:
         """Float32 (frames, channels): the signs, or the way to them while they are new."""
         if np.array_equal(self._signs, self._signs_before):
             return self._signs[np.newaxis]
-        fade = self._fade[self._position : self._position + frames]
-        return self._signs_before + (self._signs - self._signs_before) * fade
+        first = self._position + 1
+        fade = np.arange(first, first + frames, dtype=np.float32) / np.float32(self._span)
+        return self._signs_before + (self._signs - self._signs_before) * fade[:, np.newaxis]
 
     def _heed(self, part: NDArray[np.float32]) -> None:
         self._heard.append(part)

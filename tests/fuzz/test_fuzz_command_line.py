@@ -86,7 +86,11 @@ def nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
             monkeypatch.setenv(name, str(folder / name))
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         monkeypatch.chdir(folder)
+        loggers = [logging.getLogger(name) for name in ("earshot", "streamer", "models", "gui")]
+        levels = [logger.level for logger in loggers]
         yield
+        for logger, level in zip(loggers, levels, strict=True):  # which the program sets
+            logger.setLevel(level)
 
 
 @st.composite
