@@ -441,9 +441,12 @@ def test_prometheus_reads_figures_from_the_port_that_is_given(environment: dict[
         try:
             assert program.stdout is not None
             assert program.stdout.readline(), "a tagging"
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-                text = answer.read().decode()
-            assert 'earshot_latency_seconds_count{source="room"}' in text
+
+            def counted() -> bool:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+                    return b'earshot_latency_seconds_count{source="room"} ' in answer.read()
+
+            wait_until(counted, "the tagging, which is printed before it is counted")
         finally:
             program.kill()
 
