@@ -244,6 +244,9 @@ def test_while_tiles_come_and_go_the_wall_is_never_without_them(wall: Wall) -> N
         assert mic.isVisible()
         assert mic.tags.shown
         QApplication.processEvents()
+        drawn = mic.tags.shown
+        mic.tags.advance(0.0)
+        assert mic.tags.shown == drawn, "as large as it is now"
 
 
 def test_a_source_with_another_name_has_a_tile_of_its_own(wall: Wall) -> None:
