@@ -125,13 +125,14 @@ def measure_memory(sources: int) -> None:
     import psutil
     from PySide6.QtWidgets import QApplication
 
+    from gui.pasts import Pasts
     from gui.window import LiveWindow
 
     application = QApplication([])
     names = [f"source {number}" for number in range(1, sources + 1)]
     feed = Feed(names, [f"Sound number {number}" for number in range(CLASSES)])
     stage = Stage(feed)
-    window = LiveWindow(feed, rows=log_mel, title="Earshot")
+    window = LiveWindow(feed, pasts=Pasts(log_mel), title="Earshot")
     window.show()
     for picture in range(60 * 60 * PICTURES_PER_SECOND + 1):
         if picture % (10 * 60 * PICTURES_PER_SECOND) == 0:

@@ -22,6 +22,7 @@ from gui import theme
 from gui.actions import Actions, Place, Span, Watched
 from gui.feed import Feed
 from gui.kiosk import KioskWindow
+from gui.pasts import Pasts
 from gui.window import LiveWindow
 from models.fbank import log_mel
 from models.labels import family_of
@@ -55,7 +56,7 @@ def main() -> None:
         feed = Feed(scene.sources, tagger.labels)
         actions = actions_of(tagger, sounds)
         window: LiveWindow | KioskWindow = scene.kind(
-            feed, rows=log_mel, title="Earshot", actions=actions, colours=scene.colours
+            feed, pasts=Pasts(log_mel), title="Earshot", actions=actions, colours=scene.colours
         )
         window.resize(width, height)
         window.show()

@@ -102,7 +102,8 @@ def run(
     title : str
         The window's title.
     kiosk : bool
-        Fill the screen with what reads from afar, and keep it on. After an error in it, the window is opened anew.
+        Fill the screen with what reads from afar, and keep it on. After an error in it, the window is opened anew, with what was
+        heard before.
     actions : Actions, optional
         What the window offers besides looking.
     theme : {"dark", "light", "auto"}
@@ -122,6 +123,7 @@ def run(
 
     from .awake import keep_screen_awake
     from .kiosk import KioskWindow
+    from .pasts import Pasts
     from .theme import palette_for
     from .window import LiveWindow
 
@@ -130,9 +132,10 @@ def run(
     if kiosk:
         keep_screen_awake(title)
     kind = KioskWindow if kiosk else LiveWindow
+    pasts = Pasts(rows)
     while True:
         opened_at = time.monotonic()
-        window = kind(feed, rows=rows, title=title, actions=actions, colours=palette_for(theme))
+        window = kind(feed, pasts=pasts, title=title, actions=actions, colours=palette_for(theme))
         failed = _show(window, poll, whole_screen=kiosk)
         if failed is None:
             return 0

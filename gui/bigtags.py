@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Tagging
@@ -92,6 +92,11 @@ class BigTags(QWidget):
         """Follow the window's size and colours."""
         self._look = look
         self.update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
+        """Follow the view's own size."""
+        super().resizeEvent(event)
+        self.advance(0.0)
 
     def _tag(self, label: int, place: float) -> BigTag:
         score = float(self._ranking.scores[label])

@@ -107,6 +107,7 @@ class Control:
             "theme": window.change_colours,
             "screen": lambda: window.showNormal() if window.isFullScreen() else window.showFullScreen(),
             "help": self._open_help,
+            "next": window.header.show_next,
             "quit": window.close,
         }
         if actions.watch is not None:
@@ -120,8 +121,6 @@ class Control:
             slots["source"] = self._open_places
         if actions.listen is not None:
             slots["pause"] = self._pause
-        if len(self._feed.sources) > 1:
-            slots["next"] = window.header.show_next
         if actions.play is not None:
             slots["play"] = self._play_selected
         if actions.exports is not None:
@@ -188,10 +187,12 @@ class Control:
 
     def _show_event(self, event: Event) -> None:
         window = self._window
-        if event.source != window.source:
-            window.header.tabs.setCurrentIndex(self._feed.sources.index(event.source))
-        window.freeze(_moment_of(event))
         window.events.select(event)
+        if event.source not in window.snapshot.sources:
+            window.status.say(f"{event.source} has gone, and its sound with it")
+            return
+        window.header.choose(event.source)
+        window.freeze(_moment_of(event))
 
     def _play_selected(self) -> None:
         event = self._window.events.selected
@@ -255,34 +256,36 @@ class Control:
             self.follow()
 
     def _list_places(self) -> None:
-        """Fill the menu with what there is to listen to at this moment."""
+        """Fill the menu with what there is to listen to at this moment, in place of the source that is on show now."""
         self.places.clear()
-        places = self._actions.places
+        places, source = self._actions.places, self._window.source
         try:
             found = places() if places is not None else ()
         except ActionError as error:
             found = ()
             self._window.status.say(str(error))
         for place in found:
-            self.places.addAction(place.title, partial(self._choose_place, place.spec))
+            self.places.addAction(place.title, partial(self._choose_place, source, place.spec))
         self.places.addSeparator()
-        self.places.addAction("A recording…", self._choose_recording)
+        self.places.addAction("A recording…", partial(self._choose_recording, source))
 
-    def _choose_place(self, spec: str) -> None:
-        choose, source = self._actions.choose, self._window.source
+    def _choose_place(self, source: str, spec: str) -> None:
+        choose = self._actions.choose
         if choose is None:
             return
 
         def do() -> str:
+            if source not in self._window.snapshot.sources:
+                raise ActionError(f"{source} has gone: choose again, for another source")
             choose(source, spec)
             return f"{source} listens to {spec} now"
 
         self._try(do)
 
-    def _choose_recording(self) -> None:
+    def _choose_recording(self, source: str) -> None:
         path, _ = QFileDialog.getOpenFileName(self._window, "Listen to a recording")
         if path:
-            self._choose_place(path)
+            self._choose_place(source, path)
 
     # What is kept
 

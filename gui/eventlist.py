@@ -2,7 +2,7 @@
 
 import os.path
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QResizeEvent
@@ -23,8 +23,6 @@ class EventList(QWidget):
 
     Parameters
     ----------
-    with_source : bool
-        Whether to name the source.
     with_clips : bool
         Whether clips can be played.
     """
@@ -32,10 +30,11 @@ class EventList(QWidget):
     event_chosen = Signal(object)
     clip_chosen = Signal(str)
 
-    def __init__(self, *, with_source: bool, with_clips: bool) -> None:
+    def __init__(self, *, with_clips: bool) -> None:
         super().__init__()
         self._look = Look()
-        self.model = EventModel(with_source=with_source, with_clips=with_clips)
+        self._sources: frozenset[str] = frozenset()
+        self.model = EventModel(with_clips=with_clips)
         self.table = QTableView()
         self.table.setModel(self.model)
         self.table.setAccessibleName("Events")
@@ -51,8 +50,7 @@ class EventList(QWidget):
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(self.model.titles.index("Sound"), QHeaderView.ResizeMode.Stretch)
-        if with_source:
-            header.setSectionResizeMode(self.model.titles.index("Source"), QHeaderView.ResizeMode.Fixed)
+        header.setSectionResizeMode(self.model.titles.index("Source"), QHeaderView.ResizeMode.Fixed)
         self.table.clicked.connect(self._clicked)
         self._hint = QLabel("No watched sound so far", self.table)
         self._hint.setObjectName("hint")
@@ -67,6 +65,11 @@ class EventList(QWidget):
         rows = self.table.selectionModel().selectedRows()
         return self.model.events[rows[0].row()] if rows else None
 
+    def follow(self, sources: Iterable[str]) -> None:
+        """Take that these are the sources from now on."""
+        self._sources = frozenset(sources)
+        self._hide_columns()
+
     def show_events(self, events: Sequence[Event]) -> None:
         """Show these, given in the order in which they began."""
         if not self.model.differs(events):
@@ -74,6 +77,7 @@ class EventList(QWidget):
         chosen = self.selected
         self.model.show_events(events)
         self._hint.setVisible(not events)
+        self._hide_columns()
         self._bound_source()
         if chosen is not None:
             self.select(chosen)
@@ -93,22 +97,27 @@ class EventList(QWidget):
         self._bound_source()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Leave out the source, and then the score, where there is little room; the hint is in the middle."""
+        """Follow the view's own size; the hint is in the middle."""
         super().resizeEvent(event)
         self._hint.setGeometry(self.table.rect())
+        self._hide_columns()
+
+    def _hide_columns(self) -> None:
+        """Leave out the source where there is but one; it, and then the score, where there is little room."""
+        alone = len(self._sources.union(event.source for event in self.model.events)) == 1
         for title, room in _ROOM_FOR.items():
-            if title in self.model.titles:
-                narrow = self.width() < self._look.px(room)
-                self.table.setColumnHidden(self.model.titles.index(title), narrow)
+            narrow = self.width() < self._look.px(room)
+            self.table.setColumnHidden(
+                self.model.titles.index(title), narrow or (alone and title == "Source")
+            )
 
     def _bound_source(self) -> None:
         """Give sources the room that they need, but not that of the other columns."""
-        if "Source" in self.model.titles:
-            column = self.model.titles.index("Source")
-            needed = max(
-                self.table.sizeHintForColumn(column), self.table.horizontalHeader().sectionSizeHint(column)
-            )
-            self.table.setColumnWidth(column, min(needed, self._look.px(_WIDEST_SOURCE)))
+        column = self.model.titles.index("Source")
+        needed = max(
+            self.table.sizeHintForColumn(column), self.table.horizontalHeader().sectionSizeHint(column)
+        )
+        self.table.setColumnWidth(column, min(needed, self._look.px(_WIDEST_SOURCE)))
 
     def _clicked(self, index: QModelIndex) -> None:
         event = self.model.events[index.row()]
@@ -129,10 +138,9 @@ class EventModel(QAbstractTableModel):
         Newest first.
     """
 
-    def __init__(self, *, with_source: bool, with_clips: bool) -> None:
+    def __init__(self, *, with_clips: bool) -> None:
         super().__init__()
-        titles = ["Time", "Sound", *(["Source"] if with_source else []), "Score", "Length"]
-        self.titles = (*titles, "") if with_clips else tuple(titles)
+        self.titles = ("Time", "Sound", "Source", "Score", "Length", *([""] if with_clips else []))
         self.events: tuple[Event, ...] = ()
         self._told: Sequence[Event] = ()
         self._playable: frozenset[str] = frozenset()

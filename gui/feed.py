@@ -4,7 +4,7 @@ import threading
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, Message, SourceStatus, Tagging
@@ -62,8 +62,8 @@ class SourceView:
         return self.taggings[max(0, place - 1)] if self.taggings else None
 
     def chunks_after(self, heard: int) -> tuple[AudioChunk, ...]:
-        """Return what came after the ``heard``-th chunk, as far as it is still kept."""
-        new = self.heard - heard
+        """Return what came after the ``heard``-th chunk, as far as it is still kept; all, if another source has the name now."""
+        new = self.heard - heard if heard <= self.heard else self.heard
         return self.chunks[-new:] if new > 0 else ()
 
 
@@ -74,11 +74,11 @@ class Snapshot:
     Attributes
     ----------
     sources : mapping of str to SourceView
-        By name.
+        By name, in the order in which they are offered.
     health : Health or None
         The newest.
     events : tuple of Event
-        Each occurrence once, as it stands now, in the order in which they began to be told.
+        Each occurrence once, as it stands now, in the order in which they began to be told; also of sources that have gone.
     """
 
     sources: Mapping[str, SourceView]
@@ -89,47 +89,63 @@ class Snapshot:
 class Feed:
     """Holds the newest sound and results of each source, in bounded memory.
 
-    `hear` and `accept` may be called from any thread; they hold a lock only to put down what they bring.
+    `hear`, `accept` and `follow` may be called from any thread; they hold a lock only to put down what they bring. Of sources
+    that they don't know, nothing is kept but events.
 
     Parameters
     ----------
     sources : sequence of str
-        Names of the sources, in the order in which they are offered.
+        Names of the sources at first, at least one, in the order in which they are offered.
     labels : sequence of str
         The name of each score of a tagging.
     """
 
     def __init__(self, sources: Iterable[str], labels: Sequence[str]) -> None:
-        self.sources = tuple(sources)
         self.labels = tuple(labels)
         self._lock = threading.Lock()
-        self._pasts = {name: _Past() for name in self.sources}
+        self._pasts = {name: _Past() for name in sources}
         self._events: dict[str, Event] = {}
         self._told: tuple[Event, ...] = ()
         self._statuses: dict[str, SourceStatus] = {}
         self._health: Health | None = None
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Their names at this moment."""
+        return tuple(self._pasts)
+
+    def follow(self, sources: Sequence[str]) -> None:
+        """Take that these are the sources from now on, in this order; at least one."""
+        with self._lock:
+            self._pasts = {name: self._pasts.get(name) or _Past() for name in sources}
+            self._statuses = {name: status for name, status in self._statuses.items() if name in self._pasts}
+            if self._health is not None:
+                known = tuple(entry for entry in self._health.sources if entry.source in self._pasts)
+                self._health = replace(self._health, sources=known)
+
     def hear(self, source: str, chunk: AudioChunk) -> None:
         """Keep a chunk of a source."""
-        past = self._pasts[source]
         with self._lock:
-            past.hear(chunk)
+            if source in self._pasts:
+                self._pasts[source].hear(chunk)
 
     def accept(self, message: Message) -> None:
         """Keep a message for as long as the window may show it."""
         with self._lock:
             match message:
-                case Tagging():
-                    self._pasts[message.source].tag(message)
+                case Tagging(source=source) if source in self._pasts:
+                    self._pasts[source].tag(message)
                 case Event():
                     self._events[message.id] = message
                     if len(self._events) > KEPT_EVENTS:
                         del self._events[next(iter(self._events))]
                     self._told = tuple(self._events.values())
-                case SourceStatus():
-                    self._statuses[message.source] = message
+                case SourceStatus(source=source) if source in self._pasts:
+                    self._statuses[source] = message
                 case Health():
                     self._health = message
+                case _:
+                    pass
 
     def snapshot(self) -> Snapshot:
         """Return what is there now."""

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from PySide6.QtCore import QRectF, Qt, Signal
+from PySide6.QtCore import QRectF, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QTabBar, QToolButton, QWidget
 
@@ -19,16 +19,14 @@ class Header(QWidget):
     ----------
     title : str
         The program's name.
-    sources : sequence of str
-        What can be chosen.
     """
 
     source_chosen = Signal(str)
 
-    def __init__(self, title: str, sources: Sequence[str]) -> None:
+    def __init__(self, title: str) -> None:
         super().__init__()
         self._title = _Title(title)
-        self._sources = tuple(sources)
+        self._sources: tuple[str, ...] = ()
         self._look = Look()
         self.tabs = QTabBar(self)
         self.tabs.setDrawBase(False)
@@ -36,19 +34,14 @@ class Header(QWidget):
         self.tabs.setElideMode(Qt.TextElideMode.ElideNone)
         self.tabs.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.tabs.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        for source in sources:
-            self.tabs.addTab(source.replace("&", "&&"))
-        self.tabs.setVisible(len(sources) > 1)
-        self.tabs.currentChanged.connect(lambda place: self.source_chosen.emit(sources[place]))
+        self.tabs.currentChanged.connect(lambda place: self.source_chosen.emit(self._sources[place]))
         self.buttons: dict[str, QToolButton] = {}
         self.state = StateBadge()
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.addWidget(self._title)
-        if len(sources) > 1:
-            self._row.addWidget(self.tabs, stretch=1)
-        else:
-            self._row.addStretch(1)
+        self._row.addWidget(self.tabs, stretch=1)
+        self._row.addStretch()  # takes the room where there are no tabs
         self._tools = QHBoxLayout()
         self._row.addLayout(self._tools)
         self._row.addWidget(self.state)
@@ -64,6 +57,22 @@ class Header(QWidget):
         button.setText(f"{title} ▾")
         button.setMenu(menu)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+
+    def follow(self, sources: Sequence[str], shown: str) -> None:
+        """Offer these from now on; one of them is on show."""
+        self._sources = tuple(sources)
+        with QSignalBlocker(self.tabs):
+            while self.tabs.count():
+                self.tabs.removeTab(0)
+            for source in sources:
+                self.tabs.addTab(source.replace("&", "&&"))
+            self.choose(shown)
+        self.tabs.setVisible(len(sources) > 1)
+        self._fit()
+
+    def choose(self, source: str) -> None:
+        """Choose a source."""
+        self.tabs.setCurrentIndex(self._sources.index(source))
 
     def show_next(self) -> None:
         """Choose the next source."""

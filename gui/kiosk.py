@@ -1,5 +1,7 @@
 """The window for a wall: huge tags with pictures, and as little else as possible."""
 
+from collections.abc import Collection
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
@@ -7,7 +9,6 @@ from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 from . import theme
 from .actions import Actions
 from .banner import Banner
-from .columns import RowsFunction
 from .feed import Feed, Snapshot
 from .pasts import Pasts
 from .theme import Look, Tone
@@ -23,14 +24,14 @@ class KioskWindow(QWidget):
     """A tile for each source, with its newest tags, a strip of spectrogram and what is wrong if something is; and the time.
 
     Nothing pushes into it: whoever owns it calls `refresh`. It has no pointer, and no button; Escape held for a while
-    closes it.
+    closes it. Tiles come and go with the sources of each snapshot.
 
     Parameters
     ----------
     feed : Feed
         What it draws from.
-    rows : callable
-        Samples to log-mel rows, see `RowsFunction`.
+    pasts : Pasts
+        What is kept of each source's sound, also after this window.
     title : str
         The program's name.
     actions : Actions
@@ -42,8 +43,6 @@ class KioskWindow(QWidget):
     ----------
     tiles : list of Tile
         One for each source.
-    banner : Banner
-        The line with the time: that of the tile, if there is but one.
     """
 
     closed = Signal()
@@ -52,36 +51,24 @@ class KioskWindow(QWidget):
         self,
         feed: Feed,
         *,
-        rows: RowsFunction,
+        pasts: Pasts,
         title: str,
         actions: Actions | None = None,
         colours: theme.Palette = theme.DARK,
     ) -> None:
         super().__init__()
-        actions = actions or Actions()
         self._feed = feed
-        self._actions = actions
+        self._actions = actions or Actions()
         self._colours = colours
-        self._pasts = Pasts(feed.sources, rows)
+        self._pasts = pasts
         self._refreshed_at: float | None = None
         self._held_seconds: float | None = None
-        alone = len(feed.sources) == 1
-        self.tiles = [
-            Tile(
-                source,
-                labels=feed.labels,
-                families=actions.families,
-                columns=self._pasts[source].columns,
-                alone=alone,
-            )
-            for source in feed.sources
-        ]
-        self.banner = self.tiles[0].banner if alone else Banner()
+        self.tiles: list[Tile] = []
+        self._common = Banner()
         self._grid = QGridLayout()
         self._rows = QVBoxLayout(self)
         self._rows.addLayout(self._grid, stretch=1)
-        if not alone:
-            self._rows.addWidget(self.banner)
+        self._rows.addWidget(self._common)
         self.setObjectName("window")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setWindowTitle(title)
@@ -89,14 +76,19 @@ class KioskWindow(QWidget):
         self.setMinimumSize(480, 320)
         self.resize(1280, 720)
         self.setCursor(Qt.CursorShape.BlankCursor)
+        self._follow(feed.sources)
+
+    @property
+    def banner(self) -> Banner:
+        """The line with the time: that of the tile, if there is but one."""
+        return self.tiles[0].banner if len(self.tiles) == 1 else self._common
 
     def refresh(self, now_seconds: float) -> None:
         """Show the newest snapshot; see `LiveWindow.refresh`."""
         elapsed = now_seconds - (now_seconds if self._refreshed_at is None else self._refreshed_at)
         seconds = min(elapsed, _LONGEST_STEP_SECONDS)
         self._refreshed_at = now_seconds
-        snapshot = self._feed.snapshot()
-        self._pasts.extend(snapshot, now_seconds, shown=self._feed.sources)
+        snapshot = self._take(now_seconds)
         for tile in self.tiles:
             self._show_tile(tile, snapshot)
             tile.tags.advance(seconds)
@@ -110,7 +102,40 @@ class KioskWindow(QWidget):
 
     def keep(self, now_seconds: float) -> None:
         """Keep what is heard; see `LiveWindow.keep`."""
-        self._pasts.extend_unseen(self._feed, now_seconds)
+        if self._pasts.due(now_seconds):
+            self._take(now_seconds)
+
+    def _take(self, now_seconds: float) -> Snapshot:
+        """Take what is new, sources too."""
+        snapshot = self._feed.snapshot()
+        if list(snapshot.sources) != [tile.source for tile in self.tiles]:
+            self._follow(snapshot.sources)
+            self._dress()
+        self._pasts.extend(snapshot, now_seconds, shown=snapshot.sources)
+        return snapshot
+
+    def _follow(self, sources: Collection[str]) -> None:
+        """Show a tile for each of these from now on: that of before, where there is one."""
+        self._pasts.follow(sources)
+        before = {tile.source: tile for tile in self.tiles}
+        self.tiles = [before[source] if source in before else self._new_tile(source) for source in sources]
+        for source, tile in before.items():
+            if source not in sources:
+                self._grid.removeWidget(tile)
+                tile.hide()
+                tile.deleteLater()
+        alone = len(self.tiles) == 1
+        for tile in self.tiles:
+            tile.settle(alone=alone)
+        self._common.setVisible(not alone)
+
+    def _new_tile(self, source: str) -> Tile:
+        return Tile(
+            source,
+            labels=self._feed.labels,
+            families=self._actions.families,
+            columns=self._pasts[source].columns,
+        )
 
     def _show_tile(self, tile: Tile, snapshot: Snapshot) -> None:
         sounding = {
@@ -142,12 +167,15 @@ class KioskWindow(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Let everything follow the size."""
         super().resizeEvent(event)
+        self._dress()
+
+    def _dress(self) -> None:
         look = Look(theme.factor_for(self.width(), self.height()), self._colours)
         edge = look.px(28)
         self._rows.setContentsMargins(edge, look.px(16), edge, edge)
         self._rows.setSpacing(look.px(10))
         self.setStyleSheet(f"#window {{ background: {self._colours.background.name()}; }}")
-        self.banner.dress(look)
+        self._common.dress(look)
         self._place_tiles(look)
 
     def _place_tiles(self, look: Look) -> None:
@@ -156,7 +184,7 @@ class KioskWindow(QWidget):
         rows = -(-len(self.tiles) // columns)
         factor = theme.factor_for(self.width() // columns, self.height() // rows)
         self._grid.setSpacing(look.px(36))
-        for place in range(len(self.tiles)):
+        for place in range(max(len(self.tiles), self._grid.columnCount(), self._grid.rowCount())):
             self._grid.setColumnStretch(place, int(place < columns))
             self._grid.setRowStretch(place, int(place < rows))
         for place, tile in enumerate(self.tiles):

@@ -7,7 +7,7 @@ import numpy as np
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 
 from .columns import Columns, RowsFunction
-from .feed import Feed, Snapshot, SourceView
+from .feed import Snapshot, SourceView
 
 _HIDDEN_PERIOD_SECONDS = 1.0
 _NEWEST_SAMPLES = SAMPLE_RATE_HZ // 4
@@ -43,36 +43,33 @@ class Pasts:
 
     Parameters
     ----------
-    sources : iterable of str
-        Their names.
     rows : callable
         See `RowsFunction`.
     """
 
-    def __init__(self, sources: Iterable[str], rows: RowsFunction) -> None:
-        self._pasts = {source: Past(rows) for source in sources}
+    def __init__(self, rows: RowsFunction) -> None:
+        self._rows = rows
+        self._pasts: dict[str, Past] = {}
         self._due_at = 0.0
 
     def __getitem__(self, source: str) -> Past:
         return self._pasts[source]
 
+    def follow(self, sources: Iterable[str]) -> None:
+        """Keep the past of these from now on: what there is of those that stay, and nothing of the others."""
+        self._pasts = {source: self._pasts.get(source) or Past(self._rows) for source in sources}
+
+    def due(self, now_seconds: float) -> bool:
+        """Whether it is time for those that are not on show."""
+        return now_seconds >= self._due_at
+
     def extend(self, snapshot: Snapshot, now_seconds: float, *, shown: Iterable[str]) -> None:
         """Take what is new."""
-        if now_seconds >= self._due_at:
-            self._extend_all(snapshot, now_seconds)
-        else:
-            for source in shown:
-                self._pasts[source].extend(snapshot.sources[source])
-
-    def extend_unseen(self, feed: Feed, now_seconds: float) -> None:
-        """Take what is new while none is on show: once a second."""
-        if now_seconds >= self._due_at:
-            self._extend_all(feed.snapshot(), now_seconds)
-
-    def _extend_all(self, snapshot: Snapshot, now_seconds: float) -> None:
-        self._due_at = now_seconds + _HIDDEN_PERIOD_SECONDS
-        for source, past in self._pasts.items():
-            past.extend(snapshot.sources[source])
+        if self.due(now_seconds):
+            self._due_at = now_seconds + _HIDDEN_PERIOD_SECONDS
+            shown = self._pasts
+        for source in shown:
+            self._pasts[source].extend(snapshot.sources[source])
 
 
 def _newest(chunks: tuple[AudioChunk, ...]) -> Samples:

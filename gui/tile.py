@@ -25,8 +25,6 @@ class Tile(QWidget):
         What kind of sound a label is.
     columns : Columns
         The picture of its sound.
-    alone : bool
-        Whether it fills the wall: it needs no title then, and keeps the time.
     """
 
     def __init__(
@@ -36,18 +34,22 @@ class Tile(QWidget):
         labels: Sequence[str],
         families: Mapping[str, str],
         columns: Columns,
-        alone: bool,
     ) -> None:
         super().__init__()
         self.source = source
         self.tags = BigTags(labels, families)
         self.picture = Picture(columns, self)
-        self.banner = Banner("" if alone else source)
+        self.banner = Banner(source)
         self._rows = QVBoxLayout(self)
         self._rows.setContentsMargins(0, 0, 0, 0)
+        self._rows.addWidget(self.banner)
         self._rows.addWidget(self.tags, stretch=76)
-        self._rows.insertWidget(1 if alone else 0, self.banner)
         self._rows.addWidget(self.picture, stretch=14)
+
+    def settle(self, *, alone: bool) -> None:
+        """Have the wall for itself from now on, or share it: alone it needs no title, and keeps the time."""
+        self._rows.insertWidget(int(alone), self.banner)
+        self.banner.title = "" if alone else self.source
 
     def show_view(self, view: SourceView, alarming: frozenset[str], *, sounding: bool) -> None:
         """Show how the source is now, the labels of alarms that are told of, and whether any sound is."""

@@ -8,7 +8,6 @@ from streamer.messages import Event, Tagging
 
 from . import theme
 from .actions import Actions
-from .columns import RowsFunction
 from .control import Control
 from .eventlist import EventList
 from .feed import Feed, Snapshot, SourceView
@@ -29,14 +28,14 @@ _LONGEST_STEP_SECONDS = 0.25
 class LiveWindow(QWidget):
     """Spectrogram, level, tags, timeline, events and status of one source at a time.
 
-    Nothing pushes into it: whoever owns it calls `refresh`.
+    Nothing pushes into it: whoever owns it calls `refresh`. It follows sources that come and go.
 
     Parameters
     ----------
     feed : Feed
         What it draws from.
-    rows : callable
-        Samples to log-mel rows, see `RowsFunction`.
+    pasts : Pasts
+        What is kept of each source's sound, also after this window.
     title : str
         The program's name.
     actions : Actions
@@ -62,7 +61,7 @@ class LiveWindow(QWidget):
         self,
         feed: Feed,
         *,
-        rows: RowsFunction,
+        pasts: Pasts,
         title: str,
         actions: Actions | None = None,
         colours: theme.Palette = theme.DARK,
@@ -71,18 +70,20 @@ class LiveWindow(QWidget):
         self._feed = feed
         self._actions = actions or Actions()
         self.colours = colours
-        self._pasts = Pasts(feed.sources, rows)
-        self._watching = Watching(feed.labels, self._actions, feed.sources[0])
+        self._pasts = pasts
         self._refreshed_at: float | None = None
         self.snapshot = feed.snapshot()
-        self.source = feed.sources[0]
+        self._sources = tuple(self.snapshot.sources)
+        self.source = self._sources[0]
+        self._watching = Watching(feed.labels, self._actions, self.source)
+        self._pasts.follow(self._sources)
         self.frozen_at: float | None = None
-        self.header = Header(title, feed.sources)
+        self.header = Header(title)
         self.spectrogram = SpectrogramView(self._pasts[self.source].columns)
         self.level = LevelView()
         self.tags = TagsView(feed.labels)
         self.timeline = TimelineView(feed.labels)
-        self.events = EventList(with_source=len(feed.sources) > 1, with_clips=self._actions.play is not None)
+        self.events = EventList(with_clips=self._actions.play is not None)
         self.status = StatusLine()
         self._lay_out()
         self.control = Control(self, feed, self._actions, self._watching)
@@ -91,6 +92,7 @@ class LiveWindow(QWidget):
         self.setWindowIcon(theme.icon())
         self.setMinimumSize(640, 400)
         self.resize(1280, 720)
+        self._offer_sources()
         self.show_source(self.source)
 
     def show_source(self, source: str) -> None:
@@ -113,8 +115,8 @@ class LiveWindow(QWidget):
         elapsed = now_seconds - (now_seconds if self._refreshed_at is None else self._refreshed_at)
         seconds = min(elapsed, _LONGEST_STEP_SECONDS)
         self._refreshed_at = now_seconds
-        self.snapshot = snapshot = self._feed.snapshot()
-        self._pasts.extend(snapshot, now_seconds, shown=(self.source,))
+        self._take(now_seconds)
+        snapshot = self.snapshot
         view = snapshot.sources[self.source]
         self.spectrogram.advance(self.frozen_at)
         self.level.advance(self._pasts[self.source].newest_samples, seconds)
@@ -131,7 +133,8 @@ class LiveWindow(QWidget):
 
     def keep(self, now_seconds: float) -> None:
         """Keep what is heard while the window is not to be seen; called in place of `refresh`."""
-        self._pasts.extend_unseen(self._feed, now_seconds)
+        if self._pasts.due(now_seconds):
+            self._take(now_seconds)
 
     def freeze(self, frozen_at: float | None) -> None:
         """Show what was heard up to a Unix time, or what is newest."""
@@ -151,10 +154,7 @@ class LiveWindow(QWidget):
 
     def own_events(self) -> tuple[Event, ...]:
         """Return the events of the source on show."""
-        events = self.snapshot.events
-        if len(self._feed.sources) == 1:
-            return events
-        return tuple(event for event in events if event.source == self.source)
+        return tuple(event for event in self.snapshot.events if event.source == self.source)
 
     def change_colours(self) -> None:
         """Change between dark and light."""
@@ -176,6 +176,29 @@ class LiveWindow(QWidget):
         super().resizeEvent(event)
         self._dress()
 
+    def _take(self, now_seconds: float) -> None:
+        """Take what is new, sources too."""
+        self.snapshot = self._feed.snapshot()
+        sources = tuple(self.snapshot.sources)
+        if sources != self._sources:
+            self._follow(sources)
+        self._pasts.extend(self.snapshot, now_seconds, shown=(self.source,))
+
+    def _follow(self, sources: tuple[str, ...]) -> None:
+        """Show these from now on. Where the one on show has gone, that is the one in its place, which may be the same with another name."""
+        place = self._sources.index(self.source)
+        gone = self.source not in sources
+        self._sources = sources
+        self._pasts.follow(sources)
+        if gone:
+            self.frozen_at = None
+            self.show_source(sources[min(place, len(sources) - 1)])
+        self._offer_sources()
+
+    def _offer_sources(self) -> None:
+        self.header.follow(self._sources, self.source)
+        self.events.follow(self._sources)
+
     def _newest(self) -> float:
         columns = self._pasts[self.source].columns
         return columns.time_of(columns.end)
@@ -196,7 +219,7 @@ class LiveWindow(QWidget):
             badge.show_state("WAITING", Tone.WARNING, None)
         else:
             badge.show_state("LIVE", Tone.GOOD, captured_at)
-        if len(self._feed.sources) > 1:
+        if len(self._sources) > 1:
             sounding = {event.source for event in snapshot.events if event.ended_at is None}
             for source, other in snapshot.sources.items():
                 tone = Tone.BAD if other.offline else Tone.WARNING if source in sounding else Tone.PLAIN

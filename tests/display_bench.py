@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from gui.actions import Actions
 from gui.feed import Feed
+from gui.pasts import Pasts
 from gui.window import LiveWindow
 from models.fbank import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Health, Samples, Tagging
@@ -66,7 +67,7 @@ class Bench:
 
     def __init__(self, qtbot: QtBot, *sources: str, actions: Actions | None = None) -> None:
         self.feed = Feed(sources or ("mic",), LABELS)
-        self.window = LiveWindow(self.feed, rows=log_mel, title="Earshot", actions=actions)
+        self.window = LiveWindow(self.feed, pasts=Pasts(log_mel), title="Earshot", actions=actions)
         qtbot.addWidget(self.window)
         self.window.resize(1280, 720)
         with qtbot.waitExposed(self.window):

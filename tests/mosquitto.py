@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -264,6 +264,17 @@ class Subscriber:
             message = self._messages[last]
             del self._messages[: last + 1]
             return message
+
+    def wait_for_all(self, texts: Mapping[str, str]) -> None:
+        """Wait until these are the newest texts on their topics, whichever comes first, and forget nothing."""
+        with self._changed:
+
+            def newest() -> dict[str, str]:
+                return {message.topic: message.text for message in self._messages}
+
+            assert self._changed.wait_for(lambda: texts.items() <= newest().items(), PATIENCE_SECONDS), (
+                f"not {texts}, only {self._messages}"
+            )
 
     def wait_for_several(self, topic: str, count: int) -> list[Received]:
         """Wait for messages on a topic, return the first of them, and forget nothing."""

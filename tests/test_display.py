@@ -274,7 +274,7 @@ def test_only_a_clip_that_is_there_can_be_played(bench: Bench, desk: Desk, tmp_p
     assert texts(bench, "") == ["", "", "▶"]
     table = bench.window.events.table
     for row in range(3):
-        cell = table.visualRect(bench.window.events.model.index(row, 4))
+        cell = table.visualRect(bench.window.events.model.index(row, 5))
         QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
     assert desk.done == [("play", str(clip))]
     desk.done.clear()
@@ -327,6 +327,38 @@ def test_a_click_on_an_event_shows_its_time(bench: Bench) -> None:
     cell = table.visualRect(bench.window.events.model.index(0, 1))
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
     assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 15)
+
+
+def test_an_event_of_a_source_that_has_gone_is_listed_with_its_name_and_can_be_clicked(
+    qtbot: QtBot, desk: Desk, tmp_path: Path
+) -> None:
+    bench = Bench(qtbot, "mic", "door", actions=desk.actions)
+    clip = tmp_path / "dog.flac"
+    clip.write_bytes(b"fLaC")
+    bench.feed.accept(event("1", "Sound 3", 10.0, 14.0, source="door", clip=str(clip)))
+    fill(bench)
+    bench.feed.follow(["mic"])
+    bench.pass_time()
+    events = bench.window.events
+    assert texts(bench, "Source") == ["door"]
+    assert not events.table.isColumnHidden(2)
+    cell = events.table.visualRect(events.model.index(0, 1))
+    QTest.mouseClick(events.table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
+    assert bench.window.status.notice == "door has gone, and its sound with it"
+    assert (bench.window.source, bench.window.frozen_at) == ("mic", None)
+    press(bench, Qt.Key.Key_C)
+    assert desk.done == [("play", str(clip))]
+    assert bench.window.timeline.heat.spans == (), "it is no event of the source on show"
+
+
+def test_the_list_names_sources_while_there_are_several(bench: Bench) -> None:
+    bench.feed.accept(event("1", "Sound 3", 10.0, 14.0))
+    bench.pass_time()
+    table = bench.window.events.table
+    for sources, named in ((["mic"], False), (["mic", "door"], True), (["mic"], False)):
+        bench.feed.follow(sources)
+        bench.pass_time()
+        assert table.isColumnHidden(2) is not named
 
 
 # Freezing
@@ -605,6 +637,43 @@ def test_another_place_is_chosen_from_the_menu_and_a_refusal_is_told(bench: Benc
     assert bench.window.status.notice == ""
 
 
+def test_a_place_is_for_the_source_that_was_on_show_when_it_was_asked_for(qtbot: QtBot, desk: Desk) -> None:
+    bench = Bench(qtbot, "kitchen", "garden", actions=desk.actions)
+    places = bench.window.control.places
+    places.aboutToShow.emit()
+    demo = places.actions()[1]
+    press(bench, Qt.Key.Key_N)
+    demo.trigger()
+    assert desk.done == [("choose", "kitchen", "demo")]
+    bench.feed.follow(["garden"])
+    bench.pass_time()
+    demo.trigger()
+    assert len(desk.done) == 1
+    assert bench.window.status.notice == "kitchen has gone: choose again, for another source"
+
+
+def test_tabs_that_come_say_where_something_goes_on(bench: Bench) -> None:
+    bench.feed.follow(["mic", "garage"])
+    bench.feed.accept(SourceStatus("garage", online=False, reason="Gone."))
+    bench.pass_time()
+    tabs = bench.window.header.tabs
+    assert tabs.tabTextColor(1) == theme.DARK.bad
+    bench.feed.follow(["garage", "mic"])
+    bench.pass_time()
+    assert tabs.tabTextColor(0) == theme.DARK.bad
+    assert not tabs.tabTextColor(1).isValid()
+
+
+def test_keys_watch_at_the_source_that_has_taken_the_place(bench: Bench, desk: Desk) -> None:
+    fill(bench)
+    bench.feed.follow(["garden"])
+    bench.feed.accept(tagging_at(1, {3: 0.9, 9: 0.8}, "garden"))
+    bench.pass_time(0.5)
+    assert [row.label for row in bench.window.tags.shown if row.mark is not None] == ["Sound 9"]
+    press(bench, Qt.Key.Key_P)
+    assert desk.done == [("listen", "garden", False)]
+
+
 def test_tabs_say_where_something_goes_on(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden", "garage")
     bench.feed.accept(SourceStatus("garage", online=False, reason="Gone."))
@@ -739,7 +808,7 @@ def test_help_lists_every_key_that_there_is(bench: Bench) -> None:
     page = bench.window.control.help
     assert page.isVisible()
     offered = list(bench.window.control.commands.offered())
-    assert len(page._lines) == len(offered) == len(COMMANDS) - 1  # a single source has no next one
+    assert len(page._lines) == len(offered) == len(COMMANDS)
     click(bench, bench.window.rect().bottomLeft() + QPoint(3, -3))
     assert not page.isVisible()
 

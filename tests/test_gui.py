@@ -112,6 +112,90 @@ def test_threads_may_write_while_snapshots_are_taken() -> None:
     assert [view.heard for view in feed.snapshot().sources.values()] == [2000, 2000]
 
 
+def test_sources_come_and_go_and_those_that_stay_lose_nothing() -> None:
+    feed = Feed(["a", "b"], LABELS)
+    for source in "ab":
+        for chunk in chunks_of(np.zeros(1600, np.float32), size=160):
+            feed.hear(source, chunk)
+        feed.accept(tagging({1: 0.5}, source))
+        feed.accept(SourceStatus(source, online=True))
+    feed.accept(health(sources=(SourceHealth(source="a", state="silent"), SourceHealth(source="b"))))
+    before = feed.snapshot()
+    feed.follow(["c", "b"])
+    after = feed.snapshot()
+    assert feed.sources == tuple(after.sources) == ("c", "b")
+    stayed, was = after.sources["b"], before.sources["b"]
+    assert (stayed.chunks, stayed.heard, stayed.taggings, stayed.status) == (
+        was.chunks, was.heard, was.taggings, was.status,
+    )  # fmt: skip
+    assert after.sources["c"].heard == 0
+    assert after.health == health(sources=(SourceHealth(source="b"),))
+    assert list(before.sources) == ["a", "b"]
+
+
+def test_of_a_source_that_has_gone_only_events_are_kept() -> None:
+    feed = Feed(["a", "b"], LABELS)
+    feed.accept(Event("1", "started", "Bark", "a", 0.9, 0.0))
+    feed.follow(["b"])
+    feed.hear("a", AudioChunk(np.zeros(160, np.float32), 0, 0.0))
+    feed.accept(tagging({1: 0.5}, "a"))
+    feed.accept(SourceStatus("a", online=False, reason="it was removed"))
+    ended = Event("1", "ended", "Bark", "a", 0.9, 0.0, 3.0)
+    feed.accept(ended)
+    snapshot = feed.snapshot()
+    assert list(snapshot.sources) == ["b"]
+    assert snapshot.events == (ended,)
+    feed.follow(["a", "b"])
+    returned = feed.snapshot().sources["a"]
+    assert (returned.heard, returned.tagging, returned.status) == (0, None, None)
+
+
+def test_of_a_source_that_has_come_anew_under_its_name_all_chunks_are_handed_out() -> None:
+    feed = Feed(["a", "b"], LABELS)
+    for chunk in chunks_of(np.zeros(1600, np.float32), size=160):
+        feed.hear("a", chunk)
+    heard = feed.snapshot().sources["a"].heard
+    feed.follow(["b"])
+    feed.follow(["a", "b"])
+    for chunk in chunks_of(np.zeros(480, np.float32), size=160):
+        feed.hear("a", chunk)
+    view = feed.snapshot().sources["a"]
+    assert len(view.chunks_after(heard)) == view.heard == 3
+
+
+def test_threads_may_change_the_sources_while_others_write_and_snapshots_are_taken() -> None:
+    rosters = [("a", "b"), ("c",), ("b", "c", "a")]
+    feed = Feed(rosters[0], LABELS)
+    over = threading.Event()
+
+    def change() -> None:
+        for number in range(3000):
+            feed.follow(rosters[number % len(rosters)])
+        over.set()
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            for source in "abc":
+                feed.hear(source, AudioChunk(np.zeros(160, np.float32), 160 * number, 0.0))
+                feed.accept(tagging({1: 0.5}, source))
+                feed.accept(SourceStatus(source, online=True))
+            number += 1
+
+    threads = [threading.Thread(target=work) for work in (change, write)]
+    for thread in threads:
+        thread.start()
+    seen = set()
+    while not over.is_set():
+        snapshot = feed.snapshot()
+        seen.add(tuple(snapshot.sources))
+        seen.add(feed.sources)
+        assert all(len(view.chunks) == min(view.heard, 1200) for view in snapshot.sources.values())
+    for thread in threads:
+        thread.join()
+    assert seen <= set(rosters)
+
+
 def test_the_feed_does_without_qt() -> None:
     code = "import sys, gui.feed, gui.app, gui.errors; print(any('PySide' in name for name in sys.modules))"
     done = subprocess.run(
@@ -447,6 +531,92 @@ def test_another_source_can_be_chosen(qtbot: QtBot) -> None:
     )
 
 
+def test_a_source_that_comes_gets_a_tab_and_the_one_on_show_stays_as_it_is(bench: Bench) -> None:
+    bench.hear(tone(1000, 3.0))
+    bench.feed.accept(tagging({1: 0.9}))
+    bench.pass_time(5.0)
+    columns, shown = bench.window.spectrogram.picture.columns, bench.window.tags.shown
+    bench.feed.follow(["garden", "mic"])
+    bench.pass_time()
+    header = bench.window.header
+    assert header.tabs.isVisible()
+    assert [header.tabs.tabText(place) for place in range(2)] == ["garden", "mic"]
+    assert (bench.window.source, header.tabs.currentIndex()) == ("mic", 1)
+    assert bench.window.spectrogram.picture.columns is columns
+    assert (columns.end, bench.window.tags.shown) == (298, shown)
+    bench.hear(tone(3000, 3.0), source="garden")
+    bench.feed.accept(tagging({2: 0.9}, "garden"))
+    QTest.mouseClick(header.tabs, Qt.MouseButton.LeftButton, pos=header.tabs.tabRect(0).center())
+    bench.pass_time(1.0)
+    assert (bench.window.source, bench.labels_shown()) == ("garden", ["Sound 2"])
+
+
+def test_a_source_that_goes_takes_its_tab_along(qtbot: QtBot) -> None:
+    bench = Bench(qtbot, "kitchen", "garden")
+    bench.hear(tone(1000, 3.0), source="garden")
+    bench.pass_time(1.0)
+    tabs = bench.window.header.tabs
+    tabs.setCurrentIndex(1)
+    columns = bench.window.spectrogram.picture.columns
+    bench.feed.follow(["garden"])
+    bench.pass_time()
+    assert not tabs.isVisible()
+    assert bench.window.source == "garden"
+    assert bench.window.spectrogram.picture.columns is columns
+    assert columns.end == 298
+    bench.window.header.show_next()
+    bench.pass_time()
+    assert bench.window.source == "garden"
+
+
+@pytest.mark.parametrize(
+    ("sources", "shown"),
+    [
+        (["kitchen", "yard", "attic"], "yard"),
+        (["kitchen", "attic"], "attic"),
+        (["kitchen"], "kitchen"),
+        (["cellar"], "cellar"),
+    ],
+)
+def test_where_the_source_on_show_has_gone_the_one_in_its_place_is_shown(
+    sources: list[str], shown: str, qtbot: QtBot
+) -> None:
+    bench = Bench(qtbot, "kitchen", "garden", "attic")
+    bench.window.header.choose("garden")
+    bench.hear(tone(1000, 3.0), source="garden")
+    bench.feed.accept(tagging({1: 0.9}, "garden"))
+    bench.pass_time(1.0)
+    bench.window.freeze(bench.window.moment - 1.0)
+    bench.feed.follow(sources)
+    bench.pass_time()
+    window = bench.window
+    assert (window.source, window.frozen_at) == (shown, None)
+    assert sources[window.header.tabs.currentIndex()] == shown
+    assert bench.labels_shown() == []
+    assert not window.spectrogram.picture.columns.begun
+    assert window.header.state.text() == "WAITING"
+
+
+def test_a_frozen_picture_stays_when_other_sources_come_and_go(qtbot: QtBot) -> None:
+    bench = Bench(qtbot, "kitchen", "garden")
+    bench.hear(tone(1000, 3.0), source="kitchen")
+    bench.pass_time()
+    bench.window.freeze(bench.window.moment - 1.0)
+    frozen_at = bench.window.frozen_at
+    bench.feed.follow(["attic", "kitchen"])
+    bench.pass_time()
+    assert (bench.window.source, bench.window.frozen_at) == ("kitchen", frozen_at)
+
+
+def test_a_hidden_window_follows_too(qtbot: QtBot) -> None:
+    bench = Bench(qtbot, "kitchen", "garden")
+    bench.feed.follow(["attic"])
+    bench.hear(tone(1000, 3.0), source="attic")
+    bench.window.keep(2000.0)
+    assert bench.window.source == "attic"
+    assert bench.window.spectrogram.picture.columns.end == 298
+
+
 def test_a_single_source_has_no_tabs(bench: Bench) -> None:
     assert not bench.window.header.tabs.isVisible()
 
@@ -543,15 +713,6 @@ def test_a_window_that_is_not_to_be_seen_loses_nothing(kiosk: bool) -> None:
     assert values.any(axis=1).all()
 
 
-@pytest.mark.usefixtures("qapp")
-def test_what_poll_raises_reaches_the_caller() -> None:
-    def poll() -> bool:
-        raise OSError("the crew has failed")
-
-    with pytest.raises(OSError, match="the crew has failed"):
-        run(feed_with_sound(), rows=log_mel, poll=poll)
-
-
 def open_menu(window: LiveWindow) -> None:
     window.header.buttons["Source"].showMenu()
 
@@ -559,6 +720,38 @@ def open_menu(window: LiveWindow) -> None:
 def open_dialog(window: LiveWindow) -> None:
     window.control.places.aboutToShow.emit()
     window.control.places.actions()[-1].trigger()
+
+
+@pytest.mark.usefixtures("qapp")
+@pytest.mark.parametrize("open_something", [open_menu, open_dialog])
+def test_sources_may_go_under_an_open_menu_or_dialog(open_something: Callable[[LiveWindow], None]) -> None:
+    feed = feed_with_sound()
+    opened: list[QWidget] = []
+    shown: list[str] = []
+    ticks = iter(range(200))
+
+    def poll() -> bool:
+        (window,) = (w for w in QApplication.topLevelWidgets() if isinstance(w, LiveWindow))
+        if next(ticks) == 3:
+            QTimer.singleShot(0, lambda: open_something(window))
+        if over := QApplication.activePopupWidget() or QApplication.activeModalWidget():
+            opened.append(over)
+            feed.follow(["door", "attic"])
+        shown.append(window.source)
+        return len(opened) < 5
+
+    assert run(feed, rows=log_mel, poll=poll, actions=Actions(places=tuple)) == 0
+    assert len(opened) == 5
+    assert shown[-1] == "door"
+
+
+@pytest.mark.usefixtures("qapp")
+def test_what_poll_raises_reaches_the_caller() -> None:
+    def poll() -> bool:
+        raise OSError("the crew has failed")
+
+    with pytest.raises(OSError, match="the crew has failed"):
+        run(feed_with_sound(), rows=log_mel, poll=poll)
 
 
 @pytest.mark.usefixtures("qapp")

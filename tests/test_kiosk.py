@@ -15,14 +15,16 @@ from display_bench import FRAME_SECONDS, LABELS, chunks_of, tagging, tone
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui import pictograms
 from gui.actions import Actions, Watched
 from gui.app import run
+from gui.banner import Banner
 from gui.feed import Feed
 from gui.kiosk import HOLD_SECONDS, KioskWindow, columns_for
+from gui.pasts import Pasts
 from gui.theme import Tone
 from models.fbank import log_mel
 from models.labels import audioset_classes, family_of
@@ -39,7 +41,7 @@ class Wall:
         self.feed = Feed(sources or ["mic"], LABELS)
         watched = [Watched("Alarm", (3,), (0.5,)), Watched("Music", (5,), (0.5,))]
         actions = Actions(watched=lambda source: watched if source != "attic" else [], families=FAMILIES)
-        self.window = KioskWindow(self.feed, rows=log_mel, title="Earshot", actions=actions)
+        self.window = KioskWindow(self.feed, pasts=Pasts(log_mel), title="Earshot", actions=actions)
         tile = self.window.tiles[0]
         self.tags, self.banner, self.picture = tile.tags, tile.banner, tile.picture
         qtbot.addWidget(self.window)
@@ -192,6 +194,84 @@ def test_with_several_sources_escape_is_explained_below_them(qtbot: QtBot) -> No
     assert wall.window.banner.text == ""
 
 
+def test_tiles_come_and_go_and_those_that_stay_are_the_same(wall: Wall) -> None:
+    for chunk in chunks_of(tone(1000, 3.0)):
+        wall.feed.hear("mic", chunk)
+    wall.feed.accept(tagging({3: 0.9}))
+    wall.pass_time(3.0)
+    window, (mic,) = wall.window, wall.window.tiles
+    shown, end = mic.tags.shown, mic.picture.columns.end
+    alone = [view.geometry() for view in (mic, mic.tags, mic.banner, mic.picture)]
+
+    wall.feed.follow(["kitchen", "mic", "attic"])
+    wall.feed.accept(tagging({5: 0.9}, source="attic"))
+    wall.pass_time(3.0)
+    wall.pass_time()
+    assert [tile.source for tile in window.tiles] == ["kitchen", "mic", "attic"]
+    assert window.tiles[1] is mic
+    assert mic.picture.columns.end == end
+    assert [[(tag.label, tag.strength) for tag in tile.tags.shown] for tile in window.tiles] == [
+        [],
+        [(tag.label, tag.strength) for tag in shown],
+        [("Sound 5", shown[0].strength)],
+    ]
+    assert [tile.banner.title for tile in window.tiles] == ["kitchen", "mic", "attic"]
+    views = [*window.tiles, window.banner]
+    for number, view in enumerate(views):
+        assert view.isVisible()
+        assert window.rect().contains(view.geometry())
+        assert not any(view.geometry().intersects(other.geometry()) for other in views[:number])
+    assert mic.banner.geometry().bottom() < mic.tags.geometry().top()
+
+    wall.feed.follow(["mic"])
+    wall.pass_time(3.0)
+    wall.pass_time()
+    assert window.tiles == [mic]
+    assert [view.geometry() for view in (mic, mic.tags, mic.banner, mic.picture)] == alone
+    assert (mic.tags.shown, mic.banner.title, window.banner) == (shown, "", mic.banner)
+    assert [banner for banner in window.findChildren(Banner) if banner.isVisible()] == [mic.banner]
+
+
+def test_while_tiles_come_and_go_the_wall_is_never_without_them(wall: Wall) -> None:
+    wall.feed.accept(tagging({3: 0.9}))
+    wall.pass_time(3.0)
+    (mic,) = wall.window.tiles
+    for sources in (["mic", "kitchen"], ["kitchen", "attic", "mic"], ["mic"]):
+        wall.feed.follow(sources)
+        wall.now_seconds += FRAME_SECONDS
+        wall.window.refresh(wall.now_seconds)
+        assert wall.window.isVisible()
+        assert mic.isVisible()
+        assert mic.tags.shown
+        QApplication.processEvents()
+        drawn = mic.tags.shown
+        mic.tags.advance(0.0)
+        assert mic.tags.shown == drawn, "as large as it is now"
+
+
+def test_a_source_with_another_name_has_a_tile_of_its_own(wall: Wall) -> None:
+    wall.feed.accept(tagging({3: 0.9}))
+    wall.pass_time(3.0)
+    wall.feed.follow(["kitchen"])
+    wall.pass_time()
+    (tile,) = wall.window.tiles
+    assert (tile.source, tile.tags.shown) == ("kitchen", ())
+    wall.feed.accept(SourceStatus("kitchen", online=False))
+    wall.pass_time()
+    assert wall.window.banner.text == "kitchen is offline"
+
+
+def test_tiles_that_have_gone_are_no_more(wall: Wall) -> None:
+    before = len(wall.window.findChildren(QWidget))
+    for number in range(5):
+        wall.feed.follow(["mic", f"room {number}", f"hall {number}"])
+        wall.pass_time()
+        wall.feed.follow(["mic"])
+        wall.pass_time()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
+    assert len(wall.window.findChildren(QWidget)) == before
+
+
 @pytest.mark.parametrize(
     ("tiles", "width", "height", "columns"),
     [(1, 1280, 720, 1), (2, 1280, 720, 2), (2, 720, 1280, 1), (3, 1920, 1080, 2), (8, 1920, 1080, 3)],
@@ -251,18 +331,19 @@ def test_after_an_error_it_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr("gui.app._LEAST_KIOSK_SECONDS", 0.1)
     draw = KioskWindow.refresh
     failures = iter([ZeroDivisionError("once")])
-    opened: list[int] = []
+    opened: dict[int, object] = {}
     began = time.monotonic()
 
     def failing(window: KioskWindow, now_seconds: float) -> None:
-        opened.append(id(window))
+        opened[id(window)] = window.tiles[0].picture.columns
         if time.monotonic() - began > 0.5 and (error := next(failures, None)) is not None:
             raise error
         draw(window, now_seconds)
 
     monkeypatch.setattr(KioskWindow, "refresh", failing)
     assert run(feed_with_sound(), rows=log_mel, poll=lambda: time.monotonic() - began < 1.5, kiosk=True) == 0
-    assert len(set(opened)) == 2
+    before, after = opened.values()
+    assert after is before, "what was heard before is still there"
     assert not list(kiosks())
 
 

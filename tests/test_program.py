@@ -696,12 +696,12 @@ def test_a_source_is_switched_off_and_on_again(
     ):
         try:
             subscriber.wait_for("earshot/test/mic/listen", "ON", timeout_seconds=START_SECONDS)
-            subscriber.wait_for("earshot/test/mic/tags")
-            subscriber.publish("earshot/test/mic/listen/set", "OFF")
-            subscriber.wait_for("earshot/test/mic/listen", "OFF")
-            subscriber.wait_for("earshot/test/mic/status", "offline")
-            subscriber.publish("earshot/test/mic/listen/set", "ON")
-            subscriber.wait_for("earshot/test/mic/listen", "ON")
+            subscriber.wait_for("earshot/test/mic/tags", timeout_seconds=START_SECONDS)
+            for switch, status in (("OFF", "offline"), ("ON", "online")):
+                subscriber.publish("earshot/test/mic/listen/set", switch)
+                subscriber.wait_for_all(
+                    {"earshot/test/mic/listen": switch, "earshot/test/mic/status": status}
+                )
             subscriber.wait_for("earshot/test/mic/status", "online")
             subscriber.wait_for("earshot/test/mic/tags")
         finally:
