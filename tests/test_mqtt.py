@@ -868,10 +868,12 @@ def test_the_embedded_broker_serves_states_and_events(caplog: pytest.LogCaptureF
 
 
 def test_the_embedded_broker_takes_a_free_port_where_the_usual_one_is_taken() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with closing(EmbeddedBroker(port)) as elsewhere:
-            assert elsewhere.broker.port != port
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        closing(EmbeddedBroker(port)) as elsewhere,
+    ):
+        assert elsewhere.broker.port != port
     with closing(EmbeddedBroker(port)) as there:
         assert there.broker == Broker("127.0.0.1", port)
 
