@@ -13,9 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile(
-    "patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 _ALSA_CONFIGURATION = """\
@@ -104,7 +102,7 @@ class VirtualMicrophone:
         """Stop what is played."""
         for player in self._players:
             player.kill()
-            player.wait(timeout=10)
+            player.wait(timeout=60)
         self._players.clear()
 
     @contextmanager
@@ -129,20 +127,17 @@ class VirtualMicrophone:
             command,
             env=environment,
             check=True,
-            timeout=30,
+            timeout=60,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
 
 
 @pytest.fixture
-def plugged_in(
-    virtual_microphone: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[VirtualMicrophone]:
+def plugged_in(virtual_microphone: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch) -> VirtualMicrophone:
     """The virtual microphone, as the default one of this process."""
     virtual_microphone.plug_in(monkeypatch)
-    yield virtual_microphone
-    virtual_microphone.hush()
+    return virtual_microphone
 
 
 @pytest.fixture
@@ -154,8 +149,8 @@ def pulseaudio_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def virtual_microphone() -> Iterator[VirtualMicrophone]:
-    """A microphone into which tests play recordings, at 48 kHz."""
+def shared_microphone() -> Iterator[VirtualMicrophone]:
+    """The one that all tests share, for it takes a moment to start."""
     require("pulseaudio", "paplay")
     with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
         microphone = VirtualMicrophone.start(Path(folder), 48_000)
@@ -163,3 +158,10 @@ def virtual_microphone() -> Iterator[VirtualMicrophone]:
             yield microphone
         finally:
             microphone.stop()
+
+
+@pytest.fixture
+def virtual_microphone(shared_microphone: VirtualMicrophone) -> Iterator[VirtualMicrophone]:
+    """A microphone into which tests play recordings, at 48 kHz; it is silent at first."""
+    yield shared_microphone
+    shared_microphone.hush()
