@@ -79,7 +79,9 @@ class Authority:
 
     @staticmethod
     def _openssl(words: str, *more: str | Path) -> None:
-        subprocess.run(["openssl", *words.split(), *more], check=True, capture_output=True, timeout=PATIENCE_SECONDS)
+        subprocess.run(
+            ["openssl", *words.split(), *more], check=True, capture_output=True, timeout=PATIENCE_SECONDS
+        )
 
 
 class Mosquitto:
@@ -276,14 +278,16 @@ class Subscriber:
             del self._messages[: last + 1]
             return message
 
-    def wait_for_several(self, topic: str, count: int) -> list[Received]:
+    def wait_for_several(
+        self, topic: str, count: int, *, timeout_seconds: float = PATIENCE_SECONDS
+    ) -> list[Received]:
         """Wait for messages on a topic, return the first of them, and forget nothing."""
         with self._changed:
 
             def come() -> list[Received]:
                 return [message for message in self._messages if message.topic == topic]
 
-            assert self._changed.wait_for(lambda: len(come()) >= count, PATIENCE_SECONDS), (
+            assert self._changed.wait_for(lambda: len(come()) >= count, timeout_seconds), (
                 f"not {count} on {topic}, only {self._messages}"
             )
             return come()[:count]
