@@ -420,9 +420,9 @@ def test_another_source_takes_the_place_and_the_others_do_not_notice() -> None:
     assert ends == sorted(set(ends)), "positions in the stream go on"
     news = memory.messages.index(SourceStatus("a", online=False, reason="another source was chosen"))
     before = max(m.end_sample for m in memory.messages[:news] if isinstance(m, Tagging) and m.source == "a")
-    assert all(
-        tagging.end_sample <= before or tagging.start_sample >= before for tagging in own
-    ), "the new source's windows begin anew"
+    assert all(tagging.end_sample <= before or tagging.start_sample >= before for tagging in own), (
+        "the new source's windows begin anew"
+    )
     assert {tagging.source for tagging in memory.taggings} == {"a", "b"}
     assert statuses(memory, "b") == [(True, ""), (False, "listening was stopped")]
     others = [tagging.end_sample for tagging in memory.taggings if tagging.source == "b"]
