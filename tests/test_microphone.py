@@ -324,7 +324,7 @@ def test_a_closed_microphone_delivers_nothing() -> None:
 def test_what_is_played_is_heard_until_something_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULSE_SINK", "vmic")
     sine = np.sin(np.arange(5 * SAMPLE_RATE_HZ) / 5).astype(np.float32)
-    with closing(Microphone("mic").chunks()) as chunks:
+    with closing(microphone._player), closing(Microphone("mic").chunks()) as chunks:
         next(chunks)
         play(np.float32(0.5) * sine)
         assert level(take_loud(chunks, 1.5)) == pytest.approx(0.5, rel=0.02)
