@@ -716,6 +716,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         kept.pop(name, None)
     return kept | {
+        "EARSHOT_PRECISION": "fp32",
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "XDG_DATA_HOME": str(tmp_path / "data"),
         "PYTHONWARNINGS": "error",

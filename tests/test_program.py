@@ -45,11 +45,12 @@ START_SECONDS = 120.0
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """No settings of the user's, no display, no network."""
+    """No settings of the user's, no display, no network; and no trial of precisions, which takes a busy machine a minute."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "QT_"))}
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         kept.pop(name, None)
     return kept | {
+        "EARSHOT_PRECISION": "fp32",
         "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "XDG_DATA_HOME": str(tmp_path / "data"),
         "PYTHONWARNINGS": "error",
@@ -747,10 +748,10 @@ def test_a_source_that_was_switched_off_stays_off_when_the_program_is_started_ag
         subscriber.publish("earshot/test/room/listen/set", "OFF")
         subscriber.wait_for("earshot/test/room/listen", "OFF")
     file = Path(environment["XDG_DATA_HOME"]) / "earshot" / "switches.json"
-    options = (*options, "--duration", "5")
+    short = (*options, "--duration", "5")
     for more in (mqtt, ()):
         with Subscriber(broker.port) as subscriber:
-            result = run(*options, *more, environment=environment)
+            result = run(*short, *more, environment=environment)
             assert (result.returncode, result.stdout) == (0, b"")
             assert b"room is still switched off, and is not heard: press P in the window" in result.stderr
             assert f"or delete {file} and start again".encode() in result.stderr
@@ -759,7 +760,7 @@ def test_a_source_that_was_switched_off_stays_off_when_the_program_is_started_ag
                 message.text for message in subscriber.messages if message.topic == "earshot/test/room/listen"
             }
     file.unlink()
-    assert run(*options, environment=environment).stdout
+    assert run(*short, environment=environment).stdout
 
 
 def test_the_program_can_be_its_own_broker(noise: Path, environment: dict[str, str]) -> None:

@@ -54,7 +54,9 @@ def main() -> int:
         guide(names[0], options)
     for name in names or PROPERTIES:
         print(f"== {name}", flush=True)
-        with tempfile.TemporaryDirectory(prefix="earshot-fuzz-") as folder:  # atheris leaves no time to tidy up
+        with tempfile.TemporaryDirectory(
+            prefix="earshot-fuzz-"
+        ) as folder:  # atheris leaves no time to tidy up
             environment = os.environ | {"TMPDIR": folder}
             command = [sys.executable, __file__, name, *options]
             if code := subprocess.run(command, env=environment, check=False).returncode:
