@@ -557,7 +557,7 @@ def test_a_source_that_is_added_has_its_own_hop_and_sounds_until_it_shares_those
         session.remove("b")
         assert session.meter._windows_a_second == pytest.approx(10.0)
     ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == "b"]
-    assert not {end % (4 * HOP) for end in ends[:3]}
+    assert all(end % (4 * HOP) == 0 for end in ends[:3])
     assert [(event.label, event.kind) for event in memory.events if event.source == "b"][:3] == [
         ("Buzz", "started"),
         ("Buzz", "ended"),
