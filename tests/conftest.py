@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from mosquitto import wait_until
 
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
@@ -48,6 +49,21 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
         patch.setenv("EARSHOT_PRECISION", "fp32")
         yield
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """Make a folder with a path that is short enough for a socket; it goes when nobody puts anything into it any more."""
+    folder = Path(tempfile.mkdtemp(prefix="earshot-"))
+
+    def gone() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    try:
+        yield folder
+    finally:
+        wait_until(gone, f"{folder} to be left alone")
 
 
 @dataclass
@@ -111,7 +127,7 @@ class VirtualMicrophone:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Let the sound server hang for as long as the block lasts."""
-        server = int((Path(self.environment["XDG_RUNTIME_DIR"]) / "pulse" / "pid").read_text())
+        server = int(self._pid_file.read_text())
         os.kill(server, signal.SIGSTOP)
         try:
             yield
@@ -119,9 +135,14 @@ class VirtualMicrophone:
             os.kill(server, signal.SIGCONT)
 
     def stop(self) -> None:
-        """Unplug the microphone."""
+        """Unplug the microphone; it returns when another one can be plugged in."""
         self.hush()
         self._run(["pulseaudio", "--kill"])
+        wait_until(lambda: not self._pid_file.exists(), "the sound server to end")
+
+    @property
+    def _pid_file(self) -> Path:
+        return Path(self.environment["XDG_RUNTIME_DIR"]) / "pulse" / "pid"
 
     def _run(self, command: list[str]) -> None:
         # The daemon inherits no pipe: nobody would wait for its end.
@@ -145,18 +166,18 @@ def plugged_in(virtual_microphone: VirtualMicrophone, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def pulseaudio_folder() -> Iterator[Path]:
-    """A private folder with a path that is short enough for a socket."""
+    """A private folder for a sound server."""
     require("pulseaudio", "paplay")
-    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
-        yield Path(folder)
+    with short_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
 def shared_microphone() -> Iterator[VirtualMicrophone]:
     """The one that all tests share, for it takes a moment to start."""
     require("pulseaudio", "paplay")
-    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
-        microphone = VirtualMicrophone.start(Path(folder), 48_000)
+    with short_folder() as folder:
+        microphone = VirtualMicrophone.start(folder, 48_000)
         try:
             yield microphone
         finally:
