@@ -67,12 +67,7 @@ def run(
     *options: str, environment: dict[str, str], stdin: bytes | None = None
 ) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        command(*options),
-        env=environment,
-        input=stdin,
-        capture_output=True,
-        timeout=START_SECONDS,
-        check=False,
+        command(*options), env=environment, input=stdin, capture_output=True, timeout=180, check=False
     )
 
 
