@@ -746,7 +746,7 @@ def test_a_source_that_was_switched_off_stays_off_when_the_program_is_started_ag
         subscriber.publish("earshot/test/room/listen/set", "OFF")
         subscriber.wait_for("earshot/test/room/listen", "OFF")
     file = Path(environment["XDG_DATA_HOME"]) / "earshot" / "switches.json"
-    short = (*options, "--duration", "5")
+    short = (*options, "--duration", "3")
     for more in (mqtt, ()):
         with Subscriber(broker.port) as subscriber:
             result = run(*short, *more, environment=environment)
