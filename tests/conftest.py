@@ -11,6 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+from mosquitto import wait_until
+
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 _ALSA_CONFIGURATION = """\
 </usr/share/alsa/alsa.conf>
@@ -36,11 +41,28 @@ def require(*commands: str) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what the tests cache out of the user's cache; have programs try no other precision where the machine is busy."""
+    """Keep what the tests leave out of the user's folders; have programs try no other precision where the machine is busy."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        if "XDG_RUNTIME_DIR" not in os.environ:
+            patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
         patch.setenv("EARSHOT_PRECISION", "fp32")
         yield
+
+
+@contextmanager
+def short_folder() -> Iterator[Path]:
+    """Make a folder with a path that is short enough for a socket; it goes when nobody puts anything into it any more."""
+    folder = Path(tempfile.mkdtemp(prefix="earshot-"))
+
+    def gone() -> bool:
+        shutil.rmtree(folder, ignore_errors=True)
+        return not folder.exists()
+
+    try:
+        yield folder
+    finally:
+        wait_until(gone, f"{folder} to be left alone")
 
 
 @dataclass
@@ -98,13 +120,13 @@ class VirtualMicrophone:
         """Stop what is played."""
         for player in self._players:
             player.kill()
-            player.wait(timeout=10)
+            player.wait(timeout=60)
         self._players.clear()
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Let the sound server hang for as long as the block lasts."""
-        server = int((Path(self.environment["XDG_RUNTIME_DIR"]) / "pulse" / "pid").read_text())
+        server = int(self._pid_file.read_text())
         os.kill(server, signal.SIGSTOP)
         try:
             yield
@@ -112,9 +134,14 @@ class VirtualMicrophone:
             os.kill(server, signal.SIGCONT)
 
     def stop(self) -> None:
-        """Unplug the microphone."""
+        """Unplug the microphone; it returns when another one can be plugged in."""
         self.hush()
         self._run(["pulseaudio", "--kill"])
+        wait_until(lambda: not self._pid_file.exists(), "the sound server to end")
+
+    @property
+    def _pid_file(self) -> Path:
+        return Path(self.environment["XDG_RUNTIME_DIR"]) / "pulse" / "pid"
 
     def _run(self, command: list[str]) -> None:
         # The daemon inherits no pipe: nobody would wait for its end.
@@ -123,37 +150,41 @@ class VirtualMicrophone:
             command,
             env=environment,
             check=True,
-            timeout=30,
+            timeout=60,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
 
 
 @pytest.fixture
-def plugged_in(
-    virtual_microphone: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[VirtualMicrophone]:
+def plugged_in(virtual_microphone: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch) -> VirtualMicrophone:
     """The virtual microphone, as the default one of this process."""
     virtual_microphone.plug_in(monkeypatch)
-    yield virtual_microphone
-    virtual_microphone.hush()
+    return virtual_microphone
 
 
 @pytest.fixture
 def pulseaudio_folder() -> Iterator[Path]:
-    """A private folder with a path that is short enough for a socket."""
+    """A private folder for a sound server."""
     require("pulseaudio", "paplay")
-    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
-        yield Path(folder)
+    with short_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
-def virtual_microphone() -> Iterator[VirtualMicrophone]:
-    """A microphone into which tests play recordings, at 48 kHz."""
+def shared_microphone() -> Iterator[VirtualMicrophone]:
+    """The one that all tests share, for it takes a moment to start."""
     require("pulseaudio", "paplay")
-    with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
-        microphone = VirtualMicrophone.start(Path(folder), 48_000)
+    with short_folder() as folder:
+        microphone = VirtualMicrophone.start(folder, 48_000)
         try:
             yield microphone
         finally:
             microphone.stop()
+
+
+@pytest.fixture
+def virtual_microphone(shared_microphone: VirtualMicrophone) -> Iterator[VirtualMicrophone]:
+    """A microphone into which tests play recordings, at 48 kHz; it is silent at first."""
+    yield shared_microphone
+    shared_microphone.hush()

@@ -2,12 +2,14 @@
 
 import getpass
 import json
+import secrets
 import signal
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,15 +19,21 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 60.0
+"""Who waits for what comes at once waits for so long where the machine is busy, and no test is slower for that."""
+
+_PORTS = range(10_000, 32_000)
+"""None that the system gives away by itself: a connection to such a port may meet itself, and another program may get it."""
+
 _NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 
 
 def free_port() -> int:
-    """Find a TCP port of the loopback on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+    """Find a TCP port of the loopback on which nothing listens, nor will by chance."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def wait_until(condition: Callable[[], object], what: str, timeout_seconds: float = PATIENCE_SECONDS) -> None:
@@ -71,7 +79,9 @@ class Authority:
 
     @staticmethod
     def _openssl(words: str, *more: str | Path) -> None:
-        subprocess.run(["openssl", *words.split(), *more], check=True, capture_output=True, timeout=30)
+        subprocess.run(
+            ["openssl", *words.split(), *more], check=True, capture_output=True, timeout=PATIENCE_SECONDS
+        )
 
 
 class Mosquitto:
@@ -167,7 +177,10 @@ class Mosquitto:
     def _set_password(self, *action: str) -> None:
         option, *who = action
         subprocess.run(
-            ["mosquitto_passwd", option, self._passwords, *who], check=True, capture_output=True, timeout=10
+            ["mosquitto_passwd", option, self._passwords, *who],
+            check=True,
+            capture_output=True,
+            timeout=PATIENCE_SECONDS,
         )
 
     def _listens(self) -> bool:
@@ -276,27 +289,32 @@ class Subscriber:
                 f"not {texts}, only {self._messages}"
             )
 
-    def wait_for_several(self, topic: str, count: int) -> list[Received]:
+    def wait_for_several(
+        self, topic: str, count: int, *, timeout_seconds: float = PATIENCE_SECONDS
+    ) -> list[Received]:
         """Wait for messages on a topic, return the first of them, and forget nothing."""
         with self._changed:
 
             def come() -> list[Received]:
                 return [message for message in self._messages if message.topic == topic]
 
-            assert self._changed.wait_for(lambda: len(come()) >= count, PATIENCE_SECONDS), (
+            assert self._changed.wait_for(lambda: len(come()) >= count, timeout_seconds), (
                 f"not {count} on {topic}, only {self._messages}"
             )
             return come()[:count]
 
-    def wait_for_retained(self, topic: str) -> Received:
-        """Wait for what the broker had kept on a topic before this subscription."""
+    def wait_for_retained(self, topic: str, text: str | None = None) -> Received:
+        """Wait until the broker keeps something on a topic, or this; it is asked again for what came while one listened."""
         with self._changed:
 
             def kept() -> Received | None:
-                return next((m for m in self._messages if m.topic == topic and m.retained), None)
+                matching = (m for m in self._messages if m.topic == topic and text in {None, m.text})
+                return next((message for message in matching if message.retained), None)
 
-            message = self._changed.wait_for(kept, PATIENCE_SECONDS)
-            assert message is not None, f"nothing retained on {topic}, only {self._messages}"
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while (message := self._changed.wait_for(kept, 0.5)) is None:
+                assert time.monotonic() < deadline, f"{text!r} not kept on {topic}, only {self._messages}"
+                self._client.subscribe(self._topic, qos=self._qos)
             return message
 
     def _on_connect(

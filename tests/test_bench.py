@@ -117,29 +117,29 @@ def slow(samples: Samples) -> Samples:
     return scorer(samples)
 
 
-def measured(tagger: object, sources: int) -> load.Load:
+def measured(tagger: object, sources: int, *, hop_seconds: float) -> load.Load:
     return load.measure(
         tagger,  # type: ignore[arg-type]
         sources,
         window_samples=2 * SAMPLE_RATE_HZ,
-        hop_samples=SAMPLE_RATE_HZ // 2,
+        hop_samples=round(hop_seconds * SAMPLE_RATE_HZ),
         recording=DEMO_PATH,
-        seconds=3.0,
+        seconds=4.0,
     )
 
 
 def test_a_fast_tagger_keeps_all_windows_of_all_sources() -> None:
-    found = measured(scorer, 3)
-    assert (found.sources, found.windows, found.dropped_windows) == (3, 18, 0)
+    found = measured(scorer, 3, hop_seconds=2.0)  # for so long, a machine may be busy with something else
+    assert (found.sources, found.windows, found.dropped_windows) == (3, 6, 0)
     assert found.kept
     assert 0 <= found.latency_p50_seconds <= found.latency_p95_seconds
     assert found.cores > 0
 
 
 def test_windows_that_a_slow_tagger_drops_are_counted() -> None:
-    found = measured(slow, 2)
+    found = measured(slow, 2, hop_seconds=0.5)
     assert found.dropped_windows > 0
-    assert found.windows + found.dropped_windows == 12
+    assert found.windows + found.dropped_windows == 16
     assert not found.kept
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mosquitto import wait_until
 from rich.cells import cell_len
 from rich.console import Console
 from rich.logging import RichHandler
@@ -140,9 +142,18 @@ def test_a_full_disk_is_one_clear_sentence() -> None:
             os.dup2(nowhere.fileno(), stream.fileno())  # so that the stream can be closed
 
 
-def test_in_a_pipe_each_tagging_is_a_plain_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC")
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The time zone, for as long as a test lasts."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "UTC")
+        time.tzset()
+        yield
     time.tzset()
+
+
+@pytest.mark.usefixtures("utc")
+def test_in_a_pipe_each_tagging_is_a_plain_line() -> None:
     stream = io.StringIO()
     with LiveTable(VOCABULARY, 3, console=Console(file=stream, width=40)) as table:
         table.accept(SourceStatus("desk", online=True))
@@ -338,10 +349,7 @@ def test_the_view_is_repainted_by_itself() -> None:
     console = Console(file=stream, width=80, height=24, force_terminal=True, color_system=None)
     with LiveTable(VOCABULARY, 2, console=console, live=True, repaints_per_second=20) as table:
         table.accept(tagging(0.9))
-        deadline = time.monotonic() + 10
-        while "Speech" not in stream.getvalue():
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: "Speech" in stream.getvalue(), "a picture")
 
 
 def test_importing_the_module_loads_no_rich() -> None:

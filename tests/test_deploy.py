@@ -1,5 +1,6 @@
 """What `deploy` installs: units that systemd accepts and finds well closed, and a container that has all it names."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -194,7 +195,16 @@ def test_the_health_check_hears_whether_the_program_is_alive(
     with Systemd(address) as systemd, service("--source", "demo", environment=quick, systemd=systemd):
         for _ in range(2):
             subprocess.run(health, env=quick, timeout=START_SECONDS, check=True)
-    assert subprocess.run(health, env=quick, timeout=START_SECONDS, check=False).returncode == 1
+
+
+def test_the_health_check_does_not_wait_for_ever_for_a_program_that_is_not_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(DEPLOY)
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    healthcheck = importlib.import_module("healthcheck")
+    monkeypatch.setattr(healthcheck, "PATIENCE_SECONDS", 0.2)
+    assert healthcheck.main() == 1
 
 
 def test_the_files_that_the_docs_name_are_there() -> None:

@@ -14,7 +14,7 @@ import openvino
 import pytest
 from conftest import require
 from disks import Disk, mounted
-from mosquitto import Mosquitto, Subscriber
+from mosquitto import Mosquitto, Subscriber, wait_until
 from test_program import START_SECONDS, command
 
 from models.remembered import Memory
@@ -227,18 +227,15 @@ def test_the_program_goes_on_listening_and_telling_and_writes_when_it_can(
             [*options, *mqtt], env=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as program:
             subscriber.wait_for("earshot/test/room/tags", timeout_seconds=START_SECONDS)
-            event = subscriber.wait_for("earshot/test/room/events", timeout_seconds=30.0).json()
+            event = subscriber.wait_for("earshot/test/room/events").json()
             well_again(disk)
-            deadline = time.monotonic() + 30.0
-            while not (file.exists() and file.with_name(f"{file.name}-wal").exists()):
-                assert time.monotonic() < deadline
-                time.sleep(0.2)
+            wait_until(file.with_name(f"{file.name}-wal").exists, "the history to be written")
             subscriber.wait_for("earshot/test/room/tags")
             program.terminate()
-            _, said = program.communicate(timeout=20)
+            _, said = program.communicate(timeout=START_SECONDS)
     assert program.returncode == 130
     assert "Traceback" not in said
     for what in ("history", "score log"):
         assert len(re.findall(f"The {what} .* can't be written", said)) == 1, said
         assert len(re.findall(f"The {what} .* can be written again", said)) == 1, said
-    assert [occurrence.id for occurrence in read_occurrences(file)] == [event["id"]]
+    assert event["id"] in {occurrence.id for occurrence in read_occurrences(file)}

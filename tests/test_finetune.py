@@ -5,10 +5,8 @@ import itertools
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +17,7 @@ import pytest
 import soundfile
 import torch
 import typer
+from mosquitto import wait_until
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, average_precision_score, confusion_matrix
 from typer.testing import CliRunner
@@ -859,14 +858,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(tones: Path, small: str, tmp_p
     state = killed.with_name("killed.safetensors.state")
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 120
-        while not state.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(lambda: state.exists() or process.poll() is not None, "an epoch", 120.0)
     finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait(timeout=20)
+        process.kill()
+        process.wait(timeout=60)
     assert not killed.exists()
     with pytest.raises(TrainingError, match="--resume"):
         invoke(*words_for(tones, small, killed), *longer)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mosquitto import PATIENCE_SECONDS
 
 from streamer.amplitudes import Amplitudes
 from streamer.crew import Crew
@@ -164,9 +165,11 @@ class Troubled:
         self.retry_seconds = 0.1 if fails else None
         self._seconds, self._switches, self._fails = seconds, switches, fails
         self._closed = threading.Event()
-        self.delivered = self.lost = 0
+        self.delivered = self.lost = self.times_opened = 0
+        self.has_ended = False
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
+        self.times_opened += 1
         anchor, owed = time.time(), 0
         for start in range(0, round(self._seconds * SAMPLE_RATE_HZ), 800):
             if self._closed.wait(max(0.0, anchor + (start + 800) / SAMPLE_RATE_HZ - time.time())):
@@ -183,6 +186,7 @@ class Troubled:
             owed = 0
         if self._fails:
             raise DeviceError("it has stopped")
+        self.has_ended = True
 
     def close(self) -> None:
         self._closed.set()
@@ -218,15 +222,17 @@ def test_a_whole_session_balances_with_gaps_pauses_drops_failures_and_exchanges(
         stay=True,
     )
     began = time.monotonic()
-    with Crew() as crew:
+    exchanged = False
+    with Crew(PATIENCE_SECONDS) as crew:
         session.start(crew)
-        while time.monotonic() - began < 3.0:
+        while not (later.lost and failing.times_opened > 2 and b.has_ended):
             crew.wait(0.02)
             session._health_due._next = 0
             session.report_health()
-            if not later.delivered and time.monotonic() - began > 1.5:
+            if a.lost and not exchanged:
                 session.exchange("a", later)
-                later.delivered = 1  # it is asked only once
+                exchanged = True
+            assert time.monotonic() - began < PATIENCE_SECONDS
     reports = [message for message in memory.messages if isinstance(message, Health)]
     assert len(reports) > 20
     for report in reports:

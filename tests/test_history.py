@@ -335,10 +335,12 @@ def test_an_event_that_a_wrong_clock_has_dated_takes_no_other_along(
 def test_more_than_go_at_once_go_when_a_history_is_opened(path: Path) -> None:
     now = time.time()
     with closing(database.open_to_write(path)) as connection:
+        connection.execute("BEGIN")
         connection.executemany(
             f"INSERT INTO event ({database.COLUMNS}, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
             (database.to_row(ended(started(n, now - 3600.0 * (n % 3)))) for n in range(2500)),
         )
+        connection.execute("COMMIT")
     with History(path, days=1.5 / 24.0, events=600) as history:
         assert history.given_up == 0
     assert ask(path, "SELECT min(seq), count(*) FROM event") == [(1901, 400)]

@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -16,8 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hub_server import COMMIT, Hub, Misbehaviour, closed_port, digest, point_at, serve
+from hub_server import COMMIT, Hub, Misbehaviour, digest, point_at, serve
 from huggingface_hub import close_session, constants
+from mosquitto import free_port, wait_until
 from safetensors.numpy import save_file
 
 from models import hub
@@ -193,10 +193,10 @@ class TestBreaks:
         weights = digest(server.repositories[ONE] / "model.safetensors")
         part = home / "hub" / "models--someone--one" / "blobs" / f"{weights}.incomplete"
         with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
-            deadline = time.monotonic() + 60
-            while not (part.exists() and part.stat().st_size == 150_000) and time.monotonic() < deadline:
-                time.sleep(0.02)
-            process.send_signal(signal.SIGKILL)
+            try:
+                wait_until(lambda: part.exists() and part.stat().st_size == 150_000, "a part of the weights")
+            finally:
+                process.kill()
         server.misbehaviour.hold_after = None
         done = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=True
@@ -264,7 +264,7 @@ class TestRefusals:
 
     def test_a_hub_that_refuses_connections(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         del cache
-        point_at(monkeypatch, f"http://127.0.0.1:{closed_port()}")
+        point_at(monkeypatch, f"http://127.0.0.1:{free_port()}")
         assert not hub.answers()
         assert re.search(r"can't be reached \(.*refused\)", refusal())
 
@@ -332,7 +332,7 @@ def test_a_late_answer_counts_as_none(server: Hub) -> None:
     server.misbehaviour.silent = True
     began = time.monotonic()
     assert not hub.answers(0.2)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 40, "the server is silent for a minute"
 
 
 def test_an_error_of_the_server_is_no_answer(server: Hub) -> None:

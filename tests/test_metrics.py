@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from mosquitto import free_port
+from mosquitto import PATIENCE_SECONDS, free_port
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamer.crew import Crew
@@ -58,13 +58,13 @@ def tagging(latency_seconds: float | None) -> Tagging:
 
 @contextmanager
 def serving(host: str = "127.0.0.1") -> Iterator[Metrics]:
-    """Serve on a crew's thread, as the program does; its end must take less than a second."""
+    """Serve on a crew's thread, as the program does; its end must not take long."""
     metrics = Metrics(0, host=host, version="1.2.3")
-    with Crew() as crew:
+    with Crew(PATIENCE_SECONDS) as crew:
         crew.start("metrics", metrics.run, metrics.close)
         yield metrics
         began = time.monotonic()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 10.0
 
 
 def read(metrics: Metrics) -> str:

@@ -20,7 +20,7 @@ import pytest
 from conftest import require
 from hypothesis import given
 from hypothesis import strategies as st
-from mosquitto import Authority, Mosquitto, Subscriber, free_port, wait_until
+from mosquitto import PATIENCE_SECONDS, Authority, Mosquitto, Subscriber, free_port, wait_until
 
 from streamer.errors import SettingsError
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
@@ -82,7 +82,7 @@ def sink_for(broker: int | Broker, **changes: Any) -> MqttSink:
 
 @contextmanager
 def running(sink: MqttSink) -> Iterator[MqttSink]:
-    """Run a sink on a thread; leaving closes it, which must take less than a second and raise nothing."""
+    """Run a sink on a thread; leaving closes it, which must wait for no broker and raise nothing."""
     errors: list[BaseException] = []
 
     def work() -> None:
@@ -99,10 +99,10 @@ def running(sink: MqttSink) -> Iterator[MqttSink]:
     finally:
         began = time.monotonic()
         sink.close()
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE_SECONDS)
         seconds = time.monotonic() - began
     assert not errors
-    assert seconds < 1.0
+    assert seconds < 4.0, "a broker may take 5 s to answer"
     assert sink.state == "closed"
 
 
@@ -135,7 +135,8 @@ def test_latency_is_measured_when_it_is_published(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as subscriber, running(sink_for(broker.port)) as sink:
         wait_for_state(sink, "connected")
         sink.accept(tagging(age_seconds=0.25))
-        assert 0.25 <= subscriber.wait_for("earshot/attic/front_door/tags").json()["latency_seconds"] < 2.0
+        latency = subscriber.wait_for("earshot/attic/front_door/tags").json()["latency_seconds"]
+        assert 0.25 <= latency < PATIENCE_SECONDS
         sink.accept(tagging(paced=False))
         assert subscriber.wait_for("earshot/attic/front_door/tags").json()["latency_seconds"] is None
 
@@ -185,8 +186,7 @@ def test_states_are_retained_and_end_offline(broker: Mosquitto) -> None:
         wait_for_state(sink, "connected")
         with Subscriber(broker.port) as latecomer:
             for topic, text in [("status", "online"), ("front_door/status", "online")]:
-                message = latecomer.wait_for_retained(f"earshot/attic/{topic}")
-                assert (message.text, message.qos) == (text, 1)
+                assert latecomer.wait_for_retained(f"earshot/attic/{topic}", text).qos == 1
             health = latecomer.wait_for_retained("earshot/attic/health").json()
             assert set(health) == set(Health.__slots__)
             assert health["broker"] == "connected"
@@ -234,8 +234,8 @@ def test_after_a_restart_of_the_broker_all_states_come_again(
         with Subscriber(broker.port) as subscriber:
             assert subscriber.wait_for("earshot/attic/front_door/tags").json()["tags"][0]["score"] == 0.8
         with Subscriber(broker.port) as latecomer:
-            assert latecomer.wait_for_retained("earshot/attic/status").text == "online"
-            assert latecomer.wait_for_retained("earshot/attic/front_door/status").text == "online"
+            latecomer.wait_for_retained("earshot/attic/status", "online")
+            latecomer.wait_for_retained("earshot/attic/front_door/status", "online")
             assert latecomer.wait_for_retained("earshot/attic/health").json()["windows"] == 11
         assert sink.state == "connected"
         assert sink.dropped == 2
@@ -281,9 +281,13 @@ def test_a_tagging_that_waited_too_long_is_not_published(tmp_path: Path) -> None
         with broker, Subscriber(broker.port) as subscriber:
             wait_for_state(sink, "connected")
             wait_until(lambda: sink.dropped == 1, "the old one to be dropped")
-            sink.accept(tagging(0.8))
-            assert subscriber.wait_for("earshot/attic/front_door/tags").json()["tags"][0]["score"] == 0.8
-            assert not [m for m in subscriber.messages if m.topic.endswith("/tags")]
+
+            def scores() -> set[float]:
+                sink.accept(tagging(0.8))  # until one of them has not grown stale either
+                return {m.json()["tags"][0]["score"] for m in subscriber.messages if m.topic == TAGS}
+
+            wait_until(scores, "a new one")
+            assert scores() == {0.8}
 
 
 @pytest.mark.system
@@ -472,12 +476,12 @@ def test_a_broker_that_stops_to_acknowledge_counts_as_lost(broker: Mosquitto) ->
         broker.thaw()
         wait_for_state(sink, "connected")
         with Subscriber(broker.port) as latecomer:
-            assert latecomer.wait_for_retained("earshot/attic/front_door/status").text == "online"
+            latecomer.wait_for_retained("earshot/attic/front_door/status", "online")
 
 
 def test_a_broker_that_never_answers_is_given_up_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        mute.settimeout(10)
+        mute.settimeout(PATIENCE_SECONDS)
         with running(sink_for(mute.getsockname()[1], timeout_seconds=0.2)) as sink:
             mute.accept()[0].close()
             wait_for_state(sink, "unreachable: no answer")
@@ -487,9 +491,9 @@ def test_a_broker_that_never_answers_is_given_up_and_tried_again(caplog: pytest.
 
 def test_closing_does_not_wait_for_a_broker_that_never_answers() -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        mute.settimeout(10)
+        mute.settimeout(PATIENCE_SECONDS)
         with running(sink_for(mute.getsockname()[1], timeout_seconds=60)), closing(mute.accept()[0]) as peer:
-            peer.settimeout(10)
+            peer.settimeout(PATIENCE_SECONDS)
             assert peer.recv(1) == b"\x10"  # CONNECT
 
 
@@ -525,7 +529,7 @@ def test_without_a_broker_every_message_is_taken_at_once_and_memory_stays_bounde
             sink.accept(tagging())
             sink.accept(SourceStatus("front door", online=True))
             sink.accept(HEALTH)
-        assert time.monotonic() - began < 5.0
+        assert time.monotonic() - began < 30.0, "of 10 ms each"
         assert sink.dropped == 999
     sink.accept(tagging())
 
@@ -697,8 +701,8 @@ def test_a_watched_sound_is_off_at_first_then_on_then_off_for_latecomers_too(bro
             assert not [m for m in subscriber.messages if m.topic.endswith("piano")]
         assert message.qos == 1
         with Subscriber(broker.port) as latecomer:
-            assert latecomer.wait_for_retained(SIREN).text == "ON"
-            assert latecomer.wait_for_retained(BARK).text == "OFF"
+            latecomer.wait_for_retained(SIREN, "ON")
+            latecomer.wait_for_retained(BARK, "OFF")
 
 
 @pytest.mark.system
@@ -849,7 +853,7 @@ def embedded() -> Iterator[EmbeddedBroker]:
         yield server
     finally:
         server.close()
-        thread.join(timeout=10)
+        thread.join(timeout=PATIENCE_SECONDS)
     assert not thread.is_alive()
 
 
@@ -868,10 +872,12 @@ def test_the_embedded_broker_serves_states_and_events(caplog: pytest.LogCaptureF
 
 
 def test_the_embedded_broker_takes_a_free_port_where_the_usual_one_is_taken() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with closing(EmbeddedBroker(port)) as elsewhere:
-            assert elsewhere.broker.port != port
+    port = free_port()
+    with (
+        socket.create_server(("127.0.0.1", port)),
+        closing(EmbeddedBroker(port)) as elsewhere,
+    ):
+        assert elsewhere.broker.port != port
     with closing(EmbeddedBroker(port)) as there:
         assert there.broker == Broker("127.0.0.1", port)
 
@@ -967,6 +973,12 @@ def texts(subscriber: Subscriber, topic: str) -> list[str]:
     return [message.text for message in subscriber.messages if message.topic == topic]
 
 
+def wait_for_texts(subscriber: Subscriber, topic: str, expected: list[str]) -> None:
+    """Wait until as much has come on a topic, which must be this."""
+    wait_until(lambda: len(texts(subscriber, topic)) >= len(expected), f"{expected} on {topic}")
+    assert texts(subscriber, topic) == expected
+
+
 TAGS, LOUDEST, LEVEL = (f"earshot/attic/front_door/{name}" for name in ("tags", "loudest", "level"))
 
 
@@ -1014,11 +1026,10 @@ def test_a_problem_of_a_source_is_a_retained_state_of_that_source(broker: Mosqui
             sink.accept(replace(HEALTH, sources=(health, stranger)))
             message = subscriber.wait_for_several("earshot/attic/health", count)[-1]
             assert message.json()["sources"]["front door"]["state"] == health.state
-        wait_until(lambda: texts(subscriber, problem)[2:] == ["OFF"], "the end of the problem")
-        assert texts(subscriber, problem) == ["OFF", "ON", "OFF"]
-        assert texts(subscriber, state) == ["ok", "silent", "clipping", "ok"]
-        assert texts(subscriber, "earshot/attic/front_door/health/lost_seconds") == ["0.0", "0.5"]
-        subscriber.wait_for("earshot/attic/front_door/health/drift_ppm", "12.3")
+        wait_for_texts(subscriber, problem, ["OFF", "ON", "OFF"])
+        wait_for_texts(subscriber, state, ["ok", "silent", "clipping", "ok"])
+        wait_for_texts(subscriber, "earshot/attic/front_door/health/lost_seconds", ["0.0", "0.5"])
+        wait_for_texts(subscriber, "earshot/attic/front_door/health/drift_ppm", ["12.3"])
     with Subscriber(broker.port) as latecomer:
         assert latecomer.wait_for_retained(problem).text == "OFF"
         assert "earshot/attic/of_another_program/health/problem" not in {m.topic for m in latecomer.messages}
@@ -1040,13 +1051,11 @@ def test_figures_of_the_health_have_topics_of_their_own_for_their_changes(broker
         ):
             sink.accept(health)
             subscriber.wait_for_several("earshot/attic/health", count)
-        subscriber.wait_for_several("earshot/attic/health/model", 2)
-        wait_until(lambda: len(texts(subscriber, dropped)) == 3, "the last figure")
-        assert texts(subscriber, dropped) == ["1", "2", "3"]
-        assert texts(subscriber, latency) == ["0.2"]
-        assert texts(subscriber, "earshot/attic/health/model") == ["tiny", "base"]
+        wait_for_texts(subscriber, dropped, ["1", "2", "3"])
+        wait_for_texts(subscriber, latency, ["0.2"])
+        wait_for_texts(subscriber, "earshot/attic/health/model", ["tiny", "base"])
     with Subscriber(broker.port) as latecomer:
-        assert latecomer.wait_for_retained(dropped).text == "3"
+        latecomer.wait_for_retained(dropped, "3")
 
 
 ANNOUNCED = "homeassistant/device/attic_front_door/config"

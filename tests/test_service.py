@@ -2,8 +2,10 @@
 
 import json
 import logging
+import math
 import os
 import pty
+import re
 import signal
 import socket
 import subprocess
@@ -15,7 +17,7 @@ from typing import Self
 
 import pytest
 from conftest import require
-from mosquitto import Mosquitto, Subscriber
+from mosquitto import PATIENCE_SECONDS, Mosquitto, Subscriber
 from test_program import START_SECONDS, command
 
 from streamer.journal import JournalFormatter, is_journal
@@ -41,12 +43,12 @@ class Systemd:
     def __exit__(self, *_: object) -> None:
         self._socket.close()
 
-    def hear(self, timeout_seconds: float = 10.0) -> list[str]:
+    def hear(self, timeout_seconds: float = PATIENCE_SECONDS) -> list[str]:
         """Wait for the next words."""
         self._socket.settimeout(timeout_seconds)
         return self._socket.recv(4096).decode().split("\n")
 
-    def hear_of(self, word: str, timeout_seconds: float = 10.0) -> list[list[str]]:
+    def hear_of(self, word: str, timeout_seconds: float = PATIENCE_SECONDS) -> list[list[str]]:
         """Wait for a word; returns all up to it."""
         heard: list[list[str]] = []
         deadline = time.monotonic() + timeout_seconds
@@ -80,19 +82,19 @@ def test_systemd_is_told_of_the_beginning_of_new_settings_and_of_the_end(systemd
 
 
 def test_the_watchdog_hears_three_times_within_its_patience_while_the_tagger_gets_on(
-    systemd: Systemd,
+    systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    manager = ServiceManager(systemd.environment | {"WATCHDOG_USEC": "600000"})
-    until = time.monotonic() + 1.0
-    while time.monotonic() < until:
-        manager.beat(busy_seconds=0.5)
-        time.sleep(0.01)
-    beats = []
-    with suppress(TimeoutError):
-        while True:
-            beats += systemd.hear(0.1)
-    assert set(beats) == {"WATCHDOG=1"}
-    assert len(beats) in {4, 5}
+    now = 100.0
+    with monkeypatch.context() as clock:
+        clock.setattr(time, "monotonic", lambda: now)
+        manager = ServiceManager(systemd.environment | {"WATCHDOG_USEC": "600000"})
+        for _ in range(100):
+            manager.beat(busy_seconds=0.5)
+            now += 0.01
+    for _ in range(5):
+        assert systemd.hear() == ["WATCHDOG=1"]
+    with pytest.raises(TimeoutError):
+        systemd.hear(0.1)
     manager.beat(busy_seconds=0.6)
     with pytest.raises(TimeoutError):
         systemd.hear(0.3)
@@ -144,7 +146,7 @@ def test_a_complaint_in_the_journal_is_an_error(environment: dict[str, str], tmp
             command("--headless", "--hop", "7.001"),
             env=environment | {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"},
             stderr=journal,
-            timeout=60,
+            timeout=START_SECONDS,
             check=False,
         )
     assert result.returncode == 2
@@ -171,6 +173,12 @@ def service(
         finally:
             with suppress(ProcessLookupError):
                 program.kill()
+
+
+def said_of_settings(program: subprocess.Popen[str]) -> str:
+    """What it says next of its settings; where it is kept from its work, it says that too."""
+    assert program.stderr is not None
+    return next(line for line in program.stderr if "settings" in line.lower() or "next start" in line)
 
 
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
@@ -217,33 +225,33 @@ def test_sighup_takes_up_settings_without_a_gap_and_a_bad_file_changes_nothing(
                 program.send_signal(signal.SIGHUP)
                 heard = systemd.hear_of("RELOADING=1") + systemd.hear_of("READY=1")
                 assert heard[-1] == ["READY=1"]
-                assert program.stderr is not None
-                return program.stderr.readline().strip()
+                return said_of_settings(program)
 
             assert reload('watch = ["Dgo"]\n') == (
-                "The settings stay as they are: there is no sound called 'Dgo': did you mean 'Dog'?"
+                "The settings stay as they are: there is no sound called 'Dgo': did you mean 'Dog'?\n"
             )
             assert reload("watch = [\n").startswith("The settings stay as they are: the settings file ")
             assert "'top'" in reload('watch = ["Siren"]\ntop = 0\n')
             watch = '[{ sound = "Speech", threshold = 0.01, hits = 1, of = 1 }]'
             assert reload(f"watch = {watch}\ntop = 2\nwindow = 5.0\nnode = 'x'\n").endswith(
-                "comes with the next start"
+                "comes with the next start\n"
             )
-            assert program.stderr is not None
-            assert program.stderr.readline() == "Settings taken up: top, watch.\n"
-            assert (
-                program.stderr.readline() == "Only the next start takes up: window.\n"
-            )  # the node's name was given
+            assert said_of_settings(program) == "Settings taken up: top, watch.\n"
+            # the node's name was given
+            assert said_of_settings(program) == "Only the next start takes up: window.\n"
             event = subscriber.wait_for("earshot/test/room/events").json()
             assert (event["event_type"], event["label"]) == ("started", "Speech")
             subscriber.wait_for("earshot/test/room/tags")
             assert len(subscriber.wait_for("earshot/test/room/tags").json()["tags"]) == 2
             program.send_signal(signal.SIGTERM)
-            assert program.wait(timeout=20) == 130
+            assert program.wait(timeout=START_SECONDS) == 130
+            assert program.stderr is not None
+            dropped = re.findall(r"(\d+) windows were dropped because", program.stderr.read())
     tagged = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
     ends = [line["end_seconds"] for line in tagged]
     whole = ends[:-1]  # the last one is what had come when the program was told to end
-    assert whole == [1.0 + number for number in range(len(whole))]
+    assert whole == sorted({float(round(end)) for end in whole})
+    assert len(tagged) + sum(map(int, dropped)) == math.ceil(ends[-1]), "a busy machine may drop some"
     assert (len(tagged[0]["tags"]), len(tagged[-1]["tags"])) == (5, 2)
 
 
@@ -254,7 +262,6 @@ def test_sighup_puts_another_source_in_the_place_of_one(
     file = tmp_path / "earshot.toml"
     file.write_text('source = ["room=demo"]\n')
     with service("--config", str(file), environment=environment, systemd=systemd) as program:
-        assert program.stderr is not None
         for text, said in (
             ('source = ["room=gone.wav"]', "The settings stay as they are: "),
             ('source = ["room=demo", "street=demo"]', "Only the next start takes up: source."),
@@ -266,9 +273,9 @@ def test_sighup_puts_another_source_in_the_place_of_one(
         ):
             file.write_text(text)
             program.send_signal(signal.SIGHUP)
-            assert program.stderr.readline().startswith(said), text
+            assert said_of_settings(program).startswith(said), text
         program.send_signal(signal.SIGTERM)
-        assert program.wait(timeout=20) == 130
+        assert program.wait(timeout=START_SECONDS) == 130
 
 
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
@@ -288,7 +295,7 @@ def test_sighup_reaches_the_window_too(systemd: Systemd, environment: dict[str, 
         assert systemd.hear_of("RELOADING=1")
         assert systemd.hear_of("READY=1")
         program.send_signal(signal.SIGTERM)
-        _, said = program.communicate(timeout=20)
+        _, said = program.communicate(timeout=START_SECONDS)
     assert program.returncode == 130
     assert "Settings taken up: watch.\n" in said
 
@@ -313,4 +320,4 @@ def test_the_loss_of_its_terminal_still_ends_the_program(
         finally:
             os.close(outside)
         assert systemd.hear_of("STOPPING=1")
-        assert program.wait(timeout=20) == 130
+        assert program.wait(timeout=START_SECONDS) == 130

@@ -1,10 +1,9 @@
 """Faults that are brought about while the program runs, once and for a short time; `make soak` takes its time."""
 
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from conftest import short_folder
 from soak.fault import Fault
 from soak.faults import FAULTS
 from soak.rig import Rig
@@ -14,7 +13,7 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 def rig() -> Iterator[Rig]:
-    with tempfile.TemporaryDirectory(prefix="earshot-") as folder, Rig(Path(folder)) as rig:
+    with short_folder() as folder, Rig(folder) as rig:
         yield rig
 
 

@@ -5,8 +5,10 @@ time in turn.
 """
 
 import importlib
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -52,8 +54,13 @@ def main() -> int:
         guide(names[0], options)
     for name in names or PROPERTIES:
         print(f"== {name}", flush=True)
-        if code := subprocess.run([sys.executable, __file__, name, *options], check=False).returncode:
-            return code
+        with tempfile.TemporaryDirectory(
+            prefix="earshot-fuzz-"
+        ) as folder:  # atheris leaves no time to tidy up
+            environment = os.environ | {"TMPDIR": folder}
+            command = [sys.executable, __file__, name, *options]
+            if code := subprocess.run(command, env=environment, check=False).returncode:
+                return code
     return 0
 
 

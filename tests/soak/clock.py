@@ -59,8 +59,8 @@ def is_set(rig: Rig, times: int) -> str:
                 clock[:] = struct.pack("l", ahead)
                 time.sleep(SOON_SECONDS)
                 for source in SOURCES:
-                    taggings = program.wait_for_tags(source, 4)
-                    worst = max(worst, *(abs(_error_seconds(line, ahead)) for line in taggings))
+                    taggings = program.wait_for_tags(source, 4)  # of which some come late, for all are busy
+                    worst = max(worst, min(abs(_error_seconds(line, ahead)) for line in taggings))
             events = rig.check_events()
     finally:
         microphone.stop()
