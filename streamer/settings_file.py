@@ -13,7 +13,44 @@ from .errors import SettingsError
 from .files import read_text
 from .source_settings import named_spec, specs
 from .sources import has_secret, named, without_secrets
+from .watchlist import WatchLists
 from .whole_file import write_whole
+
+
+def save(
+    path: Path,
+    changes: Mapping[str, Any],
+    watchlists: WatchLists,
+    chosen: Mapping[str, str],
+    written: Mapping[str, str | None],
+) -> None:
+    """Write what was changed into a settings file, and leave the rest as it is.
+
+    Parameters
+    ----------
+    path : Path
+        The settings file, which need not be there.
+    changes : mapping of str to value
+        As for `edited`.
+    watchlists : WatchLists
+        What is watched; lists that were not changed stay as they are written.
+    chosen, written
+        As for `with_sources`; if none are chosen, the sources stay.
+
+    Raises
+    ------
+    SettingsError
+        The file can't be read or written, or has no place for a change.
+    SourceError
+        A source's name can't be written.
+    """
+    text = edited(read(path), changes)
+    if chosen:
+        text = with_sources(text, chosen, written)
+    for source, watchlist in (None, watchlists.shared), *watchlists.own.items():
+        if watchlist.changed:
+            text = with_watch(text, watchlist.rules, watchlist.name_of, source=source)
+    write_atomically(path, text)
 
 
 def edited(text: str, changes: Mapping[str, Any]) -> str:
