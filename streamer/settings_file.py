@@ -105,17 +105,15 @@ def with_thresholds(
     SettingsError
         The text is no TOML, or has no table of this source.
     """
-    document = _parse(text)
-    table = _table_of(document, source)
-    if not isinstance(table.get("watch"), list):
-        table["watch"] = _item([{"sound": name} if name in thresholds else name for name in watched])
+    usual = _item([{"sound": name} if name in thresholds else name for name in watched])
+    document, entries = _with_entries(text, source, usual)
     missing = dict(thresholds)
-    for index, entry in enumerate(table["watch"]):
+    for index, entry in enumerate(entries):
         threshold = missing.pop(name_of(_sound_of(entry)), None)
         if threshold is not None:
-            _set_rule(table["watch"], index, {"threshold": threshold})
+            _set_rule(entries, index, {"threshold": threshold})
     for name, threshold in missing.items():
-        _append(table["watch"], name, {"threshold": threshold})
+        _append(entries, name, {"threshold": threshold})
     return tomlkit.dumps(document)
 
 
@@ -144,11 +142,7 @@ def with_watch(
     SettingsError
         The text is no TOML, or has no table of this source.
     """
-    document = _parse(text)
-    table = _table_of(document, source)
-    if not isinstance(table.get("watch"), list):
-        table["watch"] = tomlkit.array().multiline(multiline=True)
-    entries: Any = table["watch"]
+    document, entries = _with_entries(text, source, tomlkit.array().multiline(multiline=True))
     missing = dict(rules)
     for index in reversed(range(len(entries))):
         rule = missing.pop(name_of(_sound_of(entries[index])), None)
@@ -217,6 +211,15 @@ def _name_in(entry: Any, written: Mapping[str, str | None]) -> str:
     if isinstance(entry, Mapping):
         return str(entry.get("name", "")).strip()
     return next((name for name, text in written.items() if text == entry), named_spec(str(entry))[0])
+
+
+def _with_entries(text: str, source: str | None, usual: Any) -> tuple[tomlkit.TOMLDocument, Any]:
+    """Read a text, and find the watched sounds of a source in it: the usual ones where it names none."""
+    document = _parse(text)
+    table = _table_of(document, source)
+    if not isinstance(table.get("watch"), list):
+        table["watch"] = usual
+    return document, table["watch"]
 
 
 def _table_of(document: tomlkit.TOMLDocument, source: str | None) -> MutableMapping[str, Any]:
