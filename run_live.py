@@ -368,23 +368,22 @@ def bench(
         windows_seconds=window or [None],
         runs=runs,
     )
+    recordings = recording or [DEMO_PATH]
     if streams:
-        _bench_streams(plan, hop, recording, seconds=seconds, most=most, as_json=as_json)
+        _bench_streams(plan, hop, recordings[0], seconds=seconds, most=most, as_json=as_json)
     else:
-        table.bench(plan, recording or [DEMO_PATH], _read_recording, as_json=as_json)
+        table.bench(plan, recordings, _read_recording, as_json=as_json)
 
 
 def _bench_streams(
-    plan: "Plan", hop: float, recordings: "Sequence[Path] | None", *, seconds: float, most: int, as_json: bool
+    plan: "Plan", hop: float, recording: Path, *, seconds: float, most: int, as_json: bool
 ) -> None:
     """Find how many live sources the first model of a plan keeps up with, and say so."""
     from models.commands.bench import first_tagger, machine
     from streamer.load import capacity, print_loads, write_json
     from streamer.messages import SAMPLE_RATE_HZ
-    from streamer.sources import DEMO_PATH
     from streamer.sources.recording import Recording
 
-    recording = (recordings or [DEMO_PATH])[0]
     Recording(recording.name, recording, live=True).check()
     tagger = first_tagger(plan)
     loads = capacity(

@@ -3,8 +3,8 @@
 import logging
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ..assembly import Tagger
 from ..events import Decider
 from ..messages import Tagging
 from ..pipeline import Pipeline
@@ -15,11 +15,14 @@ from ..sinks.payloads import Vocabulary
 from ..sounds import WatchedSound, resolve_sounds
 from ..sources.recording import Recording
 
+if TYPE_CHECKING:
+    from ..assembly import Tagger
+
 _log = logging.getLogger(__name__)
 
 
 def sink_for(
-    settings: Settings, tagger: Tagger, vocabulary: Vocabulary, *, events: bool
+    settings: Settings, tagger: "Tagger", vocabulary: Vocabulary, *, events: bool
 ) -> tuple[Sink, Sequence[WatchedSound]]:
     """Where what is heard in recordings goes, and the sounds to decide on: none where only windows are told.
 
@@ -47,7 +50,7 @@ def sink_for(
 
 
 def tag(
-    recording: Recording, tagger: Tagger, sink: Sink, sounds: Sequence[WatchedSound], *, hop_samples: int
+    recording: Recording, tagger: "Tagger", sink: Sink, sounds: Sequence[WatchedSound], *, hop_samples: int
 ) -> Tagging | None:
     """Tag a recording window by window; the tagging with the highest score, None without sound.
 
