@@ -7,12 +7,10 @@ imported where they are needed, so that ``--help`` answers at once.
 
 import gc
 import logging
-import math
 import os
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -30,8 +28,7 @@ if TYPE_CHECKING:
     from gui.feed import Feed
     from models.commands.bench import Plan
     from models.tagger import Tagger
-    from streamer.calibration import Rooms
-    from streamer.crew import Crew
+    from streamer.commands.calibrate import Heard
     from streamer.doctor import Finding
     from streamer.live import Hearer, LiveSession, Switches
     from streamer.messages import Samples, Tagging
@@ -41,8 +38,6 @@ if TYPE_CHECKING:
     from streamer.sinks import Sink
     from streamer.sinks.mqtt import MqttSink
     from streamer.sinks.payloads import Vocabulary
-    from streamer.sounds import WatchedSound
-    from streamer.sources.recording import Recording
     from streamer.watchlist import WatchLists
 
 EXIT_FAILURE = 1
@@ -50,8 +45,6 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 _POLL_SECONDS = 0.1
-_STALL_SECONDS = 2.0
-"""How much longer than its --duration the program may take when a source stalls."""
 
 _COMFORTABLE_LOAD = 0.25
 """Share of the hop that inference may take before precision is given up for speed."""
@@ -183,7 +176,9 @@ def live(
 
     Without a command: live. Settings come from the command line, the environment (EARSHOT_…) and earshot.toml.
     """
-    _configure_logging(debug)
+    from streamer.journal import configure_logging
+
+    configure_logging("earshot", "streamer", "models", "gui", debug=debug)
     context.obj = _read_recording
     if context.invoked_subcommand in {"models", "evaluate", "finetune"}:
         _respect_offline(context)
@@ -223,9 +218,11 @@ def tag(
 ) -> None:
     """Tag recordings, window by window."""
     if explain is not None:
+        from models.commands.explain import require_picture
+
         if len(files) > 1:
             raise typer.BadParameter("--explain draws one recording: give one FILE")
-        _require_picture(explain)
+        require_picture(explain)
     if watch and not events:
         raise typer.BadParameter("--watch goes with --events")
     raise typer.Exit(_tag_files(files, _settings(context), events=events, picture=explain))
@@ -270,9 +267,12 @@ def calibrate(
         raise typer.BadParameter(f"--for: {error}") from None
     if duration == 0.0:
         raise typer.BadParameter("--for: listen for longer than no time at all")
+    from streamer.commands.calibrate import propose, recall
+
     settings = _settings(context, duration=duration)
-    heard = _hear_room(settings) if log is None else _recall_room(settings, log)
-    raise typer.Exit(_propose(heard, config, lower=lower, apply=apply))
+    heard = _hear_room(settings) if log is None else recall(settings, log)
+    propose(heard, config, lower=lower, apply=apply)
+    raise typer.Exit(EXIT_INTERRUPTED if heard.interrupted else 0)
 
 
 @app.command()
@@ -356,6 +356,7 @@ def bench(
 ) -> None:
     """Measure what a window costs on this machine, beside Hugging Face where transformers is installed."""
     from models.commands import bench as table
+    from streamer.sources import DEMO_PATH
 
     plan = table.Plan(
         models=model or ([] if network else ["tiny"]),
@@ -367,57 +368,24 @@ def bench(
         windows_seconds=window or [None],
         runs=runs,
     )
+    recordings = recording or [DEMO_PATH]
     if streams:
-        _bench_streams(plan, hop, recording, seconds=seconds, most=most, as_json=as_json)
-        return
-    measured = table.rows(plan, _windows_of(recording), _log.info)
-    if as_json:
-        typer.echo(table.as_json(measured, device))
+        _bench_streams(plan, hop, recordings[0], seconds=seconds, most=most, as_json=as_json)
     else:
-        table.print_rows(measured, device)
-
-
-def _windows_of(recordings: "Sequence[Path] | None") -> "Samples":
-    """Cut recordings into windows of the longest length that overlap by half, float32 (windows, n); the demo, if there are none."""
-    import numpy as np
-
-    from streamer.messages import WINDOW_SAMPLES
-    from streamer.sources import DEMO_PATH
-
-    windows = []
-    for sound in map(_read_recording, recordings or [DEMO_PATH]):
-        padded = np.pad(sound, (0, max(0, WINDOW_SAMPLES - len(sound))))
-        windows.append(
-            np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[:: WINDOW_SAMPLES // 2]
-        )
-    return np.concatenate(windows)
+        table.bench(plan, recordings, _read_recording, as_json=as_json)
 
 
 def _bench_streams(
-    plan: "Plan", hop: float, recordings: "Sequence[Path] | None", *, seconds: float, most: int, as_json: bool
+    plan: "Plan", hop: float, recording: Path, *, seconds: float, most: int, as_json: bool
 ) -> None:
     """Find how many live sources the first model of a plan keeps up with, and say so."""
-    import tempfile
-
-    from models.bench.measuring import random_checkpoint
-    from models.commands.bench import machine
-    from models.tagger import load_tagger
+    from models.commands.bench import first_tagger, machine
     from streamer.load import capacity, print_loads, write_json
     from streamer.messages import SAMPLE_RATE_HZ
-    from streamer.sources import DEMO_PATH
     from streamer.sources.recording import Recording
 
-    recording = (recordings or [DEMO_PATH])[0]
     Recording(recording.name, recording, live=True).check()
-    with tempfile.TemporaryDirectory() as folder:
-        spec = plan.models[0] if plan.models else random_checkpoint(plan.networks[0], Path(folder))
-        tagger = load_tagger(
-            spec,
-            device=plan.device,
-            engine=plan.engine,
-            precision=plan.precisions[0],
-            window_seconds=plan.windows_seconds[0],
-        )
+    tagger = first_tagger(plan)
     loads = capacity(
         tagger,
         window_samples=tagger.window_samples,
@@ -546,6 +514,9 @@ def _tag_files(
     files: "Sequence[str]", settings: "Settings", *, events: bool = False, picture: Path | None = None
 ) -> int:
     """Tag recordings one after the other; one that can't be read does not keep the others from being tagged."""
+    from models.commands.explain import require_explainable
+    from streamer.commands.tag import sink_for
+    from streamer.commands.tag import tag as tag_recording
     from streamer.errors import SourceError
     from streamer.sources.recording import Recording
 
@@ -562,12 +533,12 @@ def _tag_files(
         return EXIT_FAILURE
     model, why = _choose_model(settings)
     if picture is not None:
-        _require_explainable(model)
+        require_explainable(model)
     tagger = _load_tagger(settings, model, why)
-    sink, sounds = _recording_sink(settings, tagger, events=events)
+    sink, sounds = sink_for(settings, tagger, _vocabulary(tagger), events=events)
     for recording in recordings:
         try:
-            best = _tag_recording(recording, tagger, sink, sounds, settings.hop_samples)
+            best = tag_recording(recording, tagger, sink, sounds, hop_samples=settings.hop_samples)
         except SourceError as error:
             failed += 1
             _complain(error)
@@ -577,92 +548,22 @@ def _tag_files(
     return EXIT_FAILURE if failed else 0
 
 
-def _recording_sink(
-    settings: "Settings", tagger: "Tagger", *, events: bool
-) -> "tuple[Sink, Sequence[WatchedSound]]":
-    """Where what is heard in recordings goes, and the sounds to decide on: none where only windows are told."""
-    from streamer.sinks.console import JsonLines, RecordingEvents, RecordingLines
-    from streamer.sounds import resolve_sounds
-
-    if events:
-        sounds = resolve_sounds(settings.watched, tagger.labels, tagger.thresholds)
-        return RecordingEvents(sys.stdout, as_json=settings.json_lines), sounds
-    lines = JsonLines if settings.json_lines else RecordingLines
-    return lines(sys.stdout, _vocabulary(tagger), settings.top), ()
-
-
-def _tag_recording(
-    recording: "Recording",
-    tagger: "Tagger",
-    sink: "Sink",
-    sounds: "Sequence[WatchedSound]",
-    hop_samples: int,
-) -> "Tagging | None":
-    """Tag a recording window by window; the tagging with the highest score, None without sound."""
-    from streamer.events import Decider
-    from streamer.messages import Tagging
-    from streamer.pipeline import Pipeline
-
-    pipeline = Pipeline(
-        recording.name,
-        window_samples=tagger.window_samples,
-        hop_samples=hop_samples,
-        live=recording.live,
-        decider=Decider(sounds),
-    )
-    best: Tagging | None = None
-    try:
-        for message in pipeline.run(recording.chunks(), tagger):
-            sink.accept(message)
-            if isinstance(message, Tagging) and (best is None or message.scores.max() > best.scores.max()):
-                best = message
-    finally:
-        if count := recording.repaired_samples:
-            _log.warning("%s: %d samples were not numbers and count as silence", recording.name, count)
-    return best
-
-
-def _require_picture(path: Path) -> None:
-    """Refuse to draw over anything but a picture."""
-    if path.suffix.lower() != ".png" or path.is_dir():
-        raise typer.BadParameter(f"--explain draws a PNG: give a file such as {path.stem or 'why'}.png")
-    if not path.absolute().parent.is_dir():
-        raise typer.BadParameter(f"there is no folder {path.parent} to draw --explain into")
-    if path.exists() and not path.read_bytes().startswith(b"\x89PNG"):
-        raise typer.BadParameter(f"{path} is there already and is no PNG: give --explain another name")
-
-
-def _require_explainable(model: str) -> None:
-    from models.errors import CheckpointError
-    from models.tagger import member_specs
-
-    if len(members := member_specs(model)) > 1:
-        raise CheckpointError(
-            f"--explain looks into one network, not into an ensemble: give --model {members[0]}"
-        )
-
-
 def _draw_explanation(picture: Path, tagging: "Tagging", model: str, settings: "Settings") -> None:
     """Draw what spoke for the best tag of a recording, in the window where it scored highest."""
-    from models.checkpoints import Geometry, load_checkpoint
-    from models.explain import explain
-    from models.fbank import SAMPLE_RATE_HZ
-    from models.figures import draw_explanation
-    from models.tagger import member_specs, window_rows
+    from models.checkpoints import Geometry
+    from models.commands.explain import draw
 
-    (model,) = member_specs(model)
-    geometry = Geometry(fstride=settings.fstride, tstride=settings.tstride, input_tdim=settings.input_tdim)
-    checkpoint = load_checkpoint(model, offline=settings.offline, geometry=geometry)
-    samples = _read_recording(Path(tagging.source))[tagging.start_sample : tagging.end_sample]
-    explanation = explain(
-        checkpoint,
-        samples,
-        label=checkpoint.labels[int(tagging.scores.argmax())],
-        rows=window_rows(checkpoint, settings.window),
-        start_seconds=tagging.start_sample / SAMPLE_RATE_HZ,
+    explanation = draw(
+        picture,
+        _read_recording(Path(tagging.source))[tagging.start_sample : tagging.end_sample],
+        label=int(tagging.scores.argmax()),
+        start_sample=tagging.start_sample,
+        model=model,
+        window_seconds=settings.window,
+        geometry=Geometry(fstride=settings.fstride, tstride=settings.tstride, input_tdim=settings.input_tdim),
         device=settings.device,
+        offline=settings.offline,
     )
-    draw_explanation(picture, explanation)
     _log.info("%s: why '%s' scores %.2f in %s", picture, explanation.label, explanation.score, tagging.source)
 
 
@@ -670,6 +571,7 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
     """Listen live until the sources end, the window is closed or the program is told to stop."""
     from streamer import assembly
     from streamer.crew import Crew
+    from streamer.ending import ending
     from streamer.interrupts import hangups, interruptible
     from streamer.live import LiveSession
     from streamer.reload import Reloader, live_changes
@@ -735,7 +637,7 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
         )
         session.start(crew)
         stack.enter_context(manager.listening())
-        over = partial(_over, settings, crew, latest=_latest(settings))
+        over = ending(settings, crew)
 
         def going_on() -> bool:
             _tend(session, manager, reloader, hung_up)
@@ -756,12 +658,6 @@ def _tend(
     if hung_up():
         with manager.reloading():
             reloader.reload()
-
-
-def _over(settings: "Settings", crew: "Crew", *, latest: float) -> bool:
-    """Whether there is no more to listen to, or something has failed. A window stays open when its sources have ended."""
-    ends = settings.windowless or settings.duration is not None
-    return crew.failed or time.monotonic() > latest or (ends and not crew.working("tagger"))
 
 
 def _turn(switches: "Switches", mqtt: "MqttSink | None", source: str, on: bool) -> None:
@@ -786,108 +682,13 @@ def _outcome(session: "LiveSession", *, interrupted: bool) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class _HeardRoom:
-    """A room that was listened to.
-
-    Attributes
-    ----------
-    rooms : Rooms
-        What was heard.
-    interrupted : bool
-        Whether that was ended early by the user.
-    """
-
-    rooms: "Rooms"
-    interrupted: bool = False
-
-
-def _hear_room(settings: "Settings") -> _HeardRoom:
+def _hear_room(settings: "Settings") -> "Heard":
     """Listen to a room for as long as is set."""
-    from rich.console import Console
-    from rich.progress import Progress
+    from streamer.assembly import open_sources
+    from streamer.commands.calibrate import hear
 
-    from streamer import assembly
-    from streamer.calibration import Rooms
-    from streamer.crew import Crew
-    from streamer.interrupts import interruptible
-    from streamer.live import LiveSession
-    from streamer.watchlist import WatchLists
-
-    sources = assembly.open_sources(settings)
-    tagger = _load_tagger(settings, *_choose_model(settings))
-    rooms = Rooms(WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds))
-    switches = assembly.make_switches(settings, [source.name for source in sources])
-    with ExitStack() as stack:
-        interrupted = stack.enter_context(interruptible())
-        bars = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
-        log = stack.enter_context(assembly.logging_scores(settings, tagger))
-        crew = stack.enter_context(Crew())
-        session = LiveSession(
-            sources,
-            tagger,
-            window_samples=tagger.window_samples,
-            hop_samples=settings.hop_samples,
-            sinks=[sink for sink in (rooms, log) if sink is not None],
-            own_hop_samples=settings.own_hop_samples,
-            switches=switches,
-            fast=settings.fast,
-            limit_samples=settings.limit_samples,
-        )
-        session.start(crew)
-        task = bars.add_task("listening", total=(settings.duration or 0.0) * len(sources))
-        latest = _latest(settings)
-        while crew.working("tagger") and not (crew.failed or interrupted()) and time.monotonic() < latest:
-            crew.wait(_POLL_SECONDS)
-            bars.update(task, completed=rooms.seconds)
-    if session.failure is not None and not interrupted():
-        raise session.failure
-    return _HeardRoom(rooms, interrupted())
-
-
-def _latest(settings: "Settings") -> float:
-    """When, by the monotonic clock, the time that is set is over, also where a source stalls."""
-    if settings.fast or settings.duration is None:
-        return math.inf
-    return time.monotonic() + settings.duration + _STALL_SECONDS
-
-
-def _recall_room(settings: "Settings", log: Path) -> _HeardRoom:
-    """Take from a score log what was heard in a room."""
-    from streamer.calibration import Rooms
-    from streamer.sinks.scorelog import reading_scores
-    from streamer.watchlist import WatchLists
-
-    with reading_scores(log) as logged:
-        rooms = Rooms(WatchLists(settings.watched, settings.own_watched, logged.labels, logged.thresholds))
-        for message in logged.messages():
-            rooms.accept(message)
-        return _HeardRoom(rooms)
-
-
-def _propose(heard: _HeardRoom, config: Path | None, *, lower: bool, apply: bool) -> int:
-    """Print what was heard in a room and the change of the settings file that it asks for, which is made if that is wished."""
-    from streamer.calibration import show_room
-    from streamer.errors import SourceError
-    from streamer.settings import settings_file
-    from streamer.settings_file import write_atomically
-
-    file = settings_file(config)
-    if not (heard.rooms.heard or heard.interrupted):
-        raise SourceError("nothing was heard: listen for longer than a hop")
-    for source, room in heard.rooms.heard.items():
-        show_room(room, source, lower=lower)
-    text, diff = heard.rooms.change_of_settings(file, lower=lower)
-    typer.echo(diff, nl=False)
-    if heard.interrupted:
-        _log.info("interrupted: %s stays as it is", file)
-        return EXIT_INTERRUPTED
-    if not diff:
-        _log.info("%s can stay as it is", file)
-    elif apply:
-        write_atomically(file, text)
-        _log.info("%s has been changed", file)
-    return 0
+    sources = open_sources(settings)
+    return hear(settings, sources, _load_tagger(settings, *_choose_model(settings)))
 
 
 def _examine(settings: "Settings", places: "Sequence[Place]", seconds: float) -> "Iterator[Finding]":
@@ -914,44 +715,17 @@ def _check_display(settings: "Settings") -> "Finding":
 
 
 def _check_model(settings: "Settings") -> "Iterator[Finding]":
-    """Load the model, time it, and look for the watched sounds among its classes."""
+    """Load the model, and check it if there is one."""
     from models.errors import ModelError
-    from models.fbank import SAMPLE_RATE_HZ
-    from streamer.doctor import Finding
-    from streamer.doctor.sounds import check_sounds
-    from streamer.doctor.speed import check_speed
+    from streamer.doctor.model import check_model, lacking
 
     try:
         model, why = _choose_model(settings)
         tagger = _make_tagger(settings, model)
     except ModelError as error:
-        yield Finding("model", "failed", "can't be loaded", str(error))
-        yield from (Finding(check, "skipped", "there is no model") for check in ("speed", "sounds"))
+        yield from lacking(str(error))
         return
-    name, engine, classes = tagger.name, tagger.engine.description, len(tagger.labels)
-    window_seconds = tagger.window_samples / SAMPLE_RATE_HZ
-    yield Finding(
-        "model",
-        "ok",
-        f"{name} ({why}), {classes} classes, windows of {window_seconds:g} s, {engine}",
-        figures={"name": name, "classes": classes, "window_seconds": window_seconds, "engine": engine},
-    )
-    yield check_speed(
-        tagger,
-        window_samples=tagger.window_samples,
-        hop_seconds=settings.usual_hop,
-        sources=len(settings.source),
-        remedies=[
-            "a shorter --window",
-            *(["--model tiny"] if name != "tiny" else []),
-            *(["--engine openvino"] if engine.startswith("torch cpu") else []),
-        ],
-    )
-    own = settings.own_watched
-    if len(own) < len(settings.source):
-        yield check_sounds(settings.watched, tagger.labels, tagger.thresholds)
-    for source, watch in own.items():
-        yield check_sounds(watch, tagger.labels, tagger.thresholds, source=source)
+    yield from check_model(settings, tagger, why=why, engine=tagger.engine.description)
 
 
 @dataclass(frozen=True, slots=True)
@@ -1019,6 +793,8 @@ def _actions(
     from gui.theme import palette_for
     from models.labels import family_of
     from streamer.events import what_would_be_told
+    from streamer.settings import settings_file
+    from streamer.settings_file import save as save_settings
     from streamer.sources import open_source
     from streamer.sources.microphone import list_devices, play
 
@@ -1055,7 +831,9 @@ def _actions(
         changes = {} if theme == palette_for(settings().theme).name else {"theme": theme}
         entries = (entry if isinstance(entry, str) else None for entry in settings().source)
         written = dict(zip(session.names, entries, strict=True))
-        return _save_settings(config, changes, watchlists, chosen, written)
+        file = settings_file(config)
+        save_settings(file, changes, watchlists, chosen, written)
+        return str(file)
 
     return Actions(
         watched=watched,
@@ -1089,44 +867,11 @@ def _or_action_error(do: Callable[Given, Result]) -> Callable[Given, Result]:
     return done
 
 
-def _save_settings(
-    config: Path | None,
-    changes: Mapping[str, object],
-    watchlists: "WatchLists",
-    chosen: Mapping[str, str],
-    written: Mapping[str, str | None],
-) -> str:
-    """Write what was changed into the settings file, and leave the rest as it is; returns where it is."""
-    from streamer.settings import settings_file
-    from streamer.settings_file import edited, read, with_sources, with_watch, write_atomically
-
-    file = settings_file(config)
-    text = edited(read(file), changes)
-    if chosen:
-        text = with_sources(text, chosen, written)
-    for source, watchlist in (None, watchlists.shared), *watchlists.own.items():
-        if watchlist.changed:
-            text = with_watch(text, watchlist.rules, watchlist.name_of, source=source)
-    write_atomically(file, text)
-    return str(file)
-
-
 def _wait(
     going_on: Callable[[], bool], sleep: Callable[[float], None], _actions: "Callable[[], Actions]"
 ) -> None:
     while going_on():
         sleep(_POLL_SECONDS)
-
-
-def _configure_logging(debug: bool) -> None:
-    from streamer.journal import JournalFormatter, is_journal
-
-    handler = logging.StreamHandler()
-    formatter = JournalFormatter if is_journal(handler.stream) else logging.Formatter
-    handler.setFormatter(formatter("%(asctime)s %(name)s %(message)s" if debug else "%(message)s"))
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
-    for name in ("earshot", "streamer", "models", "gui"):
-        logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)
 
 
 def _complain(error: BaseException, sentence: str | None = None) -> None:

@@ -194,12 +194,7 @@ def load_tagger(
     ValueError
         `window_seconds` is out of range.
     """
-    if window_seconds is not None and not (
-        SHORTEST_WINDOW_SECONDS <= window_seconds <= LONGEST_WINDOW_SECONDS
-    ):
-        raise ValueError(
-            f"window_seconds must be {SHORTEST_WINDOW_SECONDS:g} to {LONGEST_WINDOW_SECONDS:g}, not {window_seconds}"
-        )
+    _require_length(window_seconds)
     check_wishes(device, engine, precision)
     model = os.fspath(model)
     if model == AUTO:
@@ -223,15 +218,7 @@ def load_tagger(
         )
         for checkpoint, count in zip(checkpoints, rows, strict=True)
     ]
-    first = checkpoints[0]
-    return Tagger(
-        engines[0] if len(engines) == 1 else EnsembleEngine(engines, first.activation),
-        name="+".join(checkpoint.name for checkpoint in checkpoints),
-        labels=first.labels,
-        rows=rows[0],
-        activation=first.activation,
-        thresholds=first.thresholds if len(engines) == 1 else None,
-    )
+    return _joined(checkpoints, engines, rows[0])
 
 
 def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:
@@ -246,14 +233,31 @@ def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:
     """
     rows = window_rows(checkpoint, None)
     engine = TorchEngine(checkpoint.build(rows), mean=checkpoint.mean, std=checkpoint.std, device=device)
+    return _joined([checkpoint], [engine], rows)
+
+
+def _joined(checkpoints: Sequence[Checkpoint], engines: Sequence[Engine], rows: int) -> Tagger:
+    """Make a tagger of a checkpoint and its engine, or an ensemble of several."""
+    first = checkpoints[0]
+    alone = len(engines) == 1
     return Tagger(
-        engine,
-        name=checkpoint.name,
-        labels=checkpoint.labels,
+        engines[0] if alone else EnsembleEngine(engines, first.activation),
+        name="+".join(checkpoint.name for checkpoint in checkpoints),
+        labels=first.labels,
         rows=rows,
-        activation=checkpoint.activation,
-        thresholds=checkpoint.thresholds,
+        activation=first.activation,
+        thresholds=first.thresholds if alone else None,
     )
+
+
+def _require_length(window_seconds: float | None) -> None:
+    """Refuse windows that are too short or too long."""
+    if window_seconds is not None and not (
+        SHORTEST_WINDOW_SECONDS <= window_seconds <= LONGEST_WINDOW_SECONDS
+    ):
+        raise ValueError(
+            f"window_seconds must be {SHORTEST_WINDOW_SECONDS:g} to {LONGEST_WINDOW_SECONDS:g}, not {window_seconds}"
+        )
 
 
 def _require_alike(model: str, checkpoints: list[Checkpoint], rows: list[int]) -> None:

@@ -45,6 +45,17 @@ class Model(Protocol):
         """Its own thresholds, float32 (classes,), if it has some."""
 
 
+class Tagger(Model, Protocol):
+    """A model that scores."""
+
+    @property
+    def window_samples(self) -> int:
+        """The most samples that it looks at."""
+
+    def __call__(self, samples: Samples, /) -> Samples:
+        """Samples float32 (batch, n) -> scores float32 (batch, classes)."""
+
+
 def open_sources(settings: Settings) -> list[Source]:
     """Open all sources.
 

@@ -9,6 +9,24 @@ _PRIORITIES = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), 
 _DEBUG_PRIORITY = 7
 
 
+def configure_logging(*packages: str, debug: bool = False) -> None:
+    """Write what is logged to standard error, a line each, for people or for the journal.
+
+    Parameters
+    ----------
+    packages : str
+        Names of the loggers whose news are told; of all others, warnings only.
+    debug : bool
+        Whether everything is told, by whom and when.
+    """
+    handler = logging.StreamHandler()
+    formatter = JournalFormatter if is_journal(handler.stream) else logging.Formatter
+    handler.setFormatter(formatter("%(asctime)s %(name)s %(message)s" if debug else "%(message)s"))
+    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
+    for name in packages:
+        logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)
+
+
 def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
     """Whether what is written to a stream goes straight to systemd's journal."""
     try:

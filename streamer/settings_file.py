@@ -13,7 +13,44 @@ from .errors import SettingsError
 from .files import read_text
 from .source_settings import named_spec, specs
 from .sources import has_secret, named, without_secrets
+from .watchlist import WatchLists
 from .whole_file import write_whole
+
+
+def save(
+    path: Path,
+    changes: Mapping[str, Any],
+    watchlists: WatchLists,
+    chosen: Mapping[str, str],
+    written: Mapping[str, str | None],
+) -> None:
+    """Write what was changed into a settings file, and leave the rest as it is.
+
+    Parameters
+    ----------
+    path : Path
+        The settings file, which need not be there.
+    changes : mapping of str to value
+        As for `edited`.
+    watchlists : WatchLists
+        What is watched; lists that were not changed stay as they are written.
+    chosen, written
+        As for `with_sources`; if none are chosen, the sources stay.
+
+    Raises
+    ------
+    SettingsError
+        The file can't be read or written, or has no place for a change.
+    SourceError
+        A source's name can't be written.
+    """
+    text = edited(read(path), changes)
+    if chosen:
+        text = with_sources(text, chosen, written)
+    for source, watchlist in (None, watchlists.shared), *watchlists.own.items():
+        if watchlist.changed:
+            text = with_watch(text, watchlist.rules, watchlist.name_of, source=source)
+    write_atomically(path, text)
 
 
 def edited(text: str, changes: Mapping[str, Any]) -> str:
@@ -68,17 +105,15 @@ def with_thresholds(
     SettingsError
         The text is no TOML, or has no table of this source.
     """
-    document = _parse(text)
-    table = _table_of(document, source)
-    if not isinstance(table.get("watch"), list):
-        table["watch"] = _item([{"sound": name} if name in thresholds else name for name in watched])
+    usual = _item([{"sound": name} if name in thresholds else name for name in watched])
+    document, entries = _with_entries(text, source, usual)
     missing = dict(thresholds)
-    for index, entry in enumerate(table["watch"]):
+    for index, entry in enumerate(entries):
         threshold = missing.pop(name_of(_sound_of(entry)), None)
         if threshold is not None:
-            _set_rule(table["watch"], index, {"threshold": threshold})
+            _set_rule(entries, index, {"threshold": threshold})
     for name, threshold in missing.items():
-        _append(table["watch"], name, {"threshold": threshold})
+        _append(entries, name, {"threshold": threshold})
     return tomlkit.dumps(document)
 
 
@@ -107,11 +142,7 @@ def with_watch(
     SettingsError
         The text is no TOML, or has no table of this source.
     """
-    document = _parse(text)
-    table = _table_of(document, source)
-    if not isinstance(table.get("watch"), list):
-        table["watch"] = tomlkit.array().multiline(multiline=True)
-    entries: Any = table["watch"]
+    document, entries = _with_entries(text, source, tomlkit.array().multiline(multiline=True))
     missing = dict(rules)
     for index in reversed(range(len(entries))):
         rule = missing.pop(name_of(_sound_of(entries[index])), None)
@@ -180,6 +211,15 @@ def _name_in(entry: Any, written: Mapping[str, str | None]) -> str:
     if isinstance(entry, Mapping):
         return str(entry.get("name", "")).strip()
     return next((name for name, text in written.items() if text == entry), named_spec(str(entry))[0])
+
+
+def _with_entries(text: str, source: str | None, usual: Any) -> tuple[tomlkit.TOMLDocument, Any]:
+    """Read a text, and find the watched sounds of a source in it: the usual ones where it names none."""
+    document = _parse(text)
+    table = _table_of(document, source)
+    if not isinstance(table.get("watch"), list):
+        table["watch"] = usual
+    return document, table["watch"]
 
 
 def _table_of(document: tomlkit.TOMLDocument, source: str | None) -> MutableMapping[str, Any]:

@@ -65,6 +65,17 @@ def short_folder() -> Iterator[Path]:
         wait_until(gone, f"{folder} to be left alone")
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Let torch compute in one thread: small matrices are faster so, and sums come in the same order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @dataclass
 class VirtualMicrophone:
     """A microphone that hears what is played into it: the monitor of a null sink in a private PulseAudio.

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,8 @@ from models.training.student import initialise
 from models.training.teacher_tagger import TeacherTagger
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Floats = NDArray[np.float32]
 
 SMALL = AstConfig(
@@ -35,15 +36,6 @@ SMALL = AstConfig(
 LABELS = tuple(entry.name for entry in audioset_classes())
 WINDOW = 163_840
 SECOND = 16_000
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small matrices are faster so."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Calibration: reliability, slope and offset of the logits, thresholds, and the commands."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,20 +34,13 @@ from models.training.pack import TEACHER_WEIGHTS, Pack
 from models.training.student import initialise
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 Floats = NDArray[np.float32]
 SMALL = AstConfig(
     width=24, depth=1, heads=3, mlp_width=48, fstride=16, tstride=16, input_tdim=128, label_dim=527
 )
 LABELS = tuple(entry.name for entry in audioset_classes())
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small matrices are faster so."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

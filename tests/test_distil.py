@@ -36,20 +36,13 @@ from models.training.pack import (
 from models.training.student import Student, initialise
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STAGES = "128:1:4:3e-3:1e-3:4,128:0.5:4:1e-3:0:3"
 SMALL = AstConfig(
     width=24, depth=2, heads=3, mlp_width=48, fstride=16, tstride=16, input_tdim=128, label_dim=527
 )
 LABELS = tuple(entry.name for entry in audioset_classes())
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small matrices are faster so, and sums come in the same order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -346,6 +346,16 @@ def test_the_fastest_that_keeps_the_scores_is_taken(contest: Fake) -> None:
     assert remembered_choice("theirs") is None
 
 
+def test_single_precision_is_run_once_for_its_speed_and_its_scores(empty_cache: Path) -> None:
+    del empty_cache
+    clock = [0.0]
+    exact, other = Timed(1.0, 0.0, clock), Timed(1.0, 0.0, [0.0])
+    trials = Trials("ours", "here")
+    _fastest(lambda _: other, exact, [("openvino", "bf16")], trials, 16_000, enough_seconds=0.0)
+    assert trials.of("openvino bf16") is not None
+    assert clock == [8.0], "once for each window"
+
+
 def test_a_way_that_is_not_there_is_not_taken_and_not_tried_again(
     contest: Fake, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -7,7 +7,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ from models.training.report import confusion
 from models.training.student import initialise
 from models.transfer import starting_point
 from models.transformer import AstConfig, AudioSpectrogramTransformer
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SMALL = AstConfig(
     width=24, depth=2, heads=3, mlp_width=48, fstride=16, tstride=16, input_tdim=128, label_dim=2
@@ -85,15 +87,6 @@ def write_tones(folder: Path, count: int = 6) -> Path:
                 folder / label / f"{number}.wav", tone(pitch, number, 0.5 + 0.05 * number), 16_000
             )
     return folder
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small matrices are faster so, and sums come in the same order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

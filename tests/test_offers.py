@@ -15,6 +15,7 @@ from streamer.errors import DeviceError, SettingsError, SourceError
 from streamer.live import LiveSession, Switches
 from streamer.messages import Samples, Tagging
 from streamer.settings import load_settings
+from streamer.settings_file import save
 from streamer.sounds import Watch
 from streamer.sources import named, open_source
 from streamer.watchlist import WatchLists
@@ -133,7 +134,7 @@ def test_a_settings_file_that_is_no_toml_is_not_written_over(tmp_path: Path) -> 
     path = tmp_path / "earshot.toml"
     path.write_text("hop = = 1")
     with pytest.raises(SettingsError, match="no valid TOML"):
-        run_live._save_settings(path, {"theme": "light"}, WatchLists(None, {}, AUDIOSET), {}, {})
+        save(path, {"theme": "light"}, WatchLists(None, {}, AUDIOSET), {}, {})
     assert path.read_text() == "hop = = 1"
 
 

@@ -2,15 +2,22 @@
 
 import itertools
 import json
+import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
     from ..bench.measuring import Row, Samples
     from ..engines import EngineName, Precision
+    from ..tagger import Tagger
+    from ..training.dataset import Reader
+
+_log = logging.getLogger(__name__)
 
 USUAL_NETWORKS = ("base-16-16", "base-10-10")
 """Beside `tiny`, where nothing is named."""
@@ -44,6 +51,68 @@ class Plan:
     batches: "Sequence[int]"
     windows_seconds: "Sequence[float | None]"
     runs: int
+
+
+def bench(plan: Plan, recordings: "Sequence[Path]", read: "Reader", *, as_json: bool) -> None:
+    """Measure a plan and print its table.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to measure.
+    recordings : sequence of Path
+        What to tag.
+    read : Reader
+        Decodes them.
+    as_json : bool
+        Whether to print a JSON object.
+
+    Raises
+    ------
+    ModelError
+        A recording can't be read, or a model can't be had, or not so.
+    """
+    measured = rows(plan, _windows_of(recordings, read), _log.info)
+    if as_json:
+        typer.echo(_as_json(measured, plan.device))
+    else:
+        _print_rows(measured, plan.device)
+
+
+def _windows_of(recordings: "Sequence[Path]", read: "Reader") -> "Samples":
+    """Cut recordings into windows of the longest length that overlap by half: float32 (windows, n)."""
+    import numpy as np
+
+    from ..fbank import SAMPLE_RATE_HZ
+    from ..tagger import LONGEST_WINDOW_SECONDS
+
+    length = round(LONGEST_WINDOW_SECONDS * SAMPLE_RATE_HZ)
+    windows = []
+    for sound in map(read, recordings):
+        padded = np.pad(sound, (0, max(0, length - len(sound))))
+        windows.append(np.lib.stride_tricks.sliding_window_view(padded, length)[:: length // 2])
+    return np.concatenate(windows)
+
+
+def first_tagger(plan: Plan) -> "Tagger":
+    """Load the first model of a plan, or else its first network, in the first precision and window length.
+
+    Raises
+    ------
+    ModelError
+        It can't be had, or not so.
+    """
+    from ..bench.measuring import random_checkpoint
+    from ..tagger import load_tagger
+
+    with tempfile.TemporaryDirectory() as folder:
+        return load_tagger(
+            plan.models[0] if plan.models else random_checkpoint(plan.networks[0], Path(folder)),
+            device=plan.device,
+            engine=plan.engine,
+            precision=plan.precisions[0],
+            window_seconds=plan.windows_seconds[0],
+        )
 
 
 def rows(plan: Plan, sound: "Samples", tell: Callable[[str], None]) -> "list[Row]":
@@ -120,12 +189,12 @@ def machine(device: str) -> str:
     return f"{remembered.machine(pick_device(device))} | Python {platform.python_version()}"
 
 
-def as_json(measured: "Sequence[Row]", device: str) -> str:
+def _as_json(measured: "Sequence[Row]", device: str) -> str:
     """One object: the machine and the rows."""
     return json.dumps({"machine": machine(device), "rows": [asdict(row) for row in measured]}, indent=2)
 
 
-def print_rows(measured: "Sequence[Row]", device: str) -> None:
+def _print_rows(measured: "Sequence[Row]", device: str) -> None:
     """Print a table."""
     from rich.console import Console
     from rich.markup import escape

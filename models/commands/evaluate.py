@@ -2,7 +2,6 @@
 
 import json
 import math
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,9 +13,6 @@ from .options import DeviceOption
 from .progress import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..tagger import Tagger
     from ..training.agreement import Scorer
     from ..training.dataset import Dataset, Reader
     from ..training.evaluate import Evaluation
@@ -107,38 +103,36 @@ def evaluate(
         raise typer.BadParameter("--places, --confusions, --reliability and --model teacher go with --pack")
     _require_folder(reliability, "--reliability")
     _require_free(out)
-    report: Callable[[Scorer], None] | None = None
-    if background is not None:
-        report = partial(measure, seconds=seconds_of(background), hop_seconds=hop, as_json=as_json)
+    seconds = None if background is None else seconds_of(background)
+    tagger: Scorer
+    if pack is not None and model == TEACHER:
+        tagger = open_teacher(pack, window)
+    else:
+        from ..tagger import load_tagger
+
+        tagger = load_tagger(
+            model,
+            device=device,
+            window_seconds=window,
+            offline=offline,
+            fstride=fstride,
+            tstride=tstride,
+            input_tdim=input_tdim,
+        )
+    if seconds is not None:
+        measure(tagger, seconds, hop, as_json)
     elif pack is not None:
-        report = partial(
-            compare,
-            folder=pack,
+        compare(
+            tagger,
+            pack,
             limit=limit,
             every_place=places,
             confused=confused,
             diagram=reliability,
             as_json=as_json,
         )
-    if report is not None and pack is not None and model == TEACHER:
-        report(open_teacher(pack, window))
-        return
-    from ..tagger import load_tagger
-    from ..training.dataset import read_dataset
-
-    tagger = load_tagger(
-        model,
-        device=device,
-        window_seconds=window,
-        offline=offline,
-        fstride=fstride,
-        tstride=tstride,
-        input_tdim=input_tdim,
-    )
-    if report is not None:
-        report(tagger)
     elif data is not None:
-        dataset = _chosen(read_dataset(data, labels=tagger.labels), fold, limit)
+        dataset = _chosen(data, tagger.labels, fold, limit)
         _measure(tagger, dataset, context.obj, batch, out, as_json)
 
 
@@ -161,12 +155,13 @@ def _require_free(out: Path | None) -> None:
         )
 
 
-def _chosen(dataset: "Dataset", fold: int | None, limit: int | None) -> "Dataset":
+def _chosen(data: Path, labels: tuple[str, ...], fold: int | None, limit: int | None) -> "Dataset":
     """The wished fold of a data set, and of that a random choice."""
     import numpy as np
 
-    from ..training.dataset import by_fold
+    from ..training.dataset import by_fold, read_dataset
 
+    dataset = read_dataset(data, labels=labels)
     if fold is not None:
         _, validation = by_fold(dataset, fold)
         dataset = dataset.subset(validation)
@@ -177,7 +172,7 @@ def _chosen(dataset: "Dataset", fold: int | None, limit: int | None) -> "Dataset
 
 
 def _measure(
-    tagger: "Tagger", dataset: "Dataset", reader: "Reader", batch: int, out: Path | None, as_json: bool
+    tagger: "Scorer", dataset: "Dataset", reader: "Reader", batch: int, out: Path | None, as_json: bool
 ) -> None:
     """Score a data set; print the figures, then write those of each class."""
     from rich.console import Console

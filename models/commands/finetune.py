@@ -15,7 +15,7 @@ from .options import DeviceOption
 from .progress import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
@@ -119,10 +119,9 @@ def finetune(
     """Teach a model the sounds of one's own recordings."""
     from rich.console import Console
 
-    from ..training.dataset import SoundCache, check_trainable, read_dataset, readable
+    from ..training.dataset import SoundCache
     from ..training.finetune import FineTuning
     from ..training.plan import plan_parts
-    from ..training.report import summarise, write_report
 
     if resume and overwrite:
         raise typer.BadParameter("--resume and --overwrite exclude each other")
@@ -142,16 +141,8 @@ def finetune(
         "patience": patience,
     }
     chosen = _adjusted(recipe, epochs, average, wishes)
-    dataset = read_dataset(data)
-    dataset = replace(dataset, multi_label=dataset.multi_label or multi_label)
-    check_trainable(dataset)
     sounds = SoundCache(context.obj)
-    all_folds = dataset.folds
-    with bar(console, "recordings") as progress:
-        dataset, unreadable = readable(dataset, sounds, progress)
-    for path, reason in unreadable:
-        console.print(reason if str(path) in reason else f"{path}: {reason}", highlight=False, markup=False)
-    _check_folds(all_folds, dataset.folds, fold=fold, folds=folds)
+    dataset, unreadable = _recordings(data, sounds, console, multi_label=multi_label, fold=fold, folds=folds)
     parts = plan_parts(dataset, validation=validation, fold=fold, folds=folds, seed=seed)
     start = _start(
         chosen,
@@ -179,21 +170,9 @@ def finetune(
     elif overwrite:
         state_file.unlink(missing_ok=True)
     done = _train(run, console, minutes, out, state_file)
-    settings = asdict(chosen) | {
-        "recipe": recipe,
-        "data": os.fsencode(data).decode("utf-8", "backslashreplace"),
-        "network": asdict(start.config),
-        "mean": start.mean,
-        "std": start.std,
-        "seed": seed,
-    }
+    settings = _record(chosen, start, name=recipe, data=data, seed=seed)
     results = run.so_far()
-    summary = summarise(results)
-    run.export(out, {"settings": settings, "accuracy" if not dataset.multi_label else "mAP": summary.metric})
-    try:
-        write_report(folder, results, summary, dataset, settings=settings, unreadable=unreadable)
-    except ModelError as error:
-        raise TrainingError(f"the model is saved in {out}, but {error}; --resume tries again") from error
+    summary = _save(run, results, dataset, out, folder, settings=settings, unreadable=unreadable)
     if done:
         state_file.unlink(missing_ok=True)
     for line in _summary(results, summary, out, folder, multi_label=dataset.multi_label, done=done):
@@ -245,6 +224,29 @@ def _check_writable(folder: Path, wanted: Path, option: str) -> None:
         raise TrainingError(f"{os.fspath(wanted)!a} is no name in UTF-8: give another {option}") from error
     except OSError as error:
         raise TrainingError(f"{wanted} can't be written ({error.strerror}): give another {option}") from error
+
+
+def _recordings(
+    data: Path,
+    sounds: "Reader",
+    console: "Console",
+    *,
+    multi_label: bool,
+    fold: int | None,
+    folds: str | None,
+) -> "tuple[Dataset, list[tuple[Path, str]]]":
+    """List what to learn from; what can't be read is said and left out."""
+    from ..training.dataset import check_trainable, read_dataset, readable
+
+    listed = read_dataset(data)
+    listed = replace(listed, multi_label=listed.multi_label or multi_label)
+    check_trainable(listed)
+    with bar(console, "recordings") as progress:
+        dataset, unreadable = readable(listed, sounds, progress)
+    for path, reason in unreadable:
+        console.print(reason if str(path) in reason else f"{path}: {reason}", highlight=False, markup=False)
+    _check_folds(listed.folds, dataset.folds, fold=fold, folds=folds)
+    return dataset, unreadable
 
 
 def _check_folds(
@@ -359,6 +361,40 @@ def _bars(console: "Console", run: "FineTuning") -> "Iterator[Callable[[Told], N
             )
 
         yield listen
+
+
+def _record(recipe: "Recipe", start: "Checkpoint", *, name: str, data: Path, seed: int) -> dict[str, Any]:
+    """What the model and the report say of how it was made."""
+    return asdict(recipe) | {
+        "recipe": name,
+        "data": os.fsencode(data).decode("utf-8", "backslashreplace"),
+        "network": asdict(start.config),
+        "mean": start.mean,
+        "std": start.std,
+        "seed": seed,
+    }
+
+
+def _save(
+    run: "FineTuning",
+    results: "tuple[Result, ...]",
+    dataset: "Dataset",
+    out: Path,
+    folder: Path,
+    *,
+    settings: "Mapping[str, Any]",
+    unreadable: "Sequence[tuple[Path, str]]",
+) -> "Summary":
+    """Write the model, then the report."""
+    from ..training.report import summarise, write_report
+
+    summary = summarise(results)
+    run.export(out, {"settings": settings, "accuracy" if not dataset.multi_label else "mAP": summary.metric})
+    try:
+        write_report(folder, results, summary, dataset, settings=settings, unreadable=unreadable)
+    except ModelError as error:
+        raise TrainingError(f"the model is saved in {out}, but {error}; --resume tries again") from error
+    return summary
 
 
 def _summary(

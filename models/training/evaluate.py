@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import fbank
 from ..errors import SoundError, TrainingError
-from ..tagger import Tagger
+from .agreement import Scorer
 from .dataset import Dataset, Reader, Samples
 from .dataset.sounds import nothing_readable
 from .metrics import ClassFigures, Figures, ranking_figures
@@ -53,7 +53,7 @@ class Evaluation:
 
 
 def evaluate(
-    tagger: Tagger,
+    tagger: Scorer,
     dataset: Dataset,
     reader: Reader,
     *,
@@ -68,7 +68,7 @@ def evaluate(
 
     Parameters
     ----------
-    tagger : Tagger
+    tagger : Scorer
         The model.
     dataset : Dataset
         Read with the tagger's labels.
@@ -156,7 +156,7 @@ def _read_ahead(reader: Reader, paths: Sequence[Path], ahead: int) -> Iterator[S
             yield waiting.popleft().result()
 
 
-def _mean_scores(tagger: Tagger, recordings: Sequence[Sequence[Samples]], batch: int) -> list[Floats]:
+def _mean_scores(tagger: Scorer, recordings: Sequence[Sequence[Samples]], batch: int) -> list[Floats]:
     """Score the windows of some recordings: for each recording the mean, float32 (classes,).
 
     What has equally many rows is scored together: samples behind the last whole frame count for nothing.

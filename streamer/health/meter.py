@@ -51,7 +51,6 @@ class HealthMeter:
         self._began = clock()
         self._lock = threading.Lock()
         self._sources: dict[str, SourceMeter] = {}
-        self._heard_at: float | None = None
         self._tagged_at: float | None = None
         self._latencies: deque[float] = deque(maxlen=_NEWEST_TAGGINGS)
         self._batches: deque[tuple[int, float]] = deque(maxlen=_NEWEST_BATCHES)
@@ -59,16 +58,6 @@ class HealthMeter:
     def reckon(self, *, sources: int, hop_samples: int) -> None:
         """Reckon from now on with so many sources, and this hop: when one comes or goes."""
         self._windows_a_second = sources * SAMPLE_RATE_HZ / hop_samples
-
-    @property
-    def heard_at(self) -> float | None:
-        """When the last chunk of any source came, by the clock; None before the first. It costs nothing to ask."""
-        return self._heard_at
-
-    @property
-    def tagged_at(self) -> float | None:
-        """When the last windows were tagged, by the clock; None before the first. It costs nothing to ask."""
-        return self._tagged_at
 
     def opened(self, source: str, *, live: bool) -> None:
         """Take that a source begins to deliver, for the first time or once more, and whether a clock paces it."""
@@ -79,14 +68,12 @@ class HealthMeter:
         """Take a chunk that is listened to, before the windows that it makes due."""
         amplitudes, now = Amplitudes.of(chunk.samples), self._clock()
         with self._lock:
-            self._heard_at = now
             self._of(source).heard(chunk, amplitudes, now)
 
     def paused(self, source: str, chunk: AudioChunk) -> None:
         """Take a chunk that is thrown away, for listening is switched off."""
         now = self._clock()
         with self._lock:
-            self._heard_at = now
             self._of(source).paused(chunk, now)
 
     def cut(self, window: Window) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from conftest import VirtualMicrophone, require
 
 from soak.fault import Fault
+from soak.meanwhile import meanwhile
 from soak.rig import Rig
 
 STEPS_SECONDS = (3_600, -7_200, 86_400, -5)
@@ -89,10 +90,9 @@ def settable_clock(folder: Path) -> Iterator[tuple[mmap.mmap, dict[str, str]]]:
 @contextmanager
 def sender(door: Path) -> Iterator[None]:
     """Send noise to a socket, whenever it is there, in real time, for as long as the block lasts."""
-    over = threading.Event()
     noise = (1_000 * np.random.default_rng(0).standard_normal(1_600)).astype("<i2").tobytes()
 
-    def send() -> None:
+    def send(over: threading.Event) -> None:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(str(door))
             began = time.monotonic()
@@ -101,20 +101,15 @@ def sender(door: Path) -> Iterator[None]:
                     return
                 connection.sendall(noise)
 
-    def keep_sending() -> None:
+    def keep_sending(over: threading.Event) -> None:
         while not over.wait(
             0.05
         ):  # the socket is also there for a moment while the program looks whether it can be
             with suppress(OSError):
-                send()
+                send(over)
 
-    thread = threading.Thread(target=keep_sending)
-    thread.start()
-    try:
+    with meanwhile(keep_sending):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def _error_seconds(tagging: Mapping[str, Any], ahead: int) -> float:

@@ -12,6 +12,7 @@ import psutil
 from mosquitto import wait_until
 
 from soak.fault import Fault
+from soak.meanwhile import meanwhile
 from soak.rig import PATIENCE_SECONDS, Rig
 
 SHARE = 0.12
@@ -77,27 +78,20 @@ def kept_from_running(pid: int, share: float) -> Iterator[None]:
     They are stopped and continued ten times a second, which needs no rights and takes nothing from others on the machine.
     """
     processes = [pid, *(child.pid for child in psutil.Process(pid).children(recursive=True))]
-    over = threading.Event()
 
     def send(number: signal.Signals) -> None:
         for process in processes:
             with suppress(ProcessLookupError):
                 os.kill(process, number)
 
-    def throttle() -> None:
+    def throttle(over: threading.Event) -> None:
         while not over.wait(share * PERIOD_SECONDS):
             send(signal.SIGSTOP)
             over.wait((1.0 - share) * PERIOD_SECONDS)
             send(signal.SIGCONT)
 
-    thread = threading.Thread(target=throttle)
-    thread.start()
-    try:
+    with meanwhile(throttle):
         yield
-    finally:
-        over.set()
-        thread.join()
-        send(signal.SIGCONT)
 
 
 def _left_on(rig: Rig) -> set[str]:

@@ -1,4 +1,4 @@
-"""The stream's own commands, which the program mounts."""
+"""The commands ``devices``, ``sounds``, ``events`` and ``replay``: they list what there is, and what was heard."""
 
 import math
 import sys
@@ -11,15 +11,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .messages import Event
-
-
-def add_commands(app: typer.Typer) -> None:
-    """Mount ``devices``, ``sounds``, ``events`` and ``replay``."""
-    app.command()(devices)
-    app.command()(sounds)
-    app.command()(events)
-    app.command()(replay)
+    from ..messages import Event
 
 
 def devices() -> None:
@@ -27,7 +19,7 @@ def devices() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from .sources.microphone import list_devices
+    from ..sources.microphone import list_devices
 
     table = Table("", "name", "index", "host API", "channels", "rate")
     for device in list_devices():
@@ -63,9 +55,9 @@ def events(
     config: Annotated[Path | None, typer.Option(help="The settings file, earshot.toml.")] = None,
 ) -> None:
     """List what has been heard: which sound, where, when and for how long."""
-    from .errors import SettingsError
-    from .settings import load_settings
-    from .sinks import occurrences
+    from ..errors import SettingsError
+    from ..settings import load_settings
+    from ..sinks import occurrences
 
     if as_csv and as_json:
         raise typer.BadParameter("--csv and --json exclude each other")
@@ -90,10 +82,10 @@ def replay(
     config: Annotated[Path | None, typer.Option(help="The settings to try, earshot.toml.")] = None,
 ) -> None:
     """Say what these settings would have told: events from scores that were logged with --score-log."""
-    from .replay import replay as decide
-    from .settings import load_settings
-    from .sinks.scorelog import reading_scores
-    from .watchlist import WatchLists
+    from ..replay import replay as decide
+    from ..settings import load_settings
+    from ..sinks.scorelog import reading_scores
+    from ..watchlist import WatchLists
 
     if as_csv and as_json:
         raise typer.BadParameter("--csv and --json exclude each other")
@@ -106,7 +98,7 @@ def replay(
 
 def _write_occurrences(found: "Iterable[Event]", as_csv: bool, as_json: bool) -> None:
     """Write occurrences in the form that is wished; say so where there are none."""
-    from .sinks import occurrences
+    from ..sinks import occurrences
 
     write = (
         occurrences.write_csv if as_csv else occurrences.write_json if as_json else occurrences.write_table
@@ -124,7 +116,7 @@ def sounds(
     from rich.console import Console
     from rich.table import Table
 
-    from .sounds import catalogue
+    from ..sounds import catalogue
 
     if as_json:
         typer.echo(json.dumps([sound.describe() for sound in catalogue()], ensure_ascii=False, indent=2))

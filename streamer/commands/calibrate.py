@@ -1,0 +1,139 @@
+"""What the command ``calibrate`` does: listens to a room, and changes the settings file."""
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from .. import assembly
+from ..calibration import Rooms, show_room
+from ..crew import Crew
+from ..ending import ending
+from ..errors import SourceError
+from ..interrupts import interruptible
+from ..live import LiveSession
+from ..settings import Settings, settings_file
+from ..settings_file import write_atomically
+from ..sinks.scorelog import reading_scores
+from ..sources import Source
+from ..watchlist import WatchLists
+
+_POLL_SECONDS = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was heard in a room.
+
+    Attributes
+    ----------
+    rooms : Rooms
+        What its background has to do with each sound.
+    interrupted : bool
+        Whether listening was ended early by the user.
+    """
+
+    rooms: Rooms
+    interrupted: bool = False
+
+
+def hear(settings: Settings, sources: list[Source], tagger: assembly.Tagger) -> Heard:
+    """Listen to a room for as long as is set.
+
+    Parameters
+    ----------
+    settings : Settings
+        How to listen, and what is watched for.
+    sources : list of Source
+        To which to listen, made as the settings say.
+    tagger : Tagger
+        Scores what they hear.
+
+    Raises
+    ------
+    SettingsError, SourceError, SinkError
+        A sound can't be watched, a source can't be heard, or the scores can't be logged.
+    """
+    rooms = Rooms(WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds))
+    switches = assembly.make_switches(settings, [source.name for source in sources])
+    with ExitStack() as stack:
+        interrupted = stack.enter_context(interruptible())
+        bars = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
+        log = stack.enter_context(assembly.logging_scores(settings, tagger))
+        crew = stack.enter_context(Crew())
+        session = LiveSession(
+            sources,
+            tagger,
+            window_samples=tagger.window_samples,
+            hop_samples=settings.hop_samples,
+            sinks=[sink for sink in (rooms, log) if sink is not None],
+            own_hop_samples=settings.own_hop_samples,
+            switches=switches,
+            fast=settings.fast,
+            limit_samples=settings.limit_samples,
+        )
+        session.start(crew)
+        task = bars.add_task("listening", total=(settings.duration or 0.0) * len(sources))
+        over = ending(settings, crew)
+        while not (over() or interrupted()):
+            crew.wait(_POLL_SECONDS)
+            bars.update(task, completed=rooms.seconds)
+    if session.failure is not None and not interrupted():
+        raise session.failure
+    return Heard(rooms, interrupted())
+
+
+def recall(settings: Settings, log: Path) -> Heard:
+    """Take from a score log what was heard in a room.
+
+    Raises
+    ------
+    SettingsError, SinkError
+        A sound can't be watched, or the log can't be read.
+    """
+    with reading_scores(log) as logged:
+        rooms = Rooms(WatchLists(settings.watched, settings.own_watched, logged.labels, logged.thresholds))
+        for message in logged.messages():
+            rooms.accept(message)
+        return Heard(rooms)
+
+
+def propose(heard: Heard, config: Path | None, *, lower: bool, apply: bool) -> None:
+    """Print what was heard in a room and the change of the settings file that it asks for, which is made if that is wished.
+
+    Parameters
+    ----------
+    heard : Heard
+        Where listening was interrupted, the file stays as it is.
+    config : Path, optional
+        The settings file, as for `load_settings`.
+    lower : bool
+        Whether to lower thresholds too.
+    apply : bool
+        Whether to change the file.
+
+    Raises
+    ------
+    SettingsError, SourceError
+        The file can't be read or written, or nothing was heard.
+    """
+    file = settings_file(config)
+    if not (heard.rooms.heard or heard.interrupted):
+        raise SourceError("nothing was heard: listen for longer than a hop")
+    for source, room in heard.rooms.heard.items():
+        show_room(room, source, lower=lower)
+    text, diff = heard.rooms.change_of_settings(file, lower=lower)
+    typer.echo(diff, nl=False)
+    if heard.interrupted:
+        _log.info("interrupted: %s stays as it is", file)
+    elif not diff:
+        _log.info("%s can stay as it is", file)
+    elif apply:
+        write_atomically(file, text)
+        _log.info("%s has been changed", file)
