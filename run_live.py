@@ -729,7 +729,7 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
             device=tagger.engine.description,
             broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
         )
-        assembly.follow(watchlists, session, published=mqtt is not None)
+        assembly.follow(watchlists, session, mqtt)
         reloader = Reloader(
             settings, load, live_changes(watchlists, session, history, (view.sink, mqtt), make_clips)
         )
@@ -1055,7 +1055,8 @@ def _actions(
         changes = {} if theme == palette_for(settings().theme).name else {"theme": theme}
         entries = (entry if isinstance(entry, str) else None for entry in settings().source)
         written = dict(zip(session.names, entries, strict=True))
-        return _save_settings(config, changes, watchlists, chosen, written)
+        here = {name: spec for name, spec in chosen.items() if name in written}
+        return _save_settings(config, changes, watchlists, here, written)
 
     return Actions(
         watched=watched,
