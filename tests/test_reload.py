@@ -246,7 +246,6 @@ def test_rooms_come_go_and_change_their_order_their_lists_and_their_hops(
         ),
         (["kitchen=demo", "attic=demo", "attic=demo"], "2 sources are called 'attic'"),
         (["kitchen=demo", "hall=demo", "kitchen=demo"], "2 sources are called 'kitchen'"),
-        (["attic=-", "cellar=-"], "standard input"),
     ],
 )
 def test_one_room_that_can_not_come_keeps_all_as_it_is(

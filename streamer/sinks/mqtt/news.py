@@ -244,6 +244,7 @@ class News:
             if self._told is self._roster:
                 return False
             self._told, gone, self._gone = self._roster, self._gone, set()
+            self._health_is_new = self._health is not None
         self._leftovers.follow(self._told.topics, gone)
         if self._announcer is not None and self._told.home is not None:
             self._announcer.follow(self._told.home)
