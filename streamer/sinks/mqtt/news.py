@@ -253,7 +253,10 @@ class News:
         return True
 
     async def _follow_up(self, link: Link) -> None:
-        """Hear of whom there is now."""
+        """Take up who is there now, after those who are gone have had their say."""
+        if self._told is self._roster:
+            return
+        await self._publish_events(link)
         subscribed = self._told.switches
         if self._take_up():
             await self._leftovers.ask(link)
