@@ -10,10 +10,15 @@ import pytest
 from conftest import require
 from mosquitto import Mosquitto, Subscriber, wait_until
 from test_console import live_table, picture
+from test_live import HOP, WINDOW, Tone, scorer
 from test_metrics import samples, serving
-from test_mqtt import PASSWORD, retained, running, sink_for, tagging, wait_for_state
+from test_mqtt import PASSWORD, VOCABULARY, retained, running, sink_for, tagging, wait_for_state
 
+from streamer import assembly
+from streamer.crew import Crew
+from streamer.live import LiveSession, Switches
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
+from streamer.settings import load_settings
 from streamer.sinks import RosterSink
 from streamer.sinks.broker import Broker
 from streamer.sinks.console import LiveTable
@@ -22,7 +27,8 @@ from streamer.sinks.history import History
 from streamer.sinks.homeassistant import Discovery
 from streamer.sinks.metrics import Metrics
 from streamer.sinks.mqtt import MqttSink
-from streamer.sounds import catalogue
+from streamer.sounds import Watch, catalogue
+from streamer.watchlist import WatchLists
 
 NODE = "earshot/attic"
 DEVICE = "homeassistant/device/attic"
@@ -158,6 +164,36 @@ def test_a_sound_that_is_watched_anew_has_its_topic_and_entity_at_once_and_loses
         assert "sound/dog" not in kept_of(broker, "hall")
         assert kept_of(broker, "hall")["sound/siren"] == "ON"
         assert kept_of(broker, "kitchen")["sound/dog"] == "OFF"
+
+
+@pytest.mark.system
+def test_what_is_watched_from_the_window_is_published_at_once_and_no_longer_when_that_is_over(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    settings = load_settings({"node": "attic"}, config=Path("/dev/null"), environment={})
+    lists = WatchLists([Watch("Dog")], {"kitchen": [Watch("Dog")]}, VOCABULARY.labels)
+    sources = [Tone("hall", 60.0, live=True), Tone("kitchen", 60.0, live=True)]
+    with Subscriber(broker.port) as subscriber, Crew() as crew:
+        sink = assembly.start_mqtt(
+            crew,
+            Broker("127.0.0.1", broker.port),
+            settings,
+            ["hall", "kitchen"],
+            vocabulary=VOCABULARY,
+            watchlists=lists,
+            history=None,
+            switches=Switches(tmp_path / "off.json"),
+        )
+        session = LiveSession(sources, scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[])
+        assembly.follow(lists, session, sink)
+        subscriber.wait_for(f"{NODE}/hall/sound/dog", "OFF")
+        lists.of("hall").watch("Siren")
+        subscriber.wait_for(f"{NODE}/hall/sound/siren", "OFF")
+        assert "sound_siren" in components(broker, "hall")
+        assert "sound_siren" not in components(broker, "kitchen")
+        lists.of("hall").unwatch("Siren")
+        subscriber.wait_for(f"{NODE}/hall/sound/siren", "")
+        wait_until(lambda: "sound_siren" not in components(broker, "hall"), "the entity to go")
 
 
 @contextmanager

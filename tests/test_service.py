@@ -266,7 +266,7 @@ def test_sighup_lets_rooms_come_and_go_and_the_one_that_stays_loses_nothing(
     with Mosquitto(folder) as broker, Subscriber(broker.port, "#") as subscriber:
         options = (
             *("--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}"),
-            *("--json", "--config", str(file)),
+            *("--json", "--precision", "fp32", "--config", str(file)),
         )
         with (
             (tmp_path / "lines").open("w") as output,
@@ -299,7 +299,9 @@ def test_sighup_lets_rooms_come_and_go_and_the_one_that_stays_loses_nothing(
             assert program.stderr.readline() == "Settings taken up: source.\n"
             subscriber.wait_for("earshot/test/kitchen/listen", "OFF")
             reload(table("kitchen"), table("hall"), '[[source]]\nname = "yard"\nspec = "gone.wav"\n')
-            assert program.stderr.readline().startswith("The settings stay as they are: gone.wav ")
+            assert program.stderr.readline().startswith(
+                "The settings stay as they are: there is no file gone.wav"
+            )
             for _ in range(3):
                 subscriber.wait_for("earshot/test/hall/tags")
             program.send_signal(signal.SIGTERM)
@@ -317,7 +319,7 @@ def test_sighup_lets_rooms_come_and_go_and_the_one_that_stays_loses_nothing(
     steps = [after - before for before, after in itertools.pairwise([0.0, *ends["hall"][:-1]])]
     assert steps == sorted(steps)
     assert set(steps) == {1.0, 2.0}
-    assert ends["kitchen"][:2] == [0.5, 1.0]
+    assert ends["kitchen"][0] == 0.5
 
 
 def kept(broker: Mosquitto, beginning: str) -> set[str]:

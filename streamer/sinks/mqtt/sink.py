@@ -96,7 +96,7 @@ class MqttSink:
         self._base = check_base_topic(f"earshot/{node}" if base_topic is None else base_topic)
         self._watched_at = watched_at
         self._following = threading.Lock()  # guards what follows
-        self._sources = tuple(sources)
+        self._watched = self._watched_now(sources)
         roster = self._roster()
         self._news = News(
             roster,
@@ -160,11 +160,13 @@ class MqttSink:
 
     def follow(self, sources: Sequence[str]) -> None:
         """Publish of these sources from now on, and take back what is kept of others; from any thread, at once."""
-        self._change(tuple(sources))
+        with self._following:
+            self._change(sources)
 
     def watch_anew(self) -> None:
         """Have topics for the sounds that are watched now, and for no others; from any thread, at once."""
-        self._change(None)
+        with self._following:
+            self._change(self._watched)
 
     def close(self) -> None:
         """Make `run` say goodbye and return within a second; from any thread, more than once if need be."""
@@ -174,20 +176,22 @@ class MqttSink:
         """Connect, publish, and connect again, until `close` is called; then say that all is offline."""
         self._connection.run()
 
-    def _change(self, sources: tuple[str, ...] | None) -> None:
-        with self._following:
-            self._sources = self._sources if sources is None else sources
+    def _change(self, sources: Iterable[str]) -> None:
+        before, self._watched = self._watched, self._watched_now(sources)
+        if list(before.items()) != list(self._watched.items()):  # not only a threshold or a hop
             self._news.follow(self._roster())
-        self._connection.call_soon(self._news.wake)
+            self._connection.call_soon(self._news.wake)
+
+    def _watched_now(self, sources: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        return {source: tuple(self._watched_at(source)) for source in sources}
 
     def _roster(self) -> Roster:
         """Say what is published, as it is now."""
-        watched = {source: self._watched_at(source) for source in self._sources}
-        topics = Topics(self._base, self._sources, watched)
+        topics = Topics(self._base, self._watched, self._watched)
         home = None
         if self._discovery is not None:
             home = HomeAssistant(
-                self._discovery, topics, node=self._node, watched=watched, switches=self._has_switches
+                self._discovery, topics, node=self._node, watched=self._watched, switches=self._has_switches
             )
-        switched = self._sources if self._has_switches else ()
+        switched = self._watched if self._has_switches else ()
         return Roster(topics, {topics.listen_set(source): source for source in switched}, home)
