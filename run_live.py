@@ -631,7 +631,7 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
             device=tagger.engine.description,
             broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
         )
-        assembly.follow(watchlists, session, published=mqtt is not None)
+        assembly.follow(watchlists, session, mqtt)
         reloader = Reloader(
             settings, load, live_changes(watchlists, session, history, (view.sink, mqtt), make_clips)
         )
@@ -832,7 +832,8 @@ def _actions(
         entries = (entry if isinstance(entry, str) else None for entry in settings().source)
         written = dict(zip(session.names, entries, strict=True))
         file = settings_file(config)
-        save_settings(file, changes, watchlists, chosen, written)
+        here = {name: spec for name, spec in chosen.items() if name in written}
+        save_settings(file, changes, watchlists, here, written)
         return str(file)
 
     return Actions(

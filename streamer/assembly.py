@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,9 +18,8 @@ from .sinks.history import History
 from .sinks.homeassistant import Discovery
 from .sinks.payloads import Vocabulary
 from .sinks.scorelog import ScoreLog
-from .sounds import resolve_sounds
-from .sources import Source, open_source
-from .sources.pcm import PcmInput
+from .sounds import catalogue, resolve_sounds
+from .sources import Source, is_standard_input, open_source
 from .watchlist import WatchLists
 
 if TYPE_CHECKING:
@@ -68,15 +68,25 @@ def open_sources(settings: Settings) -> list[Source]:
         open_source(source.spec, name=source.name, fast=settings.fast, patient=settings.patient)
         for source in settings.sources
     ]
-    if sum(isinstance(source, PcmInput) for source in sources) > 1:
+    check_apart([source.name for source in sources], settings)
+    return sources
+
+
+def check_apart(names: Sequence[str], settings: Settings) -> None:
+    """See that the sources of settings, which are called so, can be told apart.
+
+    Raises
+    ------
+    SourceError
+        They can't.
+    """
+    if sum(is_standard_input(source.spec) for source in settings.sources) > 1:
         raise SourceError("standard input can be one source only: give - once")
-    names = [source.name for source in sources]
     for name in names:
         if names.count(name) > 1:
             raise SourceError(
                 f"{names.count(name)} sources are called '{name}': name them apart with NAME=SPEC"
             )
-    return sources
 
 
 def make_switches(settings: Settings, names: Sequence[str]) -> Switches:
@@ -88,14 +98,7 @@ def make_switches(settings: Settings, names: Sequence[str]) -> Switches:
         Nobody can tell which they are.
     """
     switches = Switches(settings.switches_file)
-    for name in names:
-        if not switches.is_on(name):
-            _log.warning(
-                "%s is still switched off, and is not heard: press P in the window, send ON to …/listen/set over MQTT, or delete "
-                "%s and start again.",
-                name,
-                settings.switches_file,
-            )
+    switches.mention(names)
     return switches
 
 
@@ -226,11 +229,11 @@ def start_mqtt(
         sources=names,
         vocabulary=vocabulary,
         top=settings.top,
-        watched=_watched_names(watchlists, names),
+        watched_at=partial(_watched_names, watchlists),
         outbox=history,
         on_listen=switches.turn,
-        paused=[name for name in names if not switches.is_on(name)],
-        discovery=_discovery(settings, watchlists, names),
+        is_on=switches.is_on,
+        discovery=_discovery(settings),
     )
     crew.start("mqtt", mqtt.run, mqtt.close)
     return mqtt
@@ -247,8 +250,8 @@ def start_metrics(crew: Crew, settings: Settings) -> "Metrics | None":
     return metrics
 
 
-def follow(watchlists: WatchLists, session: LiveSession, *, published: bool) -> None:
-    """Have a session decide on what is watched, whenever that changes.
+def follow(watchlists: WatchLists, session: LiveSession, mqtt: "MqttSink | None") -> None:
+    """Have a session decide on what is watched, and MQTT have topics for it, whenever that changes.
 
     Parameters
     ----------
@@ -256,35 +259,26 @@ def follow(watchlists: WatchLists, session: LiveSession, *, published: bool) -> 
         What is watched.
     session : LiveSession
         Which listens.
-    published : bool
-        Whether MQTT has topics for the sounds that are watched by now: of others, it is said once that they have none.
+    mqtt : MqttSink, optional
+        Which publishes.
     """
-    topics = {
-        name: set(sounds)
-        for name, sounds in _watched_names(watchlists, session.names if published else ()).items()
-    }
 
     def change(source: str | None) -> None:
+        if mqtt is not None:
+            mqtt.watch_anew()  # first, so that there is a topic when a sound begins
         if source is None:
             session.watch(watchlists.shared.sounds)
         elif source in watchlists.own:
             session.watch(watchlists.own[source].sounds, source)
         else:
             session.share(source)
-        watchlist = watchlists.shared if source is None else watchlists.of(source)
-        told = [known for name, known in topics.items() if watchlists.of(name) is watchlist]
-        for sound in (entry.sound.name for entry in watchlist.sounds):
-            if any(sound not in known for known in told):
-                _log.info("%s is in MQTT's events now; its own ON/OFF topic comes with the next start", sound)
-            for known in told:
-                known.add(sound)
 
     watchlists.on_change = change
 
 
-def _watched_names(watchlists: WatchLists, names: Sequence[str]) -> dict[str, list[str]]:
-    """Return the sounds that are watched now at each of the sources that are called so."""
-    return {name: [entry.sound.name for entry in watchlists.of(name).sounds] for name in names}
+def _watched_names(watchlists: WatchLists, source: str) -> list[str]:
+    """Return the sounds that are watched now at a source."""
+    return [entry.sound.name for entry in watchlists.of(source).sounds]
 
 
 def _serve_mqtt(crew: Crew) -> Broker:
@@ -296,9 +290,8 @@ def _serve_mqtt(crew: Crew) -> Broker:
     return server.broker
 
 
-def _discovery(settings: Settings, watchlists: WatchLists, names: Sequence[str]) -> Discovery | None:
+def _discovery(settings: Settings) -> Discovery | None:
     """How Home Assistant is told, if it is."""
     if settings.discovery == "off":
         return None
-    watched = [entry.sound for name in names for entry in watchlists.of(name).sounds]
-    return Discovery(watched, settings.discovery, settings.discovery_prefix, version("earshot"))
+    return Discovery(catalogue(), settings.discovery, settings.discovery_prefix, version("earshot"))

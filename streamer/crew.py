@@ -55,6 +55,7 @@ class Crew:
         end : callable
             Makes `work` return soon; called from main, any number of times.
         """
+        self._members = [member for member in self._members if member[0].is_alive()]
         thread = threading.Thread(target=self._work, args=(work,), name=name, daemon=True)
         self._members.append((thread, end))
         thread.start()

@@ -5,9 +5,9 @@ import math
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import harmonic_mean
@@ -22,7 +22,7 @@ from .mailbox import Mailbox
 from .messages import AudioChunk, Event, Message, SourceStatus, Tagging, Window
 from .pipeline import Pipeline, Scorer, score
 from .seats import Seat
-from .sinks import Sink
+from .sinks import RosterSink, Sink
 from .sinks.clips import Clips
 from .sounds import NO_SOUNDS, WatchedSound
 from .sources import Source
@@ -39,6 +39,7 @@ _log = logging.getLogger(__name__)
 _HEALTH_PERIOD_SECONDS = 2.0
 _WAITING_PER_SOURCE = 4
 _REMOVAL_SECONDS = 2.0
+_RETRY_SECONDS = 0.05
 _SWITCHED_OFF = "listening is switched off"
 
 
@@ -75,6 +76,24 @@ class Switches:
         """Whether a source is listened to."""
         return source not in self._off
 
+    def mention(self, sources: Iterable[str]) -> None:
+        """Say which of these sources are switched off, lest somebody wonder at the silence."""
+        for source in sources:
+            if not self.is_on(source):
+                _log.warning(
+                    "%s is still switched off, and is not heard: press P in the window, send ON to …/listen/set over MQTT, or "
+                    "delete %s and start again.",
+                    source,
+                    self._file,
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """Says, behind all else that comes of a source, that it was removed."""
+
+    source: str
+
 
 class LiveSession:
     """Listens to sources until all have ended, or until its crew is stopped.
@@ -99,9 +118,9 @@ class LiveSession:
     sounds : sequence of WatchedSound
         What to decide on events of.
     own_sounds : mapping of str to sequence of WatchedSound
-        By source, what to decide on instead; also for those that are added later.
+        By source, what to decide on instead; also for those that come later.
     own_hop_samples : mapping of str to int
-        By source, the hop that it has instead; also for those that are added later.
+        By source, the hop that it has instead; also for those that come later.
     hearers : sequence of callable
         Are told every chunk.
     clips : Clips, optional
@@ -145,7 +164,7 @@ class LiveSession:
         self._sounds = tuple(sounds)
         self._own_sounds = dict(own_sounds)
         self._window_samples, self._hop_samples = window_samples, hop_samples
-        self._own_hop_samples = own_hop_samples
+        self._own_hop_samples = dict(own_hop_samples)
         self._stay = stay
         self._scorer = scorer
         self._sinks = sinks
@@ -156,7 +175,7 @@ class LiveSession:
         self._limit_samples = limit_samples
         self._broker_state = broker_state
         # News of a source wait in line with its windows, so that its last tagging comes before the news of its end.
-        self._due: Mailbox[Window | SourceStatus] = Mailbox(
+        self._due: Mailbox[Window | SourceStatus | _Left] = Mailbox(
             _WAITING_PER_SOURCE * len(sources), "wait" if fast else "refuse"
         )
         self._meter = HealthMeter(
@@ -171,10 +190,10 @@ class LiveSession:
         self._failure: SourceError | None = None
         self._crew: Crew | None = None
         self._told: dict[str, SourceStatus] = {}  # what was said last of each source
-        self._repaired_before: dict[str, int] = {}  # of those that were removed
 
         self._lock = threading.Lock()  # guards changes of what follows, which all threads may read
         self._seats = {source.name: Seat(source) for source in sources}
+        self._leaving: dict[str, Seat] = {}  # removed, and the tagger has not come to the end of them
         self._pipelines = {source.name: self._pipeline(source) for source in sources}
         self._reading = 0
 
@@ -193,61 +212,95 @@ class LiveSession:
         """Of the sources."""
         return tuple(self._seats)
 
-    def exchange(self, name: str, source: Source) -> None:
-        """Listen to another source under a name from now on. The others don't notice."""
-        self._seats[name].exchange(source)
-
     @property
     def failure(self) -> SourceError | None:
         """The first error of a source that does not return; None if all went well."""
         return self._failure
 
-    def add(self, source: Source) -> None:
-        """Listen to one more source from now on. Any thread may ask; the others don't notice.
+    def exchange(self, name: str, source: Source) -> None:
+        """Listen to another source under a name from now on, also where the one before it has ended. The others don't notice."""
+        seat = self._seats[name]
+        seat.exchange(source)
+        with self._lock:
+            crew = self._crew
+            if crew is None or not (seat.over and self._reading):
+                return
+            seat.over = False
+            self._reading += 1
+        self._start_reader(crew, name, seat)
+
+    def check(self, newcomers: Iterable[str]) -> None:
+        """See that sources of these names can come.
 
         Raises
         ------
         SourceError
-            There is one of that name, or listening is over.
+            There is one of such a name, or listening is over.
+        """
+        for name in newcomers:
+            if name in self._seats:
+                raise SourceError(f"there is a source called '{name}' already: name it otherwise")
+            if name in self._leaving:
+                raise SourceError(f"'{name}' has not come to its end yet: try again in a moment")
+            if self._crew is not None and (self._stopping or not self._reading):
+                raise SourceError(f"'{name}' can't be listened to: listening is over")
+
+    def rearrange(
+        self, names: Sequence[str], newcomers: Sequence[Source] = (), *, clipped: Collection[str] = ()
+    ) -> None:
+        """Listen to the sources of these names from now on. Any thread but the tagger's may ask; those that stay don't notice.
+
+        Those that are not among them any more end as if they were offline, which the sinks are told. Those that are new begin
+        when the others have let go of their devices. The session is over when nobody is left.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of all sources, in their new order.
+        newcomers : sequence of Source
+            Those of them that are new.
+        clipped : collection of str
+            The names of the newcomers whose sound is kept, where any is.
+
+        Raises
+        ------
+        SourceError
+            As `check` does; all stays as it is.
         """
         with self._lock:
-            if source.name in self._seats:
-                raise SourceError(f"there is a source called '{source.name}' already: name it otherwise")
-            if self._crew is not None and (self._stopping or not self._reading):
-                raise SourceError(f"'{source.name}' can't be listened to: listening is over")
-            seat = Seat(source)
-            self._pipelines[source.name] = self._pipeline(source)
-            self._told.pop(source.name, None)
-            if self._clips is not None:
-                self._clips.add(source.name)
-            self._seats = {**self._seats, source.name: seat}
+            self.check(source.name for source in newcomers)
+            seated = self._seats | {source.name: Seat(source) for source in newcomers}
+            leaving = {name: seat for name, seat in self._seats.items() if name not in names}
+            ended = [name for name, seat in leaving.items() if seat.over]
+            self._seats = {name: seated[name] for name in names}
+            self._leaving = {**self._leaving, **leaving}
+            for source in newcomers:
+                self._pipelines[source.name] = self._pipeline(source)
+                if self._clips is not None and source.name in clipped:
+                    self._clips.add(source.name)
+            self._switches.mention(source.name for source in newcomers)
             self._resize()
+            self._tell_names()
             crew = self._crew
             if crew is not None:
-                self._reading += 1
+                self._reading += len(newcomers)
+        for seat in leaving.values():
+            seat.leave()
+        if crew is None:
+            ended = list(leaving)
+        for name in ended:
+            self._post_left(name)
         if crew is not None:
-            self._start_reader(crew, source.name, seat)
+            for seat in leaving.values():
+                seat.gone.wait(_REMOVAL_SECONDS)
+            for source in newcomers:
+                self._start_reader(crew, source.name, self._seats[source.name])
 
-    def remove(self, name: str) -> None:
-        """Listen no more to a source: it ends as if it were offline, which the sinks are told. Any thread but the tagger's may ask.
-
-        The session is over when the last one has gone: add before you remove, where that is not meant.
-
-        Raises
-        ------
-        SourceError
-            There is none of that name.
-        """
+    def pace(self, hop_samples: Mapping[str, int]) -> None:
+        """Cut sources into windows with these hops from their next chunks on; also those that come later."""
         with self._lock:
-            if name not in self._seats:
-                raise SourceError(f"there is no source called '{name}'")
-            seat = self._seats[name]
-            self._seats = {other: seat for other, seat in self._seats.items() if other != name}
-            self._repaired_before = {**self._repaired_before, name: self._repaired(name, seat)}
+            self._own_hop_samples |= hop_samples
             self._resize()
-        seat.leave()
-        if self._crew is not None:
-            seat.gone.wait(_REMOVAL_SECONDS)
 
     def watch(self, sounds: Sequence[WatchedSound], source: str | None = None) -> None:
         """Decide on these sounds from the next tagging on: at one source, or at all that have no sounds of their own."""
@@ -286,17 +339,21 @@ class LiveSession:
             self._tell_health()
 
     def _tell_health(self) -> None:
+        with self._lock:
+            seats = self._seats | self._leaving
         self._publish(
             self._meter.report(
                 broker=self._broker_state(),
                 replaced_windows=self._due.replaced,
-                repaired_samples=self._repaired_before
-                | {name: self._repaired(name, seat) for name, seat in self._seats.items()},
+                repaired_samples={name: seat.source.repaired_samples for name, seat in seats.items()},
             )
         )
 
-    def _repaired(self, name: str, seat: Seat) -> int:
-        return self._repaired_before.get(name, 0) + seat.source.repaired_samples
+    def _tell_names(self) -> None:
+        """Tell the sinks of whom they may hear."""
+        for sink in self._sinks:
+            if isinstance(sink, RosterSink):
+                sink.follow((*self._seats, *self._leaving))
 
     def _watched_at(self, source: str) -> Sequence[WatchedSound]:
         return self._own_sounds.get(source, self._sounds)
@@ -322,7 +379,7 @@ class LiveSession:
         )
 
     def _resize(self) -> None:
-        self._due.resize(_WAITING_PER_SOURCE * len(self._seats))
+        self._due.resize(_WAITING_PER_SOURCE * (len(self._seats) + len(self._leaving)))
         if self._seats:
             self._meter.reckon(sources=len(self._seats), hop_samples=self._usual_hop(self._seats))
 
@@ -342,7 +399,11 @@ class LiveSession:
             raise
         finally:
             self._say(status)
-            seat.gone.set()
+            with self._lock:
+                seat.over = True
+                removed = self._leaving.get(name) is seat
+            if removed:
+                self._post_left(name)
             with self._lock:
                 self._reading -= 1
                 if not self._reading:
@@ -387,6 +448,11 @@ class LiveSession:
         if not self._due.put(status):
             self._publish(status)
 
+    def _post_left(self, name: str) -> None:
+        """Let the tagger know that nothing more comes of a source that was removed."""
+        while not (self._due.put(_Left(name)) or self._due.closed):
+            time.sleep(_RETRY_SECONDS)
+
     def _hear(self, name: str, source: Source, seat: Seat) -> None:
         pipeline = self._pipelines[name]
         listening: bool | None = None  # nobody has been told
@@ -408,6 +474,7 @@ class LiveSession:
                         hear(name, chunk)
                     if (clips := self._clips) is not None:
                         clips.hear(name, chunk)
+                    pipeline.pace(self._hop_at(name))
                     self._post(name, pipeline.feed(chunk))
         finally:  # what came before a failure is tagged too
             self._flush(name)
@@ -435,9 +502,7 @@ class LiveSession:
         try:
             while due := self._due.take():
                 began = self._busy_since = time.perf_counter()
-                windows = [
-                    item for item in due if isinstance(item, Window) and item.source in self._pipelines
-                ]
+                windows = [item for item in due if isinstance(item, Window)]
                 scored = sorted(score(self._scorer, windows), key=lambda pair: pair[0].end_sample)
                 taggings = [
                     self._pipelines[window.source].conclude(window, scores) for window, scores in scored
@@ -449,9 +514,10 @@ class LiveSession:
                     if not status.online:
                         self._end(status.source)
                     self._publish(status)
-                    self._forget_removed(status.source)
+                for left in (item for item in due if isinstance(item, _Left)):
+                    self._forget(left.source)
         finally:  # stopped or failed: nobody listens any more for what is on
-            for name in self._seats:
+            for name in (*self._seats, *self._leaving):
                 self._end(name)
             self._tell_health()
 
@@ -464,16 +530,29 @@ class LiveSession:
         self._publish_events([*pipeline.watch(watched), *pipeline.decide(tagging)])
 
     def _end(self, source: str) -> None:
-        if source not in self._pipelines:
-            return
         self._publish_events(self._pipelines[source].close())
         if (clips := self._clips) is not None:
             clips.forget(source)
 
-    def _forget_removed(self, source: str) -> None:
+    def _forget(self, source: str) -> None:
+        """Take that a source that was removed has come to its end."""
         with self._lock:
-            if source not in self._seats:
-                self._pipelines.pop(source, None)
+            seat = self._leaving[source]
+            self._leaving = {name: seat for name, seat in self._leaving.items() if name != source}
+            self._meter.forget(
+                source,
+                replaced_windows=self._due.replaced(source),
+                repaired_samples=seat.source.repaired_samples,
+            )
+            self._due.forget(source)
+            del self._pipelines[source]
+            for known in (self._told, self._own_hop_samples):
+                known.pop(source, None)
+            if (clips := self._clips) is not None:
+                clips.remove(source)
+            self._resize()
+            self._tell_names()
+        seat.gone.set()
 
     def _publish_events(self, events: Iterable[Event]) -> None:
         clips = self._clips

@@ -44,6 +44,11 @@ class Mailbox(Generic[T]):
         """Items under a key that made room for a newer one so far."""
         return self._replaced[key]
 
+    def forget(self, key: Hashable) -> None:
+        """Count from nothing again what is replaced under a key."""
+        with self._changed:
+            self._replaced.pop(key, None)
+
     @property
     def closed(self) -> bool:
         """Whether nothing more can be put."""

@@ -81,6 +81,11 @@ class Pipeline:
         self._decider = decider or Decider(())
         self._clock = clock
 
+    def pace(self, hop_samples: int) -> None:
+        """Cut with this hop from the next chunk on."""
+        self._windows.pace(hop_samples)
+        self._hop_samples = hop_samples
+
     def feed(self, chunk: AudioChunk) -> Iterator[Window]:
         """Take a chunk and yield the windows that have become due."""
         return self._windows.feed(chunk)

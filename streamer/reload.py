@@ -11,16 +11,13 @@ from .settings import Settings
 from .sinks import RankingSink, Sink
 from .sinks.clips import Clips
 from .sinks.history import History
-from .sources import Source, open_source
+from .source_changes import CLIPS, take_sources
 from .watchlist import WatchList, WatchLists
 
 _log = logging.getLogger(__name__)
 
-_CLIPS = tuple(name for name in Settings.model_fields if name.startswith("clips"))
-
-Change: TypeAlias = Callable[[Settings, Settings], Callable[[], None] | None]
-"""Looks at the settings in force and at new ones, and changes nothing; returns what takes those up, or None where only the next
-start can.
+Change: TypeAlias = Callable[[Settings, Settings], Callable[[], None]]
+"""Looks at the settings in force and at new ones, and changes nothing; returns what takes those up.
 
 What is wrong with them it raises, as a `StreamerError`.
 """
@@ -61,8 +58,8 @@ class Reloader:
             wanted = self._load()
             changed = self._settings.differing(wanted)
             for names, change in self._changes.items():
-                if not changed.isdisjoint(names) and (step := change(self._settings, wanted)) is not None:
-                    steps[names] = step
+                if not changed.isdisjoint(names):
+                    steps[names] = change(self._settings, wanted)
         except StreamerError as error:
             _log.warning("The settings stay as they are: %s", error)
             return
@@ -114,67 +111,13 @@ def live_changes(
         ("top",): partial(_show, sinks),
         ("history_days", "history_events"): partial(_limit, history),
         # The last one, since clips tend their folder as soon as they are made.
-        ("source", *_CLIPS): partial(_take_sources, watchlists, session, make_clips),
+        ("source", "hop", *CLIPS): partial(take_sources, watchlists, session, make_clips),
     }
 
 
 def _watch(watchlist: WatchList, _old: Settings, new: Settings) -> Callable[[], None]:
     watchlist.check(new.watched)
     return partial(watchlist.begin_anew, new.watched)
-
-
-def _take_sources(
-    watchlists: WatchLists,
-    session: LiveSession,
-    make_clips: Callable[[Settings, Sequence[str]], Clips | None],
-    old: Settings,
-    new: Settings,
-) -> Callable[[], None] | None:
-    """Take up where sound comes from, and what each source has of its own; sources don't come, go, change their order or their hop."""
-    others = _others(session.names, old, new)
-    if others is None or _hops(new, old) != _hops(old, old):
-        return None
-    lists = {
-        name: source.watch
-        for name, before, source in zip(session.names, old.sources, new.sources, strict=True)
-        if source.watch != before.watch
-    }
-    for name, watch in lists.items():
-        if watch is not None:
-            watchlists.check(name, watch)
-    steps: list[Callable[[], None]] = [
-        *(partial(session.exchange, other.name, other) for other in others),
-        *(partial(watchlists.begin_anew, name, watch) for name, watch in lists.items()),
-    ]
-    kept = new.with_clips(session.names)
-    if kept != old.with_clips(session.names) or not old.differing(new).isdisjoint(_CLIPS):
-        steps.append(partial(session.keep_clips, make_clips(new, kept)))
-
-    def take() -> None:
-        for step in steps:
-            step()
-
-    return take
-
-
-def _others(names: Sequence[str], old: Settings, new: Settings) -> list[Source] | None:
-    """Open those sources that are not what is listened to under their names; None if the names are not the same ones."""
-    known = {(source.name, source.spec): name for source, name in zip(old.sources, names, strict=True)}
-    known |= {(name, spec): name for (_, spec), name in known.items()}
-    others, wanted = [], []
-    for source in new.sources:
-        name = known.get((source.name, source.spec))
-        if name is None:
-            other = open_source(source.spec, name=source.name, fast=new.fast)
-            others.append(other)
-            name = other.name
-        wanted.append(name)
-    return others if wanted == list(names) else None
-
-
-def _hops(settings: Settings, in_force: Settings) -> list[int]:
-    """Return each source's hop, with the one for all that is in force."""
-    return [source.hop_samples for source in settings.model_copy(update={"hop": in_force.hop}).sources]
 
 
 def _show(sinks: Sequence[Sink | None], _old: Settings, new: Settings) -> Callable[[], None]:

@@ -29,11 +29,23 @@ class Seat:
     ----------
     source : Source
         Who sits there first.
+
+    Attributes
+    ----------
+    source : Source
+        Who sits there.
+    left : bool
+        Whether nobody is to sit here any more.
+    over : bool
+        Whether nobody reads what comes from here any more.
+    gone : Event
+        Is set once nothing is left of what came from here.
     """
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.left = False
+        self.over = False
         self.gone = threading.Event()
         self.outage = Outage(source.name)
         self._changed = threading.Condition()

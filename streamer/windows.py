@@ -39,6 +39,12 @@ class WindowCutter:
         self._anchor = 0.0
         self._flushed = False
 
+    def pace(self, hop_samples: int) -> None:
+        """Cut with this hop from the next chunk on."""
+        if hop_samples != self._hop_samples:
+            self._hop_samples = hop_samples
+            self._due = self._next_due()
+
     def feed(self, chunk: AudioChunk) -> Iterator[Window]:
         """Take a chunk and yield the windows that have become due, oldest first."""
         self._anchor = chunk.captured_at - chunk.start_sample / SAMPLE_RATE_HZ
@@ -79,4 +85,7 @@ class WindowCutter:
         else:
             self._ring.clear()
         self._position += gap
-        self._due = (self._position // self._hop_samples + 1) * self._hop_samples
+        self._due = self._next_due()
+
+    def _next_due(self) -> int:
+        return (self._position // self._hop_samples + 1) * self._hop_samples

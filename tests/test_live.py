@@ -1,8 +1,10 @@
 """Live listening with real threads: readers, tagger, crew."""
 
+import itertools
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -18,6 +20,7 @@ from streamer.live import LiveSession, Switches
 from streamer.messages import AudioChunk, Event, Health, Message, Samples, SourceStatus, Tagging
 from streamer.pipeline import Pipeline
 from streamer.seats import Outage
+from streamer.sinks.clips import Clips, Extent
 from streamer.sounds import Watch, WatchedSound, resolve_sounds
 
 HOP, WINDOW = 1_600, 16_000
@@ -60,6 +63,10 @@ class Memory:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.rosters: list[tuple[str, ...]] = []
+
+    def follow(self, sources: Sequence[str]) -> None:
+        self.rosters.append(tuple(sources))
 
     def accept(self, message: Message) -> None:
         self.messages.append(message)
@@ -549,12 +556,12 @@ def test_a_source_that_is_added_has_its_own_hop_and_sounds_until_it_shares_those
     )
     with Crew() as crew:
         session.start(crew)
-        session.add(Tone("b", 60.0, live=True))
+        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
         until(lambda: len([tagging for tagging in memory.taggings if tagging.source == "b"]) >= 3)
         session.share("b")
         until(lambda: ("b", "Hum") in {(event.source, event.label) for event in memory.events})
         assert session.meter._windows_a_second == pytest.approx(10.0 + 2.5, rel=1e-3)
-        session.remove("b")
+        session.rearrange(["a"])
         assert session.meter._windows_a_second == pytest.approx(10.0)
     ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == "b"]
     assert all(end % (4 * HOP) == 0 for end in ends[:3])
@@ -629,18 +636,16 @@ def test_a_source_is_added_and_removed_and_the_others_do_not_notice() -> None:
     with Crew() as crew:
         session.start(crew)
         until(lambda: len(memory.taggings) >= 3)
-        session.add(Tone("b", 60.0, live=True))
-        assert session.names == ("a", "b")
+        session.rearrange(["b", "a"], [Tone("b", 60.0, live=True)])
+        assert list(session.names) == ["b", "a"]
         until(lambda: len([tagging for tagging in memory.taggings if tagging.source == "b"]) >= 4)
-        session.remove("b")
+        session.rearrange(["a"])
         until(lambda: (False, "it was removed") in statuses(memory, "b"))
-        assert "b" not in session.names
-        session.add(Tone("b", 60.0, live=True))
+        assert list(session.names) == ["a"]
+        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
         until(lambda: [event.kind for event in memory.events if event.source == "b"].count("started") == 2)
         with pytest.raises(SourceError, match="already"):
-            session.add(Tone("b", 60.0, live=True))
-        with pytest.raises(SourceError, match="no source called 'c'"):
-            session.remove("c")
+            session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
     assert statuses(memory, "a") == [(True, ""), (False, "listening was stopped")]
     assert statuses(memory, "b")[:3] == [(True, ""), (False, "it was removed"), (True, "")]
     own = [event.kind for event in memory.events if event.source == "b"]
@@ -648,7 +653,147 @@ def test_a_source_is_added_and_removed_and_the_others_do_not_notice() -> None:
     ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == "a"]
     assert ends == sorted(ends)
     with pytest.raises(SourceError, match="listening is over"):
-        session.add(Tone("d", 1.0, live=True))
+        session.rearrange(["a", "b", "d"], [Tone("d", 1.0, live=True)])
+    assert memory.rosters == [("b", "a"), ("a", "b"), ("a",), ("a", "b")], (
+        "one that leaves is known to its end"
+    )
+
+
+def test_all_sources_may_make_room_for_others_and_listening_goes_on() -> None:
+    memory = Memory()
+    session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: len(memory.events) == 1)
+        session.rearrange(["b", "c"], [Tone("c", 60.0, live=True), Tone("b", 60.0, live=True)])
+        assert memory.rosters == [("b", "c", "a"), ("b", "c")]
+        until(lambda: {tagging.source for tagging in memory.taggings} == {"a", "b", "c"})
+        assert crew.working("tagger")
+    assert [event.kind for event in memory.events if event.source == "a"] == ["started", "ended"]
+
+
+def test_sources_that_go_as_soon_as_they_have_come_take_nobody_along() -> None:
+    memory = Memory()
+    session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
+    with Crew() as crew:
+        session.start(crew)
+        for number in range(30):
+            session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+            time.sleep(0.01 * (number % 4))
+            session.rearrange(["a"])
+        count = len(memory.taggings)
+        until(lambda: len(memory.taggings) >= count + 3)
+        assert not crew.failed
+        assert len(crew._members) < 10, "who has ended is forgotten"
+    assert [event.source for event in memory.events if event.kind == "started"].count("a") == 1
+
+
+def test_a_source_that_has_ended_is_removed_and_another_takes_its_place_too() -> None:
+    memory = Memory()
+    session = eventful([Tone("a", 60.0, live=True), Tone("b", 0.3, live=True)], memory, fast=False)
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: statuses(memory, "b")[-1:] == [(False, "it has ended")])
+        session.exchange("b", Tone("b", 0.5, live=True))
+        until(lambda: statuses(memory, "b")[2:] == [(True, ""), (False, "it has ended")])
+        session.rearrange(["a"])
+        assert memory.rosters[-1] == ("a",)
+        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+        until(lambda: statuses(memory, "b")[-1] == (True, ""))
+
+
+def test_another_hop_holds_from_the_next_chunk_on_and_costs_no_sample_and_no_event() -> None:
+    memory = Memory()
+    session = eventful([Tone("a", 60.0, live=True), Tone("b", 60.0, live=True)], memory, fast=False)
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: len(memory.events) == 2)
+        session.pace({"a": 4 * HOP})
+        count = len(memory.taggings)
+        until(lambda: len([t for t in memory.taggings[count:] if t.source == "a"]) >= 4)
+        session.pace({"a": HOP // 2})
+        count = len(memory.taggings)
+        until(lambda: len([t for t in memory.taggings[count:] if t.source == "a"]) >= 6)
+    ends = {name: [t.end_sample for t in memory.taggings if t.source == name][:-1] for name in "ab"}
+    steps = [after - before for before, after in itertools.pairwise(ends["a"])]
+    assert {HOP, 4 * HOP, HOP // 2} <= set(steps)
+    assert all(end % (HOP // 2) == 0 for end in ends["a"])
+    assert steps[-1] == HOP // 2
+    assert ends["b"] == list(range(HOP, HOP * len(ends["b"]) + 1, HOP))
+    assert [event.kind for event in memory.events] == ["started"] * 2 + ["ended"] * 2
+    last = memory.messages[-1]
+    assert isinstance(last, Health)
+    for source in last.sources:
+        assert (source.lost_samples, source.dropped_windows) == (0, 0)
+        assert source.samples == source.windowed_samples + source.skipped_samples
+
+
+def test_a_source_that_is_removed_is_listed_no_more_and_the_account_of_the_others_is_exact() -> None:
+    memory = Memory()
+    session = eventful([Tone("a", 60.0, live=True), Tone("b", 60.0, live=True)], memory, fast=False)
+
+    def health() -> Health:
+        session._health_due._next = 0.0
+        session.report_health()
+        return next(message for message in reversed(memory.messages) if isinstance(message, Health))
+
+    with Crew() as crew:
+        session.start(crew)
+        until(lambda: len(memory.taggings) >= 10)
+        before = health()
+        session.rearrange(["a"])
+        after = health()
+        assert [source.source for source in after.sources] == ["a"]
+        assert after.windows >= before.windows
+        assert after.repaired_samples == before.repaired_samples == 6
+        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+        until(lambda: len(health().sources) == 2)
+    last = memory.messages[-1]
+    assert isinstance(last, Health)
+    assert last.windows == len(memory.taggings)
+    assert last.repaired_samples == 9
+    for source in last.sources:
+        assert source.samples == source.windowed_samples + source.skipped_samples
+        assert source.cut_windows == source.windows + source.dropped_windows
+    (a, b) = last.sources
+    assert a.windows + b.windows < last.windows
+
+
+def test_the_sound_of_a_newcomer_is_kept_only_where_that_is_wished(tmp_path: Path) -> None:
+    clips = Clips(
+        tmp_path, sources=["a"], model="", extent=Extent(0, 0, 16_000), never=(), days=1.0, most_bytes=10**6
+    )  # fmt: skip
+    session = LiveSession(
+        [Tone("a", 60.0, live=True)], scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[], clips=clips
+    )  # fmt: skip
+    with Crew() as crew:
+        session.start(crew)
+        newcomers = [Tone(name, 60.0, live=True) for name in "bc"]
+        session.rearrange(["a", "b", "c"], newcomers, clipped=["a", "c"])
+        assert clips._keepers.keys() == {"a", "c"}
+        session.rearrange(["a", "b"])
+        assert clips._keepers.keys() == {"a"}
+
+
+def test_a_newcomer_that_was_switched_off_is_not_heard_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    memory, file = Memory(), tmp_path / "off.json"
+    Switches(file).turn("b", on=False)
+    session = LiveSession(
+        [Tone("a", 60.0, live=True)],
+        scorer,
+        window_samples=WINDOW,
+        hop_samples=HOP,
+        sinks=[memory],
+        switches=Switches(file),
+    )
+    with Crew() as crew:
+        session.start(crew)
+        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+        until(lambda: bool(statuses(memory, "b")))
+    assert statuses(memory, "b")[0] == (False, "listening is switched off")
+    assert [message.partition(" is ")[0] for message in caplog.messages] == ["b"]
 
 
 def test_listening_is_over_when_the_last_source_is_removed() -> None:
@@ -657,7 +802,7 @@ def test_listening_is_over_when_the_last_source_is_removed() -> None:
     with Crew() as crew:
         session.start(crew)
         until(lambda: len(memory.taggings) >= 1)
-        session.remove("a")
+        session.rearrange([])
         until(lambda: not crew.working("tagger"))
         assert not crew.failed
 

@@ -77,6 +77,8 @@ def sink_for(broker: int | Broker, **changes: Any) -> MqttSink:
         "retry_seconds": 0.05,
         "longest_retry_seconds": 0.2,
     }
+    if (watched := changes.pop("watched", None)) is not None:
+        changes["watched_at"] = lambda source: watched.get(source, ())
     return MqttSink(Broker("127.0.0.1", broker) if isinstance(broker, int) else broker, **(plain | changes))
 
 
@@ -810,7 +812,7 @@ def test_a_source_that_is_paused_from_the_start_says_so_to_latecomers(broker: Mo
         broker.port,
         sources=["front door", "cellar"],
         on_listen=lambda _source, _listening: None,
-        paused=["cellar"],
+        is_on=lambda source: source != "cellar",
     )
     with running(sink):
         wait_for_state(sink, "connected")

@@ -60,11 +60,11 @@ def test_what_waits_for_the_next_start_is_said_until_it_is_taken_back(
 ) -> None:
     given = Given()
     before = given.load()
-    reloader = Reloader(before, given.load, {("source",): lambda _old, _new: None})
-    given.wanted = {"source": ["demo"], "json": True, "mqtt_password": "secret", "node": before.node}
+    reloader = Reloader(before, given.load, {})
+    given.wanted = {"model": "tiny", "json": True, "mqtt_password": "secret", "node": before.node}
     for _ in range(2):
         reloader.reload()
-    assert caplog.messages == ["Only the next start takes up: json, mqtt_password, source."] * 2
+    assert caplog.messages == ["Only the next start takes up: json, model, mqtt_password."] * 2
     assert reloader.settings == before
     given.wanted = {}
     reloader.reload()
@@ -112,7 +112,7 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
             hop_samples=HOP,
             sinks=[memory],
         )
-        follow(watchlists, session, published=False)
+        follow(watchlists, session, None)
         changes = live_changes(watchlists, session, history, [memory, None], make_clips)
         assert set().union(*changes) <= set(Settings.model_fields)
         reloader = Reloader(given.load(), given.load, changes)
@@ -157,7 +157,7 @@ class Rooms:
             own_sounds=self.lists.own_sounds,
         )
         self.kept: list[list[str]] = []
-        follow(self.lists, self.session, published=True)
+        follow(self.lists, self.session, None)
         self.reloader = Reloader(
             loaded, self.given.load, live_changes(self.lists, self.session, None, [], self._make_clips)
         )
@@ -193,19 +193,6 @@ def test_a_source_takes_up_its_own_list_and_gives_it_back(caplog: pytest.LogCapt
     assert rooms.watched("kitchen") == ["Siren"]
 
 
-def test_which_sounds_have_no_topics_yet_is_said_of_each_list_once(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
-    for watchlist in (rooms.lists.of("kitchen"), rooms.lists.of("hall")):
-        for threshold in (0.3, 0.4):
-            watchlist.watch("Dog", threshold)
-            watchlist.watch("Siren", threshold)
-    assert [message.partition(" is in MQTT's events now")[0] for message in caplog.messages] == [
-        "Dog",
-        "Siren",
-    ]
-
-
 def test_whose_sound_is_kept_changes_with_each_source() -> None:
     rooms = Rooms("kitchen=demo", "hall=demo", clips=True)
     rooms.reload("kitchen=demo", room("hall", watch=[]))
@@ -216,25 +203,72 @@ def test_whose_sound_is_kept_changes_with_each_source() -> None:
     assert rooms.kept == [["kitchen"], ["kitchen"], []]
 
 
+def test_whose_sound_is_kept_does_not_begin_anew_where_rooms_come_and_go() -> None:
+    rooms = Rooms("kitchen=demo", "hall=demo", clips=True)
+    rooms.reload("kitchen=demo", "attic=demo", room("cellar", clips=False))
+    rooms.reload("attic=demo")
+    assert not rooms.kept, "what is kept goes on"
+    assert list(rooms.session.names) == ["attic"]
+    silent = Rooms(room("kitchen", clips=False), room("hall", clips=False), clips=True)
+    silent.reload(room("kitchen", clips=False), room("hall", clips=False), "attic=demo")
+    assert silent.kept == [["attic"]]
+
+
+def test_rooms_come_go_and_change_their_order_their_lists_and_their_hops(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
+    hall = rooms.session._seats["hall"].source
+    rooms.reload(room("attic", watch=["Siren"], hop=0.5), "hall=demo", "cellar=demo", hop=2.0)
+    assert caplog.messages == ["Settings taken up: hop, source."]
+    assert list(rooms.session.names) == ["attic", "hall", "cellar"]
+    assert rooms.session._seats["hall"].source is hall, "it stays"
+    assert [rooms.watched(name) for name in rooms.session.names] == [["Siren"], ["Dog"], ["Dog"]]
+    assert [rooms.session._hop_at(name) for name in rooms.session.names] == [8_000, 32_000, 32_000]
+    assert rooms.lists.own.keys() == {"attic"}
+    assert rooms.reloader.settings == rooms.given.load()
+    rooms.reload("cellar=demo", "hall=demo")
+    assert list(rooms.session.names) == ["cellar", "hall"]
+    assert not rooms.lists.own
+    rooms.reload("landing=demo")
+    assert list(rooms.session.names) == ["landing"]
+
+
 @pytest.mark.parametrize(
-    "sources",
+    ("sources", "complaint"),
     [
-        ["hall=demo", "kitchen=demo"],
-        ["kitchen=demo"],
-        ["kitchen=demo", "hall=demo", "attic=demo"],
-        ["kitchen=demo", room("hall", hop=0.5, watch=["Siren"])],
+        (["kitchen=demo", "attic=/there/is/no/such.wav"], "such.wav"),
+        (["attic=/there/is/no/such.wav"], "such.wav"),
+        (
+            ["kitchen=demo", "hall=demo", room("attic", watch=["Dgo"])],
+            "the source 'attic': there is no sound",
+        ),
+        (["kitchen=demo", "attic=demo", "attic=demo"], "2 sources are called 'attic'"),
+        (["kitchen=demo", "hall=demo", "kitchen=demo"], "2 sources are called 'kitchen'"),
     ],
 )
-def test_sources_that_come_go_or_change_their_hop_wait_for_the_next_start(
-    sources: list[object], caplog: pytest.LogCaptureFixture
+def test_one_room_that_can_not_come_keeps_all_as_it_is(
+    sources: list[object], complaint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rooms = Rooms("kitchen=demo", room("hall", watch=["Siren"]))
+    before = rooms.session._seats
+    rooms.reload(*sources, hop=2.0, clips=True, watch=["Siren"])
+    (line,) = caplog.messages
+    assert line.startswith("The settings stay as they are: ")
+    assert complaint in line
+    assert rooms.session._seats is before
+    assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Dog"], ["Siren"])
+    assert rooms.session._hop_at("kitchen") == HOP
+    assert not rooms.kept
+
+
+def test_a_room_that_comes_while_it_is_still_about_to_go_is_asked_to_wait(
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     rooms = Rooms("kitchen=demo", "hall=demo")
-    rooms.reload(*sources, hop=2.0)
-    assert caplog.messages == ["Only the next start takes up: hop, source."]
-    assert rooms.watched("hall") == ["Dog"]
-
-
-def test_a_hop_for_all_that_waits_keeps_no_source_from_its_own_list() -> None:
-    rooms = Rooms("kitchen=demo", "hall=demo")
-    rooms.reload("kitchen=demo", room("hall", watch=["Siren"]), hop=2.0)
-    assert rooms.watched("hall") == ["Siren"]
+    rooms.reload("kitchen=demo")  # and no tagger comes to the end of the hall
+    rooms.reload("kitchen=demo", "hall=demo")
+    assert caplog.messages == [
+        "The settings stay as they are: 'hall' has not come to its end yet: try again in a moment"
+    ]

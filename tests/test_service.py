@@ -1,5 +1,6 @@
 """Run as a service: what systemd is told, what its journal gets, and settings that are read again."""
 
+import itertools
 import json
 import logging
 import math
@@ -17,7 +18,7 @@ from typing import Self
 
 import pytest
 from conftest import require
-from mosquitto import PATIENCE_SECONDS, Mosquitto, Subscriber
+from mosquitto import PATIENCE_SECONDS, Mosquitto, Subscriber, wait_until
 from test_program import START_SECONDS, command
 
 from streamer.journal import JournalFormatter, is_journal
@@ -233,14 +234,14 @@ def test_sighup_takes_up_settings_without_a_gap_and_a_bad_file_changes_nothing(
             assert reload("watch = [\n").startswith("The settings stay as they are: the settings file ")
             assert "'top'" in reload('watch = ["Siren"]\ntop = 0\n')
             watch = '[{ sound = "Speech", threshold = 0.01, hits = 1, of = 1 }]'
-            assert reload(f"watch = {watch}\ntop = 2\nwindow = 5.0\nnode = 'x'\n").endswith(
-                "comes with the next start\n"
+            assert reload(f"watch = {watch}\ntop = 2\nwindow = 5.0\nnode = 'x'\n") == (
+                "Settings taken up: top, watch.\n"
             )
-            assert said_of_settings(program) == "Settings taken up: top, watch.\n"
             # the node's name was given
             assert said_of_settings(program) == "Only the next start takes up: window.\n"
             event = subscriber.wait_for("earshot/test/room/events").json()
             assert (event["event_type"], event["label"]) == ("started", "Speech")
+            subscriber.wait_for("earshot/test/room/sound/speech", "ON")
             subscriber.wait_for("earshot/test/room/tags")
             assert len(subscriber.wait_for("earshot/test/room/tags").json()["tags"]) == 2
             program.send_signal(signal.SIGTERM)
@@ -255,6 +256,89 @@ def test_sighup_takes_up_settings_without_a_gap_and_a_bad_file_changes_nothing(
     assert (len(tagged[0]["tags"]), len(tagged[-1]["tags"])) == (5, 2)
 
 
+def table(name: str, **own: object) -> str:
+    """Write the table of a room that hears the demo."""
+    lines = [f"{setting} = {json.dumps(value)}\n" for setting, value in own.items()]
+    return f'[[source]]\nname = "{name}"\nspec = "demo"\n{"".join(lines)}'
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("systemd", ["a path"], indirect=True)
+def test_sighup_lets_rooms_come_and_go_and_the_one_that_stays_loses_nothing(
+    systemd: Systemd, environment: dict[str, str], tmp_path: Path
+) -> None:
+    require("mosquitto")
+    file, folder = tmp_path / "earshot.toml", tmp_path / "mosquitto"
+    folder.mkdir()
+    file.write_text('watch = ["Dog"]\n' + table("street") + table("hall"))
+    with Mosquitto(folder) as broker, Subscriber(broker.port, "#") as subscriber:
+        options = (
+            *("--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}"),
+            *("--json", "--precision", "fp32", "--config", str(file)),
+        )
+        with (
+            (tmp_path / "lines").open("w") as output,
+            service(*options, environment=environment, systemd=systemd, stdout=output.fileno()) as program,
+        ):
+            assert program.stderr is not None
+            subscriber.wait_for("homeassistant/device/test_street/config")
+            subscriber.wait_for("earshot/test/street/level")
+
+            def reload(*rooms: str) -> None:
+                file.write_text('watch = ["Dog"]\n' + "".join(rooms))
+                program.send_signal(signal.SIGHUP)
+
+            reload(table("hall"), table("kitchen", watch=["Siren"], hop=0.5))
+            assert program.stderr.readline() == "Settings taken up: source.\n"
+            assert "sound_siren" in subscriber.wait_for("homeassistant/device/test_kitchen/config").text
+            subscriber.wait_for("earshot/test/kitchen/status", "online")
+            subscriber.wait_for("earshot/test/kitchen/tags")
+            wait_until(lambda: not kept(broker, "earshot/test/street/"), "nothing of the street")
+            assert not kept(broker, "homeassistant/device/test_street/")
+            assert {"status", "listen", "sound/siren"} <= kept(broker, "earshot/test/kitchen/")
+            subscriber.publish("earshot/test/kitchen/listen/set", "OFF")
+            subscriber.wait_for("earshot/test/kitchen/status", "offline")
+
+            reload(table("hall"))
+            assert program.stderr.readline() == "Settings taken up: source.\n"
+            subscriber.wait_for("earshot/test/kitchen/listen", "")
+            reload(table("kitchen"), table("hall", hop=2.0))
+            assert program.stderr.readline().startswith("kitchen is still switched off")
+            assert program.stderr.readline() == "Settings taken up: source.\n"
+            subscriber.wait_for("earshot/test/kitchen/listen", "OFF")
+            reload(table("kitchen"), table("hall"), '[[source]]\nname = "yard"\nspec = "gone.wav"\n')
+            assert program.stderr.readline().startswith(
+                "The settings stay as they are: there is no file gone.wav"
+            )
+            for _ in range(3):
+                subscriber.wait_for("earshot/test/hall/tags")
+            program.send_signal(signal.SIGTERM)
+            assert program.wait(timeout=20) == 130
+            sources = subscriber.wait_for("earshot/test/health").json()["sources"]
+    assert sources.keys() == {"kitchen", "hall"}
+    hall = sources["hall"]
+    assert (hall["lost_samples"], hall["dropped_windows"], hall["waiting_samples"]) == (0, 0, 0)
+    assert hall["samples"] == hall["windowed_samples"] + hall["skipped_samples"]
+    tagged = [json.loads(line) for line in (tmp_path / "lines").read_text().splitlines()]
+    ends = {
+        room: [line["end_seconds"] for line in tagged if line["source"] == room]
+        for room in ("hall", "kitchen")
+    }
+    steps = [after - before for before, after in itertools.pairwise([0.0, *ends["hall"][:-1]])]
+    assert steps == sorted(steps)
+    assert set(steps) == {1.0, 2.0}
+    assert ends["kitchen"][0] == 0.5
+
+
+def kept(broker: Mosquitto, beginning: str) -> set[str]:
+    """The ends of those topics that begin like this on which the broker keeps something."""
+    with Subscriber(broker.port) as latecomer:
+        latecomer.publish("marker", "")
+        latecomer.wait_for_several("marker", 1)
+        topics = [message.topic for message in latecomer.messages if message.retained]
+        return {topic.removeprefix(beginning) for topic in topics if topic.startswith(beginning)}
+
+
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
 def test_sighup_puts_another_source_in_the_place_of_one(
     systemd: Systemd, environment: dict[str, str], tmp_path: Path
@@ -264,7 +348,8 @@ def test_sighup_puts_another_source_in_the_place_of_one(
     with service("--config", str(file), environment=environment, systemd=systemd) as program:
         for text, said in (
             ('source = ["room=gone.wav"]', "The settings stay as they are: "),
-            ('source = ["room=demo", "street=demo"]', "Only the next start takes up: source."),
+            ('source = ["room=demo", "street=demo"]', "Settings taken up: source."),
+            ('source = ["room=demo", "street=demo", "yard=gone.wav"]', "The settings stay as they are: "),
             (f'source = ["room={tmp_path / "empty.wav"}"]', "The settings stay as they are: "),
             (
                 f'source = ["room={Path(__file__).parent.parent / "streamer" / "assets" / "demo.ogg"}"]',

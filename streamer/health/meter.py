@@ -2,19 +2,22 @@
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 
 from ..amplitudes import Amplitudes
-from ..messages import SAMPLE_RATE_HZ, AudioChunk, Health, Tagging, Window
+from ..messages import SAMPLE_RATE_HZ, AudioChunk, Health, SourceHealth, Tagging, Window
 from .memory import resident_bytes
 from .source import SourceMeter
 
 _NEWEST_TAGGINGS = 600
 _NEWEST_BATCHES = 20
+_SUMMED = ("windows", "dropped_windows", "overruns", "lost_samples", "repaired_samples")
+"""What is told of all sources together, removed ones included."""
+
 _NONE_REPAIRED: Mapping[str, int] = MappingProxyType({})
 
 
@@ -51,6 +54,7 @@ class HealthMeter:
         self._began = clock()
         self._lock = threading.Lock()
         self._sources: dict[str, SourceMeter] = {}
+        self._removed: Counter[str] = Counter()
         self._tagged_at: float | None = None
         self._latencies: deque[float] = deque(maxlen=_NEWEST_TAGGINGS)
         self._batches: deque[tuple[int, float]] = deque(maxlen=_NEWEST_BATCHES)
@@ -103,6 +107,22 @@ class HealthMeter:
                 if tagging.latency_seconds is not None:
                     self._latencies.append(tagging.latency_seconds)
 
+    def forget(self, source: str, *, replaced_windows: int, repaired_samples: int) -> None:
+        """Tell no more of a source that was removed; what it adds to the sums stays in them.
+
+        Parameters
+        ----------
+        source : str
+            Its name. One that comes later under the same name begins at zero.
+        replaced_windows, repaired_samples : int
+            As for `report`.
+        """
+        with self._lock:
+            meter = self._sources.pop(source, None)
+            if meter is not None:
+                last = meter.report(replaced=replaced_windows, repaired=repaired_samples, now=self._clock())
+                self._removed.update(_summed(last))
+
     def report(
         self,
         *,
@@ -127,15 +147,18 @@ class HealthMeter:
                 meter.report(replaced=replaced_windows(name), repaired=repaired_samples.get(name, 0), now=now)
                 for name, meter in self._sources.items()
             )
+            total = self._removed.copy()
             latencies, batches, tagged_at = list(self._latencies), list(self._batches), self._tagged_at
+        for source in sources:
+            total.update(_summed(source))
         p50, p95, p99 = _percentiles(latencies)
         return Health(
             uptime_seconds=now - self._began,
-            windows=sum(source.windows for source in sources),
-            dropped_windows=sum(source.dropped_windows for source in sources),
-            overruns=sum(source.overruns for source in sources),
-            lost_seconds=sum(source.lost_seconds for source in sources),
-            repaired_samples=sum(source.repaired_samples for source in sources),
+            windows=total["windows"],
+            dropped_windows=total["dropped_windows"],
+            overruns=total["overruns"],
+            lost_seconds=total["lost_samples"] / SAMPLE_RATE_HZ,
+            repaired_samples=total["repaired_samples"],
             latency_p50_seconds=p50,
             latency_p95_seconds=p95,
             latency_p99_seconds=p99,
@@ -158,6 +181,10 @@ class HealthMeter:
         windows = sum(count for count, _ in batches)
         busy = sum(seconds for _, seconds in batches)
         return busy * self._windows_a_second / windows if windows else None
+
+
+def _summed(source: SourceHealth) -> dict[str, int]:
+    return {figure: getattr(source, figure) for figure in _SUMMED}
 
 
 def _percentiles(seconds: Sequence[float]) -> tuple[float | None, float | None, float | None]:

@@ -1,5 +1,6 @@
 """Where results go."""
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from ..messages import Message
@@ -24,3 +25,12 @@ class RankingSink(Protocol):
     """
 
     top: int
+
+
+@runtime_checkable
+class RosterSink(Protocol):
+    """A sink that knows the sources by name. What comes from others, it ignores or bears."""
+
+    def follow(self, sources: Sequence[str]) -> None:
+        """Take that these are the sources from now on, in this order; from any thread, at once."""
+        ...

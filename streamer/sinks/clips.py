@@ -90,6 +90,10 @@ class Clips:
         """Keep the sound of one more source, or of another one under the same name."""
         self._keepers[source] = _Keeper(Tape(self._capacity), self._extent, strict=bool(self._never))
 
+    def remove(self, source: str) -> None:
+        """Keep the sound of a source no longer; its events have ended."""
+        self._keepers.pop(source, None)
+
     def hear(self, source: str, chunk: AudioChunk) -> None:
         """Take what a source delivers."""
         if keeper := self._keepers.get(source):

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -263,6 +263,11 @@ class LiveTable:
                     return
         if not self._is_live:
             self._print_plainly(message)
+
+    def follow(self, sources: Sequence[str]) -> None:
+        """Show these from now on, in this order, and forget the others; from any thread, at once."""
+        with self._lock:
+            self._views = {name: self._view(name) for name in sources}
 
     def render(self) -> "RenderableType":
         """Draw the view as it is now; the bars move on by the time since it was last drawn."""

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ..messages import Health, Message, SoundState, SourceHealth
 from .console import printable
@@ -46,6 +46,12 @@ class HealthLog:
                 self._tell_state(source)
                 self._tell_losses(source)
             self._tell_drops(message)
+
+    def follow(self, sources: Sequence[str]) -> None:
+        """Forget what was told of others: one that comes later under the same name begins at zero."""
+        for told in (self._states, self._losses):
+            for name in told.keys() - set(sources):
+                del told[name]
 
     def _tell_state(self, health: SourceHealth) -> None:
         name, state = health.source, health.state

@@ -3,7 +3,8 @@
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -70,6 +71,7 @@ class Metrics:
         self._events = Counter(
             "earshot_events", "Sounds that have begun.", ["source", "label"], registry=registry
         )
+        self._sources: set[str] = set()
         self._figures = _Figures(version)
         registry.register(self._figures)
         ProcessCollector(registry=registry)
@@ -99,9 +101,19 @@ class Metrics:
                 if message.kind == "started":
                     self._events.labels(message.source, message.label).inc()
             case SourceStatus():
+                self._sources.add(message.source)
                 self._up.labels(message.source).set(message.online)
             case Health():
                 self._figures.health = message
+
+    def follow(self, sources: Sequence[str]) -> None:
+        """Tell no more of others; from any thread, at once."""
+        gone = self._sources.difference(sources)
+        self._sources -= gone
+        for source in gone:
+            for metric in (self._latencies, self._up, self._events):
+                metric.remove_by_labels({"source": source})
+        self._figures.leave_out(gone)
 
     def run(self) -> None:
         """Answer, one after the other, until `close` is called."""
@@ -145,6 +157,11 @@ class _Figures:
     def __init__(self, version: str) -> None:
         self.health: Health | None = None
         self._version = version
+
+    def leave_out(self, gone: Collection[str]) -> None:
+        if (health := self.health) is not None:
+            present = tuple(source for source in health.sources if source.source not in gone)
+            self.health = replace(health, sources=present)
 
     def collect(self) -> Iterator["Metric"]:
         health = self.health

@@ -60,7 +60,7 @@ def sink_at(port: int, turned: list[tuple[str, bool]]) -> MqttSink:
         node="attic",
         sources=["kitchen"],
         vocabulary=Vocabulary(("Dog",), (None,)),
-        watched=WATCHED,
+        watched_at=lambda source: WATCHED[source],
         on_listen=lambda source, on: turned.append((source, on)),
         discovery=Discovery(),
         birth_seconds=0.0,

@@ -115,7 +115,7 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
             node="week",
             sources=["mic"],
             vocabulary=vocabulary,
-            watched={"mic": ["Speech"]},
+            watched_at=lambda _source: ["Speech"],
             outbox=history,
         )
         session = LiveSession(

@@ -22,7 +22,7 @@ class Announcer:
 
     def __init__(self, home: HomeAssistant) -> None:
         self._home = home
-        self._texts = {topic: to_json(payload) for topic, payload in home.messages.items()}
+        self._texts = _texts(home)
         self._due = False
         self._found: dict[str, bytes] = {}
         self._settled: set[str] = set()
@@ -31,6 +31,13 @@ class Announcer:
     def birth_topic(self) -> str:
         """Where Home Assistant says "online" when it has started."""
         return self._home.birth_topic
+
+    def follow(self, home: HomeAssistant) -> None:
+        """Announce this from now on, with the next `publish`, which takes back what is no more."""
+        before, self._home, self._texts = self._texts, home, _texts(home)
+        changed = {topic for topic, text in before.items() if text != self._texts.get(topic)}
+        self._found |= {topic: before[topic].encode() for topic in changed}
+        self._due = self._due or before != self._texts
 
     async def greet(self, link: Link) -> None:
         """Ask for what is announced, and when Home Assistant starts."""
@@ -69,3 +76,7 @@ class Announcer:
             self._due = False
             for topic, text in self._texts.items():
                 await link.publish(topic, text, qos=1, retain=True)
+
+
+def _texts(home: HomeAssistant) -> dict[str, str]:
+    return {topic: to_json(payload) for topic, payload in home.messages.items()}

@@ -1,4 +1,4 @@
-"""Takes back the states of sounds that an earlier run watched for and this one does not."""
+"""Takes back the states of sounds and sources that are no more: those of this run, and of sounds those of an earlier one."""
 
 from collections.abc import Iterable
 
@@ -10,28 +10,38 @@ _MOST_TOPICS = 4096
 
 
 class Leftovers:
-    """Clears what the broker keeps of sounds that are no longer watched. All of it runs on the connection's loop.
+    """Clears what the broker keeps of what is no longer watched or listened to. All of it runs on the connection's loop.
 
-    What there was is read from where it is retained, so that nothing else must remember it.
+    What an earlier run has left of sounds is read from where it is retained, so that nothing else must remember it.
 
     Parameters
     ----------
     topics : Topics
-        Where this run publishes.
-    sources : iterable of str
-        Names of the sources; what is kept of others is left alone.
+        Where this run publishes; what is kept of other sources is left alone.
     """
 
-    def __init__(self, topics: Topics, sources: Iterable[str]) -> None:
-        self._present = frozenset(topics.sounds())
-        self._folders = frozenset(topics.sound_folder(source) for source in sources)
+    def __init__(self, topics: Topics) -> None:
+        self._gone: set[str] = set()  # until they have been cleared, over however many connections
         self._found: set[str] = set()
         self._settled: set[str] = set()
+        self.follow(topics, gone=())
+
+    def follow(self, topics: Topics, gone: Iterable[str]) -> None:
+        """Take that these are the topics from now on, and that what was kept on others is to be cleared."""
+        self._present = topics.retained()
+        self._folders = frozenset(map(topics.sound_folder, topics.sources))
+        self._gone = self._gone.union(gone) - self._present
+        self._found -= self._present
+        self._settled -= self._present
 
     async def greet(self, link: Link) -> None:
         """Ask for what is kept."""
         self._found.clear()
         self._settled.clear()
+        await self.ask(link)
+
+    async def ask(self, link: Link) -> None:
+        """Ask for what is kept of the sounds of all sources, or ask again."""
         for folder in self._folders:
             await link.subscribe(f"{folder}/+")
 
@@ -48,6 +58,9 @@ class Leftovers:
 
     async def publish(self, link: Link) -> None:
         """Clear what is no more."""
+        for topic in sorted(self._gone):
+            await link.publish(topic, "", qos=1, retain=True)
+            self._gone.discard(topic)
         while self._found:
             topic = self._found.pop()
             # Once per connection: two nodes of one name would clear each other's for ever.

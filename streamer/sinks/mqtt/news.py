@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ...mailbox import Mailbox
@@ -19,7 +19,7 @@ from .announcer import Announcer
 from .client import Link
 from .gauges import Gauges
 from .leftovers import Leftovers
-from .topics import Topics
+from .roster import Roster
 
 _log = logging.getLogger(__name__)
 
@@ -45,10 +45,8 @@ class News:
 
     Parameters
     ----------
-    topics : Topics
-        Where to publish.
-    sources : sequence of str
-        Names of the sources; messages of others are ignored.
+    roster : Roster
+        Of whom to publish at first, and what; messages of others are ignored.
     vocabulary : Vocabulary
         What the scores of taggings stand for.
     top : int
@@ -59,44 +57,37 @@ class News:
         Where events wait; in memory if None.
     on_listen : callable or None
         Is told that a source shall be listened to, or not; None where there is no such switch.
-    paused : collection of str
-        Names of the sources that are switched off at first.
-    announcer : Announcer or None
-        Tells Home Assistant what there is; None where nobody does.
+    is_on : callable
+        Says whether a source is switched on when it comes.
     gauge_seconds, birth_seconds : float
         As in `MqttSink`.
     """
 
     def __init__(
         self,
-        topics: Topics,
+        roster: Roster,
         *,
-        sources: Sequence[str],
         vocabulary: Vocabulary,
         top: int,
         stale_seconds: float,
         outbox: Outbox | None,
         on_listen: Callable[[str, bool], None] | None,
-        paused: Collection[str],
-        announcer: Announcer | None,
+        is_on: Callable[[str], bool],
         gauge_seconds: float,
         birth_seconds: float,
     ) -> None:
-        self._topics = topics
-        self._sources = frozenset(sources)
         self._vocabulary = vocabulary
         self.top = top
         self._stale_seconds = stale_seconds
         self._memory = MemoryOutbox()
         self._outbox = self._memory if outbox is None else outbox
         self._on_listen = on_listen
-        self._switches = (
-            {} if on_listen is None else {topics.listen_set(source): source for source in sources}
-        )
-        self._taggings: Mailbox[_Delayed] = Mailbox(capacity=max(1, len(self._sources)))
+        self._is_on = is_on
+        self._taggings: Mailbox[_Delayed] = Mailbox(capacity=max(1, len(roster.topics.sources)))
         self._stale = 0
-        self._leftovers = Leftovers(topics, sources)
-        self._announcer = announcer
+        self._told = roster  # what the connection is about; only the loop's thread reads and writes it
+        self._leftovers = Leftovers(roster.topics)
+        self._announcer = None if roster.home is None else Announcer(roster.home)
         self._birth_seconds = birth_seconds
         self._born = False
         self._gauges = Gauges(gauge_seconds)
@@ -105,11 +96,9 @@ class News:
         self._concluding = False
 
         self._lock = threading.Lock()  # guards what follows, which all threads share
-        self._states = {topics.source_status(source): "offline" for source in sources}
-        self._states |= dict.fromkeys(topics.sounds(), "OFF")
-        self._states |= {
-            topics.listen(source): "OFF" if source in paused else "ON" for source in self._switches.values()
-        }
+        self._roster = roster
+        self._gone: set[str] = set()  # topics on which nothing is to be kept any more
+        self._states = self._first_states(roster)
         self._changes = deque(self._states.items())
         self._health: Health | None = None
         self._health_is_new = False
@@ -121,26 +110,47 @@ class News:
 
     def accept(self, message: Message) -> None:
         """Take a message; from any thread, at once. `wake` must be called after that, on the loop's thread."""
-        match message:
-            case Tagging(source=source) if source in self._sources:
-                self._taggings.put(_Delayed(message, time.monotonic()), key=source)
-            case SourceStatus(source=source) if source in self._sources:
-                self._change(self._topics.source_status(source), "online" if message.online else "offline")
-            case Event(source=source) if source in self._sources:
-                if self._outbox is self._memory:
-                    self._memory.put(message)
-                if topic := self._topics.sound(source, message.label):
-                    self._change(topic, "ON" if message.kind == "started" else "OFF")
-            case Health():
-                with self._lock:
+        with self._lock:
+            topics = self._roster.topics
+            match message:
+                case Health():
                     self._health, self._health_is_new = message, True
-            case _:
-                pass
+                case _ if message.source not in topics.sources:
+                    pass
+                case Tagging(source=source):
+                    self._taggings.put(_Delayed(message, time.monotonic()), key=source)
+                case SourceStatus(source=source):
+                    self._change(topics.source_status(source), "online" if message.online else "offline")
+                case Event(source=source):
+                    if self._outbox is self._memory:
+                        self._memory.put(message)
+                    if topic := topics.sound(source, message.label):
+                        self._change(topic, "ON" if message.kind == "started" else "OFF")
 
     def listening(self, source: str, on: bool) -> None:
         """Take that a source has been switched on or off elsewhere; from any thread, at once. `wake` must be called after that."""
-        if source in self._switches.values():
-            self._change(self._topics.listen(source), "ON" if on else "OFF")
+        with self._lock:
+            if source in self._roster.switches.values():
+                self._change(self._roster.topics.listen(source), "ON" if on else "OFF")
+
+    def follow(self, roster: Roster) -> None:
+        """Publish of these from now on; from any thread, at once. `wake` must be called after that.
+
+        States of what stays are kept; what is no more is taken back, now or when the broker is there again.
+        """
+        with self._lock:
+            before, self._roster, states = self._roster.topics, roster, self._states
+            self._gone = (self._gone | before.retained()) - roster.topics.retained()
+            self._states = self._first_states(roster)
+            present = roster.topics.states()
+            self._states |= {
+                present[key]: states[topic] for key, topic in before.states().items() if key in present
+            }
+            self._changes = deque(
+                [change for change in self._changes if change[0] in self._states]
+                + [(topic, text) for topic, text in self._states.items() if states.get(topic) != text]
+            )
+        self._taggings.resize(max(1, len(roster.topics.sources)))
 
     def wake(self) -> None:
         """Publish what is new."""
@@ -148,8 +158,8 @@ class News:
 
     def heard(self, topic: str, payload: bytes) -> None:
         """Turn the switch of a source, or take what is kept of a sound or concerns Home Assistant."""
-        if topic in self._switches:
-            self._turn(self._switches[topic], topic, payload)
+        if source := self._roster.switches.get(topic):
+            self._turn(source, topic, payload)
         elif self._leftovers.heard(topic, payload):
             self.wake()
         elif self._announcer is None:
@@ -163,13 +173,14 @@ class News:
 
     async def greet(self, link: Link) -> None:
         """Publish all states."""
+        self._take_up()
         if (
             self._announcer is not None
         ):  # first, so that what was announced before has come when `talk` begins
             await self._announcer.greet(link)
         await self._publish_states(link)
         await self._leftovers.greet(link)
-        for topic in self._switches:
+        for topic in self._told.switches:
             await link.subscribe(topic)
 
     async def talk(self, link: Link) -> None:
@@ -177,6 +188,7 @@ class News:
         while True:
             concluding = self._concluding
             self._wake.clear()
+            await self._follow_up(link)
             await self._announce(link)
             await self._leftovers.publish(link)
             await self._publish_health(link)
@@ -197,23 +209,59 @@ class News:
     async def leave(self, link: Link) -> None:
         """Say that all is offline, and leave the last state of everything else."""
         with self._lock:
+            topics = self._roster.topics
             last = dict(self._changes)
-            for topic in map(self._topics.source_status, self._sources):
+            for topic in map(topics.source_status, topics.sources):
                 if self._states[topic] != "offline":
                     last[topic] = "offline"
-        last[self._topics.status] = "offline"
+        last[topics.status] = "offline"
         await asyncio.gather(
             *(link.publish(topic, text, qos=1, retain=True) for topic, text in last.items()),
             return_exceptions=True,
         )
 
+    def _first_states(self, roster: Roster) -> dict[str, str]:
+        """Say how all stands that nothing has been heard of."""
+        states = {
+            topic: "offline" if sound is None else "OFF"
+            for (_, sound), topic in roster.topics.states().items()
+        }
+        return states | {
+            roster.topics.listen(source): "ON" if self._is_on(source) else "OFF"
+            for source in roster.switches.values()
+        }
+
     def _change(self, topic: str, text: str) -> None:
+        self._states[topic] = text
+        if len(self._changes) < _MOST_CHANGES:
+            self._changes.append((topic, text))
+        else:  # nobody takes them: what counts in the end is how all stands
+            self._changes = deque(self._states.items())
+
+    def _take_up(self) -> bool:
+        """Let the connection be about those who are there now; whether these are others than before."""
         with self._lock:
-            self._states[topic] = text
-            if len(self._changes) < _MOST_CHANGES:
-                self._changes.append((topic, text))
-            else:  # nobody takes them: what counts in the end is how all stands
-                self._changes = deque(self._states.items())
+            if self._told is self._roster:
+                return False
+            self._told, gone, self._gone = self._roster, self._gone, set()
+            self._health_is_new = self._health is not None
+        self._leftovers.follow(self._told.topics, gone)
+        if self._announcer is not None and self._told.home is not None:
+            self._announcer.follow(self._told.home)
+        self._gauges.forget()
+        self._figures.forget()
+        return True
+
+    async def _follow_up(self, link: Link) -> None:
+        """Take up who is there now, after those who are gone have had their say."""
+        if self._told is self._roster:
+            return
+        await self._publish_events(link)
+        subscribed = self._told.switches
+        if self._take_up():
+            await self._leftovers.ask(link)
+            for topic in self._told.switches.keys() - subscribed.keys():
+                await link.subscribe(topic)
 
     def _turn(self, source: str, topic: str, payload: bytes) -> None:
         listening = _SWITCH.get(payload)
@@ -241,7 +289,7 @@ class News:
 
     async def _publish_states(self, link: Link) -> None:
         """Publish how all stands, and let all else that is retained follow."""
-        await link.publish(self._topics.status, "online", qos=1, retain=True)
+        await link.publish(self._told.topics.status, "online", qos=1, retain=True)
         with self._lock:
             self._changes = deque(self._states.items())
             self._health_is_new = self._health is not None
@@ -264,15 +312,16 @@ class News:
         if health is not None:
             # It was taken while the broker was away, maybe; where it can be read, the broker is there.
             payload = health_payload(replace(health, broker="connected"))
-            await link.publish(self._topics.health, to_json(payload), retain=True)
+            await link.publish(self._told.topics.health, to_json(payload), retain=True)
             await self._publish_figures(link, payload)
 
     async def _publish_figures(self, link: Link, health: Payload) -> None:
-        values = {self._topics.figure(name): health[name] for name in DIAGNOSTICS}
+        topics = self._told.topics
+        values = {topics.figure(name): health[name] for name in DIAGNOSTICS}
         values |= {
-            self._topics.source_figure(source, name): figures[name]
+            topics.source_figure(source, name): figures[name]
             for source, figures in health["sources"].items()
-            if source in self._sources
+            if source in topics.sources
             for name in SOURCE_DIAGNOSTICS
         }
         for topic, value in values.items():
@@ -288,7 +337,8 @@ class News:
         acknowledged: list[Event] = []
         try:
             for event in batch:
-                await link.publish(self._topics.events(event.source), to_json(event_payload(event)), qos=1)
+                topic = self._told.topics.events(event.source)
+                await link.publish(topic, to_json(event_payload(event)), qos=1)
                 acknowledged.append(event)
         finally:
             if acknowledged:
@@ -298,15 +348,17 @@ class News:
     async def _publish_taggings(self, link: Link) -> None:
         waiting = deque(self._taggings.take(timeout_seconds=0))
         try:
+            await self._follow_up(link)  # of a newcomer, this may be the first
             while waiting:
                 tagging = waiting[0].tagging
-                if time.monotonic() - waiting[0].since > self._stale_seconds:
+                late = time.monotonic() - waiting[0].since > self._stale_seconds
+                if late or tagging.source not in self._told.topics.sources:
                     self._stale += 1
                 else:
                     paced = tagging.latency_seconds is not None
                     latency_seconds = max(0.0, time.time() - tagging.ended_at) if paced else None
                     text = to_json(tags_payload(tagging, self._vocabulary, self.top, latency_seconds))
-                    await link.publish(self._topics.tags(tagging.source), text)
+                    await link.publish(self._told.topics.tags(tagging.source), text)
                     await self._publish_gauges(link, tagging)
                 waiting.popleft()
         finally:
@@ -314,12 +366,13 @@ class News:
 
     async def _publish_gauges(self, link: Link, tagging: Tagging) -> None:
         """Publish the level in whole decibels, and the label that scores highest. Both are retained, for they may stay for long."""
+        topics = self._told.topics
         best = top_tags(tagging.scores, self._vocabulary, 1)
         values = {
-            self._topics.loudest(tagging.source): as_state(tag.label) for tag in best if tag.score is not None
+            topics.loudest(tagging.source): as_state(tag.label) for tag in best if tag.score is not None
         }
         if math.isfinite(tagging.level_dbfs):
-            values[self._topics.level(tagging.source)] = str(round(tagging.level_dbfs))
+            values[topics.level(tagging.source)] = str(round(tagging.level_dbfs))
         for topic, text in values.items():
             if self._gauges.due(topic, text):
                 await link.publish(topic, text, retain=True)

@@ -1,17 +1,18 @@
 """The sink that publishes over MQTT."""
 
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 
 from ...messages import Message
 from ..broker import Broker, check_base_topic, check_credentials, check_node_name
 from ..homeassistant import Discovery, HomeAssistant
 from ..outbox import Outbox
 from ..payloads import Vocabulary
-from .announcer import Announcer
 from .connection import Connection
 from .news import News
-from .topics import NOTHING_WATCHED, Topics
+from .roster import Roster
+from .topics import Topics
 
 
 class MqttSink:
@@ -26,20 +27,20 @@ class MqttSink:
     node : str
         Name of this machine.
     sources : iterable of str
-        Names of the sources; messages of others are ignored.
+        Names of the sources at first; messages of others are ignored.
     vocabulary : Vocabulary
         What the scores of taggings stand for.
     top : int
         How many tags to publish of a tagging.
-    watched : mapping of str to sequence of str
-        By source, the names of the sounds (labels of events) that have an ON/OFF topic of their own.
+    watched_at : callable
+        Says which sounds of a source (its name) have an ON/OFF topic of their own: by name, which is the label of events.
     outbox : Outbox or None
         Where events wait for the broker: whoever keeps it has taken an event before `accept` does. In memory if None.
     on_listen : callable or None
         Is told on the thread of `run` that a source (its name) shall be listened to (True) or not, and returns at once.
         If None, there is no such switch.
-    paused : collection of str
-        Names of the sources that are switched off at first.
+    is_on : callable
+        Says whether a source (its name) is switched on when it comes.
     discovery : Discovery or None
         How Home Assistant is told of all this; not at all if None.
     base_topic : str or None
@@ -75,10 +76,10 @@ class MqttSink:
         sources: Iterable[str],
         vocabulary: Vocabulary,
         top: int = 10,
-        watched: Mapping[str, Sequence[str]] = NOTHING_WATCHED,
+        watched_at: Callable[[str], Sequence[str]] = lambda _source: (),
         outbox: Outbox | None = None,
         on_listen: Callable[[str, bool], None] | None = None,
-        paused: Collection[str] = (),
+        is_on: Callable[[str], bool] = lambda _source: True,
         discovery: Discovery | None = None,
         base_topic: str | None = None,
         timeout_seconds: float = 5.0,
@@ -91,28 +92,20 @@ class MqttSink:
         quiet_seconds: float = 60.0,
     ) -> None:
         check_credentials(broker)
-        names = tuple(dict.fromkeys(sources))
-        base = check_base_topic(f"earshot/{node}" if base_topic is None else base_topic)
-        topics = Topics(base, names, watched)
-        home = None
-        if discovery is not None:
-            home = HomeAssistant(
-                discovery,
-                topics,
-                node=node,
-                watched={name: watched.get(name, ()) for name in names},
-                switches=on_listen is not None,
-            )
+        self._node, self._discovery, self._has_switches = node, discovery, on_listen is not None
+        self._base = check_base_topic(f"earshot/{node}" if base_topic is None else base_topic)
+        self._watched_at = watched_at
+        self._following = threading.Lock()  # guards what follows
+        self._watched = self._watched_now(sources)
+        roster = self._roster()
         self._news = News(
-            topics,
-            sources=names,
+            roster,
             vocabulary=vocabulary,
             top=top,
             stale_seconds=stale_seconds,
             outbox=outbox,
             on_listen=on_listen,
-            paused=paused,
-            announcer=None if home is None else Announcer(home),
+            is_on=is_on,
             gauge_seconds=gauge_seconds,
             birth_seconds=birth_seconds,
         )
@@ -120,7 +113,7 @@ class MqttSink:
             broker,
             self._news,
             identifier=f"earshot-{check_node_name(node)}-{secrets.token_hex(4)}",
-            will_topic=topics.status,
+            will_topic=roster.topics.status,
             timeout_seconds=timeout_seconds,
             keepalive_seconds=keepalive_seconds,
             retry_seconds=retry_seconds,
@@ -165,6 +158,16 @@ class MqttSink:
         self._news.listening(source, on)
         self._connection.call_soon(self._news.wake)
 
+    def follow(self, sources: Sequence[str]) -> None:
+        """Publish of these sources from now on, and take back what is kept of others; from any thread, at once."""
+        with self._following:
+            self._change(sources)
+
+    def watch_anew(self) -> None:
+        """Have topics for the sounds that are watched now, and for no others; from any thread, at once."""
+        with self._following:
+            self._change(self._watched)
+
     def close(self) -> None:
         """Make `run` say goodbye and return within a second; from any thread, more than once if need be."""
         self._connection.close()
@@ -172,3 +175,23 @@ class MqttSink:
     def run(self) -> None:
         """Connect, publish, and connect again, until `close` is called; then say that all is offline."""
         self._connection.run()
+
+    def _change(self, sources: Iterable[str]) -> None:
+        before, self._watched = self._watched, self._watched_now(sources)
+        if list(before.items()) != list(self._watched.items()):  # not only a threshold or a hop
+            self._news.follow(self._roster())
+            self._connection.call_soon(self._news.wake)
+
+    def _watched_now(self, sources: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        return {source: tuple(self._watched_at(source)) for source in sources}
+
+    def _roster(self) -> Roster:
+        """Say what is published, as it is now."""
+        topics = Topics(self._base, self._watched, self._watched)
+        home = None
+        if self._discovery is not None:
+            home = HomeAssistant(
+                self._discovery, topics, node=self._node, watched=self._watched, switches=self._has_switches
+            )
+        switched = self._watched if self._has_switches else ()
+        return Roster(topics, {topics.listen_set(source): source for source in switched}, home)

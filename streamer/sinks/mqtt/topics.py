@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from ..homeassistant import SOURCE_DIAGNOSTICS
 from ..payloads import slug, slugs
 
 NOTHING_WATCHED: Mapping[str, Sequence[str]] = MappingProxyType({})
@@ -29,11 +30,16 @@ class Topics:
     ) -> None:
         self._base = base
         self._parts = slugs(sources)
-        self._sounds = {
+        self._sounds: dict[tuple[str, str | None], str] = {
             (source, sound): f"{self.sound_folder(source)}/{part}"
             for source in self._parts
             for sound, part in slugs(watched.get(source, ())).items()
         }
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the sources."""
+        return tuple(self._parts)
 
     @property
     def status(self) -> str:
@@ -85,9 +91,22 @@ class Topics:
         """Whether a watched sound is on; None for one that is not watched."""
         return self._sounds.get((source, sound))
 
-    def sounds(self) -> list[str]:
-        """All topics of watched sounds."""
-        return list(self._sounds.values())
+    def states(self) -> dict[tuple[str, str | None], str]:
+        """Return the topics of states: by source and watched sound, and by source and None whether it is online."""
+        return {(source, None): self.source_status(source) for source in self._parts} | self._sounds
+
+    def retained(self) -> set[str]:
+        """Return all topics on which the broker keeps something of a source."""
+        return {
+            topic
+            for source in self._parts
+            for topic in (
+                self.listen(source),
+                self.loudest(source),
+                self.level(source),
+                *(self.source_figure(source, name) for name in SOURCE_DIAGNOSTICS),
+            )
+        } | set(self.states().values())
 
     def listen(self, source: str) -> str:
         """Whether a source is listened to."""

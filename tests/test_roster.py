@@ -1,0 +1,342 @@
+"""Sources that come and go, and sounds that are watched anew, at the sinks that know them by name; MQTT against a real broker."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import require
+from mosquitto import Mosquitto, Subscriber, wait_until
+from test_console import live_table, picture
+from test_live import HOP, WINDOW, Tone, scorer
+from test_metrics import samples, serving
+from test_mqtt import PASSWORD, VOCABULARY, retained, running, sink_for, tagging, wait_for_state
+
+from streamer import assembly
+from streamer.crew import Crew
+from streamer.live import LiveSession, Switches
+from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
+from streamer.settings import load_settings
+from streamer.sinks import RosterSink
+from streamer.sinks.broker import Broker
+from streamer.sinks.console import LiveTable
+from streamer.sinks.healthlog import HealthLog
+from streamer.sinks.history import History
+from streamer.sinks.homeassistant import Discovery
+from streamer.sinks.metrics import Metrics
+from streamer.sinks.mqtt import MqttSink
+from streamer.sounds import Watch, catalogue
+from streamer.watchlist import WatchLists
+
+NODE = "earshot/attic"
+DEVICE = "homeassistant/device/attic"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Mosquitto]:
+    require("mosquitto")
+    with Mosquitto(tmp_path) as running_broker:
+        yield running_broker
+
+
+class Home:
+    """Rooms with what is watched in each, and a sink that publishes of them."""
+
+    def __init__(self, broker: int | Broker, *rooms: str, **changes: Any) -> None:
+        self.watched = {room: ["Dog"] for room in ("hall", "kitchen", "attic room")}
+        self.off: set[str] = set()
+        self.turned: list[tuple[str, bool]] = []
+        plain: dict[str, Any] = {
+            "sources": rooms,
+            "watched_at": lambda source: self.watched.get(source, []),
+            "is_on": lambda source: source not in self.off,
+            "on_listen": lambda source, on: self.turned.append((source, on)),
+            "discovery": Discovery(catalogue()),
+            "gauge_seconds": 0.0,
+        }
+        self.sink = sink_for(broker, **(plain | changes))
+
+    def hear(self, room: str) -> None:
+        """Publish everything that there can be of a room."""
+        self.sink.accept(SourceStatus(room, online=True))
+        self.sink.accept(heard(room))
+        self.sink.accept(bark(room))
+        self.sink.accept(health_of("hall", "kitchen", "attic room"))
+
+
+def heard(room: str) -> Tagging:
+    plain = tagging()
+    return Tagging(room, 0, 163_840, plain.ended_at, plain.scores, -30.0, 0.1)
+
+
+def bark(room: str, kind: Any = "started") -> Event:
+    return Event(
+        f"of {room}", kind, "Dog", room, 0.5, 1_772_366_400.0, None if kind == "started" else 1_772_366_401.0
+    )
+
+
+def health_of(*rooms: str) -> Health:
+    return Health(12.0, 11, 1, 0, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "", sources=tuple(map(of, rooms)))
+
+
+def of(room: str) -> SourceHealth:
+    return SourceHealth(source=room, drift_ppm=1.0)
+
+
+def kept_of(broker: Mosquitto, part: str) -> dict[str, str]:
+    """What the broker keeps of a room, without the beginning of its topics."""
+    beginning = f"{NODE}/{part}/"
+    return {topic.removeprefix(beginning): text for topic, text in retained(broker, beginning).items()}
+
+
+ALL_OF_A_ROOM = {
+    *("status", "sound/dog", "loudest", "level", "listen"),
+    *(f"health/{figure}" for figure in ("problem", "state", "lost_seconds", "drift_ppm")),
+}
+
+
+def components(broker: Mosquitto, part: str) -> set[str]:
+    """What Home Assistant was told of a room."""
+    told = retained(broker, f"{DEVICE}_{part}/").get(f"{DEVICE}_{part}/config", "{}")
+    return {
+        key for key, entity in json.loads(told).get("components", {}).items() if entity.keys() > {"platform"}
+    }
+
+
+@pytest.mark.system
+def test_over_mqtt_a_source_comes_and_another_goes_on_the_running_connection(broker: Mosquitto) -> None:
+    home = Home(broker.port, "hall", "kitchen")
+    with Subscriber(broker.port) as subscriber, running(home.sink) as sink:
+        home.hear("hall")
+        home.hear("kitchen")
+        wait_until(lambda: kept_of(broker, "hall").keys() == ALL_OF_A_ROOM, "all of the hall")
+        wait_until(lambda: kept_of(broker, "kitchen").keys() == ALL_OF_A_ROOM, "all of the kitchen")
+        home.off.add("attic room")
+        sink.follow(["kitchen", "attic room"])
+        subscriber.wait_for(f"{DEVICE}_hall/config", "")
+        subscriber.wait_for(f"{NODE}/attic_room/listen", "OFF")
+        home.hear("hall")  # nobody listens to it any more
+        home.hear("attic room")
+        wait_until(lambda: kept_of(broker, "attic_room").keys() == ALL_OF_A_ROOM, "all of the attic")
+        assert not kept_of(broker, "hall")
+        assert "binary_sensor" not in components(broker, "hall")
+        assert "sound_dog" in components(broker, "attic_room")
+        kitchen = kept_of(broker, "kitchen")
+        assert (kitchen["status"], kitchen["sound/dog"], kitchen["level"]) == ("online", "ON", "-30")
+        subscriber.publish(f"{NODE}/attic_room/listen/set", "ON")
+        subscriber.publish(f"{NODE}/hall/listen/set", "OFF")
+        subscriber.publish(f"{NODE}/kitchen/listen/set", "OFF")
+        wait_until(lambda: len(home.turned) == 2, "the switches")
+        assert home.turned == [("attic room", True), ("kitchen", False)]
+        home.off = {"kitchen"}
+        sink.follow(["hall", "kitchen"])
+        home.hear("hall")
+        wait_until(lambda: kept_of(broker, "hall").keys() == ALL_OF_A_ROOM, "the hall to be there again")
+        wait_until(lambda: not kept_of(broker, "attic_room"), "the attic to be gone")
+        states = [message.text for message in subscriber.messages if message.topic == f"{NODE}/status"]
+    assert "offline" not in states[:-1], "it is one connection"
+    assert kept_of(broker, "hall")["status"] == "offline"
+
+
+@pytest.mark.system
+def test_a_sound_that_is_watched_anew_has_its_topic_and_entity_at_once_and_loses_them_as_soon(
+    broker: Mosquitto,
+) -> None:
+    home = Home(broker.port, "hall", "kitchen")
+    with Subscriber(broker.port) as subscriber, running(home.sink) as sink:
+        home.hear("hall")
+        subscriber.wait_for(f"{NODE}/hall/sound/dog", "ON")
+        home.watched["hall"] = ["Dog", "Siren"]
+        sink.watch_anew()
+        sink.accept(Event("2", "started", "Siren", "hall", 0.5, 1_772_366_400.0))
+        subscriber.wait_for(f"{NODE}/hall/sound/siren", "ON")
+        wait_until(lambda: {"sound_dog", "sound_siren"} <= components(broker, "hall"), "the new entity")
+        assert "sound_siren" not in components(broker, "kitchen")
+        assert kept_of(broker, "hall")["sound/dog"] == "ON"
+        home.watched["hall"] = ["Siren"]
+        sink.watch_anew()
+        subscriber.wait_for(f"{NODE}/hall/sound/dog", "")
+        wait_until(lambda: "sound_dog" not in components(broker, "hall"), "the old entity to go")
+        sink.accept(bark("hall", "ended"))
+        subscriber.wait_for(f"{NODE}/hall/events")
+        assert "sound/dog" not in kept_of(broker, "hall")
+        assert kept_of(broker, "hall")["sound/siren"] == "ON"
+        assert kept_of(broker, "kitchen")["sound/dog"] == "OFF"
+
+
+@pytest.mark.system
+def test_what_is_watched_from_the_window_is_published_at_once_and_no_longer_when_that_is_over(
+    broker: Mosquitto, tmp_path: Path
+) -> None:
+    settings = load_settings({"node": "attic"}, config=Path("/dev/null"), environment={})
+    lists = WatchLists([Watch("Dog")], {"kitchen": [Watch("Dog")]}, VOCABULARY.labels)
+    sources = [Tone("hall", 60.0, live=True), Tone("kitchen", 60.0, live=True)]
+    with Subscriber(broker.port) as subscriber, Crew() as crew:
+        sink = assembly.start_mqtt(
+            crew,
+            Broker("127.0.0.1", broker.port),
+            settings,
+            ["hall", "kitchen"],
+            vocabulary=VOCABULARY,
+            watchlists=lists,
+            history=None,
+            switches=Switches(tmp_path / "off.json"),
+        )
+        session = LiveSession(sources, scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[])
+        assembly.follow(lists, session, sink)
+        subscriber.wait_for(f"{NODE}/hall/sound/dog", "OFF")
+        lists.of("hall").watch("Siren")
+        subscriber.wait_for(f"{NODE}/hall/sound/siren", "OFF")
+        assert "sound_siren" in components(broker, "hall")
+        assert "sound_siren" not in components(broker, "kitchen")
+        lists.of("hall").unwatch("Siren")
+        subscriber.wait_for(f"{NODE}/hall/sound/siren", "")
+        wait_until(lambda: "sound_siren" not in components(broker, "hall"), "the entity to go")
+
+
+@contextmanager
+def open_to(broker: Mosquitto, name: str) -> Iterator[Subscriber]:
+    """Start a broker that a client of this name can only reach once the block has begun."""
+    broker.start()
+    with Subscriber(broker.port, qos=1, username="observer", password=PASSWORD) as subscriber:
+        yield subscriber
+    broker.dismiss(name)
+
+
+@pytest.mark.system
+def test_what_goes_while_the_broker_is_away_is_taken_back_when_it_returns(tmp_path: Path) -> None:
+    require("mosquitto", "mosquitto_passwd")
+    guarded = Mosquitto(tmp_path, username="observer", password=PASSWORD)
+    home = Home(Broker("127.0.0.1", guarded.port, username="ear", password=PASSWORD), "hall", "kitchen")
+    with running(home.sink) as sink:
+        with open_to(guarded, "ear") as subscriber:
+            guarded.admit("ear", PASSWORD)
+            home.hear("hall")
+            subscriber.wait_for(f"{NODE}/hall/health/drift_ppm")
+            with Subscriber(guarded.port, username="observer", password=PASSWORD) as latecomer:
+                latecomer.wait_for_retained(f"{NODE}/hall/health/drift_ppm")
+                latecomer.wait_for_retained(f"{DEVICE}_kitchen/config")
+                kept = {message.topic: message.text for message in latecomer.messages if message.retained}
+        guarded.stop()
+        wait_for_state(sink, "unreachable")
+        home.watched["kitchen"] = ["Siren"]
+        sink.follow(["kitchen", "attic room"])
+        home.hear("attic room")
+        with open_to(guarded, "ear") as subscriber:
+            for topic, text in kept.items():  # it has kept them over its absence
+                subscriber.publish(topic, text, retain=True)
+            guarded.admit("ear", PASSWORD)
+            subscriber.wait_for(f"{NODE}/attic_room/sound/dog", "ON")
+            wait_for_state(sink, "connected")
+            subscriber.wait_for_several(f"{NODE}/attic_room/events", 1)
+            gone = {topic for topic in kept if "/hall/" in topic or "_hall/" in topic}
+            gone.add(f"{NODE}/kitchen/sound/dog")
+            assert len(gone) == len(ALL_OF_A_ROOM) + 2
+            wait_until(
+                lambda: gone <= {message.topic for message in subscriber.messages if not message.text},
+                "all that is gone to be cleared",
+            )
+    guarded.stop()
+
+
+@pytest.mark.system
+def test_events_of_a_source_that_is_gone_are_still_delivered(broker: Mosquitto, tmp_path: Path) -> None:
+    with History(tmp_path / "history.sqlite3", days=36_500.0) as history:
+        home = Home(broker.port, "hall", "kitchen", outbox=history)
+        for message in (bark("hall"), bark("hall", "ended")):
+            history.accept(message)
+            home.sink.accept(message)
+        home.sink.follow(["kitchen"])
+        with Subscriber(broker.port) as subscriber, running(home.sink):
+            told = subscriber.wait_for_several(f"{NODE}/hall/events", 2)
+            wait_until(lambda: not history.pending(1), "all to be published")
+    assert [message.json()["event_type"] for message in told] == ["started", "ended"]
+    assert not kept_of(broker, "hall")
+
+
+@pytest.mark.system
+def test_a_source_takes_its_state_along_where_it_no_longer_shares_its_name(broker: Mosquitto) -> None:
+    home = Home(broker.port, "Hall", "hall")
+    with running(home.sink) as sink:
+        home.sink.accept(SourceStatus("hall", online=True))
+        wait_until(lambda: kept_of(broker, "hall_2").get("status") == "online", "its status")
+        assert kept_of(broker, "hall")["status"] == "offline"
+        sink.follow(["hall"])
+        wait_until(lambda: kept_of(broker, "hall").get("status") == "online", "its status")
+        wait_until(lambda: not kept_of(broker, "hall_2"), "nothing where it was")
+
+
+@pytest.mark.system
+def test_sources_that_come_and_go_faster_than_the_broker_hears_of_it_leave_nothing(broker: Mosquitto) -> None:
+    home = Home(broker.port, "kitchen")
+    with running(home.sink) as sink:
+        wait_for_state(sink, "connected")
+        for _ in range(20):
+            sink.follow(["kitchen", "hall"])
+            home.hear("hall")
+            sink.follow(["kitchen"])
+        sink.follow(["kitchen", "attic room"])
+        home.hear("attic room")
+        wait_until(lambda: kept_of(broker, "attic_room").keys() == ALL_OF_A_ROOM, "all of the attic")
+        wait_until(lambda: not kept_of(broker, "hall"), "nothing of the hall")
+        wait_until(lambda: not components(broker, "hall"), "no device of the hall")
+
+
+def test_the_sinks_that_know_the_sources_by_name_follow_them() -> None:
+    assert all(issubclass(kind, RosterSink) for kind in (MqttSink, LiveTable, Metrics, HealthLog))
+    assert not issubclass(History, RosterSink)
+
+
+def test_the_view_shows_the_sources_that_there_are_in_their_order() -> None:
+    def shown(table: LiveTable) -> list[str]:
+        rows = [line for line in picture(table) if line.strip().startswith(("●", "○"))]
+        return [row.split()[1] for row in rows]
+
+    table = live_table()
+    table.follow(["desk", "hall"])
+    table.accept(heard("desk"))
+    table.follow(["kitchen", "desk"])
+    assert shown(table) == ["kitchen", "desk"]
+    assert any("●" in line and "desk" in line for line in picture(table)), (
+        "what was heard there is still shown"
+    )
+
+
+def test_the_figures_of_a_source_that_is_gone_are_served_no_more() -> None:
+    with serving() as metrics:
+        for room in ("hall", "kitchen"):
+            for message in (SourceStatus(room, online=True), heard(room), bark(room)):
+                metrics.accept(message)
+        metrics.accept(health_of("hall", "kitchen"))
+
+        def labels() -> set[str]:
+            return {word for key in samples(metrics) for word in key}
+
+        assert any("hall" in label for label in labels())
+        metrics.follow(["kitchen"])
+        assert not any("hall" in label for label in labels())
+        assert any("kitchen" in label for label in labels())
+        metrics.follow(["kitchen", "hall"])
+        metrics.accept(SourceStatus("hall", online=True))
+        assert any("hall" in label for label in labels())
+
+
+def test_what_is_lost_at_a_source_that_comes_again_is_told_from_the_beginning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    log = HealthLog(pause_seconds=0.0)
+
+    def lose(overruns: int) -> None:
+        source = SourceHealth(source="hall", overruns=overruns, lost_samples=16_000 * overruns)
+        log.accept(Health(1.0, 1, 0, 0, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "none", sources=(source,)))
+
+    lose(5)
+    log.follow(["kitchen"])
+    log.follow(["kitchen", "hall"])
+    lose(2)
+    assert [message.partition(":")[2].partition(":")[0] for message in caplog.messages] == [
+        " 5.00 s lost in 5 gaps",
+        " 2.00 s lost in 2 gaps",
+    ]
