@@ -10,6 +10,18 @@ from typing import Self
 _log = logging.getLogger(__name__)
 
 
+class _Member(threading.Thread):
+    """A thread of a crew, told from all others."""
+
+
+def left_behind() -> bool:
+    """Whether a thread still runs that was too busy to end with its crew.
+
+    If it comes back from native code while the interpreter ends, it takes the process down with it.
+    """
+    return any(isinstance(thread, _Member) for thread in threading.enumerate())
+
+
 class Crew:
     """The program's threads, ended together: in reverse order of their start, within a time.
 
@@ -55,7 +67,7 @@ class Crew:
         end : callable
             Makes `work` return soon; called from main, any number of times.
         """
-        thread = threading.Thread(target=self._work, args=(work,), name=name, daemon=True)
+        thread = _Member(target=self._work, args=(work,), name=name, daemon=True)
         self._members.append((thread, end))
         thread.start()
 
