@@ -917,10 +917,15 @@ def _explain(error: Exception) -> str:
 
 def main() -> NoReturn:
     """Entry point of the program."""
+    from streamer.crew import left_behind
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if sys.stdout is None:  # it was closed when the program began
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the program
-    sys.exit(_run())
+    code = _run()
+    if left_behind():  # all has been written; the interpreter's end is not for those who still run
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,18 @@ from typing import Self
 _log = logging.getLogger(__name__)
 
 
+class _Member(threading.Thread):
+    """A thread of a crew, told from all others."""
+
+
+def left_behind() -> bool:
+    """Whether a thread still runs that was too busy to end with its crew.
+
+    If it comes back from native code while the interpreter ends, it takes the process down with it.
+    """
+    return any(isinstance(thread, _Member) for thread in threading.enumerate())
+
+
 class Crew:
     """The program's threads, ended together: in reverse order of their start, within a time.
 
@@ -27,6 +39,7 @@ class Crew:
         self._members: list[tuple[threading.Thread, Callable[[], None]]] = []
         self._error: BaseException | None = None
         self._changed = threading.Event()
+        self._starting = threading.Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -55,10 +68,11 @@ class Crew:
         end : callable
             Makes `work` return soon; called from main, any number of times.
         """
-        self._members = [member for member in self._members if member[0].is_alive()]
-        thread = threading.Thread(target=self._work, args=(work,), name=name, daemon=True)
-        self._members.append((thread, end))
-        thread.start()
+        thread = _Member(target=self._work, args=(work,), name=name, daemon=True)
+        with self._starting:
+            thread.start()
+            working = [member for member in self._members if member[0].is_alive()]
+            self._members = [*working, (thread, end)]
 
     def wait(self, seconds: float) -> None:
         """Sleep until a thread has ended, or the time is over."""

@@ -12,7 +12,7 @@ import pytest
 from mosquitto import PATIENCE_SECONDS, wait_until
 
 from streamer import seats
-from streamer.crew import Crew
+from streamer.crew import Crew, left_behind
 from streamer.durations import clock
 from streamer.errors import DeviceError, RecordingError, SourceError
 from streamer.health import HealthMeter
@@ -361,6 +361,19 @@ def test_the_first_error_wins() -> None:
 
     with pytest.raises(ValueError, match="first"):
         work()
+
+
+def test_who_is_left_behind_by_a_crew_is_known_until_it_has_ended() -> None:
+    over = threading.Event()
+
+    def be_busy() -> None:
+        over.wait(PATIENCE_SECONDS)
+
+    with Crew(0.0) as crew:
+        crew.start("busy", be_busy, lambda: None)
+    assert left_behind()
+    over.set()
+    until(lambda: not left_behind())
 
 
 def test_gaps_are_counted() -> None:

@@ -1013,6 +1013,17 @@ def test_a_password_in_an_address_is_nowhere_to_be_seen(
     assert not [text for text in seen if password in text or token in text]
 
 
+def test_the_program_ends_in_order_while_its_tagger_is_too_busy_to_end_with_it(
+    environment: dict[str, str],
+) -> None:
+    sources = [word for number in range(24) for word in ("--source", f"{number}=demo")]
+    with Program("--hop", "0.05", *sources, environment=environment) as program:
+        wait_until(lambda: program.taggings, "a tagging", START_SECONDS)
+        time.sleep(1.0)
+        assert program.interrupt() == 130
+    assert not [line for line in program.log if "FATAL" in line or "Traceback" in line]
+
+
 @pytest.mark.system
 def test_one_source_that_dies_does_not_disturb_the_others(
     environment: dict[str, str], tmp_path: Path

@@ -197,6 +197,8 @@ def test_a_tagger_that_hangs_silences_the_watchdog(systemd: Systemd, environment
                     beats.append(time.monotonic())
         assert time.monotonic() < deadline, "it never fell silent"
         assert program.poll() is None, "and nobody but systemd ends it"
+        program.terminate()
+        assert program.wait(timeout=START_SECONDS) == 130, "in order, though the tagger is left behind"
     os.close(reading)
     os.close(writing)
 

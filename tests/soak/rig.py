@@ -137,7 +137,7 @@ class Rig:
         assert not [line for line in program.log if "Traceback" in line], program.log
         for health in self.healths():
             self.check_account(health)
-        if interrupt:
+        if interrupt and not program.logged("left tagger behind"):  # who has closed the account otherwise
             self.check_account(self.account, ended=True)
 
     def fell_broker(self) -> None:
