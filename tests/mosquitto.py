@@ -242,6 +242,7 @@ class Subscriber:
     def __exit__(self, *_: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._client.reinitialise()  # closes its sockets, which the garbage collector might find first
 
     def publish(self, topic: str, text: str, *, retain: bool = False) -> None:
         """Publish a text, and wait until the broker has it."""
