@@ -860,7 +860,7 @@ def test_what_is_not_offered_has_neither_button_nor_key(qtbot: QtBot) -> None:
 @pytest.mark.parametrize(("width", "height"), [(640, 400), (800, 480), (1920, 1080), (3840, 2160)])
 def test_overlays_fit_into_the_window(bench: Bench, qtbot: QtBot, width: int, height: int) -> None:
     bench.window.resize(width, height)
-    qtbot.waitUntil(lambda: bench.window.width() == width, timeout=5000)
+    qtbot.waitUntil(lambda: bench.window.width() == width, timeout=60_000)
     for key, overlay in (
         (Qt.Key.Key_F1, bench.window.control.help),
         (Qt.Key.Key_Slash, bench.window.control.search),

@@ -365,7 +365,7 @@ def test_the_picture_survives_a_change_of_size(bench: Bench, qtbot: QtBot) -> No
     bench.hear(tone(1000, 3.0))
     bench.pass_time()
     bench.window.resize(800, 480)
-    qtbot.waitUntil(lambda: bench.window.spectrogram.width() < 500, timeout=5000)
+    qtbot.waitUntil(lambda: bench.window.spectrogram.width() < 500, timeout=60_000)
     QApplication.processEvents()
     picture = bench.picture()
     height, width, _ = picture.shape
@@ -628,7 +628,7 @@ def test_nothing_is_clipped_or_overlaps(bench: Bench, qtbot: QtBot, width: int, 
     window = bench.window
     bench.feed.accept(tagging({label: 0.9 - label / 50 for label in range(20)}))
     window.resize(width, height)
-    qtbot.waitUntil(lambda: (window.width(), window.height()) == (width, height), timeout=5000)
+    qtbot.waitUntil(lambda: (window.width(), window.height()) == (width, height), timeout=60_000)
     bench.pass_time(3.0)
     views = (
         window.header,
