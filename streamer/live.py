@@ -517,7 +517,9 @@ class LiveSession:
                 for left in (item for item in due if isinstance(item, _Left)):
                     self._forget(left.source)
         finally:  # stopped or failed: nobody listens any more for what is on
-            for name in (*self._seats, *self._leaving):
+            with self._lock:
+                names = (*self._seats, *self._leaving)
+            for name in names:
                 self._end(name)
             self._tell_health()
 
