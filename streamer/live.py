@@ -291,8 +291,9 @@ class LiveSession:
         for name in ended:
             self._post_left(name)
         if crew is not None:
+            deadline = time.monotonic() + _REMOVAL_SECONDS
             for seat in leaving.values():
-                seat.gone.wait(_REMOVAL_SECONDS)
+                seat.gone.wait(max(0.0, deadline - time.monotonic()))
             for source in newcomers:
                 self._start_reader(crew, source.name, self._seats[source.name])
 
