@@ -245,17 +245,14 @@ def test_a_driver_that_crashes_takes_no_other_microphone_along() -> None:
         chunks = crashing.chunks()
         take(chunks, 0.5)
         heard += take(others, 0.5)
-        before, crashed = len(heard), time.monotonic()
+        crashed = time.monotonic()
         recorders()[-1].send_signal(signal.SIGSEGV)
         sentence, _ = fail(chunks)
         assert sentence.startswith("default: its driver has crashed (SIGSEGV); plug it in anew")
         with closing(crashing.chunks()) as chunks:
             assert next(chunks).lost_samples > 0
         heard += take(others, 0.5 + time.monotonic() - crashed)
-        took = time.monotonic() - crashed
     assert_nothing_is_lost(heard)
-    since = sum(len(chunk.samples) for chunk in heard[before:]) / SAMPLE_RATE_HZ
-    assert since == pytest.approx(took, abs=5.0)
 
 
 @pytest.mark.usefixtures("plugged_in")
