@@ -792,13 +792,11 @@ def _actions(
     from gui.actions import Actions, Place, Span, Watched
     from gui.theme import palette_for
     from models.labels import family_of
+    from streamer.choices import Choices
     from streamer.events import what_would_be_told
-    from streamer.settings import settings_file
-    from streamer.settings_file import save as save_settings
-    from streamer.sources import open_source
     from streamer.sources.microphone import list_devices, play
 
-    chosen: dict[str, str] = {}
+    choices = Choices(settings, config, watchlists, session)
 
     def watched(source: str) -> list[Watched]:
         sounds = watchlists.of(source).sounds
@@ -821,20 +819,9 @@ def _actions(
         ]
         return [*found, Place("demo", "The demo")]
 
-    def choose(name: str, spec: str) -> None:
-        source = open_source(spec)
-        source.name = name
-        session.exchange(name, source)
-        chosen[name] = spec
-
     def save(theme: str) -> str:
         changes = {} if theme == palette_for(settings().theme).name else {"theme": theme}
-        entries = (entry if isinstance(entry, str) else None for entry in settings().source)
-        written = dict(zip(session.names, entries, strict=True))
-        file = settings_file(config)
-        here = {name: spec for name, spec in chosen.items() if name in written}
-        save_settings(file, changes, watchlists, here, written)
-        return str(file)
+        return str(choices.save(changes))
 
     return Actions(
         watched=watched,
@@ -842,7 +829,7 @@ def _actions(
         unwatch=_or_action_error(unwatch),
         would_fire=_or_action_error(would_fire),
         places=_or_action_error(places),
-        choose=_or_action_error(choose),
+        choose=_or_action_error(choices.choose),
         listen=listen,
         listens=switches.is_on,
         play=_or_action_error(lambda clip: play(_read_recording(Path(clip)))),

@@ -217,6 +217,11 @@ class LiveSession:
         """The first error of a source that does not return; None if all went well."""
         return self._failure
 
+    def listens_to(self, source: Source) -> bool:
+        """Whether this source is the one that is listened to under its name."""
+        seat = self._seats.get(source.name)
+        return seat is not None and seat.source is source
+
     def exchange(self, name: str, source: Source) -> None:
         """Listen to another source under a name from now on, also where the one before it has ended. The others don't notice."""
         seat = self._seats[name]
