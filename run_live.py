@@ -573,7 +573,6 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
     from streamer.crew import Crew
     from streamer.ending import ending
     from streamer.interrupts import hangups, interruptible
-    from streamer.live import LiveSession
     from streamer.reload import Reloader, live_changes
     from streamer.service import ServiceManager
     from streamer.sinks.healthlog import HealthLog
@@ -611,25 +610,17 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
             history=history,
             switches=switches,
         )
-        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager)
-        session = LiveSession(
+        session = assembly.make_session(
+            settings,
             sources,
             tagger,
-            window_samples=tagger.window_samples,
-            hop_samples=settings.hop_samples,
-            sinks=[sink for sink in sinks if sink is not None],
-            sounds=watchlists.shared.sounds,
-            own_sounds=watchlists.own_sounds,
-            own_hop_samples=settings.own_hop_samples,
+            sinks=(history, log, view.sink, mqtt, metrics, HealthLog(), manager),
+            switches=switches,
+            watchlists=watchlists,
             hearers=view.hearers,
             clips=clips,
-            switches=switches,
-            fast=settings.fast,
-            stay=not settings.windowless and settings.duration is None,
-            limit_samples=settings.limit_samples,
-            model=tagger.name,
             device=tagger.engine.description,
-            broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
+            mqtt=mqtt,
         )
         assembly.follow(watchlists, session, mqtt)
         reloader = Reloader(
