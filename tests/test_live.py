@@ -704,6 +704,24 @@ def test_sources_that_go_as_soon_as_they_have_come_take_nobody_along() -> None:
     assert [event.source for event in memory.events if event.kind == "started"].count("a") == 1
 
 
+def test_a_source_that_is_chosen_while_the_end_of_the_one_before_it_is_told_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory, others = Memory(), [Tone("a", 0.5, live=False)]
+    session = eventful([Tone("a", 0.5, live=False)], memory)
+    say = session._say
+
+    def say_and_choose(status: SourceStatus) -> None:
+        say(status)
+        if not status.online and others:
+            session.exchange("a", others.pop())
+
+    monkeypatch.setattr(session, "_say", say_and_choose)
+    listen(session)
+    assert statuses(memory, "a") == [(True, ""), (False, "it has ended")] * 2
+    assert len(memory.taggings) == 10
+
+
 def test_sources_that_hang_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "_REMOVAL_SECONDS", 0.5)
     memory, hanging = Memory(), [Hanging(str(number), 60.0, live=True) for number in range(40)]
