@@ -218,7 +218,7 @@ def test_a_driver_that_stalls_is_given_up_after_two_seconds(plugged_in: VirtualM
     began = time.monotonic()
     try:
         sentence, _ = fail(chunks)
-        assert time.monotonic() - began > 1.5
+        assert 1.5 < time.monotonic() - began < 8.0, "the sound system may take 10 s to answer"
     finally:
         subprocess.run([*pactl, "0"], env=plugged_in.environment, check=True, timeout=PATIENCE_SECONDS)
     assert "default has delivered no sound for 2 s" in sentence
