@@ -11,7 +11,7 @@ import psutil
 import pytest
 from mosquitto import PATIENCE_SECONDS, wait_until
 
-from streamer import live, seats
+from streamer import seats
 from streamer.crew import Crew
 from streamer.durations import clock
 from streamer.errors import DeviceError, RecordingError, SourceError
@@ -71,7 +71,7 @@ class Hanging(Tone):
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is removed has all the time that a busy machine needs."""
-    monkeypatch.setattr(live, "_REMOVAL_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("streamer.live._REMOVAL_SECONDS", PATIENCE_SECONDS)
 
 
 class Memory:
@@ -723,7 +723,7 @@ def test_a_source_that_is_chosen_while_the_end_of_the_one_before_it_is_told_is_h
 
 
 def test_sources_that_hang_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "_REMOVAL_SECONDS", 0.5)
+    monkeypatch.setattr("streamer.live._REMOVAL_SECONDS", 0.5)
     memory, hanging = Memory(), [Hanging(str(number), 60.0, live=True) for number in range(40)]
     session = eventful([Tone("a", 60.0, live=True), *hanging], memory, fast=False)
     with Crew(PATIENCE_SECONDS) as crew:
