@@ -573,7 +573,6 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
     from streamer.crew import Crew
     from streamer.ending import ending
     from streamer.interrupts import hangups, interruptible
-    from streamer.live import LiveSession
     from streamer.reload import Reloader, live_changes
     from streamer.service import ServiceManager
     from streamer.sinks.healthlog import HealthLog
@@ -611,25 +610,17 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
             history=history,
             switches=switches,
         )
-        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager)
-        session = LiveSession(
+        session = assembly.make_session(
+            settings,
             sources,
             tagger,
-            window_samples=tagger.window_samples,
-            hop_samples=settings.hop_samples,
-            sinks=[sink for sink in sinks if sink is not None],
-            sounds=watchlists.shared.sounds,
-            own_sounds=watchlists.own_sounds,
-            own_hop_samples=settings.own_hop_samples,
+            sinks=(history, log, view.sink, mqtt, metrics, HealthLog(), manager),
+            switches=switches,
+            watchlists=watchlists,
             hearers=view.hearers,
             clips=clips,
-            switches=switches,
-            fast=settings.fast,
-            stay=not settings.windowless and settings.duration is None,
-            limit_samples=settings.limit_samples,
-            model=tagger.name,
             device=tagger.engine.description,
-            broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
+            mqtt=mqtt,
         )
         assembly.follow(watchlists, session, mqtt)
         reloader = Reloader(
@@ -792,13 +783,11 @@ def _actions(
     from gui.actions import Actions, Place, Span, Watched
     from gui.theme import palette_for
     from models.labels import family_of
+    from streamer.choices import Choices
     from streamer.events import what_would_be_told
-    from streamer.settings import settings_file
-    from streamer.settings_file import save as save_settings
-    from streamer.sources import open_source
     from streamer.sources.microphone import list_devices, play
 
-    chosen: dict[str, str] = {}
+    choices = Choices(settings, config, watchlists, session)
 
     def watched(source: str) -> list[Watched]:
         sounds = watchlists.of(source).sounds
@@ -821,20 +810,9 @@ def _actions(
         ]
         return [*found, Place("demo", "The demo")]
 
-    def choose(name: str, spec: str) -> None:
-        source = open_source(spec)
-        source.name = name
-        session.exchange(name, source)
-        chosen[name] = spec
-
     def save(theme: str) -> str:
         changes = {} if theme == palette_for(settings().theme).name else {"theme": theme}
-        entries = (entry if isinstance(entry, str) else None for entry in settings().source)
-        written = dict(zip(session.names, entries, strict=True))
-        file = settings_file(config)
-        here = {name: spec for name, spec in chosen.items() if name in written}
-        save_settings(file, changes, watchlists, here, written)
-        return str(file)
+        return str(choices.save(changes))
 
     return Actions(
         watched=watched,
@@ -842,7 +820,7 @@ def _actions(
         unwatch=_or_action_error(unwatch),
         would_fire=_or_action_error(would_fire),
         places=_or_action_error(places),
-        choose=_or_action_error(choose),
+        choose=_or_action_error(choices.choose),
         listen=listen,
         listens=switches.is_on,
         play=_or_action_error(lambda clip: play(_read_recording(Path(clip)))),

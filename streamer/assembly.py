@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Protocol
 
 from .crew import Crew
 from .errors import SettingsError, SinkError, SourceError
-from .live import LiveSession, Switches
+from .live import Hearer, LiveSession, Switches
 from .messages import SAMPLE_RATE_HZ, Samples
 from .settings import Settings
+from .sinks import Sink
 from .sinks.broker import Broker
 from .sinks.clips import Clips, Extent
 from .sinks.history import History
 from .sinks.homeassistant import Discovery
 from .sinks.payloads import Vocabulary
 from .sinks.scorelog import ScoreLog
-from .sounds import catalogue, resolve_sounds
+from .sounds import NO_SOUNDS, catalogue, resolve_sounds
 from .sources import Source, is_standard_input, open_source
 from .watchlist import WatchLists
 
@@ -237,6 +238,65 @@ def start_mqtt(
     )
     crew.start("mqtt", mqtt.run, mqtt.close)
     return mqtt
+
+
+def make_session(
+    settings: Settings,
+    sources: Sequence[Source],
+    tagger: Tagger,
+    *,
+    sinks: Sequence[Sink | None],
+    switches: Switches,
+    watchlists: WatchLists | None = None,
+    hearers: Sequence[Hearer] = (),
+    clips: Clips | None = None,
+    device: str = "",
+    mqtt: "MqttSink | None" = None,
+) -> LiveSession:
+    """Make what listens.
+
+    Parameters
+    ----------
+    settings : Settings
+        How, and for how long.
+    sources : sequence of Source
+        To whom.
+    tagger : Tagger
+        Scores what they hear.
+    sinks : sequence of Sink or None
+        Receive every message.
+    switches : Switches
+        Who is not to be listened to for a while.
+    watchlists : WatchLists, optional
+        What to decide on events of; of nothing if None.
+    hearers : sequence of callable
+        Are told every chunk.
+    clips : Clips, optional
+        Keeps the sound of events.
+    device : str
+        What the tagger runs on, for people.
+    mqtt : MqttSink, optional
+        Whose connection is told of.
+    """
+    return LiveSession(
+        sources,
+        tagger,
+        window_samples=tagger.window_samples,
+        hop_samples=settings.hop_samples,
+        sinks=[sink for sink in sinks if sink is not None],
+        sounds=() if watchlists is None else watchlists.shared.sounds,
+        own_sounds=NO_SOUNDS if watchlists is None else watchlists.own_sounds,
+        own_hop_samples=settings.own_hop_samples,
+        hearers=hearers,
+        clips=clips,
+        switches=switches,
+        fast=settings.fast,
+        stay=not settings.windowless and settings.duration is None,
+        limit_samples=settings.limit_samples,
+        model=tagger.name,
+        device=device,
+        broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
+    )
 
 
 def start_metrics(crew: Crew, settings: Settings) -> "Metrics | None":

@@ -93,6 +93,7 @@ class _Left:
     """Says, behind all else that comes of a source, that it was removed."""
 
     source: str
+    seat: Seat
 
 
 class LiveSession:
@@ -217,6 +218,11 @@ class LiveSession:
         """The first error of a source that does not return; None if all went well."""
         return self._failure
 
+    def listens_to(self, source: Source) -> bool:
+        """Whether this source is the one that is listened to under its name."""
+        seat = self._seats.get(source.name)
+        return seat is not None and seat.source is source
+
     def exchange(self, name: str, source: Source) -> None:
         """Listen to another source under a name from now on, also where the one before it has ended. The others don't notice."""
         seat = self._seats[name]
@@ -271,7 +277,7 @@ class LiveSession:
             self.check(source.name for source in newcomers)
             seated = self._seats | {source.name: Seat(source) for source in newcomers}
             leaving = {name: seat for name, seat in self._seats.items() if name not in names}
-            ended = [name for name, seat in leaving.items() if seat.over]
+            ended = {name: seat for name, seat in leaving.items() if seat.over}
             self._seats = {name: seated[name] for name in names}
             self._leaving = {**self._leaving, **leaving}
             for source in newcomers:
@@ -287,12 +293,13 @@ class LiveSession:
         for seat in leaving.values():
             seat.leave()
         if crew is None:
-            ended = list(leaving)
-        for name in ended:
-            self._post_left(name)
+            ended = leaving
+        for name, seat in ended.items():
+            self._post_left(name, seat)
         if crew is not None:
+            deadline = time.monotonic() + _REMOVAL_SECONDS
             for seat in leaving.values():
-                seat.gone.wait(_REMOVAL_SECONDS)
+                seat.gone.wait(max(0.0, deadline - time.monotonic()))
             for source in newcomers:
                 self._start_reader(crew, source.name, self._seats[source.name])
 
@@ -391,46 +398,53 @@ class LiveSession:
         seat.leave()
 
     def _read(self, name: str, seat: Seat) -> None:
-        status = SourceStatus(name, online=False)
         try:
-            status = SourceStatus(name, online=False, reason=self._hear_all(name, seat))
+            self._hear_all(name, seat)
         except Exception as error:
-            status = SourceStatus(name, online=False, reason=str(error))
+            self._say(SourceStatus(name, online=False, reason=str(error)))
             raise
         finally:
-            self._say(status)
             with self._lock:
-                seat.over = True
                 removed = self._leaving.get(name) is seat
             if removed:
-                self._post_left(name)
+                self._post_left(name, seat)
             with self._lock:
                 self._reading -= 1
                 if not self._reading:
                     self._due.close()
 
-    def _hear_all(self, name: str, seat: Seat) -> str:
-        """Hear whoever has a seat, one after the other, each as often as it returns; why no more comes, in the end."""
+    def _hear_all(self, name: str, seat: Seat) -> None:
+        """Hear whoever has a seat, one after the other, each as often as it returns; tell why no more comes, each time."""
         while True:
             source, failure = seat.source, None
             try:
                 self._hear(name, source, seat)
             except SourceError as error:
                 failure = error
+            reason, pause, last = "it has ended" if failure is None else str(failure), math.inf, False
             if self._stopping:
-                return "listening was stopped"
-            if seat.left:
-                return "it was removed"
-            reason, pause = "it has ended" if failure is None else str(failure), math.inf
-            if seat.source is not source:
+                reason, last = "listening was stopped", True
+            elif seat.left:
+                reason, last = "it was removed", True
+            elif seat.source is not source:
                 reason = "another source was chosen"
             elif failure is not None and source.retry_seconds is not None:
                 pause = seat.outage.begin(reason, source.retry_seconds)
             elif not self._stay:
                 self._note(name, failure)
-                return reason
+                last = True
             self._say(SourceStatus(name, online=False, reason=reason))
-            seat.wait(source, pause)
+            if not last:
+                seat.wait(source, pause)
+            elif self._rise(seat, source):
+                return
+
+    def _rise(self, seat: Seat, source: Source) -> bool:
+        """Read no more from a seat, unless another source has taken it meanwhile."""
+        with self._lock:
+            over = seat.left or seat.source is source
+            seat.over = over
+            return over
 
     def _note(self, name: str, failure: SourceError | None) -> None:
         """Keep the first failure; tell it at once where it would be told much later."""
@@ -448,9 +462,9 @@ class LiveSession:
         if not self._due.put(status):
             self._publish(status)
 
-    def _post_left(self, name: str) -> None:
+    def _post_left(self, name: str, seat: Seat) -> None:
         """Let the tagger know that nothing more comes of a source that was removed."""
-        while not (self._due.put(_Left(name)) or self._due.closed):
+        while not (self._due.put(_Left(name, seat)) or self._due.closed):
             time.sleep(_RETRY_SECONDS)
 
     def _hear(self, name: str, source: Source, seat: Seat) -> None:
@@ -515,9 +529,11 @@ class LiveSession:
                         self._end(status.source)
                     self._publish(status)
                 for left in (item for item in due if isinstance(item, _Left)):
-                    self._forget(left.source)
+                    self._forget(left.source, left.seat)
         finally:  # stopped or failed: nobody listens any more for what is on
-            for name in (*self._seats, *self._leaving):
+            with self._lock:
+                names = (*self._seats, *self._leaving)
+            for name in names:
                 self._end(name)
             self._tell_health()
 
@@ -534,10 +550,11 @@ class LiveSession:
         if (clips := self._clips) is not None:
             clips.forget(source)
 
-    def _forget(self, source: str) -> None:
+    def _forget(self, source: str, seat: Seat) -> None:
         """Take that a source that was removed has come to its end."""
         with self._lock:
-            seat = self._leaving[source]
+            if self._leaving.get(source) is not seat:  # that was said twice
+                return
             self._leaving = {name: seat for name, seat in self._leaving.items() if name != source}
             self._meter.forget(
                 source,

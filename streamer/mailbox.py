@@ -1,4 +1,4 @@
-"""The only thing two threads share: a bounded box with a stated policy, a drop counter and room for an error."""
+"""How work goes from thread to thread: a bounded box with a stated policy, a drop counter and room for an error."""
 
 import threading
 from collections import Counter

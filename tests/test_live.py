@@ -58,6 +58,22 @@ class Tone:
         self._closed.set()
 
 
+class Hanging(Tone):
+    """One that is not to be ended, before it is let go."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def let_go(self) -> None:
+        super().close()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is removed has all the time that a busy machine needs."""
+    monkeypatch.setattr("streamer.live._REMOVAL_SECONDS", PATIENCE_SECONDS)
+
+
 class Memory:
     """A sink that remembers."""
 
@@ -701,6 +717,39 @@ def test_sources_that_go_as_soon_as_they_have_come_take_nobody_along() -> None:
     assert [event.source for event in memory.events if event.kind == "started"].count("a") == 1
 
 
+def test_a_source_that_is_chosen_while_the_end_of_the_one_before_it_is_told_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory, others = Memory(), [Tone("a", 0.5, live=False)]
+    session = eventful([Tone("a", 0.5, live=False)], memory)
+    say = session._say
+
+    def say_and_choose(status: SourceStatus) -> None:
+        say(status)
+        if not status.online and others:
+            session.exchange("a", others.pop())
+
+    monkeypatch.setattr(session, "_say", say_and_choose)
+    listen(session)
+    assert statuses(memory, "a") == [(True, ""), (False, "it has ended")] * 2
+    assert len(memory.taggings) == 10
+
+
+def test_sources_that_hang_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.live._REMOVAL_SECONDS", 0.5)
+    memory, hanging = Memory(), [Hanging(str(number), 60.0, live=True) for number in range(40)]
+    session = eventful([Tone("a", 60.0, live=True), *hanging], memory, fast=False)
+    with Crew(PATIENCE_SECONDS) as crew:
+        session.start(crew)
+        until(lambda: len({tagging.source for tagging in memory.taggings}) == 41)
+        began = time.monotonic()
+        session.rearrange(["a"])
+        assert time.monotonic() - began < 10.0, "one after the other, it would be 20 s"
+        for source in hanging:
+            source.let_go()
+        until(lambda: memory.rosters[-1] == ("a",))
+
+
 def test_a_source_that_has_ended_is_removed_and_another_takes_its_place_too() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True), Tone("b", 0.3, live=True)], memory, fast=False)
@@ -717,7 +766,7 @@ def test_a_source_that_has_ended_is_removed_and_another_takes_its_place_too() ->
 
 def test_another_hop_holds_from_the_next_chunk_on_and_costs_no_sample_and_no_event() -> None:
     memory = Memory()
-    session = eventful([Tone("a", 60.0, live=True), Tone("b", 60.0, live=True)], memory, fast=False)
+    session = eventful([Tone("a", 60.0, live=True), Tone("b", 60.0, live=True)], memory, fast=True)
     with Crew() as crew:
         session.start(crew)
         until(lambda: len(memory.events) == 2)

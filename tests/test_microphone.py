@@ -218,7 +218,7 @@ def test_a_driver_that_stalls_is_given_up_after_two_seconds(plugged_in: VirtualM
     began = time.monotonic()
     try:
         sentence, _ = fail(chunks)
-        assert time.monotonic() - began > 1.5
+        assert 1.5 < time.monotonic() - began < 8.0, "the sound system may take 10 s to answer"
     finally:
         subprocess.run([*pactl, "0"], env=plugged_in.environment, check=True, timeout=PATIENCE_SECONDS)
     assert "default has delivered no sound for 2 s" in sentence
@@ -245,17 +245,14 @@ def test_a_driver_that_crashes_takes_no_other_microphone_along() -> None:
         chunks = crashing.chunks()
         take(chunks, 0.5)
         heard += take(others, 0.5)
-        before, crashed = len(heard), time.monotonic()
+        crashed = time.monotonic()
         recorders()[-1].send_signal(signal.SIGSEGV)
         sentence, _ = fail(chunks)
         assert sentence.startswith("default: its driver has crashed (SIGSEGV); plug it in anew")
         with closing(crashing.chunks()) as chunks:
             assert next(chunks).lost_samples > 0
         heard += take(others, 0.5 + time.monotonic() - crashed)
-        took = time.monotonic() - crashed
     assert_nothing_is_lost(heard)
-    since = sum(len(chunk.samples) for chunk in heard[before:]) / SAMPLE_RATE_HZ
-    assert since == pytest.approx(took, abs=5.0)
 
 
 @pytest.mark.usefixtures("plugged_in")

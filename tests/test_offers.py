@@ -11,13 +11,14 @@ import run_live
 from gui.actions import Actions
 from gui.errors import ActionError
 from models.labels import audioset_classes
+from streamer.choices import Choices
 from streamer.errors import DeviceError, SettingsError, SourceError
 from streamer.live import LiveSession, Switches
 from streamer.messages import Samples, Tagging
 from streamer.settings import load_settings
 from streamer.settings_file import save
 from streamer.sounds import Watch
-from streamer.sources import named, open_source
+from streamer.sources import DEMO_PATH, named, open_source
 from streamer.watchlist import WatchLists
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
@@ -27,15 +28,27 @@ def scorer(batch: Samples) -> Samples:
     return np.zeros((len(batch), len(AUDIOSET)), np.float32)
 
 
+class Listening:
+    """A session that listens to what is set, and what is watched there."""
+
+    def __init__(
+        self,
+        file: Path,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        source: Sequence[object] | None = None,
+    ) -> None:
+        self.settings = load_settings({"source": source}, config=file, environment=environment)
+        self.watchlists = WatchLists(self.settings.watched, self.settings.own_watched, AUDIOSET)
+        sources = [open_source(source.spec, name=source.name) for source in self.settings.sources]
+        self.session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
+
+
 def offers(
     file: Path, environment: Mapping[str, str] = MappingProxyType({}), source: Sequence[object] | None = None
 ) -> Actions:
-    settings = load_settings({"source": source}, config=file, environment=environment)
-    watchlists = WatchLists(settings.watched, settings.own_watched, AUDIOSET)
-    sources = [open_source(source.spec, name=source.name) for source in settings.sources]
-    session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
-    switches = Switches()
-    return run_live._actions(lambda: settings, file, watchlists, session, switches.turn, switches)
+    listening, switches = Listening(file, environment, source), Switches()
+    settings, session = listening.settings, listening.session
+    return run_live._actions(lambda: settings, file, listening.watchlists, session, switches.turn, switches)
 
 
 @pytest.fixture
@@ -191,10 +204,23 @@ def test_a_source_without_a_list_of_its_own_changes_the_one_that_all_such_share(
 def test_another_microphone_is_saved_into_the_table_of_its_source(rooms: Actions, file: Path) -> None:
     assert rooms.choose is not None
     assert rooms.save is not None
-    recording = str(Path(run_live.__file__).parent / "streamer" / "assets" / "demo.ogg")
-    rooms.choose("kitchen", recording)
+    rooms.choose("kitchen", str(DEMO_PATH))
     rooms.save("dark")
-    assert file.read_text() == ROOMS.replace('spec = "demo" # for now', f'spec = "{recording}" # for now')
+    assert file.read_text() == ROOMS.replace('spec = "demo" # for now', f'spec = "{DEMO_PATH}" # for now')
+
+
+def test_what_was_chosen_is_not_saved_where_changed_settings_have_put_something_else_since(
+    file: Path,
+) -> None:
+    listening = Listening(file)
+    session, settings = listening.session, listening.settings
+    choices = Choices(lambda: settings, file, listening.watchlists, session)
+    before = file.read_text()
+    choices.choose("room", str(DEMO_PATH))
+    choices.choose("demo", str(DEMO_PATH))
+    session.exchange("room", open_source("room=demo"))
+    assert choices.save({}) == file
+    assert file.read_text() == before.replace('"demo"]', f'"demo={DEMO_PATH}"]')
 
 
 @pytest.mark.parametrize("given", [["attic=demo"], ["kitchen", "attic=demo"]])

@@ -15,7 +15,6 @@ from ..crew import Crew
 from ..ending import ending
 from ..errors import SourceError
 from ..interrupts import interruptible
-from ..live import LiveSession
 from ..settings import Settings, settings_file
 from ..settings_file import write_atomically
 from ..sinks.scorelog import reading_scores
@@ -67,17 +66,7 @@ def hear(settings: Settings, sources: list[Source], tagger: assembly.Tagger) -> 
         bars = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
         log = stack.enter_context(assembly.logging_scores(settings, tagger))
         crew = stack.enter_context(Crew())
-        session = LiveSession(
-            sources,
-            tagger,
-            window_samples=tagger.window_samples,
-            hop_samples=settings.hop_samples,
-            sinks=[sink for sink in (rooms, log) if sink is not None],
-            own_hop_samples=settings.own_hop_samples,
-            switches=switches,
-            fast=settings.fast,
-            limit_samples=settings.limit_samples,
-        )
+        session = assembly.make_session(settings, sources, tagger, sinks=(rooms, log), switches=switches)
         session.start(crew)
         task = bars.add_task("listening", total=(settings.duration or 0.0) * len(sources))
         over = ending(settings, crew)

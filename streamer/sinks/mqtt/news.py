@@ -298,12 +298,16 @@ class News:
         await self._publish_changes(link)
 
     async def _publish_changes(self, link: Link) -> None:
-        while self._changes:
-            topic, text = self._changes[0]
+        while change := self._next_change():
+            topic, text = change
             await link.publish(topic, text, qos=1, retain=True)
             with self._lock:
-                if self._changes and self._changes[0] == (topic, text):
+                if self._changes and self._changes[0] == change:
                     self._changes.popleft()
+
+    def _next_change(self) -> tuple[str, str] | None:
+        with self._lock:
+            return self._changes[0] if self._changes else None
 
     async def _publish_health(self, link: Link) -> None:
         with self._lock:
