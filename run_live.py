@@ -10,8 +10,9 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial, wraps
 from pathlib import Path
@@ -176,6 +177,7 @@ def live(
 
     Without a command: live. Settings come from the command line, the environment (EARSHOT_…) and earshot.toml.
     """
+    from streamer.interrupts import hangups
     from streamer.journal import configure_logging
 
     configure_logging("earshot", "streamer", "models", "gui", debug=debug)
@@ -185,7 +187,8 @@ def live(
     if context.invoked_subcommand is not None:
         return
     load = partial(_settings, context)
-    raise typer.Exit(_listen(load(), config, load))
+    with hangups() as hung_up:
+        raise typer.Exit(_listen(load(), config, load, hung_up))
 
 
 @app.command()
@@ -567,12 +570,14 @@ def _draw_explanation(picture: Path, tagging: "Tagging", model: str, settings: "
     _log.info("%s: why '%s' scores %.2f in %s", picture, explanation.label, explanation.score, tagging.source)
 
 
-def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Settings]") -> int:
+def _listen(
+    settings: "Settings", config: Path | None, load: "Callable[[], Settings]", hung_up: Callable[[], bool]
+) -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
     from streamer import assembly
     from streamer.crew import Crew
     from streamer.ending import ending
-    from streamer.interrupts import hangups, interruptible
+    from streamer.interrupts import interruptible
     from streamer.live import LiveSession
     from streamer.reload import Reloader, live_changes
     from streamer.service import ServiceManager
@@ -595,7 +600,6 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
     manager = ServiceManager()
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
-        hung_up = stack.enter_context(hangups())
         view = stack.enter_context(_view(settings, names, tagger, vocabulary))
         history = stack.enter_context(assembly.keeping_history(settings))
         log = stack.enter_context(assembly.logging_scores(settings, tagger))
@@ -920,7 +924,17 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if sys.stdout is None:  # it was closed when the program began
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the program
-    sys.exit(_run())
+    _leave(_run())
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process, also while a thread is still at work: Python would unwind it within a library, which aborts."""
+    if any(thread.daemon for thread in threading.enumerate()):
+        logging.shutdown()
+        with suppress(OSError, ValueError):  # nobody reads it any more
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -794,6 +794,34 @@ def test_a_signal_ends_everything_in_order(
         subscriber.wait_for("earshot/test/status", "offline")
 
 
+BUSY = """
+import sys, threading, time, torch, run_live
+
+def multiply():
+    numbers = torch.rand(1500, 1500)
+    while True:
+        numbers @ numbers
+
+threading.Thread(target=multiply, daemon=True).start()
+time.sleep(0.5)
+sys.stdout.write("its last words")
+run_live._leave(3)
+"""
+
+
+def test_the_program_ends_in_order_while_a_thread_is_still_at_a_slow_network(
+    environment: dict[str, str],
+) -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", BUSY],
+        env=environment | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+    assert (result.returncode, result.stdout, result.stderr) == (3, b"its last words", b"")
+
+
 @pytest.mark.system
 def test_a_wrong_password_is_said_and_listening_goes_on(tmp_path: Path, environment: dict[str, str]) -> None:
     require("mosquitto", "mosquitto_passwd")

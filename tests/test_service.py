@@ -7,6 +7,7 @@ import math
 import os
 import pty
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -361,6 +362,28 @@ def test_sighup_puts_another_source_in_the_place_of_one(
             assert said_of_settings(program).startswith(said), text
         program.send_signal(signal.SIGTERM)
         assert program.wait(timeout=START_SECONDS) == 130
+
+
+def test_sighup_while_the_program_starts_is_answered_once_it_listens(environment: dict[str, str]) -> None:
+    with subprocess.Popen(
+        command("--headless", "--model", "tiny", "--offline", "--source", "demo"),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        wait_until(lambda: catches_sighup(program), "signals to be caught")
+        program.send_signal(signal.SIGHUP)
+        assert program.stderr is not None
+        assert not select.select([program.stderr], [], [], 0)[0], "it has no model yet"
+        assert said_of_settings(program) == "The settings have not changed.\n"
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(timeout=START_SECONDS) == 130
+
+
+def catches_sighup(program: subprocess.Popen[str]) -> bool:
+    caught = re.search(r"^SigCgt:\s+(\w+)", Path(f"/proc/{program.pid}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) & 1 << signal.SIGHUP - 1)
 
 
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
