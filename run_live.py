@@ -176,6 +176,7 @@ def live(
 
     Without a command: live. Settings come from the command line, the environment (EARSHOT_…) and earshot.toml.
     """
+    from streamer.interrupts import hangups
     from streamer.journal import configure_logging
 
     configure_logging("earshot", "streamer", "models", "gui", debug=debug)
@@ -185,7 +186,8 @@ def live(
     if context.invoked_subcommand is not None:
         return
     load = partial(_settings, context)
-    raise typer.Exit(_listen(load(), config, load))
+    with hangups() as hung_up:
+        raise typer.Exit(_listen(load(), config, load, hung_up))
 
 
 @app.command()
@@ -567,12 +569,14 @@ def _draw_explanation(picture: Path, tagging: "Tagging", model: str, settings: "
     _log.info("%s: why '%s' scores %.2f in %s", picture, explanation.label, explanation.score, tagging.source)
 
 
-def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Settings]") -> int:
+def _listen(
+    settings: "Settings", config: Path | None, load: "Callable[[], Settings]", hung_up: Callable[[], bool]
+) -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
     from streamer import assembly
     from streamer.crew import Crew
     from streamer.ending import ending
-    from streamer.interrupts import hangups, interruptible
+    from streamer.interrupts import interruptible
     from streamer.reload import Reloader, live_changes
     from streamer.service import ServiceManager
     from streamer.sinks.healthlog import HealthLog
@@ -594,7 +598,6 @@ def _listen(settings: "Settings", config: Path | None, load: "Callable[[], Setti
     manager = ServiceManager()
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
-        hung_up = stack.enter_context(hangups())
         view = stack.enter_context(_view(settings, names, tagger, vocabulary))
         history = stack.enter_context(assembly.keeping_history(settings))
         log = stack.enter_context(assembly.logging_scores(settings, tagger))

@@ -41,9 +41,10 @@ def hangups() -> Iterator[Callable[[], bool]]:
             received.append(number)
 
     def asked() -> bool:
-        asked = bool(received)
-        received.clear()
-        return asked
+        if not received:
+            return False
+        received.clear()  # nothing is lost: whoever asks from here on is answered by the settings as they are then
+        return True
 
     previous = signal.signal(number, note)
     try:

@@ -391,11 +391,13 @@ class LiveSession:
             self._meter.reckon(sources=len(self._seats), hop_samples=self._usual_hop(self._seats))
 
     def _start_reader(self, crew: Crew, name: str, seat: Seat) -> None:
-        crew.start(f"reader {name}", partial(self._read, name, seat), partial(self._stop, seat))
+        crew.start(f"reader {name}", partial(self._read, name, seat), self._stop)
 
-    def _stop(self, seat: Seat) -> None:
+    def _stop(self) -> None:
+        """Have all readers end at once, for there is little time to wait for one after the other."""
         self._stopping = True
-        seat.leave()
+        for seat in (*self._seats.values(), *self._leaving.values()):
+            seat.leave()
 
     def _read(self, name: str, seat: Seat) -> None:
         try:

@@ -367,6 +367,26 @@ def test_sighup_puts_another_source_in_the_place_of_one(
         assert program.wait(timeout=START_SECONDS) == 130
 
 
+def test_sighup_while_the_program_starts_is_answered_once_it_listens(environment: dict[str, str]) -> None:
+    with subprocess.Popen(
+        command("--headless", "--model", "tiny", "--offline", "--source", "demo"),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        wait_until(lambda: catches_sighup(program), "signals to be caught")
+        program.send_signal(signal.SIGHUP)
+        assert said_of_settings(program) == "The settings have not changed.\n"
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(timeout=START_SECONDS) == 130
+
+
+def catches_sighup(program: subprocess.Popen[str]) -> bool:
+    caught = re.search(r"^SigCgt:\s+(\w+)", Path(f"/proc/{program.pid}/status").read_text(), re.MULTILINE)
+    return caught is not None and bool(int(caught[1], 16) & 1 << signal.SIGHUP - 1)
+
+
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
 def test_sighup_reaches_the_window_too(systemd: Systemd, environment: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
