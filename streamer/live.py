@@ -218,8 +218,16 @@ class LiveSession:
         return self._failure
 
     def exchange(self, name: str, source: Source) -> None:
-        """Listen to another source under a name from now on, also where the one before it has ended. The others don't notice."""
-        seat = self._seats[name]
+        """Listen to another source under a name from now on, also where the one before it has ended. The others don't notice.
+
+        Raises
+        ------
+        SourceError
+            No source has this name any more.
+        """
+        seat = self._seats.get(name)
+        if seat is None:
+            raise SourceError(f"'{name}' is not listened to any more: choose another source")
         seat.exchange(source)
         with self._lock:
             crew = self._crew
@@ -291,8 +299,9 @@ class LiveSession:
         for name in ended:
             self._post_left(name)
         if crew is not None:
+            latest = time.monotonic() + _REMOVAL_SECONDS
             for seat in leaving.values():
-                seat.gone.wait(_REMOVAL_SECONDS)
+                seat.gone.wait(max(0.0, latest - time.monotonic()))
             for source in newcomers:
                 self._start_reader(crew, source.name, self._seats[source.name])
 

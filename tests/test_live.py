@@ -11,7 +11,7 @@ import psutil
 import pytest
 from mosquitto import PATIENCE_SECONDS, wait_until
 
-from streamer import seats
+from streamer import live, seats
 from streamer.crew import Crew
 from streamer.durations import clock
 from streamer.errors import DeviceError, RecordingError, SourceError
@@ -700,6 +700,37 @@ def test_a_source_that_has_ended_is_removed_and_another_takes_its_place_too() ->
         assert memory.rosters[-1] == ("a",)
         session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
         until(lambda: statuses(memory, "b")[-1] == (True, ""))
+
+
+def test_nobody_can_take_the_place_of_a_source_that_has_gone() -> None:
+    session = session_on(Memory(), Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
+    session.rearrange(["a"])
+    with pytest.raises(SourceError, match="'b' is not listened to any more"):
+        session.exchange("b", Tone("b", 60.0, live=True))
+
+
+def test_sources_that_hang_are_waited_for_together_before_others_take_their_places(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Hanging(Tone):
+        """A microphone whose driver does not let go of it."""
+
+        def close(self) -> None:
+            """Do nothing."""
+
+    monkeypatch.setattr(live, "_REMOVAL_SECONDS", 1.0)
+    memory = Memory()
+    hanging = [Hanging(f"hanging {number}", 60.0, live=True) for number in range(6)]
+    session = session_on(memory, Tone("a", 60.0, live=True), *hanging)
+    with Crew(0.5) as crew:
+        session.start(crew)
+        until(lambda: len({tagging.source for tagging in memory.taggings}) == 7)
+        began = time.monotonic()
+        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+        assert time.monotonic() - began < 4.0
+        until(lambda: (True, "") in statuses(memory, "b"))
+    for source in hanging:
+        source._closed.set()
 
 
 def test_another_hop_holds_from_the_next_chunk_on_and_costs_no_sample_and_no_event() -> None:

@@ -11,7 +11,7 @@ from test_live import HOP, WINDOW, Memory, Tone, scorer
 
 from streamer.assembly import follow
 from streamer.crew import Crew
-from streamer.errors import SettingsError
+from streamer.errors import SettingsError, SourceError
 from streamer.live import LiveSession
 from streamer.reload import Reloader, live_changes
 from streamer.settings import Settings, load_settings
@@ -84,6 +84,21 @@ def test_one_thing_that_is_wrong_keeps_all_from_being_taken_up(caplog: pytest.Lo
     reloader.reload()
     assert "'top'" in caplog.messages[1]
     assert not given.done
+
+
+def test_listening_that_ends_while_settings_are_taken_up_ends_as_usual(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def too_late() -> None:
+        raise SourceError("'attic' can't be listened to: listening is over")
+
+    given = Given()
+    reloader = Reloader(given.load(), given.load, {("top",): lambda _old, _new: too_late})
+    given.wanted = {"top": 4}
+    reloader.reload()
+    assert caplog.messages == [
+        "The settings stay as they are: 'attic' can't be listened to: listening is over"
+    ]
 
 
 def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from conftest import require
@@ -239,6 +239,24 @@ def test_what_goes_while_the_broker_is_away_is_taken_back_when_it_returns(tmp_pa
                 "all that is gone to be cleared",
             )
     guarded.stop()
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("style", ["device", "component"])
+def test_of_a_source_that_went_between_two_runs_nothing_is_kept(
+    broker: Mosquitto, style: Literal["device", "component"]
+) -> None:
+    discovery = Discovery(catalogue(), style)
+    home = Home(broker.port, "hall", "kitchen", discovery=discovery)
+    with running(home.sink):
+        home.hear("hall")
+        home.hear("kitchen")
+        wait_until(lambda: kept_of(broker, "hall").keys() == ALL_OF_A_ROOM, "all of the hall")
+        wait_until(lambda: kept_of(broker, "kitchen").keys() == ALL_OF_A_ROOM, "all of the kitchen")
+    with running(Home(broker.port, "kitchen", discovery=discovery).sink):
+        wait_until(lambda: not kept_of(broker, "hall"), "nothing of the hall")
+        assert kept_of(broker, "kitchen").keys() == ALL_OF_A_ROOM
+        assert not [topic for topic in retained(broker, "homeassistant/") if "hall" in topic]
 
 
 @pytest.mark.system
