@@ -799,10 +799,10 @@ def _actions(
     from streamer.events import what_would_be_told
     from streamer.settings import settings_file
     from streamer.settings_file import save as save_settings
-    from streamer.sources import open_source
+    from streamer.sources import Source, open_source
     from streamer.sources.microphone import list_devices, play
 
-    chosen: dict[str, str] = {}
+    chosen: dict[Source, str] = {}
 
     def watched(source: str) -> list[Watched]:
         sounds = watchlists.of(source).sounds
@@ -829,14 +829,14 @@ def _actions(
         source = open_source(spec)
         source.name = name
         session.exchange(name, source)
-        chosen[name] = spec
+        chosen[source] = spec
 
     def save(theme: str) -> str:
         changes = {} if theme == palette_for(settings().theme).name else {"theme": theme}
         entries = (entry if isinstance(entry, str) else None for entry in settings().source)
         written = dict(zip(session.names, entries, strict=True))
         file = settings_file(config)
-        here = {name: spec for name, spec in chosen.items() if name in written}
+        here = {name: chosen[source] for name, source in session.sources.items() if source in chosen}
         save_settings(file, changes, watchlists, here, written)
         return str(file)
 

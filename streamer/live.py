@@ -213,6 +213,11 @@ class LiveSession:
         return tuple(self._seats)
 
     @property
+    def sources(self) -> Mapping[str, Source]:
+        """Who is listened to, by name."""
+        return {name: seat.source for name, seat in self._seats.items()}
+
+    @property
     def failure(self) -> SourceError | None:
         """The first error of a source that does not return; None if all went well."""
         return self._failure

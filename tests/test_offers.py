@@ -17,7 +17,7 @@ from streamer.messages import Samples, Tagging
 from streamer.settings import load_settings
 from streamer.settings_file import save
 from streamer.sounds import Watch
-from streamer.sources import named, open_source
+from streamer.sources import DEMO_PATH, named, open_source
 from streamer.watchlist import WatchLists
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
@@ -30,12 +30,19 @@ def scorer(batch: Samples) -> Samples:
 def offers(
     file: Path, environment: Mapping[str, str] = MappingProxyType({}), source: Sequence[object] | None = None
 ) -> Actions:
+    return offers_on(file, environment, source)[0]
+
+
+def offers_on(
+    file: Path, environment: Mapping[str, str] = MappingProxyType({}), source: Sequence[object] | None = None
+) -> tuple[Actions, LiveSession]:
     settings = load_settings({"source": source}, config=file, environment=environment)
     watchlists = WatchLists(settings.watched, settings.own_watched, AUDIOSET)
     sources = [open_source(source.spec, name=source.name) for source in settings.sources]
     session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
     switches = Switches()
-    return run_live._actions(lambda: settings, file, watchlists, session, switches.turn, switches)
+    actions = run_live._actions(lambda: settings, file, watchlists, session, switches.turn, switches)
+    return actions, session
 
 
 @pytest.fixture
@@ -48,6 +55,24 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def offered(file: Path) -> Actions:
     return offers(file)
+
+
+def test_what_was_chosen_is_not_saved_once_changed_settings_have_put_another_source_there(
+    file: Path, tmp_path: Path
+) -> None:
+    recording = tmp_path / "recording.ogg"
+    recording.write_bytes(DEMO_PATH.read_bytes())
+    offered, session = offers_on(file)
+    assert offered.choose is not None
+    assert offered.save is not None
+    before = file.read_text()
+    offered.choose("room", str(recording))
+    session.exchange("room", open_source("demo", name="room"))
+    offered.save("dark")
+    assert file.read_text() == before
+    offered.choose("room", str(recording))
+    offered.save("dark")
+    assert f"room={recording}" in file.read_text()
 
 
 def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Actions, file: Path) -> None:
