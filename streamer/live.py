@@ -562,7 +562,7 @@ class LiveSession:
             )
             self._due.forget(source)
             del self._pipelines[source]
-            for known in (self._told, self._own_hop_samples):
+            for known in (self._told, self._own_hop_samples, self._own_sounds):
                 known.pop(source, None)
             if (clips := self._clips) is not None:
                 clips.remove(source)
