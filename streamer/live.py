@@ -224,8 +224,16 @@ class LiveSession:
         return seat is not None and seat.source is source
 
     def exchange(self, name: str, source: Source) -> None:
-        """Listen to another source under a name from now on, also where the one before it has ended. The others don't notice."""
-        seat = self._seats[name]
+        """Listen to another source under a name from now on, also where the one before it has ended. The others don't notice.
+
+        Raises
+        ------
+        SourceError
+            No source has this name any more.
+        """
+        seat = self._seats.get(name)
+        if seat is None:
+            raise SourceError(f"'{name}' is not listened to any more: choose another source")
         seat.exchange(source)
         with self._lock:
             crew = self._crew
@@ -565,7 +573,7 @@ class LiveSession:
             )
             self._due.forget(source)
             del self._pipelines[source]
-            for known in (self._told, self._own_hop_samples):
+            for known in (self._told, self._own_hop_samples, self._own_sounds):
                 known.pop(source, None)
             if (clips := self._clips) is not None:
                 clips.remove(source)

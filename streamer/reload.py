@@ -60,11 +60,11 @@ class Reloader:
             for names, change in self._changes.items():
                 if not changed.isdisjoint(names):
                     steps[names] = change(self._settings, wanted)
-        except StreamerError as error:
+            for step in steps.values():
+                step()
+        except StreamerError as error:  # of a step: listening has just come to its end
             _log.warning("The settings stay as they are: %s", error)
             return
-        for step in steps.values():
-            step()
         taken = changed.intersection(name for names in steps for name in names)
         self._settings = self._settings.model_copy(update={name: getattr(wanted, name) for name in taken})
         self._tell(taken, changed - taken)

@@ -77,7 +77,7 @@ def take_sources(
         if names != list(session.names):
             session.rearrange(names, newcomers, clipped=kept)
         for name in watchlists.own.keys() - after.keys():
-            watchlists.begin_anew(name, None)
+            del watchlists.own[name]
 
     return take
 

@@ -317,6 +317,44 @@ def test_components_that_are_none_are_nothing_to_take_back(components: str) -> N
     assert home_for("kitchen").retraction("homeassistant/device/attic_kitchen/config", text.encode()) is None
 
 
+@pytest.mark.parametrize("style", ["device", "component"])
+def test_the_states_of_a_source_that_is_gone_are_found_in_what_was_announced(style: str) -> None:
+    before = home_for("kitchen", "hall", sounds=("Dog",), style=style)
+    now = home_for("hall", sounds=("Dog",), style=style)
+    found = {
+        topic
+        for payload in before.messages.values()
+        for topic in now.left_behind(json.dumps(payload).encode())
+    }
+    own = {"status", "listen", "loudest", "level", "sound/dog"}
+    own |= {f"health/{figure}" for figure in ("problem", "state", "lost_seconds", "drift_ppm")}
+    assert found == {f"earshot/attic/kitchen/{topic}" for topic in own}
+
+
+def test_no_announcement_has_the_topics_of_others_cleared() -> None:
+    topics: list[object] = [
+        *(
+            "earshot/attic/status",
+            "earshot/attic/health",
+            "earshot/attic/health/model",
+            "earshot/attic/+/status",
+        ),
+        *("earshot/attic/kitchen/events", "earshot/attic/kitchen/sound/#", "earshot/attic_2/hall/status", ""),
+        *(
+            "homeassistant/hall/status",
+            "earshot/attic/hall/status\n",
+            "earshot/attic/kitchen/status",
+            None,
+            [],
+            {},
+        ),
+    ]
+    components = {str(number): {"state_topic": topic} for number, topic in enumerate(topics)}
+    payload = {"components": components, "availability": [*topics, *({"topic": topic} for topic in topics)]}
+    assert not home_for("kitchen").left_behind(json.dumps(payload).encode())
+    assert not home_for("kitchen").left_behind(b'{"components": [], "availability": {"topic": "a"}}')
+
+
 def test_only_discovery_topics_that_begin_with_the_node_are_looked_at() -> None:
     home = home_for("kitchen", prefix="a/b")
     assert home.may_own("a/b/device/attic_cellar/config")

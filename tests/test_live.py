@@ -764,6 +764,13 @@ def test_a_source_that_has_ended_is_removed_and_another_takes_its_place_too() ->
         until(lambda: statuses(memory, "b")[-1] == (True, ""))
 
 
+def test_nobody_can_take_the_place_of_a_source_that_has_gone() -> None:
+    session = session_on(Memory(), Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
+    session.rearrange(["a"])
+    with pytest.raises(SourceError, match="'b' is not listened to any more"):
+        session.exchange("b", Tone("b", 60.0, live=True))
+
+
 def test_another_hop_holds_from_the_next_chunk_on_and_costs_no_sample_and_no_event() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True), Tone("b", 60.0, live=True)], memory, fast=True)

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from test_live import HOP, WINDOW, Memory, Tone, scorer
+from mosquitto import wait_until
+from test_live import HOP, WINDOW, Memory, Tone, scorer, slow_scorer
 
+from streamer import live
 from streamer.assembly import follow
 from streamer.crew import Crew
-from streamer.errors import SettingsError
+from streamer.errors import SettingsError, SourceError
 from streamer.live import LiveSession
 from streamer.reload import Reloader, live_changes
 from streamer.settings import Settings, load_settings
@@ -84,6 +86,21 @@ def test_one_thing_that_is_wrong_keeps_all_from_being_taken_up(caplog: pytest.Lo
     reloader.reload()
     assert "'top'" in caplog.messages[1]
     assert not given.done
+
+
+def test_listening_that_ends_while_settings_are_taken_up_ends_as_usual(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def too_late() -> None:
+        raise SourceError("'attic' can't be listened to: listening is over")
+
+    given = Given()
+    reloader = Reloader(given.load(), given.load, {("top",): lambda _old, _new: too_late})
+    given.wanted = {"top": 4}
+    reloader.reload()
+    assert caplog.messages == [
+        "The settings stay as they are: 'attic' can't be listened to: listening is over"
+    ]
 
 
 def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp_path: Path) -> None:
@@ -272,3 +289,35 @@ def test_a_room_that_comes_while_it_is_still_about_to_go_is_asked_to_wait(
     assert caplog.messages == [
         "The settings stay as they are: 'hall' has not come to its end yet: try again in a moment"
     ]
+
+
+def test_a_room_that_goes_decides_to_its_end_on_what_was_watched_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live, "_REMOVAL_SECONDS", 0.0)  # the tagger comes to its end later
+    given = Given(
+        source=[room("kitchen", watch=[]), "hall=demo"],
+        watch=[{"sound": "Dog", "threshold": 0.05, "hits": 1, "of": 1}],
+    )
+    loaded, memory = given.load(), Memory()
+    lists = WatchLists(loaded.watched, loaded.own_watched, LABELS)
+    session = LiveSession(
+        [Tone("kitchen", 60.0, live=True), Tone("hall", 60.0, live=True)],
+        slow_scorer,
+        window_samples=WINDOW,
+        hop_samples=HOP,
+        sinks=[memory],
+        sounds=lists.shared.sounds,
+        own_sounds=lists.own_sounds,
+    )
+    follow(lists, session, None)
+    reloader = Reloader(loaded, given.load, live_changes(lists, session, None, [], lambda *_: None))
+    with Crew() as crew:
+        session.start(crew)
+        wait_until(lambda: {tagging.source for tagging in memory.taggings} == {"kitchen", "hall"}, "both")
+        given.wanted["source"] = ["hall=demo"]
+        reloader.reload()
+        wait_until(lambda: memory.rosters[-1:] == [("hall",)], "the kitchen to come to its end")
+    assert {event.source for event in memory.events} == {"hall"}
+    assert not lists.own
+    assert not session._own_sounds

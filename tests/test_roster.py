@@ -1,10 +1,12 @@
 """Sources that come and go, and sounds that are watched anew, at the sinks that know them by name; MQTT against a real broker."""
 
 import json
+import random
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from conftest import require
@@ -27,6 +29,7 @@ from streamer.sinks.history import History
 from streamer.sinks.homeassistant import Discovery
 from streamer.sinks.metrics import Metrics
 from streamer.sinks.mqtt import MqttSink
+from streamer.sinks.payloads import slugs
 from streamer.sounds import Watch, catalogue
 from streamer.watchlist import WatchLists
 
@@ -242,6 +245,24 @@ def test_what_goes_while_the_broker_is_away_is_taken_back_when_it_returns(tmp_pa
 
 
 @pytest.mark.system
+@pytest.mark.parametrize("style", ["device", "component"])
+def test_of_a_source_that_went_between_two_runs_nothing_is_kept(
+    broker: Mosquitto, style: Literal["device", "component"]
+) -> None:
+    discovery = Discovery(catalogue(), style)
+    home = Home(broker.port, "hall", "kitchen", discovery=discovery)
+    with running(home.sink):
+        home.hear("hall")
+        home.hear("kitchen")
+        wait_until(lambda: kept_of(broker, "hall").keys() == ALL_OF_A_ROOM, "all of the hall")
+        wait_until(lambda: kept_of(broker, "kitchen").keys() == ALL_OF_A_ROOM, "all of the kitchen")
+    with running(Home(broker.port, "kitchen", discovery=discovery).sink):
+        wait_until(lambda: not kept_of(broker, "hall"), "nothing of the hall")
+        assert kept_of(broker, "kitchen").keys() == ALL_OF_A_ROOM
+        assert not [topic for topic in retained(broker, "homeassistant/") if "hall" in topic]
+
+
+@pytest.mark.system
 def test_events_of_a_source_that_is_gone_are_still_delivered(broker: Mosquitto, tmp_path: Path) -> None:
     with History(tmp_path / "history.sqlite3", days=36_500.0) as history:
         home = Home(broker.port, "hall", "kitchen", outbox=history)
@@ -282,6 +303,82 @@ def test_sources_that_come_and_go_faster_than_the_broker_hears_of_it_leave_nothi
         wait_until(lambda: kept_of(broker, "attic_room").keys() == ALL_OF_A_ROOM, "all of the attic")
         wait_until(lambda: not kept_of(broker, "hall"), "nothing of the hall")
         wait_until(lambda: not components(broker, "hall"), "no device of the hall")
+
+
+class Wanderer:
+    """Changes rooms and what is watched in them at random, as somebody does who can't make up their mind."""
+
+    NAMES = ("Hall", "hall", "hall 2", "living room", "living_room", "厨房", "🐶", "a/b")  # some share a slug
+    SOUNDS = ("Dog", "Siren", "Speech")
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.rooms = ["Hall", "hall"]
+        self.watched: dict[str, list[str]] = {}
+
+    def go_on(self) -> None:
+        choose = self.random.choice
+        absent = [name for name in self.NAMES if name not in self.rooms]
+        match choose(("come", "go", "rename", "move", "watch", "watch")):
+            case "come" if absent:
+                self.rooms.insert(self.random.randrange(len(self.rooms) + 1), choose(absent))
+            case "go" if len(self.rooms) > 1:
+                self.rooms.remove(choose(self.rooms))
+            case "rename" if absent:
+                self.rooms[self.random.randrange(len(self.rooms))] = choose(absent)
+            case "move":
+                self.random.shuffle(self.rooms)
+            case _:
+                self.watched[choose(self.rooms)] = self.random.sample(self.SOUNDS, self.random.randrange(4))
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("style", ["device", "component"])
+@pytest.mark.parametrize("seed", range(2))
+def test_whatever_has_come_and_gone_the_broker_keeps_what_a_fresh_start_would_publish(
+    broker: Mosquitto, tmp_path: Path, seed: int, style: Literal["device", "component"]
+) -> None:
+    def home_of(port: int, wanderer: Wanderer) -> Home:
+        return Home(
+            port,
+            *wanderer.rooms,
+            watched_at=lambda source: wanderer.watched.get(source, ["Dog"]),
+            discovery=Discovery(catalogue(), style),
+            birth_seconds=0.0,
+        )
+
+    def hear_all(home: Home) -> None:
+        for room in wanderer.rooms:
+            home.sink.accept(SourceStatus(room, online=True))
+            home.sink.accept(heard(room))
+            home.sink.accept(bark(room))
+        home.sink.accept(health_of(*wanderer.rooms))
+
+    wanderer = Wanderer(seed)
+    home = home_of(broker.port, wanderer)
+    with Subscriber(broker.port, "marker") as other, running(home.sink) as sink:
+        for _ in range(60):
+            wanderer.go_on()
+            sink.follow(wanderer.rooms)
+            hear_all(home)
+            if wanderer.random.random() < 0.1:
+                other.publish("homeassistant/status", "online")
+            time.sleep(wanderer.random.choice((0.0, 0.0, 0.02, 0.1)))
+        (tmp_path / "fresh").mkdir()
+        with Mosquitto(tmp_path / "fresh") as fresh:
+            beginner = home_of(fresh.port, wanderer)
+            with running(beginner.sink):
+                wait_for_state(beginner.sink, "connected")
+                hear_all(beginner)
+                last = f"{NODE}/{slugs(wanderer.rooms)[wanderer.rooms[-1]]}/level"
+                wait_until(lambda: last in retained(fresh, NODE), "all to be published")
+                wanted = retained(fresh, "")
+
+                def same() -> bool:
+                    hear_all(home)  # as with the next hop: nothing but what is newest waits for its turn
+                    return retained(broker, "") == wanted
+
+                wait_until(same, "the same to be kept")
 
 
 def test_the_sinks_that_know_the_sources_by_name_follow_them() -> None:

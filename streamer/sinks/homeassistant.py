@@ -199,6 +199,17 @@ class HomeAssistant:
         }
         return to_json(message | {"components": present | gone}) if gone else None
 
+    def left_behind(self, payload: bytes) -> set[str]:
+        """Return where the broker may keep states of what a message of this node announced, and is no more.
+
+        They are within the folders of sources. Anyone may have written the message: other topics, and those of what is still
+        there, are left alone.
+        """
+        found = _read(payload)
+        frames = [found, *_mapping(found.get("components")).values(), *_listed(found.get("availability"))]
+        named = (frame.get(key) for frame in map(_mapping, frames) for key in ("topic", "state_topic"))
+        return {topic for topic in named if self._topics.is_state(topic)} - self._topics.retained()
+
     def _device_messages(self, source: str) -> Iterator[tuple[str, Payload]]:
         components = {
             key: {"platform": platform, **entity} for platform, key, entity in self._entities(source)
@@ -372,3 +383,7 @@ def _read(payload: bytes) -> Mapping[str, Any]:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list) else []

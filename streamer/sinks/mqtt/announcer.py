@@ -3,6 +3,7 @@
 from ..homeassistant import HomeAssistant
 from ..payloads import to_json
 from .client import Link
+from .leftovers import Leftovers
 
 _MOST_TOPICS = 4096
 _MOST_BYTES = 256 * 1024
@@ -18,10 +19,13 @@ class Announcer:
     ----------
     home : HomeAssistant
         What to announce.
+    leftovers : Leftovers
+        Clears the states of what was announced by an earlier run.
     """
 
-    def __init__(self, home: HomeAssistant) -> None:
+    def __init__(self, home: HomeAssistant, leftovers: Leftovers) -> None:
         self._home = home
+        self._leftovers = leftovers
         self._texts = _texts(home)
         self._due = False
         self._found: dict[str, bytes] = {}
@@ -70,6 +74,7 @@ class Announcer:
             self._settled.add(topic)
             text = self._home.retraction(topic, payload)
             if text is not None:
+                self._leftovers.add(self._home.left_behind(payload))
                 await link.publish(topic, text, qos=1, retain=True)
                 self._due = True  # all, for an entity may have moved from there to another message
         if self._due:

@@ -1,4 +1,4 @@
-"""Takes back the states of sounds and sources that are no more: those of this run, and of sounds those of an earlier one."""
+"""Takes back the states of sounds and sources that are no more: those of this run, and of earlier ones."""
 
 from collections.abc import Iterable
 
@@ -12,12 +12,13 @@ _MOST_TOPICS = 4096
 class Leftovers:
     """Clears what the broker keeps of what is no longer watched or listened to. All of it runs on the connection's loop.
 
-    What an earlier run has left of sounds is read from where it is retained, so that nothing else must remember it.
+    What an earlier run has left of sounds is read from where it is retained, so that nothing else must remember it. What it
+    has left of sources is known to whoever takes back what it announced.
 
     Parameters
     ----------
     topics : Topics
-        Where this run publishes; what is kept of other sources is left alone.
+        Where this run publishes.
     """
 
     def __init__(self, topics: Topics) -> None:
@@ -30,9 +31,14 @@ class Leftovers:
         """Take that these are the topics from now on, and that what was kept on others is to be cleared."""
         self._present = topics.retained()
         self._folders = frozenset(map(topics.sound_folder, topics.sources))
-        self._gone = self._gone.union(gone) - self._present
+        self._gone -= self._present
+        self.add(gone)
         self._found -= self._present
         self._settled -= self._present
+
+    def add(self, gone: Iterable[str]) -> None:
+        """Take that what is kept on these topics is to be cleared too, with the next `publish`."""
+        self._gone |= set(gone) - self._present
 
     async def greet(self, link: Link) -> None:
         """Ask for what is kept."""

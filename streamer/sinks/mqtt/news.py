@@ -87,7 +87,7 @@ class News:
         self._stale = 0
         self._told = roster  # what the connection is about; only the loop's thread reads and writes it
         self._leftovers = Leftovers(roster.topics)
-        self._announcer = None if roster.home is None else Announcer(roster.home)
+        self._announcer = None if roster.home is None else Announcer(roster.home, self._leftovers)
         self._birth_seconds = birth_seconds
         self._born = False
         self._gauges = Gauges(gauge_seconds)
@@ -190,7 +190,6 @@ class News:
             self._wake.clear()
             await self._follow_up(link)
             await self._announce(link)
-            await self._leftovers.publish(link)
             await self._publish_health(link)
             more = await self._publish_events(link)
             await self._publish_changes(link)
@@ -277,12 +276,12 @@ class News:
         self.wake()
 
     async def _announce(self, link: Link) -> None:
-        """Tell Home Assistant what there is, and, when it has started, how all stands."""
-        if self._announcer is None:
-            return
-        if self._born:
-            self._announcer.renew()
-        await self._announcer.publish(link)
+        """Tell Home Assistant what there is, clear what is no more, and, when Home Assistant has started, say how all stands."""
+        if self._announcer is not None:
+            if self._born:
+                self._announcer.renew()
+            await self._announcer.publish(link)
+        await self._leftovers.publish(link)  # before a source that is back again speaks
         if self._born:
             self._born = False
             await self._publish_states(link)

@@ -1,10 +1,14 @@
 """Where everything is published: the one place that writes topics."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
+from typing import TypeGuard
 
 from ..homeassistant import SOURCE_DIAGNOSTICS
 from ..payloads import slug, slugs
+
+_KEPT = rf"status|listen|loudest|level|health/({'|'.join(SOURCE_DIAGNOSTICS)})|sound/[a-z0-9_]+"
 
 NOTHING_WATCHED: Mapping[str, Sequence[str]] = MappingProxyType({})
 
@@ -30,6 +34,7 @@ class Topics:
     ) -> None:
         self._base = base
         self._parts = slugs(sources)
+        self._kept = re.compile(rf"{re.escape(base)}/[a-z0-9_]+/({_KEPT})")
         self._sounds: dict[tuple[str, str | None], str] = {
             (source, sound): f"{self.sound_folder(source)}/{part}"
             for source in self._parts
@@ -107,6 +112,10 @@ class Topics:
                 *(self.source_figure(source, name) for name in SOURCE_DIAGNOSTICS),
             )
         } | set(self.states().values())
+
+    def is_state(self, topic: object) -> TypeGuard[str]:
+        """Whether the broker may keep something of a source there, be it one of this run or of an earlier one."""
+        return isinstance(topic, str) and self._kept.fullmatch(topic) is not None
 
     def listen(self, source: str) -> str:
         """Whether a source is listened to."""
