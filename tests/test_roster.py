@@ -242,6 +242,7 @@ def test_what_goes_while_the_broker_is_away_is_taken_back_when_it_returns(tmp_pa
             subscriber.wait_for(f"{NODE}/hall/health/drift_ppm")
             with Subscriber(guarded.port, username="observer", password=PASSWORD) as latecomer:
                 latecomer.wait_for_retained(f"{NODE}/hall/health/drift_ppm")
+                latecomer.wait_for_retained(f"{NODE}/hall/level")
                 latecomer.wait_for_retained(f"{DEVICE}_kitchen/config")
                 kept = {message.topic: message.text for message in latecomer.messages if message.retained}
         guarded.stop()
