@@ -170,6 +170,28 @@ def test_a_sound_that_is_watched_anew_has_its_topic_and_entity_at_once_and_loses
 
 
 @pytest.mark.system
+def test_a_sound_that_is_on_is_on_again_when_it_is_watched_again_before_it_has_ended(
+    broker: Mosquitto,
+) -> None:
+    home = Home(broker.port, "hall")
+    with Subscriber(broker.port) as subscriber, running(home.sink) as sink:
+        home.hear("hall")
+        subscriber.wait_for(f"{NODE}/hall/sound/dog", "ON")
+        home.watched["hall"] = []
+        sink.watch_anew()
+        subscriber.wait_for(f"{NODE}/hall/sound/dog", "")
+        home.watched["hall"] = ["Dog"]
+        sink.watch_anew()
+        subscriber.wait_for(f"{NODE}/hall/sound/dog", "ON")
+        home.watched["hall"] = []
+        sink.watch_anew()
+        sink.accept(bark("hall", "ended"))
+        home.watched["hall"] = ["Dog"]
+        sink.watch_anew()
+        subscriber.wait_for(f"{NODE}/hall/sound/dog", "OFF")
+
+
+@pytest.mark.system
 def test_what_is_watched_from_the_window_is_published_at_once_and_no_longer_when_that_is_over(
     broker: Mosquitto, tmp_path: Path
 ) -> None:

@@ -98,6 +98,7 @@ class News:
         self._lock = threading.Lock()  # guards what follows, which all threads share
         self._roster = roster
         self._gone: set[str] = set()  # topics on which nothing is to be kept any more
+        self._sounding: set[tuple[str, str | None]] = set()  # sources and sounds that are on, watched or not
         self._states = self._first_states(roster)
         self._changes = deque(self._states.items())
         self._health: Health | None = None
@@ -124,8 +125,10 @@ class News:
                 case Event(source=source):
                     if self._outbox is self._memory:
                         self._memory.put(message)
+                    is_on = message.kind == "started"
+                    (self._sounding.add if is_on else self._sounding.discard)((source, message.label))
                     if topic := topics.sound(source, message.label):
-                        self._change(topic, "ON" if message.kind == "started" else "OFF")
+                        self._change(topic, "ON" if is_on else "OFF")
 
     def listening(self, source: str, on: bool) -> None:
         """Take that a source has been switched on or off elsewhere; from any thread, at once. `wake` must be called after that."""
@@ -141,6 +144,7 @@ class News:
         with self._lock:
             before, self._roster, states = self._roster.topics, roster, self._states
             self._gone = (self._gone | before.retained()) - roster.topics.retained()
+            self._sounding = {key for key in self._sounding if key[0] in roster.topics.sources}
             self._states = self._first_states(roster)
             present = roster.topics.states()
             self._states |= {
@@ -220,10 +224,10 @@ class News:
         )
 
     def _first_states(self, roster: Roster) -> dict[str, str]:
-        """Say how all stands that nothing has been heard of."""
+        """Say how all stands at first: offline, with sounds and switches as they are."""
         states = {
-            topic: "offline" if sound is None else "OFF"
-            for (_, sound), topic in roster.topics.states().items()
+            topic: "offline" if key[1] is None else "ON" if key in self._sounding else "OFF"
+            for key, topic in roster.topics.states().items()
         }
         return states | {
             roster.topics.listen(source): "ON" if self._is_on(source) else "OFF"
