@@ -125,10 +125,13 @@ class News:
                 case Event(source=source):
                     if self._outbox is self._memory:
                         self._memory.put(message)
-                    is_on = message.kind == "started"
-                    (self._sounding.add if is_on else self._sounding.discard)((source, message.label))
-                    if topic := topics.sound(source, message.label):
-                        self._change(topic, "ON" if is_on else "OFF")
+                    key = source, message.label
+                    if message.kind == "started":
+                        self._sounding.add(key)
+                    else:
+                        self._sounding.discard(key)
+                    if topic := topics.sound(*key):
+                        self._change(topic, self._sound_state(key))
 
     def listening(self, source: str, on: bool) -> None:
         """Take that a source has been switched on or off elsewhere; from any thread, at once. `wake` must be called after that."""
@@ -226,13 +229,16 @@ class News:
     def _first_states(self, roster: Roster) -> dict[str, str]:
         """Say how all stands at first: offline, with sounds and switches as they are."""
         states = {
-            topic: "offline" if key[1] is None else "ON" if key in self._sounding else "OFF"
+            topic: "offline" if key[1] is None else self._sound_state(key)
             for key, topic in roster.topics.states().items()
         }
         return states | {
             roster.topics.listen(source): "ON" if self._is_on(source) else "OFF"
             for source in roster.switches.values()
         }
+
+    def _sound_state(self, key: tuple[str, str | None]) -> str:
+        return "ON" if key in self._sounding else "OFF"
 
     def _change(self, topic: str, text: str) -> None:
         self._states[topic] = text
