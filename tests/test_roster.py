@@ -4,7 +4,7 @@ import json
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -225,8 +225,11 @@ def test_what_is_watched_from_the_window_is_published_at_once_and_no_longer_when
 def open_to(broker: Mosquitto, name: str) -> Iterator[Subscriber]:
     """Start a broker that a client of this name can only reach once the block has begun."""
     broker.start()
-    with Subscriber(broker.port, qos=1, username="observer", password=PASSWORD) as subscriber:
-        yield subscriber
+    with ExitStack() as failed:
+        failed.callback(broker.stop)
+        with Subscriber(broker.port, qos=1, username="observer", password=PASSWORD) as subscriber:
+            yield subscriber
+        failed.pop_all()
     broker.dismiss(name)
 
 

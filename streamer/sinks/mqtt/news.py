@@ -181,9 +181,8 @@ class News:
     async def greet(self, link: Link) -> None:
         """Publish all states."""
         self._take_up()
-        if (
-            self._announcer is not None
-        ):  # first, so that what was announced before has come when `talk` begins
+        # First, so that what was announced before has come when `talk` begins.
+        if self._announcer is not None:
             await self._announcer.greet(link)
         await self._publish_states(link)
         await self._leftovers.greet(link)
