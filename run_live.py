@@ -30,15 +30,16 @@ if TYPE_CHECKING:
     from models.tagger import Tagger
     from streamer.commands.calibrate import Heard
     from streamer.doctor import Finding
-    from streamer.live import Hearer, LiveSession, Switches
+    from streamer.events.watchlist import WatchLists
+    from streamer.live.reload import Reloader
+    from streamer.live.session import Hearer, LiveSession
+    from streamer.live.switches import Switches
     from streamer.messages import Samples, Tagging
-    from streamer.reload import Reloader
-    from streamer.service import ServiceManager
-    from streamer.settings import Place, Settings
+    from streamer.runtime.systemd import ServiceManager
+    from streamer.settings.schema import Place, Settings
     from streamer.sinks import Sink
-    from streamer.sinks.mqtt import MqttSink
+    from streamer.sinks.mqtt.sink import MqttSink
     from streamer.sinks.payloads import Vocabulary
-    from streamer.watchlist import WatchLists
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -176,8 +177,8 @@ def live(
 
     Without a command: live. Settings come from the command line, the environment (EARSHOT_…) and earshot.toml.
     """
-    from streamer.interrupts import hangups
-    from streamer.journal import configure_logging
+    from streamer.runtime.logs import configure_logging
+    from streamer.runtime.signals import hangups
 
     configure_logging("earshot", "streamer", "models", "gui", debug=debug)
     context.obj = _read_recording
@@ -259,7 +260,7 @@ def calibrate(
     config: ConfigOption = None,
 ) -> None:
     """Listen to a room while nothing happens, and propose thresholds that stay above it: a diff of the settings file."""
-    from streamer.durations import parse_duration
+    from streamer.runtime.timing import parse_duration
 
     if (length is None) == (log is None):
         raise typer.BadParameter("give --for, such as --for 1h, or --log FILE")
@@ -305,7 +306,7 @@ def doctor(
 ) -> None:
     """Check all that listening needs with these settings, and say what to do about what is wrong."""
     from streamer.doctor.report import write_json, write_lines
-    from streamer.settings import where_set
+    from streamer.settings.schema import where_set
 
     settings = _settings(context)
     findings = _examine(settings, where_set(_given(context), config=config), seconds)
@@ -382,7 +383,7 @@ def _bench_streams(
 ) -> None:
     """Find how many live sources the first model of a plan keeps up with, and say so."""
     from models.commands.bench import first_tagger, machine
-    from streamer.load import capacity, print_loads, write_json
+    from streamer.commands.capacity import capacity, print_loads, write_json
     from streamer.messages import SAMPLE_RATE_HZ
     from streamer.sources.recording import Recording
 
@@ -402,7 +403,7 @@ def _bench_streams(
 
 def _settings(context: typer.Context, **more: Any) -> "Settings":
     """Validate what the command line, the environment and the file say together."""
-    from streamer.settings import load_settings
+    from streamer.settings.schema import load_settings
 
     return load_settings(_given(context) | more, config=context.params["config"])
 
@@ -573,14 +574,14 @@ def _listen(
     settings: "Settings", config: Path | None, load: "Callable[[], Settings]", hung_up: Callable[[], bool]
 ) -> int:
     """Listen live until the sources end, the window is closed or the program is told to stop."""
-    from streamer import assembly
-    from streamer.crew import Crew
-    from streamer.ending import ending
-    from streamer.interrupts import interruptible
-    from streamer.reload import Reloader, live_changes
-    from streamer.service import ServiceManager
-    from streamer.sinks.healthlog import HealthLog
-    from streamer.watchlist import WatchLists
+    from streamer.events.watchlist import WatchLists
+    from streamer.live import assembly
+    from streamer.live.ending import ending
+    from streamer.live.reload import Reloader, live_changes
+    from streamer.runtime.signals import interruptible
+    from streamer.runtime.systemd import ServiceManager
+    from streamer.runtime.threads import Crew
+    from streamer.sinks.health_log import HealthLog
 
     if not settings.windowless:
         from gui.app import require_display
@@ -678,8 +679,8 @@ def _outcome(session: "LiveSession", *, interrupted: bool) -> int:
 
 def _hear_room(settings: "Settings") -> "Heard":
     """Listen to a room for as long as is set."""
-    from streamer.assembly import open_sources
     from streamer.commands.calibrate import hear
+    from streamer.live.assembly import open_sources
 
     sources = open_sources(settings)
     return hear(settings, sources, _load_tagger(settings, *_choose_model(settings)))
@@ -750,7 +751,7 @@ def _view(
         feed = Feed(sources=names, labels=tagger.labels)
         yield _View(feed, [feed.hear], partial(_show_window, feed, settings))
         return
-    from streamer.sinks.console import JsonLines, LiveTable
+    from streamer.sinks.terminal import JsonLines, LiveTable
 
     if settings.json_lines:
         yield _View(JsonLines(sys.stdout, vocabulary, settings.top), [], _wait)
@@ -786,8 +787,8 @@ def _actions(
     from gui.actions import Actions, Place, Span, Watched
     from gui.theme import palette_for
     from models.labels import family_of
-    from streamer.choices import Choices
-    from streamer.events import what_would_be_told
+    from streamer.events.detector import what_would_be_told
+    from streamer.live.choices import Choices
     from streamer.sources.microphone import list_devices, play
 
     choices = Choices(settings, config, watchlists, session)
@@ -858,7 +859,7 @@ def _wait(
 
 def _complain(error: BaseException, sentence: str | None = None) -> None:
     """Say in one sentence what is wrong; with --debug, where."""
-    from streamer.errors import one_sentence
+    from streamer.text import one_sentence
 
     words = one_sentence(sentence or str(error))
     _log.error("earshot: %s", words, exc_info=error if _log.isEnabledFor(logging.DEBUG) else None)
@@ -898,7 +899,7 @@ def _explain(error: Exception) -> str:
 
 def main() -> NoReturn:
     """Entry point of the program."""
-    from streamer.crew import left_behind
+    from streamer.runtime.threads import left_behind
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if sys.stdout is None:  # it was closed when the program began

@@ -38,9 +38,9 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 from render_sounds import SOUNDS, Part, missing_packages
 
 from models.tagger import Tagger, load_tagger
-from streamer.calibration import Room
+from streamer.commands.thresholds import Room
+from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.messages import SAMPLE_RATE_HZ, Samples, Tagging
-from streamer.sounds import Watch, WatchedSound, resolve_sounds
 
 NEIGHBOURS = (
     "Piano",

@@ -31,10 +31,10 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 from render_sounds import PLACES, SOUNDS, Part, missing_packages, reverberated
 
 from models.tagger import Tagger, load_tagger
-from streamer.events import Decider
+from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
+from streamer.events.detector import Decider
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples, Tagging
-from streamer.pipeline import Pipeline
-from streamer.sounds import Watch, WatchedSound, resolve_sounds
+from streamer.stream.pipeline import Pipeline
 
 Sizes: TypeAlias = tuple[float, float]
 """Median and 95th percentile of absolute values, in seconds."""

@@ -24,9 +24,14 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from streamer.messages import Event
-from streamer.sinks import database
-from streamer.sinks.history import History
-from streamer.sinks.occurrences import read_occurrences, write_csv, write_json, write_table
+from streamer.sinks.history import database
+from streamer.sinks.history.occurrences import (
+    read_occurrences,
+    write_csv,
+    write_json,
+    write_table,
+)
+from streamer.sinks.history.store import History
 
 _START = 1_772_366_400.0
 _WRITTEN = 2000

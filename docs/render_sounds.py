@@ -30,7 +30,16 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from streamer.assets.render_demo import DRUM_CHANNEL, SOUND_FONT, Note, fitted, performed, read, run
+from render_demo import (
+    DRUM_CHANNEL,
+    SOUND_FONT,
+    Note,
+    fitted,
+    performed,
+    read,
+    run,
+)
+
 from streamer.messages import SAMPLE_RATE_HZ, Samples
 
 Part: TypeAlias = Literal["train", "held-out"]

@@ -27,12 +27,12 @@ from gui.window import LiveWindow
 from models.fbank import log_mel
 from models.labels import family_of
 from models.tagger import Tagger, load_tagger
-from streamer.events import Decider, what_would_be_told
+from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
+from streamer.events.detector import Decider, what_would_be_told
 from streamer.health import HealthMeter
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, SourceStatus, Tagging
-from streamer.pipeline import Pipeline
-from streamer.sounds import Watch, WatchedSound, resolve_sounds
 from streamer.sources import open_source
+from streamer.stream.pipeline import Pipeline
 
 WINDOW_PICTURES = ("window", "light", "kiosk")
 """The scenes that the documents show."""

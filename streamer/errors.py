@@ -15,21 +15,7 @@
 
 from typing import Literal
 
-_MOST_CHARACTERS = 1000
-
-
-def one_sentence(text: str) -> str:
-    """Make sure that a sentence is one line to read, whatever of the user's it repeats.
-
-    Control characters, with which it could rewrite the terminal, are replaced; of what is too long the middle is left out.
-    """
-    half = _MOST_CHARACTERS // 2 - 2
-    line = " ".join(text.split())
-    if len(line) > _MOST_CHARACTERS:
-        line = f"{line[:half]} … {line[-half:]}"
-    return "".join(
-        character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line
-    )
+from .text import one_sentence
 
 
 class StreamerError(Exception):

@@ -15,9 +15,9 @@ from typing import Any
 from mosquitto import Received, Subscriber, wait_until
 
 from streamer.messages import Event
-from streamer.sinks.broker import Broker
-from streamer.sinks.history import History
-from streamer.sinks.mqtt import MqttSink
+from streamer.sinks.history.store import History
+from streamer.sinks.mqtt.broker import Broker
+from streamer.sinks.mqtt.sink import MqttSink
 from streamer.sinks.payloads import Vocabulary
 
 TOPIC = "earshot/attic/door/events"

@@ -15,7 +15,7 @@ from models.bench import matrices
 from models.bench.measuring import random_checkpoint
 from models.checkpoints import load_checkpoint
 from models.commands.bench import Plan, rows
-from streamer import load
+from streamer.commands import capacity
 from streamer.errors import SourceError
 from streamer.messages import SAMPLE_RATE_HZ, Samples
 from streamer.sources import DEMO_PATH
@@ -117,8 +117,8 @@ def slow(samples: Samples) -> Samples:
     return scorer(samples)
 
 
-def measured(tagger: object, sources: int, *, hop_seconds: float) -> load.Load:
-    return load.measure(
+def measured(tagger: object, sources: int, *, hop_seconds: float) -> capacity.Load:
+    return capacity.measure(
         tagger,  # type: ignore[arg-type]
         sources,
         window_samples=2 * SAMPLE_RATE_HZ,
@@ -145,19 +145,19 @@ def test_windows_that_a_slow_tagger_drops_are_counted() -> None:
 
 def test_a_recording_that_is_not_there_is_told() -> None:
     with pytest.raises(SourceError, match="there is no file"):
-        load.measure(
+        capacity.measure(
             scorer, 1, window_samples=16_000, hop_samples=16_000, recording=Path("no.wav"), seconds=1.0
         )
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, 7, 23, 64, 200])
 def test_the_most_sources_are_found(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fake(_scorer: object, sources: int, **_: object) -> load.Load:
-        return load.Load(sources, 10 * sources, 0 if sources <= limit else 1, 0.1, 0.2, 1.0)
+    def fake(_scorer: object, sources: int, **_: object) -> capacity.Load:
+        return capacity.Load(sources, 10 * sources, 0 if sources <= limit else 1, 0.1, 0.2, 1.0)
 
-    monkeypatch.setattr(load, "measure", fake)
+    monkeypatch.setattr(capacity, "measure", fake)
     tried = list(
-        load.capacity(scorer, window_samples=1, hop_samples=1, recording=DEMO_PATH, seconds=1.0, most=64)
+        capacity.capacity(scorer, window_samples=1, hop_samples=1, recording=DEMO_PATH, seconds=1.0, most=64)
     )
     best = max((found.sources for found in tried if found.kept), default=0)
     assert best <= min(limit, 64) <= best * 9 / 8 + (best < 8)

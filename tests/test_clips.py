@@ -20,14 +20,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from streamer.crew import Crew
-from streamer.live import LiveSession, Switches
+from streamer.events.catalogue import Watch, resolve_sounds
+from streamer.live.session import LiveSession
+from streamer.live.switches import Switches
 from streamer.messages import AudioChunk, Event, Message, Samples, Tagging
-from streamer.sinks.clip_folder import ClipFolder
-from streamer.sinks.clips import Clips, Extent
-from streamer.sounds import Watch, resolve_sounds
-from streamer.spans import Spans
-from streamer.tape import Tape
+from streamer.runtime.threads import Crew
+from streamer.sinks.clips.audio_buffer import Tape
+from streamer.sinks.clips.folder import ClipFolder
+from streamer.sinks.clips.recorder import Clips, Extent
+from streamer.sinks.clips.spans import Spans
 
 RATE, WINDOW = 16_000, 4 * 16_000
 ANCHOR = 1_772_366_400.25  # 2026-03-01T12:00:00.250Z

@@ -25,8 +25,8 @@ from rich.logging import RichHandler
 
 from streamer.errors import OutputClosed, SinkError
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
-from streamer.sinks.console import JsonLines, LiveTable
 from streamer.sinks.payloads import Vocabulary
+from streamer.sinks.terminal import JsonLines, LiveTable
 
 LABELS = ("Speech", "Dog", "Siren [bold]loud[/bold]", "Bell", "Wind", "Music")
 VOCABULARY = Vocabulary(LABELS, (None,) * len(LABELS))
@@ -108,7 +108,7 @@ import sys
 import numpy as np
 from streamer.errors import OutputClosed
 from streamer.messages import Tagging
-from streamer.sinks.console import JsonLines, LiveTable
+from streamer.sinks.terminal import JsonLines, LiveTable
 from streamer.sinks.payloads import Vocabulary
 words = Vocabulary(("Speech",), (None,))
 sink = {view}
@@ -353,5 +353,5 @@ def test_the_view_is_repainted_by_itself() -> None:
 
 
 def test_importing_the_module_loads_no_rich() -> None:
-    program = "import sys, streamer.sinks.console; sys.exit('rich' in sys.modules)"
+    program = "import sys, streamer.sinks.terminal; sys.exit('rich' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)

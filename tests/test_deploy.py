@@ -16,7 +16,7 @@ from mosquitto import free_port, wait_until
 from test_program import START_SECONDS, command
 from test_service import Systemd, service
 
-from streamer.settings import load_settings, settings_file
+from streamer.settings.schema import load_settings, settings_file
 
 pytest_plugins = ["test_program"]
 

@@ -8,9 +8,9 @@ import pytest
 from conftest import VirtualMicrophone
 
 from streamer.errors import DeviceError, SourceError
-from streamer.portaudio import process
 from streamer.sources import devices, open_source
 from streamer.sources.devices import choose_device, find_device, identified
+from streamer.sources.portaudio import process
 
 ROOT = Path(__file__).parent.parent
 

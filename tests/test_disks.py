@@ -19,14 +19,14 @@ from test_program import START_SECONDS, command
 
 from models.remembered import Memory
 from streamer.errors import SettingsError
-from streamer.live import Switches
+from streamer.live.switches import Switches
 from streamer.messages import Event, Health, Tagging
-from streamer.settings_file import write_atomically
-from streamer.sinks import history as history_module
-from streamer.sinks.clip_folder import ClipFolder
-from streamer.sinks.history import History
-from streamer.sinks.occurrences import read_occurrences
-from streamer.sinks.scorelog import ScoreLog, reading_scores
+from streamer.settings.file import write_atomically
+from streamer.sinks.clips.folder import ClipFolder
+from streamer.sinks.history import store as history_module
+from streamer.sinks.history.occurrences import read_occurrences
+from streamer.sinks.history.store import History
+from streamer.sinks.score_log import ScoreLog, reading_scores
 
 pytest_plugins = ["test_program"]
 pytestmark = pytest.mark.system

@@ -22,11 +22,11 @@ from gui.eventlist import length_of
 from gui.export import save_events, save_picture
 from gui.heat import cells, choose_rows, scores_of, span_for
 from streamer.errors import SettingsError
-from streamer.events import what_would_be_told
-from streamer.live import Switches
+from streamer.events.catalogue import Watch
+from streamer.events.detector import what_would_be_told
+from streamer.events.watchlist import WatchLists
+from streamer.live.switches import Switches
 from streamer.messages import SAMPLE_RATE_HZ, Event, SourceStatus, Tagging
-from streamer.sounds import Watch
-from streamer.watchlist import WatchLists
 
 BEGAN_AT = 1.7e9
 

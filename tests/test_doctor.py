@@ -28,13 +28,13 @@ from streamer.doctor.source import check_source, check_sources
 from streamer.doctor.speed import check_speed
 from streamer.doctor.stream import check_stream
 from streamer.errors import BrokerError
+from streamer.events.catalogue import Watch
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples
-from streamer.settings import Settings, load_settings, where_set
-from streamer.sinks.broker import Broker
-from streamer.sinks.history import History
+from streamer.settings.schema import Settings, load_settings, where_set
+from streamer.settings.sources import SourceSettings
+from streamer.sinks.history.store import History
+from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.probe import probe
-from streamer.sounds import Watch
-from streamer.source_settings import SourceSettings
 
 ROOT = Path(__file__).parent.parent
 PASSWORD = "correct-horse-battery"
@@ -195,7 +195,7 @@ def test_a_source_that_is_switched_off_is_not_listened_to(tmp_path: Path) -> Non
 def test_where_nobody_can_tell_what_is_switched_off_nothing_is_listened_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamer.settings.user_data_path", lambda _name: tmp_path)
+    monkeypatch.setattr("streamer.settings.schema.user_data_path", lambda _name: tmp_path)
     (tmp_path / "switches.json").write_text("{")
     settings = load_settings({"source": ["demo"]}, environment={})
     found = [finding for finding in check_stream(settings, [], seconds=1.0) if "source" in finding.check]
@@ -222,7 +222,7 @@ LISTENER = """
 import json, sys
 from dataclasses import asdict
 from streamer.doctor.source import check_sources
-from streamer.settings import Settings
+from streamer.settings.schema import Settings
 for finding in check_sources(Settings(source=sys.argv[1:]).sources, seconds=6.0):
     print(json.dumps(asdict(finding)))
 """

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamer.events import Decider, what_would_be_told
+from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
+from streamer.events.detector import Decider, what_would_be_told
+from streamer.levels import levels_dbfs
 from streamer.messages import AudioChunk, Event, Samples, Tagging
-from streamer.pipeline import Pipeline, levels_dbfs
-from streamer.sounds import Watch, WatchedSound, resolve_sounds
+from streamer.stream.pipeline import Pipeline
 
 RATE, HOP, WINDOW = 16_000, 16_000, 163_840
 LABELS = ("Dog", "Siren")

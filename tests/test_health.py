@@ -12,15 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mosquitto import PATIENCE_SECONDS
 
-from streamer.amplitudes import Amplitudes
-from streamer.crew import Crew
 from streamer.errors import DeviceError
 from streamer.health import HealthMeter
 from streamer.health.condition import Condition
 from streamer.health.drift import Drift
 from streamer.health.floor import Floor
-from streamer.live import LiveSession, Switches
-from streamer.mailbox import Mailbox
+from streamer.levels import Amplitudes
+from streamer.live.session import LiveSession
+from streamer.live.switches import Switches
 from streamer.messages import (
     SAMPLE_RATE_HZ,
     AudioChunk,
@@ -31,8 +30,10 @@ from streamer.messages import (
     Tagging,
     Window,
 )
-from streamer.pipeline import Pipeline
-from streamer.sinks.healthlog import HealthLog
+from streamer.runtime.queues import Mailbox
+from streamer.runtime.threads import Crew
+from streamer.sinks.health_log import HealthLog
+from streamer.stream.pipeline import Pipeline
 
 DAY_SECONDS = 86_400
 

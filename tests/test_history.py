@@ -29,9 +29,8 @@ from typer.testing import CliRunner, Result
 from streamer.commands import add_commands
 from streamer.errors import SettingsError, SinkError
 from streamer.messages import Event, SourceStatus
-from streamer.sinks import database
-from streamer.sinks.history import History
-from streamer.sinks.occurrences import (
+from streamer.sinks.history import database
+from streamer.sinks.history.occurrences import (
     occurrences_query,
     parse_since,
     read_occurrences,
@@ -39,6 +38,7 @@ from streamer.sinks.occurrences import (
     write_json,
     write_table,
 )
+from streamer.sinks.history.store import History
 
 ROOT = Path(__file__).resolve().parent.parent
 NOW = 1_772_366_400.25
@@ -124,9 +124,7 @@ def test_without_a_broker_nothing_waits_also_when_one_is_set_later(path: Path) -
 
 
 def test_a_second_process_is_refused_and_may_come_when_the_first_has_gone(path: Path) -> None:
-    program = (
-        f"from pathlib import Path\nfrom streamer.sinks.history import History\nHistory(Path({str(path)!r}))"
-    )
+    program = f"from pathlib import Path\nfrom streamer.sinks.history.store import History\nHistory(Path({str(path)!r}))"
     with forever(path):
         with pytest.raises(
             SinkError, match="another Earshot writes the history .*: set history to another file, or to off"

@@ -12,9 +12,10 @@ import yaml
 
 from models.labels import audioset_classes
 from streamer.errors import SettingsError
+from streamer.events.catalogue import catalogue, resolve_sounds
 from streamer.messages import Health, SourceHealth
-from streamer.settings import Settings
-from streamer.sinks.homeassistant import (
+from streamer.settings.schema import Settings
+from streamer.sinks.mqtt.homeassistant import (
     DIAGNOSTICS,
     SOURCE_DIAGNOSTICS,
     Discovery,
@@ -23,8 +24,8 @@ from streamer.sinks.homeassistant import (
     suggested_area,
 )
 from streamer.sinks.mqtt.topics import Topics
-from streamer.sinks.payloads import slug, source_health_payload
-from streamer.sounds import catalogue, resolve_sounds
+from streamer.sinks.payloads import source_health_payload
+from streamer.text import slug
 
 PAGE = (Path(__file__).parent.parent / "docs" / "home-assistant.md").read_text(encoding="utf-8")
 LABELS = tuple(entry.name for entry in audioset_classes())

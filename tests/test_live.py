@@ -11,17 +11,18 @@ import psutil
 import pytest
 from mosquitto import PATIENCE_SECONDS, wait_until
 
-from streamer import seats
-from streamer.crew import Crew, left_behind
-from streamer.durations import clock
 from streamer.errors import DeviceError, RecordingError, SourceError
+from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.health import HealthMeter
-from streamer.live import LiveSession, Switches
+from streamer.live import channel
+from streamer.live.channel import Outage
+from streamer.live.session import LiveSession
+from streamer.live.switches import Switches
 from streamer.messages import AudioChunk, Event, Health, Message, Samples, SourceStatus, Tagging
-from streamer.pipeline import Pipeline
-from streamer.seats import Outage
-from streamer.sinks.clips import Clips, Extent
-from streamer.sounds import Watch, WatchedSound, resolve_sounds
+from streamer.runtime.threads import Crew, left_behind
+from streamer.runtime.timing import clock
+from streamer.sinks.clips.recorder import Clips, Extent
+from streamer.stream.pipeline import Pipeline
 
 HOP, WINDOW = 1_600, 16_000
 
@@ -71,7 +72,7 @@ class Hanging(Tone):
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is removed has all the time that a busy machine needs."""
-    monkeypatch.setattr("streamer.live._REMOVAL_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr("streamer.live.session._REMOVAL_SECONDS", PATIENCE_SECONDS)
 
 
 class Memory:
@@ -623,7 +624,7 @@ def test_a_source_that_is_missing_at_the_start_is_waited_for_and_told_of_once() 
 
 
 def test_one_that_waits_for_its_source_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(seats, "_FIRST_PAUSE_SECONDS", 3_600.0)
+    monkeypatch.setattr(channel, "_FIRST_PAUSE_SECONDS", 3_600.0)
     memory = Memory()
     error = DeviceError("there is no a")
     session = eventful([Tone("a", 0.0, live=True, error=error, retry_seconds=3_600.0)], memory, fast=False)
@@ -736,7 +737,7 @@ def test_a_source_that_is_chosen_while_the_end_of_the_one_before_it_is_told_is_h
 
 
 def test_sources_that_hang_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.live._REMOVAL_SECONDS", 0.5)
+    monkeypatch.setattr("streamer.live.session._REMOVAL_SECONDS", 0.5)
     memory, hanging = Memory(), [Hanging(str(number), 60.0, live=True) for number in range(40)]
     session = eventful([Tone("a", 60.0, live=True), *hanging], memory, fast=False)
     with Crew(PATIENCE_SECONDS) as crew:

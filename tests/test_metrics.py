@@ -12,9 +12,9 @@ import pytest
 from mosquitto import PATIENCE_SECONDS, free_port
 from prometheus_client.parser import text_string_to_metric_families
 
-from streamer.crew import Crew
 from streamer.errors import SinkError
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
+from streamer.runtime.threads import Crew
 from streamer.sinks.metrics import Metrics
 
 KITCHEN = SourceHealth(

@@ -41,7 +41,10 @@ def pretend(monkeypatch: pytest.MonkeyPatch, **differences: Any) -> None:
 def runs(process: psutil.Process) -> bool:
     """Whether it still does: the one that has started it may not have asked how it ended."""
     try:
-        return process.status() != psutil.STATUS_ZOMBIE and "streamer.portaudio.child" in process.cmdline()
+        return (
+            process.status() != psutil.STATUS_ZOMBIE
+            and "streamer.sources.portaudio.child" in process.cmdline()
+        )
     except psutil.NoSuchProcess:
         return False
 

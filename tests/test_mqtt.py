@@ -23,15 +23,20 @@ from hypothesis import strategies as st
 from mosquitto import PATIENCE_SECONDS, Authority, Mosquitto, Subscriber, free_port, wait_until
 
 from streamer.errors import SettingsError
+from streamer.events.catalogue import catalogue
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
 from streamer.sinks import Sink
-from streamer.sinks.broker import Broker, check_base_topic, check_node_name, parse_broker_url
-from streamer.sinks.embedded import EmbeddedBroker
-from streamer.sinks.history import History
-from streamer.sinks.homeassistant import Discovery
-from streamer.sinks.mqtt import MqttSink
+from streamer.sinks.history.store import History
+from streamer.sinks.mqtt.broker import (
+    Broker,
+    check_base_topic,
+    check_node_name,
+    parse_broker_url,
+)
+from streamer.sinks.mqtt.embedded import EmbeddedBroker
+from streamer.sinks.mqtt.homeassistant import Discovery
+from streamer.sinks.mqtt.sink import MqttSink
 from streamer.sinks.payloads import Vocabulary
-from streamer.sounds import catalogue
 
 VOCABULARY = Vocabulary(("Speech", "Dog", "Siren"), ("/m/09x0r", "/m/0bt9lr", None))
 HEALTH = Health(12.0, 11, 1, 0, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "connecting")
@@ -204,7 +209,8 @@ def test_states_are_retained_and_end_offline(broker: Mosquitto) -> None:
 @pytest.mark.system
 def test_a_killed_program_leaves_its_last_will(broker: Mosquitto) -> None:
     program = f"""
-from streamer.sinks.mqtt import Broker, MqttSink
+from streamer.sinks.mqtt.broker import Broker
+from streamer.sinks.mqtt.sink import MqttSink
 from streamer.sinks.payloads import Vocabulary
 MqttSink(Broker("127.0.0.1", {broker.port}), node="attic", sources=[], vocabulary=Vocabulary((), ())).run()
 """

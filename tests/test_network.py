@@ -23,10 +23,10 @@ from sound_servers import (
     stream,
 )
 
-from streamer.crew import Crew
 from streamer.errors import NetworkError, SourceError
-from streamer.live import LiveSession
+from streamer.live.session import LiveSession
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, Samples, SourceStatus
+from streamer.runtime.threads import Crew
 from streamer.sources import open_source
 from streamer.sources.address import has_secret, parse_address, without_secrets
 from streamer.sources.network import NetworkStream

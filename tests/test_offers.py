@@ -11,15 +11,16 @@ import run_live
 from gui.actions import Actions
 from gui.errors import ActionError
 from models.labels import audioset_classes
-from streamer.choices import Choices
 from streamer.errors import DeviceError, SettingsError, SourceError
-from streamer.live import LiveSession, Switches
+from streamer.events.catalogue import Watch
+from streamer.events.watchlist import WatchLists
+from streamer.live.choices import Choices
+from streamer.live.session import LiveSession
+from streamer.live.switches import Switches
 from streamer.messages import Samples, Tagging
-from streamer.settings import load_settings
-from streamer.settings_file import save
-from streamer.sounds import Watch
+from streamer.settings.file import save
+from streamer.settings.schema import load_settings
 from streamer.sources import DEMO_PATH, named, open_source
-from streamer.watchlist import WatchLists
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
 

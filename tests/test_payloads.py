@@ -20,12 +20,11 @@ from streamer.sinks.payloads import (
     line_payload,
     occurrence_payload,
     rfc3339,
-    slug,
-    slugs,
     tags_payload,
     to_json,
     top_tags,
 )
+from streamer.text import slug, slugs
 
 VOCABULARY = Vocabulary(("Speech", "Dog", "Siren"), ("/m/09x0r", "/m/0bt9lr", None))
 

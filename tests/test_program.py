@@ -25,7 +25,7 @@ from sound_servers import HttpServer, behind_password, encoded, stream
 
 from streamer.errors import SinkError
 from streamer.messages import Tagging
-from streamer.sinks.scorelog import reading_scores
+from streamer.sinks.score_log import reading_scores
 from streamer.sources.recording import Recording
 
 ROOT = Path(__file__).parent.parent

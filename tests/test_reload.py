@@ -10,17 +10,17 @@ import pytest
 from mosquitto import wait_until
 from test_live import HOP, WINDOW, Memory, Tone, scorer, slow_scorer
 
-from streamer import live
-from streamer.assembly import follow
-from streamer.crew import Crew
 from streamer.errors import SettingsError, SourceError
-from streamer.live import LiveSession
-from streamer.reload import Reloader, live_changes
-from streamer.settings import Settings, load_settings
+from streamer.events.watchlist import WatchLists
+from streamer.live import session as live_session
+from streamer.live.assembly import follow
+from streamer.live.reload import Reloader, live_changes
+from streamer.live.session import LiveSession
+from streamer.runtime.threads import Crew
+from streamer.settings.schema import Settings, load_settings
 from streamer.sinks import RankingSink
-from streamer.sinks.clips import Clips, Extent
-from streamer.sinks.history import History
-from streamer.watchlist import WatchLists
+from streamer.sinks.clips.recorder import Clips, Extent
+from streamer.sinks.history.store import History
 
 LABELS = ("Dog", "Siren")
 
@@ -294,7 +294,7 @@ def test_a_room_that_comes_while_it_is_still_about_to_go_is_asked_to_wait(
 def test_a_room_that_goes_decides_to_its_end_on_what_was_watched_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(live, "_REMOVAL_SECONDS", 0.0)  # the tagger comes to its end later
+    monkeypatch.setattr(live_session, "_REMOVAL_SECONDS", 0.0)  # the tagger comes to its end later
     given = Given(
         source=[room("kitchen", watch=[]), "hall=demo"],
         watch=[{"sound": "Dog", "threshold": 0.05, "hits": 1, "of": 1}],

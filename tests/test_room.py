@@ -9,14 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.calibration import Room, Rooms
-from streamer.durations import clock, parse_duration
+from streamer.commands.thresholds import Room, Rooms
 from streamer.errors import SettingsError
-from streamer.events import Decider
+from streamer.events.catalogue import Watch, resolve_sounds
+from streamer.events.detector import Decider
+from streamer.events.watchlist import WatchLists
 from streamer.messages import SourceStatus, Tagging
-from streamer.settings_file import difference, edited, with_thresholds, write_atomically
-from streamer.sounds import Watch, resolve_sounds
-from streamer.watchlist import WatchLists
+from streamer.runtime.timing import clock, parse_duration
+from streamer.settings.file import (
+    difference,
+    edited,
+    with_thresholds,
+    write_atomically,
+)
 
 RATE = 16_000
 LABELS = ("Dog", "Bark", "Siren")

@@ -16,22 +16,23 @@ from test_live import HOP, WINDOW, Tone, scorer
 from test_metrics import samples, serving
 from test_mqtt import PASSWORD, VOCABULARY, retained, running, sink_for, tagging, wait_for_state
 
-from streamer import assembly
-from streamer.crew import Crew
-from streamer.live import LiveSession, Switches
+from streamer.events.catalogue import Watch, catalogue
+from streamer.events.watchlist import WatchLists
+from streamer.live import assembly
+from streamer.live.session import LiveSession
+from streamer.live.switches import Switches
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
-from streamer.settings import load_settings
+from streamer.runtime.threads import Crew
+from streamer.settings.schema import load_settings
 from streamer.sinks import RosterSink
-from streamer.sinks.broker import Broker
-from streamer.sinks.console import LiveTable
-from streamer.sinks.healthlog import HealthLog
-from streamer.sinks.history import History
-from streamer.sinks.homeassistant import Discovery
+from streamer.sinks.health_log import HealthLog
+from streamer.sinks.history.store import History
 from streamer.sinks.metrics import Metrics
-from streamer.sinks.mqtt import MqttSink
-from streamer.sinks.payloads import slugs
-from streamer.sounds import Watch, catalogue
-from streamer.watchlist import WatchLists
+from streamer.sinks.mqtt.broker import Broker
+from streamer.sinks.mqtt.homeassistant import Discovery
+from streamer.sinks.mqtt.sink import MqttSink
+from streamer.sinks.terminal import LiveTable
+from streamer.text import slugs
 
 NODE = "earshot/attic"
 DEVICE = "homeassistant/device/attic"

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from streamer.commands import add_commands
+from streamer.commands.replay import replay
 from streamer.errors import SinkError
-from streamer.events import Decider
+from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
+from streamer.events.detector import Decider
 from streamer.messages import Event, SourceStatus, Tagging
-from streamer.replay import replay
-from streamer.sinks.scorelog import ScoreLog, reading_scores
-from streamer.sounds import Watch, WatchedSound, resolve_sounds
+from streamer.sinks.score_log import ScoreLog, reading_scores
 
 RATE = 16_000
 LABELS = ("Dog", "Siren")

@@ -20,9 +20,9 @@ from conftest import require
 from mosquitto import PATIENCE_SECONDS, Mosquitto, Subscriber, wait_until
 from test_program import START_SECONDS, command
 
-from streamer.journal import JournalFormatter, is_journal
 from streamer.messages import Health
-from streamer.service import ServiceManager
+from streamer.runtime.logs import JournalFormatter, is_journal
+from streamer.runtime.systemd import ServiceManager
 
 pytest_plugins = ["test_program"]
 

@@ -7,9 +7,9 @@ import pytest
 
 from models.labels import audioset_classes
 from streamer.errors import SettingsError
-from streamer.settings import Settings, load_settings, where_set
-from streamer.sounds import Watch
-from streamer.watchlist import WatchLists
+from streamer.events.catalogue import Watch
+from streamer.events.watchlist import WatchLists
+from streamer.settings.schema import Settings, load_settings, where_set
 
 
 def load(file: Path | None = None, environment: dict[str, str] | None = None, **given: Any) -> Settings:
@@ -19,7 +19,7 @@ def load(file: Path | None = None, environment: dict[str, str] | None = None, **
 
 @pytest.fixture(autouse=True)
 def no_file_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("streamer.settings.user_config_path", lambda _name: tmp_path / "nothing")
+    monkeypatch.setattr("streamer.settings.schema.user_config_path", lambda _name: tmp_path / "nothing")
 
 
 def test_defaults_are_those_of_the_help() -> None:
@@ -164,7 +164,7 @@ def test_the_embedded_broker_is_no_address() -> None:
 def test_the_history_is_in_the_users_data_folder_or_where_it_is_set_or_off(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("streamer.settings.user_data_path", lambda _name: tmp_path)
+    monkeypatch.setattr("streamer.settings.schema.user_data_path", lambda _name: tmp_path)
     assert load().history_file == tmp_path / "history.sqlite3"
     assert load(history="~/heard.sqlite3").history_file == Path.home() / "heard.sqlite3"
     assert load(environment={"EARSHOT_HISTORY": "off"}).history_file is None
@@ -180,7 +180,7 @@ def test_a_history_that_keeps_nothing_is_refused(given: dict[str, Any]) -> None:
 def test_clips_are_off_and_would_be_in_the_users_data_folder_without_speech(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("streamer.settings.user_data_path", lambda _name: tmp_path)
+    monkeypatch.setattr("streamer.settings.schema.user_data_path", lambda _name: tmp_path)
     settings = load()
     assert (settings.clips, settings.clips_path) == (False, tmp_path / "clips")
     assert (settings.clips_pre_seconds, settings.clips_post_seconds, settings.clips_longest_seconds) == (

@@ -11,8 +11,14 @@ from typer.testing import CliRunner
 from models.labels import audioset_classes
 from streamer.commands import add_commands
 from streamer.errors import SettingsError
-from streamer.settings import load_settings
-from streamer.sounds import OFF_SHARE, Sound, Watch, catalogue, resolve_sounds
+from streamer.events.catalogue import (
+    OFF_SHARE,
+    Sound,
+    Watch,
+    catalogue,
+    resolve_sounds,
+)
+from streamer.settings.schema import load_settings
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
 BINARY_SENSOR_CLASSES = {"sound", "running"}

@@ -9,14 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.errors import RecordingError
-from streamer.events import Decider
-from streamer.mailbox import Mailbox
+from streamer.events.catalogue import Watch, resolve_sounds
+from streamer.events.detector import Decider
+from streamer.levels import LOWEST_DBFS, level_dbfs
 from streamer.messages import AudioChunk, Event, Samples, Tagging, Window
-from streamer.pipeline import LOWEST_DBFS, Pipeline, level_dbfs, score
-from streamer.ring import Ring
-from streamer.sounds import Watch, resolve_sounds
+from streamer.runtime.queues import Mailbox
 from streamer.sources.conversion import Converter
-from streamer.windows import WindowCutter
+from streamer.stream.pipeline import Pipeline
+from streamer.stream.ring import Ring
+from streamer.stream.scoring import score
+from streamer.stream.windows import WindowCutter
 
 HOP, WINDOW = 1_600, 16_000
 

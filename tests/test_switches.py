@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamer.errors import SettingsError
-from streamer.live import Switches
+from streamer.live.switches import Switches
 
 
 @pytest.fixture

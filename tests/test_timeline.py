@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk
-from streamer.portaudio.wire import Stamp
 from streamer.sources.conversion import Converter, Frames
+from streamer.sources.portaudio.wire import Stamp
 from streamer.sources.timeline import Assembler, Timeline
 
 

@@ -6,10 +6,10 @@ import pytest
 
 from models.labels import audioset_classes, family_of
 from streamer.errors import SettingsError
-from streamer.settings import load_settings
-from streamer.settings_file import with_watch
-from streamer.sounds import Watch, WatchedSound
-from streamer.watchlist import WatchList, WatchLists
+from streamer.events.catalogue import Watch, WatchedSound
+from streamer.events.watchlist import WatchList, WatchLists
+from streamer.settings.file import with_watch
+from streamer.settings.schema import load_settings
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
 

@@ -9,17 +9,17 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from .. import assembly
-from ..calibration import Rooms, show_room
-from ..crew import Crew
-from ..ending import ending
 from ..errors import SourceError
-from ..interrupts import interruptible
-from ..settings import Settings, settings_file
-from ..settings_file import write_atomically
-from ..sinks.scorelog import reading_scores
+from ..events.watchlist import WatchLists
+from ..live import assembly
+from ..live.ending import ending
+from ..runtime.signals import interruptible
+from ..runtime.threads import Crew
+from ..settings.file import write_atomically
+from ..settings.schema import Settings, settings_file
+from ..sinks.score_log import reading_scores
 from ..sources import Source
-from ..watchlist import WatchLists
+from .thresholds import Rooms, show_room
 
 _POLL_SECONDS = 0.1
 

@@ -56,8 +56,8 @@ def events(
 ) -> None:
     """List what has been heard: which sound, where, when and for how long."""
     from ..errors import SettingsError
-    from ..settings import load_settings
-    from ..sinks import occurrences
+    from ..settings.schema import load_settings
+    from ..sinks.history import occurrences
 
     if as_csv and as_json:
         raise typer.BadParameter("--csv and --json exclude each other")
@@ -82,10 +82,10 @@ def replay(
     config: Annotated[Path | None, typer.Option(help="The settings to try, earshot.toml.")] = None,
 ) -> None:
     """Say what these settings would have told: events from scores that were logged with --score-log."""
-    from ..replay import replay as decide
-    from ..settings import load_settings
-    from ..sinks.scorelog import reading_scores
-    from ..watchlist import WatchLists
+    from ..events.watchlist import WatchLists
+    from ..settings.schema import load_settings
+    from ..sinks.score_log import reading_scores
+    from .replay import replay as decide
 
     if as_csv and as_json:
         raise typer.BadParameter("--csv and --json exclude each other")
@@ -98,7 +98,7 @@ def replay(
 
 def _write_occurrences(found: "Iterable[Event]", as_csv: bool, as_json: bool) -> None:
     """Write occurrences in the form that is wished; say so where there are none."""
-    from ..sinks import occurrences
+    from ..sinks.history import occurrences
 
     write = (
         occurrences.write_csv if as_csv else occurrences.write_json if as_json else occurrences.write_table
@@ -116,7 +116,7 @@ def sounds(
     from rich.console import Console
     from rich.table import Table
 
-    from ..sounds import catalogue
+    from ..events.catalogue import catalogue
 
     if as_json:
         typer.echo(json.dumps([sound.describe() for sound in catalogue()], ensure_ascii=False, indent=2))

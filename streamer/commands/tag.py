@@ -5,18 +5,18 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..events import Decider
+from ..events.catalogue import WatchedSound, resolve_sounds
+from ..events.detector import Decider
 from ..messages import Tagging
-from ..pipeline import Pipeline
-from ..settings import Settings
+from ..settings.schema import Settings
 from ..sinks import Sink
-from ..sinks.console import JsonLines, RecordingEvents, RecordingLines
 from ..sinks.payloads import Vocabulary
-from ..sounds import WatchedSound, resolve_sounds
+from ..sinks.terminal import JsonLines, RecordingEvents, RecordingLines
 from ..sources.recording import Recording
+from ..stream.pipeline import Pipeline
 
 if TYPE_CHECKING:
-    from ..assembly import Tagger
+    from ..live.assembly import Tagger
 
 _log = logging.getLogger(__name__)
 

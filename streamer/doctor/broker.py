@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from ..errors import BrokerError, SettingsError
-from ..sinks.broker import Broker
-from ..sinks.embedded import USUAL_PORT, EmbeddedBroker
+from ..sinks.mqtt.broker import Broker
+from ..sinks.mqtt.embedded import USUAL_PORT, EmbeddedBroker
 from ..sinks.mqtt.probe import Answer, Traces, probe
 from .finding import Finding
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import SinkError
-from ..sinks import database
-from ..sinks.history import is_being_written
+from ..sinks.history import database
+from ..sinks.history.store import is_being_written
 from .finding import Finding
 
 _LITTLE_BYTES = 100_000_000

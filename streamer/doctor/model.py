@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from ..assembly import Tagger
+from ..live.assembly import Tagger
 from ..messages import SAMPLE_RATE_HZ
-from ..settings import Settings
+from ..settings.schema import Settings
 from .finding import Finding
 from .sounds import check_sounds
 from .speed import check_speed

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import IO
 
-from ..sinks.console import Lines, printable
 from ..sinks.payloads import to_json
+from ..sinks.terminal import Lines
+from ..text import printable
 from .finding import Finding
 
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..amplitudes import FAINT_DBFS, MOST_CLIPPED, Amplitudes
+from ..levels import FAINT_DBFS, LOWEST_DBFS, MOST_CLIPPED, Amplitudes
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
-from ..pipeline import LOWEST_DBFS
 from .finding import State
 
 _MOST_OFFSET = 0.05

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from ..errors import SettingsError
+from ..events.catalogue import Watch, resolve_sounds
 from ..messages import Samples
-from ..sounds import Watch, resolve_sounds
 from .finding import Finding
 
 

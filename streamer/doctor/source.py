@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
-from ..source_settings import SourceSettings
+from ..settings.sources import SourceSettings
 from ..sources import Source, is_sent_to, is_standard_input, open_source, without_secrets
 from .finding import Finding
 from .sound import Complaint, SoundMeter, complaints

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..messages import SAMPLE_RATE_HZ, Window
-from ..pipeline import Scorer, score
+from ..stream.scoring import Scorer, score
 from .finding import Finding, State
 
 _RUNS = 5

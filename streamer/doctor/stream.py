@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from ..errors import SettingsError
-from ..settings import Place, Settings
-from ..switched_off import read_switched_off
+from ..live.switches import read_switched_off
+from ..settings.schema import Place, Settings
 from . import broker
 from .disk import check_folder, check_history
 from .finding import Finding

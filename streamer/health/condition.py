@@ -2,7 +2,7 @@
 
 from collections import deque
 
-from ..amplitudes import MOST_CLIPPED, Amplitudes
+from ..levels import MOST_CLIPPED, Amplitudes
 from ..messages import SAMPLE_RATE_HZ, SoundState
 from .floor import Floor
 

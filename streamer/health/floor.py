@@ -4,7 +4,7 @@ from collections import deque
 
 import numpy as np
 
-from ..amplitudes import FAINT_DBFS
+from ..levels import FAINT_DBFS
 
 _BLOCK_SECONDS = 300
 """How much sound is judged at once."""

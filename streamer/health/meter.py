@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from ..amplitudes import Amplitudes
+from ..levels import Amplitudes
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Health, SourceHealth, Tagging, Window
 from .memory import resident_bytes
 from .source import SourceMeter
@@ -193,25 +193,3 @@ def _percentiles(seconds: Sequence[float]) -> tuple[float | None, float | None, 
         return None, None, None
     p50, p95, p99 = map(float, np.percentile(seconds, (50, 95, 99)))
     return p50, p95, p99
-
-
-class Every:
-    """True once in each period: for what is done now and then in a loop.
-
-    Parameters
-    ----------
-    seconds : float
-        The period.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._next = time.monotonic()
-
-    def due(self) -> bool:
-        """Whether the period is over; begins the next one if so."""
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + self._seconds
-        return True

@@ -1,6 +1,6 @@
 """What is counted of one source."""
 
-from ..amplitudes import Amplitudes
+from ..levels import Amplitudes
 from ..messages import AudioChunk, SourceHealth, Window
 from .balance import Balance
 from .condition import Condition

@@ -2,9 +2,6 @@
 
 import json
 import math
-import re
-import unicodedata
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -257,29 +254,6 @@ def rfc3339(unix_seconds: float) -> str | None:
     if not math.isfinite(unix_seconds):
         return None
     return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def slug(name: str) -> str:
-    """Turn a name into a part of a topic: lower-case ASCII letters, digits and ``_``, never empty.
-
-    A name of which nothing is left, such as one in Chinese, becomes a checksum of itself.
-    """
-    ascii_name = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode("ascii")
-    words = re.findall(r"[a-z0-9]+", ascii_name.lower())
-    return "_".join(words) or f"x{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
-
-
-def slugs(names: Iterable[str]) -> dict[str, str]:
-    """Give each name a slug of its own: where two are the same, the later one gets ``_2``, ``_3``, …."""
-    given: dict[str, str] = {}
-    for name in dict.fromkeys(names):
-        wanted = candidate = slug(name)
-        number = 1
-        while candidate in given.values():
-            number += 1
-            candidate = f"{wanted}_{number}"
-        given[name] = candidate
-    return given
 
 
 def _rounded(value: float | np.floating[Any] | None, digits: int) -> float | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DeviceError
-from ..portaudio.process import PortAudioProcess
+from .portaudio.process import PortAudioProcess
 
 _ADDRESS = re.compile(r" \(hw:(\d+),(\d+)\)$")
 """ALSA's: which card it is since something was plugged in or out, and which of the card's devices."""

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..errors import DeviceError
 from ..messages import AudioChunk, Samples
-from ..portaudio.process import PortAudioProcess
 from .conversion import Converter
 from .devices import InputDevice, choose_device, find_device, identified, list_devices
+from .portaudio.process import PortAudioProcess
 from .timeline import Assembler, Timeline
 
 __all__ = ["InputDevice", "Microphone", "find_device", "list_devices", "play"]

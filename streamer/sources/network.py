@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import NetworkError
-from ..mailbox import Mailbox
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
+from ..runtime.queues import Mailbox
 from .address import StreamAddress
 from .conversion import Converter, Frames
 from .diagnosis import authorities, explain_failure

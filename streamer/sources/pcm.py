@@ -10,9 +10,9 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ..clocks import elapsed_seconds
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
+from ..runtime.timing import elapsed_seconds
 
 _CHUNK_BYTES = SAMPLE_RATE_HZ // 10 * 2
 _POLL_MILLISECONDS = 200

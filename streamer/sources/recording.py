@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import RecordingError
-from ..files import expanded
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
+from ..runtime.files import expanded
 from .conversion import Converter, Frames
 
 _CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Iterator
 
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
-from ..portaudio.wire import Stamp
 from .conversion import Converter, Frames
+from .portaudio.wire import Stamp
 
 _logger = logging.getLogger(__name__)
 

@@ -16,14 +16,19 @@ from promises import MEBIBYTE, a_file, a_folder, examples, kept, mutated, within
 
 from models.checkpoints.original import _read_labels
 from models.training.dataset import read_dataset
-from streamer.calibration import Room
+from streamer.commands.replay import replay
+from streamer.commands.thresholds import Room
+from streamer.events.catalogue import Watch, resolve_sounds
+from streamer.live.switches import read_switched_off
 from streamer.messages import Event, Tagging
-from streamer.replay import replay
-from streamer.sinks.history import History
-from streamer.sinks.occurrences import read_occurrences, write_csv, write_json, write_table
-from streamer.sinks.scorelog import ScoreLog, reading_scores
-from streamer.sounds import Watch, resolve_sounds
-from streamer.switched_off import read_switched_off
+from streamer.sinks.history.occurrences import (
+    read_occurrences,
+    write_csv,
+    write_json,
+    write_table,
+)
+from streamer.sinks.history.store import History
+from streamer.sinks.score_log import ScoreLog, reading_scores
 
 LABELS = ("Speech", "Dog", "Siren")
 EVENT = Event("an-id", "ended", "Dog", "kitchen", 0.5, 1_700_000_000.0, 1_700_000_002.0, None, 0, 32_000)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from mosquitto import Mosquitto, Subscriber, wait_until
 from promises import MEBIBYTE, examples, json_values, within
 
-from streamer.sinks.broker import Broker
-from streamer.sinks.homeassistant import Discovery
-from streamer.sinks.mqtt import MqttSink
+from streamer.sinks.mqtt.broker import Broker
+from streamer.sinks.mqtt.homeassistant import Discovery
+from streamer.sinks.mqtt.sink import MqttSink
 from streamer.sinks.payloads import Vocabulary
 
 WATCHED = {"kitchen": ["Dog"]}

@@ -11,11 +11,11 @@ from promises import assert_one_sentence, examples, kept, within, words
 
 from models.checkpoints import load_checkpoint
 from models.tagger import member_specs
-from streamer.durations import clock, parse_duration
 from streamer.errors import SettingsError, SourceError
-from streamer.settings import load_settings
-from streamer.sinks.broker import parse_broker_url
-from streamer.sinks.occurrences import parse_since
+from streamer.runtime.timing import clock, parse_duration
+from streamer.settings.schema import load_settings
+from streamer.sinks.history.occurrences import parse_since
+from streamer.sinks.mqtt.broker import parse_broker_url
 from streamer.sources import is_standard_input, named, open_source
 
 SOURCES = [

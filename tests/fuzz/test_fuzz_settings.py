@@ -13,8 +13,13 @@ from hypothesis import strategies as st
 from promises import MEBIBYTE, a_file, examples, json_values, kept, numbers, within, words
 
 from streamer.errors import SettingsError
-from streamer.settings import Settings, load_settings
-from streamer.settings_file import edited, read, with_thresholds, with_watch
+from streamer.settings.file import (
+    edited,
+    read,
+    with_thresholds,
+    with_watch,
+)
+from streamer.settings.schema import Settings, load_settings
 
 NAMES = [field.alias or name for name, field in Settings.model_fields.items()]
 

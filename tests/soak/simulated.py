@@ -9,8 +9,8 @@ import numpy as np
 
 from streamer.errors import DeviceError
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples
-from streamer.portaudio.wire import Stamp
 from streamer.sources.conversion import Converter
+from streamer.sources.portaudio.wire import Stamp
 from streamer.sources.timeline import Assembler, Timeline
 
 BLOCK_SAMPLES = SAMPLE_RATE_HZ

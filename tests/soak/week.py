@@ -13,18 +13,18 @@ from mosquitto import Mosquitto, Subscriber, wait_until
 from soak.fault import Fault
 from soak.rig import PATIENCE_SECONDS, Rig
 from soak.simulated import HOUR_SAMPLES, SimulatedClock, SimulatedMicrophone, loudness_as_scores
-from streamer.crew import Crew
+from streamer.events.catalogue import Watch, resolve_sounds
 from streamer.health import HealthMeter
 from streamer.health.memory import resident_bytes
-from streamer.live import LiveSession
+from streamer.live.session import LiveSession
 from streamer.messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, AudioChunk, SourceHealth
-from streamer.sinks.broker import Broker
-from streamer.sinks.console import JsonLines
-from streamer.sinks.healthlog import HealthLog
-from streamer.sinks.history import History
-from streamer.sinks.mqtt import MqttSink
+from streamer.runtime.threads import Crew
+from streamer.sinks.health_log import HealthLog
+from streamer.sinks.history.store import History
+from streamer.sinks.mqtt.broker import Broker
+from streamer.sinks.mqtt.sink import MqttSink
 from streamer.sinks.payloads import Vocabulary
-from streamer.sounds import Watch, resolve_sounds
+from streamer.sinks.terminal import JsonLines
 
 LABELS = ("Speech", "Dog")
 MOST_GROWTH_BYTES = 8_000_000

@@ -1,8 +1,8 @@
 """Announces the node to Home Assistant, and takes back what an earlier run announced and is no more."""
 
-from ..homeassistant import HomeAssistant
 from ..payloads import to_json
 from .client import Link
+from .homeassistant import HomeAssistant
 from .leftovers import Leftovers
 
 _MOST_TOPICS = 4096

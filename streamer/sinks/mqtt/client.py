@@ -14,8 +14,8 @@ import aiomqtt
 from aiomqtt import MqttError
 
 from ...errors import BrokerError
-from ..broker import Broker
 from . import tls
+from .broker import Broker
 
 __all__ = ["Link", "MqttError", "Received", "connected", "run"]
 

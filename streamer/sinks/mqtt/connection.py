@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 from ...errors import BrokerError
-from ..broker import Broker
 from . import client, tls
+from .broker import Broker
 from .client import Link
 
 _log = logging.getLogger(__name__)

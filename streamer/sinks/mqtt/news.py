@@ -10,14 +10,14 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ...mailbox import Mailbox
 from ...messages import Event, Health, Message, SourceStatus, Tagging
-from ..homeassistant import DIAGNOSTICS, SOURCE_DIAGNOSTICS, as_state
-from ..outbox import MemoryOutbox, Outbox
+from ...runtime.queues import Mailbox
+from ..history.outbox import MemoryOutbox, Outbox
 from ..payloads import Payload, Vocabulary, event_payload, health_payload, tags_payload, to_json, top_tags
 from .announcer import Announcer
 from .client import Link
 from .gauges import Gauges
+from .homeassistant import DIAGNOSTICS, SOURCE_DIAGNOSTICS, as_state
 from .leftovers import Leftovers
 from .roster import Roster
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from ssl import SSLContext
 
 from ...errors import BrokerError
-from ..broker import Broker, check_credentials
-from ..homeassistant import is_by_earshot
 from . import client, tls
+from .broker import Broker, check_credentials
 from .client import Link, Received
+from .homeassistant import is_by_earshot
 
 _KEEPALIVE_SECONDS = 15
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..homeassistant import HomeAssistant
+from .homeassistant import HomeAssistant
 from .topics import Topics
 
 

@@ -5,11 +5,16 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 
 from ...messages import Message
-from ..broker import Broker, check_base_topic, check_credentials, check_node_name
-from ..homeassistant import Discovery, HomeAssistant
-from ..outbox import Outbox
+from ..history.outbox import Outbox
 from ..payloads import Vocabulary
+from .broker import (
+    Broker,
+    check_base_topic,
+    check_credentials,
+    check_node_name,
+)
 from .connection import Connection
+from .homeassistant import Discovery, HomeAssistant
 from .news import News
 from .roster import Roster
 from .topics import Topics

@@ -3,7 +3,7 @@
 import ssl
 
 from ...errors import SettingsError
-from ..broker import Broker
+from .broker import Broker
 
 _NOT_YET_VALID = 9
 _EXPIRED = 10

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeGuard
 
-from ..homeassistant import SOURCE_DIAGNOSTICS
-from ..payloads import slug, slugs
+from ...text import slug, slugs
+from .homeassistant import SOURCE_DIAGNOSTICS
 
 _KEPT = rf"status|listen|loudest|level|health/({'|'.join(SOURCE_DIAGNOSTICS)})|sound/[a-z0-9_]+"
 

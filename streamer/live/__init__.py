@@ -1,0 +1,1 @@
+"""Live listening: sources, windows, the tagger and the sinks, joined."""

@@ -1,0 +1,358 @@
+"""The parts of a stream, made as the settings say."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Protocol
+
+from ..errors import SettingsError, SinkError, SourceError
+from ..events.catalogue import NO_SOUNDS, catalogue, resolve_sounds
+from ..events.watchlist import WatchLists
+from ..messages import SAMPLE_RATE_HZ, Samples
+from ..runtime.threads import Crew
+from ..settings.schema import Settings
+from ..sinks import Sink
+from ..sinks.clips.recorder import Clips, Extent
+from ..sinks.history.store import History
+from ..sinks.mqtt.broker import Broker
+from ..sinks.mqtt.homeassistant import Discovery
+from ..sinks.payloads import Vocabulary
+from ..sinks.score_log import ScoreLog
+from ..sources import Source, is_standard_input, open_source
+from .session import Hearer, LiveSession
+from .switches import Switches
+
+if TYPE_CHECKING:
+    from ..sinks.metrics import Metrics
+    from ..sinks.mqtt.sink import MqttSink
+
+_log = logging.getLogger(__name__)
+
+
+class Model(Protocol):
+    """What the stream knows of a model, besides that it scores."""
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """Its classes."""
+
+    @property
+    def thresholds(self) -> Samples | None:
+        """Its own thresholds, float32 (classes,), if it has some."""
+
+
+class Tagger(Model, Protocol):
+    """A model that scores."""
+
+    @property
+    def window_samples(self) -> int:
+        """The most samples that it looks at."""
+
+    def __call__(self, samples: Samples, /) -> Samples:
+        """Samples float32 (batch, n) -> scores float32 (batch, classes)."""
+
+
+def open_sources(settings: Settings) -> list[Source]:
+    """Open all sources.
+
+    Raises
+    ------
+    SourceError
+        One of them is not there, or two can't be told apart.
+    """
+    sources = [
+        open_source(source.spec, name=source.name, fast=settings.fast, patient=settings.patient)
+        for source in settings.sources
+    ]
+    check_apart([source.name for source in sources], settings)
+    return sources
+
+
+def check_apart(names: Sequence[str], settings: Settings) -> None:
+    """See that the sources of settings, which are called so, can be told apart.
+
+    Raises
+    ------
+    SourceError
+        They can't.
+    """
+    if sum(is_standard_input(source.spec) for source in settings.sources) > 1:
+        raise SourceError("standard input can be one source only: give - once")
+    for name in names:
+        if names.count(name) > 1:
+            raise SourceError(
+                f"{names.count(name)} sources are called '{name}': name them apart with NAME=SPEC"
+            )
+
+
+def make_switches(settings: Settings, names: Sequence[str]) -> Switches:
+    """Take up which of the sources that are called so were switched off, and say so, lest somebody wonder at the silence.
+
+    Raises
+    ------
+    SettingsError
+        Nobody can tell which they are.
+    """
+    switches = Switches(settings.switches_file)
+    switches.mention(names)
+    return switches
+
+
+def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Clips | None:
+    """Make what keeps the sound of events; None if that is not wanted.
+
+    Parameters
+    ----------
+    settings : Settings
+        How it is kept.
+    names : sequence of str
+        Of the sources whose sound is kept.
+    model : Model
+        What decides on events.
+
+    Raises
+    ------
+    SettingsError
+        A sound of `clips_never` is unknown.
+    SinkError
+        Nothing can be kept there.
+    """
+    if not names:
+        return None
+    try:
+        never = resolve_sounds(settings.never_kept, model.labels, model.thresholds)
+    except SettingsError as error:
+        raise SettingsError(f"clips_never: {error}") from None
+    return Clips(
+        settings.clips_path,
+        sources=names,
+        model=model.name,
+        extent=Extent(
+            pre_samples=round(settings.clips_pre_seconds * SAMPLE_RATE_HZ),
+            post_samples=round(settings.clips_post_seconds * SAMPLE_RATE_HZ),
+            longest_samples=round(settings.clips_longest_seconds * SAMPLE_RATE_HZ),
+        ),
+        never=never,
+        days=settings.clips_days,
+        most_bytes=settings.clips_megabytes * 1_000_000,
+        fast=settings.fast,
+    )
+
+
+@contextmanager
+def keeping_history(settings: Settings) -> Iterator[History | None]:
+    """Keep what begins and ends on disk. Without a wish of the user's, an Earshot that finds another one keeping it goes without.
+
+    Raises
+    ------
+    SinkError
+        The user wishes a history, and it can't be kept.
+    """
+    if settings.history_file is None:
+        yield None
+        return
+    try:
+        history = History(
+            settings.history_file,
+            days=settings.history_days,
+            events=settings.history_events,
+            outgoing=settings.mqtt is not None,
+        )
+    except SinkError as error:
+        if settings.history is not None:
+            raise
+        _log.warning("no history is kept: %s", error)
+        yield None
+        return
+    with history:
+        yield history
+
+
+@contextmanager
+def logging_scores(settings: Settings, model: Model) -> Iterator[ScoreLog | None]:
+    """Log all scores of a model, if that is wished."""
+    if settings.score_log_file is None:
+        yield None
+        return
+    with ScoreLog(
+        settings.score_log_file, model=model.name, labels=model.labels, thresholds=model.thresholds
+    ) as log:
+        yield log
+
+
+def start_mqtt(
+    crew: Crew,
+    broker: Broker | None,
+    settings: Settings,
+    names: Sequence[str],
+    *,
+    vocabulary: Vocabulary,
+    watchlists: WatchLists,
+    history: History | None,
+    switches: Switches,
+) -> "MqttSink | None":
+    """Have a crew publish over MQTT; None if that is not wanted.
+
+    Parameters
+    ----------
+    crew : Crew
+        Runs what is needed for it.
+    broker : Broker, optional
+        Where to publish, unless the settings wish a broker of our own.
+    settings : Settings
+        How to publish.
+    names : sequence of str
+        Of the sources.
+    vocabulary : Vocabulary
+        What labels are called.
+    watchlists : WatchLists
+        What has topics.
+    history : History, optional
+        Keeps events until they have been delivered.
+    switches : Switches
+        What the switches of MQTT turn.
+    """
+    if settings.embedded_broker:
+        broker = _serve_mqtt(crew)
+    if broker is None:
+        return None
+    from ..sinks.mqtt.sink import MqttSink
+
+    mqtt = MqttSink(
+        broker,
+        node=settings.node,
+        base_topic=settings.base_topic,
+        sources=names,
+        vocabulary=vocabulary,
+        top=settings.top,
+        watched_at=partial(_watched_names, watchlists),
+        outbox=history,
+        on_listen=switches.turn,
+        is_on=switches.is_on,
+        discovery=_discovery(settings),
+    )
+    crew.start("mqtt", mqtt.run, mqtt.close)
+    return mqtt
+
+
+def make_session(
+    settings: Settings,
+    sources: Sequence[Source],
+    tagger: Tagger,
+    *,
+    sinks: Sequence[Sink | None],
+    switches: Switches,
+    watchlists: WatchLists | None = None,
+    hearers: Sequence[Hearer] = (),
+    clips: Clips | None = None,
+    device: str = "",
+    mqtt: "MqttSink | None" = None,
+) -> LiveSession:
+    """Make what listens.
+
+    Parameters
+    ----------
+    settings : Settings
+        How, and for how long.
+    sources : sequence of Source
+        To whom.
+    tagger : Tagger
+        Scores what they hear.
+    sinks : sequence of Sink or None
+        Receive every message.
+    switches : Switches
+        Who is not to be listened to for a while.
+    watchlists : WatchLists, optional
+        What to decide on events of; of nothing if None.
+    hearers : sequence of callable
+        Are told every chunk.
+    clips : Clips, optional
+        Keeps the sound of events.
+    device : str
+        What the tagger runs on, for people.
+    mqtt : MqttSink, optional
+        Whose connection is told of.
+    """
+    return LiveSession(
+        sources,
+        tagger,
+        window_samples=tagger.window_samples,
+        hop_samples=settings.hop_samples,
+        sinks=[sink for sink in sinks if sink is not None],
+        sounds=() if watchlists is None else watchlists.shared.sounds,
+        own_sounds=NO_SOUNDS if watchlists is None else watchlists.own_sounds,
+        own_hop_samples=settings.own_hop_samples,
+        hearers=hearers,
+        clips=clips,
+        switches=switches,
+        fast=settings.fast,
+        stay=not settings.windowless and settings.duration is None,
+        limit_samples=settings.limit_samples,
+        model=tagger.name,
+        device=device,
+        broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
+    )
+
+
+def start_metrics(crew: Crew, settings: Settings) -> "Metrics | None":
+    """Have a crew answer Prometheus; None if that is not wanted."""
+    if not settings.metrics_port:
+        return None
+    from ..sinks.metrics import Metrics
+
+    metrics = Metrics(settings.metrics_port, host=settings.metrics_host, version=version("earshot"))
+    crew.start("metrics", metrics.run, metrics.close)
+    return metrics
+
+
+def follow(watchlists: WatchLists, session: LiveSession, mqtt: "MqttSink | None") -> None:
+    """Have a session decide on what is watched, and MQTT have topics for it, whenever that changes.
+
+    Parameters
+    ----------
+    watchlists : WatchLists
+        What is watched.
+    session : LiveSession
+        Which listens.
+    mqtt : MqttSink, optional
+        Which publishes.
+    """
+
+    def change(source: str | None) -> None:
+        if mqtt is not None:
+            mqtt.watch_anew()  # first, so that there is a topic when a sound begins
+        if source is None:
+            session.watch(watchlists.shared.sounds)
+        elif source in watchlists.own:
+            session.watch(watchlists.own[source].sounds, source)
+        else:
+            session.share(source)
+
+    watchlists.on_change = change
+
+
+def _watched_names(watchlists: WatchLists, source: str) -> list[str]:
+    """Return the sounds that are watched now at a source."""
+    return [entry.sound.name for entry in watchlists.of(source).sounds]
+
+
+def _serve_mqtt(crew: Crew) -> Broker:
+    """Start a broker of our own."""
+    from ..sinks.mqtt.embedded import EmbeddedBroker
+
+    server = EmbeddedBroker()
+    crew.start("broker", server.run, server.close)
+    return server.broker
+
+
+def _discovery(settings: Settings) -> Discovery | None:
+    """How Home Assistant is told, if it is."""
+    if settings.discovery == "off":
+        return None
+    return Discovery(catalogue(), settings.discovery, settings.discovery_prefix, version("earshot"))

@@ -1,0 +1,1 @@
+"""Recordings of events, where clips are turned on."""

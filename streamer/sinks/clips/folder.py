@@ -1,0 +1,166 @@
+"""The folder of clips: a name for each, files that only their owner can read, and none that is too old or too much."""
+
+import logging
+import os
+import re
+import time
+from collections import defaultdict
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ...messages import Event
+from ...runtime.timing import Every
+from ...text import slug
+
+_log = logging.getLogger(__name__)
+
+_DAY_SECONDS = 86_400.0
+_QUIET_SECONDS = 60.0
+_PRUNING_SECONDS = 3600.0
+_LONGEST_SLUG = 64
+_UNFINISHED = ".part"
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_FILE = re.compile(r"(\d{9}-[a-z0-9_]+-[a-z0-9_]+-[a-z0-9]{1,8})\.(flac|json)(\.part)?")
+
+
+class ClipFolder:
+    """Writes clips, a FLAC file with JSON beside it, into a folder for each day, and deletes the oldest in time.
+
+    Names are made of the time, in UTC, at which the sound began. A file has its name only once all of it is on the disk,
+    the FLAC file first. What has another name is none of ours and is left alone, and so is what links lead to.
+
+    What can't be written (the disk is full, or read-only) is lost, which is said in one line.
+
+    Parameters
+    ----------
+    path : Path
+        The folder. Where it is missing, it is made for its owner alone.
+    days : float
+        How long clips are kept.
+    most_bytes : int
+        What they take together; the newest is kept even if it takes more.
+    """
+
+    def __init__(self, path: Path, *, days: float, most_bytes: int) -> None:
+        self._path = path.absolute()
+        self._keep_seconds = days * _DAY_SECONDS
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._pruning_due = Every(_PRUNING_SECONDS)
+        self._failure_line_due = Every(_QUIET_SECONDS)
+        try:
+            _make_private(self._path)
+        except OSError as error:
+            self._note_failure(error)
+        self.tend()
+
+    def name(self, event: Event) -> Path:
+        """Return the absolute path of an event's FLAC file."""
+        began = datetime.fromtimestamp(event.started_at, UTC)
+        source, sound = (slug(name)[:_LONGEST_SLUG] for name in (event.source, event.label))
+        stem = f"{_stamp(began)}-{source}-{sound}-{event.id[:8]}"
+        return self._path / f"{began:%Y-%m-%d}" / f"{stem}.flac"
+
+    def write(self, path: Path, flac: bytes, json: str) -> bool:
+        """Write a clip under a name that `name` has given it; whether that was possible."""
+        files = {path: flac, path.with_suffix(".json"): f"{json}\n".encode()}
+        size = sum(map(len, files.values()))
+        if self._bytes + size > self._most_bytes:
+            self._prune(room=size)
+        unfinished = {file: file.with_name(file.name + _UNFINISHED) for file in files}
+        try:
+            _make_private(path.parent)
+            for file, content in files.items():
+                _write_private(unfinished[file], content)
+            for file, part in unfinished.items():
+                part.replace(file)
+        except OSError as error:
+            for file in (*files, *unfinished.values()):
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
+            self._note_failure(error)
+            return False
+        self._bytes += size
+        return True
+
+    def tend(self) -> None:
+        """Delete what has become too old, or is too much, if that has not been done for a while. Called often."""
+        if self._pruning_due.due():
+            self._prune()
+
+    def _prune(self, room: int = 0) -> None:
+        """Delete the oldest clips: all that are too old, and as many as leave room for so many bytes."""
+        try:
+            clips = self._clips()
+            sizes = {name: sum(file.stat().st_size for file in files) for name, files in clips.items()}
+        except FileNotFoundError:
+            return  # there is no folder yet, or another Earshot has just deleted a clip
+        except OSError as error:
+            self._note_failure(error)
+            return
+        self._bytes = sum(sizes.values())
+        oldest = datetime.fromtimestamp(max(0.0, time.time() - self._keep_seconds), UTC)
+        for name in sorted(clips):
+            if name >= f"{oldest:%Y-%m-%d}/{_stamp(oldest)}" and self._bytes + room <= self._most_bytes:
+                return
+            try:
+                _delete(clips[name])
+                self._bytes -= sizes[name]
+            except OSError as error:
+                self._note_failure(error)
+
+    def _clips(self) -> dict[str, list[os.DirEntry[str]]]:
+        """The files of each clip, by its day and name."""
+        clips = defaultdict(list)
+        for day in _entries(self._path):
+            if _DAY.fullmatch(day.name) and day.is_dir(follow_symlinks=False):
+                for file in _entries(day):
+                    match = _FILE.fullmatch(file.name)
+                    if match and file.is_file(follow_symlinks=False):
+                        clips[f"{day.name}/{match[1]}"].append(file)
+        return clips
+
+    def _note_failure(self, error: OSError) -> None:
+        if self._failure_line_due.due():
+            _log.warning(
+                "The clips in %s can't be written or deleted (%s): listening goes on without them. Make room, or give "
+                "clips_folder another name.",
+                self._path,
+                (error.strerror or str(error)).lower(),
+            )
+
+
+def _stamp(time: datetime) -> str:
+    """The time of a day as the nine digits with which a name begins: names sort as times do."""
+    return f"{time:%H%M%S}{time.microsecond // 1000:03}"
+
+
+def _make_private(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, for its owner alone."""
+    if not folder.is_dir():
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Write a file for its owner alone, and wait until it is on the disk."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _entries(folder: os.PathLike[str]) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return list(entries)
+
+
+def _delete(files: list[os.DirEntry[str]]) -> None:
+    """Delete the files of a clip, what describes the sound before the sound, and the folder of a day that is empty now."""
+    paths = sorted(map(Path, files), reverse=True)
+    for path in paths:
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        paths[0].parent.rmdir()

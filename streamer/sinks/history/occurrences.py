@@ -1,0 +1,147 @@
+"""What the history says: each occurrence of a sound on one line, for people, spreadsheets and programs."""
+
+import csv
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from ...messages import Event
+from ...runtime.timing import clock, parse_duration
+from ...text import printable
+from ..payloads import occurrence_payload, to_json
+from ..terminal import Lines
+from . import database
+
+_COLUMNS = ("id", "source", "label", "score", "started_at", "ended_at", "length_seconds", "clip")
+
+
+def read_occurrences(
+    path: Path, *, since: float = -math.inf, labels: Sequence[str] = (), sources: Sequence[str] = ()
+) -> Iterator[Event]:
+    """Read a history, one event for each occurrence, as they began; in constant memory.
+
+    Parameters
+    ----------
+    path : Path
+        The history.
+    since : float
+        Unix time in seconds; what began before is left out.
+    labels, sources : sequence of str
+        Only these, in upper or lower case; all if empty.
+
+    Yields
+    ------
+    Event
+        The end of an occurrence, or its beginning where it has none yet.
+
+    Raises
+    ------
+    SinkError
+        There is no history, or it can't be read.
+    """
+    query, values = occurrences_query(since, labels, sources)
+    with database.reading(path) as connection:
+        for row in connection.execute(query, values):
+            yield database.to_event(row)
+
+
+def occurrences_query(since: float, labels: Sequence[str], sources: Sequence[str]) -> tuple[str, list[Any]]:
+    """Write the query of `read_occurrences`, and the values of its question marks."""
+    conditions = ["started_at >= ?"]
+    values: list[Any] = [since]
+    for column, names in (("label", labels), ("source", sources)):
+        if names:
+            conditions.append(f"{column} COLLATE NOCASE IN ({', '.join('?' * len(names))})")
+            values += map(database.storable, names)
+    query = f"""
+        SELECT {database.COLUMNS} FROM event AS this
+        WHERE {" AND ".join(conditions)} AND (kind = 'ended' OR NOT EXISTS (
+            SELECT 1 FROM event AS other WHERE other.id = this.id AND other.kind = 'ended'
+        ))
+        ORDER BY started_at, seq
+    """  # noqa: S608 - names of columns, and question marks
+    return query, values
+
+
+def parse_since(text: str, now: datetime) -> float:
+    """Read ``90s``, ``30m``, ``12h``, ``7d``, ``2w`` before `now`, or a date or time: Unix time in seconds.
+
+    A time without a time zone is local.
+
+    Raises
+    ------
+    ValueError
+        It is none of these.
+    """
+    if text.strip()[-1:] in set("smhdw"):
+        with suppress(ValueError):
+            return now.timestamp() - parse_duration(text)
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(
+            f"'{text}' is no time: write 90s, 30m, 12h, 7d or 2w, or a date such as 2026-03-01 or 2026-03-01T18:30"
+        ) from None
+
+
+def write_table(occurrences: Iterable[Event], stream: IO[str]) -> int:
+    """Write lines for people, times as on the clock here; how many.
+
+    Raises
+    ------
+    OutputClosed
+        Nobody reads any more.
+    """
+    lines = Lines(stream)
+    count = 0
+    for count, event in enumerate(occurrences, 1):
+        if count == 1:
+            lines.write(f"{'began':<19}  {'lasted':>10}  score  source · sound")
+        began = datetime.fromtimestamp(event.started_at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        lasted = "still on" if event.ended_at is None else clock(event.ended_at - event.started_at)
+        said = " · ".join(printable(part) for part in (event.source, event.label, event.clip) if part)
+        lines.write(f"{began}  {lasted:>10}  {event.score:5.2f}  {said}")
+    return count
+
+
+def write_csv(occurrences: Iterable[Event], stream: IO[str]) -> int:
+    """Write a table for spreadsheets, times as RFC 3339; how many lines below the head.
+
+    Raises
+    ------
+    OutputClosed
+        Nobody reads any more.
+    """
+    writer = csv.DictWriter(_Rows(Lines(stream).write), _COLUMNS, lineterminator="")
+    writer.writeheader()
+    count = 0
+    for event in occurrences:
+        writer.writerow(occurrence_payload(event))
+        count += 1
+    return count
+
+
+def write_json(occurrences: Iterable[Event], stream: IO[str]) -> int:
+    """Write a JSON object on each line, times as RFC 3339; how many.
+
+    Raises
+    ------
+    OutputClosed
+        Nobody reads any more.
+    """
+    lines = Lines(stream)
+    count = 0
+    for event in occurrences:
+        lines.write(to_json(occurrence_payload(event)))
+        count += 1
+    return count
+
+
+class _Rows:
+    """Looks like a file to `csv`, which hands it one row at a time."""
+
+    def __init__(self, write: Callable[[str], None]) -> None:
+        self.write = write

@@ -1,0 +1,127 @@
+"""Where an MQTT broker is, whom it trusts, and what may stand in a topic: checked before anything is connected."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from ...errors import SettingsError
+
+_DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where an MQTT broker listens, and as whom to speak to it.
+
+    Attributes
+    ----------
+    host : str
+        Name or address; an IPv6 address without brackets.
+    port : int
+        TCP port.
+    tls : bool
+        Whether the connection is encrypted.
+    username, password : str or None
+        Credentials; the password is left out of the representation.
+    ca_file : Path or None
+        PEM file of the authorities to trust; those of the system if None.
+    certificate_file, key_file : Path or None
+        PEM files with which to prove who we are; the key may stand in the certificate's file.
+    """
+
+    host: str
+    port: int
+    tls: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: Path | None = None
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it listens, for people."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_broker_url(url: str) -> Broker:
+    """Read ``mqtt://[user[:password]@]host[:port]``; ``mqtts://`` is the same over TLS.
+
+    The port is 1883, or 8883 over TLS, unless given; an IPv6 address stands in brackets; what is special in a
+    user name or password is percent-encoded.
+
+    Raises
+    ------
+    SettingsError
+        The address is malformed. The sentence never repeats it, since it may hold a password.
+    """
+    form = "write it as mqtt://host:1883 or mqtts://user@host:8883"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+        (host or "").encode("idna")
+    except ValueError:
+        raise SettingsError(f"the MQTT address has a malformed host or port: {form}") from None
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise SettingsError(f"the MQTT address does not begin with mqtt:// or mqtts://: {form}")
+    if not host or re.search(r"[\s\x00-\x1f\x7f]", url):
+        raise SettingsError(f"the MQTT address names no host, or has blanks in it: {form}")
+    if port == 0:
+        raise SettingsError(f"the MQTT address has port 0, where nothing can listen: {form}")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise SettingsError(f"the MQTT address goes on after the port: {form}")
+    if parts.password is not None and not parts.username:
+        raise SettingsError(f"the MQTT address has a password, but no user name: {form}")
+    return Broker(
+        host=host,
+        port=port or _DEFAULT_PORTS[parts.scheme],
+        tls=parts.scheme == "mqtts",
+        username=unquote(parts.username) if parts.username else None,
+        password=None if parts.password is None else unquote(parts.password),
+    )
+
+
+def check_credentials(broker: Broker) -> None:
+    """See that MQTT can carry what the broker is told.
+
+    Raises
+    ------
+    SettingsError
+        The user name or the password is not valid UTF-8.
+    """
+    for what, credential in (("user name", broker.username), ("password", broker.password)):
+        try:
+            (credential or "").encode("utf-8")
+        except UnicodeEncodeError:  # which would show the credential
+            raise SettingsError(f"the MQTT {what} is not valid UTF-8: set it again") from None
+
+
+def check_node_name(name: str) -> str:
+    """Return the name of this machine as it stands in topics and identifiers.
+
+    Raises
+    ------
+    SettingsError
+        It has other characters than ASCII letters, digits, ``_`` and ``-``, or not 1 to 64 of them.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+        raise SettingsError(
+            f"the node name {name!r} can't stand in an MQTT topic: use 1 to 64 letters, digits, '_' or '-'"
+        )
+    return name
+
+
+def check_base_topic(topic: str) -> str:
+    """Return the topic that all others begin with.
+
+    Raises
+    ------
+    SettingsError
+        It is empty, has a wildcard, an empty level or a control character, or begins with ``$``.
+    """
+    if not re.fullmatch(r"[^\x00-\x1f\x7f$+#/][^\x00-\x1f\x7f+#/]*(/[^\x00-\x1f\x7f+#/]+)*", topic):
+        raise SettingsError(
+            f"the MQTT topic {topic!r} can't be a base: use words with '/' between them, without '+' and '#'"
+        )
+    return topic

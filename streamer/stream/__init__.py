@@ -1,0 +1,1 @@
+"""From chunks to windows to scores: the same code live and offline."""
