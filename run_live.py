@@ -25,7 +25,7 @@ import streamer.commands
 
 if TYPE_CHECKING:
     from gui.actions import Actions
-    from gui.feed import Feed
+    from gui.data.feed import Feed
     from models.commands.bench import Plan
     from models.tagger import Tagger
     from streamer.commands.calibrate import Heard
@@ -584,7 +584,7 @@ def _listen(
     from streamer.sinks.health_log import HealthLog
 
     if not settings.windowless:
-        from gui.app import require_display
+        from gui.app.display import require_display
 
         require_display()
     sources = assembly.open_sources(settings)
@@ -696,7 +696,7 @@ def _examine(settings: "Settings", places: "Sequence[Place]", seconds: float) ->
 
 
 def _check_display(settings: "Settings") -> "Finding":
-    from gui.app import require_display
+    from gui.app.display import require_display
     from gui.errors import DisplayError
     from streamer.doctor import Finding
 
@@ -746,7 +746,7 @@ def _view(
 ) -> Iterator[_View]:
     """Set up the window, the live table in the terminal, or lines on standard output."""
     if not settings.windowless:
-        from gui.feed import Feed
+        from gui.data.feed import Feed
 
         feed = Feed(sources=names, labels=tagger.labels)
         yield _View(feed, [feed.hear], partial(_show_window, feed, settings))
@@ -767,7 +767,7 @@ def _show_window(
     _sleep: Callable[[float], None],
     actions: "Callable[[], Actions]",
 ) -> None:
-    from gui.app import run
+    from gui.app.run import run
     from models.fbank import log_mel
 
     run(feed, rows=log_mel, poll=going_on, kiosk=settings.kiosk, actions=actions(), theme=settings.theme)
@@ -785,7 +785,7 @@ def _actions(
     from platformdirs import user_pictures_path
 
     from gui.actions import Actions, Place, Span, Watched
-    from gui.theme import palette_for
+    from gui.style.theme import palette_for
     from models.labels import family_of
     from streamer.events.detector import what_would_be_told
     from streamer.live.choices import Choices

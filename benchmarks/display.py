@@ -22,7 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from gui.feed import Feed
+from gui.data.feed import Feed
 from models.fbank import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, SourceStatus, Tagging
 
@@ -73,8 +73,8 @@ def measure(seconds: float, *, kiosk: bool, sources: int) -> None:
     from PySide6.QtGui import QPaintEvent
     from PySide6.QtWidgets import QApplication
 
-    from gui.app import run
-    from gui.spectrogram import Picture
+    from gui.app.run import run
+    from gui.widgets.spectrogram import Picture
 
     names = [f"source {number}" for number in range(1, sources + 1)]
     feed = Feed(names, [f"Sound number {number}" for number in range(CLASSES)])
@@ -125,8 +125,8 @@ def measure_memory(sources: int) -> None:
     import psutil
     from PySide6.QtWidgets import QApplication
 
-    from gui.pasts import Pasts
-    from gui.window import LiveWindow
+    from gui.app.window import LiveWindow
+    from gui.data.histories import Pasts
 
     application = QApplication([])
     names = [f"source {number}" for number in range(1, sources + 1)]

@@ -18,12 +18,12 @@ from PIL import Image
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QWidget
 
-from gui import theme
 from gui.actions import Actions, Place, Span, Watched
-from gui.feed import Feed
-from gui.kiosk import KioskWindow
-from gui.pasts import Pasts
-from gui.window import LiveWindow
+from gui.app.kiosk import KioskWindow
+from gui.app.window import LiveWindow
+from gui.data.feed import Feed
+from gui.data.histories import Pasts
+from gui.style import theme
 from models.fbank import log_mel
 from models.labels import family_of
 from models.tagger import Tagger, load_tagger

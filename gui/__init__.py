@@ -1,1 +1,1 @@
-"""The live window: what is heard, drawn thirty times a second. The only importer of Qt and pyqtgraph."""
+"""The live window, drawn thirty times a second. The only package that imports Qt and pyqtgraph."""

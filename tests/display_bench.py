@@ -14,9 +14,9 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from gui.actions import Actions
-from gui.feed import Feed
-from gui.pasts import Pasts
-from gui.window import LiveWindow
+from gui.app.window import LiveWindow
+from gui.data.feed import Feed
+from gui.data.histories import Pasts
 from models.fbank import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Health, Samples, Tagging
 

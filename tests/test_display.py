@@ -14,13 +14,13 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from gui import theme
 from gui.actions import Actions, Place, Span, Watched
-from gui.commands import COMMANDS
+from gui.app.export import save_events, save_picture
+from gui.app.shortcuts import COMMANDS
+from gui.data.heatmap import cells, choose_rows, scores_of, span_for
 from gui.errors import ActionError
-from gui.eventlist import length_of
-from gui.export import save_events, save_picture
-from gui.heat import cells, choose_rows, scores_of, span_for
+from gui.style import theme
+from gui.widgets.eventlist import length_of
 from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch
 from streamer.events.detector import what_would_be_told

@@ -18,15 +18,16 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from gui.actions import Actions
-from gui.app import require_display, run
-from gui.columns import COLUMNS, GAP, NOTHING, Columns, bin_of
+from gui.app.display import require_display
+from gui.app.kiosk import KioskWindow
+from gui.app.run import run
+from gui.app.window import LiveWindow
+from gui.data.columns import COLUMNS, GAP, NOTHING, Columns, bin_of
+from gui.data.feed import KEPT_SAMPLES, Feed
+from gui.data.levelmeter import Loudness
+from gui.data.ranking import Ranking
 from gui.errors import DisplayError
-from gui.feed import KEPT_SAMPLES, Feed
-from gui.kiosk import KioskWindow
-from gui.loudness import Loudness
-from gui.ranking import Ranking
-from gui.theme import DARK, Tone
-from gui.window import LiveWindow
+from gui.style.theme import DARK, Tone
 from models.fbank import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples, SourceHealth, SourceStatus
 
@@ -197,7 +198,7 @@ def test_threads_may_change_the_sources_while_others_write_and_snapshots_are_tak
 
 
 def test_the_feed_does_without_qt() -> None:
-    code = "import sys, gui.feed, gui.app, gui.errors; print(any('PySide' in name for name in sys.modules))"
+    code = "import sys, gui.data.feed, gui.app.display, gui.app.run, gui.errors; print(any('PySide' in name for name in sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
@@ -797,7 +798,7 @@ def test_what_is_raised_while_painting_reaches_the_caller(monkeypatch: pytest.Mo
     def broken(*arguments: object) -> None:
         raise ZeroDivisionError(f"{len(arguments)}")
 
-    monkeypatch.setattr("gui.spectrogram.Picture._draw", broken)
+    monkeypatch.setattr("gui.widgets.spectrogram.Picture._draw", broken)
     with pytest.raises(ZeroDivisionError):
         run(feed_with_sound(), rows=log_mel, poll=polls(100))
 
@@ -827,7 +828,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 
 _DISPLAY_VARIABLES = {"DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"}
 _REQUIRE = """
-    from gui.app import require_display
+    from gui.app.display import require_display
     from gui.errors import DisplayError
     try:
         require_display()
@@ -864,8 +865,8 @@ def test_a_process_that_made_the_application_itself_ends_cleanly() -> None:
     done = run_python(
         """
         import numpy as np
-        from gui.app import run
-        from gui.feed import Feed
+        from gui.app.run import run
+        from gui.data.feed import Feed
         ticks = iter(range(5))
         code = run(
             Feed(["a", "b"], ["Speech"]),

@@ -19,14 +19,14 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
-from gui import pictograms
 from gui.actions import Actions, Watched
-from gui.app import run
-from gui.banner import Banner
-from gui.feed import Feed
-from gui.kiosk import HOLD_SECONDS, KioskWindow, columns_for
-from gui.pasts import Pasts
-from gui.theme import Tone
+from gui.app.kiosk import HOLD_SECONDS, KioskWindow, columns_for
+from gui.app.run import run
+from gui.data.feed import Feed
+from gui.data.histories import Pasts
+from gui.style import pictograms
+from gui.style.theme import Tone
+from gui.widgets.banner import Banner
 from models.fbank import log_mel
 from models.labels import audioset_classes, family_of
 from streamer.messages import Event, SourceStatus
@@ -329,7 +329,7 @@ def test_it_fills_the_screen_and_hides_the_pointer() -> None:
 
 @pytest.mark.usefixtures("qapp")
 def test_after_an_error_it_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gui.app._LEAST_KIOSK_SECONDS", 0.1)
+    monkeypatch.setattr("gui.app.run._LEAST_KIOSK_SECONDS", 0.1)
     draw = KioskWindow.refresh
     failures = iter([ZeroDivisionError("once")])
     opened: dict[KioskWindow, object] = {}
@@ -392,7 +392,7 @@ def test_the_desktop_is_asked_to_leave_the_screen_on(tmp_path: Path) -> None:
         monitor = subprocess.Popen(["dbus-monitor", "--address", address], stdout=file)
     try:
         wait_until(lambda: "NameAcquired" in log.read_text(), "the monitor of the bus")
-        code = "from PySide6.QtCore import QCoreApplication; a = QCoreApplication([]); from gui.awake import keep_screen_awake; keep_screen_awake('Earshot')"
+        code = "from PySide6.QtCore import QCoreApplication; a = QCoreApplication([]); from gui.app.awake import keep_screen_awake; keep_screen_awake('Earshot')"
         environment = os.environ | {"DBUS_SESSION_BUS_ADDRESS": address}
         done = subprocess.run(
             [sys.executable, "-c", code],

@@ -8,15 +8,15 @@ from PySide6.QtWidgets import QFileDialog, QMenu
 
 from streamer.messages import Event
 
-from .actions import Actions
-from .commands import CommandSet
-from .errors import ActionError
+from ..actions import Actions
+from ..data.feed import Feed
+from ..data.watching import Watching
+from ..errors import ActionError
+from ..style.theme import Look
+from ..widgets.overlay import Help, Search
+from ..widgets.timeline import Trial
 from .export import save_events, save_picture
-from .feed import Feed
-from .overlay import Help, Search
-from .theme import Look
-from .timeline import Trial
-from .watching import Watching
+from .shortcuts import CommandSet
 
 if TYPE_CHECKING:
     from .window import LiveWindow
@@ -59,7 +59,9 @@ class Control:
         self.places = QMenu(window)
         self.commands = CommandSet(window, self._slots())
         self.search = Search(window, feed.labels)
-        self.help = Help(window, self.commands.offered())
+        self.help = Help(
+            window, [("  ".join(command.keys), command.does) for command in self.commands.offered()]
+        )
         self._fill_header()
         self._connect()
 

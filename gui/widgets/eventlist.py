@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView
 
 from streamer.messages import Event
 
-from .theme import Look
+from ..style.theme import Look
 
 _ROW_HEIGHT = 26
 _ROOM_FOR = {"Source": 400, "Score": 300}

@@ -6,21 +6,21 @@ from PySide6.QtWidgets import QBoxLayout, QFrame, QVBoxLayout, QWidget
 
 from streamer.messages import Event, Tagging
 
-from . import theme
-from .actions import Actions
+from ..actions import Actions
+from ..data.feed import Feed, Snapshot, SourceView
+from ..data.histories import Pasts
+from ..data.watching import Watching
+from ..style import theme
+from ..style.stylesheet import palette, style_sheet
+from ..style.theme import Look, Tone
+from ..widgets.eventlist import EventList
+from ..widgets.header import Header
+from ..widgets.level import LevelView
+from ..widgets.spectrogram import SpectrogramView
+from ..widgets.statusline import StatusLine
+from ..widgets.tags import TagsView
+from ..widgets.timeline import TimelineView
 from .control import Control
-from .eventlist import EventList
-from .feed import Feed, Snapshot, SourceView
-from .header import Header
-from .level import LevelView
-from .pasts import Pasts
-from .spectrogram import SpectrogramView
-from .statusline import StatusLine
-from .style import palette, style_sheet
-from .tags import TagsView
-from .theme import Look, Tone
-from .timeline import TimelineView
-from .watching import Watching
 
 _LONGEST_STEP_SECONDS = 0.25
 

@@ -15,8 +15,14 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QWidget
 
 from streamer.messages import SAMPLE_RATE_HZ
 
-from .columns import COLUMNS, HOP_SAMPLES, MEL_BINS, Columns, bin_of
-from .theme import Look
+from ..data.columns import (
+    COLUMNS,
+    HOP_SAMPLES,
+    MEL_BINS,
+    Columns,
+    bin_of,
+)
+from ..style.theme import Look
 from .timeaxis import TimeAxis
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Samples
 
-from .loudness import FLOOR_DBFS, Loudness
-from .theme import Look, Palette, blended
+from ..data.levelmeter import FLOOR_DBFS, Loudness
+from ..style.theme import Look, Palette, blended
 
 _LOWEST_DBFS = -60.0
 _TICKS_DBFS = (0, -6, -12, -24, -36, -48, -60)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from streamer.messages import Tagging
 
-from .actions import Watched
+from ..actions import Watched
 
 SPANS_SECONDS = (60.0, 120.0, 180.0, 300.0, 450.0, 600.0)
 """What the picture may show: the shortest that holds all there is."""

@@ -10,9 +10,9 @@ from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Tagging
 
-from . import pictograms
-from .ranking import Ranking
-from .theme import Look, blended
+from ..data.ranking import Ranking
+from ..style import pictograms
+from ..style.theme import Look, blended
 
 _ROWS = 3
 _LEAST_SHOWN = 0.1

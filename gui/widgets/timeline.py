@@ -10,10 +10,16 @@ from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
 from streamer.messages import Event, Tagging
 
-from .actions import Span, Watched
-from .heat import HeatRow, cells, choose_rows, scores_of, span_for
+from ..actions import Span, Watched
+from ..data.heatmap import (
+    HeatRow,
+    cells,
+    choose_rows,
+    scores_of,
+    span_for,
+)
+from ..style.theme import Look
 from .spectrogram import PICTURE_SECONDS
-from .theme import Look
 from .timeaxis import TimeAxis
 
 _ROW_HEIGHT = 22

@@ -15,8 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from .commands import Command
-from .theme import Look
+from ..style.theme import Look
 
 
 class Overlay(QFrame):
@@ -175,10 +174,10 @@ class Search(Overlay):
 class Help(Overlay):
     """The page of keys: in two columns, or in a single one that scrolls where two do not fit."""
 
-    def __init__(self, window: QWidget, commands: Iterable[Command]) -> None:
+    def __init__(self, window: QWidget, lines: Iterable[tuple[str, str]]) -> None:
         super().__init__(window)
         self._look = Look()
-        self._lines = [(QLabel("  ".join(command.keys)), QLabel(command.does)) for command in commands]
+        self._lines = [(QLabel(keys), QLabel(description)) for keys, description in lines]
         self._page = QWidget()
         self._page.setObjectName("page")
         self._grid = QGridLayout(self._page)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Event
 
-from .errors import ActionError
+from ..errors import ActionError
 
 _FIELDS = ("started_at", "ended_at", "source", "sound", "score", "clip")
 

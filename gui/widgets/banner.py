@@ -6,8 +6,8 @@ from PySide6.QtCore import QRect, QRectF, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from . import theme
-from .theme import Look
+from ..style import theme
+from ..style.theme import Look
 
 _LONGEST_TITLE = 0.5
 """How much of the line a title may take."""

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from ..data.columns import Columns
+from ..data.feed import SourceView
+from ..style.theme import Look, Tone
 from .banner import Banner
 from .bigtags import BigTags
-from .columns import Columns
-from .feed import SourceView
 from .spectrogram import Picture
-from .theme import Look, Tone
 
 
 class Tile(QWidget):

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 from streamer.messages import Tagging
 
-from .actions import Actions, Span, Watched
-from .errors import ActionError
-from .heat import HeatRow
+from ..actions import Actions, Span, Watched
+from ..errors import ActionError
+from .heatmap import HeatRow
 
 _STEP = 0.01
 

@@ -6,13 +6,13 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
-from . import theme
-from .actions import Actions
-from .banner import Banner
-from .feed import Feed, Snapshot
-from .pasts import Pasts
-from .theme import Look, Tone
-from .tile import Tile
+from ..actions import Actions
+from ..data.feed import Feed, Snapshot
+from ..data.histories import Pasts
+from ..style import theme
+from ..style.theme import Look, Tone
+from ..widgets.banner import Banner
+from ..widgets.tile import Tile
 
 HOLD_SECONDS = 1.5
 """How long Escape is held to leave."""

@@ -7,7 +7,7 @@ from PySide6.QtCore import QRectF, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QTabBar, QToolButton, QWidget
 
-from .theme import Look, Tone, paint_mark
+from ..style.theme import Look, Tone, paint_mark
 
 _ROOM_FOR_TABS = 160
 

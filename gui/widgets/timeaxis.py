@@ -7,7 +7,7 @@ from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
-from .theme import Look
+from ..style.theme import Look
 
 _STEPS_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300)
 

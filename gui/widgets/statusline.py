@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Health, SourceHealth, SourceStatus, Tagging
 
-from .theme import Look, Tone
+from ..style.theme import Look, Tone
 
 _NOTICE_SECONDS = 6.0
 

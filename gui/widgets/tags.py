@@ -22,8 +22,8 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from streamer.messages import Tagging
 
-from .ranking import Ranking
-from .theme import Look, blended
+from ..data.ranking import Ranking
+from ..style.theme import Look, blended
 
 _ROW_HEIGHT = 54
 _FEWEST_ROWS, _MOST_ROWS = 3, 10

@@ -1,0 +1,1 @@
+"""The windows themselves, their keyboard shortcuts and Qt's event loop."""

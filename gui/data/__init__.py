@@ -1,0 +1,1 @@
+"""Data behind the window, in bounded memory: sound, taggings, events and watched sounds. No Qt here."""
