@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from models.commands.bench import Plan
     from models.tagger import Tagger
     from streamer.commands.calibrate import Heard
-    from streamer.doctor import Finding
+    from streamer.doctor import CheckResult
     from streamer.events.watchlist import WatchLists
     from streamer.live.reload import Reloader
-    from streamer.live.session import Hearer, LiveSession
+    from streamer.live.session import ChunkTap, LiveSession
     from streamer.live.switches import Switches
     from streamer.messages import Samples, Tagging
     from streamer.runtime.systemd import ServiceManager
     from streamer.settings.schema import Place, Settings
     from streamer.sinks import Sink
     from streamer.sinks.mqtt.sink import MqttSink
-    from streamer.sinks.payloads import Vocabulary
+    from streamer.sinks.payloads import LabelSet
 
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
@@ -506,11 +506,11 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-def _vocabulary(tagger: "Tagger") -> "Vocabulary":
+def _label_set(tagger: "Tagger") -> "LabelSet":
     from models.labels import mid_of
-    from streamer.sinks.payloads import Vocabulary
+    from streamer.sinks.payloads import LabelSet
 
-    return Vocabulary(labels=tagger.labels, mids=tuple(map(mid_of, tagger.labels)))
+    return LabelSet(labels=tagger.labels, mids=tuple(map(mid_of, tagger.labels)))
 
 
 def _tag_files(
@@ -538,7 +538,7 @@ def _tag_files(
     if picture is not None:
         require_explainable(model)
     tagger = _load_tagger(settings, model, why)
-    sink, sounds = sink_for(settings, tagger, _vocabulary(tagger), events=events)
+    sink, sounds = sink_for(settings, tagger, _label_set(tagger), events=events)
     for recording in recordings:
         try:
             best = tag_recording(recording, tagger, sink, sounds, hop_samples=settings.hop_samples)
@@ -580,7 +580,7 @@ def _listen(
     from streamer.live.reload import Reloader, live_changes
     from streamer.runtime.signals import interruptible
     from streamer.runtime.systemd import ServiceManager
-    from streamer.runtime.threads import Crew
+    from streamer.runtime.threads import ThreadGroup
     from streamer.sinks.health_log import HealthLog
 
     if not settings.windowless:
@@ -594,22 +594,22 @@ def _listen(
     watchlists = WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds)
     make_clips = partial(assembly.make_clips, model=tagger)
     clips = make_clips(settings, settings.with_clips(names))
-    vocabulary = _vocabulary(tagger)
+    label_set = _label_set(tagger)
     switches = assembly.make_switches(settings, names)
     manager = ServiceManager()
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
-        view = stack.enter_context(_view(settings, names, tagger, vocabulary))
+        view = stack.enter_context(_view(settings, names, tagger, label_set))
         history = stack.enter_context(assembly.keeping_history(settings))
         log = stack.enter_context(assembly.logging_scores(settings, tagger))
-        crew = stack.enter_context(Crew())
-        metrics = assembly.start_metrics(crew, settings)
+        threads = stack.enter_context(ThreadGroup())
+        metrics = assembly.start_metrics(threads, settings)
         mqtt = assembly.start_mqtt(
-            crew,
+            threads,
             broker,
             settings,
             names,
-            vocabulary=vocabulary,
+            label_set=label_set,
             watchlists=watchlists,
             history=history,
             switches=switches,
@@ -621,7 +621,7 @@ def _listen(
             sinks=(history, log, view.sink, mqtt, metrics, HealthLog(), manager),
             switches=switches,
             watchlists=watchlists,
-            hearers=view.hearers,
+            taps=view.taps,
             clips=clips,
             device=tagger.engine.description,
             mqtt=mqtt,
@@ -630,9 +630,9 @@ def _listen(
         reloader = Reloader(
             settings, load, live_changes(watchlists, session, history, (view.sink, mqtt), make_clips)
         )
-        session.start(crew)
+        session.start(threads)
         stack.enter_context(manager.listening())
-        over = ending(settings, crew)
+        over = ending(settings, threads)
 
         def going_on() -> bool:
             _tend(session, manager, reloader, hung_up)
@@ -640,7 +640,7 @@ def _listen(
 
         listen = partial(_turn, switches, mqtt)
         actions = partial(_actions, lambda: reloader.settings, config, watchlists, session, listen, switches)
-        view.show(going_on, crew.wait, actions)
+        view.show(going_on, threads.wait, actions)
     return _outcome(session, interrupted=interrupted())
 
 
@@ -686,7 +686,7 @@ def _hear_room(settings: "Settings") -> "Heard":
     return hear(settings, sources, _load_tagger(settings, *_choose_model(settings)))
 
 
-def _examine(settings: "Settings", places: "Sequence[Place]", seconds: float) -> "Iterator[Finding]":
+def _examine(settings: "Settings", places: "Sequence[Place]", seconds: float) -> "Iterator[CheckResult]":
     """Check the stream, the display and the model, whatever each of them turns out to be like."""
     from streamer.doctor.stream import check_stream
 
@@ -695,21 +695,21 @@ def _examine(settings: "Settings", places: "Sequence[Place]", seconds: float) ->
     yield from _check_model(settings)
 
 
-def _check_display(settings: "Settings") -> "Finding":
+def _check_display(settings: "Settings") -> "CheckResult":
     from gui.app.display import require_display
     from gui.errors import DisplayError
-    from streamer.doctor import Finding
+    from streamer.doctor import CheckResult
 
     if settings.windowless:
-        return Finding("display", "skipped", "no window is wanted")
+        return CheckResult("display", "skipped", "no window is wanted")
     try:
         require_display()
     except DisplayError as error:
-        return Finding("display", "warning", "no window can be opened", str(error))
-    return Finding("display", "ok", "a window can be opened")
+        return CheckResult("display", "warning", "no window can be opened", str(error))
+    return CheckResult("display", "ok", "a window can be opened")
 
 
-def _check_model(settings: "Settings") -> "Iterator[Finding]":
+def _check_model(settings: "Settings") -> "Iterator[CheckResult]":
     """Load the model, and check it if there is one."""
     from models.errors import ModelError
     from streamer.doctor.model import check_model, lacking
@@ -729,20 +729,20 @@ class _View:
 
     Attributes
     ----------
-    sink, hearers
+    sink, taps
         Receive what there is to show.
     show : callable
         Occupies main while the first function says to go on; the second one sleeps, the third says what the window offers.
     """
 
     sink: "Sink"
-    hearers: "Sequence[Hearer]"
+    taps: "Sequence[ChunkTap]"
     show: "Callable[[Callable[[], bool], Callable[[float], None], Callable[[], Actions]], None]"
 
 
 @contextmanager
 def _view(
-    settings: "Settings", names: Sequence[str], tagger: "Tagger", vocabulary: "Vocabulary"
+    settings: "Settings", names: Sequence[str], tagger: "Tagger", label_set: "LabelSet"
 ) -> Iterator[_View]:
     """Set up the window, the live table in the terminal, or lines on standard output."""
     if not settings.windowless:
@@ -754,9 +754,9 @@ def _view(
     from streamer.sinks.terminal import JsonLines, LiveTable
 
     if settings.json_lines:
-        yield _View(JsonLines(sys.stdout, vocabulary, settings.top), [], _wait)
+        yield _View(JsonLines(sys.stdout, label_set, settings.top), [], _wait)
         return
-    with LiveTable(vocabulary, settings.top, sources=names) as table:
+    with LiveTable(label_set, settings.top, sources=names) as table:
         yield _View(table, [], _wait)
 
 

@@ -32,7 +32,7 @@ from render_sounds import PLACES, SOUNDS, Part, missing_packages, reverberated
 
 from models.tagger import Tagger, load_tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
-from streamer.events.detector import Decider
+from streamer.events.detector import EventDetector
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples, Tagging
 from streamer.stream.pipeline import Pipeline
 
@@ -235,13 +235,13 @@ def perfect(
 
 def decided(heard: Iterable[Tagging], watched: Sequence[WatchedSound]) -> Iterator[Found]:
     """Yield what events tell of a stream, and when."""
-    decider = Decider(watched)
+    detector = EventDetector(watched)
     now = 0.0
     began: dict[str, float] = {}
     for tagging in heard:
         now = tagging.end_sample / SAMPLE_RATE_HZ
-        yield from told(decider.feed(tagging), began, now)
-    yield from told(decider.close(), began, now)
+        yield from told(detector.feed(tagging), began, now)
+    yield from told(detector.close(), began, now)
 
 
 def told(events: Sequence[Event], began: dict[str, float], now: float) -> Iterator[Found]:

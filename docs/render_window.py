@@ -28,7 +28,7 @@ from models.fbank import log_mel
 from models.labels import family_of
 from models.tagger import Tagger, load_tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
-from streamer.events.detector import Decider, what_would_be_told
+from streamer.events.detector import EventDetector, what_would_be_told
 from streamer.health import HealthMeter
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, SourceStatus, Tagging
 from streamer.sources import open_source
@@ -89,9 +89,13 @@ class Scene:
 
 def listen(tagger: Tagger, sounds: Sequence[WatchedSound], seconds: float) -> Iterator[tuple[float, Item]]:
     """Yield what a window is told of the demo, and when."""
-    decider = Decider(sounds)
+    detector = EventDetector(sounds)
     pipeline = Pipeline(
-        "demo", window_samples=tagger.window_samples, hop_samples=SAMPLE_RATE_HZ, live=False, decider=decider
+        "demo",
+        window_samples=tagger.window_samples,
+        hop_samples=SAMPLE_RATE_HZ,
+        live=False,
+        detector=detector,
     )
     meter = HealthMeter(hop_samples=SAMPLE_RATE_HZ, sources=1, model=tagger.name, device="torch cpu fp32")
     yield 0.0, SourceStatus("demo", online=True)

@@ -18,7 +18,7 @@ from streamer.messages import Event
 from streamer.sinks.history.store import History
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.sink import MqttSink
-from streamer.sinks.payloads import Vocabulary
+from streamer.sinks.payloads import LabelSet
 
 TOPIC = "earshot/attic/door/events"
 _LONGEST_LIFE_SECONDS = 0.25
@@ -32,7 +32,7 @@ def publishing(path: Path, port: int) -> Iterator[tuple[History, MqttSink]]:
             Broker("127.0.0.1", port),
             node="attic",
             sources=["door"],
-            vocabulary=Vocabulary((), ()),
+            label_set=LabelSet((), ()),
             outbox=history,
             retry_seconds=0.02,
             longest_retry_seconds=0.1,

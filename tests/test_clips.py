@@ -24,10 +24,10 @@ from streamer.events.catalogue import Watch, resolve_sounds
 from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
 from streamer.messages import AudioChunk, Event, Message, Samples, Tagging
-from streamer.runtime.threads import Crew
-from streamer.sinks.clips.audio_buffer import Tape
+from streamer.runtime.threads import ThreadGroup
+from streamer.sinks.clips.audio_buffer import AudioBuffer
 from streamer.sinks.clips.folder import ClipFolder
-from streamer.sinks.clips.recorder import Clips, Extent
+from streamer.sinks.clips.recorder import ClipLimits, Clips
 from streamer.sinks.clips.spans import Spans
 
 RATE, WINDOW = 16_000, 4 * 16_000
@@ -46,7 +46,7 @@ def clips(
     return Clips(
         folder,
         sources=sources,
-        extent=Extent(2 * RATE, 2 * RATE, round(longest * RATE)),
+        limits=ClipLimits(2 * RATE, 2 * RATE, round(longest * RATE)),
         **(plain | changes),
     )
 
@@ -181,10 +181,10 @@ def test_of_a_sound_longer_than_a_clip_the_beginning_is_kept(tmp_path: Path) -> 
 def test_what_is_held_is_bounded_however_long_a_sound_or_the_silence_is(tmp_path: Path) -> None:
     keeping = clips(tmp_path, longest=5.0)
     ear = Ear(keeping)
-    tape = keeping._keepers["desk"].tape
+    buffer = keeping._keepers["desk"].buffer
 
     def held() -> int:
-        return sum(len(chunk.samples) for chunk in tape._chunks)
+        return sum(len(chunk.samples) for chunk in buffer._chunks)
 
     ear.listen(40)
     assert held() <= WINDOW + 2 * RATE, "a window, and what came before it"
@@ -502,10 +502,10 @@ def session(source: Barking, memory: Memory, keeping: Clips, switches: Switches 
 
 
 def run(live: LiveSession) -> None:
-    with Crew() as crew:
-        live.start(crew)
-        while crew.working("tagger"):
-            crew.wait(0.02)
+    with ThreadGroup() as threads:
+        live.start(threads)
+        while threads.working("tagger"):
+            threads.wait(0.02)
 
 
 def test_what_is_on_at_the_end_of_the_stream_has_a_clip_and_its_beginning_has_none(tmp_path: Path) -> None:
@@ -533,7 +533,7 @@ def test_nothing_is_kept_of_the_time_in_which_a_source_is_switched_off(tmp_path:
     heard = np.concatenate([read(event) for event in memory.events if event.kind == "ended"])
     for start, kept in ((5 * RATE, True), (6 * RATE, False), (7 * RATE, False), (9 * RATE, True)):
         assert _contains(heard, PCM[start : start + 1_600]) == kept
-    assert not keeping._keepers["desk"].tape._chunks, "a source that has ended leaves nothing in memory"
+    assert not keeping._keepers["desk"].buffer._chunks, "a source that has ended leaves nothing in memory"
 
 
 def _contains(samples: NDArray[np.int16], part: NDArray[np.int16]) -> bool:
@@ -569,17 +569,17 @@ def test_spans_are_the_samples_that_they_were_made_of(
 def test_an_excerpt_is_what_was_written_with_silence_where_nothing_was(
     pieces: list[tuple[int, int]], start: int, length: int
 ) -> None:
-    tape, stream, first, position = Tape(), np.zeros(1_000, np.int16), None, 0
+    buffer, stream, first, position = AudioBuffer(), np.zeros(1_000, np.int16), None, 0
     missing = np.ones(1_000, bool)
     for gap, size in pieces:
         position += gap
         first = position if first is None else first
-        tape.write(AudioChunk(SOUND[position : position + size], position, 0.0, gap))
+        buffer.write(AudioChunk(SOUND[position : position + size], position, 0.0, gap))
         stream[position : position + size] = PCM[position : position + size]
         missing[position : position + size] = False
         position += size
     end = start + length
-    excerpt = tape.cut(start, end)
+    excerpt = buffer.cut(start, end)
     if first is None or end <= start or missing[max(start, 0) : max(end, 0)].all():
         assert excerpt is None
         return
@@ -595,8 +595,8 @@ def test_an_excerpt_is_what_was_written_with_silence_where_nothing_was(
 
 
 def test_what_is_louder_than_full_scale_is_full_scale() -> None:
-    tape = Tape()
-    tape.write(AudioChunk(np.array([1.0, 1.5, -1.0, -1.5], np.float32), 0, 0.0))
-    excerpt = tape.cut(0, 4)
+    buffer = AudioBuffer()
+    buffer.write(AudioChunk(np.array([1.0, 1.5, -1.0, -1.5], np.float32), 0, 0.0))
+    excerpt = buffer.cut(0, 4)
     assert excerpt is not None
     assert excerpt.samples.tolist() == [32_767, 32_767, -32_768, -32_768]

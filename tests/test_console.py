@@ -25,11 +25,11 @@ from rich.logging import RichHandler
 
 from streamer.errors import OutputClosed, SinkError
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
-from streamer.sinks.payloads import Vocabulary
+from streamer.sinks.payloads import LabelSet
 from streamer.sinks.terminal import JsonLines, LiveTable
 
 LABELS = ("Speech", "Dog", "Siren [bold]loud[/bold]", "Bell", "Wind", "Music")
-VOCABULARY = Vocabulary(LABELS, (None,) * len(LABELS))
+VOCABULARY = LabelSet(LABELS, (None,) * len(LABELS))
 HEALTH = Health(60.0, 60, 2, 1, 0.5, 0, 0.21, 0.3, 0.46, "base-16-16", "cpu", "connected")
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -109,8 +109,8 @@ import numpy as np
 from streamer.errors import OutputClosed
 from streamer.messages import Tagging
 from streamer.sinks.terminal import JsonLines, LiveTable
-from streamer.sinks.payloads import Vocabulary
-words = Vocabulary(("Speech",), (None,))
+from streamer.sinks.payloads import LabelSet
+words = LabelSet(("Speech",), (None,))
 sink = {view}
 try:
     while True:
@@ -285,7 +285,7 @@ def test_trouble_stays_on_a_short_line() -> None:
 
 
 def test_control_characters_never_reach_the_terminal() -> None:
-    hostile = Vocabulary(("\x1b]0;owned\x07\x1b[2J", *LABELS[1:]), VOCABULARY.mids)
+    hostile = LabelSet(("\x1b]0;owned\x07\x1b[2J", *LABELS[1:]), VOCABULARY.mids)
     stream = io.StringIO()
     plain = LiveTable(hostile, 1, console=Console(file=stream))
     plain.accept(tagging(0.9, source="a\x1b[31m\nb"))

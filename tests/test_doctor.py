@@ -19,7 +19,7 @@ import soundfile
 from conftest import VirtualMicrophone, require
 from mosquitto import Authority, Mosquitto, Subscriber, free_port, wait_until
 
-from streamer.doctor import Finding
+from streamer.doctor import CheckResult
 from streamer.doctor.broker import check_broker, check_embedded
 from streamer.doctor.disk import check_folder, check_history
 from streamer.doctor.settings import check_settings
@@ -69,13 +69,13 @@ class Player:
     def close(self) -> None:
         pass
 
-    def check(self) -> Finding:
+    def check(self) -> CheckResult:
         return check_source(self, seconds=3.0, clock=lambda: self.seconds)
 
 
 def test_sound_that_can_be_used_is_measured() -> None:
     finding = Player(noise(10.0)).check()
-    assert finding == Finding(
+    assert finding == CheckResult(
         "source desk",
         "ok",
         "3.0 s at -25 dBFS, peak -20 dBFS",
@@ -136,7 +136,7 @@ def sources(*specs: str | Path) -> list[SourceSettings]:
     return Settings.model_validate({"source": list(map(str, specs))}).sources
 
 
-def check_one(spec: str | Path) -> Finding:
+def check_one(spec: str | Path) -> CheckResult:
     (finding,) = check_sources(sources(spec), seconds=1.0)
     return finding
 
@@ -296,7 +296,7 @@ class SlowScorer:
         self.now += self._seconds * len(samples)
         return np.zeros((len(samples), 2), np.float32)
 
-    def check(self, *, hop_seconds: float = 1.0, sources: int = 1, **more: Any) -> Finding:
+    def check(self, *, hop_seconds: float = 1.0, sources: int = 1, **more: Any) -> CheckResult:
         return check_speed(
             self,
             window_samples=163_840,
@@ -347,7 +347,7 @@ def test_watched_sounds_are_looked_for_in_the_model() -> None:
 # Broker
 
 
-def ask(broker: Broker, *, prefix: str | None = "homeassistant") -> list[Finding]:
+def ask(broker: Broker, *, prefix: str | None = "homeassistant") -> list[CheckResult]:
     return list(check_broker(broker, node="attic", base_topic="earshot/attic", discovery_prefix=prefix))
 
 
@@ -501,7 +501,7 @@ def retain(broker: Mosquitto, topic: str, *texts: str) -> None:
 
 @pytest.mark.system
 def test_home_assistant_is_known_by_what_it_leaves_at_the_broker(broker: Mosquitto) -> None:
-    def home() -> Finding:
+    def home() -> CheckResult:
         return ask(at(broker))[1]
 
     nothing = home()
@@ -670,7 +670,7 @@ def test_places_are_named_with_what_they_set_and_no_values(tmp_path: Path) -> No
     file.chmod(0o600)
     environment = {"EARSHOT_CONFIG": str(file), "EARSHOT_MQTT_USERNAME": "secret", "PATH": "/"}
     finding = check_settings(where_set({"model": "tiny", "top": None}, environment=environment))
-    assert finding == Finding(
+    assert finding == CheckResult(
         "settings",
         "ok",
         f"the file {file} sets hop, mqtt; the environment sets mqtt_username; the command line sets model",

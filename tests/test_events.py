@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
-from streamer.events.detector import Decider, what_would_be_told
+from streamer.events.detector import EventDetector, what_would_be_told
 from streamer.levels import levels_dbfs
 from streamer.messages import AudioChunk, Event, Samples, Tagging
 from streamer.stream.pipeline import Pipeline
@@ -41,11 +41,11 @@ def tagging(second: int, score: float, *, length: int = 1) -> Tagging:
 
 def decided(scores: Sequence[float], **rule: Any) -> list[tuple[int, str]]:
     """Feed a score each second; the seconds at which events are decided."""
-    decider = Decider(watched(**rule))
+    detector = EventDetector(watched(**rule))
     return [
         (second, event.kind)
         for second, score in enumerate(scores, 1)
-        for event in decider.feed(tagging(second, score))
+        for event in detector.feed(tagging(second, score))
     ]
 
 
@@ -73,14 +73,14 @@ def test_it_is_not_on_again_before_the_cooldown_is_over() -> None:
 
 
 def test_the_clock_is_the_stream_s_whatever_the_wall_clock_does() -> None:
-    decider = Decider(watched(minimum_off_seconds=2.0))
+    detector = EventDetector(watched(minimum_off_seconds=2.0))
     events = []
     for second, score in enumerate([0.9, 0.1, 0.1, 0.1], 1):
         moved = tagging(second, score)
         jumping = Tagging(
             "x", moved.start_sample, moved.end_sample, ANCHOR - 1000 * second, moved.scores, 0, None
         )
-        events += decider.feed(jumping)
+        events += detector.feed(jumping)
     started, ended = events
     assert ended.ended_at is not None
     assert ended.ended_at >= started.started_at
@@ -88,11 +88,11 @@ def test_the_clock_is_the_stream_s_whatever_the_wall_clock_does() -> None:
 
 
 def test_an_occurrence_has_one_identifier_and_the_next_one_another() -> None:
-    decider = Decider(watched())
+    detector = EventDetector(watched())
     events = [
         event
         for second, score in enumerate([0.9, 0.1, 0.9, 0.1], 1)
-        for event in decider.feed(tagging(second, score))
+        for event in detector.feed(tagging(second, score))
     ]
     identifiers = [event.id for event in events]
     assert identifiers[0] == identifiers[1] != identifiers[2] == identifiers[3]
@@ -100,11 +100,11 @@ def test_an_occurrence_has_one_identifier_and_the_next_one_another() -> None:
 
 
 def test_the_score_is_the_highest_so_far() -> None:
-    decider = Decider(watched())
+    detector = EventDetector(watched())
     events = [
         event
         for second, score in enumerate([0.4, 0.6, 0.8, 0.1], 1)
-        for event in decider.feed(tagging(second, score))
+        for event in detector.feed(tagging(second, score))
     ]
     assert [event.score for event in events] == pytest.approx([0.6, 0.8])
 
@@ -114,33 +114,33 @@ def test_scores_that_are_no_numbers_are_low_ones() -> None:
 
 
 def test_what_is_on_ends_with_the_stream_and_only_once() -> None:
-    decider = Decider(watched())
-    decider.feed(tagging(1, 0.1))
-    (started,) = decider.feed(tagging(2, 0.9))
-    (ended,) = decider.close()
+    detector = EventDetector(watched())
+    detector.feed(tagging(1, 0.1))
+    (started,) = detector.feed(tagging(2, 0.9))
+    (ended,) = detector.close()
     assert (ended.kind, ended.id, ended.label, ended.source) == ("ended", started.id, "Dog", "x")
     assert (ended.started_at, ended.ended_at) == (ANCHOR + 1, ANCHOR + 2)
-    assert decider.close() == []
+    assert detector.close() == []
 
 
 def test_events_of_one_tagging_come_in_the_order_of_the_sounds() -> None:
-    decider = Decider((*watched("Siren"), *watched("Dog")))
+    detector = EventDetector((*watched("Siren"), *watched("Dog")))
     both = Tagging("x", 0, RATE, ANCHOR, np.array([0.9, 0.9], np.float32), -20.0, None)
-    assert [event.label for event in decider.feed(both)] == ["Siren", "Dog"]
+    assert [event.label for event in detector.feed(both)] == ["Siren", "Dog"]
 
 
 def test_after_a_stretch_that_nobody_heard_the_sound_is_another_one() -> None:
-    decider = Decider(watched())
-    decider.feed(tagging(1, 0.9))
-    ended, started = decider.feed(tagging(3600, 0.9))
+    detector = EventDetector(watched())
+    detector.feed(tagging(1, 0.9))
+    ended, started = detector.feed(tagging(3600, 0.9))
     assert (ended.kind, ended.ended_at) == ("ended", ANCHOR + 1)
     assert (started.kind, started.started_at) == ("started", ANCHOR + 3599)
 
 
 def test_a_few_windows_that_were_dropped_end_nothing() -> None:
-    decider = Decider(watched())
-    decider.feed(tagging(1, 0.9))
-    assert decider.feed(tagging(8, 0.9)) == []
+    detector = EventDetector(watched())
+    detector.feed(tagging(1, 0.9))
+    assert detector.feed(tagging(8, 0.9)) == []
 
 
 @given(
@@ -152,7 +152,7 @@ def test_a_few_windows_that_were_dropped_end_nothing() -> None:
 def test_events_alternate_and_make_sense_for_any_scores_and_gaps(
     course: list[tuple[float, int]], hits: int, seconds: float, length: int
 ) -> None:
-    decider = Decider(
+    detector = EventDetector(
         watched(hits=hits, of=3, minimum_off_seconds=seconds, cooldown_seconds=seconds), new_id=numbers()
     )
     second, events = 0, []
@@ -162,12 +162,12 @@ def test_events_alternate_and_make_sense_for_any_scores_and_gaps(
         heard = tagging(second, score, length=length)
         frames = (heard.end_sample - heard.start_sample) // 800
         levels = random.uniform(-60, -10, frames).astype(np.float32)
-        events += decider.feed(
+        events += detector.feed(
             Tagging(
                 "x", heard.start_sample, heard.end_sample, heard.ended_at, heard.scores, -20.0, None, levels
             )
         )
-    events += decider.close()
+    events += detector.close()
     assert [event.kind for event in events] == ["started", "ended"] * (len(events) // 2)
     last_end = 0
     for started, ended in zip(events[::2], events[1::2], strict=True):
@@ -215,8 +215,8 @@ def listen(
     hop: int = HOP,
     score: Callable[[Samples], Samples] = scorer,
 ) -> list[Event]:
-    decider = Decider(sounds, new_id=numbers())
-    pipeline = Pipeline("x", window_samples=window, hop_samples=hop, live=False, decider=decider)
+    detector = EventDetector(sounds, new_id=numbers())
+    pipeline = Pipeline("x", window_samples=window, hop_samples=hop, live=False, detector=detector)
     return [message for message in pipeline.run(given, score) if isinstance(message, Event)]
 
 
@@ -254,10 +254,10 @@ def test_two_sounds_that_follow_each_other_are_each_dated() -> None:
 
 
 def test_an_occurrence_lasts_even_if_the_score_falls_while_its_beginning_is_in_the_window() -> None:
-    decider = Decider(watched())
+    detector = EventDetector(watched())
     scores = [*[0.0] * 11, *[0.9] * 9, *[0.0] * 5]  # the window of 11 to 21 s hears it no longer
     heard = [tagging(second, score, length=10) for second, score in enumerate(scores, 1)]
-    started, ended = (event for one in heard for event in decider.feed(one))
+    started, ended = (event for one in heard for event in detector.feed(one))
     assert started.start_sample == 11 * RATE
     assert ended.end_sample is not None
     assert ended.end_sample > started.start_sample
@@ -332,8 +332,8 @@ def test_windows_that_were_dropped_move_no_date() -> None:
     taggings = [
         item for item in pipeline.run(chunks(BARKS, [len(BARKS)]), scorer) if isinstance(item, Tagging)
     ]
-    decider = Decider(watched())
-    events = [event for some in taggings[::3] for event in decider.feed(some)] + decider.close()
+    detector = EventDetector(watched())
+    events = [event for some in taggings[::3] for event in detector.feed(some)] + detector.close()
     times = [time for span in spans(events) for time in span[1:]]
     assert times == pytest.approx([5.2, 9.9, 33.0, 35.0, 66.0, 70.0], abs=1.1)
 
@@ -359,22 +359,22 @@ def test_the_course_of_the_level_is_counted_back_from_the_end() -> None:
 
 def test_what_is_watched_no_longer_ends_and_what_stays_goes_on() -> None:
     dog, siren = watched("Dog"), watched("Siren")
-    decider = Decider(dog)
-    (started,) = decider.feed(tagging(1, 0.9))
-    assert decider.watch(dog + siren) == []
-    assert decider.feed(tagging(2, 0.9)) == [], "the dog is on already"
-    (ended,) = decider.watch(siren)
+    detector = EventDetector(dog)
+    (started,) = detector.feed(tagging(1, 0.9))
+    assert detector.watch(dog + siren) == []
+    assert detector.feed(tagging(2, 0.9)) == [], "the dog is on already"
+    (ended,) = detector.watch(siren)
     assert (ended.id, ended.kind, ended.label) == (started.id, "ended", "Dog")
-    assert decider.watch(siren) == []
+    assert detector.watch(siren) == []
 
 
 def test_another_threshold_counts_from_the_next_tagging_on() -> None:
-    decider = Decider(watched(threshold=0.8))
-    assert decider.feed(tagging(1, 0.6)) == []
-    assert decider.watch(watched(threshold=0.5)) == []
-    assert [event.kind for event in decider.feed(tagging(2, 0.6))] == ["started"]
-    decider.watch(watched(threshold=0.95))
-    assert [event.kind for event in decider.feed(tagging(3, 0.5))] == ["ended"]
+    detector = EventDetector(watched(threshold=0.8))
+    assert detector.feed(tagging(1, 0.6)) == []
+    assert detector.watch(watched(threshold=0.5)) == []
+    assert [event.kind for event in detector.feed(tagging(2, 0.6))] == ["started"]
+    detector.watch(watched(threshold=0.95))
+    assert [event.kind for event in detector.feed(tagging(3, 0.5))] == ["ended"]
 
 
 def test_what_would_have_been_told_is_what_the_decider_tells() -> None:

@@ -749,9 +749,9 @@ def test_sources_may_go_under_an_open_menu_or_dialog(open_something: Callable[[L
 @pytest.mark.usefixtures("qapp")
 def test_what_poll_raises_reaches_the_caller() -> None:
     def poll() -> bool:
-        raise OSError("the crew has failed")
+        raise OSError("a thread has failed")
 
-    with pytest.raises(OSError, match="the crew has failed"):
+    with pytest.raises(OSError, match="a thread has failed"):
         run(feed_with_sound(), rows=log_mel, poll=poll)
 
 

@@ -14,9 +14,9 @@ from mosquitto import PATIENCE_SECONDS
 
 from streamer.errors import DeviceError
 from streamer.health import HealthMeter
-from streamer.health.condition import Condition
 from streamer.health.drift import Drift
-from streamer.health.floor import Floor
+from streamer.health.noise_floor import NoiseFloor
+from streamer.health.quality import SignalQuality
 from streamer.levels import Amplitudes
 from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
@@ -30,8 +30,8 @@ from streamer.messages import (
     Tagging,
     Window,
 )
-from streamer.runtime.queues import Mailbox
-from streamer.runtime.threads import Crew
+from streamer.runtime.queues import BoundedQueue
+from streamer.runtime.threads import ThreadGroup
 from streamer.sinks.health_log import HealthLog
 from streamer.stream.pipeline import Pipeline
 
@@ -148,7 +148,7 @@ def test_twenty_minutes_of_gaps_without_a_window_take_no_more_memory_than_one() 
         meter.heard("a", silence(320 * number, 160))
         if number % 10_000 == 0:
             assert_balanced(of(meter.report(broker="none")))
-    assert len(meter._sources["a"]._balance._fresh) <= 163_840 / 320
+    assert len(meter._sources["a"]._accounting._fresh) <= 163_840 / 320
     health = of(meter.report(broker="none"))
     assert (health.gaps, health.lost_samples) == (59_999, 59_999 * 160)
 
@@ -224,10 +224,10 @@ def test_a_whole_session_balances_with_gaps_pauses_drops_failures_and_exchanges(
     )
     began = time.monotonic()
     exchanged = False
-    with Crew(PATIENCE_SECONDS) as crew:
-        session.start(crew)
+    with ThreadGroup(PATIENCE_SECONDS) as threads:
+        session.start(threads)
         while not (later.lost and failing.times_opened > 2 and b.has_ended):
-            crew.wait(0.02)
+            threads.wait(0.02)
             session._health_due._next = 0
             session.report_health()
             if a.lost and not exchanged:
@@ -270,17 +270,17 @@ def test_a_limit_is_the_end_of_the_account() -> None:
         sinks=[memory],
         limit_samples=10_000,
     )
-    with Crew() as crew:
-        session.start(crew)
-        while crew.working("tagger"):
-            crew.wait(0.02)
+    with ThreadGroup() as threads:
+        session.start(threads)
+        while threads.working("tagger"):
+            threads.wait(0.02)
     health = of(session.meter.report(broker="none"))
     assert_balanced(health)
     assert (health.samples, health.lost_samples) == (10_000, 3_200)
 
 
 def test_a_mailbox_counts_what_was_replaced_under_each_key() -> None:
-    box: Mailbox[int] = Mailbox(2)
+    box: BoundedQueue[int] = BoundedQueue(2)
     for item in range(3):
         box.put(item, "a")
     box.put(9, "b")
@@ -314,47 +314,47 @@ def test_memory_and_the_time_since_the_last_chunk_and_tagging_are_told() -> None
 SIZES = st.lists(st.integers(0, 40_000), min_size=1, max_size=30)
 
 
-def condition_after(*stretches: tuple[float, float], size: int = 800) -> Condition:
+def quality_after(*stretches: tuple[float, float], size: int = 800) -> SignalQuality:
     """What is told after stretches of (seconds, amplitude)."""
-    condition = Condition()
+    quality = SignalQuality()
     for seconds, amplitude in stretches:
         amplitudes = Amplitudes.of(np.full(size, amplitude, np.float32))
         for _ in range(round(seconds * SAMPLE_RATE_HZ / size)):
-            condition.take(amplitudes)
-    return condition
+            quality.take(amplitudes)
+    return quality
 
 
 def test_ten_seconds_of_zeros_are_a_dead_microphone_and_any_sound_ends_that() -> None:
-    assert condition_after((60.0, 0.01), (9.9, 0.0)).state == "ok"
-    assert condition_after((60.0, 0.01), (10.0, 0.0)).state == "silent"
-    assert condition_after((60.0, 0.01), (10.0, 0.0), (0.05, 1e-4)).state == "ok"
+    assert quality_after((60.0, 0.01), (9.9, 0.0)).state == "ok"
+    assert quality_after((60.0, 0.01), (10.0, 0.0)).state == "silent"
+    assert quality_after((60.0, 0.01), (10.0, 0.0), (0.05, 1e-4)).state == "ok"
 
 
 def test_a_source_that_is_opened_once_more_is_judged_anew() -> None:
-    condition = condition_after((5.0, 1.0), (20.0, 0.0))
-    states = [condition.state]
-    assert condition.clipped_share == pytest.approx(5 / 60)
-    condition.begin_anew()
-    states.append(condition.state)
+    quality = quality_after((5.0, 1.0), (20.0, 0.0))
+    states = [quality.state]
+    assert quality.clipped_share == pytest.approx(5 / 60)
+    quality.begin_anew()
+    states.append(quality.state)
     assert states == ["silent", "ok"]
-    assert condition.clipped_share == 0.0
+    assert quality.clipped_share == 0.0
 
 
 def test_a_clap_does_not_clip_but_a_gain_that_is_too_high_does_until_it_is_lowered() -> None:
-    assert condition_after((30.0, 0.1), (0.05, 1.0), (5.0, 0.1)).state == "ok"
-    condition = condition_after((30.0, 0.1), (0.2, 1.0), (1.0, 0.1))
-    assert condition.state == "clipping"
-    assert condition.clipped_share == pytest.approx(0.2 / 60)
-    assert condition_after((30.0, 0.1), (0.2, 1.0), (58.0, 0.1)).state == "clipping"
-    assert condition_after((30.0, 0.1), (0.2, 1.0), (62.0, 0.1)).state == "ok"
+    assert quality_after((30.0, 0.1), (0.05, 1.0), (5.0, 0.1)).state == "ok"
+    quality = quality_after((30.0, 0.1), (0.2, 1.0), (1.0, 0.1))
+    assert quality.state == "clipping"
+    assert quality.clipped_share == pytest.approx(0.2 / 60)
+    assert quality_after((30.0, 0.1), (0.2, 1.0), (58.0, 0.1)).state == "clipping"
+    assert quality_after((30.0, 0.1), (0.2, 1.0), (62.0, 0.1)).state == "ok"
 
 
 def test_clipping_that_is_near_the_bound_does_not_come_and_go() -> None:
-    condition, states = Condition(), []
+    quality, states = SignalQuality(), []
     for second in range(600):
         clipped = 24 if second < 60 else 12 if second % 2 else 14
-        condition.take(Amplitudes(samples=16_000, energy=100.0, peak=1.0, clipped=clipped))
-        states.append(condition.state)
+        quality.take(Amplitudes(samples=16_000, energy=100.0, peak=1.0, clipped=clipped))
+        states.append(quality.state)
     assert [state for state, before in zip(states[1:], states, strict=False) if state != before] == [
         "clipping"
     ]
@@ -377,9 +377,9 @@ def test_sound_that_is_not_there_has_amplitudes_too() -> None:
     assert (nothing.level_dbfs, nothing.is_dead) == (-120.0, True)
 
 
-def week_of_rooms(day_dbfs: float, night_dbfs: float, *, days: int = 2) -> Floor:
+def week_of_rooms(day_dbfs: float, night_dbfs: float, *, days: int = 2) -> NoiseFloor:
     """What is learned from a room with a restless day and a quiet night."""
-    floor, noise = Floor(), np.random.default_rng(0)
+    floor, noise = NoiseFloor(), np.random.default_rng(0)
     for second in range(days * DAY_SECONDS):
         night = second % DAY_SECONDS > 16 * 3600
         floor.take((night_dbfs if night else day_dbfs) + noise.exponential(1.0 if night else 8.0))
@@ -387,7 +387,7 @@ def week_of_rooms(day_dbfs: float, night_dbfs: float, *, days: int = 2) -> Floor
     return floor
 
 
-def listen_to(floor: Floor, level_dbfs: float, minutes: int) -> None:
+def listen_to(floor: NoiseFloor, level_dbfs: float, minutes: int) -> None:
     for _ in range(60 * minutes):
         floor.take(level_dbfs)
 
@@ -412,7 +412,7 @@ def test_a_source_far_below_its_usual_floor_is_faint_until_it_is_near_it_again()
 
 
 def test_before_a_day_has_been_heard_nothing_is_far_below_the_usual() -> None:
-    floor = Floor()
+    floor = NoiseFloor()
     assert floor.usual_dbfs is None
     listen_to(floor, -30.0, minutes=23 * 60)
     listen_to(floor, -70.0, minutes=30)
@@ -420,7 +420,7 @@ def test_before_a_day_has_been_heard_nothing_is_far_below_the_usual() -> None:
 
 
 def test_what_is_fainter_than_any_room_is_faint_at_once() -> None:
-    floor = Floor()
+    floor = NoiseFloor()
     listen_to(floor, -90.0, minutes=5)
     assert floor.is_faint
     listen_to(floor, -78.0, minutes=5)
@@ -439,9 +439,9 @@ def test_what_has_been_faint_for_a_day_is_how_it_is_now() -> None:
 
 
 def test_zeros_are_nothing_to_learn_from() -> None:
-    condition = condition_after((3600.0, 0.0), size=16_000)
-    assert condition.state == "silent"
-    assert condition.floor.usual_dbfs is None
+    quality = quality_after((3600.0, 0.0), size=16_000)
+    assert quality.state == "silent"
+    assert quality.floor.usual_dbfs is None
 
 
 def drift_of(ppm: float, seconds: int, drift: Drift | None = None, *, jitter_seconds: float = 0.03) -> Drift:

@@ -364,9 +364,9 @@ def test_one_that_fails_at_once_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.usefixtures("qapp")
 def test_what_the_crew_raises_ends_it() -> None:
     def poll() -> bool:
-        raise OSError("the crew has failed")
+        raise OSError("a thread has failed")
 
-    with pytest.raises(OSError, match="the crew has failed"):
+    with pytest.raises(OSError, match="a thread has failed"):
         run(feed_with_sound(), rows=log_mel, poll=poll, kiosk=True)
 
 

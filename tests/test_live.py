@@ -1,4 +1,4 @@
-"""Live listening with real threads: readers, tagger, crew."""
+"""Live listening with real threads: readers and tagger."""
 
 import itertools
 import threading
@@ -15,13 +15,13 @@ from streamer.errors import DeviceError, RecordingError, SourceError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.health import HealthMeter
 from streamer.live import channel
-from streamer.live.channel import Outage
+from streamer.live.channel import Backoff
 from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
 from streamer.messages import AudioChunk, Event, Health, Message, Samples, SourceStatus, Tagging
-from streamer.runtime.threads import Crew, left_behind
+from streamer.runtime.threads import ThreadGroup, left_behind
 from streamer.runtime.timing import clock
-from streamer.sinks.clips.recorder import Clips, Extent
+from streamer.sinks.clips.recorder import ClipLimits, Clips
 from streamer.stream.pipeline import Pipeline
 
 HOP, WINDOW = 1_600, 16_000
@@ -108,10 +108,10 @@ def slow_scorer(batch: Samples) -> Samples:
 
 def listen(session: LiveSession) -> None:
     began = time.monotonic()
-    with Crew() as crew:
-        session.start(crew)
-        while crew.working("tagger") and not crew.failed:
-            crew.wait(0.02)
+    with ThreadGroup() as threads:
+        session.start(threads)
+        while threads.working("tagger") and not threads.failed:
+            threads.wait(0.02)
             session.report_health()
             assert time.monotonic() - began < PATIENCE_SECONDS
     if session.failure is not None:
@@ -193,7 +193,7 @@ def test_a_source_that_is_switched_off_is_not_heard() -> None:
             window_samples=WINDOW,
             hop_samples=HOP,
             sinks=[memory],
-            hearers=[hear],
+            taps=[hear],
             switches=switches,
             fast=True,
         )
@@ -224,7 +224,7 @@ def test_a_source_that_is_off_from_the_start_is_not_heard_and_says_so() -> None:
             window_samples=WINDOW,
             hop_samples=HOP,
             sinks=[memory],
-            hearers=[lambda name, _chunk: heard.append(name)],
+            taps=[lambda name, _chunk: heard.append(name)],
             switches=switches,
             fast=True,
         )
@@ -282,8 +282,8 @@ def test_each_source_has_its_own_events_between_its_taggings_and_the_news_of_its
 
 def test_what_is_on_ends_when_listening_is_stopped() -> None:
     memory = Memory()
-    with Crew() as crew:
-        eventful([Tone("a", 60.0, live=True)], memory, fast=False).start(crew)
+    with ThreadGroup() as threads:
+        eventful([Tone("a", 60.0, live=True)], memory, fast=False).start(threads)
         until(lambda: bool(memory.events))
     assert [event.kind for event in memory.events] == ["started", "ended"]
     assert memory.events[0].id == memory.events[1].id
@@ -334,9 +334,9 @@ def test_an_error_of_the_tagger_reaches_main() -> None:
 def test_everyone_is_joined_soon_after_the_end() -> None:
     sources = [Tone(f"s{number}", 60.0, live=True) for number in range(4)]
     session = LiveSession(sources, slow_scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[])
-    with Crew(PATIENCE_SECONDS) as crew:
-        session.start(crew)
-        crew.wait(0.5)
+    with ThreadGroup(PATIENCE_SECONDS) as threads:
+        session.start(threads)
+        threads.wait(0.5)
         began = time.monotonic()
     assert time.monotonic() - began < 10.0, "there is sound for a minute"
     assert not any(thread.name.startswith("reader") for thread in threading.enumerate())
@@ -351,7 +351,7 @@ def test_a_limit_ends_each_source_on_the_sample() -> None:
         window_samples=WINDOW,
         hop_samples=HOP,
         sinks=[memory],
-        hearers=[lambda _name, chunk: heard.append(len(chunk.samples))],
+        taps=[lambda _name, chunk: heard.append(len(chunk.samples))],
         fast=True,
         limit_samples=5_000,
     )
@@ -371,10 +371,10 @@ def test_the_first_error_wins() -> None:
         raise ValueError("first")
 
     def work() -> None:
-        with Crew(PATIENCE_SECONDS) as crew:
-            crew.start("late", late, ending.set)
-            crew.start("early", early, ending.set)
-            until(lambda: crew.failed)
+        with ThreadGroup(PATIENCE_SECONDS) as threads:
+            threads.start("late", late, ending.set)
+            threads.start("early", early, ending.set)
+            until(lambda: threads.failed)
 
     with pytest.raises(ValueError, match="first"):
         work()
@@ -386,8 +386,8 @@ def test_who_is_left_behind_by_a_crew_is_known_until_it_has_ended() -> None:
     def be_busy() -> None:
         over.wait(PATIENCE_SECONDS)
 
-    with Crew(0.0) as crew:
-        crew.start("busy", be_busy, lambda: None)
+    with ThreadGroup(0.0) as threads:
+        threads.start("busy", be_busy, lambda: None)
     assert left_behind()
     over.set()
     until(lambda: not left_behind())
@@ -445,8 +445,8 @@ def session_on(memory: Memory, *sources: Tone) -> LiveSession:
 def test_another_source_takes_the_place_and_the_others_do_not_notice() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: len(memory.taggings) >= 8)
         session.exchange("a", Tone("another", 60.0, live=True))
         until(lambda: statuses(memory, "a")[-2:] == [(False, "another source was chosen"), (True, "")])
@@ -470,10 +470,10 @@ def test_a_source_that_returns_is_opened_again_whenever_it_fails() -> None:
     memory = Memory()
     error = DeviceError("a has stopped")
     session = eventful([Tone("a", 0.3, live=True, error=error, retry_seconds=0.1)], memory, fast=False)
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: statuses(memory, "a").count((True, "")) >= 3)
-        assert crew.working("tagger")
+        assert threads.working("tagger")
     assert session.failure is None
     assert statuses(memory, "a")[:4] == [(True, ""), (False, "a has stopped")] * 2
     ends = [tagging.end_sample for tagging in memory.taggings]
@@ -484,11 +484,11 @@ def test_a_source_that_returns_is_opened_again_whenever_it_fails() -> None:
 def test_a_source_that_has_ended_waits_for_another_where_somebody_looks_on() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 0.3, live=True))
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: (False, "it has ended") in statuses(memory, "a"))
         time.sleep(0.3)
-        assert crew.working("tagger")
+        assert threads.working("tagger")
         session.exchange("a", Tone("more", 60.0, live=True))
         until(lambda: statuses(memory, "a")[-1] == (True, ""))
 
@@ -497,8 +497,8 @@ def test_what_is_watched_changes_from_the_next_tagging_on() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 60.0, live=True))
     rule = {"threshold": 0.05, "hits": 1, "of": 1}
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: len(memory.taggings) >= 3)
         assert memory.events == []
         session.watch(resolve_sounds([Watch("Mean", rule)], ("Mean", "Deviation")))
@@ -536,8 +536,8 @@ def test_each_source_decides_on_its_own_sounds() -> None:
 def test_what_is_watched_at_one_source_changes_and_the_others_do_not_notice() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         session.watch(watched("Hum"), source="a")
         until(lambda: len(memory.events) == 1)
         session.watch(watched("Hum", "Buzz"))
@@ -584,8 +584,8 @@ def test_a_source_that_is_added_has_its_own_hop_and_sounds_until_it_shares_those
         sounds=watched("Hum"),
         own_sounds={"b": watched("Buzz")},
     )
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
         until(lambda: len([tagging for tagging in memory.taggings if tagging.source == "b"]) >= 3)
         session.share("b")
@@ -617,8 +617,8 @@ def test_a_source_that_is_missing_at_the_start_is_waited_for_and_told_of_once() 
     memory = Memory()
     source = Plugged("a", 60.0, live=True, retry_seconds=0.05)
     session = eventful([source, Tone("b", 60.0, live=True)], memory, fast=False)
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: (True, "") in statuses(memory, "a"))
     assert statuses(memory, "a") == [(False, "there is no a"), (True, ""), (False, "listening was stopped")]
 
@@ -628,8 +628,8 @@ def test_one_that_waits_for_its_source_ends_at_once(monkeypatch: pytest.MonkeyPa
     memory = Memory()
     error = DeviceError("there is no a")
     session = eventful([Tone("a", 0.0, live=True, error=error, retry_seconds=3_600.0)], memory, fast=False)
-    with Crew(PATIENCE_SECONDS) as crew:
-        session.start(crew)
+    with ThreadGroup(PATIENCE_SECONDS) as threads:
+        session.start(threads)
         until(lambda: bool(statuses(memory, "a")))
         began = time.monotonic()
     assert time.monotonic() - began < 10.0
@@ -650,11 +650,11 @@ def test_a_recording_that_breaks_off_ends_while_the_others_go_on_and_is_the_sess
 def test_where_somebody_looks_on_a_recording_that_breaks_off_waits_for_another() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 0.3, live=True, error=RecordingError("a is broken")))
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: (False, "a is broken") in statuses(memory, "a"))
         time.sleep(0.3)
-        assert crew.working("tagger")
+        assert threads.working("tagger")
         session.exchange("a", Tone("more", 60.0, live=True))
         until(lambda: statuses(memory, "a")[-1] == (True, ""))
     assert session.failure is None
@@ -663,8 +663,8 @@ def test_where_somebody_looks_on_a_recording_that_breaks_off_waits_for_another()
 def test_a_source_is_added_and_removed_and_the_others_do_not_notice() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: len(memory.taggings) >= 3)
         session.rearrange(["b", "a"], [Tone("b", 60.0, live=True)])
         assert list(session.names) == ["b", "a"]
@@ -692,29 +692,29 @@ def test_a_source_is_added_and_removed_and_the_others_do_not_notice() -> None:
 def test_all_sources_may_make_room_for_others_and_listening_goes_on() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: len(memory.events) == 1)
         session.rearrange(["b", "c"], [Tone("c", 60.0, live=True), Tone("b", 60.0, live=True)])
         assert memory.rosters == [("b", "c", "a"), ("b", "c")]
         until(lambda: {tagging.source for tagging in memory.taggings} == {"a", "b", "c"})
-        assert crew.working("tagger")
+        assert threads.working("tagger")
     assert [event.kind for event in memory.events if event.source == "a"] == ["started", "ended"]
 
 
 def test_sources_that_go_as_soon_as_they_have_come_take_nobody_along() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         for number in range(30):
             session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
             time.sleep(0.01 * (number % 4))
             session.rearrange(["a"])
         count = len(memory.taggings)
         until(lambda: len(memory.taggings) >= count + 3)
-        assert not crew.failed
-        assert len(crew._members) < 10, "who has ended is forgotten"
+        assert not threads.failed
+        assert len(threads._members) < 10, "who has ended is forgotten"
     assert [event.source for event in memory.events if event.kind == "started"].count("a") == 1
 
 
@@ -740,8 +740,8 @@ def test_sources_that_hang_are_waited_for_together(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("streamer.live.session._REMOVAL_SECONDS", 0.5)
     memory, hanging = Memory(), [Hanging(str(number), 60.0, live=True) for number in range(40)]
     session = eventful([Tone("a", 60.0, live=True), *hanging], memory, fast=False)
-    with Crew(PATIENCE_SECONDS) as crew:
-        session.start(crew)
+    with ThreadGroup(PATIENCE_SECONDS) as threads:
+        session.start(threads)
         until(lambda: len({tagging.source for tagging in memory.taggings}) == 41)
         began = time.monotonic()
         session.rearrange(["a"])
@@ -754,8 +754,8 @@ def test_sources_that_hang_are_waited_for_together(monkeypatch: pytest.MonkeyPat
 def test_a_source_that_has_ended_is_removed_and_another_takes_its_place_too() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True), Tone("b", 0.3, live=True)], memory, fast=False)
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: statuses(memory, "b")[-1:] == [(False, "it has ended")])
         session.exchange("b", Tone("b", 0.5, live=True))
         until(lambda: statuses(memory, "b")[2:] == [(True, ""), (False, "it has ended")])
@@ -775,8 +775,8 @@ def test_nobody_can_take_the_place_of_a_source_that_has_gone() -> None:
 def test_another_hop_holds_from_the_next_chunk_on_and_costs_no_sample_and_no_event() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True), Tone("b", 60.0, live=True)], memory, fast=True)
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: len(memory.events) == 2)
         session.pace({"a": 4 * HOP})
         count = len(memory.taggings)
@@ -807,8 +807,8 @@ def test_a_source_that_is_removed_is_listed_no_more_and_the_account_of_the_other
         session.report_health()
         return next(message for message in reversed(memory.messages) if isinstance(message, Health))
 
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: len(memory.taggings) >= 10)
         before = health()
         session.rearrange(["a"])
@@ -831,13 +831,13 @@ def test_a_source_that_is_removed_is_listed_no_more_and_the_account_of_the_other
 
 def test_the_sound_of_a_newcomer_is_kept_only_where_that_is_wished(tmp_path: Path) -> None:
     clips = Clips(
-        tmp_path, sources=["a"], model="", extent=Extent(0, 0, 16_000), never=(), days=1.0, most_bytes=10**6
+        tmp_path, sources=["a"], model="", limits=ClipLimits(0, 0, 16_000), never=(), days=1.0, most_bytes=10**6
     )  # fmt: skip
     session = LiveSession(
         [Tone("a", 60.0, live=True)], scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[], clips=clips
     )  # fmt: skip
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         newcomers = [Tone(name, 60.0, live=True) for name in "bc"]
         session.rearrange(["a", "b", "c"], newcomers, clipped=["a", "c"])
         assert clips._keepers.keys() == {"a", "c"}
@@ -858,8 +858,8 @@ def test_a_newcomer_that_was_switched_off_is_not_heard_and_that_is_said(
         sinks=[memory],
         switches=Switches(file),
     )
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
         until(lambda: bool(statuses(memory, "b")))
     assert statuses(memory, "b")[0] == (False, "listening is switched off")
@@ -869,32 +869,32 @@ def test_a_newcomer_that_was_switched_off_is_not_heard_and_that_is_said(
 def test_listening_is_over_when_the_last_source_is_removed() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         until(lambda: len(memory.taggings) >= 1)
         session.rearrange([])
-        until(lambda: not crew.working("tagger"))
-        assert not crew.failed
+        until(lambda: not threads.working("tagger"))
+        assert not threads.failed
 
 
 def test_the_log_tells_each_reason_once_a_minute_and_how_long_it_took(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now = 0.0
-    outage = Outage("a", clock=lambda: now)
+    backoff = Backoff("a", clock=lambda: now)
     caplog.set_level("INFO")
     pauses = []
     for _ in range(40):
-        pauses.append(outage.begin("there is no a", 3.0))
+        pauses.append(backoff.begin("there is no a", 3.0))
         now += pauses[-1]
     assert pauses[:4] == [0.5, 1.0, 2.0, 3.0]
     assert set(pauses[3:]) == {3.0}
-    outage.over(0.1)
+    backoff.over(0.1)
     assert [record.message for record in caplog.records] == [
         "a is not heard: there is no a. It is waited for.",
         "a is not heard: there is no a. It is waited for.",
         f"a is heard again, after {clock(now)}",
     ]
-    assert outage.begin("there is no a", 3.0) == 3.0, "it was back for a moment only"
-    outage.over(20.0)
-    assert outage.begin("there is no a", 3.0) == 0.5
+    assert backoff.begin("there is no a", 3.0) == 3.0, "it was back for a moment only"
+    backoff.over(20.0)
+    assert backoff.begin("there is no a", 3.0) == 0.5

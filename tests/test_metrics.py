@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from streamer.errors import SinkError
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
-from streamer.runtime.threads import Crew
+from streamer.runtime.threads import ThreadGroup
 from streamer.sinks.metrics import Metrics
 
 KITCHEN = SourceHealth(
@@ -58,10 +58,10 @@ def tagging(latency_seconds: float | None) -> Tagging:
 
 @contextmanager
 def serving(host: str = "127.0.0.1") -> Iterator[Metrics]:
-    """Serve on a crew's thread, as the program does; its end must not take long."""
+    """Serve in a thread of the group, as the program does; its end must not take long."""
     metrics = Metrics(0, host=host, version="1.2.3")
-    with Crew(PATIENCE_SECONDS) as crew:
-        crew.start("metrics", metrics.run, metrics.close)
+    with ThreadGroup(PATIENCE_SECONDS) as threads:
+        threads.start("metrics", metrics.run, metrics.close)
         yield metrics
         began = time.monotonic()
     assert time.monotonic() - began < 10.0

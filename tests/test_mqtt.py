@@ -36,9 +36,9 @@ from streamer.sinks.mqtt.broker import (
 from streamer.sinks.mqtt.embedded import EmbeddedBroker
 from streamer.sinks.mqtt.homeassistant import Discovery
 from streamer.sinks.mqtt.sink import MqttSink
-from streamer.sinks.payloads import Vocabulary
+from streamer.sinks.payloads import LabelSet
 
-VOCABULARY = Vocabulary(("Speech", "Dog", "Siren"), ("/m/09x0r", "/m/0bt9lr", None))
+VOCABULARY = LabelSet(("Speech", "Dog", "Siren"), ("/m/09x0r", "/m/0bt9lr", None))
 HEALTH = Health(12.0, 11, 1, 0, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "connecting")
 PASSWORD = "correct-horse-battery"
 
@@ -77,7 +77,7 @@ def sink_for(broker: int | Broker, **changes: Any) -> MqttSink:
     plain: dict[str, Any] = {
         "node": "attic",
         "sources": ["front door"],
-        "vocabulary": VOCABULARY,
+        "label_set": VOCABULARY,
         "top": 2,
         "retry_seconds": 0.05,
         "longest_retry_seconds": 0.2,
@@ -211,8 +211,8 @@ def test_a_killed_program_leaves_its_last_will(broker: Mosquitto) -> None:
     program = f"""
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.sink import MqttSink
-from streamer.sinks.payloads import Vocabulary
-MqttSink(Broker("127.0.0.1", {broker.port}), node="attic", sources=[], vocabulary=Vocabulary((), ())).run()
+from streamer.sinks.payloads import LabelSet
+MqttSink(Broker("127.0.0.1", {broker.port}), node="attic", sources=[], label_set=LabelSet((), ())).run()
 """
     with Subscriber(broker.port) as subscriber:
         root = Path(__file__).resolve().parent.parent

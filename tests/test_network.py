@@ -26,7 +26,7 @@ from sound_servers import (
 from streamer.errors import NetworkError, SourceError
 from streamer.live.session import LiveSession
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, Samples, SourceStatus
-from streamer.runtime.threads import Crew
+from streamer.runtime.threads import ThreadGroup
 from streamer.sources import open_source
 from streamer.sources.address import has_secret, parse_address, without_secrets
 from streamer.sources.network import NetworkStream
@@ -361,12 +361,12 @@ def listening(url: str) -> Iterator[tuple[Memory, list[AudioChunk]]]:
         window_samples=16_000,
         hop_samples=1_600,
         sinks=[memory],
-        hearers=[lambda _name, chunk: chunks.append(chunk)],
+        taps=[lambda _name, chunk: chunks.append(chunk)],
     )
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         yield memory, chunks
-        assert crew.working("tagger")
+        assert threads.working("tagger")
 
 
 @pytest.mark.parametrize("kind", ["radio", "camera"])

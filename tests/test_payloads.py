@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streamer.messages import Event, Health, SourceHealth, Tagging
 from streamer.sinks.payloads import (
-    Vocabulary,
+    LabelSet,
     clip_payload,
     event_payload,
     health_payload,
@@ -26,7 +26,7 @@ from streamer.sinks.payloads import (
 )
 from streamer.text import slug, slugs
 
-VOCABULARY = Vocabulary(("Speech", "Dog", "Siren"), ("/m/09x0r", "/m/0bt9lr", None))
+VOCABULARY = LabelSet(("Speech", "Dog", "Siren"), ("/m/09x0r", "/m/0bt9lr", None))
 
 any_float = st.floats(width=32)
 times = st.floats(min_value=0, max_value=4e9)
@@ -85,7 +85,7 @@ def test_scores_for_another_vocabulary_are_refused() -> None:
     with pytest.raises(ValueError, match="3 classes"):
         top_tags(np.zeros(4, np.float32), VOCABULARY, 1)
     with pytest.raises(ValueError, match="2 labels"):
-        Vocabulary(("a", "b"), (None,))
+        LabelSet(("a", "b"), (None,))
 
 
 EVENT = Event(

@@ -16,10 +16,10 @@ from streamer.live import session as live_session
 from streamer.live.assembly import follow
 from streamer.live.reload import Reloader, live_changes
 from streamer.live.session import LiveSession
-from streamer.runtime.threads import Crew
+from streamer.runtime.threads import ThreadGroup
 from streamer.settings.schema import Settings, load_settings
 from streamer.sinks import RankingSink
-from streamer.sinks.clips.recorder import Clips, Extent
+from streamer.sinks.clips.recorder import ClipLimits, Clips
 from streamer.sinks.history.store import History
 
 LABELS = ("Dog", "Siren")
@@ -104,14 +104,14 @@ def test_listening_that_ends_while_settings_are_taken_up_ends_as_usual(
 
 
 def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp_path: Path) -> None:
-    threads = threading.active_count()
+    running = threading.active_count()
     first = tmp_path / "first.raw"
     given = Given(source=["room=demo", "street=demo"], watch=["Dog"])
     watchlists = WatchLists(given.load().watched, {}, LABELS)
     memory = Memory()
     memory.top = 5  # type: ignore[attr-defined]
     clips = Clips(
-        tmp_path / "clips", sources=["room", "street"], model="", extent=Extent(0, 0, 16_000), never=(),
+        tmp_path / "clips", sources=["room", "street"], model="", limits=ClipLimits(0, 0, 16_000), never=(),
         days=1.0, most_bytes=1000,
     )  # fmt: skip
     made: list[Settings] = []
@@ -121,7 +121,7 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
         made.append(settings)
         return clips if settings.clips else None
 
-    with History(tmp_path / "history.sqlite3") as history, Crew() as crew:
+    with History(tmp_path / "history.sqlite3") as history, ThreadGroup() as threads:
         session = LiveSession(
             [Tone("room", 60.0, live=True), Tone("street", 60.0, live=True)],
             scorer,
@@ -133,7 +133,7 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
         changes = live_changes(watchlists, session, history, [memory, None], make_clips)
         assert set().union(*changes) <= set(Settings.model_fields)
         reloader = Reloader(given.load(), given.load, changes)
-        session.start(crew)
+        session.start(threads)
         given.wanted |= {"clips": True, "history_days": 2, "history_events": 7, "top": 2, "watch": ["Siren"]}
         given.wanted["source"] = ["room=demo", f"street={first}"]
         reloader.reload()  # there is no such file
@@ -148,16 +148,16 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
         assert (history._keep_seconds, history._keep_events) == (2 * 86_400.0, 7)
         assert session._clips is clips
         until = time.monotonic() + 10.0
-        while not clips._keepers["room"].tape.cut(0, 1_000_000):
+        while not clips._keepers["room"].buffer.cut(0, 1_000_000):
             assert time.monotonic() < until
             time.sleep(0.01)
         given.wanted["clips"] = False
         reloader.reload()
         assert session._clips is None
-    assert threading.active_count() == threads
+    assert threading.active_count() == running
 
 
-class Rooms:
+class ThresholdCalibrator:
     """A session on two rooms, and what becomes of changed settings."""
 
     def __init__(self, *sources: object, **settings: object) -> None:
@@ -196,7 +196,7 @@ def room(name: str, **own: object) -> dict[str, object]:
 
 
 def test_a_source_takes_up_its_own_list_and_gives_it_back(caplog: pytest.LogCaptureFixture) -> None:
-    rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
+    rooms = ThresholdCalibrator(room("kitchen", watch=["Siren"]), "hall=demo")
     before = rooms.session._seats["kitchen"].source
     assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Siren"], ["Dog"])
     rooms.reload(room("kitchen", watch=["Siren", "Dog"]), room("hall", watch=[]))
@@ -211,7 +211,7 @@ def test_a_source_takes_up_its_own_list_and_gives_it_back(caplog: pytest.LogCapt
 
 
 def test_whose_sound_is_kept_changes_with_each_source() -> None:
-    rooms = Rooms("kitchen=demo", "hall=demo", clips=True)
+    rooms = ThresholdCalibrator("kitchen=demo", "hall=demo", clips=True)
     rooms.reload("kitchen=demo", room("hall", watch=[]))
     assert not rooms.kept, "what is kept goes on"
     rooms.reload("kitchen=demo", room("hall", watch=[], clips=False))
@@ -221,12 +221,12 @@ def test_whose_sound_is_kept_changes_with_each_source() -> None:
 
 
 def test_whose_sound_is_kept_does_not_begin_anew_where_rooms_come_and_go() -> None:
-    rooms = Rooms("kitchen=demo", "hall=demo", clips=True)
+    rooms = ThresholdCalibrator("kitchen=demo", "hall=demo", clips=True)
     rooms.reload("kitchen=demo", "attic=demo", room("cellar", clips=False))
     rooms.reload("attic=demo")
     assert not rooms.kept, "what is kept goes on"
     assert list(rooms.session.names) == ["attic"]
-    silent = Rooms(room("kitchen", clips=False), room("hall", clips=False), clips=True)
+    silent = ThresholdCalibrator(room("kitchen", clips=False), room("hall", clips=False), clips=True)
     silent.reload(room("kitchen", clips=False), room("hall", clips=False), "attic=demo")
     assert silent.kept == [["attic"]]
 
@@ -235,7 +235,7 @@ def test_rooms_come_go_and_change_their_order_their_lists_and_their_hops(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
+    rooms = ThresholdCalibrator(room("kitchen", watch=["Siren"]), "hall=demo")
     hall = rooms.session._seats["hall"].source
     rooms.reload(room("attic", watch=["Siren"], hop=0.5), "hall=demo", "cellar=demo", hop=2.0)
     assert caplog.messages == ["Settings taken up: hop, source."]
@@ -268,7 +268,7 @@ def test_rooms_come_go_and_change_their_order_their_lists_and_their_hops(
 def test_one_room_that_can_not_come_keeps_all_as_it_is(
     sources: list[object], complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rooms = Rooms("kitchen=demo", room("hall", watch=["Siren"]))
+    rooms = ThresholdCalibrator("kitchen=demo", room("hall", watch=["Siren"]))
     before = rooms.session._seats
     rooms.reload(*sources, hop=2.0, clips=True, watch=["Siren"])
     (line,) = caplog.messages
@@ -283,7 +283,7 @@ def test_one_room_that_can_not_come_keeps_all_as_it_is(
 def test_a_room_that_comes_while_it_is_still_about_to_go_is_asked_to_wait(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    rooms = Rooms("kitchen=demo", "hall=demo")
+    rooms = ThresholdCalibrator("kitchen=demo", "hall=demo")
     rooms.reload("kitchen=demo")  # and no tagger comes to the end of the hall
     rooms.reload("kitchen=demo", "hall=demo")
     assert caplog.messages == [
@@ -312,8 +312,8 @@ def test_a_room_that_goes_decides_to_its_end_on_what_was_watched_there(
     )
     follow(lists, session, None)
     reloader = Reloader(loaded, given.load, live_changes(lists, session, None, [], lambda *_: None))
-    with Crew() as crew:
-        session.start(crew)
+    with ThreadGroup() as threads:
+        session.start(threads)
         wait_until(lambda: {tagging.source for tagging in memory.taggings} == {"kitchen", "hall"}, "both")
         given.wanted["source"] = ["hall=demo"]
         reloader.reload()

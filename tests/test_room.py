@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.commands.thresholds import Room, Rooms
+from streamer.commands.thresholds import Room, ThresholdCalibrator
 from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch, resolve_sounds
-from streamer.events.detector import Decider
+from streamer.events.detector import EventDetector
 from streamer.events.watchlist import WatchLists
 from streamer.messages import SourceStatus, Tagging
 from streamer.runtime.timing import clock, parse_duration
@@ -64,8 +64,8 @@ def test_with_the_proposal_the_room_is_silent(scores: list[float], hits: int, of
     _, heard = listened(scores, hits=hits, of=of)
     threshold = heard.proposal() or 0.5
     sounds = resolve_sounds([Watch("Dog", {"threshold": threshold, "hits": hits, "of": of})], LABELS)
-    decider = Decider(sounds)
-    assert not [event for n, score in enumerate(scores, 1) for event in decider.feed(tagging(n, score))]
+    detector = EventDetector(sounds)
+    assert not [event for n, score in enumerate(scores, 1) for event in detector.feed(tagging(n, score))]
 
 
 def test_thresholds_are_lowered_only_on_demand_and_not_below_the_catalogue_s() -> None:
@@ -105,10 +105,12 @@ def test_a_source_that_was_switched_off_begins_anew() -> None:
     assert (heard.events, heard.reached) == (0, 0.0)
 
 
-def loud_rooms(*own: str) -> Rooms:
+def loud_rooms(*own: str) -> ThresholdCalibrator:
     """A dog, where none is, is heard in every room; these have a list of their own."""
     rule = {"threshold": 0.5}
-    rooms = Rooms(WatchLists([Watch("dog", rule)], {source: [Watch("Dog", rule)] for source in own}, LABELS))
+    rooms = ThresholdCalibrator(
+        WatchLists([Watch("dog", rule)], {source: [Watch("Dog", rule)] for source in own}, LABELS)
+    )
     for source, score in ("x", 0.6), *((source, 0.7) for source in own):
         for second in range(1, 4):
             rooms.accept(tagging(second, score, source=source))

@@ -22,7 +22,7 @@ from streamer.live import assembly
 from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
-from streamer.runtime.threads import Crew
+from streamer.runtime.threads import ThreadGroup
 from streamer.settings.schema import load_settings
 from streamer.sinks import RosterSink
 from streamer.sinks.health_log import HealthLog
@@ -46,7 +46,7 @@ def broker(tmp_path: Path) -> Iterator[Mosquitto]:
 
 
 class Home:
-    """Rooms with what is watched in each, and a sink that publishes of them."""
+    """ThresholdCalibrator with what is watched in each, and a sink that publishes of them."""
 
     def __init__(self, broker: int | Broker, *rooms: str, **changes: Any) -> None:
         self.watched = {room: ["Dog"] for room in ("hall", "kitchen", "attic room")}
@@ -199,13 +199,13 @@ def test_what_is_watched_from_the_window_is_published_at_once_and_no_longer_when
     settings = load_settings({"node": "attic"}, config=Path("/dev/null"), environment={})
     lists = WatchLists([Watch("Dog")], {"kitchen": [Watch("Dog")]}, VOCABULARY.labels)
     sources = [Tone("hall", 60.0, live=True), Tone("kitchen", 60.0, live=True)]
-    with Subscriber(broker.port) as subscriber, Crew() as crew:
+    with Subscriber(broker.port) as subscriber, ThreadGroup() as threads:
         sink = assembly.start_mqtt(
-            crew,
+            threads,
             Broker("127.0.0.1", broker.port),
             settings,
             ["hall", "kitchen"],
-            vocabulary=VOCABULARY,
+            label_set=VOCABULARY,
             watchlists=lists,
             history=None,
             switches=Switches(tmp_path / "off.json"),

@@ -19,7 +19,7 @@ from streamer.commands import add_commands
 from streamer.commands.replay import replay
 from streamer.errors import SinkError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
-from streamer.events.detector import Decider
+from streamer.events.detector import EventDetector
 from streamer.messages import Event, SourceStatus, Tagging
 from streamer.sinks.score_log import ScoreLog, reading_scores
 
@@ -124,12 +124,12 @@ def test_a_replay_decides_as_live(
     messages: list[Tagging | SourceStatus], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     path = tmp_path_factory.mktemp("log") / "scores.sqlite3"
-    deciders = {source: Decider(watched()) for source in ("x", "y")}
+    detectors = {source: EventDetector(watched()) for source in ("x", "y")}
     live: list[Event] = []
     for message in messages:
-        decider = deciders[message.source]
-        live += decider.feed(message) if isinstance(message, Tagging) else decider.close()
-    live += [event for decider in deciders.values() for event in decider.close()]
+        detector = detectors[message.source]
+        live += detector.feed(message) if isinstance(message, Tagging) else detector.close()
+    live += [event for detector in detectors.values() for event in detector.close()]
     written(path, messages)
     with reading_scores(path) as logged:
         replayed = list(replay(logged.messages(), watched()))

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from streamer.errors import RecordingError
 from streamer.events.catalogue import Watch, resolve_sounds
-from streamer.events.detector import Decider
+from streamer.events.detector import EventDetector
 from streamer.levels import LOWEST_DBFS, level_dbfs
 from streamer.messages import AudioChunk, Event, Samples, Tagging, Window
-from streamer.runtime.queues import Mailbox
+from streamer.runtime.queues import BoundedQueue
 from streamer.sources.conversion import Converter
 from streamer.stream.pipeline import Pipeline
-from streamer.stream.ring import Ring
+from streamer.stream.ring_buffer import RingBuffer
 from streamer.stream.scoring import score
 from streamer.stream.windows import WindowCutter
 
@@ -116,7 +116,7 @@ def test_after_a_gap_of_a_window_the_stream_is_young_again() -> None:
 
 @given(st.lists(st.integers(0, 300), max_size=40))
 def test_a_ring_keeps_the_newest_samples(sizes: list[int]) -> None:
-    ring, written = Ring(100), np.zeros(0, np.float32)
+    ring, written = RingBuffer(100), np.zeros(0, np.float32)
     for size in sizes:
         samples = ramp(size) + len(written)
         ring.write(samples)
@@ -166,8 +166,8 @@ def test_events_follow_the_tagging_that_brought_them_about_and_end_with_a_stream
         raise RecordingError("it is broken")
 
     sounds = resolve_sounds([Watch("mean", {"hits": 2})], ("mean", "deviation"))
-    decider = Decider(sounds)
-    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False, decider=decider)
+    detector = EventDetector(sounds)
+    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False, detector=detector)
     kinds = []
     with pytest.raises(RecordingError, match="it is broken"):  # noqa: PT012 - what comes before counts
         for message in pipeline.run(broken(), mean_scorer):
@@ -208,21 +208,21 @@ def test_the_level_is_that_of_the_newest_hop() -> None:
 
 
 def test_a_newer_item_replaces_the_one_that_waits_under_its_key() -> None:
-    box: Mailbox[int] = Mailbox(2)
+    box: BoundedQueue[int] = BoundedQueue(2)
     assert all([box.put(1, "a"), box.put(2, "b"), box.put(3, "a")])
     assert box.take() == [2, 3]
     assert box.dropped == 1
 
 
 def test_a_full_box_refuses_and_counts() -> None:
-    box: Mailbox[int] = Mailbox(2)
+    box: BoundedQueue[int] = BoundedQueue(2)
     assert [box.put(n) for n in range(4)] == [True, True, False, False]
     assert box.take() == [0, 1]
     assert box.dropped == 2
 
 
 def test_a_box_that_waits_drops_nothing() -> None:
-    box: Mailbox[int] = Mailbox(1, "wait")
+    box: BoundedQueue[int] = BoundedQueue(1, "wait")
     sender = threading.Thread(target=lambda: [box.put(n) for n in range(20)])
     sender.start()
     received: list[int] = []
@@ -234,7 +234,7 @@ def test_a_box_that_waits_drops_nothing() -> None:
 
 
 def test_closing_frees_a_sender_that_waits() -> None:
-    box: Mailbox[int] = Mailbox(1, "wait")
+    box: BoundedQueue[int] = BoundedQueue(1, "wait")
     box.put(1)
     sender = threading.Thread(target=box.put, args=(2,))
     sender.start()
@@ -245,7 +245,7 @@ def test_closing_frees_a_sender_that_waits() -> None:
 
 
 def test_an_error_is_met_after_what_came_before_it() -> None:
-    box: Mailbox[int] = Mailbox(3)
+    box: BoundedQueue[int] = BoundedQueue(3)
     box.put(1)
     box.fail(ValueError("first"))
     box.fail(ValueError("second"))

@@ -14,12 +14,12 @@ from ..events.watchlist import WatchLists
 from ..live import assembly
 from ..live.ending import ending
 from ..runtime.signals import interruptible
-from ..runtime.threads import Crew
+from ..runtime.threads import ThreadGroup
 from ..settings.file import write_atomically
 from ..settings.schema import Settings, settings_file
 from ..sinks.score_log import reading_scores
 from ..sources import Source
-from .thresholds import Rooms, show_room
+from .thresholds import ThresholdCalibrator, show_room
 
 _POLL_SECONDS = 0.1
 
@@ -32,13 +32,13 @@ class Heard:
 
     Attributes
     ----------
-    rooms : Rooms
+    rooms : ThresholdCalibrator
         What its background has to do with each sound.
     interrupted : bool
         Whether listening was ended early by the user.
     """
 
-    rooms: Rooms
+    rooms: ThresholdCalibrator
     interrupted: bool = False
 
 
@@ -59,19 +59,21 @@ def hear(settings: Settings, sources: list[Source], tagger: assembly.Tagger) -> 
     SettingsError, SourceError, SinkError
         A sound can't be watched, a source can't be heard, or the scores can't be logged.
     """
-    rooms = Rooms(WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds))
+    rooms = ThresholdCalibrator(
+        WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds)
+    )
     switches = assembly.make_switches(settings, [source.name for source in sources])
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
         bars = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
         log = stack.enter_context(assembly.logging_scores(settings, tagger))
-        crew = stack.enter_context(Crew())
+        threads = stack.enter_context(ThreadGroup())
         session = assembly.make_session(settings, sources, tagger, sinks=(rooms, log), switches=switches)
-        session.start(crew)
+        session.start(threads)
         task = bars.add_task("listening", total=(settings.duration or 0.0) * len(sources))
-        over = ending(settings, crew)
+        over = ending(settings, threads)
         while not (over() or interrupted()):
-            crew.wait(_POLL_SECONDS)
+            threads.wait(_POLL_SECONDS)
             bars.update(task, completed=rooms.seconds)
     if session.failure is not None and not interrupted():
         raise session.failure
@@ -87,7 +89,9 @@ def recall(settings: Settings, log: Path) -> Heard:
         A sound can't be watched, or the log can't be read.
     """
     with reading_scores(log) as logged:
-        rooms = Rooms(WatchLists(settings.watched, settings.own_watched, logged.labels, logged.thresholds))
+        rooms = ThresholdCalibrator(
+            WatchLists(settings.watched, settings.own_watched, logged.labels, logged.thresholds)
+        )
         for message in logged.messages():
             rooms.accept(message)
         return Heard(rooms)

@@ -16,7 +16,7 @@ from ..messages import (
     Message,
     Tagging,
 )
-from ..runtime.threads import Crew
+from ..runtime.threads import ThreadGroup
 from ..sources import Source
 from ..sources.recording import Recording
 from ..stream.scoring import Scorer
@@ -118,10 +118,10 @@ def measure(
         limit_samples=round(seconds * SAMPLE_RATE_HZ),
     )
     began, busy = time.perf_counter(), time.process_time()
-    with Crew() as crew:
-        session.start(crew)
-        while crew.working("tagger") and not crew.failed:
-            crew.wait(_POLL_SECONDS)
+    with ThreadGroup() as threads:
+        session.start(threads)
+        while threads.working("tagger") and not threads.failed:
+            threads.wait(_POLL_SECONDS)
     if session.failure is not None:
         raise session.failure
     cores = (time.process_time() - busy) / (time.perf_counter() - began)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ..events.catalogue import NO_SOUNDS, WatchedSound
-from ..events.detector import Decider
+from ..events.detector import EventDetector
 from ..messages import Event, SourceStatus, Tagging
 
 
@@ -28,13 +28,13 @@ def replay(
     Event
         Beginnings and ends, as they are decided.
     """
-    deciders: dict[str, Decider] = {}
+    detectors: dict[str, EventDetector] = {}
     for message in messages:
         own = own_sounds.get(message.source, sounds)
-        decider = deciders.setdefault(message.source, Decider(own))
+        detector = detectors.setdefault(message.source, EventDetector(own))
         if isinstance(message, Tagging):
-            yield from decider.feed(message)
+            yield from detector.feed(message)
         elif not message.online:
-            yield from decider.close()
-    for decider in deciders.values():
-        yield from decider.close()
+            yield from detector.close()
+    for detector in detectors.values():
+        yield from detector.close()

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..events.catalogue import WatchedSound, resolve_sounds
-from ..events.detector import Decider
+from ..events.detector import EventDetector
 from ..messages import Tagging
 from ..settings.schema import Settings
 from ..sinks import Sink
-from ..sinks.payloads import Vocabulary
+from ..sinks.payloads import LabelSet
 from ..sinks.terminal import JsonLines, RecordingEvents, RecordingLines
 from ..sources.recording import Recording
 from ..stream.pipeline import Pipeline
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 def sink_for(
-    settings: Settings, tagger: "Tagger", vocabulary: Vocabulary, *, events: bool
+    settings: Settings, tagger: "Tagger", label_set: LabelSet, *, events: bool
 ) -> tuple[Sink, Sequence[WatchedSound]]:
     """Where what is heard in recordings goes, and the sounds to decide on: none where only windows are told.
 
@@ -32,7 +32,7 @@ def sink_for(
         What is watched for, and how it is written.
     tagger : Tagger
         What scores.
-    vocabulary : Vocabulary
+    label_set : LabelSet
         What its labels are called.
     events : bool
         Whether to tell when sounds begin and end, instead of windows.
@@ -46,7 +46,7 @@ def sink_for(
         sounds = resolve_sounds(settings.watched, tagger.labels, tagger.thresholds)
         return RecordingEvents(sys.stdout, as_json=settings.json_lines), sounds
     lines = JsonLines if settings.json_lines else RecordingLines
-    return lines(sys.stdout, vocabulary, settings.top), ()
+    return lines(sys.stdout, label_set, settings.top), ()
 
 
 def tag(
@@ -77,7 +77,7 @@ def tag(
         window_samples=tagger.window_samples,
         hop_samples=hop_samples,
         live=recording.live,
-        decider=Decider(sounds),
+        detector=EventDetector(sounds),
     )
     best: Tagging | None = None
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..events.catalogue import WatchedSound, usual_threshold
-from ..events.detector import Decider
+from ..events.detector import EventDetector
 from ..events.watchlist import WatchLists
 from ..messages import (
     SAMPLE_RATE_HZ,
@@ -28,7 +28,7 @@ _HIGHEST = 0.95
 
 
 @dataclass(slots=True)
-class HeardInRoom:
+class BackgroundStats:
     """What the background has to do with one sound.
 
     Attributes
@@ -91,7 +91,7 @@ class Room:
         self._sounds = sounds
         self._lock = threading.Lock()  # guards what follows
         self._ears: dict[str, _Ears] = {}
-        self._heard = {entry.sound.name: HeardInRoom(entry) for entry in sounds}
+        self._heard = {entry.sound.name: BackgroundStats(entry) for entry in sounds}
         self._windows = 0
         self._seconds = 0.0
 
@@ -114,13 +114,13 @@ class Room:
                 case SourceStatus(source=source, online=False):
                     self._ears.pop(source, None)
 
-    def heard(self) -> list[HeardInRoom]:
+    def heard(self) -> list[BackgroundStats]:
         """Say what was heard so far, sound by sound."""
         with self._lock:
             return list(self._heard.values())
 
     def proposals(self, *, lower: bool = False) -> dict[str, float]:
-        """Return the thresholds that are proposed, by the sound's name; `lower` as for `HeardInRoom.proposal`."""
+        """Return the thresholds that are proposed, by the sound's name; `lower` as for `BackgroundStats.proposal`."""
         return {
             entry.watched.sound.name: threshold
             for entry in self.heard()
@@ -134,7 +134,7 @@ class Room:
         self._windows += 1
         self._seconds += (tagging.end_sample - ears.heard_until) / SAMPLE_RATE_HZ
         ears.heard_until = tagging.end_sample
-        for event in ears.decider.feed(tagging):
+        for event in ears.detector.feed(tagging):
             self._heard[event.label].events += event.kind == "started"
         for entry, newest in zip(self._sounds, ears.newest, strict=True):
             newest.append(entry.score(tagging.scores))
@@ -145,15 +145,15 @@ class Room:
 
 
 class _Ears:
-    """What is kept of one source: its decider, and the newest scores of each sound."""
+    """What is kept of one source: its detector, and the newest scores of each sound."""
 
     def __init__(self, sounds: Sequence[WatchedSound], heard_until: int) -> None:
-        self.decider = Decider(sounds)
+        self.detector = EventDetector(sounds)
         self.newest: list[deque[float]] = [deque(maxlen=entry.sound.of) for entry in sounds]
         self.heard_until = heard_until
 
 
-class Rooms:
+class ThresholdCalibrator:
     """A sink that tells each room of the sources that its list holds for.
 
     Parameters
@@ -191,7 +191,7 @@ class Rooms:
         file : Path
             The settings file, which need not be there.
         lower : bool
-            As for `HeardInRoom.proposal`.
+            As for `BackgroundStats.proposal`.
 
         Returns
         -------

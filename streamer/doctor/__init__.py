@@ -1,5 +1,5 @@
 """What the command ``doctor`` finds out, a file for each kind of check; nothing here changes what it looks at."""
 
-from .finding import Finding
+from .result import CheckResult
 
-__all__ = ["Finding"]
+__all__ = ["CheckResult"]

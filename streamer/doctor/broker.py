@@ -6,8 +6,8 @@ from contextlib import closing
 from ..errors import BrokerError, SettingsError
 from ..sinks.mqtt.broker import Broker
 from ..sinks.mqtt.embedded import USUAL_PORT, EmbeddedBroker
-from ..sinks.mqtt.probe import Answer, Traces, probe
-from .finding import Finding
+from ..sinks.mqtt.probe import ProbeResult, Traces, probe
+from .result import CheckResult
 
 _BROKER = "broker"
 _HOME = "Home Assistant"
@@ -20,7 +20,7 @@ _USUAL_ADVICE = {
 
 def check_broker(
     broker: Broker, *, node: str, base_topic: str, discovery_prefix: str | None
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Publish to a broker and see whether it comes back; look for Home Assistant there.
 
     Parameters
@@ -36,7 +36,7 @@ def check_broker(
         answer = probe(broker, node=node, base_topic=base_topic, discovery_prefix=discovery_prefix)
     except BrokerError as error:
         reason, _, advice = error.reason.partition(": ")
-        yield Finding(
+        yield CheckResult(
             _BROKER,
             "failed",
             f"{broker.address} {error.complaint}: {reason}",
@@ -57,7 +57,7 @@ def check_broker(
         yield _judged_traces(answer.traces, discovery_prefix)
 
 
-def check_embedded(usual_port: int = USUAL_PORT) -> Iterator[Finding]:
+def check_embedded(usual_port: int = USUAL_PORT) -> Iterator[CheckResult]:
     """See whether the program can be its own broker, on the port where clients look for it."""
     try:
         with closing(EmbeddedBroker(usual_port)) as server:
@@ -67,9 +67,9 @@ def check_embedded(usual_port: int = USUAL_PORT) -> Iterator[Finding]:
         return
     figures = {"port": port}
     if port == usual_port:
-        yield Finding(_BROKER, "ok", f"the embedded one can listen on port {port}", figures=figures)
+        yield CheckResult(_BROKER, "ok", f"the embedded one can listen on port {port}", figures=figures)
     else:
-        yield Finding(
+        yield CheckResult(
             _BROKER,
             "warning",
             f"port {usual_port} is taken: the embedded one would listen on another, such as {port}",
@@ -79,35 +79,35 @@ def check_embedded(usual_port: int = USUAL_PORT) -> Iterator[Finding]:
     yield _unknown("the embedded broker does not run yet")
 
 
-def lacking() -> Iterator[Finding]:
+def lacking() -> Iterator[CheckResult]:
     """Say that no broker is set."""
-    yield Finding(_BROKER, "skipped", "none is set: --mqtt names one")
+    yield CheckResult(_BROKER, "skipped", "none is set: --mqtt names one")
     yield _unknown("no broker is set")
 
 
-def unusable(error: SettingsError) -> Iterator[Finding]:
+def unusable(error: SettingsError) -> Iterator[CheckResult]:
     """Say that what is set for the broker can't be used."""
-    yield Finding(_BROKER, "failed", "what is set for it can't be used", str(error))
+    yield CheckResult(_BROKER, "failed", "what is set for it can't be used", str(error))
     yield _unknown("the broker can't be asked")
 
 
-def _unknown(why: str) -> Finding:
-    return Finding(_HOME, "skipped", why)
+def _unknown(why: str) -> CheckResult:
+    return CheckResult(_HOME, "skipped", why)
 
 
-def _judged(answer: Answer, broker: Broker, base_topic: str) -> Finding:
+def _judged(answer: ProbeResult, broker: Broker, base_topic: str) -> CheckResult:
     seconds = answer.round_trip_seconds
     who = f" as {broker.username}" if broker.username else ""
     where = f"{broker.address}{' over TLS' if broker.tls else ''}{who}"
     if seconds is None:
-        return Finding(
+        return CheckResult(
             _BROKER,
             "failed",
             f"{where}: connected, but what is published under {base_topic} does not come back",
             f"let this user read and write {base_topic}/# in the broker's access list",
             {"address": broker.address, "round_trip_seconds": None},
         )
-    return Finding(
+    return CheckResult(
         _BROKER,
         "ok",
         f"{where}: what is published under {base_topic} comes back after {1000 * seconds:.0f} ms",
@@ -115,14 +115,14 @@ def _judged(answer: Answer, broker: Broker, base_topic: str) -> Finding:
     )
 
 
-def _judged_traces(traces: Traces, prefix: str) -> Finding:
+def _judged_traces(traces: Traces, prefix: str) -> CheckResult:
     figures = {
         "reachable": traces.reachable,
         "status": traces.status,
         "announcements": traces.announcements,
     }
     if not traces.reachable:
-        return Finding(
+        return CheckResult(
             _HOME,
             "warning",
             f"what is published under {prefix} does not come back",
@@ -130,9 +130,9 @@ def _judged_traces(traces: Traces, prefix: str) -> Finding:
             figures,
         )
     if traces.status == "online":
-        return Finding(_HOME, "ok", f"{prefix}/status says that it is online", figures=figures)
+        return CheckResult(_HOME, "ok", f"{prefix}/status says that it is online", figures=figures)
     if traces.status is not None:
-        return Finding(
+        return CheckResult(
             _HOME,
             "warning",
             f"{prefix}/status says {traces.status[:32]!r}",
@@ -141,8 +141,8 @@ def _judged_traces(traces: Traces, prefix: str) -> Finding:
         )
     if traces.announcements:
         found = f"{traces.announcements} things of others are announced under {prefix}: it is in use"
-        return Finding(_HOME, "ok", f"{found}, though it does not say whether it runs", figures=figures)
-    return Finding(
+        return CheckResult(_HOME, "ok", f"{found}, though it does not say whether it runs", figures=figures)
+    return CheckResult(
         _HOME,
         "warning",
         f"no sign of it under {prefix}, which proves nothing: it may just have nothing else at this broker",

@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import SinkError
 from ..sinks.history import database
 from ..sinks.history.store import is_being_written
-from .finding import Finding
+from .result import CheckResult
 
 _LITTLE_BYTES = 100_000_000
 """What else is written to the disk takes so much in no time; a year of events is smaller."""
@@ -18,7 +18,7 @@ _LITTLE_BYTES = 100_000_000
 _TRIAL_BYTES = 65_536
 
 
-def check_history(path: Path | None) -> Finding:
+def check_history(path: Path | None) -> CheckResult:
     """See whether the history can be written, what is in it, and whether somebody else writes it.
 
     Parameters
@@ -28,7 +28,7 @@ def check_history(path: Path | None) -> Finding:
     """
     check = "history"
     if path is None:
-        return Finding(check, "skipped", "the history is off")
+        return CheckResult(check, "skipped", "the history is off")
     folder = check_folder(check, path.parent)
     if folder.state == "failed" or not path.exists():
         return folder
@@ -38,9 +38,9 @@ def check_history(path: Path | None) -> Finding:
         with path.open("r+b"):
             pass
     except SinkError as error:
-        return Finding(check, "failed", f"{path} can't be used", str(error), folder.figures)
+        return CheckResult(check, "failed", f"{path} can't be used", str(error), folder.figures)
     except OSError as error:
-        return Finding(
+        return CheckResult(
             check,
             "failed",
             f"{path} can't be written ({database.explain(error)})",
@@ -52,17 +52,17 @@ def check_history(path: Path | None) -> Finding:
     )
     figures = {**folder.figures, "events": events, "waiting_events": waiting, "size_bytes": size_bytes}
     if is_being_written(path):
-        return Finding(
+        return CheckResult(
             check,
             "warning",
             f"{found}; another Earshot is writing it",
             "stop the other one, or set history to another file, or to off: one at a time can keep it",
             figures,
         )
-    return Finding(check, folder.state, f"{found}; {folder.found}", folder.advice, figures)
+    return CheckResult(check, folder.state, f"{found}; {folder.found}", folder.advice, figures)
 
 
-def check_folder(check: str, folder: Path) -> Finding:
+def check_folder(check: str, folder: Path) -> CheckResult:
     """See whether files can be written in a folder, or where it will be made, and whether there is room.
 
     Parameters
@@ -80,7 +80,7 @@ def check_folder(check: str, folder: Path) -> Finding:
             os.fsync(file.fileno())
         free_bytes = shutil.disk_usage(place).free
     except OSError as error:
-        return Finding(
+        return CheckResult(
             check,
             "failed",
             f"{folder} can't be written ({database.explain(error)})",
@@ -89,16 +89,18 @@ def check_folder(check: str, folder: Path) -> Finding:
     figures: dict[str, Any] = {"folder": str(folder), "free_bytes": free_bytes}
     found = f"{_size(free_bytes)} are free in {place}"
     if free_bytes < _LITTLE_BYTES:
-        return Finding(check, "warning", f"only {found}", "make room there, or set another place", figures)
+        return CheckResult(
+            check, "warning", f"only {found}", "make room there, or set another place", figures
+        )
     if others_may(place, 0o022) and not place.stat().st_mode & stat.S_ISVTX:
-        return Finding(
+        return CheckResult(
             check,
             "warning",
             f"{found}, where others on this machine can replace files",
             f"run chmod go-w {place}",
             figures,
         )
-    return Finding(check, "ok", found, figures=figures)
+    return CheckResult(check, "ok", found, figures=figures)
 
 
 def others_may(path: Path, bits: int) -> bool:

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from ..live.assembly import Tagger
 from ..messages import SAMPLE_RATE_HZ
 from ..settings.schema import Settings
-from .finding import Finding
+from .result import CheckResult
 from .sounds import check_sounds
 from .speed import check_speed
 
 
-def check_model(settings: Settings, tagger: Tagger, *, why: str, engine: str) -> Iterator[Finding]:
+def check_model(settings: Settings, tagger: Tagger, *, why: str, engine: str) -> Iterator[CheckResult]:
     """Time a model, and look for the watched sounds among its classes.
 
     Parameters
@@ -26,7 +26,7 @@ def check_model(settings: Settings, tagger: Tagger, *, why: str, engine: str) ->
     """
     name, classes = tagger.name, len(tagger.labels)
     window_seconds = tagger.window_samples / SAMPLE_RATE_HZ
-    yield Finding(
+    yield CheckResult(
         "model",
         "ok",
         f"{name} ({why}), {classes} classes, windows of {window_seconds:g} s, {engine}",
@@ -50,7 +50,7 @@ def check_model(settings: Settings, tagger: Tagger, *, why: str, engine: str) ->
         yield check_sounds(watch, tagger.labels, tagger.thresholds, source=source)
 
 
-def lacking(reason: str) -> Iterator[Finding]:
+def lacking(reason: str) -> Iterator[CheckResult]:
     """Say that the model can't be loaded, and that all that needs one is left out."""
-    yield Finding("model", "failed", "can't be loaded", reason)
-    yield from (Finding(check, "skipped", "there is no model") for check in ("speed", "sounds"))
+    yield CheckResult("model", "failed", "can't be loaded", reason)
+    yield from (CheckResult(check, "skipped", "there is no model") for check in ("speed", "sounds"))

@@ -7,13 +7,13 @@ from typing import IO
 from ..sinks.payloads import to_json
 from ..sinks.terminal import Lines
 from ..text import printable
-from .finding import Finding
+from .result import CheckResult
 
 _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}
 _INDENT = 25
 
 
-def write_lines(findings: Iterable[Finding], stream: IO[str]) -> bool:
+def write_lines(findings: Iterable[CheckResult], stream: IO[str]) -> bool:
     """Write each finding when it is there, and what to do about it below; whether nothing has failed.
 
     Raises
@@ -44,7 +44,7 @@ def write_lines(findings: Iterable[Finding], stream: IO[str]) -> bool:
     return well
 
 
-def write_json(findings: Iterable[Finding], stream: IO[str]) -> bool:
+def write_json(findings: Iterable[CheckResult], stream: IO[str]) -> bool:
     """Write all findings as one JSON object; whether nothing has failed.
 
     Raises

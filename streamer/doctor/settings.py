@@ -5,12 +5,12 @@ from pathlib import Path
 
 from ..settings.schema import Place
 from .disk import others_may
-from .finding import Finding
+from .result import CheckResult
 
 _CHECK = "settings"
 
 
-def check_settings(places: Sequence[Place], secret_files: Sequence[Path] = ()) -> Finding:
+def check_settings(places: Sequence[Place], secret_files: Sequence[Path] = ()) -> CheckResult:
     """Name where settings come from, and files with secrets that others can read.
 
     Parameters
@@ -26,9 +26,9 @@ def check_settings(places: Sequence[Place], secret_files: Sequence[Path] = ()) -
     secret = [place.secret_file for place in places if place.secret_file is not None]
     exposed = [str(file) for file in (*secret, *secret_files) if others_may(file, 0o044)]
     if not exposed:
-        return Finding(_CHECK, "ok", found, figures=figures)
+        return CheckResult(_CHECK, "ok", found, figures=figures)
     files = " and ".join(exposed)
-    return Finding(
+    return CheckResult(
         _CHECK,
         "warning",
         f"{found}; others on this machine can read the secret in {files}",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..levels import FAINT_DBFS, LOWEST_DBFS, MOST_CLIPPED, Amplitudes
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
-from .finding import State
+from .result import State
 
 _MOST_OFFSET = 0.05
 
@@ -90,7 +90,7 @@ class Complaint:
     state : {"warning", "failed"}
         How bad it is.
     found, advice : str
-        As in `Finding`.
+        As in `CheckResult`.
     """
 
     state: State

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..errors import SettingsError
 from ..events.catalogue import Watch, resolve_sounds
 from ..messages import Samples
-from .finding import Finding
+from .result import CheckResult
 
 
 def check_sounds(
@@ -14,7 +14,7 @@ def check_sounds(
     thresholds: Samples | None = None,
     *,
     source: str | None = None,
-) -> Finding:
+) -> CheckResult:
     """Look for the watched sounds among the classes of the model.
 
     Parameters
@@ -26,21 +26,21 @@ def check_sounds(
     """
     check = "sounds" if source is None else f"sounds {source}"
     if watch is not None and not watch:
-        return Finding(check, "skipped", "no sound is watched for")
+        return CheckResult(check, "skipped", "no sound is watched for")
     try:
         sounds = resolve_sounds(watch, labels, thresholds)
     except SettingsError as error:
-        return Finding(check, "failed", "not all can be watched for", str(error))
+        return CheckResult(check, "failed", "not all can be watched for", str(error))
     names = [entry.sound.name for entry in sounds]
     if not names:
-        return Finding(
+        return CheckResult(
             check,
             "warning",
             "the model knows none of the usual sounds",
             "name some of its labels with --watch",
         )
     whose = "the usual thresholds" if thresholds is None else "the model's own thresholds"
-    return Finding(
+    return CheckResult(
         check,
         "ok",
         f"{len(names)} are watched for: {', '.join(names)}; with {whose}",

@@ -9,7 +9,7 @@ from ..errors import SourceError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
 from ..settings.sources import SourceSettings
 from ..sources import Source, is_sent_to, is_standard_input, open_source, without_secrets
-from .finding import Finding
+from .result import CheckResult
 from .sound import Complaint, SoundMeter, complaints
 
 _LEAST_PACE = 0.9
@@ -17,7 +17,7 @@ _LEAST_PACE = 0.9
 
 def check_sources(
     sources: Iterable[SourceSettings], *, seconds: float, switched_off: Collection[str] = ()
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Listen to one source after the other.
 
     Parameters
@@ -39,7 +39,7 @@ def check_sources(
             source = open_source(entry.spec, name=entry.name, fast=True)
         except SourceError as error:
             called = entry.name or without_secrets(entry.spec)
-            yield Finding(f"source {called}", "failed", "can't be opened", str(error))
+            yield CheckResult(f"source {called}", "failed", "can't be opened", str(error))
             continue
         if source.name in switched_off:
             finding = _switched_off(source.name)
@@ -48,7 +48,7 @@ def check_sources(
         else:
             finding = check_source(source, seconds=seconds)
         if source.name in names:
-            finding = Finding(
+            finding = CheckResult(
                 finding.check,
                 "failed",
                 f"another source is called '{source.name}' too",
@@ -58,7 +58,9 @@ def check_sources(
         yield finding
 
 
-def check_source(source: Source, *, seconds: float, clock: Callable[[], float] = time.monotonic) -> Finding:
+def check_source(
+    source: Source, *, seconds: float, clock: Callable[[], float] = time.monotonic
+) -> CheckResult:
     """Listen to a source.
 
     Parameters
@@ -80,7 +82,7 @@ def check_source(source: Source, *, seconds: float, clock: Callable[[], float] =
         found = (
             f"breaks off after {meter.samples / SAMPLE_RATE_HZ:.1f} s" if meter.samples else "can't be heard"
         )
-        return Finding(check, "failed", found, str(error))
+        return CheckResult(check, "failed", found, str(error))
     sound = meter.sum_up(repaired_samples=source.repaired_samples)
     wrong = list(complaints(sound, live=source.live))
     if pace.value is not None and pace.value < _LEAST_PACE:
@@ -92,7 +94,7 @@ def check_source(source: Source, *, seconds: float, clock: Callable[[], float] =
             )
         )
     heard = f"{sound.seconds:.1f} s at {sound.level_dbfs:.0f} dBFS, peak {sound.peak_dbfs:.0f} dBFS"
-    return Finding(
+    return CheckResult(
         check,
         wrong[0].state if wrong else "ok",
         "; ".join((heard, *(complaint.found for complaint in wrong))),
@@ -105,8 +107,8 @@ def check_source(source: Source, *, seconds: float, clock: Callable[[], float] =
     )
 
 
-def _switched_off(name: str) -> Finding:
-    return Finding(
+def _switched_off(name: str) -> CheckResult:
+    return CheckResult(
         f"source {name}",
         "skipped",
         "it is switched off, and not listened to",
@@ -114,14 +116,16 @@ def _switched_off(name: str) -> Finding:
     )
 
 
-def _sent_to(name: str) -> Finding:
-    return Finding(f"source {name}", "skipped", "can be listened on: it has sound once something connects")
+def _sent_to(name: str) -> CheckResult:
+    return CheckResult(
+        f"source {name}", "skipped", "can be listened on: it has sound once something connects"
+    )
 
 
-def _standard_input(*, again: bool) -> Finding:
+def _standard_input(*, again: bool) -> CheckResult:
     if again:
-        return Finding("source -", "failed", "standard input can be one source only", "give - once")
-    return Finding("source -", "skipped", "standard input is not listened to: it can be read only once")
+        return CheckResult("source -", "failed", "standard input can be one source only", "give - once")
+    return CheckResult("source -", "skipped", "standard input is not listened to: it can be read only once")
 
 
 class _Pace:

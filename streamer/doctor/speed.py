@@ -9,7 +9,7 @@ import numpy as np
 
 from ..messages import SAMPLE_RATE_HZ, Window
 from ..stream.scoring import Scorer, score
-from .finding import Finding, State
+from .result import CheckResult, State
 
 _RUNS = 5
 _BUDGET_SECONDS = 3.0
@@ -26,7 +26,7 @@ def check_speed(
     sources: int,
     remedies: Sequence[str] = (),
     clock: Callable[[], float] = time.perf_counter,
-) -> Finding:
+) -> CheckResult:
     """Time taggings of all sources at once, as they come due when they run in step.
 
     Parameters
@@ -50,7 +50,7 @@ def check_speed(
     factor = seconds / hop_seconds
     state: State = "ok" if factor < _COMFORTABLE else "warning" if factor <= 1.0 else "failed"
     what = "a window" if sources == 1 else f"{sources} windows"
-    return Finding(
+    return CheckResult(
         "speed",
         state,
         f"{seconds:.3g} s for {what} every {hop_seconds:g} s: a load of {factor:.0%}",

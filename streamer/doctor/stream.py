@@ -7,12 +7,12 @@ from ..live.switches import read_switched_off
 from ..settings.schema import Place, Settings
 from . import broker
 from .disk import check_folder, check_history
-from .finding import Finding
+from .result import CheckResult
 from .settings import check_settings
 from .source import check_sources
 
 
-def check_stream(settings: Settings, places: Sequence[Place], *, seconds: float) -> Iterator[Finding]:
+def check_stream(settings: Settings, places: Sequence[Place], *, seconds: float) -> Iterator[CheckResult]:
     """Check what the settings name, one after the other, whatever comes of it.
 
     Parameters
@@ -32,17 +32,17 @@ def check_stream(settings: Settings, places: Sequence[Place], *, seconds: float)
     yield from _check_broker(settings)
 
 
-def _check_sources(settings: Settings, seconds: float) -> Iterator[Finding]:
+def _check_sources(settings: Settings, seconds: float) -> Iterator[CheckResult]:
     """Listen to sources, unless that might be against somebody's wish."""
     try:
         switched_off = read_switched_off(settings.switches_file)
     except SettingsError as error:
-        yield Finding("sources", "failed", "nobody can tell which are switched off", str(error))
+        yield CheckResult("sources", "failed", "nobody can tell which are switched off", str(error))
         return
     yield from check_sources(settings.sources, seconds=seconds, switched_off=switched_off)
 
 
-def _check_broker(settings: Settings) -> Iterator[Finding]:
+def _check_broker(settings: Settings) -> Iterator[CheckResult]:
     if settings.embedded_broker:
         return broker.check_embedded()
     try:

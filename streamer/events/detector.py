@@ -21,7 +21,7 @@ _RISE_SAMPLES = 3 * SAMPLE_RATE_HZ
 """How long the score of a sound may take to rise to its threshold."""
 
 
-class Decider:
+class EventDetector:
     """Decides, for one source, when sounds begin and end. Its clock is the stream's: the samples that windows end at.
 
     A sound begins when its score has reached the threshold in enough of the newest windows. It ends when its score has stayed
@@ -73,7 +73,7 @@ class Decider:
         before = {ear.name: ear for ear in self._ears}
         self._ears = []
         for sound in sounds:
-            ear = before.pop(sound.sound.name, None) or _Ear(sound, self._new_id)
+            ear = before.pop(sound.sound.name, None) or SoundTracker(sound, self._new_id)
             ear.follow(sound)
             self._ears.append(ear)
         return [event for ear in before.values() if (event := ear.close()) is not None]
@@ -85,14 +85,14 @@ class Decider:
         self._heard_until = None
         return ended
 
-    def _new_ears(self) -> "list[_Ear]":
-        return [_Ear(sound, self._new_id) for sound in self._sounds]
+    def _new_ears(self) -> "list[SoundTracker]":
+        return [SoundTracker(sound, self._new_id) for sound in self._sounds]
 
 
 def what_would_be_told(sound: WatchedSound, taggings: Iterable[Tagging]) -> list[Event]:
     """Return each occurrence of a sound in one source's taggings, as it stands after the last of them."""
-    decider = Decider([sound])
-    events = (event for tagging in taggings for event in decider.feed(tagging))
+    detector = EventDetector([sound])
+    events = (event for tagging in taggings for event in detector.feed(tagging))
     return list({event.id: event for event in events}.values())
 
 
@@ -104,7 +104,7 @@ class _Hit:
     end_sample: int
 
 
-class _Ear:
+class SoundTracker:
     """Listens for one sound: waits until it begins, then follows it."""
 
     def __init__(self, watched: WatchedSound, new_id: Callable[[], str]) -> None:
@@ -115,7 +115,7 @@ class _Ear:
         self._peak = 0.0
         self._ended_sample = 0
         self._may_begin_at = 0
-        self._occurrence: _Occurrence | None = None
+        self._occurrence: ActiveEvent | None = None
 
     @property
     def name(self) -> str:
@@ -159,7 +159,7 @@ class _Ear:
             started_at=_time_of(start_sample, tagging),
             start_sample=start_sample,
         )
-        self._occurrence = _Occurrence(self._watched, started, start_sample, tagging)
+        self._occurrence = ActiveEvent(self._watched, started, start_sample, tagging)
         return started
 
     def _start(self, tagging: Tagging, first: _Hit) -> int:
@@ -169,7 +169,7 @@ class _Ear:
         rise = first_rise(tagging, earliest, first.end_sample)
         return max(free_from, first.after_sample) if rise is None else rise
 
-    def _follow(self, occurrence: "_Occurrence", tagging: Tagging) -> Event | None:
+    def _follow(self, occurrence: "ActiveEvent", tagging: Tagging) -> Event | None:
         if not occurrence.is_over(tagging):
             return None
         self._occurrence = None
@@ -180,7 +180,7 @@ class _Ear:
         return occurrence.end()
 
 
-class _Occurrence:
+class ActiveEvent:
     """A sound that is on."""
 
     def __init__(self, watched: WatchedSound, started: Event, start_sample: int, tagging: Tagging) -> None:

@@ -2,9 +2,9 @@
 
 from ..levels import Amplitudes
 from ..messages import AudioChunk, SourceHealth, Window
-from .balance import Balance
-from .condition import Condition
+from .accounting import SampleAccounting
 from .drift import Drift
+from .quality import SignalQuality
 
 
 class SourceMeter:
@@ -18,8 +18,8 @@ class SourceMeter:
 
     def __init__(self, source: str) -> None:
         self._source = source
-        self._balance = Balance()
-        self._condition = Condition()
+        self._accounting = SampleAccounting()
+        self._quality = SignalQuality()
         self._drift = Drift()
         self._paced = False
         self._was_away = False
@@ -33,22 +33,22 @@ class SourceMeter:
     def opened(self, *, live: bool) -> None:
         """Take that the source, or another one in its place, begins to deliver."""
         self._paced, self._was_away = live, True
-        self._condition.begin_anew()
+        self._quality.begin_anew()
         self._drift.end_stretch()
 
     def heard(self, chunk: AudioChunk, amplitudes: Amplitudes, now: float) -> None:
         """Take a chunk, and what it adds up to."""
-        self._follow(self._balance.hear(chunk), now)
-        self._condition.take(amplitudes)
+        self._follow(self._accounting.hear(chunk), now)
+        self._quality.take(amplitudes)
 
     def paused(self, chunk: AudioChunk, now: float) -> None:
         """Take a chunk that is thrown away."""
-        self._follow(self._balance.pause(chunk), now)
+        self._follow(self._accounting.pause(chunk), now)
 
     def cut(self, window: Window) -> None:
         """Take a window that has become due."""
         self._cut += 1
-        self._balance.cut(window)
+        self._accounting.cut(window)
 
     def refused(self) -> None:
         """Take that a window can't be tagged any more."""
@@ -56,28 +56,28 @@ class SourceMeter:
 
     def flushed(self) -> None:
         """Take that what was heard is in the windows so far, or in none."""
-        self._balance.finish()
+        self._accounting.finish()
 
     def report(self, *, replaced: int, repaired: int, now: float) -> SourceHealth:
         """Sum up, with the windows that were replaced by a newer one, and the samples that were repaired."""
-        balance, condition = self._balance, self._condition
+        accounting, quality = self._accounting, self._quality
         return SourceHealth(
             source=self._source,
-            state=condition.state,
-            samples=balance.position,
-            windowed_samples=balance.windowed,
-            lost_samples=balance.lost,
-            paused_samples=balance.paused,
-            skipped_samples=balance.skipped,
-            waiting_samples=balance.waiting,
+            state=quality.state,
+            samples=accounting.position,
+            windowed_samples=accounting.windowed,
+            lost_samples=accounting.lost,
+            paused_samples=accounting.paused,
+            skipped_samples=accounting.skipped,
+            waiting_samples=accounting.waiting,
             gaps=self._gaps,
             overruns=self._overruns,
             repaired_samples=repaired,
             cut_windows=self._cut,
             windows=self.tagged,
             dropped_windows=replaced + self._refused,
-            clipped_share=condition.clipped_share,
-            floor_dbfs=condition.floor.usual_dbfs,
+            clipped_share=quality.clipped_share,
+            floor_dbfs=quality.floor.usual_dbfs,
             drift_ppm=self._drift.ppm,
             seconds_since_sound=None if self._heard_at is None else now - self._heard_at,
         )
@@ -91,4 +91,4 @@ class SourceMeter:
         self._was_away = False
         self._heard_at = now
         if self._paced:
-            self._drift.take(self._balance.position, now)
+            self._drift.take(self._accounting.position, now)

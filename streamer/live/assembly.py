@@ -11,17 +11,17 @@ from ..errors import SettingsError, SinkError, SourceError
 from ..events.catalogue import NO_SOUNDS, catalogue, resolve_sounds
 from ..events.watchlist import WatchLists
 from ..messages import SAMPLE_RATE_HZ, Samples
-from ..runtime.threads import Crew
+from ..runtime.threads import ThreadGroup
 from ..settings.schema import Settings
 from ..sinks import Sink
-from ..sinks.clips.recorder import Clips, Extent
+from ..sinks.clips.recorder import ClipLimits, Clips
 from ..sinks.history.store import History
 from ..sinks.mqtt.broker import Broker
 from ..sinks.mqtt.homeassistant import Discovery
-from ..sinks.payloads import Vocabulary
+from ..sinks.payloads import LabelSet
 from ..sinks.score_log import ScoreLog
 from ..sources import Source, is_standard_input, open_source
-from .session import Hearer, LiveSession
+from .session import ChunkTap, LiveSession
 from .switches import Switches
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Cli
         settings.clips_path,
         sources=names,
         model=model.name,
-        extent=Extent(
+        limits=ClipLimits(
             pre_samples=round(settings.clips_pre_seconds * SAMPLE_RATE_HZ),
             post_samples=round(settings.clips_post_seconds * SAMPLE_RATE_HZ),
             longest_samples=round(settings.clips_longest_seconds * SAMPLE_RATE_HZ),
@@ -187,21 +187,21 @@ def logging_scores(settings: Settings, model: Model) -> Iterator[ScoreLog | None
 
 
 def start_mqtt(
-    crew: Crew,
+    threads: ThreadGroup,
     broker: Broker | None,
     settings: Settings,
     names: Sequence[str],
     *,
-    vocabulary: Vocabulary,
+    label_set: LabelSet,
     watchlists: WatchLists,
     history: History | None,
     switches: Switches,
 ) -> "MqttSink | None":
-    """Have a crew publish over MQTT; None if that is not wanted.
+    """Publish over MQTT in a thread; None if that is not wanted.
 
     Parameters
     ----------
-    crew : Crew
+    threads : ThreadGroup
         Runs what is needed for it.
     broker : Broker, optional
         Where to publish, unless the settings wish a broker of our own.
@@ -209,7 +209,7 @@ def start_mqtt(
         How to publish.
     names : sequence of str
         Of the sources.
-    vocabulary : Vocabulary
+    label_set : LabelSet
         What labels are called.
     watchlists : WatchLists
         What has topics.
@@ -219,7 +219,7 @@ def start_mqtt(
         What the switches of MQTT turn.
     """
     if settings.embedded_broker:
-        broker = _serve_mqtt(crew)
+        broker = _serve_mqtt(threads)
     if broker is None:
         return None
     from ..sinks.mqtt.sink import MqttSink
@@ -229,7 +229,7 @@ def start_mqtt(
         node=settings.node,
         base_topic=settings.base_topic,
         sources=names,
-        vocabulary=vocabulary,
+        label_set=label_set,
         top=settings.top,
         watched_at=partial(_watched_names, watchlists),
         outbox=history,
@@ -237,7 +237,7 @@ def start_mqtt(
         is_on=switches.is_on,
         discovery=_discovery(settings),
     )
-    crew.start("mqtt", mqtt.run, mqtt.close)
+    threads.start("mqtt", mqtt.run, mqtt.close)
     return mqtt
 
 
@@ -249,7 +249,7 @@ def make_session(
     sinks: Sequence[Sink | None],
     switches: Switches,
     watchlists: WatchLists | None = None,
-    hearers: Sequence[Hearer] = (),
+    taps: Sequence[ChunkTap] = (),
     clips: Clips | None = None,
     device: str = "",
     mqtt: "MqttSink | None" = None,
@@ -270,7 +270,7 @@ def make_session(
         Who is not to be listened to for a while.
     watchlists : WatchLists, optional
         What to decide on events of; of nothing if None.
-    hearers : sequence of callable
+    taps : sequence of callable
         Are told every chunk.
     clips : Clips, optional
         Keeps the sound of events.
@@ -288,7 +288,7 @@ def make_session(
         sounds=() if watchlists is None else watchlists.shared.sounds,
         own_sounds=NO_SOUNDS if watchlists is None else watchlists.own_sounds,
         own_hop_samples=settings.own_hop_samples,
-        hearers=hearers,
+        taps=taps,
         clips=clips,
         switches=switches,
         fast=settings.fast,
@@ -300,14 +300,14 @@ def make_session(
     )
 
 
-def start_metrics(crew: Crew, settings: Settings) -> "Metrics | None":
-    """Have a crew answer Prometheus; None if that is not wanted."""
+def start_metrics(threads: ThreadGroup, settings: Settings) -> "Metrics | None":
+    """Serve Prometheus in a thread; None if that is not wanted."""
     if not settings.metrics_port:
         return None
     from ..sinks.metrics import Metrics
 
     metrics = Metrics(settings.metrics_port, host=settings.metrics_host, version=version("earshot"))
-    crew.start("metrics", metrics.run, metrics.close)
+    threads.start("metrics", metrics.run, metrics.close)
     return metrics
 
 
@@ -342,12 +342,12 @@ def _watched_names(watchlists: WatchLists, source: str) -> list[str]:
     return [entry.sound.name for entry in watchlists.of(source).sounds]
 
 
-def _serve_mqtt(crew: Crew) -> Broker:
+def _serve_mqtt(threads: ThreadGroup) -> Broker:
     """Start a broker of our own."""
     from ..sinks.mqtt.embedded import EmbeddedBroker
 
     server = EmbeddedBroker()
-    crew.start("broker", server.run, server.close)
+    threads.start("broker", server.run, server.close)
     return server.broker
 
 

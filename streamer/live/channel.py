@@ -47,7 +47,7 @@ class Seat:
         self.left = False
         self.over = False
         self.gone = threading.Event()
-        self.outage = Outage(source.name)
+        self.backoff = Backoff(source.name)
         self._changed = threading.Condition()
         self._end_sample = 0
         self._heard_at: float | None = None
@@ -70,7 +70,7 @@ class Seat:
             shift, lost = shift or 0, 0
             self._end_sample = placed.start_sample + len(placed.samples)
             self._heard_at = elapsed_seconds()
-            self.outage.over(len(placed.samples) / SAMPLE_RATE_HZ)
+            self.backoff.over(len(placed.samples) / SAMPLE_RATE_HZ)
             yield placed
 
     def exchange(self, source: Source) -> None:
@@ -98,7 +98,7 @@ class Seat:
             )
 
 
-class Outage:
+class Backoff:
     """How often a source has failed lately, and what the log says of it: each reason at once, and then not for a minute.
 
     Parameters

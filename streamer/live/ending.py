@@ -4,14 +4,14 @@ import math
 import time
 from collections.abc import Callable
 
-from ..runtime.threads import Crew
+from ..runtime.threads import ThreadGroup
 from ..settings.schema import Settings
 
 _STALL_SECONDS = 2.0
 """How much longer than the time that is set listening may take when a source stalls."""
 
 
-def ending(settings: Settings, crew: Crew) -> Callable[[], bool]:
+def ending(settings: Settings, threads: ThreadGroup) -> Callable[[], bool]:
     """Return what tells, from now on, whether there is no more to listen to, or something has failed.
 
     A window stays open when its sources have ended, unless a time is set.
@@ -20,7 +20,7 @@ def ending(settings: Settings, crew: Crew) -> Callable[[], bool]:
     ----------
     settings : Settings
         How long to listen, and whether in a window.
-    crew : Crew
+    threads : ThreadGroup
         Whose ``tagger`` listens.
     """
     ends = settings.windowless or settings.duration is not None
@@ -28,6 +28,6 @@ def ending(settings: Settings, crew: Crew) -> Callable[[], bool]:
     latest = time.monotonic() + seconds
 
     def over() -> bool:
-        return crew.failed or time.monotonic() > latest or (ends and not crew.working("tagger"))
+        return threads.failed or time.monotonic() > latest or (ends and not threads.working("tagger"))
 
     return over

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from ..errors import SourceError
 from ..events.catalogue import NO_SOUNDS, WatchedSound
-from ..events.detector import Decider
+from ..events.detector import EventDetector
 from ..health import HealthMeter
 from ..messages import (
     AudioChunk,
@@ -25,8 +25,8 @@ from ..messages import (
     Tagging,
     Window,
 )
-from ..runtime.queues import Mailbox
-from ..runtime.threads import Crew
+from ..runtime.queues import BoundedQueue
+from ..runtime.threads import ThreadGroup
 from ..runtime.timing import Every
 from ..sinks import RosterSink, Sink
 from ..sinks.clips.recorder import Clips
@@ -36,7 +36,7 @@ from ..stream.scoring import Scorer, score
 from .channel import Seat
 from .switches import Switches
 
-Hearer: TypeAlias = Callable[[str, AudioChunk], None]
+ChunkTap: TypeAlias = Callable[[str, AudioChunk], None]
 """Is told each source's chunks on that source's thread, and returns at once."""
 
 NO_HOPS: Mapping[str, int] = MappingProxyType({})
@@ -60,7 +60,7 @@ class _Left:
 
 
 class LiveSession:
-    """Listens to sources until all have ended, or until its crew is stopped.
+    """Listens to sources until all have ended, or until its threads are stopped.
 
     One that has failed disturbs no other. If it is of a kind that returns, it is opened again until it is back, with pauses that
     grow to its `retry_seconds`; if not, that was its end, and `failure` has the first such error.
@@ -85,7 +85,7 @@ class LiveSession:
         By source, what to decide on instead; also for those that come later.
     own_hop_samples : mapping of str to int
         By source, the hop that it has instead; also for those that come later.
-    hearers : sequence of callable
+    taps : sequence of callable
         Are told every chunk.
     clips : Clips, optional
         Keeps the sound of events; without it none is kept.
@@ -115,7 +115,7 @@ class LiveSession:
         sounds: Sequence[WatchedSound] = (),
         own_sounds: Mapping[str, Sequence[WatchedSound]] = NO_SOUNDS,
         own_hop_samples: Mapping[str, int] = NO_HOPS,
-        hearers: Sequence[Hearer] = (),
+        taps: Sequence[ChunkTap] = (),
         clips: Clips | None = None,
         switches: Switches | None = None,
         fast: bool = False,
@@ -132,14 +132,14 @@ class LiveSession:
         self._stay = stay
         self._scorer = scorer
         self._sinks = sinks
-        self._hearers = hearers
+        self._taps = taps
         self._clips = clips
         self._switches = switches or Switches()
         self._fast = fast
         self._limit_samples = limit_samples
         self._broker_state = broker_state
         # News of a source wait in line with its windows, so that its last tagging comes before the news of its end.
-        self._due: Mailbox[Window | SourceStatus | _Left] = Mailbox(
+        self._due: BoundedQueue[Window | SourceStatus | _Left] = BoundedQueue(
             _WAITING_PER_SOURCE * len(sources), "wait" if fast else "refuse"
         )
         self._meter = HealthMeter(
@@ -152,7 +152,7 @@ class LiveSession:
         self._busy_since: float | None = None
         self._stopping = False
         self._failure: SourceError | None = None
-        self._crew: Crew | None = None
+        self._threads: ThreadGroup | None = None
         self._told: dict[str, SourceStatus] = {}  # what was said last of each source
 
         self._lock = threading.Lock()  # guards changes of what follows, which all threads may read
@@ -161,15 +161,15 @@ class LiveSession:
         self._pipelines = {source.name: self._pipeline(source) for source in sources}
         self._reading = 0
 
-    def start(self, crew: Crew) -> None:
-        """Set the crew to work."""
-        crew.start("tagger", self._tag, self._due.close)
+    def start(self, threads: ThreadGroup) -> None:
+        """Start the tagger and the readers."""
+        threads.start("tagger", self._tag, self._due.close)
         with self._lock:
-            self._crew = crew
+            self._threads = threads
             seats = self._seats
             self._reading = len(seats)
         for name, seat in seats.items():
-            self._start_reader(crew, name, seat)
+            self._start_reader(threads, name, seat)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -199,12 +199,12 @@ class LiveSession:
             raise SourceError(f"'{name}' is not listened to any more: choose another source")
         seat.exchange(source)
         with self._lock:
-            crew = self._crew
-            if crew is None or not (seat.over and self._reading):
+            threads = self._threads
+            if threads is None or not (seat.over and self._reading):
                 return
             seat.over = False
             self._reading += 1
-        self._start_reader(crew, name, seat)
+        self._start_reader(threads, name, seat)
 
     def check(self, newcomers: Iterable[str]) -> None:
         """See that sources of these names can come.
@@ -219,7 +219,7 @@ class LiveSession:
                 raise SourceError(f"there is a source called '{name}' already: name it otherwise")
             if name in self._leaving:
                 raise SourceError(f"'{name}' has not come to its end yet: try again in a moment")
-            if self._crew is not None and (self._stopping or not self._reading):
+            if self._threads is not None and (self._stopping or not self._reading):
                 raise SourceError(f"'{name}' can't be listened to: listening is over")
 
     def rearrange(
@@ -258,21 +258,21 @@ class LiveSession:
             self._switches.mention(source.name for source in newcomers)
             self._resize()
             self._tell_names()
-            crew = self._crew
-            if crew is not None:
+            threads = self._threads
+            if threads is not None:
                 self._reading += len(newcomers)
         for seat in leaving.values():
             seat.leave()
-        if crew is None:
+        if threads is None:
             ended = leaving
         for name, seat in ended.items():
             self._post_left(name, seat)
-        if crew is not None:
+        if threads is not None:
             deadline = time.monotonic() + _REMOVAL_SECONDS
             for seat in leaving.values():
                 seat.gone.wait(max(0.0, deadline - time.monotonic()))
             for source in newcomers:
-                self._start_reader(crew, source.name, self._seats[source.name])
+                self._start_reader(threads, source.name, self._seats[source.name])
 
     def pace(self, hop_samples: Mapping[str, int]) -> None:
         """Cut sources into windows with these hops from their next chunks on; also those that come later."""
@@ -353,7 +353,7 @@ class LiveSession:
             window_samples=self._window_samples,
             hop_samples=self._hop_at(source.name),
             live=source.live,
-            decider=Decider(self._watched_at(source.name)),
+            detector=EventDetector(self._watched_at(source.name)),
         )
 
     def _resize(self) -> None:
@@ -361,8 +361,8 @@ class LiveSession:
         if self._seats:
             self._meter.reckon(sources=len(self._seats), hop_samples=self._usual_hop(self._seats))
 
-    def _start_reader(self, crew: Crew, name: str, seat: Seat) -> None:
-        crew.start(f"reader {name}", partial(self._read, name, seat), self._stop)
+    def _start_reader(self, threads: ThreadGroup, name: str, seat: Seat) -> None:
+        threads.start(f"reader {name}", partial(self._read, name, seat), self._stop)
 
     def _stop(self) -> None:
         """Have all readers end at once, for there is little time to wait for one after the other."""
@@ -402,7 +402,7 @@ class LiveSession:
             elif seat.source is not source:
                 reason = "another source was chosen"
             elif failure is not None and source.retry_seconds is not None:
-                pause = seat.outage.begin(reason, source.retry_seconds)
+                pause = seat.backoff.begin(reason, source.retry_seconds)
             elif not self._stay:
                 self._note(name, failure)
                 last = True
@@ -457,7 +457,7 @@ class LiveSession:
                         self._meter.paused(name, chunk)
                         continue
                     self._meter.heard(name, chunk)
-                    for hear in self._hearers:
+                    for hear in self._taps:
                         hear(name, chunk)
                     if (clips := self._clips) is not None:
                         clips.hear(name, chunk)

@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar
 T = TypeVar("T")
 
 
-class Mailbox(Generic[T]):
+class BoundedQueue(Generic[T]):
     """A bounded box between one or more senders and one receiver.
 
     An item put under a key replaces the item that waits under the same key: late work is dropped, not

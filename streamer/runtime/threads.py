@@ -11,18 +11,18 @@ _log = logging.getLogger(__name__)
 
 
 class _Member(threading.Thread):
-    """A thread of a crew, told from all others."""
+    """A thread of a `ThreadGroup`."""
 
 
 def left_behind() -> bool:
-    """Whether a thread still runs that was too busy to end with its crew.
+    """Return True if a thread of a group still runs after its group was stopped.
 
     If it comes back from native code while the interpreter ends, it takes the process down with it.
     """
     return any(isinstance(thread, _Member) for thread in threading.enumerate())
 
 
-class Crew:
+class ThreadGroup:
     """The program's threads, ended together: in reverse order of their start, within a time.
 
     Leaving the ``with`` block stops everyone and raises the first error that a thread met.

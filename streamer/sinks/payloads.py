@@ -15,7 +15,7 @@ Payload: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Vocabulary:
+class LabelSet:
     """What the scores of a tagging stand for.
 
     Attributes
@@ -46,7 +46,7 @@ class Tag:
     Attributes
     ----------
     index : int
-        Position of the class in the vocabulary.
+        Position of the class in the label_set.
     label : str
         Its name.
     mid : str or None
@@ -61,14 +61,14 @@ class Tag:
     score: float | None
 
 
-def top_tags(scores: Samples, vocabulary: Vocabulary, count: int) -> list[Tag]:
+def top_tags(scores: Samples, label_set: LabelSet, count: int) -> list[Tag]:
     """Pick the classes with the highest scores.
 
     Parameters
     ----------
     scores : float32 (classes,)
-        In the vocabulary's order. What is not a number comes last.
-    vocabulary : Vocabulary
+        In the label_set's order. What is not a number comes last.
+    label_set : LabelSet
         What the scores stand for.
     count : int
         How many to pick, at most.
@@ -76,32 +76,30 @@ def top_tags(scores: Samples, vocabulary: Vocabulary, count: int) -> list[Tag]:
     Returns
     -------
     list of Tag
-        Highest first; equal scores in the vocabulary's order.
+        Highest first; equal scores in the label_set's order.
 
     Raises
     ------
     ValueError
         There is not one score for each class.
     """
-    if scores.shape != (len(vocabulary.labels),):
-        raise ValueError(f"scores of shape {scores.shape} for {len(vocabulary.labels)} classes")
+    if scores.shape != (len(label_set.labels),):
+        raise ValueError(f"scores of shape {scores.shape} for {len(label_set.labels)} classes")
     order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")
     return [
-        Tag(int(i), vocabulary.labels[i], vocabulary.mids[i], _rounded(scores[i], 4))
+        Tag(int(i), label_set.labels[i], label_set.mids[i], _rounded(scores[i], 4))
         for i in order[: max(count, 0)]
     ]
 
 
-def tags_payload(
-    tagging: Tagging, vocabulary: Vocabulary, top: int, latency_seconds: float | None
-) -> Payload:
+def tags_payload(tagging: Tagging, label_set: LabelSet, top: int, latency_seconds: float | None) -> Payload:
     """Say what was heard in one window.
 
     Parameters
     ----------
     tagging : Tagging
         What was heard.
-    vocabulary : Vocabulary
+    label_set : LabelSet
         What its scores stand for.
     top : int
         How many tags to name.
@@ -115,18 +113,18 @@ def tags_payload(
         "latency_seconds": _rounded(latency_seconds, 3),
         "tags": [
             {"label": tag.label, "mid": tag.mid, "score": tag.score}
-            for tag in top_tags(tagging.scores, vocabulary, top)
+            for tag in top_tags(tagging.scores, label_set, top)
         ],
     }
 
 
-def line_payload(tagging: Tagging, vocabulary: Vocabulary, top: int) -> Payload:
+def line_payload(tagging: Tagging, label_set: LabelSet, top: int) -> Payload:
     """Say the same, and which source it was and where in its stream: a line of ``--json``."""
     return {
         "source": tagging.source,
         "start_seconds": _rounded(tagging.start_sample / SAMPLE_RATE_HZ, 3),
         "end_seconds": _rounded(tagging.end_sample / SAMPLE_RATE_HZ, 3),
-        **tags_payload(tagging, vocabulary, top, tagging.latency_seconds),
+        **tags_payload(tagging, label_set, top, tagging.latency_seconds),
     }
 
 

@@ -26,7 +26,7 @@ from ..messages import (
 )
 from ..text import printable
 from .payloads import (
-    Vocabulary,
+    LabelSet,
     line_payload,
     to_json,
     top_tags,
@@ -53,15 +53,15 @@ class JsonLines:
     ----------
     stream : text stream
         Where to write, such as ``sys.stdout``.
-    vocabulary : Vocabulary
+    label_set : LabelSet
         What the scores of taggings stand for.
     top : int
         How many tags to name.
     """
 
-    def __init__(self, stream: IO[str], vocabulary: Vocabulary, top: int = 10) -> None:
+    def __init__(self, stream: IO[str], label_set: LabelSet, top: int = 10) -> None:
         self._lines = Lines(stream)
-        self._vocabulary = vocabulary
+        self._label_set = label_set
         self.top = top
 
     def accept(self, message: Message) -> None:
@@ -77,7 +77,7 @@ class JsonLines:
             The line can't be written, as on a full disk.
         """
         if isinstance(message, Tagging):
-            self._lines.write(to_json(line_payload(message, self._vocabulary, self.top)))
+            self._lines.write(to_json(line_payload(message, self._label_set, self.top)))
 
 
 class RecordingLines:
@@ -87,15 +87,15 @@ class RecordingLines:
     ----------
     stream : text stream
         Where to write, such as ``sys.stdout``.
-    vocabulary : Vocabulary
+    label_set : LabelSet
         What the scores of taggings stand for.
     top : int
         How many tags to name, at most.
     """
 
-    def __init__(self, stream: IO[str], vocabulary: Vocabulary, top: int = 5) -> None:
+    def __init__(self, stream: IO[str], label_set: LabelSet, top: int = 5) -> None:
         self._lines = Lines(stream)
-        self._vocabulary = vocabulary
+        self._label_set = label_set
         self._top = top
         self._source: str | None = None
 
@@ -115,7 +115,7 @@ class RecordingLines:
             self._source = message.source
             self._lines.write(printable(message.source))
         start, end = message.start_sample / SAMPLE_RATE_HZ, message.end_sample / SAMPLE_RATE_HZ
-        said = _said(message, self._vocabulary, self._top)
+        said = _said(message, self._label_set, self._top)
         self._lines.write(f"{start:9.2f} - {end:8.2f} s  {said}")
 
 
@@ -178,7 +178,7 @@ class LiveTable:
 
     Parameters
     ----------
-    vocabulary : Vocabulary
+    label_set : LabelSet
         What the scores of taggings stand for.
     top : int
         How many tags to show for each source; fewer where the terminal is low.
@@ -194,13 +194,13 @@ class LiveTable:
     Examples
     --------
     >>> logging.basicConfig()  # doctest: +SKIP
-    >>> with LiveTable(vocabulary, sources=["desk"]) as table:  # doctest: +SKIP
+    >>> with LiveTable(label_set, sources=["desk"]) as table:  # doctest: +SKIP
     ...     run(sinks=[table])
     """
 
     def __init__(
         self,
-        vocabulary: Vocabulary,
+        label_set: LabelSet,
         top: int = 5,
         *,
         sources: Iterable[str] = (),
@@ -211,8 +211,8 @@ class LiveTable:
         from rich.console import Console
 
         self.console = console or Console(highlight=False)
-        self._vocabulary = vocabulary
-        self._labels = tuple(printable(label) for label in vocabulary.labels)
+        self._label_set = label_set
+        self._labels = tuple(printable(label) for label in label_set.labels)
         self.top = top
         self._is_live = self._is_terminal() if live is None else live
         self._repaints_per_second = repaints_per_second
@@ -325,7 +325,7 @@ class LiveTable:
     def _print_plainly(self, message: Message) -> None:
         match message:
             case Tagging():
-                said = _said(message, self._vocabulary, self.top)
+                said = _said(message, self._label_set, self.top)
                 clock = time.strftime("%H:%M:%S", time.localtime(message.ended_at))
             case SourceStatus():
                 said = "online" if message.online else f"offline: {printable(message.reason)}".rstrip(": ")
@@ -467,11 +467,11 @@ class Lines:
                 ) from None
 
 
-def _said(tagging: Tagging, vocabulary: Vocabulary, top: int) -> str:
+def _said(tagging: Tagging, label_set: LabelSet, top: int) -> str:
     """Name the highest tag, and others that are worth it."""
     return " · ".join(
         f"{printable(tag.label)} {tag.score or 0:.2f}"
-        for place, tag in enumerate(top_tags(tagging.scores, vocabulary, top))
+        for place, tag in enumerate(top_tags(tagging.scores, label_set, top))
         if place == 0 or (tag.score or 0) >= _MENTIONED_SCORE
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import NetworkError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
-from ..runtime.queues import Mailbox
+from ..runtime.queues import BoundedQueue
 from .address import StreamAddress
 from .conversion import Converter, Frames
 from .diagnosis import authorities, explain_failure
@@ -57,7 +57,7 @@ class NetworkStream:
         self._connect_seconds = connect_seconds
         self._stall_seconds = stall_seconds
         self._closed = threading.Event()
-        self._mailbox: Mailbox[_Block] = Mailbox(_MAILBOX_BLOCKS, "wait")
+        self._mailbox: BoundedQueue[_Block] = BoundedQueue(_MAILBOX_BLOCKS, "wait")
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
         """Connect, and yield what comes, block by block.
@@ -67,7 +67,7 @@ class NetworkStream:
         NetworkError
             The server can't be reached, refuses, sends no sound, or has stopped.
         """
-        mailbox: Mailbox[_Block] = Mailbox(_MAILBOX_BLOCKS, "wait")
+        mailbox: BoundedQueue[_Block] = BoundedQueue(_MAILBOX_BLOCKS, "wait")
         self._mailbox = mailbox
         if self._closed.is_set():
             return
@@ -92,7 +92,7 @@ class NetworkStream:
         self._closed.set()
         self._mailbox.close()
 
-    def _blocks(self, mailbox: "Mailbox[_Block]") -> "Iterator[_Block]":
+    def _blocks(self, mailbox: "BoundedQueue[_Block]") -> "Iterator[_Block]":
         patience = self._connect_seconds + self._stall_seconds
         while not self._closed.is_set():
             blocks = mailbox.take(patience)
@@ -117,7 +117,11 @@ class _Receiver:
     """Fills a mailbox with what FFmpeg decodes, for as long as somebody takes it out."""
 
     def __init__(
-        self, address: StreamAddress, mailbox: Mailbox[_Block], connect_seconds: float, stall_seconds: float
+        self,
+        address: StreamAddress,
+        mailbox: BoundedQueue[_Block],
+        connect_seconds: float,
+        stall_seconds: float,
     ) -> None:
         self._address = address
         self._mailbox = mailbox

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ..errors import SourceError
 from ..events.catalogue import WatchedSound
-from ..events.detector import Decider
+from ..events.detector import EventDetector
 from ..levels import level_dbfs, levels_dbfs
 from ..messages import (
     AudioChunk,
@@ -29,7 +29,7 @@ class Pipeline:
         Length of a window, and from the end of one to the end of the next.
     live : bool
         Whether a clock paces the source: only then does latency mean anything.
-    decider : Decider, optional
+    detector : EventDetector, optional
         Decides on events; without one there are none.
     clock : callable
         Unix time in seconds.
@@ -42,13 +42,13 @@ class Pipeline:
         window_samples: int,
         hop_samples: int,
         live: bool,
-        decider: Decider | None = None,
+        detector: EventDetector | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._windows = WindowCutter(source, window_samples=window_samples, hop_samples=hop_samples)
         self._hop_samples = hop_samples
         self._live = live
-        self._decider = decider or Decider(())
+        self._detector = detector or EventDetector(())
         self._clock = clock
 
     def pace(self, hop_samples: int) -> None:
@@ -79,15 +79,15 @@ class Pipeline:
 
     def decide(self, tagging: Tagging) -> list[Event]:
         """Return the events that a tagging brings about; taggings come in the order of the stream."""
-        return self._decider.feed(tagging)
+        return self._detector.feed(tagging)
 
     def watch(self, sounds: Sequence[WatchedSound]) -> list[Event]:
         """Decide on these sounds from the next tagging on; returns the ends of those that are on and not among them."""
-        return self._decider.watch(sounds)
+        return self._detector.watch(sounds)
 
     def close(self) -> list[Event]:
         """End what is on, at the end of the stream."""
-        return self._decider.close()
+        return self._detector.close()
 
     def run(self, chunks: Iterable[AudioChunk], scorer: Scorer) -> Iterator[Tagging | Event]:
         """Tag a whole stream, window by window, in the caller's thread; events follow the tagging that brought them about.

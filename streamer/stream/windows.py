@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Window
-from .ring import Ring
+from .ring_buffer import RingBuffer
 
 _SMALLEST_REST = 400
 """Samples of new sound, one frame of the model, that are worth a last window."""
@@ -32,7 +32,7 @@ class WindowCutter:
         self._source = source
         self._window_samples = window_samples
         self._hop_samples = hop_samples
-        self._ring = Ring(window_samples)
+        self._ring = RingBuffer(window_samples)
         self._position = 0
         self._due = hop_samples
         self._last_end = 0

@@ -17,7 +17,7 @@ from promises import MEBIBYTE, examples, json_values, within
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.homeassistant import Discovery
 from streamer.sinks.mqtt.sink import MqttSink
-from streamer.sinks.payloads import Vocabulary
+from streamer.sinks.payloads import LabelSet
 
 WATCHED = {"kitchen": ["Dog"]}
 STATUS = "earshot/attic/status"
@@ -59,7 +59,7 @@ def sink_at(port: int, turned: list[tuple[str, bool]]) -> MqttSink:
         Broker("127.0.0.1", port),
         node="attic",
         sources=["kitchen"],
-        vocabulary=Vocabulary(("Dog",), (None,)),
+        label_set=LabelSet(("Dog",), (None,)),
         watched_at=lambda source: WATCHED[source],
         on_listen=lambda source, on: turned.append((source, on)),
         discovery=Discovery(),

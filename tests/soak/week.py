@@ -18,12 +18,12 @@ from streamer.health import HealthMeter
 from streamer.health.memory import resident_bytes
 from streamer.live.session import LiveSession
 from streamer.messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, AudioChunk, SourceHealth
-from streamer.runtime.threads import Crew
+from streamer.runtime.threads import ThreadGroup
 from streamer.sinks.health_log import HealthLog
 from streamer.sinks.history.store import History
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.sink import MqttSink
-from streamer.sinks.payloads import Vocabulary
+from streamer.sinks.payloads import LabelSet
 from streamer.sinks.terminal import JsonLines
 
 LABELS = ("Speech", "Dog")
@@ -95,7 +95,7 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
     """Listen for so many hours to a simulated microphone, as fast as possible."""
     clock = SimulatedClock()
     microphone = SimulatedMicrophone(hours, clock)
-    vocabulary = Vocabulary(LABELS, (None, None))
+    label_set = LabelSet(LABELS, (None, None))
     resident: list[int] = []
     last: list[AudioChunk] = []
 
@@ -108,13 +108,13 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
     with (
         History(path, days=36_500.0) as history,
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-        Crew() as crew,
+        ThreadGroup() as threads,
     ):
         mqtt = MqttSink(
             Broker("127.0.0.1", port),
             node="week",
             sources=["mic"],
-            vocabulary=vocabulary,
+            label_set=label_set,
             watched_at=lambda _source: ["Speech"],
             outbox=history,
         )
@@ -123,9 +123,9 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
             loudness_as_scores,
             window_samples=WINDOW_SAMPLES,
             hop_samples=SAMPLE_RATE_HZ,
-            sinks=[history, mqtt, JsonLines(nowhere, vocabulary, 2), HealthLog(clock=lambda: clock.elapsed)],
+            sinks=[history, mqtt, JsonLines(nowhere, label_set, 2), HealthLog(clock=lambda: clock.elapsed)],
             sounds=resolve_sounds([Watch("Speech")], LABELS),
-            hearers=[notice],
+            taps=[notice],
             fast=True,
             broker_state=lambda: mqtt.state,
         )
@@ -133,11 +133,11 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
             hop_samples=SAMPLE_RATE_HZ, sources=1, model="", device="", clock=lambda: clock.elapsed
         )
         session._pipelines["mic"]._clock = lambda: clock.wall
-        crew.start("mqtt", mqtt.run, mqtt.close)
+        threads.start("mqtt", mqtt.run, mqtt.close)
         wait_until(lambda: mqtt.state == "connected", "the broker")
-        session.start(crew)
-        while crew.working("tagger") and not crew.failed:
-            crew.wait(0.1)
+        session.start(threads)
+        while threads.working("tagger") and not threads.failed:
+            threads.wait(0.1)
             session.report_health()
         wait_until(lambda: not history.pending(1), "all events to be published", PATIENCE_SECONDS)
         (account,) = session.meter.report(broker="", replaced_windows=session._due.replaced).sources

@@ -37,7 +37,7 @@ class Excerpt:
         return self.start_sample + len(self.samples)
 
 
-class Tape:
+class AudioBuffer:
     """Keeps the chunks of one source until they are let go.
 
     One thread may write while another one reads.

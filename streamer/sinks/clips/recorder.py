@@ -14,7 +14,7 @@ from ...messages import (
     Tagging,
 )
 from ..payloads import clip_payload, to_json
-from .audio_buffer import Excerpt, Pcm, Tape
+from .audio_buffer import AudioBuffer, Excerpt, Pcm
 from .folder import ClipFolder
 from .spans import Spans
 
@@ -23,7 +23,7 @@ _LATEST_SAMPLES = 60 * SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
+class ClipLimits:
     """What of the sound around an event belongs to its clip.
 
     Attributes
@@ -57,7 +57,7 @@ class Clips:
         The names of the sources whose sound is kept; of others, nothing is.
     model : str
         What names the sounds.
-    extent : Extent
+    limits : ClipLimits
         What is kept.
     never : sequence of WatchedSound
         What must not be kept; without any, everything may be.
@@ -75,17 +75,17 @@ class Clips:
         *,
         sources: Sequence[str],
         model: str,
-        extent: Extent,
+        limits: ClipLimits,
         never: Sequence[WatchedSound],
         days: float,
         most_bytes: int,
         fast: bool = False,
     ) -> None:
-        needed = extent.pre_samples + extent.longest_samples + WINDOW_SAMPLES
+        needed = limits.pre_samples + limits.longest_samples + WINDOW_SAMPLES
         capacity = None if fast else needed + _LATEST_SAMPLES
         self._model = model
         self._never = never
-        self._extent = extent
+        self._limits = limits
         self._capacity = capacity
         self._keepers: dict[str, _Keeper] = {}
         for name in sources:
@@ -94,7 +94,7 @@ class Clips:
 
     def add(self, source: str) -> None:
         """Keep the sound of one more source, or of another one under the same name."""
-        self._keepers[source] = _Keeper(Tape(self._capacity), self._extent, strict=bool(self._never))
+        self._keepers[source] = _Keeper(AudioBuffer(self._capacity), self._limits, strict=bool(self._never))
 
     def remove(self, source: str) -> None:
         """Keep the sound of a source no longer; its events have ended."""
@@ -103,7 +103,7 @@ class Clips:
     def hear(self, source: str, chunk: AudioChunk) -> None:
         """Take what a source delivers."""
         if keeper := self._keepers.get(source):
-            keeper.tape.write(chunk)
+            keeper.buffer.write(chunk)
 
     def heed(self, tagging: Tagging) -> None:
         """Note what was heard in a window, and let go of sound that no event can want any more."""
@@ -142,9 +142,9 @@ class Clips:
 class _Keeper:
     """One source: its sound, what was heard in it, and the events that wait for their end."""
 
-    def __init__(self, tape: Tape, extent: Extent, *, strict: bool) -> None:
-        self.tape = tape
-        self._extent = extent
+    def __init__(self, buffer: AudioBuffer, limits: ClipLimits, *, strict: bool) -> None:
+        self.buffer = buffer
+        self._limits = limits
         self._strict = strict
         self._tagged = Spans()
         self._forbidden = Spans()
@@ -159,13 +159,13 @@ class _Keeper:
             self._forbidden.add(tagging.start_sample, tagging.end_sample)
         self._tagged_until = tagging.end_sample
         for key, start_sample in list(self._lasting.items()):
-            end_sample = start_sample + self._extent.longest_samples
+            end_sample = start_sample + self._limits.longest_samples
             if tagging.start_sample >= end_sample:  # no later window overlaps it
                 del self._lasting[key]
                 self._complete[key] = self._cut(start_sample, end_sample)
         # What is yet to begin does not begin before the newest window.
-        earliest = min([tagging.start_sample, *self._lasting.values()]) - self._extent.pre_samples
-        self.tape.forget(earliest)
+        earliest = min([tagging.start_sample, *self._lasting.values()]) - self._limits.pre_samples
+        self.buffer.forget(earliest)
         self._tagged.forget(earliest)
         self._forbidden.forget(earliest)
 
@@ -181,15 +181,17 @@ class _Keeper:
             return self._complete.pop(event.id)
         if event.start_sample is None or event.end_sample is None:
             return None
-        latest = event.start_sample + self._extent.longest_samples
-        return self._cut(event.start_sample, min(event.end_sample + self._extent.post_samples, latest))
+        latest = event.start_sample + self._limits.longest_samples
+        return self._cut(event.start_sample, min(event.end_sample + self._limits.post_samples, latest))
 
     def forget(self) -> None:
         """Let go of what has been tagged."""
-        self.tape.forget(self._tagged_until)
+        self.buffer.forget(self._tagged_until)
 
     def _cut(self, start_sample: int, end_sample: int) -> Excerpt | None:
-        excerpt = self.tape.cut(start_sample - self._extent.pre_samples, min(end_sample, self._tagged_until))
+        excerpt = self.buffer.cut(
+            start_sample - self._limits.pre_samples, min(end_sample, self._tagged_until)
+        )
         if excerpt is None or not self._strict:
             return excerpt
         span = excerpt.start_sample, excerpt.end_sample

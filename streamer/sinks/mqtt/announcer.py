@@ -10,7 +10,7 @@ _MOST_BYTES = 256 * 1024
 """Of announcements over a connection, and of one: whoever publishes more in our place shall not fill the memory."""
 
 
-class Announcer:
+class DiscoveryPublisher:
     """Keeps the broker's discovery messages of this node as they ought to be. All of it runs on the connection's loop.
 
     What was announced before is read from where it is retained, so that nothing else must remember it.

@@ -3,7 +3,7 @@
 import time
 
 
-class Gauges:
+class ChangeThrottle:
     """Decides which values to publish: those that have changed, and not too often.
 
     Parameters

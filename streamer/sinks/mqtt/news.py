@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ...messages import Event, Health, Message, SourceStatus, Tagging
-from ...runtime.queues import Mailbox
+from ...runtime.queues import BoundedQueue
 from ..history.outbox import MemoryOutbox, Outbox
-from ..payloads import Payload, Vocabulary, event_payload, health_payload, tags_payload, to_json, top_tags
-from .announcer import Announcer
+from ..payloads import LabelSet, Payload, event_payload, health_payload, tags_payload, to_json, top_tags
+from .announcer import DiscoveryPublisher
 from .client import Link
-from .gauges import Gauges
+from .gauges import ChangeThrottle
 from .homeassistant import DIAGNOSTICS, SOURCE_DIAGNOSTICS, as_state
 from .leftovers import Leftovers
 from .roster import Roster
@@ -47,7 +47,7 @@ class News:
     ----------
     roster : Roster
         Of whom to publish at first, and what; messages of others are ignored.
-    vocabulary : Vocabulary
+    label_set : LabelSet
         What the scores of taggings stand for.
     top : int
         How many tags to publish of a tagging.
@@ -67,7 +67,7 @@ class News:
         self,
         roster: Roster,
         *,
-        vocabulary: Vocabulary,
+        label_set: LabelSet,
         top: int,
         stale_seconds: float,
         outbox: Outbox | None,
@@ -76,22 +76,22 @@ class News:
         gauge_seconds: float,
         birth_seconds: float,
     ) -> None:
-        self._vocabulary = vocabulary
+        self._label_set = label_set
         self.top = top
         self._stale_seconds = stale_seconds
         self._memory = MemoryOutbox()
         self._outbox = self._memory if outbox is None else outbox
         self._on_listen = on_listen
         self._is_on = is_on
-        self._taggings: Mailbox[_Delayed] = Mailbox(capacity=max(1, len(roster.topics.sources)))
+        self._taggings: BoundedQueue[_Delayed] = BoundedQueue(capacity=max(1, len(roster.topics.sources)))
         self._stale = 0
         self._told = roster  # what the connection is about; only the loop's thread reads and writes it
         self._leftovers = Leftovers(roster.topics)
-        self._announcer = None if roster.home is None else Announcer(roster.home, self._leftovers)
+        self._announcer = None if roster.home is None else DiscoveryPublisher(roster.home, self._leftovers)
         self._birth_seconds = birth_seconds
         self._born = False
-        self._gauges = Gauges(gauge_seconds)
-        self._figures = Gauges(0.0)
+        self._gauges = ChangeThrottle(gauge_seconds)
+        self._figures = ChangeThrottle(0.0)
         self._wake = asyncio.Event()
         self._concluding = False
 
@@ -369,7 +369,7 @@ class News:
                 else:
                     paced = tagging.latency_seconds is not None
                     latency_seconds = max(0.0, time.time() - tagging.ended_at) if paced else None
-                    text = to_json(tags_payload(tagging, self._vocabulary, self.top, latency_seconds))
+                    text = to_json(tags_payload(tagging, self._label_set, self.top, latency_seconds))
                     await link.publish(self._told.topics.tags(tagging.source), text)
                     await self._publish_gauges(link, tagging)
                 waiting.popleft()
@@ -379,7 +379,7 @@ class News:
     async def _publish_gauges(self, link: Link, tagging: Tagging) -> None:
         """Publish the level in whole decibels, and the label that scores highest. Both are retained, for they may stay for long."""
         topics = self._told.topics
-        best = top_tags(tagging.scores, self._vocabulary, 1)
+        best = top_tags(tagging.scores, self._label_set, 1)
         values = {
             topics.loudest(tagging.source): as_state(tag.label) for tag in best if tag.score is not None
         }

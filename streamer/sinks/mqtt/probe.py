@@ -36,7 +36,7 @@ class Traces:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProbeResult:
     """How a broker has answered.
 
     Attributes
@@ -58,7 +58,7 @@ def probe(
     base_topic: str,
     discovery_prefix: str | None = None,
     timeout_seconds: float = 3.0,
-) -> Answer:
+) -> ProbeResult:
     """Connect to a broker, and publish a word to ourselves that is not retained.
 
     Parameters
@@ -93,8 +93,8 @@ async def _probe(
     base_topic: str,
     discovery_prefix: str | None,
     timeout_seconds: float,
-) -> Answer:
-    answer, is_connected = Answer(), False
+) -> ProbeResult:
+    answer, is_connected = ProbeResult(), False
     try:
         # The time is for a network that swallows packets; a broker that is slow to answer is noticed before.
         async with (
@@ -110,9 +110,9 @@ async def _probe(
             is_connected = True
             limit.reschedule(None)
             seconds, _ = await _round_trip(link, f"{base_topic}/doctor", timeout_seconds)
-            answer = Answer(seconds)
+            answer = ProbeResult(seconds)
             if discovery_prefix is not None:
-                answer = Answer(seconds, await _look(link, discovery_prefix, node, timeout_seconds))
+                answer = ProbeResult(seconds, await _look(link, discovery_prefix, node, timeout_seconds))
     except TimeoutError:
         raise BrokerError("unreachable", "no answer") from None
     except BrokerError:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from ...messages import Message
 from ..history.outbox import Outbox
-from ..payloads import Vocabulary
+from ..payloads import LabelSet
 from .broker import (
     Broker,
     check_base_topic,
@@ -33,7 +33,7 @@ class MqttSink:
         Name of this machine.
     sources : iterable of str
         Names of the sources at first; messages of others are ignored.
-    vocabulary : Vocabulary
+    label_set : LabelSet
         What the scores of taggings stand for.
     top : int
         How many tags to publish of a tagging.
@@ -79,7 +79,7 @@ class MqttSink:
         *,
         node: str,
         sources: Iterable[str],
-        vocabulary: Vocabulary,
+        label_set: LabelSet,
         top: int = 10,
         watched_at: Callable[[str], Sequence[str]] = lambda _source: (),
         outbox: Outbox | None = None,
@@ -105,7 +105,7 @@ class MqttSink:
         roster = self._roster()
         self._news = News(
             roster,
-            vocabulary=vocabulary,
+            label_set=label_set,
             top=top,
             stale_seconds=stale_seconds,
             outbox=outbox,

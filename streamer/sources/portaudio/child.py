@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import IO, Any, Self
 
-from ...runtime.queues import Mailbox
+from ...runtime.queues import BoundedQueue
 from ...runtime.timing import elapsed_seconds
 from .wire import Kind, Message, Stamp
 
@@ -47,8 +47,8 @@ def main() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print is no part of the conversation
-    orders: Mailbox[Message] = Mailbox(1)
-    blocks: Mailbox[Message] = Mailbox(_WAITING_BLOCKS)
+    orders: BoundedQueue[Message] = BoundedQueue(1)
+    blocks: BoundedQueue[Message] = BoundedQueue(_WAITING_BLOCKS)
     threading.Thread(target=_obey, args=(sys.stdin.buffer, orders, blocks), daemon=True).start()
     try:
         _serve(output, orders, blocks)
@@ -60,7 +60,7 @@ def main() -> None:
     os._exit(0)  # PortAudio's own end may hang
 
 
-def _obey(stdin: IO[bytes], orders: Mailbox[Message], blocks: Mailbox[Message]) -> None:
+def _obey(stdin: IO[bytes], orders: BoundedQueue[Message], blocks: BoundedQueue[Message]) -> None:
     """Take orders until there are no more, then see that the process ends."""
     while order := Message.receive(stdin):
         orders.put(order)
@@ -70,7 +70,7 @@ def _obey(stdin: IO[bytes], orders: Mailbox[Message], blocks: Mailbox[Message]) 
     os._exit(1)
 
 
-def _serve(output: IO[bytes], orders: Mailbox[Message], blocks: Mailbox[Message]) -> None:
+def _serve(output: IO[bytes], orders: BoundedQueue[Message], blocks: BoundedQueue[Message]) -> None:
     portaudio = _loaded()
     try:
         _say(output, Kind.DEVICES, list(_devices(portaudio)))
@@ -119,7 +119,7 @@ def _devices(portaudio: Any) -> Iterator[dict[str, Any]]:
 def _record(
     portaudio: Any,
     output: IO[bytes],
-    blocks: Mailbox[Message],
+    blocks: BoundedQueue[Message],
     *,
     index: int,
     rate_hz: float,
@@ -142,7 +142,7 @@ def _record(
 class _Recorder:
     """A stream from a device into a mailbox, for as long as the ``with`` block lasts."""
 
-    def __init__(self, portaudio: Any, blocks: Mailbox[Message]) -> None:
+    def __init__(self, portaudio: Any, blocks: BoundedQueue[Message]) -> None:
         self._portaudio = portaudio
         self._blocks = blocks
         self._refused_frames = 0

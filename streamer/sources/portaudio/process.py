@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Any, Self, cast
 
 from ...errors import DeviceError
-from ...runtime.queues import Mailbox
+from ...runtime.queues import BoundedQueue
 from .wire import Kind, Message, Stamp
 
 _logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class PortAudioProcess:
     """
 
     def __init__(self) -> None:
-        self._messages: Mailbox[Message] = Mailbox(_WAITING_MESSAGES, "wait")
+        self._messages: BoundedQueue[Message] = BoundedQueue(_WAITING_MESSAGES, "wait")
         self._received: deque[Message] = deque()
         self._subject = "the sound system"
 

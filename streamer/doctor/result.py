@@ -8,7 +8,7 @@ State: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What a check has found.
 
     Attributes

@@ -5,7 +5,7 @@ from collections import deque
 from ..messages import WINDOW_SAMPLES, AudioChunk, Window
 
 
-class Balance:
+class SampleAccounting:
     """Accounts for every sample of a stream, exactly and at any time.
 
     ``position == windowed + lost + paused + skipped + waiting``

@@ -5,7 +5,7 @@ import numpy as np
 from ..messages import Samples
 
 
-class Ring:
+class RingBuffer:
     """Keeps the newest samples of a stream, at most `capacity` of them, in constant memory.
 
     The buffer is twice as long as what it keeps, so that a write copies each sample once and only every

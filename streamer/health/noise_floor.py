@@ -19,7 +19,7 @@ _NEAR_DB = 15.0
 _RECOVERY_DB = 5.0
 
 
-class Floor:
+class NoiseFloor:
     """Learns from the levels of seconds how quiet a source usually gets.
 
     A block of five minutes has a floor, the level that nine tenths of its seconds reach; the usual floor is that of the

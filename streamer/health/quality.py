@@ -4,23 +4,23 @@ from collections import deque
 
 from ..levels import MOST_CLIPPED, Amplitudes
 from ..messages import SAMPLE_RATE_HZ, SoundState
-from .floor import Floor
+from .noise_floor import NoiseFloor
 
 _SILENT_SAMPLES = 10 * SAMPLE_RATE_HZ
 _MINUTE_SECONDS = 60
 
 
-class Condition:
+class SignalQuality:
     """Tells from the amplitudes of chunks, whatever their sizes, whether the sound can be used.
 
     Attributes
     ----------
-    floor : Floor
+    floor : NoiseFloor
         How quiet it usually gets.
     """
 
     def __init__(self) -> None:
-        self.floor = Floor()
+        self.floor = NoiseFloor()
         self._zeros = 0
         self._second = Amplitudes()
         self._minute: deque[int] = deque(maxlen=_MINUTE_SECONDS)
