@@ -62,7 +62,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 
 def test_there_is_something_to_check() -> None:
     assert len(FILES) > 20
-    assert "streamer.messages" in imports(ROOT / "streamer" / "stream" / "ring.py")
+    assert "streamer.messages" in imports(ROOT / "streamer" / "stream" / "ring_buffer.py")
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from streamer.commands import add_commands
-from streamer.commands.replay import replay
+from streamer.commands.replay_log import replay
 from streamer.errors import SinkError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.detector import EventDetector

@@ -85,7 +85,7 @@ def replay(
     from ..events.watchlist import WatchLists
     from ..settings.schema import load_settings
     from ..sinks.score_log import reading_scores
-    from .replay import replay as decide
+    from .replay_log import replay as decide
 
     if as_csv and as_json:
         raise typer.BadParameter("--csv and --json exclude each other")

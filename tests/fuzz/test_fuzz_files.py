@@ -16,7 +16,7 @@ from promises import MEBIBYTE, a_file, a_folder, examples, kept, mutated, within
 
 from models.checkpoints.original import _read_labels
 from models.training.dataset import read_dataset
-from streamer.commands.replay import replay
+from streamer.commands.replay_log import replay
 from streamer.commands.thresholds import Room
 from streamer.events.catalogue import Watch, resolve_sounds
 from streamer.live.switches import read_switched_off
