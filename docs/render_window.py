@@ -163,7 +163,9 @@ def lost_device() -> SourceStatus:
 
 def drag(window: LiveWindow, _feed: Feed) -> None:
     """Move the threshold of music."""
-    window.tags.threshold_moved.emit(window.snapshot.sources["demo"].taggings[-1].scores.argmax(), 0.62)
+    window.panels.tags.threshold_moved.emit(
+        window.state.snapshot.sources["demo"].taggings[-1].scores.argmax(), 0.62
+    )
 
 
 def search(window: LiveWindow, _feed: Feed) -> None:
@@ -191,7 +193,7 @@ def furnish(_window: object, feed: Feed) -> None:
 
 def freeze(window: LiveWindow, _feed: Feed) -> None:
     """Look at what was forty seconds ago."""
-    window.freeze(window.moment - 40.0)
+    window.control.navigation.freeze(window.state.shown_until - 40.0)
 
 
 SCENES: Mapping[str, Scene] = {
@@ -212,7 +214,7 @@ SCENES: Mapping[str, Scene] = {
     ),
     "lost": Scene(then=lose),
     "error": Scene(
-        then=lambda window, _: window.status.say("Telephone can't be watched here: take another model")
+        then=lambda window, _: window.panels.status.say("Telephone can't be watched here: take another model")
     ),
 }
 

@@ -89,9 +89,13 @@ class Bench:
 
     def picture(self) -> NDArray[np.int64]:
         """Return what is on screen where the spectrogram is drawn: (height, width, red green blue)."""
-        image = self.window.spectrogram.picture.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+        image = (
+            self.window.panels.spectrogram.picture.grab()
+            .toImage()
+            .convertToFormat(QImage.Format.Format_RGB32)
+        )
         pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
         return pixels[:, :, 2::-1].astype(np.int64)
 
     def labels_shown(self) -> list[str]:
-        return [row.label for row in sorted(self.window.tags.shown, key=lambda row: row.top)]
+        return [row.label for row in sorted(self.window.panels.tags.shown, key=lambda row: row.top)]

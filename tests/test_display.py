@@ -159,7 +159,7 @@ def turn_wheel(widget: QWidget, notches: int) -> None:
 
 
 def texts(bench: Bench, column: str) -> list[str | None]:
-    model = bench.window.events.model
+    model = bench.window.panels.events.model
     place = model.titles.index(column)
     return [model.data(model.index(row, place)) for row in range(model.rowCount())]
 
@@ -213,7 +213,7 @@ def test_events_are_spans_in_the_row_of_their_sound(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.0))
     bench.feed.accept(event("2", "Sound 3", 20.0))
     fill(bench)
-    heat = bench.window.timeline.heat
+    heat = bench.window.panels.timeline.heat
     assert [row.name for row in heat.rows] == ["Sound 3", "Sound 5", "Sound 7"]
     assert heat.spans == ((0, BEGAN_AT + 10, BEGAN_AT + 14), (0, BEGAN_AT + 20, BEGAN_AT + 30))
     drawn = pixels(heat)
@@ -224,7 +224,7 @@ def test_events_are_spans_in_the_row_of_their_sound(bench: Bench) -> None:
 
 def test_the_clock_under_the_pictures_is_the_time_of_capture(bench: Bench) -> None:
     fill(bench)
-    times = bench.window.spectrogram.times
+    times = bench.window.panels.spectrogram.times
     ticks = {label: x for x, label in times.ticks()}
     label = time.strftime("%H:%M:%S", time.localtime(BEGAN_AT + 28))
     shown_until = 30 - 400 / SAMPLE_RATE_HZ + 160 / SAMPLE_RATE_HZ
@@ -236,7 +236,7 @@ def test_after_the_clock_was_set_back_the_timeline_goes_on_at_once(bench: Bench)
     for second in (3.5, 4.5, 5.5):
         bench.feed.accept(tagging_at(second, {9: 0.8}))
         bench.pass_time()
-    heat = bench.window.timeline.heat
+    heat = bench.window.panels.timeline.heat
     assert heat.ends_at == BEGAN_AT + 5.5
     assert [row.name for row in heat.rows] == ["Sound 3", "Sound 9", "Sound 5", "Sound 7"]
     drawn = pixels(heat)[heat.row_rect(1).center().y()].astype(int).sum(axis=1)
@@ -247,7 +247,7 @@ def test_after_the_clock_was_set_back_the_timeline_goes_on_at_once(bench: Bench)
 
 
 def test_events_are_listed_newest_first_with_time_sound_score_and_length(bench: Bench) -> None:
-    hint = bench.window.events._hint
+    hint = bench.window.panels.events._hint
     assert hint.isVisible()
     bench.feed.accept(event("1", "Sound 3", 10.0))
     bench.feed.accept(event("2", "Sound 5", 20.0))
@@ -272,13 +272,13 @@ def test_only_a_clip_that_is_there_can_be_played(bench: Bench, desk: Desk, tmp_p
     bench.feed.accept(event("3", "Sound 7", 26.0))
     fill(bench)
     assert texts(bench, "") == ["", "", "▶"]
-    table = bench.window.events.table
+    table = bench.window.panels.events.table
     for row in range(3):
-        cell = table.visualRect(bench.window.events.model.index(row, 5))
+        cell = table.visualRect(bench.window.panels.events.model.index(row, 5))
         QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
     assert desk.done == [("play", str(clip))]
     desk.done.clear()
-    bench.window.events.select(event("1", "Sound 3", 10.0))
+    bench.window.panels.events.select(event("1", "Sound 3", 10.0))
     press(bench, Qt.Key.Key_C)
     assert desk.done == [("play", str(clip))]
 
@@ -293,13 +293,13 @@ def test_a_clip_that_can_t_be_looked_for_can_t_be_played(bench: Bench, tmp_path:
 def test_rows_are_as_high_as_the_window_asks_for_also_after_it_was_larger(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 10.0))
     bench.pass_time()
-    before = bench.window.events.table.rowHeight(0)
+    before = bench.window.panels.events.table.rowHeight(0)
     bench.window.resize(3840, 2160)
     bench.pass_time()
-    assert bench.window.events.table.rowHeight(0) > 2 * before
+    assert bench.window.panels.events.table.rowHeight(0) > 2 * before
     bench.window.resize(1280, 720)
     bench.pass_time()
-    assert bench.window.events.table.rowHeight(0) == before
+    assert bench.window.panels.events.table.rowHeight(0) == before
 
 
 def test_a_long_name_of_a_source_leaves_room_for_the_other_columns(qtbot: QtBot, desk: Desk) -> None:
@@ -308,7 +308,7 @@ def test_a_long_name_of_a_source_leaves_room_for_the_other_columns(qtbot: QtBot,
     bench.feed.accept(event("1", "Sound 3", 10.0, source=name))
     bench.feed.accept(event("2", "Sound 3", 10.0, source="mic"))
     bench.pass_time()
-    events = bench.window.events
+    events = bench.window.panels.events
     shown = {
         title: events.table.visualRect(events.model.index(0, column))
         for column, title in enumerate(events.model.titles)
@@ -323,10 +323,10 @@ def test_a_long_name_of_a_source_leaves_room_for_the_other_columns(qtbot: QtBot,
 def test_a_click_on_an_event_shows_its_time(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.0))
     fill(bench)
-    table = bench.window.events.table
-    cell = table.visualRect(bench.window.events.model.index(0, 1))
+    table = bench.window.panels.events.table
+    cell = table.visualRect(bench.window.panels.events.model.index(0, 1))
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
-    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 15)
+    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 15)
 
 
 def test_an_event_of_a_source_that_has_gone_is_listed_with_its_name_and_can_be_clicked(
@@ -339,22 +339,22 @@ def test_an_event_of_a_source_that_has_gone_is_listed_with_its_name_and_can_be_c
     fill(bench)
     bench.feed.follow(["mic"])
     bench.pass_time()
-    events = bench.window.events
+    events = bench.window.panels.events
     assert texts(bench, "Source") == ["door"]
     assert not events.table.isColumnHidden(2)
     cell = events.table.visualRect(events.model.index(0, 1))
     QTest.mouseClick(events.table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
-    assert bench.window.status.notice == "door has gone, and its sound with it"
-    assert (bench.window.source, bench.window.frozen_at) == ("mic", None)
+    assert bench.window.panels.status.notice == "door was removed, and its sound with it"
+    assert (bench.window.state.source, bench.window.state.frozen_at) == ("mic", None)
     press(bench, Qt.Key.Key_C)
     assert desk.done == [("play", str(clip))]
-    assert bench.window.timeline.heat.spans == (), "it is no event of the source on show"
+    assert bench.window.panels.timeline.heat.spans == (), "it is no event of the source on show"
 
 
 def test_the_list_names_sources_while_there_are_several(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.0))
     bench.pass_time()
-    table = bench.window.events.table
+    table = bench.window.panels.events.table
     for sources, named in ((["mic"], False), (["mic", "door"], True), (["mic"], False)):
         bench.feed.follow(sources)
         bench.pass_time()
@@ -374,7 +374,7 @@ def test_space_freezes_and_scrolling_back_shows_what_was_heard(bench: Bench) -> 
     fill(bench)
     high = loudest_row(bench)
     press(bench, Qt.Key.Key_Space)
-    assert bench.window.header.state.text().startswith("FROZEN")
+    assert bench.window.panels.header.state.text().startswith("FROZEN")
     bench.hear(tone(500, 3.0), start_sample=30 * SAMPLE_RATE_HZ)
     bench.feed.accept(tagging_at(33, {9: 0.95}))
     bench.pass_time(1.0)
@@ -382,9 +382,9 @@ def test_space_freezes_and_scrolling_back_shows_what_was_heard(bench: Bench) -> 
     assert bench.labels_shown()[0] == "Sound 5"
     press(bench, *[Qt.Key.Key_Left] * 8)
     assert loudest_row(bench) < high - 20
-    assert bench.window.spectrogram.times._ends_at == bench.window.frozen_at
+    assert bench.window.panels.spectrogram.times._ends_at == bench.window.state.frozen_at
     press(bench, Qt.Key.Key_End)
-    assert bench.window.frozen_at is None
+    assert bench.window.state.frozen_at is None
     bench.pass_time(3.0)
     assert bench.labels_shown()[0] == "Sound 9"
 
@@ -392,32 +392,32 @@ def test_space_freezes_and_scrolling_back_shows_what_was_heard(bench: Bench) -> 
 def test_home_goes_to_the_oldest_sound_and_the_wheel_scrolls(bench: Bench) -> None:
     fill(bench)
     press(bench, Qt.Key.Key_Home)
-    assert bench.window.frozen_at == pytest.approx(BEGAN_AT)
+    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT)
     for notches in (-120, 120):
         turn_wheel(bench.window, notches)
         if notches < 0:
-            assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 2)
-    assert bench.window.frozen_at == pytest.approx(BEGAN_AT)
+            assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 2)
+    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT)
 
 
 def test_what_has_not_been_heard_can_t_be_frozen(bench: Bench) -> None:
     for key in (Qt.Key.Key_Space, Qt.Key.Key_Left, Qt.Key.Key_Home):
         press(bench, key)
-        assert bench.window.frozen_at is None
-        assert bench.window.status.notice == "nothing was heard yet"
-        assert not bench.window.header.buttons["Freeze"].isChecked()
+        assert bench.window.state.frozen_at is None
+        assert bench.window.panels.status.notice == "no audio yet"
+        assert not bench.window.panels.header.buttons["Freeze"].isChecked()
     bench.hear(tone(1000, 1.0))
     bench.pass_time()
     press(bench, Qt.Key.Key_Space)
-    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 1, abs=0.1)
+    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 1, abs=0.1)
 
 
 def test_a_click_in_the_timeline_goes_there(bench: Bench) -> None:
     fill(bench)
-    heat = bench.window.timeline.heat
+    heat = bench.window.panels.timeline.heat
     x = round(heat.x_of(BEGAN_AT + 12))
     QTest.mouseClick(heat, Qt.MouseButton.LeftButton, pos=QPoint(x, 30))
-    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 12, abs=0.2)
+    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 12, abs=0.2)
 
 
 def test_ctrl_with_the_arrows_goes_from_event_to_event(bench: Bench) -> None:
@@ -426,34 +426,34 @@ def test_ctrl_with_the_arrows_goes_from_event_to_event(bench: Bench) -> None:
     fill(bench)
     control = Qt.KeyboardModifier.ControlModifier
     press(bench, Qt.Key.Key_Left, modifier=control)
-    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 19)
+    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 19)
     press(bench, Qt.Key.Key_Left, modifier=control)
-    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 9)
-    assert bench.window.events.selected == event("1", "Sound 3", 5.0, 8.0)
+    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 9)
+    assert bench.window.panels.events.selected == event("1", "Sound 3", 5.0, 8.0)
     press(bench, Qt.Key.Key_Right, modifier=control)
-    assert bench.window.frozen_at == pytest.approx(BEGAN_AT + 19)
+    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 19)
 
 
 # Watching
 
 
 def row_of(bench: Bench, label: str) -> int:
-    return next(row.top for row in bench.window.tags.shown if row.label == label)
+    return next(row.top for row in bench.window.panels.tags.shown if row.label == label)
 
 
 def test_a_click_on_a_tag_watches_it_and_another_one_does_so_no_longer(bench: Bench, desk: Desk) -> None:
     fill(bench)
     for watched in (["Sound 3", "Sound 5"], ["Sound 3"]):
         at = QPoint(30, row_of(bench, "Sound 5") + 12)
-        QTest.mouseClick(bench.window.tags, Qt.MouseButton.LeftButton, pos=at)
+        QTest.mouseClick(bench.window.panels.tags, Qt.MouseButton.LeftButton, pos=at)
         bench.pass_time()
         assert [entry.sound.name for entry in desk.watchlist.sounds] == watched
-    assert bench.window.status.notice == "Sound 5 is no longer watched"
+    assert bench.window.panels.status.notice == "Sound 5 is no longer watched"
 
 
 def test_a_click_on_a_name_in_the_timeline_watches_it(bench: Bench, desk: Desk) -> None:
     fill(bench)
-    heat = bench.window.timeline.heat
+    heat = bench.window.panels.timeline.heat
     place = [row.name for row in heat.rows].index("Sound 7")
     QTest.mouseClick(heat, Qt.MouseButton.LeftButton, pos=QPoint(40, heat.row_rect(place).center().y()))
     assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3", "Sound 7"]
@@ -463,15 +463,15 @@ def test_a_click_on_a_name_in_the_timeline_watches_it(bench: Bench, desk: Desk) 
 
 def test_a_threshold_is_a_mark_on_the_bar(bench: Bench) -> None:
     fill(bench)
-    rows = {row.label: row for row in bench.window.tags.shown}
-    length = bench.window.tags._bar_length
+    rows = {row.label: row for row in bench.window.panels.tags.shown}
+    length = bench.window.panels.tags._bar_length
     assert rows["Sound 3"].mark == round(0.5 * length)
     assert rows["Sound 5"].mark is None
 
 
 def test_dragging_a_threshold_shows_at_once_what_would_have_been_told(bench: Bench, desk: Desk) -> None:
     fill(bench)
-    tags, heat = bench.window.tags, bench.window.timeline.heat
+    tags, heat = bench.window.panels.tags, bench.window.panels.timeline.heat
     bar = tags._bar_rect(row_of(bench, "Sound 3"))
     start = QPoint(round(0.5 * tags._bar_length), bar.center().y())
     QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=start)
@@ -494,33 +494,33 @@ def test_dragging_a_threshold_shows_at_once_what_would_have_been_told(bench: Ben
 def test_another_source_ends_the_trial_of_a_threshold(qtbot: QtBot, desk: Desk) -> None:
     bench = Bench(qtbot, "mic", "door", actions=desk.actions)
     fill(bench)
-    tags, heat = bench.window.tags, bench.window.timeline.heat
+    tags, heat = bench.window.panels.tags, bench.window.panels.timeline.heat
     start = QPoint(round(0.5 * tags._bar_length), tags._bar_rect(row_of(bench, "Sound 3")).center().y())
     QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=start)
     QTest.mouseMove(tags, start + QPoint(60, 0))
     bench.pass_time()
     assert heat.trial is not None
     press(bench, Qt.Key.Key_N)
-    assert bench.window.source == "door"
+    assert bench.window.state.source == "door"
     assert heat.trial is None
 
 
 @pytest.mark.parametrize("pixels_moved", [0, 3])
 def test_a_click_beside_a_mark_moves_no_threshold(bench: Bench, desk: Desk, pixels_moved: int) -> None:
     fill(bench)
-    tags = bench.window.tags
+    tags = bench.window.panels.tags
     beside = QPoint(round(0.5 * tags._bar_length) + 6, tags._bar_rect(row_of(bench, "Sound 3")).center().y())
     QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=beside)
     QTest.mouseMove(tags, beside + QPoint(pixels_moved, 0))
     QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=beside + QPoint(pixels_moved, 0))
     bench.pass_time()
     assert [entry.thresholds for entry in desk.watchlist.sounds] == [(0.5,)]
-    assert bench.window.timeline.heat.trial is None
+    assert bench.window.panels.timeline.heat.trial is None
 
 
 def test_a_mark_moves_as_far_as_the_pointer_wherever_it_was_taken(bench: Bench, desk: Desk) -> None:
     fill(bench)
-    tags = bench.window.tags
+    tags = bench.window.panels.tags
     beside = QPoint(round(0.5 * tags._bar_length) - 7, tags._bar_rect(row_of(bench, "Sound 3")).center().y())
     target = beside + QPoint(round(0.2 * tags._bar_length), 0)
     QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=beside)
@@ -532,7 +532,7 @@ def test_a_mark_moves_as_far_as_the_pointer_wherever_it_was_taken(bench: Bench, 
 @pytest.mark.parametrize("button", [Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton])
 def test_only_the_left_button_does_something(bench: Bench, desk: Desk, button: Qt.MouseButton) -> None:
     fill(bench)
-    tags, heat = bench.window.tags, bench.window.timeline.heat
+    tags, heat = bench.window.panels.tags, bench.window.panels.timeline.heat
     QTest.mouseClick(tags, button, pos=QPoint(30, row_of(bench, "Sound 5") + 12))
     QTest.mouseClick(heat, button, pos=QPoint(40, heat.row_rect(0).center().y()))
     QTest.mouseClick(heat, button, pos=QPoint(heat.width() - 40, 5))
@@ -542,27 +542,27 @@ def test_only_the_left_button_does_something(bench: Bench, desk: Desk, button: Q
     QTest.mouseRelease(tags, button, pos=mark + QPoint(60, 0))
     bench.pass_time()
     assert [entry.thresholds for entry in desk.watchlist.sounds] == [(0.5,)]
-    assert bench.window.frozen_at is None
+    assert bench.window.state.frozen_at is None
 
 
 def test_keys_choose_a_tag_watch_it_and_move_its_threshold(bench: Bench, desk: Desk) -> None:
     fill(bench)
     press(bench, Qt.Key.Key_W)
-    assert bench.window.status.notice == "choose a tag first, with Up and Down"
+    assert bench.window.panels.status.notice == "select a tag first, with Up and Down"
     press(bench, Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_W)
     second = bench.labels_shown()[1]
     assert second in [entry.sound.name for entry in desk.watchlist.sounds]
     press(bench, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Plus, Qt.Key.Key_Plus, Qt.Key.Key_Minus)
     changed = next(entry for entry in desk.watchlist.sounds if entry.sound.name == second)
     assert changed.thresholds[0] == pytest.approx(0.31, abs=0.201)
-    assert bench.window.timeline.heat.trial is not None
+    assert bench.window.panels.timeline.heat.trial is not None
 
 
 def test_a_threshold_of_what_is_not_watched_gets_a_sentence(bench: Bench) -> None:
     fill(bench)
-    bench.window.tags.selected = 7
+    bench.window.panels.tags.selected = 7
     press(bench, Qt.Key.Key_Plus)
-    assert bench.window.status.notice == "Sound 7 is not watched: watch it first, with a click or W"
+    assert bench.window.panels.status.notice == "Sound 7 is not watched: watch it first, with a click or W"
 
 
 def test_the_source_on_show_is_the_one_whose_list_is_shown_and_changed(qtbot: QtBot, desk: Desk) -> None:
@@ -570,12 +570,12 @@ def test_the_source_on_show_is_the_one_whose_list_is_shown_and_changed(qtbot: Qt
     for source in ("kitchen", "garden"):
         bench.feed.accept(tagging_at(1, {3: 0.9, 9: 0.8}, source))
     bench.pass_time(0.5)
-    assert [row.label for row in bench.window.tags.shown if row.mark is not None] == ["Sound 3"]
+    assert [row.label for row in bench.window.panels.tags.shown if row.mark is not None] == ["Sound 3"]
     press(bench, Qt.Key.Key_N)
     bench.pass_time(0.5)
-    assert [row.label for row in bench.window.tags.shown if row.mark is not None] == ["Sound 9"]
+    assert [row.label for row in bench.window.panels.tags.shown if row.mark is not None] == ["Sound 9"]
     at = QPoint(30, row_of(bench, "Sound 3") + 12)
-    QTest.mouseClick(bench.window.tags, Qt.MouseButton.LeftButton, pos=at)
+    QTest.mouseClick(bench.window.panels.tags, Qt.MouseButton.LeftButton, pos=at)
     assert [sound.name for sound in desk.watched("garden")] == ["Sound 9", "Sound 3"]
     assert [sound.name for sound in desk.watched("kitchen")] == ["Sound 3"]
 
@@ -613,33 +613,35 @@ def test_nothing_found_is_nothing_chosen(bench: Bench, desk: Desk) -> None:
 
 def test_p_pauses_the_source_and_lets_it_go_on(bench: Bench, desk: Desk) -> None:
     press(bench, Qt.Key.Key_P)
-    assert bench.window.header.state.text().startswith("PAUSED")
-    assert bench.window.header.buttons["Pause"].isChecked()
+    assert bench.window.panels.header.state.text().startswith("PAUSED")
+    assert bench.window.panels.header.buttons["Pause"].isChecked()
     press(bench, Qt.Key.Key_P)
     assert desk.done == [("listen", "mic", False), ("listen", "mic", True)]
-    assert not bench.window.header.buttons["Pause"].isChecked()
+    assert not bench.window.panels.header.buttons["Pause"].isChecked()
     desk.switches.turn("mic", False)
     bench.pass_time()
-    assert bench.window.header.state.text().startswith("PAUSED"), "also where somebody else has done it"
+    assert bench.window.panels.header.state.text().startswith("PAUSED"), (
+        "also where somebody else has done it"
+    )
 
 
 def test_another_place_is_chosen_from_the_menu_and_a_refusal_is_told(bench: Bench, desk: Desk) -> None:
-    places = bench.window.control.places
+    places = bench.window.control.source.menu
     places.aboutToShow.emit()
     by_title = {action.text(): action for action in places.actions()}
     assert list(by_title) == ["USB Audio", "The demo", "", "A recording…"]
     by_title["The demo"].trigger()
     assert desk.done == [("choose", "mic", "demo")]
-    assert bench.window.status.notice == "mic listens to demo now"
+    assert bench.window.panels.status.notice == "mic now listens to demo"
     by_title["USB Audio"].trigger()
-    assert bench.window.status.notice.startswith("USB Audio can't be recorded")
+    assert bench.window.panels.status.notice.startswith("USB Audio can't be recorded")
     bench.pass_time(8.0)
-    assert bench.window.status.notice == ""
+    assert bench.window.panels.status.notice == ""
 
 
 def test_a_place_is_for_the_source_that_was_on_show_when_it_was_asked_for(qtbot: QtBot, desk: Desk) -> None:
     bench = Bench(qtbot, "kitchen", "garden", actions=desk.actions)
-    places = bench.window.control.places
+    places = bench.window.control.source.menu
     places.aboutToShow.emit()
     demo = places.actions()[1]
     press(bench, Qt.Key.Key_N)
@@ -649,14 +651,14 @@ def test_a_place_is_for_the_source_that_was_on_show_when_it_was_asked_for(qtbot:
     bench.pass_time()
     demo.trigger()
     assert len(desk.done) == 1
-    assert bench.window.status.notice == "kitchen has gone: choose again, for another source"
+    assert bench.window.panels.status.notice == "kitchen was removed; choose again for another source"
 
 
 def test_tabs_that_come_say_where_something_goes_on(bench: Bench) -> None:
     bench.feed.follow(["mic", "garage"])
     bench.feed.accept(SourceStatus("garage", online=False, reason="Gone."))
     bench.pass_time()
-    tabs = bench.window.header.tabs
+    tabs = bench.window.panels.header.tabs
     assert tabs.tabTextColor(1) == theme.DARK.bad
     bench.feed.follow(["garage", "mic"])
     bench.pass_time()
@@ -669,7 +671,7 @@ def test_keys_watch_at_the_source_that_has_taken_the_place(bench: Bench, desk: D
     bench.feed.follow(["garden"])
     bench.feed.accept(tagging_at(1, {3: 0.9, 9: 0.8}, "garden"))
     bench.pass_time(0.5)
-    assert [row.label for row in bench.window.tags.shown if row.mark is not None] == ["Sound 9"]
+    assert [row.label for row in bench.window.panels.tags.shown if row.mark is not None] == ["Sound 9"]
     press(bench, Qt.Key.Key_P)
     assert desk.done == [("listen", "garden", False)]
 
@@ -679,11 +681,11 @@ def test_tabs_say_where_something_goes_on(qtbot: QtBot) -> None:
     bench.feed.accept(SourceStatus("garage", online=False, reason="Gone."))
     bench.feed.accept(event("1", "Sound 3", 0.0, source="garden"))
     bench.pass_time()
-    colours = [bench.window.header.tabs.tabTextColor(place) for place in range(3)]
+    colours = [bench.window.panels.header.tabs.tabTextColor(place) for place in range(3)]
     assert colours[1:] == [theme.DARK.warning, theme.DARK.bad]
     assert not colours[0].isValid()
     press(bench, Qt.Key.Key_N)
-    assert bench.window.source == "garden"
+    assert bench.window.state.source == "garden"
 
 
 def test_eight_sources_are_kept_and_shown_like_one(qtbot: QtBot) -> None:
@@ -694,10 +696,10 @@ def test_eight_sources_are_kept_and_shown_like_one(qtbot: QtBot) -> None:
         bench.feed.accept(tagging_at(3, {number: 0.9}, name))
     bench.pass_time(2.0)
     for number, name in enumerate(names):
-        bench.window.show_source(name)
+        bench.window.control.navigation.show_source(name)
         bench.pass_time(1.0)
         assert bench.labels_shown() == [f"Sound {number}"]
-        columns = bench.window.spectrogram.picture.columns
+        columns = bench.window.panels.spectrogram.picture.columns
         assert columns.values(0, columns.end).any(axis=1).all(), "also from before it was on show"
 
 
@@ -720,7 +722,7 @@ def test_the_picture_and_the_events_are_kept_as_files(bench: Bench, desk: Desk) 
     assert [row["sound"] for row in rows] == ["Sound 3", "Sound, 5"]
     assert rows[0]["started_at"] == "2023-11-14T22:13:20.000Z"
     assert (rows[0]["ended_at"], rows[1]["ended_at"]) == ("2023-11-14T22:13:24.500Z", "")
-    assert bench.window.status.notice == f"the events are in {table}"
+    assert bench.window.panels.status.notice == f"events saved as {table}"
 
 
 def test_files_of_the_same_second_do_not_replace_each_other(bench: Bench, tmp_path: Path) -> None:
@@ -747,7 +749,7 @@ def test_a_folder_whose_files_can_t_be_looked_for_gets_a_sentence(bench: Bench, 
 def test_the_settings_are_saved_with_the_theme(bench: Bench) -> None:
     press(bench, Qt.Key.Key_T)
     press(bench, Qt.Key.Key_S, modifier=Qt.KeyboardModifier.ControlModifier)
-    assert bench.window.status.notice == "the settings are in light.toml"
+    assert bench.window.panels.status.notice == "settings saved in light.toml"
 
 
 # Looks
@@ -759,7 +761,13 @@ def test_t_changes_between_dark_and_light_everywhere(bench: Bench) -> None:
     bench.feed.accept(health())
     for darkest, brightest in ((0, 60), (200, 255)):
         bench.pass_time()
-        for view in (window.tags, window.timeline.heat, window.status, window.level, window.events.table):
+        for view in (
+            window.panels.tags,
+            window.panels.timeline.heat,
+            window.panels.status,
+            window.panels.level,
+            window.panels.events.table,
+        ):
             assert darkest <= np.median(pixels(view)) <= brightest, view
         press(bench, Qt.Key.Key_T)
 
@@ -795,7 +803,7 @@ def test_text_is_readable_on_what_it_stands_on(palette: theme.Palette) -> None:
 def test_clipping_lights_the_lamp_for_three_seconds(bench: Bench) -> None:
     bench.hear(np.full(1600, 1.0, np.float32))
     bench.pass_time()
-    level = bench.window.level
+    level = bench.window.panels.level
     assert level.loudness.clipping
     lamp = pixels(level)[2, level.width() - 5]
     assert QColor(*lamp.tolist()) == theme.DARK.bad
@@ -820,11 +828,11 @@ def test_a_click_beside_search_or_help_closes_it_and_does_nothing_else(
     fill(bench)
     window = bench.window
     over = {Qt.Key.Key_F1: window.control.help, Qt.Key.Key_Slash: window.control.search}[key]
-    tag = QPoint(window.tags.width() - 5, row_of(bench, "Sound 5") + 12)
+    tag = QPoint(window.panels.tags.width() - 5, row_of(bench, "Sound 5") + 12)
     for view, at in (
-        (window.tags, tag),
-        (window.timeline.heat, QPoint(40, 5)),
-        (window.status, QPoint(5, 5)),
+        (window.panels.tags, tag),
+        (window.panels.timeline.heat, QPoint(40, 5)),
+        (window.panels.status, QPoint(5, 5)),
     ):
         press(bench, key)
         place = view.mapTo(window, at)
@@ -833,10 +841,10 @@ def test_a_click_beside_search_or_help_closes_it_and_does_nothing_else(
         assert not over.isVisible()
         assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3"]
     press(bench, key)
-    turn_wheel(top_at(bench, window.tags.mapTo(window, tag)), -120)
+    turn_wheel(top_at(bench, window.panels.tags.mapTo(window, tag)), -120)
     click(bench, over.geometry().topLeft() + QPoint(4, 4))
     assert over.isVisible()
-    assert window.frozen_at is None
+    assert window.state.frozen_at is None
     assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3"]
 
 
@@ -848,13 +856,13 @@ def test_no_two_commands_share_a_key() -> None:
 def test_what_is_not_offered_has_neither_button_nor_key(qtbot: QtBot) -> None:
     bench = Bench(qtbot)
     assert [
-        button.text() for button in bench.window.header.findChildren(QToolButton) if button.isVisible()
+        button.text() for button in bench.window.panels.header.findChildren(QToolButton) if button.isVisible()
     ] == [
         "Freeze",
         "More ▾",
     ]
     press(bench, Qt.Key.Key_P, Qt.Key.Key_Slash, Qt.Key.Key_W)
-    assert bench.window.header.state.text().startswith("WAITING")
+    assert bench.window.panels.header.state.text().startswith("WAITING")
 
 
 @pytest.mark.parametrize(("width", "height"), [(640, 400), (800, 480), (1920, 1080), (3840, 2160)])
@@ -889,7 +897,7 @@ def test_where_two_columns_of_keys_do_not_fit_one_scrolls(bench: Bench) -> None:
 
 def test_in_the_smallest_window_buttons_and_tabs_keep_their_room(qtbot: QtBot, desk: Desk) -> None:
     bench = Bench(qtbot, "kitchen", "garden", "garage", actions=desk.actions)
-    window, header = bench.window, bench.window.header
+    window, header = bench.window, bench.window.panels.header
     window.resize(100, 100)
     bench.hear(tone(1000, 1.0), source="kitchen")
     bench.pass_time()
@@ -899,7 +907,7 @@ def test_in_the_smallest_window_buttons_and_tabs_keep_their_room(qtbot: QtBot, d
     assert header.tabs.width() >= header.tabs.tabRect(0).width()
     assert header.rect().contains(header.state.geometry())
     assert header.state.width() == header.state.width_with(clock=False)
-    events = window.events
+    events = window.panels.events
     sound = events.model.titles.index("Sound")
     assert events.table.columnWidth(sound) >= 60
     window.resize(1280, 720)

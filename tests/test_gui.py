@@ -197,8 +197,10 @@ def test_threads_may_change_the_sources_while_others_write_and_snapshots_are_tak
     assert seen <= set(rosters)
 
 
-def test_the_feed_does_without_qt() -> None:
-    code = "import sys, gui.data.feed, gui.app.display, gui.app.run, gui.errors; print(any('PySide' in name for name in sys.modules))"
+def test_the_data_and_the_check_of_the_display_load_no_qt() -> None:
+    modules = [f"gui.data.{path.stem}" for path in (ROOT / "gui" / "data").glob("*.py")]
+    names = ", ".join(["gui.actions", "gui.errors", "gui.app.display", "gui.app.run", *modules])
+    code = f"import sys, {names}; print(any('PySide' in name for name in sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
@@ -366,7 +368,7 @@ def test_the_picture_survives_a_change_of_size(bench: Bench, qtbot: QtBot) -> No
     bench.hear(tone(1000, 3.0))
     bench.pass_time()
     bench.window.resize(800, 480)
-    qtbot.waitUntil(lambda: bench.window.spectrogram.width() < 500, timeout=60_000)
+    qtbot.waitUntil(lambda: bench.window.panels.spectrogram.width() < 500, timeout=60_000)
     QApplication.processEvents()
     picture = bench.picture()
     height, width, _ = picture.shape
@@ -381,7 +383,7 @@ def test_bars_show_the_top_labels_of_the_newest_tagging(bench: Bench) -> None:
     bench.feed.accept(tagging({8: 0.8, 5: 0.5, 9: 0.25, 3: 0.1}))
     bench.pass_time(5.0)
     assert bench.labels_shown() == ["Sound 8", "Sound 5", "Sound 9", "Sound 3"]
-    rows = {row.label: row for row in bench.window.tags.shown}
+    rows = {row.label: row for row in bench.window.panels.tags.shown}
     assert [rows[label].score for label in ("Sound 8", "Sound 5", "Sound 9")] == ["0.80", "0.50", "0.25"]
     assert rows["Sound 8"].bar / rows["Sound 5"].bar == pytest.approx(1.6, abs=0.05)
 
@@ -391,14 +393,14 @@ def test_a_bar_moves_there_in_steps(bench: Bench) -> None:
     bars = []
     for _ in range(30):
         bench.pass_time()
-        bars += [row.bar for row in bench.window.tags.shown]
+        bars += [row.bar for row in bench.window.panels.tags.shown]
     steps = np.diff(bars)
     assert (steps >= 0).all()
     assert steps.max() < bars[-1] / 5
 
 
 def test_bars_are_on_screen(bench: Bench) -> None:
-    tags = bench.window.tags
+    tags = bench.window.panels.tags
     empty = tags.grab().toImage()
     bench.feed.accept(tagging({3: 0.9, 5: 0.4}))
     bench.pass_time(3.0)
@@ -417,8 +419,8 @@ def test_what_was_painted_in_parts_looks_like_what_is_painted_at_once(bench: Ben
         bench.pass_time(0.4)
     in_parts = QApplication.primaryScreen().grabWindow(bench.window.winId()).toImage()
     bench.window.repaint()
-    bench.window.tags.repaint()
-    bench.window.level.repaint()
+    bench.window.panels.tags.repaint()
+    bench.window.panels.level.repaint()
     QApplication.processEvents()
     assert not in_parts.isNull()
     assert in_parts == QApplication.primaryScreen().grabWindow(bench.window.winId()).toImage()
@@ -428,7 +430,7 @@ def test_the_level_is_shown(bench: Bench) -> None:
     for piece in range(30):
         bench.hear(tone(1000, 0.032, amplitude=0.5), start_sample=512 * piece)
         bench.pass_time()
-    level = bench.window.level
+    level = bench.window.panels.level
     assert level.reading == "-9 dB"
     image = level.grab().toImage()
     bar = level._bar_rect()
@@ -444,7 +446,7 @@ def test_the_status_line_says_how_things_stand(bench: Bench) -> None:
     bench.feed.accept(SourceStatus("mic", online=True))
     bench.feed.accept(health())
     bench.pass_time()
-    assert bench.window.status.text() == (
+    assert bench.window.panels.status.text() == (
         "source mic  model tiny  device cpu  latency 184 ms  load 35%  drops 3  lost 1.5 s  broker connected"
     )
 
@@ -457,7 +459,7 @@ def test_the_status_line_warns_of_what_is_wrong_with_the_sound(qtbot: QtBot) -> 
     )
     bench.feed.accept(health(dropped_windows=0, lost_seconds=0.0, sources=sources))
     bench.pass_time()
-    status = bench.window.status
+    status = bench.window.panels.status
     assert status.text().startswith("source kitchen  sound silent  garden clipping  model tiny")
     tones = {field.caption: field.tone for field in status._fields}
     assert tones["sound"] == tones["garden"] == Tone.WARNING
@@ -493,25 +495,25 @@ def test_a_few_drops_and_losses_are_none_to_worry_about(
 ) -> None:
     bench.feed.accept(health(windows=60, dropped_windows=dropped, lost_seconds=lost, broker=broker))
     bench.pass_time()
-    fields = bench.window.status._fields
+    fields = bench.window.panels.status._fields
     assert [field.caption for field in fields if field.tone == Tone.WARNING] == warned
 
 
 def test_the_status_line_says_why_a_source_is_offline(bench: Bench) -> None:
     bench.hear(tone(1000, 0.1))
     bench.pass_time()
-    assert bench.window.header.state.text().startswith("LIVE")
+    assert bench.window.panels.header.state.text().startswith("LIVE")
     bench.feed.accept(SourceStatus("mic", online=False, reason="The microphone was unplugged."))
     bench.pass_time()
-    assert bench.window.status.text().startswith("mic The microphone was unplugged.")
-    assert bench.window.header.state.text().startswith("OFFLINE")
+    assert bench.window.panels.status.text().startswith("mic The microphone was unplugged.")
+    assert bench.window.panels.header.state.text().startswith("OFFLINE")
 
 
 def test_without_a_pace_no_latency_is_shown(bench: Bench) -> None:
     bench.feed.accept(tagging({1: 0.5}, latency_seconds=None))
     bench.feed.accept(health(latency_p50_seconds=None))
     bench.pass_time()
-    assert "latency" not in bench.window.status.text()
+    assert "latency" not in bench.window.panels.status.text()
 
 
 def test_another_source_can_be_chosen(qtbot: QtBot) -> None:
@@ -521,12 +523,12 @@ def test_another_source_can_be_chosen(qtbot: QtBot) -> None:
     bench.feed.accept(tagging({1: 0.9}, "kitchen"))
     bench.feed.accept(tagging({2: 0.9}, "garden"))
     bench.pass_time(1.0)
-    tabs = bench.window.header.tabs
+    tabs = bench.window.panels.header.tabs
     QTest.mouseClick(tabs, Qt.MouseButton.LeftButton, pos=tabs.tabRect(1).center())
     bench.pass_time(1.0)
-    assert bench.window.source == "garden"
+    assert bench.window.state.source == "garden"
     assert bench.labels_shown() == ["Sound 2"]
-    columns = bench.window.spectrogram.picture.columns
+    columns = bench.window.panels.spectrogram.picture.columns
     assert columns.values(columns.end - 50, columns.end).mean(axis=0).argmax() == pytest.approx(
         bin_of(3000), abs=1.5
     )
@@ -536,38 +538,38 @@ def test_a_source_that_comes_gets_a_tab_and_the_one_on_show_stays_as_it_is(bench
     bench.hear(tone(1000, 3.0))
     bench.feed.accept(tagging({1: 0.9}))
     bench.pass_time(5.0)
-    columns, shown = bench.window.spectrogram.picture.columns, bench.window.tags.shown
+    columns, shown = bench.window.panels.spectrogram.picture.columns, bench.window.panels.tags.shown
     bench.feed.follow(["garden", "mic"])
     bench.pass_time()
-    header = bench.window.header
+    header = bench.window.panels.header
     assert header.tabs.isVisible()
     assert [header.tabs.tabText(place) for place in range(2)] == ["garden", "mic"]
-    assert (bench.window.source, header.tabs.currentIndex()) == ("mic", 1)
-    assert bench.window.spectrogram.picture.columns is columns
-    assert (columns.end, bench.window.tags.shown) == (298, shown)
+    assert (bench.window.state.source, header.tabs.currentIndex()) == ("mic", 1)
+    assert bench.window.panels.spectrogram.picture.columns is columns
+    assert (columns.end, bench.window.panels.tags.shown) == (298, shown)
     bench.hear(tone(3000, 3.0), source="garden")
     bench.feed.accept(tagging({2: 0.9}, "garden"))
     QTest.mouseClick(header.tabs, Qt.MouseButton.LeftButton, pos=header.tabs.tabRect(0).center())
     bench.pass_time(1.0)
-    assert (bench.window.source, bench.labels_shown()) == ("garden", ["Sound 2"])
+    assert (bench.window.state.source, bench.labels_shown()) == ("garden", ["Sound 2"])
 
 
 def test_a_source_that_goes_takes_its_tab_along(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden")
     bench.hear(tone(1000, 3.0), source="garden")
     bench.pass_time(1.0)
-    tabs = bench.window.header.tabs
+    tabs = bench.window.panels.header.tabs
     tabs.setCurrentIndex(1)
-    columns = bench.window.spectrogram.picture.columns
+    columns = bench.window.panels.spectrogram.picture.columns
     bench.feed.follow(["garden"])
     bench.pass_time()
     assert not tabs.isVisible()
-    assert bench.window.source == "garden"
-    assert bench.window.spectrogram.picture.columns is columns
+    assert bench.window.state.source == "garden"
+    assert bench.window.panels.spectrogram.picture.columns is columns
     assert columns.end == 298
-    bench.window.header.show_next()
+    bench.window.panels.header.show_next()
     bench.pass_time()
-    assert bench.window.source == "garden"
+    assert bench.window.state.source == "garden"
 
 
 @pytest.mark.parametrize(
@@ -583,30 +585,30 @@ def test_where_the_source_on_show_has_gone_the_one_in_its_place_is_shown(
     sources: list[str], shown: str, qtbot: QtBot
 ) -> None:
     bench = Bench(qtbot, "kitchen", "garden", "attic")
-    bench.window.header.choose("garden")
+    bench.window.panels.header.choose("garden")
     bench.hear(tone(1000, 3.0), source="garden")
     bench.feed.accept(tagging({1: 0.9}, "garden"))
     bench.pass_time(1.0)
-    bench.window.freeze(bench.window.moment - 1.0)
+    bench.window.control.navigation.freeze(bench.window.state.shown_until - 1.0)
     bench.feed.follow(sources)
     bench.pass_time()
     window = bench.window
-    assert (window.source, window.frozen_at) == (shown, None)
-    assert sources[window.header.tabs.currentIndex()] == shown
+    assert (window.state.source, window.state.frozen_at) == (shown, None)
+    assert sources[window.panels.header.tabs.currentIndex()] == shown
     assert bench.labels_shown() == []
-    assert not window.spectrogram.picture.columns.begun
-    assert window.header.state.text() == "WAITING"
+    assert not window.panels.spectrogram.picture.columns.begun
+    assert window.panels.header.state.text() == "WAITING"
 
 
 def test_a_frozen_picture_stays_when_other_sources_come_and_go(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden")
     bench.hear(tone(1000, 3.0), source="kitchen")
     bench.pass_time()
-    bench.window.freeze(bench.window.moment - 1.0)
-    frozen_at = bench.window.frozen_at
+    bench.window.control.navigation.freeze(bench.window.state.shown_until - 1.0)
+    frozen_at = bench.window.state.frozen_at
     bench.feed.follow(["attic", "kitchen"])
     bench.pass_time()
-    assert (bench.window.source, bench.window.frozen_at) == ("kitchen", frozen_at)
+    assert (bench.window.state.source, bench.window.state.frozen_at) == ("kitchen", frozen_at)
 
 
 def test_a_hidden_window_follows_too(qtbot: QtBot) -> None:
@@ -614,12 +616,12 @@ def test_a_hidden_window_follows_too(qtbot: QtBot) -> None:
     bench.feed.follow(["attic"])
     bench.hear(tone(1000, 3.0), source="attic")
     bench.window.keep(2000.0)
-    assert bench.window.source == "attic"
-    assert bench.window.spectrogram.picture.columns.end == 298
+    assert bench.window.state.source == "attic"
+    assert bench.window.panels.spectrogram.picture.columns.end == 298
 
 
 def test_a_single_source_has_no_tabs(bench: Bench) -> None:
-    assert not bench.window.header.tabs.isVisible()
+    assert not bench.window.panels.header.tabs.isVisible()
 
 
 @pytest.mark.parametrize(
@@ -632,24 +634,24 @@ def test_nothing_is_clipped_or_overlaps(bench: Bench, qtbot: QtBot, width: int, 
     qtbot.waitUntil(lambda: (window.width(), window.height()) == (width, height), timeout=60_000)
     bench.pass_time(3.0)
     views = (
-        window.header,
-        window.spectrogram,
-        window.level,
-        window.tags,
-        window.timeline,
-        window.events,
-        window.status,
+        window.panels.header,
+        window.panels.spectrogram,
+        window.panels.level,
+        window.panels.tags,
+        window.panels.timeline,
+        window.panels.events,
+        window.panels.status,
     )
     rects = [QRect(view.mapTo(window, QPoint(0, 0)), view.size()) for view in views]
-    assert window.spectrogram.rect().contains(window.spectrogram.picture.geometry())
-    assert window.spectrogram.picture.width() > window.spectrogram.width() * 0.75
+    assert window.panels.spectrogram.rect().contains(window.panels.spectrogram.picture.geometry())
+    assert window.panels.spectrogram.picture.width() > window.panels.spectrogram.width() * 0.75
     for number, rect in enumerate(rects):
         assert window.rect().contains(rect)
         assert not any(rect.intersects(other) for other in rects[:number])
-    rows = sorted(window.tags.shown, key=lambda row: row.top)
+    rows = sorted(window.panels.tags.shown, key=lambda row: row.top)
     assert len(rows) >= 4
-    assert rows[-1].top + window.tags._row_height() <= window.tags.height()
-    assert np.diff([row.top for row in rows]).min() >= window.tags._row_height() - 1
+    assert rows[-1].top + window.panels.tags._row_height() <= window.panels.tags.height()
+    assert np.diff([row.top for row in rows]).min() >= window.panels.tags._row_height() - 1
 
 
 # The loop
@@ -705,7 +707,9 @@ def test_a_window_that_is_not_to_be_seen_loses_nothing(kiosk: bool) -> None:
             start = 10 * SAMPLE_RATE_HZ * (3 - len(due))
             for chunk in chunks_of(tone(1000, 10.0), size=1600, start_sample=start):
                 feed.hear("mic", chunk)
-        kept[:] = [window._pasts["mic"].columns]
+        kept[:] = [
+            window.state.past.columns if isinstance(window, LiveWindow) else window.tiles[0].picture.columns
+        ]
         return bool(due) or kept[0].end < 3990
 
     assert run(feed, rows=log_mel, poll=poll, kiosk=kiosk) == 0
@@ -715,12 +719,12 @@ def test_a_window_that_is_not_to_be_seen_loses_nothing(kiosk: bool) -> None:
 
 
 def open_menu(window: LiveWindow) -> None:
-    window.header.buttons["Source"].showMenu()
+    window.panels.header.buttons["Source"].showMenu()
 
 
 def open_dialog(window: LiveWindow) -> None:
-    window.control.places.aboutToShow.emit()
-    window.control.places.actions()[-1].trigger()
+    window.control.source.menu.aboutToShow.emit()
+    window.control.source.menu.actions()[-1].trigger()
 
 
 @pytest.mark.usefixtures("qapp")
@@ -738,7 +742,7 @@ def test_sources_may_go_under_an_open_menu_or_dialog(open_something: Callable[[L
         if over := QApplication.activePopupWidget() or QApplication.activeModalWidget():
             opened.append(over)
             feed.follow(["door", "attic"])
-        shown.append(window.source)
+        shown.append(window.state.source)
         return len(opened) < 5
 
     assert run(feed, rows=log_mel, poll=poll, actions=Actions(places=tuple)) == 0

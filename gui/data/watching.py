@@ -7,6 +7,7 @@ from streamer.messages import Tagging
 from ..actions import Actions, Span, Watched
 from ..errors import ActionError
 from .heatmap import HeatRow
+from .viewstate import ViewState
 
 _STEP = 0.01
 
@@ -20,17 +21,12 @@ class Watching:
         The name of each score.
     actions : Actions
         Who knows what is watched, and changes it.
-    source : str
-        The source at first.
-
-    Attributes
-    ----------
-    source : str
-        The source whose sounds are meant.
+    state : ViewState
+        Says which source is on screen.
     """
 
-    def __init__(self, labels: Sequence[str], actions: Actions, source: str) -> None:
-        self.source = source
+    def __init__(self, labels: Sequence[str], actions: Actions, state: ViewState) -> None:
+        self._state = state
         self._labels = labels
         self._actions = actions
         self._thresholds: dict[int, float] = {}
@@ -38,7 +34,7 @@ class Watching:
 
     def sounds(self) -> tuple[Watched, ...]:
         """Return what is watched now."""
-        return tuple(self._actions.watched(self.source))
+        return tuple(self._actions.watched(self._state.source))
 
     def thresholds(self) -> Mapping[int, float]:
         """Return the threshold of each label that is watched; the same object until something changes."""
@@ -66,9 +62,9 @@ class Watching:
             raise ActionError("what is watched can't be changed here")
         sound = self.sound_of(label)
         if sound is not None:
-            self._actions.unwatch(self.source, sound.name)
+            self._actions.unwatch(self._state.source, sound.name)
             return f"{sound.name} is no longer watched"
-        self._actions.watch(self.source, self._labels[label], None)
+        self._actions.watch(self._state.source, self._labels[label], None)
         sound = self.sound_of(label)
         return f"{sound.name if sound else self._labels[label]} is watched now"
 
@@ -77,7 +73,7 @@ class Watching:
         sound = self.sound_of(label)
         if sound is None or self._actions.watch is None:
             raise ActionError(f"{self._labels[label]} is not watched: watch it first, with a click or W")
-        self._actions.watch(self.source, sound.name, threshold)
+        self._actions.watch(self._state.source, sound.name, threshold)
         return f"{sound.name} counts from a score of {threshold:.2f} on"
 
     def nudged(self, label: int, steps: int) -> float:
@@ -92,5 +88,5 @@ class Watching:
         sound = self.sound_of(label)
         if sound is None or self._actions.would_fire is None:
             return None
-        spans = self._actions.would_fire(self.source, taggings, sound.name, threshold)
+        spans = self._actions.would_fire(self._state.source, taggings, sound.name, threshold)
         return HeatRow(sound.name, sound.labels, watched=True), tuple(spans)

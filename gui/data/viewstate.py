@@ -1,0 +1,108 @@
+"""Source, time and data on screen: the state that the window and its controls share."""
+
+from streamer.messages import Event, Tagging
+
+from .feed import Feed, SourceView
+from .histories import Past, Pasts
+
+
+class ViewState:
+    """Source and time on screen, with the data behind them.
+
+    Parameters
+    ----------
+    feed : Feed
+        Newest data of all sources.
+    pasts : Pasts
+        Sound of all sources.
+    theme : {"dark", "light"}
+        Colours at the start.
+
+    Attributes
+    ----------
+    snapshot : Snapshot
+        Data of the last update.
+    sources : tuple of str
+        Names of all sources, in the order of their tabs.
+    source : str
+        Name of the source on screen.
+    frozen_at : float or None
+        Unix time in seconds at which the view is frozen; None while it is live.
+    theme : {"dark", "light"}
+        Colours on screen.
+    """
+
+    def __init__(self, feed: Feed, pasts: Pasts, theme: str) -> None:
+        self._feed = feed
+        self._pasts = pasts
+        self.theme = theme
+        self.snapshot = feed.snapshot()
+        self.sources = tuple(self.snapshot.sources)
+        self.source = self.sources[0]
+        self.frozen_at: float | None = None
+        pasts.follow(self.sources)
+
+    def update(self, now_seconds: float) -> None:
+        """Fetch the newest data.
+
+        If the source on screen has been removed, the source that takes its place comes on screen, live.
+        """
+        self.snapshot = self._feed.snapshot()
+        sources = tuple(self.snapshot.sources)
+        if sources != self.sources:
+            if self.source not in sources:
+                self.source = sources[min(self.sources.index(self.source), len(sources) - 1)]
+                self.frozen_at = None
+            self.sources = sources
+            self._pasts.follow(sources)
+        self._pasts.extend(self.snapshot, now_seconds, shown=(self.source,))
+
+    def due(self, now_seconds: float) -> bool:
+        """Return True if a hidden window must update now to lose no sound."""
+        return self._pasts.due(now_seconds)
+
+    @property
+    def view(self) -> SourceView:
+        """Newest data of the source on screen."""
+        return self.snapshot.sources[self.source]
+
+    @property
+    def past(self) -> Past:
+        """Sound of the source on screen."""
+        return self._pasts[self.source]
+
+    @property
+    def newest_at(self) -> float:
+        """Unix time in seconds of the newest sound."""
+        columns = self.past.columns
+        return columns.time_of(columns.end)
+
+    @property
+    def shown_until(self) -> float:
+        """Unix time in seconds at the right edge of the spectrogram."""
+        return self.newest_at if self.frozen_at is None else self.frozen_at
+
+    @property
+    def tagging(self) -> Tagging | None:
+        """Tagging on screen."""
+        return self.view.tagging if self.frozen_at is None else self.view.tagging_at(self.frozen_at)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Events of the source on screen."""
+        return tuple(event for event in self.snapshot.events if event.source == self.source)
+
+    def freeze(self, time_seconds: float) -> bool:
+        """Freeze the view at a Unix time, or at the nearest one with sound.
+
+        Returns
+        -------
+        bool
+            False if there is no sound yet.
+        """
+        columns = self.past.columns
+        if not columns.begun:
+            return False
+        oldest, newest = columns.time_of(columns.oldest), columns.time_of(columns.end)
+        self.frozen_at = min(max(time_seconds, oldest), newest)
+        return True
