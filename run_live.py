@@ -899,13 +899,13 @@ def _explain(error: Exception) -> str:
 
 def main() -> NoReturn:
     """Entry point of the program."""
-    from streamer.runtime.threads import left_behind
+    from streamer.runtime.threads import threads_remain
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if sys.stdout is None:  # it was closed when the program began
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the program
     code = _run()
-    if left_behind():  # all has been written; the interpreter's end is not for those who still run
+    if threads_remain():  # all has been written; the interpreter's end is not for those who still run
         os._exit(code)
     sys.exit(code)
 

@@ -1,16 +1,16 @@
-"""What can go wrong in the stream. Each message is one sentence that says what to do.
+"""Exceptions of the stream. Each message is one sentence: what is wrong, then what to do.
 
 ::
 
     StreamerError
     ├── SettingsError       a setting is unknown or out of range (exit code 2)
-    ├── SourceError         sound can't be had
+    ├── SourceError         a source delivers no audio
     │   ├── DeviceError       no PortAudio, no such microphone, it stopped
     │   ├── RecordingError    no such file, unreadable, empty
-    │   └── NetworkError      a server can't be reached, refuses or has stopped; a socket has no sender
+    │   └── NetworkError      a server is unreachable, refuses or has stopped; a socket has no sender
     └── SinkError           results can't be delivered
         ├── BrokerError         the MQTT broker refuses, or can't be reached
-        └── OutputClosed        nobody reads standard output any more
+        └── OutputClosed        the reader of standard output has gone
 """
 
 from typing import Literal
@@ -19,7 +19,7 @@ from .text import one_sentence
 
 
 class StreamerError(Exception):
-    """Base of everything that this package raises on purpose."""
+    """Base class of all exceptions of this package."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(one_sentence(sentence))
@@ -42,7 +42,7 @@ class RecordingError(SourceError):
 
 
 class NetworkError(SourceError):
-    """A stream from the network can't be had, or nobody sends to a socket any more."""
+    """A network stream is unavailable, or the sender to a socket has gone."""
 
 
 class SinkError(StreamerError):
@@ -55,9 +55,9 @@ class BrokerError(SinkError):
     Parameters
     ----------
     kind : {"refused", "unreachable"}
-        Which of both.
+        Kind of failure.
     reason : str
-        Why, for people; what to do about it follows behind a colon, where that is known.
+        Reason for people, followed by a colon and advice if there is any.
     """
 
     def __init__(self, kind: Literal["refused", "unreachable"], reason: str) -> None:
@@ -67,9 +67,9 @@ class BrokerError(SinkError):
 
     @property
     def complaint(self) -> str:
-        """What the broker does, for people."""
+        """Predicate of a sentence about the broker."""
         return "refuses the connection" if self.kind == "refused" else "can't be reached"
 
 
-class OutputClosed(SinkError):  # noqa: N818 - whoever reads has read enough: nothing went wrong
-    """Nobody reads standard output any more, as after ``| head -1``: the program ends quietly."""
+class OutputClosed(SinkError):  # noqa: N818 - the reader has read enough: nothing went wrong
+    """The reader of standard output has gone, as after ``| head -1``: the program ends quietly."""

@@ -1,4 +1,4 @@
-"""How loud, how high and how clipped samples are: sums that can be added up, and the bounds of what is well."""
+"""Levels, peaks and clipping of samples, and the limits that usable audio keeps."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -8,30 +8,53 @@ import numpy as np
 from .messages import LEVEL_FRAME_SAMPLES, Samples
 
 LOWEST_DBFS = -120.0
-"""The level of digital silence."""
+"""Level of digital silence."""
 
 FULL_SCALE = 0.999
-MOST_CLIPPED = 0.001
-"""Of all samples; a single peak at full scale is none to mind."""
+"""Size from which a sample counts as clipped."""
+
+MAX_CLIPPED_SHARE = 0.001
+"""Share of clipped samples that is harmless: a single peak at full scale is no fault."""
 
 FAINT_DBFS = -80.0
-"""Below the noise of the cheapest microphone in the quietest room, at any usual gain."""
+"""Level below the noise of the cheapest microphone in the quietest room, at any normal gain."""
+
+
+def decibels(size: float) -> float:
+    """Return a size in dB relative to full scale, at least `LOWEST_DBFS`."""
+    return max(LOWEST_DBFS, 20.0 * float(np.log10(size))) if size > 0.0 else LOWEST_DBFS
+
+
+def level_dbfs(samples: Samples) -> float:
+    """Return the RMS level of samples (n,) in dB relative to a full-scale square wave, at least `LOWEST_DBFS`."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return decibels(power**0.5)
+
+
+def levels_dbfs(samples: Samples) -> Samples:
+    """Return the level, as `level_dbfs`, of each `LEVEL_FRAME_SAMPLES` of samples (n,), counted back from the end: float32 (frames,)."""
+    whole = len(samples) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
+    frames = samples[len(samples) - whole :].reshape(-1, LEVEL_FRAME_SAMPLES)
+    power = np.einsum("ij,ij->i", frames, frames) / LEVEL_FRAME_SAMPLES
+    with np.errstate(divide="ignore"):  # digital silence
+        levels: Samples = np.maximum(10.0 * np.log10(power), np.float32(LOWEST_DBFS))
+    return levels
 
 
 @dataclass(frozen=True, slots=True)
 class Amplitudes:
-    """What a stretch of sound adds up to; the sum of two is that of both stretches.
+    """Sums over a stretch of samples; the sum of two is that of both stretches.
 
     Attributes
     ----------
     samples : int
-        How many there are.
+        Number of samples.
     total, energy : float
-        The sum of the samples, and that of their squares.
+        Sum of the samples, and of their squares.
     peak : float
-        The highest size.
+        Largest absolute value.
     clipped : int
-        How many are at full scale.
+        Number of samples at full scale.
     """
 
     samples: int = 0
@@ -64,36 +87,15 @@ class Amplitudes:
 
     @property
     def level_dbfs(self) -> float:
-        """RMS in dB relative to full scale, -120 at the lowest."""
+        """RMS level in dB relative to full scale, at least `LOWEST_DBFS`."""
         return decibels((self.energy / max(1, self.samples)) ** 0.5)
 
     @property
     def peak_dbfs(self) -> float:
-        """The highest size in dB relative to full scale, -120 at the lowest."""
+        """Peak in dB relative to full scale, at least `LOWEST_DBFS`."""
         return decibels(self.peak)
 
     @property
-    def is_dead(self) -> bool:
-        """Whether every sample is zero, which no microphone that works delivers."""
+    def is_silent(self) -> bool:
+        """True if every sample is zero, which no working microphone delivers."""
         return self.peak_dbfs <= LOWEST_DBFS
-
-
-def decibels(size: float) -> float:
-    """Return a size in dB relative to full scale, at least `LOWEST_DBFS`."""
-    return max(LOWEST_DBFS, 20.0 * float(np.log10(size))) if size > 0.0 else LOWEST_DBFS
-
-
-def levels_dbfs(samples: Samples) -> Samples:
-    """Levels as `level_dbfs`, float32 (frames,), of each `LEVEL_FRAME_SAMPLES` of samples (n,), counted back from the end."""
-    whole = len(samples) // LEVEL_FRAME_SAMPLES * LEVEL_FRAME_SAMPLES
-    frames = samples[len(samples) - whole :].reshape(-1, LEVEL_FRAME_SAMPLES)
-    power = np.einsum("ij,ij->i", frames, frames) / LEVEL_FRAME_SAMPLES
-    with np.errstate(divide="ignore"):  # digital silence
-        levels: Samples = np.maximum(10.0 * np.log10(power), np.float32(LOWEST_DBFS))
-    return levels
-
-
-def level_dbfs(samples: Samples) -> float:
-    """RMS level of samples (n,) in dB relative to a full-scale square wave, at least `LOWEST_DBFS`."""
-    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
-    return max(LOWEST_DBFS, 10.0 * float(np.log10(power))) if power > 0.0 else LOWEST_DBFS

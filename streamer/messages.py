@@ -1,8 +1,8 @@
-"""What flows through Earshot: immutable messages, units in their names, and nothing else.
+"""Messages that flow through Earshot: immutable, with units in their names.
 
 A position in a stream is a sample index: an integer count of 16 kHz samples since the source began. Seconds
 appear only at the edges. Wall-clock times are Unix times in seconds (float), derived from the index and the
-source's anchor. Arrays belong to the message that carries them: whoever receives one must not write to it.
+source's anchor. Arrays belong to the message that carries them: a receiver must not write to them.
 """
 
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 SAMPLE_RATE_HZ = 16_000
-"""Every source is mono float32 at this rate behind its own edge."""
+"""Sample rate of all audio after the edge of its source, where it becomes mono float32."""
 
 WINDOW_SAMPLES = 163_840
-"""The longest window: 10.24 s, what an AST of 1,024 rows sees."""
+"""Longest window: 10.24 s, the input of an AST with 1,024 rows."""
 
 LEVEL_FRAME_SAMPLES = 800
-"""How finely a tagging tells the course of the level: 50 ms."""
+"""Length of one value in `Tagging.levels_dbfs`: 50 ms."""
 
 Samples: TypeAlias = NDArray[np.float32]
 
@@ -36,7 +36,7 @@ class AudioChunk:
     captured_at : float
         Unix time in seconds at which the first sample was captured.
     lost_samples : int
-        Samples lost directly before this chunk: the index has jumped by as many.
+        Samples lost directly before this chunk; the index jumps by this number.
     """
 
     samples: Samples
@@ -47,14 +47,14 @@ class AudioChunk:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """What the model is asked to name: the last seconds of one source.
+    """Newest seconds of one source: the input of the model.
 
     Attributes
     ----------
     source : str
         Name of the source.
     samples : float32 (n,)
-        At most `WINDOW_SAMPLES`; shorter while the source is younger than a window.
+        At most `WINDOW_SAMPLES`; shorter until the source has delivered a whole window.
     start_sample, end_sample : int
         Half-open stream span; ``end_sample - start_sample == n``.
     ended_at : float
@@ -70,24 +70,24 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tagging:
-    """What the model heard in one window.
+    """Scores of the model for one window.
 
     Attributes
     ----------
     source : str
         Name of the source.
     start_sample, end_sample : int
-        The window's span.
+        Span of the window.
     ended_at : float
         Unix time in seconds at which the window's last sample was captured.
     scores : float32 (classes,)
-        A score in 0..1 for each label, in the tagger's order.
+        Score in 0..1 of each label, in the order of `Tagger.labels`.
     level_dbfs : float
-        RMS level of the newest hop, in dB relative to a full-scale square wave; -120 at the lowest.
+        RMS level of the newest hop, in dB relative to a full-scale square wave, at least -120.
     latency_seconds : float or None
-        From the capture of the last sample to this tagging; None where no clock paces the source.
+        Time from the capture of the last sample to this tagging; None for a source that is not live.
     levels_dbfs : float32 (frames,)
-        The course of the level: RMS of each `LEVEL_FRAME_SAMPLES` of the window, counted back from its end.
+        RMS level of each `LEVEL_FRAME_SAMPLES` of the window, counted back from its end.
     """
 
     source: str
@@ -102,26 +102,26 @@ class Tagging:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A sound that has begun or ended.
+    """Start or end of a sound.
 
     Attributes
     ----------
     id : str
-        The same for the beginning and the end, and for every delivery.
+        Identifier, the same for the start, the end and every delivery.
     kind : {"started", "ended"}
-        What happened.
+        Start or end.
     label, source : str
-        Which sound, and where.
+        Name of the sound, and of the source.
     score : float
-        The highest score so far, in 0..1.
+        Highest score so far, in 0..1.
     started_at : float
         Unix time in seconds.
     ended_at : float or None
         Unix time in seconds; None while the sound lasts.
     clip : str or None
-        Path of the recorded clip, where clips are switched on.
+        Path of the recorded clip, if clips are on.
     start_sample, end_sample : int or None
-        The same as the times, as positions in the stream; None where that is not known.
+        Start and end as positions in the stream; None if unknown.
     """
 
     id: str
@@ -138,16 +138,16 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """A source has begun to deliver sound, or has stopped.
+    """Change of a source: it delivers audio, or has stopped.
 
     Attributes
     ----------
     source : str
         Name of the source.
     online : bool
-        Whether it delivers.
+        True while the source delivers audio.
     reason : str
-        Why not, as a sentence for people; empty while it is online.
+        Reason for being offline, as a sentence; empty while online.
     """
 
     source: str
@@ -156,41 +156,41 @@ class SourceStatus:
 
 
 SoundState: TypeAlias = Literal["ok", "silent", "faint", "clipping"]
-"""What is wrong with the sound of a source: nothing; nothing but zeros; far too quiet; too loud to be represented."""
+"""Quality of a source's audio: good; nothing but zeros; far too quiet; clipped at full scale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceHealth:
-    """How one source is doing, over the whole life of the program unless said otherwise.
+    """Figures of one source since the program started, unless stated otherwise.
 
-    The samples balance: ``samples == windowed + lost + paused + skipped + waiting``; and so do the windows: ``cut_windows ==
-    windows + dropped_windows`` + those that wait to be tagged.
+    Every sample is accounted for: ``samples == windowed + lost + paused + skipped + waiting``; so is every window:
+    ``cut_windows == windows + dropped_windows`` + the windows that wait for the tagger.
 
     Attributes
     ----------
     source : str
         Name of the source.
     state : SoundState
-        What is wrong with its sound at present.
+        Quality of the audio at present.
     samples : int
-        The index of its stream: all that was delivered, or should have been.
+        Position of the stream: samples delivered or lost.
     windowed_samples, lost_samples, paused_samples, skipped_samples, waiting_samples : int
-        Of them, those that are in one window at least; that never came; that were thrown away while listening was
-        switched off; that are in no window and will be in none; that will be in the next one.
+        Parts of `samples`: in at least one window; never delivered; discarded while the source was paused; in no window,
+        now or later; in the next window.
     gaps, overruns : int
-        How often samples were lost, and how often of these while the source was open: its machine or sound system was late.
+        Number of gaps, and of those that occurred while the source was open (the machine or its sound system was late).
     repaired_samples : int
-        Samples that were not numbers and were replaced by silence.
+        NaN or infinite samples that were replaced by silence.
     cut_windows, windows, dropped_windows : int
-        Windows that became due; of them, those tagged and those that made room for a newer one.
+        Windows that became due; the tagged ones; the ones replaced by a newer window.
     clipped_share : float
-        Of the last minute's samples, those at full scale.
+        Share of samples at full scale in the last minute.
     floor_dbfs : float or None
-        How quiet it usually gets; None while that is not known.
+        Noise floor; None while unknown.
     drift_ppm : float or None
-        How much faster than right its clock runs, in millionths; None where no clock paces it or while that is not known.
+        Clock error in parts per million (positive: fast); None while unknown, or for a source that is not live.
     seconds_since_sound : float or None
-        Since its last chunk; None before the first.
+        Time since the last chunk; None before the first.
     """
 
     source: str
@@ -214,40 +214,40 @@ class SourceHealth:
 
     @property
     def lost_seconds(self) -> float:
-        """Sound that never came."""
+        """Duration of the lost samples."""
         return self.lost_samples / SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the program is doing, over its whole life and all its sources unless said otherwise.
+    """Figures of the whole program since it started, over all sources, unless stated otherwise.
 
     Attributes
     ----------
     uptime_seconds : float
-        Since listening began.
+        Time since the session started.
     windows, dropped_windows : int
         Windows tagged, and windows replaced by a newer one because inference was late.
     overruns : int
-        Gaps in the sound of sources that were open.
+        Gaps in sources that were open.
     lost_seconds : float
-        Sound lost, in these gaps and while a source was away.
+        Audio lost in these gaps and while a source was disconnected.
     repaired_samples : int
-        Samples that were not numbers and were replaced by silence.
+        NaN or infinite samples that were replaced by silence.
     latency_p50_seconds, latency_p95_seconds : float or None
-        Median and 95th percentile over the newest taggings; None before the first.
+        Median and 95th percentile of the latency of recent taggings; None before the first.
     real_time_factor : float or None
-        Inference time over the time of sound it kept up with, newest windows; above 1 it can't keep up.
+        Inference time divided by the duration of the audio it covers, for recent windows; above 1, inference is too slow.
     model, device, broker : str
-        What tags, on what, and how the connection to the MQTT broker stands ("none" where none is set).
+        Name of the model, its device, and the state of the MQTT connection ("none" without a broker).
     latency_p99_seconds : float or None
-        The 99th percentile, as the others.
+        99th percentile of the same latencies.
     seconds_since_tagging : float or None
-        Since the last tagging; None before the first.
+        Time since the last tagging; None before the first.
     resident_bytes : int or None
-        Memory in use; None where the system doesn't say.
+        Memory in use; None where the system does not report it.
     sources : tuple of SourceHealth
-        Each of them.
+        Figures of each source.
     """
 
     uptime_seconds: float
@@ -269,4 +269,4 @@ class Health:
 
 
 Message: TypeAlias = Tagging | Event | SourceStatus | Health
-"""What sinks receive."""
+"""Any message that sinks receive."""

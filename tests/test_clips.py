@@ -504,7 +504,7 @@ def session(source: Barking, memory: Memory, keeping: Clips, switches: Switches 
 def run(live: LiveSession) -> None:
     with ThreadGroup() as threads:
         live.start(threads)
-        while threads.working("tagger"):
+        while threads.is_running("tagger"):
             threads.wait(0.02)
 
 

@@ -14,9 +14,9 @@ from mosquitto import PATIENCE_SECONDS
 
 from streamer.errors import DeviceError
 from streamer.health import HealthMeter
-from streamer.health.drift import Drift
+from streamer.health.clock_drift import ClockDrift
 from streamer.health.noise_floor import NoiseFloor
-from streamer.health.quality import SignalQuality
+from streamer.health.signal_quality import SignalQuality
 from streamer.levels import Amplitudes
 from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
@@ -148,7 +148,7 @@ def test_twenty_minutes_of_gaps_without_a_window_take_no_more_memory_than_one() 
         meter.heard("a", silence(320 * number, 160))
         if number % 10_000 == 0:
             assert_balanced(of(meter.report(broker="none")))
-    assert len(meter._sources["a"]._accounting._fresh) <= 163_840 / 320
+    assert len(meter._sources["a"]._accounting._waiting) <= 163_840 / 320
     health = of(meter.report(broker="none"))
     assert (health.gaps, health.lost_samples) == (59_999, 59_999 * 160)
 
@@ -272,7 +272,7 @@ def test_a_limit_is_the_end_of_the_account() -> None:
     )
     with ThreadGroup() as threads:
         session.start(threads)
-        while threads.working("tagger"):
+        while threads.is_running("tagger"):
             threads.wait(0.02)
     health = of(session.meter.report(broker="none"))
     assert_balanced(health)
@@ -320,7 +320,7 @@ def quality_after(*stretches: tuple[float, float], size: int = 800) -> SignalQua
     for seconds, amplitude in stretches:
         amplitudes = Amplitudes.of(np.full(size, amplitude, np.float32))
         for _ in range(round(seconds * SAMPLE_RATE_HZ / size)):
-            quality.take(amplitudes)
+            quality.update(amplitudes)
     return quality
 
 
@@ -334,7 +334,7 @@ def test_a_source_that_is_opened_once_more_is_judged_anew() -> None:
     quality = quality_after((5.0, 1.0), (20.0, 0.0))
     states = [quality.state]
     assert quality.clipped_share == pytest.approx(5 / 60)
-    quality.begin_anew()
+    quality.reset()
     states.append(quality.state)
     assert states == ["silent", "ok"]
     assert quality.clipped_share == 0.0
@@ -353,7 +353,7 @@ def test_clipping_that_is_near_the_bound_does_not_come_and_go() -> None:
     quality, states = SignalQuality(), []
     for second in range(600):
         clipped = 24 if second < 60 else 12 if second % 2 else 14
-        quality.take(Amplitudes(samples=16_000, energy=100.0, peak=1.0, clipped=clipped))
+        quality.update(Amplitudes(samples=16_000, energy=100.0, peak=1.0, clipped=clipped))
         states.append(quality.state)
     assert [state for state, before in zip(states[1:], states, strict=False) if state != before] == [
         "clipping"
@@ -374,7 +374,7 @@ def test_how_sound_is_cut_makes_no_difference_to_what_it_adds_up_to(sizes: list[
 def test_sound_that_is_not_there_has_amplitudes_too() -> None:
     nothing = Amplitudes.of(np.zeros(0, np.float32))
     assert nothing == Amplitudes()
-    assert (nothing.level_dbfs, nothing.is_dead) == (-120.0, True)
+    assert (nothing.level_dbfs, nothing.is_silent) == (-120.0, True)
 
 
 def week_of_rooms(day_dbfs: float, night_dbfs: float, *, days: int = 2) -> NoiseFloor:
@@ -382,19 +382,19 @@ def week_of_rooms(day_dbfs: float, night_dbfs: float, *, days: int = 2) -> Noise
     floor, noise = NoiseFloor(), np.random.default_rng(0)
     for second in range(days * DAY_SECONDS):
         night = second % DAY_SECONDS > 16 * 3600
-        floor.take((night_dbfs if night else day_dbfs) + noise.exponential(1.0 if night else 8.0))
+        floor.update((night_dbfs if night else day_dbfs) + noise.exponential(1.0 if night else 8.0))
         assert not floor.is_faint
     return floor
 
 
 def listen_to(floor: NoiseFloor, level_dbfs: float, minutes: int) -> None:
     for _ in range(60 * minutes):
-        floor.take(level_dbfs)
+        floor.update(level_dbfs)
 
 
 def test_a_night_is_not_faint_however_quiet() -> None:
     floor = week_of_rooms(-35.0, -70.0)
-    assert floor.usual_dbfs == pytest.approx(-70.0, abs=1.0)
+    assert floor.level_dbfs == pytest.approx(-70.0, abs=1.0)
 
 
 def test_a_source_far_below_its_usual_floor_is_faint_until_it_is_near_it_again() -> None:
@@ -405,15 +405,15 @@ def test_a_source_far_below_its_usual_floor_is_faint_until_it_is_near_it_again()
     assert floor.is_faint
     listen_to(floor, -65.0, minutes=10)
     assert floor.is_faint, "it would come and go"
-    usual = floor.usual_dbfs
+    usual = floor.level_dbfs
     listen_to(floor, -50.0, minutes=5)
     assert not floor.is_faint
-    assert floor.usual_dbfs == pytest.approx(usual, abs=0.1)
+    assert floor.level_dbfs == pytest.approx(usual, abs=0.1)
 
 
 def test_before_a_day_has_been_heard_nothing_is_far_below_the_usual() -> None:
     floor = NoiseFloor()
-    assert floor.usual_dbfs is None
+    assert floor.level_dbfs is None
     listen_to(floor, -30.0, minutes=23 * 60)
     listen_to(floor, -70.0, minutes=30)
     assert not floor.is_faint
@@ -435,21 +435,23 @@ def test_what_has_been_faint_for_a_day_is_how_it_is_now() -> None:
     assert floor.is_faint
     listen_to(floor, -75.0, minutes=5)
     assert not floor.is_faint
-    assert floor.usual_dbfs == pytest.approx(-75.0)
+    assert floor.level_dbfs == pytest.approx(-75.0)
 
 
 def test_zeros_are_nothing_to_learn_from() -> None:
     quality = quality_after((3600.0, 0.0), size=16_000)
     assert quality.state == "silent"
-    assert quality.floor.usual_dbfs is None
+    assert quality.noise_floor.level_dbfs is None
 
 
-def drift_of(ppm: float, seconds: int, drift: Drift | None = None, *, jitter_seconds: float = 0.03) -> Drift:
+def drift_of(
+    ppm: float, seconds: int, drift: ClockDrift | None = None, *, jitter_seconds: float = 0.03
+) -> ClockDrift:
     """Measure a clock that runs so much too fast; each block of 100 ms comes late by a random time."""
-    drift, late = drift or Drift(), np.random.default_rng(0)
+    drift, late = drift or ClockDrift(), np.random.default_rng(0)
     for block in range(1, 10 * seconds):
         now = block / 10 / (1 + ppm / 1e6) + late.exponential(jitter_seconds)
-        drift.take(1_600 * block, now)
+        drift.update(1_600 * block, now)
     return drift
 
 
@@ -464,10 +466,10 @@ def test_less_than_ten_minutes_say_nothing_about_a_clock() -> None:
 
 def test_the_longest_stretch_without_gaps_counts() -> None:
     drift = drift_of(40.0, 3600)
-    drift.end_stretch()
+    drift.restart()
     drift_of(-200.0, 1200, drift)
     assert drift.ppm == pytest.approx(40.0, abs=3.0)
-    drift.end_stretch()
+    drift.restart()
     drift_of(-200.0, 7200, drift)
     assert drift.ppm == pytest.approx(-200.0, abs=3.0)
 

@@ -19,8 +19,8 @@ from streamer.live.channel import Backoff
 from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
 from streamer.messages import AudioChunk, Event, Health, Message, Samples, SourceStatus, Tagging
-from streamer.runtime.threads import ThreadGroup, left_behind
-from streamer.runtime.timing import clock
+from streamer.runtime.threads import ThreadGroup, threads_remain
+from streamer.runtime.timing import format_duration
 from streamer.sinks.clips.recorder import ClipLimits, Clips
 from streamer.stream.pipeline import Pipeline
 
@@ -110,7 +110,7 @@ def listen(session: LiveSession) -> None:
     began = time.monotonic()
     with ThreadGroup() as threads:
         session.start(threads)
-        while threads.working("tagger") and not threads.failed:
+        while threads.is_running("tagger") and not threads.failed:
             threads.wait(0.02)
             session.report_health()
             assert time.monotonic() - began < PATIENCE_SECONDS
@@ -388,9 +388,9 @@ def test_who_is_left_behind_by_a_crew_is_known_until_it_has_ended() -> None:
 
     with ThreadGroup(0.0) as threads:
         threads.start("busy", be_busy, lambda: None)
-    assert left_behind()
+    assert threads_remain()
     over.set()
-    until(lambda: not left_behind())
+    until(lambda: not threads_remain())
 
 
 def test_gaps_are_counted() -> None:
@@ -473,7 +473,7 @@ def test_a_source_that_returns_is_opened_again_whenever_it_fails() -> None:
     with ThreadGroup() as threads:
         session.start(threads)
         until(lambda: statuses(memory, "a").count((True, "")) >= 3)
-        assert threads.working("tagger")
+        assert threads.is_running("tagger")
     assert session.failure is None
     assert statuses(memory, "a")[:4] == [(True, ""), (False, "a has stopped")] * 2
     ends = [tagging.end_sample for tagging in memory.taggings]
@@ -488,7 +488,7 @@ def test_a_source_that_has_ended_waits_for_another_where_somebody_looks_on() -> 
         session.start(threads)
         until(lambda: (False, "it has ended") in statuses(memory, "a"))
         time.sleep(0.3)
-        assert threads.working("tagger")
+        assert threads.is_running("tagger")
         session.exchange("a", Tone("more", 60.0, live=True))
         until(lambda: statuses(memory, "a")[-1] == (True, ""))
 
@@ -654,7 +654,7 @@ def test_where_somebody_looks_on_a_recording_that_breaks_off_waits_for_another()
         session.start(threads)
         until(lambda: (False, "a is broken") in statuses(memory, "a"))
         time.sleep(0.3)
-        assert threads.working("tagger")
+        assert threads.is_running("tagger")
         session.exchange("a", Tone("more", 60.0, live=True))
         until(lambda: statuses(memory, "a")[-1] == (True, ""))
     assert session.failure is None
@@ -698,7 +698,7 @@ def test_all_sources_may_make_room_for_others_and_listening_goes_on() -> None:
         session.rearrange(["b", "c"], [Tone("c", 60.0, live=True), Tone("b", 60.0, live=True)])
         assert memory.rosters == [("b", "c", "a"), ("b", "c")]
         until(lambda: {tagging.source for tagging in memory.taggings} == {"a", "b", "c"})
-        assert threads.working("tagger")
+        assert threads.is_running("tagger")
     assert [event.kind for event in memory.events if event.source == "a"] == ["started", "ended"]
 
 
@@ -873,7 +873,7 @@ def test_listening_is_over_when_the_last_source_is_removed() -> None:
         session.start(threads)
         until(lambda: len(memory.taggings) >= 1)
         session.rearrange([])
-        until(lambda: not threads.working("tagger"))
+        until(lambda: not threads.is_running("tagger"))
         assert not threads.failed
 
 
@@ -893,7 +893,7 @@ def test_the_log_tells_each_reason_once_a_minute_and_how_long_it_took(
     assert [record.message for record in caplog.records] == [
         "a is not heard: there is no a. It is waited for.",
         "a is not heard: there is no a. It is waited for.",
-        f"a is heard again, after {clock(now)}",
+        f"a is heard again, after {format_duration(now)}",
     ]
     assert backoff.begin("there is no a", 3.0) == 3.0, "it was back for a moment only"
     backoff.over(20.0)

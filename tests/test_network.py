@@ -366,7 +366,7 @@ def listening(url: str) -> Iterator[tuple[Memory, list[AudioChunk]]]:
     with ThreadGroup() as threads:
         session.start(threads)
         yield memory, chunks
-        assert threads.working("tagger")
+        assert threads.is_running("tagger")
 
 
 @pytest.mark.parametrize("kind", ["radio", "camera"])

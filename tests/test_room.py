@@ -15,7 +15,7 @@ from streamer.events.catalogue import Watch, resolve_sounds
 from streamer.events.detector import EventDetector
 from streamer.events.watchlist import WatchLists
 from streamer.messages import SourceStatus, Tagging
-from streamer.runtime.timing import clock, parse_duration
+from streamer.runtime.timing import format_duration, parse_duration
 from streamer.settings.file import (
     difference,
     edited,
@@ -245,4 +245,4 @@ def test_lengths_of_time_are_read_and_written() -> None:
     for text in ("", "h", "-1s", "1 fortnight", "nan"):
         with pytest.raises(ValueError, match="no length of time"):
             parse_duration(text)
-    assert [clock(seconds) for seconds in (0.84, 185, 3723)] == ["0.8 s", "3:05", "1:02:03"]
+    assert [format_duration(seconds) for seconds in (0.84, 185, 3723)] == ["0.8 s", "3:05", "1:02:03"]

@@ -120,7 +120,7 @@ def measure(
     began, busy = time.perf_counter(), time.process_time()
     with ThreadGroup() as threads:
         session.start(threads)
-        while threads.working("tagger") and not threads.failed:
+        while threads.is_running("tagger") and not threads.failed:
             threads.wait(_POLL_SECONDS)
     if session.failure is not None:
         raise session.failure

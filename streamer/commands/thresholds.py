@@ -17,7 +17,7 @@ from ..messages import (
     SourceStatus,
     Tagging,
 )
-from ..runtime.timing import clock
+from ..runtime.timing import format_duration
 from ..settings.file import difference, read, with_thresholds
 from ..text import printable
 
@@ -221,7 +221,7 @@ def show_room(room: Room, source: str | None, *, lower: bool = False) -> None:
     from rich.table import Table
 
     whose = "" if source is None else f"{escape(printable(source))}: "
-    title = f"{whose}{clock(room.seconds)} of background, {room.windows} windows"
+    title = f"{whose}{format_duration(room.seconds)} of background, {room.windows} windows"
     table = Table("sound", title=title, title_style="bold")
     for name in ("told", "threshold", "reached", "proposed"):
         table.add_column(name, justify="right")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..levels import FAINT_DBFS, LOWEST_DBFS, MOST_CLIPPED, Amplitudes
+from ..levels import FAINT_DBFS, LOWEST_DBFS, MAX_CLIPPED_SHARE, Amplitudes
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
 from .result import State
 
@@ -76,7 +76,7 @@ class Sound:
     repaired_samples: int
 
     @property
-    def is_dead(self) -> bool:
+    def is_silent(self) -> bool:
         """Whether every sample is zero, which no microphone that works delivers."""
         return self.peak_dbfs <= LOWEST_DBFS
 
@@ -108,7 +108,7 @@ def complaints(sound: Sound, *, live: bool) -> Iterator[Complaint]:
     live : bool
         Whether something can be done about it at a microphone.
     """
-    if sound.is_dead:
+    if sound.is_silent:
         if live:
             yield Complaint(
                 "failed",
@@ -128,7 +128,7 @@ def complaints(sound: Sound, *, live: bool) -> Iterator[Complaint]:
             if live
             else "make it louder, or name another recording",
         )
-    if sound.clipped_share > MOST_CLIPPED:
+    if sound.clipped_share > MAX_CLIPPED_SHARE:
         yield Complaint(
             "warning",
             f"{sound.clipped_share:.1%} of the samples at full scale",

@@ -1,4 +1,4 @@
-"""How the program is doing: what became of each sample and window, what the sound is like, how late it all is."""
+"""Health of the program: accounting of samples and windows, signal quality, latency."""
 
 from ..runtime.timing import Every
 from .meter import HealthMeter

@@ -1,4 +1,4 @@
-"""How much memory the program takes."""
+"""Memory use of the program."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ _STATM = Path("/proc/self/statm")
 
 
 def resident_bytes() -> int | None:
-    """Memory in use, in bytes; None where the system is not Linux."""
+    """Return the memory in use, in bytes; None on systems other than Linux."""
     try:
         pages = int(_STATM.read_text(encoding="ascii").split()[1])
     except OSError:

@@ -2,9 +2,9 @@
 
 from ..levels import Amplitudes
 from ..messages import AudioChunk, SourceHealth, Window
-from .accounting import SampleAccounting
-from .drift import Drift
-from .quality import SignalQuality
+from .clock_drift import ClockDrift
+from .sample_accounting import SampleAccounting
+from .signal_quality import SignalQuality
 
 
 class SourceMeter:
@@ -20,7 +20,7 @@ class SourceMeter:
         self._source = source
         self._accounting = SampleAccounting()
         self._quality = SignalQuality()
-        self._drift = Drift()
+        self._drift = ClockDrift()
         self._paced = False
         self._was_away = False
         self._gaps = 0
@@ -33,22 +33,22 @@ class SourceMeter:
     def opened(self, *, live: bool) -> None:
         """Take that the source, or another one in its place, begins to deliver."""
         self._paced, self._was_away = live, True
-        self._quality.begin_anew()
-        self._drift.end_stretch()
+        self._quality.reset()
+        self._drift.restart()
 
     def heard(self, chunk: AudioChunk, amplitudes: Amplitudes, now: float) -> None:
         """Take a chunk, and what it adds up to."""
-        self._follow(self._accounting.hear(chunk), now)
-        self._quality.take(amplitudes)
+        self._follow(self._accounting.add(chunk), now)
+        self._quality.update(amplitudes)
 
     def paused(self, chunk: AudioChunk, now: float) -> None:
         """Take a chunk that is thrown away."""
-        self._follow(self._accounting.pause(chunk), now)
+        self._follow(self._accounting.add_paused(chunk), now)
 
     def cut(self, window: Window) -> None:
         """Take a window that has become due."""
         self._cut += 1
-        self._accounting.cut(window)
+        self._accounting.add_window(window)
 
     def refused(self) -> None:
         """Take that a window can't be tagged any more."""
@@ -77,7 +77,7 @@ class SourceMeter:
             windows=self.tagged,
             dropped_windows=replaced + self._refused,
             clipped_share=quality.clipped_share,
-            floor_dbfs=quality.floor.usual_dbfs,
+            floor_dbfs=quality.noise_floor.level_dbfs,
             drift_ppm=self._drift.ppm,
             seconds_since_sound=None if self._heard_at is None else now - self._heard_at,
         )
@@ -87,8 +87,8 @@ class SourceMeter:
         if lost_samples:
             self._gaps += 1
             self._overruns += not self._was_away
-            self._drift.end_stretch()
+            self._drift.restart()
         self._was_away = False
         self._heard_at = now
         if self._paced:
-            self._drift.take(self._accounting.position, now)
+            self._drift.update(self._accounting.position, now)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
-from ..runtime.timing import clock as written
 from ..runtime.timing import elapsed_seconds
+from ..runtime.timing import format_duration as written
 from ..sources import Source
 
 _log = logging.getLogger(__name__)

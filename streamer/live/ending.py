@@ -28,6 +28,6 @@ def ending(settings: Settings, threads: ThreadGroup) -> Callable[[], bool]:
     latest = time.monotonic() + seconds
 
     def over() -> bool:
-        return threads.failed or time.monotonic() > latest or (ends and not threads.working("tagger"))
+        return threads.failed or time.monotonic() > latest or (ends and not threads.is_running("tagger"))
 
     return over

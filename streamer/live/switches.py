@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import SettingsError
-from ..runtime.files import read_text, write_whole
+from ..runtime.files import read_text, replace_text
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def remember_switch(path: Path, source: str, on: bool) -> None:
         before = read_switched_off(path)
         after = before - {source} if on else before | {source}
         if after != before:
-            write_whole(path, json.dumps({"off": sorted(after)}) + "\n")
+            replace_text(path, json.dumps({"off": sorted(after)}) + "\n")
     except (OSError, SettingsError) as error:
         _log.warning(
             "That %s is switched %s will be forgotten at the next start: %s can't be written (%s). Make room there, and "

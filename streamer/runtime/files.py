@@ -1,15 +1,15 @@
-"""Files as people name them, and the small ones among them, of which never more is read than they can have."""
+"""Small text files: names with ``~``, reading with a size limit, replacing at once."""
 
 import errno
 import os
 import tempfile
 from pathlib import Path
 
-_MOST_BYTES = 256 * 1024
+_MAX_BYTES = 256 * 1024
 
 
 def expanded(path: Path) -> Path:
-    """Put the home of a user in the place of ``~``; where this machine knows no such user, it is a name like others."""
+    """Replace a leading ``~`` by the home folder; a path with an unknown user stays unchanged."""
     try:
         return path.expanduser()
     except (RuntimeError, ValueError):
@@ -17,40 +17,40 @@ def expanded(path: Path) -> Path:
 
 
 def read_text(path: Path) -> str:
-    """Read a small file of text as it is, line ends included.
+    """Read a small text file without changing its line ends.
 
     Raises
     ------
     OSError
-        It can't be read, no file can have that name, or it is too large, as a device that never ends is.
+        The file can't be read, the name is invalid, or the file is too large (also an endless device).
     UnicodeDecodeError
-        It is no UTF-8.
+        The file is not UTF-8.
     """
     if "\0" in str(path):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
     with path.open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content.decode("utf-8")
 
 
-def write_whole(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Put a text in the place of a file at once, and wait until it is on the disk. What is missing of its folder is made for its owner.
+def replace_text(path: Path, text: str, *, mode: int = 0o600) -> None:
+    """Replace a file's content in one step, and wait until it is on the disk. Missing folders are created for their owner only.
 
     Parameters
     ----------
     path : Path
         The file.
     text : str
-        All that will be in it, as UTF-8; line ends stay as they are.
+        New content, written as UTF-8 with its line ends unchanged.
     mode : int
-        Who may do what with it.
+        Permissions of the file.
 
     Raises
     ------
     OSError
-        It can't be written. What was there before is still there, and nothing else.
+        The file can't be written. The old file is unchanged, and no temporary file remains.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -1,4 +1,4 @@
-"""Lines for the journal: it sorts them by the priority that stands before each, as in sd-daemon(3)."""
+"""Logging to standard error, with the priorities that systemd's journal reads (sd-daemon(3))."""
 
 import logging
 import os
@@ -10,14 +10,14 @@ _DEBUG_PRIORITY = 7
 
 
 def configure_logging(*packages: str, debug: bool = False) -> None:
-    """Write what is logged to standard error, a line each, for people or for the journal.
+    """Log to standard error, one line a record, for people or for the journal.
 
     Parameters
     ----------
     packages : str
-        Names of the loggers whose news are told; of all others, warnings only.
+        Names of the loggers to show from level INFO; all others from WARNING.
     debug : bool
-        Whether everything is told, by whom and when.
+        Show these from level DEBUG, all others too, each line with its time and logger.
     """
     handler = logging.StreamHandler()
     formatter = JournalFormatter if is_journal(handler.stream) else logging.Formatter
@@ -28,19 +28,19 @@ def configure_logging(*packages: str, debug: bool = False) -> None:
 
 
 def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether what is written to a stream goes straight to systemd's journal."""
+    """Return True if a stream is connected to systemd's journal."""
     try:
         status = os.fstat(stream.fileno())
-    except (OSError, ValueError):  # it is closed, or none of the system's
+    except (OSError, ValueError):  # the stream is closed, or no file of the system
         return False
     return environment.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
 
 
 class JournalFormatter(logging.Formatter):
-    """Puts its priority before each line of a record."""
+    """Formatter that puts the priority before each line of a record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a record, tracebacks included."""
+        """Format a record, tracebacks included."""
         priority = next(
             (priority for level, priority in _PRIORITIES if record.levelno >= level), _DEBUG_PRIORITY
         )

@@ -1,4 +1,4 @@
-"""Signals that ask a program to end in order, or to read its settings again."""
+"""Signals that end the program cleanly, or make it reload its settings."""
 
 import os
 import signal
@@ -9,14 +9,14 @@ from types import FrameType
 
 @contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Note the first SIGINT or SIGTERM, so that all is ended in order; a second one ends the process at once."""
+    """Return a function that is true after SIGINT or SIGTERM, for a clean end; a second signal ends the process at once."""
     received: list[int] = []
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def record(number: int, _frame: FrameType | None) -> None:
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
 
-    previous = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: signal.signal(number, record) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(received)
     finally:
@@ -26,35 +26,35 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def hangups() -> Iterator[Callable[[], bool]]:
-    """Note SIGHUP, which asks for the settings to be read again; true once after it. The loss of the terminal ends the program as before."""
+    """Return a function that is true once after each SIGHUP, which asks for a reload. Losing the terminal still ends the program."""
     number = getattr(signal, "SIGHUP", None)  # Windows has none
-    if number is None or signal.getsignal(number) == signal.SIG_IGN:  # as nohup has it
+    if number is None or signal.getsignal(number) == signal.SIG_IGN:  # started by nohup
         yield lambda: False
         return
     had_terminal = _has_terminal()
     received: list[int] = []
 
-    def note(number: int, _frame: FrameType | None) -> None:
+    def record(number: int, _frame: FrameType | None) -> None:
         if had_terminal and not _has_terminal():
             signal.raise_signal(signal.SIGTERM)
         else:
             received.append(number)
 
-    def asked() -> bool:
+    def requested() -> bool:
         if not received:
             return False
-        received.clear()  # nothing is lost: whoever asks from here on is answered by the settings as they are then
+        received.clear()  # before the settings are read, so that no later request is lost
         return True
 
-    previous = signal.signal(number, note)
+    previous = signal.signal(number, record)
     try:
-        yield asked
+        yield requested
     finally:
         signal.signal(number, previous)
 
 
 def _has_terminal() -> bool:
-    """Whether there is a terminal that belongs to this process."""
+    """Return True if the process has a controlling terminal."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

@@ -1,4 +1,4 @@
-"""What the service manager that has started the program hears of it: systemd's protocol, as in sd_notify(3)."""
+"""Notifications to the service manager: systemd's protocol, as in sd_notify(3)."""
 
 import logging
 import os
@@ -12,74 +12,74 @@ from .timing import Every
 
 _log = logging.getLogger(__name__)
 
-_MOST_PATIENT_SECONDS = 1.0
-"""How long the service manager may take to read: main waits meanwhile."""
+_SEND_TIMEOUT_SECONDS = 1.0
+"""Longest wait for the service manager, which blocks the main thread."""
 
 
 class ServiceManager:
-    """Tells the service manager how the program is doing; where there is none, it tells nobody.
+    """Client of the service manager that started the program; does nothing if there is none.
 
-    A sink too: the figures of the health are the line that ``systemctl status`` shows.
+    It is a sink too: health messages become the status line of ``systemctl status``.
 
     Parameters
     ----------
     environment : mapping
-        As systemd sets it: ``NOTIFY_SOCKET``, ``WATCHDOG_USEC``, ``WATCHDOG_PID``.
+        Environment set by systemd: ``NOTIFY_SOCKET``, ``WATCHDOG_USEC``, ``WATCHDOG_PID``.
     """
 
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         self._address = environment.get("NOTIFY_SOCKET", "")
-        self._patience_seconds = _watchdog_seconds(environment)
-        self._beat_due = Every(self._patience_seconds / 3)
+        self._watchdog_seconds = _watchdog_seconds(environment)
+        self._heartbeat = Every(self._watchdog_seconds / 3)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Say that listening has begun, and at the end of the block that the program is about to end."""
-        self._tell("READY=1")
+        """Report that the program is ready, and at the end of the block that it is stopping."""
+        self._notify("READY=1")
         try:
             yield
         finally:
-            self._tell("STOPPING=1")
+            self._notify("STOPPING=1")
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
-        """Say that settings are read again, and at the end of the block that this has been done."""
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        """Report that settings are being reloaded, and at the end of the block that the program is ready."""
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             yield
         finally:
-            self._tell("READY=1")
+            self._notify("READY=1")
 
     def accept(self, message: Message) -> None:
-        """Show how it goes; everything but health is ignored."""
+        """Report health as the status line; ignore all other messages."""
         if isinstance(message, Health):
-            self._tell(f"STATUS={_status(message)}")
+            self._notify(f"STATUS={_status(message)}")
 
     def beat(self, *, busy_seconds: float) -> None:
-        """Say that the program is alive, if a watchdog wants to know. Called by main, often.
+        """Report that the program is alive, if a watchdog is set. Called often, from the main thread.
 
         Parameters
         ----------
         busy_seconds : float
-            How long the tagger has been at one piece of work. A watchdog bites if it is as long as its patience.
+            Duration of the tagger's present batch. From the watchdog's time on, nothing is reported, so that the service is restarted.
         """
-        if busy_seconds < self._patience_seconds and self._beat_due.due():
-            self._tell("WATCHDOG=1")
+        if busy_seconds < self._watchdog_seconds and self._heartbeat.due():
+            self._notify("WATCHDOG=1")
 
-    def _tell(self, state: str) -> None:
+    def _notify(self, state: str) -> None:
         if not self._address:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
         try:
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
-                speaker.settimeout(_MOST_PATIENT_SECONDS)
-                speaker.sendto(state.encode(), address)
-        except OSError as error:  # nobody listens just now, which whoever waits for a word will say
-            _log.debug("%s was told nobody: %s", self._address, error)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+                connection.settimeout(_SEND_TIMEOUT_SECONDS)
+                connection.sendto(state.encode(), address)
+        except OSError as error:  # the service manager notices by itself if it misses something
+            _log.debug("can't notify %s: %s", self._address, error)
 
 
 def _watchdog_seconds(environment: Mapping[str, str]) -> float:
-    """How long the watchdog waits for a sign of life; 0 if there is none, or it waits for another process."""
+    """Return the watchdog's timeout; 0 if there is none, or it watches another process."""
     if environment.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return 0.0
     microseconds = environment.get("WATCHDOG_USEC", "")

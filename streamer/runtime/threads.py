@@ -1,4 +1,4 @@
-"""The only file that starts or joins threads. The first error wins and reaches main."""
+"""Threads that end together. The first error is raised in the main thread."""
 
 import logging
 import threading
@@ -11,31 +11,31 @@ _log = logging.getLogger(__name__)
 
 
 class _Member(threading.Thread):
-    """A thread of a `ThreadGroup`."""
+    """Thread of a `ThreadGroup`."""
 
 
-def left_behind() -> bool:
-    """Return True if a thread of a group still runs after its group was stopped.
+def threads_remain() -> bool:
+    """Return True if a thread is still running after its group was stopped.
 
-    If it comes back from native code while the interpreter ends, it takes the process down with it.
+    If it returns from native code while the interpreter shuts down, the process crashes.
     """
     return any(isinstance(thread, _Member) for thread in threading.enumerate())
 
 
 class ThreadGroup:
-    """The program's threads, ended together: in reverse order of their start, within a time.
+    """Threads that are stopped together, the last started first, within a time limit.
 
-    Leaving the ``with`` block stops everyone and raises the first error that a thread met.
+    Leaving the ``with`` block stops all threads and raises the first error of any of them.
 
     Parameters
     ----------
-    patience_seconds : float
-        How long all threads together may take to end; who is still busy then is left behind (threads are
-        daemons, so they don't hold the process).
+    timeout_seconds : float
+        Time limit for all threads together. A thread that is still busy then is abandoned: threads are daemons, so
+        they don't keep the process alive.
     """
 
-    def __init__(self, patience_seconds: float = 1.8) -> None:
-        self._patience_seconds = patience_seconds
+    def __init__(self, timeout_seconds: float = 1.8) -> None:
+        self._timeout_seconds = timeout_seconds
         self._members: list[tuple[threading.Thread, Callable[[], None]]] = []
         self._error: BaseException | None = None
         self._changed = threading.Event()
@@ -53,51 +53,51 @@ class ThreadGroup:
 
     @property
     def failed(self) -> bool:
-        """Whether a thread has ended with an error."""
+        """True if a thread has ended with an error."""
         return self._error is not None
 
-    def start(self, name: str, work: Callable[[], None], end: Callable[[], None]) -> None:
+    def start(self, name: str, run: Callable[[], None], stop: Callable[[], None]) -> None:
         """Start a thread.
 
         Parameters
         ----------
         name : str
-            Of the thread.
-        work : callable
-            What it does; an exception that escapes it is kept for main.
-        end : callable
-            Makes `work` return soon; called from main, any number of times.
+            Name of the thread.
+        run : callable
+            Body of the thread; an exception is kept for the main thread.
+        stop : callable
+            Makes `run` return soon; called from the main thread, any number of times.
         """
-        thread = _Member(target=self._work, args=(work,), name=name, daemon=True)
+        thread = _Member(target=self._run, args=(run,), name=name, daemon=True)
         with self._starting:
             thread.start()
-            working = [member for member in self._members if member[0].is_alive()]
-            self._members = [*working, (thread, end)]
+            running = [member for member in self._members if member[0].is_alive()]
+            self._members = [*running, (thread, stop)]
 
     def wait(self, seconds: float) -> None:
-        """Sleep until a thread has ended, or the time is over."""
+        """Sleep until a thread ends, at most for this time."""
         self._changed.wait(seconds)
         self._changed.clear()
 
-    def working(self, name: str) -> bool:
-        """Whether the thread of that name still runs."""
+    def is_running(self, name: str) -> bool:
+        """Return True if a thread of this name is running."""
         return any(thread.name == name and thread.is_alive() for thread, _ in self._members)
 
     def stop(self) -> None:
-        """End all threads, the last started first, and join them."""
-        deadline = time.monotonic() + self._patience_seconds
+        """Stop and join all threads, the last started first."""
+        deadline = time.monotonic() + self._timeout_seconds
         while self._members:
-            thread, end = self._members.pop()
-            end()
+            thread, stop = self._members.pop()
+            stop()
             share = (deadline - time.monotonic()) / (len(self._members) + 1)
             thread.join(max(0.05, share))
             if thread.is_alive():
-                _log.debug("left %s behind", thread.name)
+                _log.debug("abandoned the thread %s, which is still busy", thread.name)
 
-    def _work(self, work: Callable[[], None]) -> None:
+    def _run(self, run: Callable[[], None]) -> None:
         try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - the end of a thread: main raises it
+            run()
+        except BaseException as error:  # noqa: BLE001 - the end of a thread: the main thread raises it
             self._error = self._error or error
         finally:
             self._changed.set()

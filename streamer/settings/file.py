@@ -11,7 +11,7 @@ from tomlkit.items import AoT
 
 from ..errors import SettingsError
 from ..events.watchlist import WatchLists
-from ..runtime.files import read_text, write_whole
+from ..runtime.files import read_text, replace_text
 from ..sources import has_secret, named, without_secrets
 from .sources import named_spec, specs
 
@@ -300,7 +300,7 @@ def write_atomically(path: Path, text: str) -> None:
     target = path.resolve()  # a link stays one
     try:
         mode = target.stat().st_mode & 0o777 if target.exists() else 0o600  # it may hold a password
-        write_whole(target, text, mode=mode)
+        replace_text(target, text, mode=mode)
     except OSError as error:
         raise SettingsError(
             f"the settings file {path} can't be written ({error.strerror}): check its folder"

@@ -12,7 +12,7 @@ from promises import assert_one_sentence, examples, kept, within, words
 from models.checkpoints import load_checkpoint
 from models.tagger import member_specs
 from streamer.errors import SettingsError, SourceError
-from streamer.runtime.timing import clock, parse_duration
+from streamer.runtime.timing import format_duration, parse_duration
 from streamer.settings.schema import load_settings
 from streamer.sinks.history.occurrences import parse_since
 from streamer.sinks.mqtt.broker import parse_broker_url
@@ -170,7 +170,7 @@ def test_any_text_is_a_time_or_no_time(text: str) -> None:
         seconds = read_or_refused(read, text)
         if seconds is not None:
             assert math.isfinite(seconds)
-            assert clock(abs(seconds))
+            assert format_duration(abs(seconds))
 
 
 def read_or_refused(read: Callable[[str], float], text: str) -> float | None:

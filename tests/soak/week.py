@@ -136,7 +136,7 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
         threads.start("mqtt", mqtt.run, mqtt.close)
         wait_until(lambda: mqtt.state == "connected", "the broker")
         session.start(threads)
-        while threads.working("tagger") and not threads.failed:
+        while threads.is_running("tagger") and not threads.failed:
             threads.wait(0.1)
             session.report_health()
         wait_until(lambda: not history.pending(1), "all events to be published", PATIENCE_SECONDS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...messages import Event
-from ...runtime.timing import clock, parse_duration
+from ...runtime.timing import format_duration, parse_duration
 from ...text import printable
 from ..payloads import occurrence_payload, to_json
 from ..terminal import Lines
@@ -101,7 +101,7 @@ def write_table(occurrences: Iterable[Event], stream: IO[str]) -> int:
         if count == 1:
             lines.write(f"{'began':<19}  {'lasted':>10}  score  source · sound")
         began = datetime.fromtimestamp(event.started_at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-        lasted = "still on" if event.ended_at is None else clock(event.ended_at - event.started_at)
+        lasted = "still on" if event.ended_at is None else format_duration(event.ended_at - event.started_at)
         said = " · ".join(printable(part) for part in (event.source, event.label, event.clip) if part)
         lines.write(f"{began}  {lasted:>10}  {event.score:5.2f}  {said}")
     return count
