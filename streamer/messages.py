@@ -25,7 +25,7 @@ Samples: TypeAlias = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AudioChunk:
-    """Consecutive samples of one source.
+    """Consecutive samples of one source. Where samples were lost, the index jumps.
 
     Attributes
     ----------
@@ -35,14 +35,11 @@ class AudioChunk:
         Stream index of the first sample.
     captured_at : float
         Unix time in seconds at which the first sample was captured.
-    lost_samples : int
-        Samples lost directly before this chunk; the index jumps by this number.
     """
 
     samples: Samples
     start_sample: int
     captured_at: float
-    lost_samples: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -574,7 +574,7 @@ def test_an_excerpt_is_what_was_written_with_silence_where_nothing_was(
     for gap, size in pieces:
         position += gap
         first = position if first is None else first
-        buffer.write(AudioChunk(SOUND[position : position + size], position, 0.0, gap))
+        buffer.write(AudioChunk(SOUND[position : position + size], position, 0.0))
         stream[position : position + size] = PCM[position : position + size]
         missing[position : position + size] = False
         position += size

@@ -63,8 +63,8 @@ class Player:
     def chunks(self) -> Generator[AudioChunk, None, None]:
         for start in range(0, len(self._samples), 1_600):
             self.seconds += 0.1 / self._pace
-            lost_samples = self._lost_samples if start == 16_000 else 0
-            yield AudioChunk(self._samples[start : start + 1_600], start, self.seconds, lost_samples)
+            lost = self._lost_samples if start >= 16_000 else 0
+            yield AudioChunk(self._samples[start : start + 1_600], start + lost, self.seconds)
 
     def close(self) -> None:
         pass

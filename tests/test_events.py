@@ -343,7 +343,7 @@ def test_sound_that_was_lost_misdates_nothing_around_it() -> None:
     before, after = samples[: 6 * RATE], samples[39 * RATE :]
     given = [
         AudioChunk(before, 0, ANCHOR),
-        AudioChunk(after, 39 * RATE, ANCHOR + 39, lost_samples=33 * RATE),
+        AudioChunk(after, 39 * RATE, ANCHOR + 39),
     ]
     found = spans(listen(given, watched()))
     times = [time for span in found for time in span[1:]]

@@ -183,7 +183,7 @@ class Troubled:
             self.delivered += 800
             self.lost += owed
             samples = np.full(800, 0.1, np.float32)
-            yield AudioChunk(samples, start, anchor + start / SAMPLE_RATE_HZ, lost_samples=owed)
+            yield AudioChunk(samples, start, anchor + start / SAMPLE_RATE_HZ)
             owed = 0
         if self._fails:
             raise DeviceError("it has stopped")

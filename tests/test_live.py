@@ -396,7 +396,7 @@ def test_who_is_left_behind_by_a_crew_is_known_until_it_has_ended() -> None:
 def test_gaps_are_counted() -> None:
     meter = HealthMeter(hop_samples=HOP, sources=1, model="m", device="d")
     meter.heard("a", AudioChunk(np.zeros(10, np.float32), 0, 0.0))
-    meter.heard("a", AudioChunk(np.zeros(10, np.float32), 8_010, 0.0, lost_samples=8_000))
+    meter.heard("a", AudioChunk(np.zeros(10, np.float32), 8_010, 0.0))
     health = meter.report(replaced_windows=lambda _name: 2, repaired_samples={"a": 7}, broker="none")
     assert (health.overruns, health.lost_seconds) == (1, 0.5)
     assert (health.dropped_windows, health.repaired_samples, health.broker) == (2, 7, "none")

@@ -15,6 +15,7 @@ class SoundMeter:
 
     def __init__(self) -> None:
         self._heard = Amplitudes()
+        self._position = 0
         self._gaps = 0
         self._lost = 0
 
@@ -26,8 +27,10 @@ class SoundMeter:
     def hear(self, chunk: AudioChunk) -> None:
         """Take the next chunk of a source."""
         self._heard += Amplitudes.of(chunk.samples)
-        self._gaps += bool(chunk.lost_samples)
-        self._lost += chunk.lost_samples
+        jump = chunk.start_sample - self._position
+        self._gaps += bool(jump)
+        self._lost += jump
+        self._position = chunk.start_sample + len(chunk.samples)
 
     def sum_up(self, *, repaired_samples: int = 0) -> "Sound":
         """Say what the sound is like so far, with what its source has repaired."""

@@ -54,20 +54,14 @@ class Seat:
 
     def continued(self, chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
         """Number the chunks of a stream on from where the one before it ended, behind a gap as long as it took, if it doesn't itself."""
-        shift, lost = None, 0
+        shift = None
         for chunk in chunks:
             if shift is None and self._heard_at is not None and chunk.start_sample < self._end_sample:
                 away = round((elapsed_seconds() - self._heard_at) * SAMPLE_RATE_HZ)
                 lost = max(0, away - len(chunk.samples))
                 shift = self._end_sample + lost - chunk.start_sample
-            placed = chunk
-            if shift:
-                placed = replace(
-                    chunk,
-                    start_sample=chunk.start_sample + shift,
-                    lost_samples=chunk.lost_samples + lost,
-                )
-            shift, lost = shift or 0, 0
+            shift = shift or 0
+            placed = replace(chunk, start_sample=chunk.start_sample + shift) if shift else chunk
             self._end_sample = placed.start_sample + len(placed.samples)
             self._heard_at = elapsed_seconds()
             self.backoff.over(len(placed.samples) / SAMPLE_RATE_HZ)

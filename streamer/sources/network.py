@@ -231,7 +231,6 @@ class _Assembler:
         self._converter: Converter | None = None
         self._form: tuple[int, int] | None = None
         self._next_sample = 0
-        self._lost_samples = 0
         self._repaired_before = 0
 
     @property
@@ -251,9 +250,7 @@ class _Assembler:
         if lost_seconds or form != self._form:
             yield from self.finish()
         if lost_seconds:
-            lost_samples = round(lost_seconds * SAMPLE_RATE_HZ)
-            self._next_sample += lost_samples
-            self._lost_samples += lost_samples
+            self._next_sample += round(lost_seconds * SAMPLE_RATE_HZ)
         if self._converter is None or form != self._form:
             self._repaired_before = self.repaired_samples
             self._converter, self._form = Converter(*form), form
@@ -268,11 +265,8 @@ class _Assembler:
         if not len(samples):
             return
         began_at = time.time() - time.monotonic() + self._playout.zero
-        yield AudioChunk(
-            samples, self._next_sample, began_at + self._next_sample / SAMPLE_RATE_HZ, self._lost_samples
-        )
+        yield AudioChunk(samples, self._next_sample, began_at + self._next_sample / SAMPLE_RATE_HZ)
         self._next_sample += len(samples)
-        self._lost_samples = 0
 
 
 def _options(address: StreamAddress) -> dict[str, str]:

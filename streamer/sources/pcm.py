@@ -73,13 +73,11 @@ class PcmInput:
         began = 0.0
         odd = b""
         while received := self._read():
-            lost_samples = 0
             if start_sample == 0:
                 _refuse_wav(self.name, odd + received)
                 began = elapsed_seconds() - len(received) / 2 / SAMPLE_RATE_HZ
             elif self.live:
-                lost_samples = _stalled_samples(began, start_sample + len(received) // 2)
-                start_sample += lost_samples
+                start_sample += _stalled_samples(began, start_sample + len(received) // 2)
             received = odd + received
             whole = len(received) - len(received) % 2
             odd = received[whole:]
@@ -87,7 +85,7 @@ class PcmInput:
                 continue
             samples = np.frombuffer(received[:whole], "<i2").astype(np.float32) / np.float32(32_768)
             began_at = began + time.time() - elapsed_seconds()
-            yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ, lost_samples)
+            yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ)
             start_sample += len(samples)
         if start_sample == 0 and not self._closed.is_set():
             raise SourceError(

@@ -91,7 +91,6 @@ class Assembler:
         self._timeline = timeline
         self._first_sample = timeline.next_sample
         self._frames = 0
-        self._lost_samples = 0
         self._opened = False
 
     def accept(self, frames: Frames, stamp: Stamp) -> Iterator[AudioChunk]:
@@ -148,7 +147,6 @@ class Assembler:
         reached = self._first_sample + round(self._frames * SAMPLE_RATE_HZ / self._rate_hz)
         jump = max(0, reached - self._timeline.next_sample)
         self._timeline.next_sample += jump
-        self._lost_samples += jump
         _logger.debug("%d samples lost", jump)
 
     def _chunk(self, samples: Samples) -> Iterator[AudioChunk]:
@@ -156,6 +154,5 @@ class Assembler:
             return
         start_sample = self._timeline.next_sample
         captured_at = self._timeline.wall_time(start_sample)
-        yield AudioChunk(samples, start_sample, captured_at, self._lost_samples)
+        yield AudioChunk(samples, start_sample, captured_at)
         self._timeline.next_sample += len(samples)
-        self._lost_samples = 0
