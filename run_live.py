@@ -749,7 +749,7 @@ def _view(
         from gui.data.feed import Feed
 
         feed = Feed(sources=names, labels=tagger.labels)
-        yield _View(feed, [feed.hear], partial(_show_window, feed, settings))
+        yield _View(feed, [feed.add_chunk], partial(_show_window, feed, settings))
         return
     from streamer.sinks.terminal import JsonLines, LiveTable
 
@@ -770,7 +770,7 @@ def _show_window(
     from gui.app.run import run
     from models.fbank import log_mel
 
-    run(feed, rows=log_mel, poll=going_on, kiosk=settings.kiosk, actions=actions(), theme=settings.theme)
+    run(feed, log_mel=log_mel, poll=going_on, kiosk=settings.kiosk, actions=actions(), theme=settings.theme)
 
 
 def _actions(
@@ -784,7 +784,7 @@ def _actions(
     """Return what the window can have done."""
     from platformdirs import user_pictures_path
 
-    from gui.actions import Actions, Place, Span, Watched
+    from gui.actions import Actions, AudioInput, Span, Watched
     from gui.style.theme import palette_for
     from models.labels import family_of
     from streamer.events.detector import what_would_be_told
@@ -803,16 +803,18 @@ def _actions(
     def unwatch(source: str, name: str) -> None:
         watchlists.of(source).unwatch(name)
 
-    def would_fire(source: str, taggings: "Sequence[Tagging]", name: str, threshold: float) -> list[Span]:
+    def preview_events(source: str, taggings: "Sequence[Tagging]", name: str, threshold: float) -> list[Span]:
         events = what_would_be_told(watchlists.of(source).tried(name, threshold), taggings)
         return [(event.started_at, event.ended_at) for event in events]
 
-    def places() -> list[Place]:
+    def places() -> list[AudioInput]:
         found = [
-            Place(f"mic:{device.stable_name}", f"{device.stable_name}{' *' if device.is_default else ''}")
+            AudioInput(
+                f"mic:{device.stable_name}", f"{device.stable_name}{' *' if device.is_default else ''}"
+            )
             for device in list_devices()
         ]
-        return [*found, Place("demo", "The demo")]
+        return [*found, AudioInput("demo", "The demo")]
 
     def save(theme: str) -> str:
         changes = {} if theme == palette_for(settings().theme).name else {"theme": theme}
@@ -822,14 +824,14 @@ def _actions(
         watched=watched,
         watch=_or_action_error(watch),
         unwatch=_or_action_error(unwatch),
-        would_fire=_or_action_error(would_fire),
-        places=_or_action_error(places),
-        choose=_or_action_error(choices.choose),
-        listen=listen,
-        listens=switches.is_on,
-        play=_or_action_error(lambda clip: play(_read_recording(Path(clip)))),
-        save=_or_action_error(save),
-        exports=user_pictures_path() / "Earshot",
+        preview_events=_or_action_error(preview_events),
+        list_inputs=_or_action_error(places),
+        set_input=_or_action_error(choices.choose),
+        set_listening=listen,
+        is_listening=switches.is_on,
+        play_clip=_or_action_error(lambda clip: play(_read_recording(Path(clip)))),
+        save_settings=_or_action_error(save),
+        export_folder=user_pictures_path() / "Earshot",
         families={label: family_of(label) for label in watchlists.shared.labels},
     )
 

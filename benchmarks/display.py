@@ -113,7 +113,7 @@ def measure(seconds: float, *, kiosk: bool, sources: int) -> None:
     speaker = threading.Thread(target=_speak, args=(stage, over), name="synthetic")
     speaker.start()
     try:
-        run(feed, rows=log_mel, poll=poll, kiosk=kiosk)
+        run(feed, log_mel=log_mel, poll=poll, kiosk=kiosk)
     finally:
         over.set()
         speaker.join()
@@ -126,13 +126,13 @@ def measure_memory(sources: int) -> None:
     from PySide6.QtWidgets import QApplication
 
     from gui.app.window import LiveWindow
-    from gui.data.histories import Pasts
+    from gui.data.histories import SourceHistories
 
     application = QApplication([])
     names = [f"source {number}" for number in range(1, sources + 1)]
     feed = Feed(names, [f"Sound number {number}" for number in range(CLASSES)])
     stage = Stage(feed)
-    window = LiveWindow(feed, pasts=Pasts(log_mel), title="Earshot")
+    window = LiveWindow(feed, histories=SourceHistories(log_mel), title="Earshot")
     window.show()
     for picture in range(60 * 60 * PICTURES_PER_SECOND + 1):
         if picture % (10 * 60 * PICTURES_PER_SECOND) == 0:
@@ -179,7 +179,7 @@ class Stage:
         part = self._sound[offset : offset + samples]
         now = self.began_at + self.position / SAMPLE_RATE_HZ
         for source in self._feed.sources:
-            self._feed.hear(source, AudioChunk(part, self.position, now))
+            self._feed.add_chunk(source, AudioChunk(part, self.position, now))
         self.position += len(part)
         if self.position // SAMPLE_RATE_HZ > self._second:
             self._second = self.position // SAMPLE_RATE_HZ

@@ -18,11 +18,11 @@ from PIL import Image
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QWidget
 
-from gui.actions import Actions, Place, Span, Watched
+from gui.actions import Actions, AudioInput, Span, Watched
 from gui.app.kiosk import KioskWindow
 from gui.app.window import LiveWindow
 from gui.data.feed import Feed
-from gui.data.histories import Pasts
+from gui.data.histories import SourceHistories
 from gui.style import theme
 from models.fbank import log_mel
 from models.labels import family_of
@@ -56,7 +56,7 @@ def main() -> None:
         feed = Feed(scene.sources, tagger.labels)
         actions = actions_of(tagger, sounds)
         window: LiveWindow | KioskWindow = scene.kind(
-            feed, pasts=Pasts(log_mel), title="Earshot", actions=actions, colours=scene.colours
+            feed, histories=SourceHistories(log_mel), title="Earshot", actions=actions, colours=scene.colours
         )
         window.resize(width, height)
         window.show()
@@ -127,7 +127,7 @@ def repeated_demo(seconds: float) -> Iterator[AudioChunk]:
 def tell(feed: Feed, item: Item) -> None:
     """Tell a feed."""
     if isinstance(item, AudioChunk):
-        feed.hear("demo", item)
+        feed.add_chunk("demo", item)
     else:
         feed.accept(item)
 
@@ -144,12 +144,12 @@ def actions_of(tagger: Tagger, sounds: Sequence[WatchedSound]) -> Actions:
         watched=lambda _source: watched,
         watch=lambda _source, _name, _threshold: None,
         unwatch=lambda _source, _name: None,
-        would_fire=fire,
-        places=lambda: (Place("mic", "USB microphone"),),
-        choose=lambda _source, _spec: None,
-        listen=lambda _source, _on: None,
-        save=lambda _theme: "earshot.toml",
-        exports=Path(),
+        preview_events=fire,
+        list_inputs=lambda: (AudioInput("mic", "USB microphone"),),
+        set_input=lambda _source, _spec: None,
+        set_listening=lambda _source, _on: None,
+        save_settings=lambda _theme: "earshot.toml",
+        export_folder=Path(),
         families={label: family_of(label) for label in tagger.labels},
     )
 
@@ -169,8 +169,8 @@ def drag(window: LiveWindow, _feed: Feed) -> None:
 
 
 def search(window: LiveWindow, _feed: Feed) -> None:
-    """Look for dogs."""
-    window.control.commands["find"].trigger()
+    """Style for dogs."""
+    window.control.shortcuts["find"].trigger()
     window.control.search.field.setText("dog")
 
 
@@ -187,12 +187,12 @@ def furnish(_window: object, feed: Feed) -> None:
         if earlier is not None:
             feed.accept(replace(earlier, source=source))
         for chunk in view.chunks:
-            feed.hear(source, chunk)
+            feed.add_chunk(source, chunk)
     feed.accept(replace(lost_device(), source=feed.sources[-1]))
 
 
 def freeze(window: LiveWindow, _feed: Feed) -> None:
-    """Look at what was forty seconds ago."""
+    """Style at what was forty seconds ago."""
     window.control.navigation.freeze(window.state.shown_until - 40.0)
 
 
@@ -208,13 +208,15 @@ SCENES: Mapping[str, Scene] = {
     "threshold": Scene(then=drag),
     "threshold-light": Scene(colours=theme.LIGHT, then=drag),
     "search": Scene(then=search),
-    "keys": Scene(then=lambda window, _: window.control.commands["help"].trigger()),
+    "keys": Scene(then=lambda window, _: window.control.shortcuts["help"].trigger()),
     "sources": Scene(
         sources=("demo", "kitchen", "garden", "front door", "garage", "attic", "street", "yard")
     ),
     "lost": Scene(then=lose),
     "error": Scene(
-        then=lambda window, _: window.panels.status.say("Telephone can't be watched here: take another model")
+        then=lambda window, _: window.panels.status.show_message(
+            "Telephone can't be watched here: take another model"
+        )
     ),
 }
 

@@ -1,4 +1,4 @@
-"""What the window can have done: plain functions of whoever opens it. No Qt here."""
+"""Functions of the program that the window offers, as plain callables. No Qt here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,21 +8,21 @@ from typing import TypeAlias
 from streamer.messages import Tagging
 
 Span: TypeAlias = tuple[float, float | None]
-"""Unix times in seconds of a beginning and an end; None while it lasts."""
+"""Start and end in Unix seconds; the end is None while the event goes on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A sound whose beginning and end are told.
+    """Watched sound.
 
     Attributes
     ----------
     name : str
-        As events call it.
+        Name in events.
     labels : tuple of int
-        The scores that it stands for.
+        Indices of the scores that belong to it.
     thresholds : tuple of float
-        The score at which each of them counts.
+        Threshold of each of these scores.
     """
 
     name: str
@@ -31,61 +31,62 @@ class Watched:
 
     @property
     def threshold(self) -> float:
-        """The lowest of its thresholds."""
+        """Lowest threshold."""
         return min(self.thresholds)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Something that can be listened to: what the program calls it, and what people do."""
+class AudioInput:
+    """Input to choose from: its address for the program and its title for people."""
 
-    spec: str
+    address: str
     title: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actions:
-    """What the window offers besides looking. What is None is not offered.
+    """Functions that the window calls. A function that is None is not offered.
 
-    All are called on Qt's thread and return soon; one that can't be done raises `ActionError`.
+    They are called on Qt's thread and return quickly. A function that fails raises `ActionError`.
 
     Attributes
     ----------
     watched : callable
-        Returns the sounds that are watched at a source (its name) now.
+        Takes a source's name; returns its watched sounds.
     watch : callable
-        Watches, at a source, the sound or label of a name from now on; with a threshold or, if that is None, its own.
+        Takes a source's name, the name of a sound or label, and a threshold (None for the default); starts watching it.
     unwatch : callable
-        Watches a sound at a source no longer.
-    would_fire : callable
-        Given a source, taggings of it, a sound's name and a threshold, returns when it would have been told of.
-    places : callable
-        Returns what can be listened to.
-    choose : callable
-        Listens to a place (its spec) under a source's name from now on.
-    listen : callable
-        Listens to a source (its name) or, given False, does not.
-    listens : callable
-        Whether a source (its name) is listened to: others may switch it too.
-    play : callable
-        Plays a clip (its path).
-    save : callable
-        Keeps the settings, given the theme's name; returns where.
-    exports : Path or None
-        The folder for pictures and tables.
+        Takes a source's name and a sound's name; stops watching it.
+    preview_events : callable
+        Takes a source's name, taggings of it, a sound's name and a threshold; returns the spans of the events that this
+        threshold would have given.
+    list_inputs : callable
+        Returns the inputs to choose from.
+    set_input : callable
+        Takes a source's name and an input's address; switches the source to this input.
+    set_listening : callable
+        Takes a source's name, and True to listen or False to pause.
+    is_listening : callable
+        Takes a source's name; returns False while it is paused, here or elsewhere.
+    play_clip : callable
+        Takes the path of a clip; plays it.
+    save_settings : callable
+        Takes the theme's name; saves the settings and returns where.
+    export_folder : Path or None
+        Folder for pictures and tables.
     families : mapping of str to str
-        What kind of sound a label is: see `pictograms`.
+        Kind of sound of each label, see `pictograms`.
     """
 
     watched: Callable[[str], Sequence[Watched]] = lambda _: ()
     watch: Callable[[str, str, float | None], None] | None = None
     unwatch: Callable[[str, str], None] | None = None
-    would_fire: Callable[[str, Sequence[Tagging], str, float], Sequence[Span]] | None = None
-    places: Callable[[], Sequence[Place]] | None = None
-    choose: Callable[[str, str], None] | None = None
-    listen: Callable[[str, bool], None] | None = None
-    listens: Callable[[str], bool] = lambda _: True
-    play: Callable[[str], None] | None = None
-    save: Callable[[str], str] | None = None
-    exports: Path | None = None
+    preview_events: Callable[[str, Sequence[Tagging], str, float], Sequence[Span]] | None = None
+    list_inputs: Callable[[], Sequence[AudioInput]] | None = None
+    set_input: Callable[[str, str], None] | None = None
+    set_listening: Callable[[str, bool], None] | None = None
+    is_listening: Callable[[str], bool] = lambda _: True
+    play_clip: Callable[[str], None] | None = None
+    save_settings: Callable[[str], str] | None = None
+    export_folder: Path | None = None
     families: Mapping[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What can go wrong in the window. The message is one sentence that says what to do."""
+"""Errors of the window. Each message is one sentence that says what is wrong and what to do."""
 
 
 class DisplayError(Exception):
@@ -6,4 +6,4 @@ class DisplayError(Exception):
 
 
 class ActionError(Exception):
-    """What the user asked the window for can't be done now; the window goes on."""
+    """An action of the user failed; the window goes on."""

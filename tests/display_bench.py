@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from gui.actions import Actions
 from gui.app.window import LiveWindow
 from gui.data.feed import Feed
-from gui.data.histories import Pasts
+from gui.data.histories import SourceHistories
 from models.fbank import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Health, Samples, Tagging
 
@@ -67,7 +67,9 @@ class Bench:
 
     def __init__(self, qtbot: QtBot, *sources: str, actions: Actions | None = None) -> None:
         self.feed = Feed(sources or ("mic",), LABELS)
-        self.window = LiveWindow(self.feed, pasts=Pasts(log_mel), title="Earshot", actions=actions)
+        self.window = LiveWindow(
+            self.feed, histories=SourceHistories(log_mel), title="Earshot", actions=actions
+        )
         qtbot.addWidget(self.window)
         self.window.resize(1280, 720)
         with qtbot.waitExposed(self.window):
@@ -78,7 +80,7 @@ class Bench:
 
     def hear(self, samples: Samples, start_sample: int = 0, source: str = "mic") -> None:
         for chunk in chunks_of(samples, start_sample=start_sample):
-            self.feed.hear(source, chunk)
+            self.feed.add_chunk(source, chunk)
 
     def pass_time(self, seconds: float = FRAME_SECONDS) -> None:
         QApplication.processEvents()

@@ -14,13 +14,13 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 
-from gui.actions import Actions, Place, Span, Watched
+from gui.actions import Actions, AudioInput, Span, Watched
 from gui.app.export import save_events, save_picture
-from gui.app.shortcuts import COMMANDS
-from gui.data.heatmap import cells, choose_rows, scores_of, span_for
+from gui.app.shortcuts import SHORTCUTS
+from gui.data.heatrows import cell_values, choose_rows, span_for, stack_scores
 from gui.errors import ActionError
 from gui.style import theme
-from gui.widgets.eventlist import length_of
+from gui.widgets.eventlist import duration_text
 from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch
 from streamer.events.detector import what_would_be_told
@@ -65,14 +65,14 @@ class Desk:
             watched=self.watched,
             watch=self.watch,
             unwatch=self.unwatch,
-            would_fire=self.would_fire,
-            places=lambda: [Place("mic:1", "USB Audio"), Place("demo", "The demo")],
-            choose=self.choose,
-            listen=self.listen,
-            listens=self.switches.is_on,
-            play=lambda clip: self.done.append(("play", clip)),
-            save=lambda colours: f"{colours}.toml",
-            exports=exports,
+            preview_events=self.preview_events,
+            list_inputs=lambda: [AudioInput("mic:1", "USB Audio"), AudioInput("demo", "The demo")],
+            set_input=self.choose,
+            set_listening=self.listen,
+            is_listening=self.switches.is_on,
+            play_clip=lambda clip: self.done.append(("play", clip)),
+            save_settings=lambda colours: f"{colours}.toml",
+            export_folder=exports,
         )
 
     def listen(self, source: str, on: bool) -> None:
@@ -92,14 +92,16 @@ class Desk:
         except SettingsError as error:
             raise ActionError(str(error)) from error
 
-    def would_fire(self, source: str, taggings: Sequence[Tagging], name: str, threshold: float) -> list[Span]:
+    def preview_events(
+        self, source: str, taggings: Sequence[Tagging], name: str, threshold: float
+    ) -> list[Span]:
         events = what_would_be_told(self.watchlists.of(source).tried(name, threshold), taggings)
         return [(event.started_at, event.ended_at) for event in events]
 
-    def choose(self, source: str, spec: str) -> None:
-        if spec == "mic:1":
+    def choose(self, source: str, address: str) -> None:
+        if address == "mic:1":
             raise ActionError("USB Audio can't be recorded; see whether another program holds it")
-        self.done.append(("choose", source, spec))
+        self.done.append(("choose", source, address))
 
 
 @pytest.fixture
@@ -183,9 +185,9 @@ def path_of_length(folder: Path, length: int) -> Path:
 def test_rows_are_what_was_told_then_what_is_watched_then_the_loudest() -> None:
     taggings = [tagging_at(second, {1: 0.9, 2: 0.4, 3: 0.2, 4: 0.05, 5: 0.6}) for second in range(1, 4)]
     watched = [Watched("Three", (3,), (0.5,)), Watched("Five", (5,), (0.5,)), Watched("Four", (4,), (0.5,))]
-    rows = choose_rows(scores_of(taggings), LABELS, watched, {"Three"}, 10)
+    rows = choose_rows(stack_scores(taggings), LABELS, watched, {"Three"}, 10)
     assert [row.name for row in rows] == ["Three", "Five", "Sound 1", "Sound 2"]
-    assert [row.name for row in choose_rows(scores_of(taggings), LABELS, watched, set(), 2)] == [
+    assert [row.name for row in choose_rows(stack_scores(taggings), LABELS, watched, set(), 2)] == [
         "Five",
         "Three",
     ]
@@ -193,8 +195,8 @@ def test_rows_are_what_was_told_then_what_is_watched_then_the_loudest() -> None:
 
 def test_a_cell_is_as_bright_as_the_score_at_its_time_and_dark_where_nobody_listened() -> None:
     taggings = [tagging_at(second, {1: second / 10}) for second in (1, 2, 3, 8, 9)]
-    rows = choose_rows(scores_of(taggings), LABELS, (), set(), 1)
-    picture = cells(taggings, scores_of(taggings), rows, BEGAN_AT + 9, 10.0, 10)
+    rows = choose_rows(stack_scores(taggings), LABELS, (), set(), 1)
+    picture = cell_values(taggings, stack_scores(taggings), rows, BEGAN_AT + 9, 10.0, 10)
     expected = [0, 0.1, 0.2, 0.3, None, None, None, None, 0.8, 0.9]
     assert picture[0, 0] > 0, "up to two hops before the first"
     for cell, score in zip(picture[0, 1:].tolist(), expected[1:], strict=True):
@@ -261,7 +263,7 @@ def test_events_are_listed_newest_first_with_time_sound_score_and_length(bench: 
 
 
 def test_a_long_event_is_told_in_minutes() -> None:
-    assert length_of(event("1", "x", 0.0, 184.0)) == "3:04 min"
+    assert duration_text(event("1", "x", 0.0, 184.0)) == "3:04 min"
 
 
 def test_only_a_clip_that_is_there_can_be_played(bench: Bench, desk: Desk, tmp_path: Path) -> None:
@@ -344,7 +346,7 @@ def test_an_event_of_a_source_that_has_gone_is_listed_with_its_name_and_can_be_c
     assert not events.table.isColumnHidden(2)
     cell = events.table.visualRect(events.model.index(0, 1))
     QTest.mouseClick(events.table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
-    assert bench.window.panels.status.notice == "door was removed, and its sound with it"
+    assert bench.window.panels.status.message == "door was removed, and its sound with it"
     assert (bench.window.state.source, bench.window.state.frozen_at) == ("mic", None)
     press(bench, Qt.Key.Key_C)
     assert desk.done == [("play", str(clip))]
@@ -404,7 +406,7 @@ def test_what_has_not_been_heard_can_t_be_frozen(bench: Bench) -> None:
     for key in (Qt.Key.Key_Space, Qt.Key.Key_Left, Qt.Key.Key_Home):
         press(bench, key)
         assert bench.window.state.frozen_at is None
-        assert bench.window.panels.status.notice == "no audio yet"
+        assert bench.window.panels.status.message == "no audio yet"
         assert not bench.window.panels.header.buttons["Freeze"].isChecked()
     bench.hear(tone(1000, 1.0))
     bench.pass_time()
@@ -448,7 +450,7 @@ def test_a_click_on_a_tag_watches_it_and_another_one_does_so_no_longer(bench: Be
         QTest.mouseClick(bench.window.panels.tags, Qt.MouseButton.LeftButton, pos=at)
         bench.pass_time()
         assert [entry.sound.name for entry in desk.watchlist.sounds] == watched
-    assert bench.window.panels.status.notice == "Sound 5 is no longer watched"
+    assert bench.window.panels.status.message == "Sound 5 is no longer watched"
 
 
 def test_a_click_on_a_name_in_the_timeline_watches_it(bench: Bench, desk: Desk) -> None:
@@ -464,7 +466,7 @@ def test_a_click_on_a_name_in_the_timeline_watches_it(bench: Bench, desk: Desk) 
 def test_a_threshold_is_a_mark_on_the_bar(bench: Bench) -> None:
     fill(bench)
     rows = {row.label: row for row in bench.window.panels.tags.shown}
-    length = bench.window.panels.tags._bar_length
+    length = bench.window.panels.tags.row_geometry.bar_length
     assert rows["Sound 3"].mark == round(0.5 * length)
     assert rows["Sound 5"].mark is None
 
@@ -472,57 +474,66 @@ def test_a_threshold_is_a_mark_on_the_bar(bench: Bench) -> None:
 def test_dragging_a_threshold_shows_at_once_what_would_have_been_told(bench: Bench, desk: Desk) -> None:
     fill(bench)
     tags, heat = bench.window.panels.tags, bench.window.panels.timeline.heat
-    bar = tags._bar_rect(row_of(bench, "Sound 3"))
-    start = QPoint(round(0.5 * tags._bar_length), bar.center().y())
+    bar = tags.row_geometry.bar_rect(row_of(bench, "Sound 3"))
+    start = QPoint(round(0.5 * tags.row_geometry.bar_length), bar.center().y())
     QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=start)
-    QTest.mouseMove(tags, QPoint(round(0.95 * tags._bar_length), start.y()))
+    QTest.mouseMove(tags, QPoint(round(0.95 * tags.row_geometry.bar_length), start.y()))
     bench.pass_time()
-    assert heat.trial is not None
-    assert heat.trial.spans == ()
-    target = QPoint(round(0.7 * tags._bar_length), start.y())
+    assert heat.preview is not None
+    assert heat.preview.spans == ()
+    target = QPoint(round(0.7 * tags.row_geometry.bar_length), start.y())
     QTest.mouseMove(tags, target)
     bench.pass_time()
-    assert len(heat.trial.spans) == 4
+    assert len(heat.preview.spans) == 4
     assert desk.watchlist.sounds[0].thresholds == (0.5,), "not before the mouse lets go"
     QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=target)
     bench.pass_time()
     assert desk.watchlist.sounds[0].thresholds == (pytest.approx(0.7, abs=0.01),)
     bench.pass_time(5.0)
-    assert heat.trial is None
+    assert heat.preview is None
 
 
 def test_another_source_ends_the_trial_of_a_threshold(qtbot: QtBot, desk: Desk) -> None:
     bench = Bench(qtbot, "mic", "door", actions=desk.actions)
     fill(bench)
     tags, heat = bench.window.panels.tags, bench.window.panels.timeline.heat
-    start = QPoint(round(0.5 * tags._bar_length), tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    start = QPoint(
+        round(0.5 * tags.row_geometry.bar_length),
+        tags.row_geometry.bar_rect(row_of(bench, "Sound 3")).center().y(),
+    )
     QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=start)
     QTest.mouseMove(tags, start + QPoint(60, 0))
     bench.pass_time()
-    assert heat.trial is not None
+    assert heat.preview is not None
     press(bench, Qt.Key.Key_N)
     assert bench.window.state.source == "door"
-    assert heat.trial is None
+    assert heat.preview is None
 
 
 @pytest.mark.parametrize("pixels_moved", [0, 3])
 def test_a_click_beside_a_mark_moves_no_threshold(bench: Bench, desk: Desk, pixels_moved: int) -> None:
     fill(bench)
     tags = bench.window.panels.tags
-    beside = QPoint(round(0.5 * tags._bar_length) + 6, tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    beside = QPoint(
+        round(0.5 * tags.row_geometry.bar_length) + 6,
+        tags.row_geometry.bar_rect(row_of(bench, "Sound 3")).center().y(),
+    )
     QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=beside)
     QTest.mouseMove(tags, beside + QPoint(pixels_moved, 0))
     QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=beside + QPoint(pixels_moved, 0))
     bench.pass_time()
     assert [entry.thresholds for entry in desk.watchlist.sounds] == [(0.5,)]
-    assert bench.window.panels.timeline.heat.trial is None
+    assert bench.window.panels.timeline.heat.preview is None
 
 
 def test_a_mark_moves_as_far_as_the_pointer_wherever_it_was_taken(bench: Bench, desk: Desk) -> None:
     fill(bench)
     tags = bench.window.panels.tags
-    beside = QPoint(round(0.5 * tags._bar_length) - 7, tags._bar_rect(row_of(bench, "Sound 3")).center().y())
-    target = beside + QPoint(round(0.2 * tags._bar_length), 0)
+    beside = QPoint(
+        round(0.5 * tags.row_geometry.bar_length) - 7,
+        tags.row_geometry.bar_rect(row_of(bench, "Sound 3")).center().y(),
+    )
+    target = beside + QPoint(round(0.2 * tags.row_geometry.bar_length), 0)
     QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=beside)
     QTest.mouseMove(tags, target)
     QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=target)
@@ -536,7 +547,10 @@ def test_only_the_left_button_does_something(bench: Bench, desk: Desk, button: Q
     QTest.mouseClick(tags, button, pos=QPoint(30, row_of(bench, "Sound 5") + 12))
     QTest.mouseClick(heat, button, pos=QPoint(40, heat.row_rect(0).center().y()))
     QTest.mouseClick(heat, button, pos=QPoint(heat.width() - 40, 5))
-    mark = QPoint(round(0.5 * tags._bar_length), tags._bar_rect(row_of(bench, "Sound 3")).center().y())
+    mark = QPoint(
+        round(0.5 * tags.row_geometry.bar_length),
+        tags.row_geometry.bar_rect(row_of(bench, "Sound 3")).center().y(),
+    )
     QTest.mousePress(tags, button, pos=mark)
     QTest.mouseMove(tags, mark + QPoint(60, 0))
     QTest.mouseRelease(tags, button, pos=mark + QPoint(60, 0))
@@ -548,21 +562,21 @@ def test_only_the_left_button_does_something(bench: Bench, desk: Desk, button: Q
 def test_keys_choose_a_tag_watch_it_and_move_its_threshold(bench: Bench, desk: Desk) -> None:
     fill(bench)
     press(bench, Qt.Key.Key_W)
-    assert bench.window.panels.status.notice == "select a tag first, with Up and Down"
+    assert bench.window.panels.status.message == "select a tag first, with Up and Down"
     press(bench, Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_W)
     second = bench.labels_shown()[1]
     assert second in [entry.sound.name for entry in desk.watchlist.sounds]
     press(bench, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Plus, Qt.Key.Key_Plus, Qt.Key.Key_Minus)
     changed = next(entry for entry in desk.watchlist.sounds if entry.sound.name == second)
     assert changed.thresholds[0] == pytest.approx(0.31, abs=0.201)
-    assert bench.window.panels.timeline.heat.trial is not None
+    assert bench.window.panels.timeline.heat.preview is not None
 
 
 def test_a_threshold_of_what_is_not_watched_gets_a_sentence(bench: Bench) -> None:
     fill(bench)
     bench.window.panels.tags.selected = 7
     press(bench, Qt.Key.Key_Plus)
-    assert bench.window.panels.status.notice == "Sound 7 is not watched: watch it first, with a click or W"
+    assert bench.window.panels.status.message == "Sound 7 is not watched; watch it first, with a click or W"
 
 
 def test_the_source_on_show_is_the_one_whose_list_is_shown_and_changed(qtbot: QtBot, desk: Desk) -> None:
@@ -584,9 +598,9 @@ def test_search_finds_labels_and_watches_one(bench: Bench, desk: Desk) -> None:
     search = bench.window.control.search
     press(bench, Qt.Key.Key_Slash)
     assert search.isVisible()
-    assert len(search.found()) == len(LABELS)
+    assert len(search.results()) == len(LABELS)
     QTest.keyClicks(search.field, "sound 3 ")
-    assert search.found() == ["Sound 3", *(f"Sound {number}" for number in (13, 23, *range(30, 40)))]
+    assert search.results() == ["Sound 3", *(f"Sound {number}" for number in (13, 23, *range(30, 40)))]
     QTest.keyClick(search.field, Qt.Key.Key_Down)
     QTest.keyClick(search.field, Qt.Key.Key_Return)
     assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3", "Sound 13"]
@@ -604,7 +618,7 @@ def test_nothing_found_is_nothing_chosen(bench: Bench, desk: Desk) -> None:
     search = bench.window.control.search
     QTest.keyClicks(search.field, "no such sound")
     QTest.keyClick(search.field, Qt.Key.Key_Return)
-    assert search.found() == []
+    assert search.results() == []
     assert len(desk.watchlist.sounds) == 1
 
 
@@ -632,11 +646,11 @@ def test_another_place_is_chosen_from_the_menu_and_a_refusal_is_told(bench: Benc
     assert list(by_title) == ["USB Audio", "The demo", "", "A recording…"]
     by_title["The demo"].trigger()
     assert desk.done == [("choose", "mic", "demo")]
-    assert bench.window.panels.status.notice == "mic now listens to demo"
+    assert bench.window.panels.status.message == "mic now listens to demo"
     by_title["USB Audio"].trigger()
-    assert bench.window.panels.status.notice.startswith("USB Audio can't be recorded")
+    assert bench.window.panels.status.message.startswith("USB Audio can't be recorded")
     bench.pass_time(8.0)
-    assert bench.window.panels.status.notice == ""
+    assert bench.window.panels.status.message == ""
 
 
 def test_a_place_is_for_the_source_that_was_on_show_when_it_was_asked_for(qtbot: QtBot, desk: Desk) -> None:
@@ -651,7 +665,7 @@ def test_a_place_is_for_the_source_that_was_on_show_when_it_was_asked_for(qtbot:
     bench.pass_time()
     demo.trigger()
     assert len(desk.done) == 1
-    assert bench.window.panels.status.notice == "kitchen was removed; choose again for another source"
+    assert bench.window.panels.status.message == "kitchen was removed; choose again for another source"
 
 
 def test_tabs_that_come_say_where_something_goes_on(bench: Bench) -> None:
@@ -713,7 +727,7 @@ def test_the_picture_and_the_events_are_kept_as_files(bench: Bench, desk: Desk) 
     control = Qt.KeyboardModifier.ControlModifier
     press(bench, Qt.Key.Key_E, modifier=control)
     press(bench, Qt.Key.Key_E, modifier=control | Qt.KeyboardModifier.ShiftModifier)
-    folder = desk.actions.exports
+    folder = desk.actions.export_folder
     assert folder is not None
     (picture,), (table,) = folder.glob("*.png"), folder.glob("*.csv")
     assert QImage(str(picture)).size() == bench.window.size() * bench.window.devicePixelRatioF()
@@ -722,7 +736,7 @@ def test_the_picture_and_the_events_are_kept_as_files(bench: Bench, desk: Desk) 
     assert [row["sound"] for row in rows] == ["Sound 3", "Sound, 5"]
     assert rows[0]["started_at"] == "2023-11-14T22:13:20.000Z"
     assert (rows[0]["ended_at"], rows[1]["ended_at"]) == ("2023-11-14T22:13:24.500Z", "")
-    assert bench.window.panels.status.notice == f"events saved as {table}"
+    assert bench.window.panels.status.message == f"events saved as {table}"
 
 
 def test_files_of_the_same_second_do_not_replace_each_other(bench: Bench, tmp_path: Path) -> None:
@@ -749,7 +763,7 @@ def test_a_folder_whose_files_can_t_be_looked_for_gets_a_sentence(bench: Bench, 
 def test_the_settings_are_saved_with_the_theme(bench: Bench) -> None:
     press(bench, Qt.Key.Key_T)
     press(bench, Qt.Key.Key_S, modifier=Qt.KeyboardModifier.ControlModifier)
-    assert bench.window.panels.status.notice == "settings saved in light.toml"
+    assert bench.window.panels.status.message == "settings saved in light.toml"
 
 
 # Looks
@@ -774,7 +788,7 @@ def test_t_changes_between_dark_and_light_everywhere(bench: Bench) -> None:
 
 @pytest.mark.parametrize("palette", [theme.DARK, theme.LIGHT], ids=lambda palette: palette.name)
 def test_the_map_of_energies_gets_ever_brighter_or_ever_darker(palette: theme.Palette) -> None:
-    table = theme.Look(1.0, palette).energies()[1:255]
+    table = theme.Style(1.0, palette).colour_table()[1:255]
     rgb = np.stack([table >> 16 & 255, table >> 8 & 255, table & 255], axis=1) / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     lightness = 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
@@ -804,19 +818,19 @@ def test_clipping_lights_the_lamp_for_three_seconds(bench: Bench) -> None:
     bench.hear(np.full(1600, 1.0, np.float32))
     bench.pass_time()
     level = bench.window.panels.level
-    assert level.loudness.clipping
+    assert level.meter.clipping
     lamp = pixels(level)[2, level.width() - 5]
     assert QColor(*lamp.tolist()) == theme.DARK.bad
     bench.pass_time(3.2)
-    assert not level.loudness.clipping
+    assert not level.meter.clipping
 
 
 def test_help_lists_every_key_that_there_is(bench: Bench) -> None:
     press(bench, Qt.Key.Key_F1)
     page = bench.window.control.help
     assert page.isVisible()
-    offered = list(bench.window.control.commands.offered())
-    assert len(page._lines) == len(offered) == len(COMMANDS)
+    offered = list(bench.window.control.shortcuts.available())
+    assert len(page._lines) == len(offered) == len(SHORTCUTS)
     click(bench, bench.window.rect().bottomLeft() + QPoint(3, -3))
     assert not page.isVisible()
 
@@ -849,7 +863,7 @@ def test_a_click_beside_search_or_help_closes_it_and_does_nothing_else(
 
 
 def test_no_two_commands_share_a_key() -> None:
-    keys = [key for command in COMMANDS.values() for key in command.keys]
+    keys = [key for command in SHORTCUTS.values() for key in command.keys]
     assert len(keys) == len(set(keys))
 
 

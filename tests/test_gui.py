@@ -22,9 +22,9 @@ from gui.app.display import require_display
 from gui.app.kiosk import KioskWindow
 from gui.app.run import run
 from gui.app.window import LiveWindow
-from gui.data.columns import COLUMNS, GAP, NOTHING, Columns, bin_of
+from gui.data.columns import COLUMNS, EMPTY, GAP, Columns, bin_of
 from gui.data.feed import KEPT_SAMPLES, Feed
-from gui.data.levelmeter import Loudness
+from gui.data.levelmeter import LevelMeter
 from gui.data.ranking import Ranking
 from gui.errors import DisplayError
 from gui.style.theme import DARK, Tone
@@ -46,7 +46,7 @@ def test_the_feed_keeps_twelve_seconds_of_each_source_and_no_more() -> None:
     feed = Feed(["mic"], LABELS)
     second = np.zeros(SAMPLE_RATE_HZ, np.float32)
     for chunk in chunks_of(np.tile(second, 60), size=1000):
-        feed.hear("mic", chunk)
+        feed.add_chunk("mic", chunk)
     kept = feed.snapshot().sources["mic"].chunks
     samples = sum(len(chunk.samples) for chunk in kept)
     assert KEPT_SAMPLES <= samples < KEPT_SAMPLES + 1000
@@ -56,7 +56,7 @@ def test_the_feed_keeps_twelve_seconds_of_each_source_and_no_more() -> None:
 def test_the_feed_is_bounded_for_chunks_of_one_sample_and_of_none() -> None:
     feed = Feed(["mic"], LABELS)
     for position in range(20_000):
-        feed.hear("mic", AudioChunk(np.zeros(position % 2, np.float32), position // 2, 0.0))
+        feed.add_chunk("mic", AudioChunk(np.zeros(position % 2, np.float32), position // 2, 0.0))
     assert len(feed.snapshot().sources["mic"].chunks) <= 12_000
 
 
@@ -87,9 +87,9 @@ def test_only_chunks_not_seen_before_are_handed_out() -> None:
     feed = Feed(["mic"], LABELS)
     chunks = list(chunks_of(np.zeros(1600, np.float32), size=160))
     for chunk in chunks:
-        feed.hear("mic", chunk)
+        feed.add_chunk("mic", chunk)
     view = feed.snapshot().sources["mic"]
-    assert view.heard == 10
+    assert view.chunk_count == 10
     assert view.chunks_after(7) == tuple(chunks[7:])
     assert view.chunks_after(10) == ()
     assert view.chunks_after(0) == tuple(chunks)
@@ -100,7 +100,7 @@ def test_threads_may_write_while_snapshots_are_taken() -> None:
 
     def write(source: str) -> None:
         for chunk in chunks_of(np.zeros(320_000, np.float32), size=160):
-            feed.hear(source, chunk)
+            feed.add_chunk(source, chunk)
 
     writers = [threading.Thread(target=write, args=(source,)) for source in "ab"]
     for writer in writers:
@@ -109,15 +109,15 @@ def test_threads_may_write_while_snapshots_are_taken() -> None:
         for view in feed.snapshot().sources.values():
             starts = [chunk.start_sample for chunk in view.chunks]
             assert starts == sorted(starts)
-            assert not starts or starts[-1] == (view.heard - 1) * 160
-    assert [view.heard for view in feed.snapshot().sources.values()] == [2000, 2000]
+            assert not starts or starts[-1] == (view.chunk_count - 1) * 160
+    assert [view.chunk_count for view in feed.snapshot().sources.values()] == [2000, 2000]
 
 
 def test_sources_come_and_go_and_those_that_stay_lose_nothing() -> None:
     feed = Feed(["a", "b"], LABELS)
     for source in "ab":
         for chunk in chunks_of(np.zeros(1600, np.float32), size=160):
-            feed.hear(source, chunk)
+            feed.add_chunk(source, chunk)
         feed.accept(tagging({1: 0.5}, source))
         feed.accept(SourceStatus(source, online=True))
     feed.accept(health(sources=(SourceHealth(source="a", state="silent"), SourceHealth(source="b"))))
@@ -126,10 +126,10 @@ def test_sources_come_and_go_and_those_that_stay_lose_nothing() -> None:
     after = feed.snapshot()
     assert feed.sources == tuple(after.sources) == ("c", "b")
     stayed, was = after.sources["b"], before.sources["b"]
-    assert (stayed.chunks, stayed.heard, stayed.taggings, stayed.status) == (
-        was.chunks, was.heard, was.taggings, was.status,
+    assert (stayed.chunks, stayed.chunk_count, stayed.taggings, stayed.status) == (
+        was.chunks, was.chunk_count, was.taggings, was.status,
     )  # fmt: skip
-    assert after.sources["c"].heard == 0
+    assert after.sources["c"].chunk_count == 0
     assert after.health == health(sources=(SourceHealth(source="b"),))
     assert list(before.sources) == ["a", "b"]
 
@@ -138,7 +138,7 @@ def test_of_a_source_that_has_gone_only_events_are_kept() -> None:
     feed = Feed(["a", "b"], LABELS)
     feed.accept(Event("1", "started", "Bark", "a", 0.9, 0.0))
     feed.follow(["b"])
-    feed.hear("a", AudioChunk(np.zeros(160, np.float32), 0, 0.0))
+    feed.add_chunk("a", AudioChunk(np.zeros(160, np.float32), 0, 0.0))
     feed.accept(tagging({1: 0.5}, "a"))
     feed.accept(SourceStatus("a", online=False, reason="it was removed"))
     ended = Event("1", "ended", "Bark", "a", 0.9, 0.0, 3.0)
@@ -148,20 +148,20 @@ def test_of_a_source_that_has_gone_only_events_are_kept() -> None:
     assert snapshot.events == (ended,)
     feed.follow(["a", "b"])
     returned = feed.snapshot().sources["a"]
-    assert (returned.heard, returned.tagging, returned.status) == (0, None, None)
+    assert (returned.chunk_count, returned.tagging, returned.status) == (0, None, None)
 
 
 def test_of_a_source_that_has_come_anew_under_its_name_all_chunks_are_handed_out() -> None:
     feed = Feed(["a", "b"], LABELS)
     for chunk in chunks_of(np.zeros(1600, np.float32), size=160):
-        feed.hear("a", chunk)
-    heard = feed.snapshot().sources["a"].heard
+        feed.add_chunk("a", chunk)
+    heard = feed.snapshot().sources["a"].chunk_count
     feed.follow(["b"])
     feed.follow(["a", "b"])
     for chunk in chunks_of(np.zeros(480, np.float32), size=160):
-        feed.hear("a", chunk)
+        feed.add_chunk("a", chunk)
     view = feed.snapshot().sources["a"]
-    assert len(view.chunks_after(heard)) == view.heard == 3
+    assert len(view.chunks_after(heard)) == view.chunk_count == 3
 
 
 def test_threads_may_change_the_sources_while_others_write_and_snapshots_are_taken() -> None:
@@ -178,7 +178,7 @@ def test_threads_may_change_the_sources_while_others_write_and_snapshots_are_tak
         number = 0
         while not over.is_set():
             for source in "abc":
-                feed.hear(source, AudioChunk(np.zeros(160, np.float32), 160 * number, 0.0))
+                feed.add_chunk(source, AudioChunk(np.zeros(160, np.float32), 160 * number, 0.0))
                 feed.accept(tagging({1: 0.5}, source))
                 feed.accept(SourceStatus(source, online=True))
             number += 1
@@ -191,7 +191,7 @@ def test_threads_may_change_the_sources_while_others_write_and_snapshots_are_tak
         snapshot = feed.snapshot()
         seen.add(tuple(snapshot.sources))
         seen.add(feed.sources)
-        assert all(len(view.chunks) == min(view.heard, 1200) for view in snapshot.sources.values())
+        assert all(len(view.chunks) == min(view.chunk_count, 1200) for view in snapshot.sources.values())
     for thread in threads:
         thread.join()
     assert seen <= set(rosters)
@@ -246,7 +246,7 @@ def test_a_stream_that_begins_anew_empties_the_picture() -> None:
     columns.extend(chunks_of(tone(1000, 0.5)))
     assert columns.restarts == 1
     assert columns.end == 48
-    assert (columns.values(48, 48 + 800) == NOTHING).all()
+    assert (columns.values(48, 48 + 800) == EMPTY).all()
 
 
 def test_an_outage_of_hours_costs_no_memory_and_fills_the_picture() -> None:
@@ -269,9 +269,9 @@ def test_a_tone_is_brightest_at_its_tick(frequency_hz: int) -> None:
 def test_the_order_is_right_once_scores_rest() -> None:
     ranking = Ranking(6, rows=4)
     scores = np.array([0.1, 0.42, 0.4, 0.41, 0.9, 0.3], np.float32)
-    ranking.aim(scores[::-1].copy())
+    ranking.set_target(scores[::-1].copy())
     ranking.advance(5.0)
-    ranking.aim(scores)
+    ranking.set_target(scores)
     for _ in range(600):
         ranking.advance(FRAME_SECONDS)
     assert ranking.order == (4, 1, 3, 2)
@@ -282,7 +282,7 @@ def test_near_equal_scores_do_not_flicker() -> None:
     ranking = Ranking(2, rows=2)
     changes = 0
     for second in range(20):
-        ranking.aim(np.array([0.5, 0.48 + 0.04 * (second % 2)], np.float32))
+        ranking.set_target(np.array([0.5, 0.48 + 0.04 * (second % 2)], np.float32))
         for _ in range(30):
             before = ranking.order
             ranking.advance(FRAME_SECONDS)
@@ -292,38 +292,38 @@ def test_near_equal_scores_do_not_flicker() -> None:
 
 def test_something_loud_and_clear_rises_within_a_second() -> None:
     ranking = Ranking(20, rows=3)
-    ranking.aim(np.linspace(0.6, 0.1, 20, dtype=np.float32))
+    ranking.set_target(np.linspace(0.6, 0.1, 20, dtype=np.float32))
     for _ in range(60):
         ranking.advance(FRAME_SECONDS)
-    ranking.aim(np.array([*np.linspace(0.3, 0.1, 19), 0.95], np.float32))
+    ranking.set_target(np.array([*np.linspace(0.3, 0.1, 19), 0.95], np.float32))
     for _ in range(30):
         ranking.advance(FRAME_SECONDS)
     assert ranking.order[0] == 19
 
 
 def test_the_meter_reads_a_sine_as_its_rms_and_holds_its_peak() -> None:
-    loudness = Loudness()
+    meter = LevelMeter()
     for chunk in chunks_of(tone(1000, 2.0, amplitude=0.5)):
-        loudness.advance(chunk.samples, 0.03)
-    assert loudness.level_dbfs == pytest.approx(-9.03, abs=0.05)
-    assert loudness.peak_dbfs == pytest.approx(-6.02, abs=0.05)
+        meter.advance(chunk.samples, 0.03)
+    assert meter.level_dbfs == pytest.approx(-9.03, abs=0.05)
+    assert meter.peak_dbfs == pytest.approx(-6.02, abs=0.05)
     for chunk in chunks_of(np.zeros(16_000, np.float32)):
-        loudness.advance(chunk.samples, 0.03)
-    assert loudness.level_dbfs < -40
-    assert loudness.peak_dbfs == pytest.approx(-6.02, abs=0.05)
+        meter.advance(chunk.samples, 0.03)
+    assert meter.level_dbfs < -40
+    assert meter.peak_dbfs == pytest.approx(-6.02, abs=0.05)
     for chunk in chunks_of(np.zeros(16_000, np.float32)):
-        loudness.advance(chunk.samples, 0.03)
-    assert loudness.peak_dbfs == pytest.approx(-6.02 - 24 * 0.5, abs=1.0)
+        meter.advance(chunk.samples, 0.03)
+    assert meter.peak_dbfs == pytest.approx(-6.02 - 24 * 0.5, abs=1.0)
 
 
 def test_the_meter_falls_when_no_sound_comes() -> None:
-    loudness = Loudness()
-    loudness.advance(tone(1000, 0.5), 0.5)
-    loudness.advance(np.zeros(0, np.float32), 0.3)
-    assert loudness.level_dbfs > -10
+    meter = LevelMeter()
+    meter.advance(tone(1000, 0.5), 0.5)
+    meter.advance(np.zeros(0, np.float32), 0.3)
+    assert meter.level_dbfs > -10
     for _ in range(60):
-        loudness.advance(np.zeros(0, np.float32), FRAME_SECONDS)
-    assert loudness.level_dbfs < -40
+        meter.advance(np.zeros(0, np.float32), FRAME_SECONDS)
+    assert meter.level_dbfs < -40
 
 
 # The window
@@ -407,7 +407,7 @@ def test_bars_are_on_screen(bench: Bench) -> None:
     image = tags.grab().toImage()
     assert image != empty
     for row in tags.shown:
-        middle = tags._bar_rect(row.top).center().y()
+        middle = tags.row_geometry.bar_rect(row.top).center().y()
         inside, beyond = image.pixelColor(row.bar - 10, middle), image.pixelColor(row.bar + 10, middle)
         assert inside.value() > beyond.value() + 60
 
@@ -467,10 +467,10 @@ def test_the_status_line_warns_of_what_is_wrong_with_the_sound(qtbot: QtBot) -> 
     details = status.toolTip().splitlines()[1:]
     assert details == [
         "sound: silent, 0.00% of the last minute clipped",
-        "usual floor: -61 dBFS",
+        "noise floor: -61 dBFS",
         "lost: 0.0 s in 2 gaps, 1 of them overruns",
         "clock: +23 ppm",
-        "latency of 50, 95, 99 %: 200 ms, 400 ms, 900 ms",
+        "latency p50, p95, p99: 200 ms, 400 ms, 900 ms",
         "windows: 55 tagged, 0 dropped",
         "memory: 512 MB",
     ]
@@ -567,7 +567,7 @@ def test_a_source_that_goes_takes_its_tab_along(qtbot: QtBot) -> None:
     assert bench.window.state.source == "garden"
     assert bench.window.panels.spectrogram.picture.columns is columns
     assert columns.end == 298
-    bench.window.panels.header.show_next()
+    bench.window.panels.header.select_next()
     bench.pass_time()
     assert bench.window.state.source == "garden"
 
@@ -585,7 +585,7 @@ def test_where_the_source_on_show_has_gone_the_one_in_its_place_is_shown(
     sources: list[str], shown: str, qtbot: QtBot
 ) -> None:
     bench = Bench(qtbot, "kitchen", "garden", "attic")
-    bench.window.panels.header.choose("garden")
+    bench.window.panels.header.select("garden")
     bench.hear(tone(1000, 3.0), source="garden")
     bench.feed.accept(tagging({1: 0.9}, "garden"))
     bench.pass_time(1.0)
@@ -596,7 +596,7 @@ def test_where_the_source_on_show_has_gone_the_one_in_its_place_is_shown(
     assert (window.state.source, window.state.frozen_at) == (shown, None)
     assert sources[window.panels.header.tabs.currentIndex()] == shown
     assert bench.labels_shown() == []
-    assert not window.panels.spectrogram.picture.columns.begun
+    assert not window.panels.spectrogram.picture.columns.started
     assert window.panels.header.state.text() == "WAITING"
 
 
@@ -615,7 +615,7 @@ def test_a_hidden_window_follows_too(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden")
     bench.feed.follow(["attic"])
     bench.hear(tone(1000, 3.0), source="attic")
-    bench.window.keep(2000.0)
+    bench.window.collect(2000.0)
     assert bench.window.state.source == "attic"
     assert bench.window.panels.spectrogram.picture.columns.end == 298
 
@@ -650,8 +650,8 @@ def test_nothing_is_clipped_or_overlaps(bench: Bench, qtbot: QtBot, width: int, 
         assert not any(rect.intersects(other) for other in rects[:number])
     rows = sorted(window.panels.tags.shown, key=lambda row: row.top)
     assert len(rows) >= 4
-    assert rows[-1].top + window.panels.tags._row_height() <= window.panels.tags.height()
-    assert np.diff([row.top for row in rows]).min() >= window.panels.tags._row_height() - 1
+    assert rows[-1].top + window.panels.tags.row_geometry.row_height <= window.panels.tags.height()
+    assert np.diff([row.top for row in rows]).min() >= window.panels.tags.row_geometry.row_height - 1
 
 
 # The loop
@@ -660,7 +660,7 @@ def test_nothing_is_clipped_or_overlaps(bench: Bench, qtbot: QtBot, width: int, 
 def feed_with_sound() -> Feed:
     feed = Feed(["mic"], LABELS)
     for chunk in chunks_of(tone(1000, 1.0)):
-        feed.hear("mic", chunk)
+        feed.add_chunk("mic", chunk)
     return feed
 
 
@@ -673,7 +673,7 @@ def polls(count: int) -> Callable[[], bool]:
 @pytest.mark.usefixtures("qapp")
 def test_the_window_closes_when_the_program_stops() -> None:
     began_at = time.monotonic()
-    assert run(feed_with_sound(), rows=log_mel, poll=polls(5)) == 0
+    run(feed_with_sound(), log_mel=log_mel, poll=polls(5))
     assert time.monotonic() - began_at < 10
     assert not [widget for widget in QApplication.topLevelWidgets() if isinstance(widget, LiveWindow)]
 
@@ -688,7 +688,7 @@ def test_run_returns_when_the_window_is_closed() -> None:
                 closed.append(widget.close())
         return True
 
-    assert run(feed_with_sound(), rows=log_mel, poll=poll) == 0
+    run(feed_with_sound(), log_mel=log_mel, poll=poll)
     assert closed == [True]
 
 
@@ -706,13 +706,15 @@ def test_a_window_that_is_not_to_be_seen_loses_nothing(kiosk: bool) -> None:
             del due[0]
             start = 10 * SAMPLE_RATE_HZ * (3 - len(due))
             for chunk in chunks_of(tone(1000, 10.0), size=1600, start_sample=start):
-                feed.hear("mic", chunk)
+                feed.add_chunk("mic", chunk)
         kept[:] = [
-            window.state.past.columns if isinstance(window, LiveWindow) else window.tiles[0].picture.columns
+            window.state.history.columns
+            if isinstance(window, LiveWindow)
+            else window.tiles[0].picture.columns
         ]
         return bool(due) or kept[0].end < 3990
 
-    assert run(feed, rows=log_mel, poll=poll, kiosk=kiosk) == 0
+    run(feed, log_mel=log_mel, poll=poll, kiosk=kiosk)
     values = kept[0].values(0, 3990)
     assert not (values == GAP).all(axis=1).any()
     assert values.any(axis=1).all()
@@ -745,7 +747,7 @@ def test_sources_may_go_under_an_open_menu_or_dialog(open_something: Callable[[L
         shown.append(window.state.source)
         return len(opened) < 5
 
-    assert run(feed, rows=log_mel, poll=poll, actions=Actions(places=tuple)) == 0
+    run(feed, log_mel=log_mel, poll=poll, actions=Actions(list_inputs=tuple))
     assert len(opened) == 5
     assert shown[-1] == "door"
 
@@ -756,7 +758,7 @@ def test_what_poll_raises_reaches_the_caller() -> None:
         raise OSError("a thread has failed")
 
     with pytest.raises(OSError, match="a thread has failed"):
-        run(feed_with_sound(), rows=log_mel, poll=poll)
+        run(feed_with_sound(), log_mel=log_mel, poll=poll)
 
 
 @pytest.mark.usefixtures("qapp")
@@ -782,9 +784,9 @@ def test_an_open_menu_or_dialog_keeps_no_program_alive(
             monkeypatch.setattr(LiveWindow, "refresh", broken)
         return True
 
-    actions = Actions(places=tuple)
+    actions = Actions(list_inputs=tuple)
     with pytest.raises(KeyboardInterrupt if fails == "poll" else ZeroDivisionError):
-        run(feed_with_sound(), rows=log_mel, poll=poll, actions=actions)
+        run(feed_with_sound(), log_mel=log_mel, poll=poll, actions=actions)
     assert len(opened) == 1
 
 
@@ -794,7 +796,7 @@ def test_what_a_view_raises_reaches_the_caller() -> None:
         raise ValueError(f"no rows of {len(samples)} samples")
 
     with pytest.raises(ValueError, match="no rows of"):
-        run(feed_with_sound(), rows=broken, poll=polls(100))
+        run(feed_with_sound(), log_mel=broken, poll=polls(100))
 
 
 @pytest.mark.usefixtures("qapp")
@@ -804,13 +806,13 @@ def test_what_is_raised_while_painting_reaches_the_caller(monkeypatch: pytest.Mo
 
     monkeypatch.setattr("gui.widgets.spectrogram.Picture._draw", broken)
     with pytest.raises(ZeroDivisionError):
-        run(feed_with_sound(), rows=log_mel, poll=polls(100))
+        run(feed_with_sound(), log_mel=log_mel, poll=polls(100))
 
 
 @pytest.mark.usefixtures("qapp")
 def test_the_hook_for_exceptions_is_put_back() -> None:
     before = sys.excepthook
-    run(feed_with_sound(), rows=log_mel, poll=polls(1))
+    run(feed_with_sound(), log_mel=log_mel, poll=polls(1))
     assert sys.excepthook is before
 
 
@@ -872,16 +874,16 @@ def test_a_process_that_made_the_application_itself_ends_cleanly() -> None:
         from gui.app.run import run
         from gui.data.feed import Feed
         ticks = iter(range(5))
-        code = run(
+        run(
             Feed(["a", "b"], ["Speech"]),
-            rows=lambda samples: np.zeros((0, 128), np.float32),
+            log_mel=lambda samples: np.zeros((0, 128), np.float32),
             poll=lambda: next(ticks, None) is not None,
         )
-        print("code", code)
+        print("closed")
         """,
         QT_QPA_PLATFORM="offscreen",
     )
-    assert (done.stdout.strip(), done.stderr, done.returncode) == ("code 0", "", 0)
+    assert (done.stdout.strip(), done.stderr, done.returncode) == ("closed", "", 0)
 
 
 def test_a_long_run_does_not_wear_out_the_interpreter() -> None:

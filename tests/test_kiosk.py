@@ -23,7 +23,7 @@ from gui.actions import Actions, Watched
 from gui.app.kiosk import HOLD_SECONDS, KioskWindow, columns_for
 from gui.app.run import run
 from gui.data.feed import Feed
-from gui.data.histories import Pasts
+from gui.data.histories import SourceHistories
 from gui.style import pictograms
 from gui.style.theme import Tone
 from gui.widgets.banner import Banner
@@ -42,7 +42,9 @@ class Wall:
         self.feed = Feed(sources or ["mic"], LABELS)
         watched = [Watched("Alarm", (3,), (0.5,)), Watched("Music", (5,), (0.5,))]
         actions = Actions(watched=lambda source: watched if source != "attic" else [], families=FAMILIES)
-        self.window = KioskWindow(self.feed, pasts=Pasts(log_mel), title="Earshot", actions=actions)
+        self.window = KioskWindow(
+            self.feed, histories=SourceHistories(log_mel), title="Earshot", actions=actions
+        )
         tile = self.window.tiles[0]
         self.tags, self.banner, self.picture = tile.tags, tile.banner, tile.picture
         qtbot.addWidget(self.window)
@@ -70,7 +72,7 @@ def kiosks() -> Iterator[KioskWindow]:
 def feed_with_sound() -> Feed:
     feed = Feed(["mic"], LABELS)
     for chunk in chunks_of(tone(1000, 1.0)):
-        feed.hear("mic", chunk)
+        feed.add_chunk("mic", chunk)
     return feed
 
 
@@ -82,7 +84,7 @@ def polls(count: int) -> Callable[[], bool]:
 def test_the_three_most_certain_tags_are_shown_and_no_more(wall: Wall) -> None:
     wall.feed.accept(tagging({3: 0.9, 5: 0.6, 7: 0.4, 9: 0.3}))
     wall.pass_time(3.0)
-    assert [tag.label for tag in sorted(wall.tags.shown, key=lambda tag: tag.place)] == [
+    assert [tag.label for tag in sorted(wall.tags.shown, key=lambda tag: tag.position)] == [
         "Sound 3",
         "Sound 5",
         "Sound 7",
@@ -197,7 +199,7 @@ def test_with_several_sources_escape_is_explained_below_them(qtbot: QtBot) -> No
 
 def test_tiles_come_and_go_and_those_that_stay_are_the_same(wall: Wall) -> None:
     for chunk in chunks_of(tone(1000, 3.0)):
-        wall.feed.hear("mic", chunk)
+        wall.feed.add_chunk("mic", chunk)
     wall.feed.accept(tagging({3: 0.9}))
     wall.pass_time(3.0)
     window, (mic,) = wall.window, wall.window.tiles
@@ -323,13 +325,13 @@ def test_it_fills_the_screen_and_hides_the_pointer() -> None:
         )
         return len(seen) < 5
 
-    assert run(feed_with_sound(), rows=log_mel, poll=poll, kiosk=True) == 0
+    run(feed_with_sound(), log_mel=log_mel, poll=poll, kiosk=True)
     assert seen[-1] == (True, Qt.CursorShape.BlankCursor, QApplication.primaryScreen().size())
 
 
 @pytest.mark.usefixtures("qapp")
 def test_after_an_error_it_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gui.app.run._LEAST_KIOSK_SECONDS", 0.1)
+    monkeypatch.setattr("gui.app.run._MIN_KIOSK_SECONDS", 0.1)
     draw = KioskWindow.refresh
     failures = iter([ZeroDivisionError("once")])
     opened: dict[KioskWindow, object] = {}
@@ -345,7 +347,7 @@ def test_after_an_error_it_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> No
         return len(opened) < 2 and time.monotonic() - began < PATIENCE_SECONDS
 
     monkeypatch.setattr(KioskWindow, "refresh", failing)
-    assert run(feed_with_sound(), rows=log_mel, poll=poll, kiosk=True) == 0
+    run(feed_with_sound(), log_mel=log_mel, poll=poll, kiosk=True)
     before, after = opened.values()
     assert after is before, "what was heard before is still there"
     assert not list(kiosks())
@@ -358,7 +360,7 @@ def test_one_that_fails_at_once_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(KioskWindow, "refresh", broken)
     with pytest.raises(ZeroDivisionError, match="always"):
-        run(feed_with_sound(), rows=log_mel, poll=polls(300), kiosk=True)
+        run(feed_with_sound(), log_mel=log_mel, poll=polls(300), kiosk=True)
 
 
 @pytest.mark.usefixtures("qapp")
@@ -367,7 +369,7 @@ def test_what_the_crew_raises_ends_it() -> None:
         raise OSError("a thread has failed")
 
     with pytest.raises(OSError, match="a thread has failed"):
-        run(feed_with_sound(), rows=log_mel, poll=poll, kiosk=True)
+        run(feed_with_sound(), log_mel=log_mel, poll=poll, kiosk=True)
 
 
 @pytest.mark.system

@@ -66,13 +66,13 @@ def offered(file: Path) -> Actions:
 
 def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Actions, file: Path) -> None:
     assert offered.watch is not None
-    assert offered.choose is not None
-    assert offered.save is not None
+    assert offered.set_input is not None
+    assert offered.save_settings is not None
     offered.watch("room", "Siren", None)
     offered.watch("room", "Siren", 0.4)
-    offered.choose("room", "demo")
+    offered.set_input("room", "demo")
     assert [sound.name for sound in offered.watched("demo")] == ["Dog", "Siren"]
-    assert offered.save("light") == str(file)
+    assert offered.save_settings("light") == str(file)
     assert file.read_text().startswith("# mine\nhop = 0.5 # twice a second\n")
     settings = load_settings({}, config=file, environment={})
     assert (settings.hop, settings.theme, settings.source) == (0.5, "light", ["room=demo", "demo"])
@@ -82,23 +82,23 @@ def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Act
 def test_a_password_from_the_environment_is_not_saved(file: Path) -> None:
     camera = "yard=rtsp://ann:hunter2@camera.invalid/1"
     given = offers(file, {"EARSHOT_SOURCE": f"room=demo,{camera}"})
-    assert given.choose is not None
-    assert given.save is not None
+    assert given.set_input is not None
+    assert given.save_settings is not None
     file.write_text(before := "hop = 0.5\n")
-    given.choose("room", "demo")
+    given.set_input("room", "demo")
     with pytest.raises(ActionError, match="yard=rtsp://camera.invalid has a password") as caught:
-        given.save("dark")
+        given.save_settings("dark")
     assert "hunter2" not in str(caught.value)
     assert file.read_text() == before
     file.write_text(f'source = ["{camera}"]\n')
-    given.save("dark")
+    given.save_settings("dark")
     assert load_settings({}, config=file, environment={}).source == ["room=demo", camera]
 
 
 def test_what_was_not_changed_is_not_saved(offered: Actions, file: Path) -> None:
-    assert offered.save is not None
+    assert offered.save_settings is not None
     before = file.read_text()
-    offered.save("dark")
+    offered.save_settings("dark")
     assert file.read_text() == before
 
 
@@ -120,28 +120,28 @@ def test_a_microphone_may_be_missing_as_yet_on_a_wall() -> None:
 
 def test_what_can_t_be_done_is_told_in_the_window_s_words(offered: Actions, tmp_path: Path) -> None:
     assert offered.watch is not None
-    assert offered.choose is not None
-    assert offered.play is not None
+    assert offered.set_input is not None
+    assert offered.play_clip is not None
     with pytest.raises(ActionError, match="no sound called"):
         offered.watch("room", "Dgo", None)
     with pytest.raises(ActionError, match=r"gone\.wav"):
-        offered.choose("room", str(tmp_path / "gone.wav"))
+        offered.set_input("room", str(tmp_path / "gone.wav"))
     with pytest.raises(ActionError, match=r"gone\.flac"):
-        offered.play(str(tmp_path / "gone.flac"))
+        offered.play_clip(str(tmp_path / "gone.flac"))
 
 
 def test_the_window_asks_what_would_have_been_told(offered: Actions) -> None:
-    assert offered.would_fire is not None
+    assert offered.preview_events is not None
     scores = np.zeros(len(AUDIOSET), np.float32)
     scores[AUDIOSET.index("Bark")] = 0.5
     taggings = [
         Tagging("room", 0, 16_000 * end, 1e9 + end, scores if end < 9 else 0 * scores, -20.0, None)
         for end in range(1, 30)
     ]
-    ((began, ended),) = offered.would_fire("room", taggings, "Dog", 0.4)
+    ((began, ended),) = offered.preview_events("room", taggings, "Dog", 0.4)
     assert ended is not None
     assert 1e9 <= began < ended < 1e9 + 12
-    assert list(offered.would_fire("room", taggings, "Dog", 0.6)) == []
+    assert list(offered.preview_events("room", taggings, "Dog", 0.6)) == []
 
 
 def test_a_settings_file_that_is_no_toml_is_not_written_over(tmp_path: Path) -> None:
@@ -178,12 +178,12 @@ def rooms(file: Path) -> Actions:
 def test_each_source_shows_its_own_list_and_a_change_touches_no_other(rooms: Actions, file: Path) -> None:
     assert rooms.watch is not None
     assert rooms.unwatch is not None
-    assert rooms.save is not None
+    assert rooms.save_settings is not None
     rooms.watch("kitchen", "Smoke alarm", 0.6)
     rooms.unwatch("kitchen", "Alarm clock")
     assert [sound.name for sound in rooms.watched("kitchen")] == ["Smoke alarm"]
     assert [sound.name for sound in rooms.watched("hall")] == ["Dog"]
-    rooms.save("dark")
+    rooms.save_settings("dark")
     assert file.read_text() == ROOMS.replace(
         '"Smoke alarm", # the loud one\n    "Alarm clock",\n',
         '{sound = "Smoke alarm", threshold = 0.6}, # the loud one\n',
@@ -196,17 +196,17 @@ def test_a_source_without_a_list_of_its_own_changes_the_one_that_all_such_share(
     rooms: Actions, file: Path
 ) -> None:
     assert rooms.watch is not None
-    assert rooms.save is not None
+    assert rooms.save_settings is not None
     rooms.watch("hall", "Siren", None)
-    rooms.save("dark")
+    rooms.save_settings("dark")
     assert file.read_text() == ROOMS.replace('["Dog"]', '["Dog", "Siren"]')
 
 
 def test_another_microphone_is_saved_into_the_table_of_its_source(rooms: Actions, file: Path) -> None:
-    assert rooms.choose is not None
-    assert rooms.save is not None
-    rooms.choose("kitchen", str(DEMO_PATH))
-    rooms.save("dark")
+    assert rooms.set_input is not None
+    assert rooms.save_settings is not None
+    rooms.set_input("kitchen", str(DEMO_PATH))
+    rooms.save_settings("dark")
     assert file.read_text() == ROOMS.replace('spec = "demo" # for now', f'spec = "{DEMO_PATH}" # for now')
 
 
@@ -228,11 +228,11 @@ def test_what_was_chosen_is_not_saved_where_changed_settings_have_put_something_
 def test_tables_are_not_lost_to_a_source_that_is_in_no_settings(file: Path, given: list[str]) -> None:
     file.write_text(ROOMS)
     offered = offers(file, source=given)
-    assert offered.choose is not None
-    assert offered.save is not None
-    offered.choose("attic", "demo")
+    assert offered.set_input is not None
+    assert offered.save_settings is not None
+    offered.set_input("attic", "demo")
     with pytest.raises(ActionError, match="attic is not among the sources in the settings file"):
-        offered.save("dark")
+        offered.save_settings("dark")
     assert file.read_text() == ROOMS
 
 
@@ -240,9 +240,9 @@ def test_a_list_of_a_source_that_has_no_table_in_the_file_is_not_saved_elsewhere
     listed = [{"name": "attic", "spec": "demo", "watch": ["Dog"]}]
     offered = offers(file, source=listed)
     assert offered.watch is not None
-    assert offered.save is not None
+    assert offered.save_settings is not None
     before = file.read_text()
     offered.watch("attic", "Siren", None)
     with pytest.raises(ActionError, match="'attic' has no table in the settings file"):
-        offered.save("dark")
+        offered.save_settings("dark")
     assert file.read_text() == before

@@ -1,4 +1,4 @@
-"""Keeps the screen from going dark while a kiosk is on it."""
+"""Keeps the screen on while a kiosk is shown."""
 
 import logging
 import os
@@ -9,20 +9,20 @@ _log = logging.getLogger(__name__)
 
 
 def keep_screen_awake(name: str) -> None:
-    """Ask the system to leave the screen on until this process ends; where it can't be asked, say so.
+    """Ask the system to keep the screen on until this process ends; log a warning if it refuses.
 
     Parameters
     ----------
     name : str
-        Who asks, for people.
+        Name of the program, for people.
     """
-    if not _asked(name):
+    if not _inhibit_screen_saver(name):
         _log.warning(
-            "the screen can't be kept on from here: switch its saver off in the system, as with `xset s off -dpms`"
+            "the screen can't be kept on; turn off the screen saver in the system, for example with `xset s off -dpms`"
         )
 
 
-def _asked(name: str) -> bool:
+def _inhibit_screen_saver(name: str) -> bool:
     if sys.platform == "win32":
         import ctypes
 
@@ -33,12 +33,12 @@ def _asked(name: str) -> bool:
         return True
     from PySide6.QtDBus import QDBusConnection, QDBusInterface, QDBusMessage
 
-    # The desktop lets the screen sleep again when the connection ends, with this process.
+    # The desktop allows the screen to sleep again once this process, and so the connection, ends.
     saver = QDBusInterface(
         "org.freedesktop.ScreenSaver",
         "/org/freedesktop/ScreenSaver",
         "org.freedesktop.ScreenSaver",
         QDBusConnection.sessionBus(),
     )
-    reply = saver.call("Inhibit", name, "it is on show")
+    reply = saver.call("Inhibit", name, "kiosk on screen")
     return bool(reply.type() == QDBusMessage.MessageType.ReplyMessage)

@@ -7,12 +7,12 @@ from PySide6.QtWidgets import QMenu, QWidget
 from ..actions import Actions
 from ..data.viewstate import ViewState
 from ..data.watching import Watching
-from ..style.theme import Look
+from ..style.theme import Style
 from ..widgets.overlay import Help, Search
 from .export import save_events, save_picture
 from .navigation import Navigation
 from .panels import Panels
-from .shortcuts import CommandSet
+from .shortcuts import ShortcutSet
 from .sourcecontrol import SourceControl
 from .watchcontrol import WatchControl
 
@@ -45,8 +45,8 @@ class Control:
         Watched sounds.
     source : SourceControl
         Input of the source on screen.
-    commands : CommandSet
-        Commands that have keys.
+    shortcuts : ShortcutSet
+        Keyboard shortcuts.
     search, help : Overlay
         Cards over the window.
     """
@@ -72,32 +72,33 @@ class Control:
         self.watch = WatchControl(state, panels, watching, labels)
         self.source = SourceControl(window, state, panels, actions)
         self.search = Search(window, labels)
-        self.commands = CommandSet(window, self._slots())
+        self.shortcuts = ShortcutSet(window, self._slots())
         self.help = Help(
-            window, [("  ".join(command.keys), command.does) for command in self.commands.offered()]
+            window,
+            [("  ".join(shortcut.keys), shortcut.description) for shortcut in self.shortcuts.available()],
         )
         self._fill_header()
         self._connect()
 
-    def follow(self) -> None:
-        """Check the buttons and labels that are in effect."""
-        self.commands["freeze"].setChecked(self._state.frozen_at is not None)
-        if "pause" in self.commands:
-            self.commands["pause"].setChecked(self.source.paused)
+    def update(self) -> None:
+        """Update the buttons and the ticks in the search."""
+        self.shortcuts["freeze"].setChecked(self._state.frozen_at is not None)
+        if "pause" in self.shortcuts:
+            self.shortcuts["pause"].setChecked(self.source.paused)
         if self.search.isVisible():
-            self.search.mark(self._watching.labels())
+            self.search.set_watched(self._watching.labels())
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
         self.watch.advance(seconds)
 
-    def dress(self, look: Look) -> None:
-        """Follow the window's size and colours."""
-        self.search.dress(look)
-        self.help.dress(look)
+    def apply_style(self, style: Style) -> None:
+        """Apply sizes and colours."""
+        self.search.apply_style(style)
+        self.help.apply_style(style)
 
     def _slots(self) -> dict[str, Callable[[], object]]:
-        """Return the function of each command that is available."""
+        """Return the function of each shortcut that is available."""
         window, panels, navigation, watch = self._window, self._panels, self.navigation, self.watch
         actions = self._actions
         slots: dict[str, Callable[[], object]] = {
@@ -113,7 +114,7 @@ class Control:
             "theme": self._toggle_theme,
             "screen": lambda: window.showNormal() if window.isFullScreen() else window.showFullScreen(),
             "help": self._open_help,
-            "next": panels.header.show_next,
+            "next": panels.header.select_next,
             "quit": window.close,
         }
         if actions.watch is not None:
@@ -123,29 +124,29 @@ class Control:
                 "raise": lambda: watch.nudge_selected(1),
                 "find": self.search.open,
             }
-        if actions.places is not None:
+        if actions.list_inputs is not None:
             slots["source"] = self._open_source_menu
-        if actions.listen is not None:
+        if actions.set_listening is not None:
             slots["pause"] = self.source.toggle_pause
-        if actions.play is not None:
+        if actions.play_clip is not None:
             slots["play"] = self._play_selected
-        if actions.exports is not None:
+        if actions.export_folder is not None:
             slots |= {"picture": self._save_picture, "table": self._save_events}
-        if actions.save is not None:
+        if actions.save_settings is not None:
             slots["save"] = self._save
         return slots
 
     def _fill_header(self) -> None:
         header = self._panels.header
         for name in ("freeze", "pause", "find"):
-            if name in self.commands:
-                header.add_button(self.commands[name])
-        if self._actions.places is not None:
+            if name in self.shortcuts:
+                header.add_button(self.shortcuts[name])
+        if self._actions.list_inputs is not None:
             header.add_menu("Source", self.source.menu)
         more = QMenu(self._window)
         for name in ("picture", "table", "save", "theme", "screen", "help", "quit"):
-            if name in self.commands:
-                more.addAction(self.commands[name])
+            if name in self.shortcuts:
+                more.addAction(self.shortcuts[name])
         header.add_menu("More", more)
 
     def _connect(self) -> None:
@@ -159,10 +160,10 @@ class Control:
         panels.events.event_chosen.connect(self.navigation.show_event)
         panels.events.clip_chosen.connect(self._play)
         self.search.chosen.connect(self.watch.toggle_name)
-        self.search.chosen.connect(self.follow)
-        self.search.shown.connect(self.follow)
+        self.search.chosen.connect(self.update)
+        self.search.shown.connect(self.update)
         for overlay in (self.search, self.help):
-            overlay.shown.connect(self.commands.suspend)
+            overlay.shown.connect(self.shortcuts.suspend)
 
     def _open_help(self) -> None:
         self.help.open()
@@ -177,26 +178,26 @@ class Control:
     def _play_selected(self) -> None:
         event = self._panels.events.selected
         if event is None or event.clip is None or not self._panels.events.model.playable(event):
-            self._panels.status.say("select an event with a clip first")
+            self._panels.status.show_message("select an event with a clip first")
         else:
             self._play(event.clip)
 
     def _play(self, clip: str) -> None:
-        play = self._actions.play
+        play = self._actions.play_clip
         if play is not None:
             self._panels.report(lambda: play(clip))
 
     def _save_picture(self) -> None:
-        folder = self._actions.exports
+        folder = self._actions.export_folder
         if folder is not None:
             self._panels.report(lambda: f"picture saved as {save_picture(self._window, folder)}")
 
     def _save_events(self) -> None:
-        folder = self._actions.exports
+        folder = self._actions.export_folder
         if folder is not None:
             self._panels.report(lambda: f"events saved as {save_events(self._state.snapshot.events, folder)}")
 
     def _save(self) -> None:
-        save = self._actions.save
+        save = self._actions.save_settings
         if save is not None:
             self._panels.report(lambda: f"settings saved in {save(self._state.theme)}")

@@ -1,4 +1,4 @@
-"""Keeping what the window shows: a picture, and the list of events."""
+"""Saves the window as a picture and the events as a table."""
 
 import csv
 import time
@@ -16,26 +16,28 @@ _FIELDS = ("started_at", "ended_at", "source", "sound", "score", "clip")
 
 
 def save_picture(window: QWidget, folder: Path) -> Path:
-    """Keep a window as a PNG in a folder; returns the file.
+    """Save a window as a PNG in a folder; return the file.
 
     Raises
     ------
     ActionError
-        It can't be written.
+        The file can't be written.
     """
     path = _new_file(folder, "png")
     if not window.grab().save(str(path)):
-        raise ActionError(f"{path} can't be written: see whether the folder is yours and the disk has room")
+        raise ActionError(
+            f"{path} can't be written; check the folder's permissions and the space on the disk"
+        )
     return path
 
 
 def save_events(events: Iterable[Event], folder: Path) -> Path:
-    """Keep events as a CSV file in a folder, times in UTC; returns the file.
+    """Save events as a CSV file in a folder, with times in UTC; return the file.
 
     Raises
     ------
     ActionError
-        It can't be written.
+        The file can't be written.
     """
     path = _new_file(folder, "csv")
     try:
@@ -44,7 +46,9 @@ def save_events(events: Iterable[Event], folder: Path) -> Path:
             table.writerow(_FIELDS)
             table.writerows(_row(event) for event in events)
     except OSError as error:
-        raise ActionError(f"{path} can't be written ({error.strerror}): choose another folder") from error
+        raise ActionError(
+            f"{path} can't be written ({error.strerror}); check the folder's permissions and the space on the disk"
+        ) from error
     return path
 
 
@@ -58,7 +62,7 @@ def _iso(time_seconds: float) -> str:
 
 
 def _new_file(folder: Path, suffix: str) -> Path:
-    """Return a name that is free, in a folder that is there."""
+    """Create the folder if necessary, and return an unused file name in it."""
     stem = time.strftime("earshot-%Y%m%d-%H%M%S")
     names = (f"{stem}{count}.{suffix}" for count in ("", *(f"-{number}" for number in range(2, 1000))))
     try:
@@ -66,5 +70,5 @@ def _new_file(folder: Path, suffix: str) -> Path:
         return next(path for name in names if not (path := folder / name).exists())
     except OSError as error:
         raise ActionError(
-            f"the folder {folder} can't be used ({error.strerror}): see whether it is yours"
+            f"the folder {folder} can't be used ({error.strerror}); check its permissions"
         ) from error

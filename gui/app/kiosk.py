@@ -1,4 +1,4 @@
-"""The window for a wall: huge tags with pictures, and as little else as possible."""
+"""The kiosk: a window for a screen on the wall, with large tags and pictograms."""
 
 from collections.abc import Collection
 
@@ -8,41 +8,41 @@ from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from ..actions import Actions
 from ..data.feed import Feed, Snapshot
-from ..data.histories import Pasts
+from ..data.histories import SourceHistories
 from ..style import theme
-from ..style.theme import Look, Tone
+from ..style.theme import Style, Tone
 from ..widgets.banner import Banner
 from ..widgets.tile import Tile
 
 HOLD_SECONDS = 1.5
-"""How long Escape is held to leave."""
+"""Time for which Escape must be held to leave."""
 
-_LONGEST_STEP_SECONDS = 0.25
+_MAX_STEP_SECONDS = 0.25
 
 
 class KioskWindow(QWidget):
-    """A tile for each source, with its newest tags, a strip of spectrogram and what is wrong if something is; and the time.
+    """Tile for each source, with its tags, a strip of spectrogram and its problem, if any; and the time.
 
-    Nothing pushes into it: whoever owns it calls `refresh`. It has no pointer, and no button; Escape held for a while
-    closes it. Tiles come and go with the sources of each snapshot.
+    Nothing is pushed into the window: its owner calls `refresh`. It has no mouse pointer and no buttons; holding Escape
+    closes it. Tiles come and go with the sources.
 
     Parameters
     ----------
     feed : Feed
-        What it draws from.
-    pasts : Pasts
-        What is kept of each source's sound, also after this window.
+        Newest data of all sources.
+    histories : SourceHistories
+        Sound of all sources; it outlives the window.
     title : str
-        The program's name.
-    actions : Actions
-        Of these, it uses the families of labels and what is watched.
+        Name of the program.
+    actions : Actions, optional
+        Functions of the program; only `families` and `watched` are used.
     colours : Palette
-        Its colours.
+        Colours of the window.
 
     Attributes
     ----------
     tiles : list of Tile
-        One for each source.
+        Tile of each source.
     """
 
     closed = Signal()
@@ -51,7 +51,7 @@ class KioskWindow(QWidget):
         self,
         feed: Feed,
         *,
-        pasts: Pasts,
+        histories: SourceHistories,
         title: str,
         actions: Actions | None = None,
         colours: theme.Palette = theme.DARK,
@@ -60,15 +60,15 @@ class KioskWindow(QWidget):
         self._feed = feed
         self._actions = actions or Actions()
         self._colours = colours
-        self._pasts = pasts
+        self._histories = histories
         self._refreshed_at: float | None = None
         self._held_seconds: float | None = None
         self.tiles: list[Tile] = []
-        self._common = Banner()
+        self._time_banner = Banner()
         self._grid = QGridLayout()
         self._rows = QVBoxLayout(self)
         self._rows.addLayout(self._grid, stretch=1)
-        self._rows.addWidget(self._common)
+        self._rows.addWidget(self._time_banner)
         self.setObjectName("window")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.setWindowTitle(title)
@@ -76,19 +76,19 @@ class KioskWindow(QWidget):
         self.setMinimumSize(480, 320)
         self.resize(1280, 720)
         self.setCursor(Qt.CursorShape.BlankCursor)
-        self._follow(feed.sources)
+        self._set_sources(feed.sources)
 
     @property
     def banner(self) -> Banner:
-        """The line with the time: that of the tile, if there is but one."""
-        return self.tiles[0].banner if len(self.tiles) == 1 else self._common
+        """Banner with the time: that of the tile if there is only one, else the one below the tiles."""
+        return self.tiles[0].banner if len(self.tiles) == 1 else self._time_banner
 
     def refresh(self, now_seconds: float) -> None:
-        """Show the newest snapshot; see `LiveWindow.refresh`."""
+        """Show the newest data; see `LiveWindow.refresh`."""
         elapsed = now_seconds - (now_seconds if self._refreshed_at is None else self._refreshed_at)
-        seconds = min(elapsed, _LONGEST_STEP_SECONDS)
+        seconds = min(elapsed, _MAX_STEP_SECONDS)
         self._refreshed_at = now_seconds
-        snapshot = self._take(now_seconds)
+        snapshot = self._update(now_seconds)
         for tile in self.tiles:
             self._show_tile(tile, snapshot)
             tile.tags.advance(seconds)
@@ -96,107 +96,107 @@ class KioskWindow(QWidget):
             self._held_seconds += seconds
             if self._held_seconds >= HOLD_SECONDS:
                 self.close()
-            self.banner.say("keep holding Escape to leave", Tone.WARNING)
+            self.banner.show_message("keep holding Escape to leave", Tone.WARNING)
         elif len(self.tiles) > 1:
-            self.banner.say("", Tone.PLAIN)
+            self.banner.show_message("", Tone.PLAIN)
 
-    def keep(self, now_seconds: float) -> None:
-        """Keep what is heard; see `LiveWindow.keep`."""
-        if self._pasts.due(now_seconds):
-            self._take(now_seconds)
+    def collect(self, now_seconds: float) -> None:
+        """Collect new sound without drawing; see `LiveWindow.collect`."""
+        if self._histories.due(now_seconds):
+            self._update(now_seconds)
 
-    def _take(self, now_seconds: float) -> Snapshot:
-        """Take what is new, sources too."""
+    def _update(self, now_seconds: float) -> Snapshot:
+        """Fetch the newest data and follow the list of sources."""
         snapshot = self._feed.snapshot()
         if list(snapshot.sources) != [tile.source for tile in self.tiles]:
-            self._follow(snapshot.sources)
-            self._dress()
-        self._pasts.extend(snapshot, now_seconds, shown=snapshot.sources)
+            self._set_sources(snapshot.sources)
+            self._apply_style()
+        self._histories.extend(snapshot, now_seconds, shown=snapshot.sources)
         return snapshot
 
-    def _follow(self, sources: Collection[str]) -> None:
-        """Show a tile for each of these from now on: that of before, where there is one."""
-        self._pasts.follow(sources)
-        before = {tile.source: tile for tile in self.tiles}
-        self.tiles = [before[source] if source in before else self._new_tile(source) for source in sources]
-        for source, tile in before.items():
+    def _set_sources(self, sources: Collection[str]) -> None:
+        """Show a tile for each source; those that exist stay."""
+        self._histories.set_sources(sources)
+        old = {tile.source: tile for tile in self.tiles}
+        self.tiles = [old[source] if source in old else self._new_tile(source) for source in sources]
+        for source, tile in old.items():
             if source not in sources:
                 self._grid.removeWidget(tile)
                 tile.hide()
                 tile.deleteLater()
         alone = len(self.tiles) == 1
         for tile in self.tiles:
-            tile.settle(alone=alone)
-        self._common.setVisible(not alone)
+            tile.set_alone(alone=alone)
+        self._time_banner.setVisible(not alone)
 
     def _new_tile(self, source: str) -> Tile:
         return Tile(
             source,
             labels=self._feed.labels,
             families=self._actions.families,
-            columns=self._pasts[source].columns,
+            columns=self._histories[source].columns,
         )
 
     def _show_tile(self, tile: Tile, snapshot: Snapshot) -> None:
-        sounding = {
+        active = {
             event.label for event in snapshot.events if event.source == tile.source and event.ended_at is None
         }
         alarming = frozenset(
             self._feed.labels[label]
             for sound in self._actions.watched(tile.source)
-            if sound.name in sounding
+            if sound.name in active
             for label in sound.labels
         )
-        tile.show_view(snapshot.sources[tile.source], alarming, sounding=bool(sounding))
+        tile.show_view(snapshot.sources[tile.source], alarming, active=bool(active))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Begin to leave with Escape."""
+        """Start to leave with Escape."""
         if event.key() == Qt.Key.Key_Escape and not event.isAutoRepeat():
             self._held_seconds = 0.0
 
     def keyReleaseEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Stay after all."""
+        """Stay if Escape is released early."""
         if event.key() == Qt.Key.Key_Escape and not event.isAutoRepeat():
             self._held_seconds = None
 
     def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
-        """Say that it is over."""
+        """Emit `closed`."""
         super().closeEvent(event)
         self.closed.emit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Let everything follow the size."""
+        """Apply the style of the new size."""
         super().resizeEvent(event)
-        self._dress()
+        self._apply_style()
 
-    def _dress(self) -> None:
-        look = Look(theme.factor_for(self.width(), self.height()), self._colours)
-        edge = look.px(28)
-        self._rows.setContentsMargins(edge, look.px(16), edge, edge)
-        self._rows.setSpacing(look.px(10))
+    def _apply_style(self) -> None:
+        style = Style(theme.scale_for(self.width(), self.height()), self._colours)
+        edge = style.px(28)
+        self._rows.setContentsMargins(edge, style.px(16), edge, edge)
+        self._rows.setSpacing(style.px(10))
         self.setStyleSheet(f"#window {{ background: {self._colours.background.name()}; }}")
-        self._common.dress(look)
-        self._place_tiles(look)
+        self._time_banner.apply_style(style)
+        self._place_tiles(style)
 
-    def _place_tiles(self, look: Look) -> None:
-        """Let each tile be as large as it can be."""
+    def _place_tiles(self, style: Style) -> None:
+        """Arrange the tiles so that they are as large as possible."""
         columns = columns_for(len(self.tiles), self.width(), self.height())
         rows = -(-len(self.tiles) // columns)
-        factor = theme.factor_for(self.width() // columns, self.height() // rows)
-        self._grid.setSpacing(look.px(36))
-        for place in range(max(len(self.tiles), self._grid.columnCount(), self._grid.rowCount())):
-            self._grid.setColumnStretch(place, int(place < columns))
-            self._grid.setRowStretch(place, int(place < rows))
-        for place, tile in enumerate(self.tiles):
-            self._grid.addWidget(tile, place // columns, place % columns)
-            tile.dress(Look(factor, self._colours))
+        scale = theme.scale_for(self.width() // columns, self.height() // rows)
+        self._grid.setSpacing(style.px(36))
+        for index in range(max(len(self.tiles), self._grid.columnCount(), self._grid.rowCount())):
+            self._grid.setColumnStretch(index, int(index < columns))
+            self._grid.setRowStretch(index, int(index < rows))
+        for index, tile in enumerate(self.tiles):
+            self._grid.addWidget(tile, index // columns, index % columns)
+            tile.apply_style(Style(scale, self._colours))
 
 
 def columns_for(tiles: int, width: int, height: int) -> int:
-    """Return in how many columns so many tiles are largest, as wide and as high as a screen is."""
+    """Return the number of columns in which 16:9 tiles are largest, for a window of a size in pixels."""
 
-    def size(columns: int) -> float:
+    def scale(columns: int) -> float:
         rows = -(-tiles // columns)
         return min(width / columns / 16, height / rows / 9)
 
-    return max(range(tiles, 0, -1), key=size)
+    return max(range(tiles, 0, -1), key=scale)

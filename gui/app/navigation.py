@@ -27,12 +27,12 @@ class Navigation:
     def show_source(self, source: str) -> None:
         """Show another source, with all of its sound that is kept."""
         self._state.source = source
-        self._panels.show_columns(self._state.past.columns)
+        self._panels.show_columns(self._state.history.columns)
 
     def freeze(self, time_seconds: float) -> None:
         """Freeze the view at a Unix time."""
         if not self._state.freeze(time_seconds):
-            self._panels.status.say("no audio yet")
+            self._panels.status.show_message("no audio yet")
             self.go_live()
 
     def go_live(self) -> None:
@@ -62,9 +62,9 @@ class Navigation:
         """Select an event and show its source at its time."""
         self._panels.events.select(event)
         if event.source not in self._state.sources:
-            self._panels.status.say(f"{event.source} was removed, and its sound with it")
+            self._panels.status.show_message(f"{event.source} was removed, and its sound with it")
             return
-        self._panels.header.choose(event.source)
+        self._panels.header.select(event.source)
         self.freeze(_time_of(event))
 
 

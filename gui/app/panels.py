@@ -8,7 +8,7 @@ from ..data.columns import Columns
 from ..data.viewstate import ViewState
 from ..data.watching import Watching
 from ..errors import ActionError
-from ..style.theme import Look, Tone
+from ..style.theme import Style, Tone
 from ..widgets.eventlist import EventList
 from ..widgets.header import Header
 from ..widgets.level import LevelView
@@ -65,17 +65,17 @@ class Panels:
         self._rows.addLayout(self._body, stretch=1)
         self._rows.addWidget(self.status)
 
-    def follow(self, sources: Sequence[str], shown: str) -> None:
+    def set_sources(self, sources: Sequence[str], shown: str) -> None:
         """Show these sources in the header and in the list of events."""
-        self.header.follow(sources, shown)
-        self.events.follow(sources)
+        self.header.set_sources(sources, shown)
+        self.events.set_sources(sources)
 
     def show_columns(self, columns: Columns) -> None:
         """Clear the panels for another source, and show its spectrogram."""
         self.spectrogram.show_columns(columns)
         self.level.clear()
         self.tags.clear("Listening…")
-        self.timeline.heat.show_trial(None)
+        self.timeline.heat.show_preview(None)
 
     def show(self, state: ViewState, watching: Watching, seconds: float, *, paused: bool) -> None:
         """Show the newest data, and let time pass.
@@ -93,8 +93,8 @@ class Panels:
         """
         view, snapshot = state.view, state.snapshot
         self.spectrogram.advance(state.frozen_at)
-        self.level.advance(state.past.newest_samples, seconds)
-        self.tags.mark(watching.thresholds())
+        self.level.advance(state.history.newest_samples, seconds)
+        self.tags.set_thresholds(watching.thresholds())
         self.tags.show_tagging(state.tagging, dimmed=view.offline)
         self.tags.advance(seconds)
         self.timeline.show_history(view.taggings, state.events, watching.sounds(), state.frozen_at)
@@ -111,30 +111,30 @@ class Panels:
         except ActionError as error:
             result = str(error)
         if result:
-            self.status.say(result)
+            self.status.show_message(result)
 
-    def dress(self, look: Look, *, upright: bool) -> None:
+    def apply_style(self, style: Style, *, upright: bool) -> None:
         """Apply sizes and colours; in an upright window the columns stand one below the other."""
         direction = QBoxLayout.Direction
         self._body.setDirection(direction.TopToBottom if upright else direction.LeftToRight)
-        edge, gap = look.px(16), look.px(10)
-        self._rows.setContentsMargins(edge, gap, edge, look.px(8))
-        self._rows.setSpacing(look.px(8))
+        edge, gap = style.px(16), style.px(10)
+        self._rows.setContentsMargins(edge, gap, edge, style.px(8))
+        self._rows.setSpacing(style.px(8))
         for layout in (self._body, self._left, self._right):
             layout.setSpacing(gap)
         self._sound.setSpacing(0)
-        self._frames[0].setContentsMargins(look.px(4), gap, gap, look.px(4))
+        self._frames[0].setContentsMargins(style.px(4), gap, gap, style.px(4))
         self._frames[1].setContentsMargins(edge, gap, edge, gap)
-        self._frames[2].setContentsMargins(gap, gap, gap, look.px(4))
-        self._frames[3].setContentsMargins(gap, look.px(4), gap, gap)
+        self._frames[2].setContentsMargins(gap, gap, gap, style.px(4))
+        self._frames[3].setContentsMargins(gap, style.px(4), gap, gap)
         for widget in (self.header, self.spectrogram, self.level, self.tags, self.timeline):
-            widget.dress(look)
-        self.events.dress(look)
-        self.status.dress(look)
+            widget.apply_style(style)
+        self.events.apply_style(style)
+        self.status.apply_style(style)
 
     def _show_badge(self, state: ViewState, *, paused: bool) -> None:
         badge = self.header.state
-        newest_at = state.newest_at if state.view.heard else None
+        newest_at = state.newest_at if state.view.chunk_count else None
         if state.frozen_at is not None:
             badge.show_state("FROZEN", Tone.WARNING, state.frozen_at)
         elif paused:
@@ -150,10 +150,10 @@ class Panels:
         """Colour the tabs of sources that are offline or have an event that goes on."""
         if len(state.sources) == 1:
             return
-        sounding = {event.source for event in state.snapshot.events if event.ended_at is None}
+        active = {event.source for event in state.snapshot.events if event.ended_at is None}
         for source, view in state.snapshot.sources.items():
-            tone = Tone.BAD if view.offline else Tone.WARNING if source in sounding else Tone.PLAIN
-            self.header.mark(source, tone)
+            tone = Tone.BAD if view.offline else Tone.WARNING if source in active else Tone.PLAIN
+            self.header.set_tone(source, tone)
 
 
 def _frame(content: QBoxLayout) -> QFrame:

@@ -1,4 +1,4 @@
-"""Opens the window and runs Qt's loop. Qt itself is imported only when it is needed."""
+"""Opens the window and runs Qt's event loop. Qt is imported only when a window is opened."""
 
 import logging
 import sys
@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..actions import Actions
-from ..data.columns import RowsFunction
+from ..data.columns import LogMelFunction
 from ..data.feed import Feed
 
 if TYPE_CHECKING:
@@ -21,53 +21,47 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _FRAME_MILLISECONDS = 33
-_LEAST_KIOSK_SECONDS = 5.0
-"""A kiosk that fails sooner would fail again and again."""
+_MIN_KIOSK_SECONDS = 5.0
+"""A kiosk that fails sooner is not opened again: it would go on failing."""
 
 
 def run(
     feed: Feed,
     *,
-    rows: RowsFunction,
+    log_mel: LogMelFunction,
     poll: Callable[[], bool],
     title: str = "Earshot",
     kiosk: bool = False,
     actions: Actions | None = None,
     theme: str = "dark",
-) -> int:
-    """Open the window and run Qt's loop on this thread until the window closes.
+) -> None:
+    """Open the window and run Qt's event loop on this thread until the window closes.
 
     Parameters
     ----------
     feed : Feed
-        What the window draws from.
-    rows : callable
-        Samples to log-mel rows, see `RowsFunction`.
+        Data to show.
+    log_mel : callable
+        Function from samples to spectrogram columns, see `LogMelFunction`.
     poll : callable
-        Called at each tick, 30 times a second; the window closes when it returns False.
+        Function called 30 times a second; the window closes when it returns False.
     title : str
-        The window's title.
+        Title of the window.
     kiosk : bool
-        Fill the screen with what reads from afar, and keep it on. After an error in it, the window is opened anew, with what was
-        heard before.
+        True for the kiosk: it fills the screen and keeps it on. After an error it is opened again with the same data.
     actions : Actions, optional
-        What the window offers besides looking.
+        Functions of the program that the window offers.
     theme : {"dark", "light", "auto"}
-        Its colours; "auto" is the system's choice.
-
-    Returns
-    -------
-    int
-        0.
+        Colours; "auto" follows the system.
 
     Raises
     ------
     BaseException
-        What was raised in `poll` or by a signal handler; in a view, unless it is a kiosk that has worked for a while.
+        An error of `poll`, of a signal handler or of the window; a kiosk raises its own errors only in its first seconds.
     """
     from PySide6.QtWidgets import QApplication
 
-    from ..data.histories import Pasts
+    from ..data.histories import SourceHistories
     from ..style.theme import palette_for
     from .awake import keep_screen_awake
     from .kiosk import KioskWindow
@@ -78,73 +72,73 @@ def run(
     if kiosk:
         keep_screen_awake(title)
     kind = KioskWindow if kiosk else LiveWindow
-    pasts = Pasts(rows)
+    histories = SourceHistories(log_mel)
     while True:
         opened_at = time.monotonic()
-        window = kind(feed, pasts=pasts, title=title, actions=actions, colours=palette_for(theme))
-        failed = _show(window, poll, whole_screen=kiosk)
-        if failed is None:
-            return 0
-        if not kiosk or time.monotonic() - opened_at < _LEAST_KIOSK_SECONDS:
-            raise failed
-        _log.warning("the window is opened anew after an error: %s", failed, exc_info=failed)
+        window = kind(feed, histories=histories, title=title, actions=actions, colours=palette_for(theme))
+        error = _show(window, poll, full_screen=kiosk)
+        if error is None:
+            return
+        if not kiosk or time.monotonic() - opened_at < _MIN_KIOSK_SECONDS:
+            raise error
+        _log.warning("window failed (%s); opening it again", error, exc_info=error)
 
 
 def _show(
-    window: "LiveWindow | KioskWindow", poll: Callable[[], bool], *, whole_screen: bool
+    window: "LiveWindow | KioskWindow", poll: Callable[[], bool], *, full_screen: bool
 ) -> Exception | None:
-    """Show a window until it closes, or until one of its views fails: how, in that case."""
+    """Show a window until it closes or fails; return its error. Raise an error of ``poll``."""
     from PySide6.QtCore import QEventLoop, Qt, QTimer
     from PySide6.QtWidgets import QApplication
 
     loop = QEventLoop()
     window.closed.connect(loop.quit)
-    stopped: list[BaseException] = []
+    poll_errors: list[BaseException] = []
 
-    def end() -> None:
-        """Close menus and dialogs first: each has a loop of its own, which would go on inside this one."""
-        while over := QApplication.activePopupWidget() or QApplication.activeModalWidget():
-            over.close()
+    def stop() -> None:
+        """Quit the loop, after closing menus and dialogs: each runs a nested loop."""
+        while popup := QApplication.activePopupWidget() or QApplication.activeModalWidget():
+            popup.close()
         loop.quit()
 
     def tick() -> None:
         try:
-            going_on = poll()
+            running = poll()
         except BaseException as error:  # noqa: BLE001 - Qt's loop would only print it
-            stopped.append(error)
-            going_on = False
-        if not going_on:
-            end()
+            poll_errors.append(error)
+            running = False
+        if not running:
+            stop()
         elif window.windowHandle().isExposed():
             window.refresh(time.monotonic())
         else:
-            window.keep(time.monotonic())
+            window.collect(time.monotonic())
 
     timer = QTimer(timerType=Qt.TimerType.PreciseTimer, interval=_FRAME_MILLISECONDS)
     timer.timeout.connect(tick)
-    failed: Exception | None = None
+    window_error: Exception | None = None
     try:
-        with _raising_what_qt_swallows(end):
-            if whole_screen:
-                window.setGeometry(window.screen().geometry())  # also where no window manager does it
+        with _raising_qt_errors(stop):
+            if full_screen:
+                window.setGeometry(window.screen().geometry())  # needed without a window manager
                 window.showFullScreen()
             else:
                 window.show()
             timer.start()
             loop.exec()
-    except Exception as error:  # noqa: BLE001 - whoever shows the window decides
-        failed = error
+    except Exception as error:  # noqa: BLE001 - the caller decides about it
+        window_error = error
     finally:
         timer.stop()
         _destroy(window)
-    if stopped:
-        raise stopped[0]
-    return failed
+    if poll_errors:
+        raise poll_errors[0]
+    return window_error
 
 
 @contextmanager
-def _raising_what_qt_swallows(stop: Callable[[], object]) -> Iterator[None]:
-    """Raise at the end the first exception that Qt's loop would only have printed."""
+def _raising_qt_errors(stop: Callable[[], object]) -> Iterator[None]:
+    """Stop at the first exception that Qt's loop would only print, and raise it at the end."""
     raised: list[BaseException] = []
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -162,7 +156,7 @@ def _raising_what_qt_swallows(stop: Callable[[], object]) -> Iterator[None]:
 
 
 def _destroy(window: "QWidget") -> None:
-    """Delete the window now: nothing of it may outlive the application."""
+    """Delete the window now: no part of it may outlive the application."""
     from PySide6.QtCore import QCoreApplication, QEvent
 
     window.close()

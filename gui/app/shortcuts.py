@@ -1,4 +1,4 @@
-"""What the window can be told, each with its keys: buttons, menus and the page of help come from this one table."""
+"""Commands of the window with their keyboard shortcuts: one table for buttons, menus and the page of keys."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,62 +8,74 @@ from PySide6.QtWidgets import QWidget
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """A thing to do: its name on buttons, its keys, what it does, and whether it stays on."""
+class Shortcut:
+    """Command with its keys.
+
+    Attributes
+    ----------
+    title : str
+        Title on buttons and in menus.
+    keys : tuple of str
+        Keys that trigger it.
+    description : str
+        Description in tooltips and on the page of keys.
+    checkable : bool
+        True if it is a switch that stays on.
+    """
 
     title: str
     keys: tuple[str, ...]
-    does: str
-    lasting: bool = False
+    description: str
+    checkable: bool = False
 
 
-COMMANDS: Mapping[str, Command] = {
-    "freeze": Command("Freeze", ("Space",), "stop the picture; again, and it is live", lasting=True),
-    "back": Command("Back", ("Left", "PgUp"), "scroll back, over the last ten minutes"),
-    "forward": Command("Forward", ("Right", "PgDown"), "scroll forward"),
-    "oldest": Command("Oldest", ("Home",), "to the oldest sound that is kept"),
-    "newest": Command("Newest", ("End",), "back to what is heard now"),
-    "earlier": Command("Earlier event", ("Ctrl+Left",), "to the event before this moment"),
-    "later": Command("Later event", ("Ctrl+Right",), "to the event after this moment"),
-    "play": Command("Play clip", ("C",), "play the clip of the event chosen"),
-    "up": Command("Up", ("Up",), "choose the tag above"),
-    "down": Command("Down", ("Down",), "choose the tag below"),
-    "watch": Command("Watch", ("W", "Return"), "watch the tag chosen, or watch it no longer"),
-    "lower": Command("Lower threshold", ("-",), "lower the threshold of the tag chosen"),
-    "raise": Command("Raise threshold", ("+", "="), "raise it"),
-    "find": Command("Find", ("Ctrl+F", "/"), "search all labels, to watch them"),
-    "source": Command("Source", ("S",), "choose what to listen to"),
-    "pause": Command("Pause", ("P",), "stop listening to this source; again, and it goes on", lasting=True),
-    "next": Command("Next source", ("Ctrl+Tab", "N"), "show the next source"),
-    "picture": Command("Save picture", ("Ctrl+E",), "keep the window as a PNG"),
-    "table": Command("Save events", ("Ctrl+Shift+E",), "keep the list of events as a CSV file"),
-    "save": Command("Save settings", ("Ctrl+S",), "keep sources, watched sounds, thresholds and theme"),
-    "theme": Command("Light or dark", ("T",), "change the theme"),
-    "screen": Command("Full screen", ("F11",), "use the whole screen; again, and it is a window"),
-    "help": Command("Keys", ("F1", "?"), "show this page"),
-    "quit": Command("Quit", ("Ctrl+Q", "Ctrl+W"), "close the window and end the program"),
+SHORTCUTS: Mapping[str, Shortcut] = {
+    "freeze": Shortcut("Freeze", ("Space",), "freeze the picture; again: go live", checkable=True),
+    "back": Shortcut("Back", ("Left", "PgUp"), "scroll back, up to ten minutes"),
+    "forward": Shortcut("Forward", ("Right", "PgDown"), "scroll forward"),
+    "oldest": Shortcut("Oldest", ("Home",), "go to the oldest sound"),
+    "newest": Shortcut("Newest", ("End",), "go live"),
+    "earlier": Shortcut("Earlier event", ("Ctrl+Left",), "go to the previous event"),
+    "later": Shortcut("Later event", ("Ctrl+Right",), "go to the next event"),
+    "play": Shortcut("Play clip", ("C",), "play the clip of the selected event"),
+    "up": Shortcut("Up", ("Up",), "select the tag above"),
+    "down": Shortcut("Down", ("Down",), "select the tag below"),
+    "watch": Shortcut("Watch", ("W", "Return"), "watch the selected tag, or stop watching it"),
+    "lower": Shortcut("Lower threshold", ("-",), "lower the threshold of the selected tag"),
+    "raise": Shortcut("Raise threshold", ("+", "="), "raise it"),
+    "find": Shortcut("Find", ("Ctrl+F", "/"), "search all sounds and watch them"),
+    "source": Shortcut("Source", ("S",), "choose the input of this source"),
+    "pause": Shortcut("Pause", ("P",), "stop listening to this source; again: resume", checkable=True),
+    "next": Shortcut("Next source", ("Ctrl+Tab", "N"), "show the next source"),
+    "picture": Shortcut("Save picture", ("Ctrl+E",), "save the window as a PNG"),
+    "table": Shortcut("Save events", ("Ctrl+Shift+E",), "save the list of events as a CSV file"),
+    "save": Shortcut("Save settings", ("Ctrl+S",), "save sources, watched sounds, thresholds and theme"),
+    "theme": Shortcut("Light or dark", ("T",), "change the theme"),
+    "screen": Shortcut("Full screen", ("F11",), "fill the screen; again: back to a window"),
+    "help": Shortcut("Keys", ("F1", "?"), "show this page"),
+    "quit": Shortcut("Quit", ("Ctrl+Q", "Ctrl+W"), "close the window and end the program"),
 }
 
 
-class CommandSet:
-    """The commands as actions of one window.
+class ShortcutSet:
+    """Shortcuts of one window, as Qt actions.
 
     Parameters
     ----------
     window : QWidget
-        Whose keys they are.
+        Window that receives the keys.
     slots : mapping of str to callable
-        What to do, by a command's name. A command without is not offered.
+        Function of each command; a command without a function is left out.
     """
 
     def __init__(self, window: QWidget, slots: Mapping[str, Callable[[], object]]) -> None:
         self._actions: dict[str, QAction] = {}
-        for name, command in COMMANDS.items():
+        for name, shortcut in SHORTCUTS.items():
             if name not in slots:
                 continue
-            action = QAction(command.title, window, checkable=command.lasting)
-            action.setShortcuts([QKeySequence(keys) for keys in command.keys])
-            action.setToolTip(f"{command.title}: {command.does} ({command.keys[0]})")
+            action = QAction(shortcut.title, window, checkable=shortcut.checkable)
+            action.setShortcuts([QKeySequence(keys) for keys in shortcut.keys])
+            action.setToolTip(f"{shortcut.title}: {shortcut.description} ({shortcut.keys[0]})")
             action.triggered.connect(lambda *_, do=slots[name]: do())
             window.addAction(action)
             self._actions[name] = action
@@ -74,12 +86,12 @@ class CommandSet:
     def __contains__(self, name: str) -> bool:
         return name in self._actions
 
-    def offered(self) -> Iterator[Command]:
-        """Yield the commands that there are."""
-        return (COMMANDS[name] for name in self._actions)
+    def available(self) -> Iterator[Shortcut]:
+        """Yield the shortcuts of this window."""
+        return (SHORTCUTS[name] for name in self._actions)
 
     def suspend(self, suspended: bool) -> None:
-        """Leave the keys to something that lies over the window, but for the one that closes it."""
+        """Disable all keys except those that quit, or enable them again."""
         for name, action in self._actions.items():
             if name != "quit":
                 action.setEnabled(not suspended)

@@ -1,4 +1,4 @@
-"""Pauses a source, and gives it another input from a menu."""
+"""Pauses the source on screen, and offers other inputs for it in a menu."""
 
 from functools import partial
 
@@ -41,42 +41,42 @@ class SourceControl:
     @property
     def paused(self) -> bool:
         """True if the source on screen is paused."""
-        return not self._actions.listens(self._state.source)
+        return not self._actions.is_listening(self._state.source)
 
     def toggle_pause(self) -> None:
         """Pause the source on screen, or resume it."""
-        listen = self._actions.listen
-        if listen is not None:
-            self._panels.report(lambda: listen(self._state.source, self.paused))
+        set_listening = self._actions.set_listening
+        if set_listening is not None:
+            self._panels.report(lambda: set_listening(self._state.source, self.paused))
 
     def _fill_menu(self) -> None:
-        """List the inputs that are there now; a choice is for the source that is on screen now."""
+        """List the available inputs; the choice applies to the source that is on screen now."""
         self.menu.clear()
-        places, source = self._actions.places, self._state.source
+        list_inputs, source = self._actions.list_inputs, self._state.source
         try:
-            found = places() if places is not None else ()
+            inputs = list_inputs() if list_inputs is not None else ()
         except ActionError as error:
-            found = ()
-            self._panels.status.say(str(error))
-        for place in found:
-            self.menu.addAction(place.title, partial(self._choose, source, place.spec))
+            inputs = ()
+            self._panels.status.show_message(str(error))
+        for audio_input in inputs:
+            self.menu.addAction(audio_input.title, partial(self._set_input, source, audio_input.address))
         self.menu.addSeparator()
         self.menu.addAction("A recording…", partial(self._choose_recording, source))
 
-    def _choose(self, source: str, spec: str) -> None:
-        choose = self._actions.choose
-        if choose is None:
+    def _set_input(self, source: str, address: str) -> None:
+        set_input = self._actions.set_input
+        if set_input is None:
             return
 
         def act() -> str:
             if source not in self._state.sources:
                 raise ActionError(f"{source} was removed; choose again for another source")
-            choose(source, spec)
-            return f"{source} now listens to {spec}"
+            set_input(source, address)
+            return f"{source} now listens to {address}"
 
         self._panels.report(act)
 
     def _choose_recording(self, source: str) -> None:
         path, _ = QFileDialog.getOpenFileName(self._window, "Listen to a recording")
         if path:
-            self._choose(source, path)
+            self._set_input(source, path)

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from ..data.heatrows import ThresholdPreview
 from ..data.viewstate import ViewState
 from ..data.watching import Watching
-from ..widgets.timeline import Trial
 from .panels import Panels
 
 _PREVIEW_SECONDS = 4.0
@@ -38,7 +38,7 @@ class WatchControl:
         if self._preview_seconds > 0:
             self._preview_seconds -= seconds
             if self._preview_seconds <= 0:
-                self._panels.timeline.heat.show_trial(None)
+                self._panels.timeline.heat.show_preview(None)
 
     def toggle(self, label: int) -> None:
         """Start or stop watching a label."""
@@ -58,27 +58,31 @@ class WatchControl:
 
     def nudge_selected(self, steps: int) -> None:
         """Move the threshold of the selected tag by some hundredths."""
-        self._with_selected(lambda label: self.set_threshold(label, self._watching.nudged(label, steps)))
+        self._with_selected(
+            lambda label: self.set_threshold(label, self._watching.stepped_threshold(label, steps))
+        )
 
     def preview(self, label: int, threshold: float) -> None:
         """Show the events that another threshold would have given."""
-        found = self._watching.trial(self._state.view.taggings, label, threshold)
+        found = self._watching.preview(self._state.view.taggings, label, threshold)
         self._preview_seconds = 0.0
         if found is not None:
             row, spans = found
-            self._panels.timeline.heat.show_trial(Trial(row, threshold, spans))
+            self._panels.timeline.heat.show_preview(ThresholdPreview(row, threshold, spans))
             events = "1 event" if len(spans) == 1 else f"{len(spans)} events"
-            self._panels.status.say(f"threshold {threshold:.2f} would have given {events} of {row.name}")
+            self._panels.status.show_message(
+                f"threshold {threshold:.2f} would have given {events} of {row.name}"
+            )
 
     def set_threshold(self, label: int, threshold: float) -> None:
         """Set the threshold of a label's sound, and show the preview for a while."""
         self.preview(label, threshold)
-        self._panels.report(lambda: self._watching.move(label, threshold))
+        self._panels.report(lambda: self._watching.set_threshold(label, threshold))
         self._preview_seconds = _PREVIEW_SECONDS
 
     def _with_selected(self, act: Callable[[int], None]) -> None:
         label = self._panels.tags.selected
         if label is None:
-            self._panels.status.say("select a tag first, with Up and Down")
+            self._panels.status.show_message("select a tag first, with Up and Down")
         else:
             act(label)

@@ -6,12 +6,12 @@ from PySide6.QtWidgets import QWidget
 
 from ..actions import Actions
 from ..data.feed import Feed
-from ..data.histories import Pasts
+from ..data.histories import SourceHistories
 from ..data.viewstate import ViewState
 from ..data.watching import Watching
 from ..style import theme
 from ..style.stylesheet import palette, style_sheet
-from ..style.theme import Look
+from ..style.theme import Style
 from .control import Control
 from .panels import Panels
 
@@ -27,7 +27,7 @@ class LiveWindow(QWidget):
     ----------
     feed : Feed
         Newest data of all sources.
-    pasts : Pasts
+    histories : SourceHistories
         Sound of all sources; it outlives the window.
     title : str
         Name of the program.
@@ -52,7 +52,7 @@ class LiveWindow(QWidget):
         self,
         feed: Feed,
         *,
-        pasts: Pasts,
+        histories: SourceHistories,
         title: str,
         actions: Actions | None = None,
         colours: theme.Palette = theme.DARK,
@@ -60,14 +60,14 @@ class LiveWindow(QWidget):
         super().__init__()
         actions = actions or Actions()
         self._refreshed_at: float | None = None
-        self.state = ViewState(feed, pasts, colours.name)
+        self.state = ViewState(feed, histories, colours.name)
         self._watching = Watching(feed.labels, actions, self.state)
         self.panels = Panels(
             self,
             title=title,
             labels=feed.labels,
-            columns=self.state.past.columns,
-            with_clips=actions.play is not None,
+            columns=self.state.history.columns,
+            with_clips=actions.play_clip is not None,
         )
         self.control = Control(
             self,
@@ -76,14 +76,14 @@ class LiveWindow(QWidget):
             actions=actions,
             watching=self._watching,
             labels=feed.labels,
-            restyle=self._dress,
+            restyle=self._apply_style,
         )
         self.setObjectName("window")
         self.setWindowTitle(title)
         self.setWindowIcon(theme.icon())
         self.setMinimumSize(640, 400)
         self.resize(1280, 720)
-        self.panels.follow(self.state.sources, self.state.source)
+        self.panels.set_sources(self.state.sources, self.state.source)
         self.control.navigation.show_source(self.state.source)
 
     def refresh(self, now_seconds: float) -> None:
@@ -100,9 +100,9 @@ class LiveWindow(QWidget):
         self._update(now_seconds)
         self.panels.show(self.state, self._watching, seconds, paused=self.control.source.paused)
         self.control.advance(seconds)
-        self.control.follow()
+        self.control.update()
 
-    def keep(self, now_seconds: float) -> None:
+    def collect(self, now_seconds: float) -> None:
         """Collect new sound without drawing; called in place of `refresh` while the window is hidden."""
         if self.state.due(now_seconds):
             self._update(now_seconds)
@@ -120,7 +120,7 @@ class LiveWindow(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Apply the style of the new size."""
         super().resizeEvent(event)
-        self._dress()
+        self._apply_style()
 
     def _update(self, now_seconds: float) -> None:
         """Fetch the newest data, and show which sources there are if they have changed."""
@@ -129,11 +129,11 @@ class LiveWindow(QWidget):
         if self.state.sources != sources:
             if self.state.source != source:
                 self.control.navigation.show_source(self.state.source)
-            self.panels.follow(self.state.sources, self.state.source)
+            self.panels.set_sources(self.state.sources, self.state.source)
 
-    def _dress(self) -> None:
-        look = Look(theme.factor_for(self.width(), self.height()), theme.palette_for(self.state.theme))
-        self.setPalette(palette(look))
-        self.setStyleSheet(style_sheet(look))
-        self.panels.dress(look, upright=self.height() > self.width())
-        self.control.dress(look)
+    def _apply_style(self) -> None:
+        style = Style(theme.scale_for(self.width(), self.height()), theme.palette_for(self.state.theme))
+        self.setPalette(palette(style))
+        self.setStyleSheet(style_sheet(style))
+        self.panels.apply_style(style, upright=self.height() > self.width())
+        self.control.apply_style(style)

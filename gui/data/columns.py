@@ -1,4 +1,4 @@
-"""Sound to picture columns: mel energies on the stream's 10 ms grid, each row computed once. No Qt here."""
+"""Columns of the spectrogram: log-mel energies on the stream's 10 ms grid, each computed once."""
 
 import math
 from collections.abc import Callable, Iterable
@@ -14,64 +14,64 @@ HOP_SAMPLES = 160
 MEL_BINS = 128
 
 COLUMNS = 1024
-"""What the picture shows, and what the model sees: 10.24 s in steps of 10 ms."""
+"""Columns on screen, as many as the model sees: 10.24 s in steps of 10 ms."""
 
 KEPT_COLUMNS = 60_000
-"""What is kept to scroll back to: ten minutes."""
+"""Columns kept to scroll back to: ten minutes."""
 
-NOTHING = 0
+EMPTY = 0
 """Value of a column before the first sound."""
 GAP = 255
-"""Value of a column whose sound was lost. The highest, so that no neighbour hides it when columns are merged."""
+"""Value of a column whose sound was lost; the maximum, so that it stays visible when columns are merged."""
 
 _SILENT, _LOUD = -13.0, 6.0
 
-RowsFunction: TypeAlias = Callable[[Samples], NDArray[np.float32]]
-"""Samples (n,) to natural-log mel energies (1 + (n - 400) // 160, 128); no row if n < 400."""
+LogMelFunction: TypeAlias = Callable[[Samples], NDArray[np.float32]]
+"""Function from samples (n,) to natural-log mel energies (1 + (n - 400) // 160, 128); no row if n < 400."""
 
 
 class Columns:
-    """The newest columns of a source, in 8 bits.
+    """Newest columns of a source, in 8 bits.
 
-    Values 1 to 254 are log-mel energies from "silent" to "loud"; `NOTHING` and `GAP` fill whole columns.
-    Column ``i`` is the frame that begins at stream index ``160 * i``, whatever the sizes of the chunks.
+    Values 1 to 254 are log-mel energies from silent to loud; `EMPTY` and `GAP` fill whole columns.
+    Column ``i`` is the frame that starts at stream index ``160 * i``, whatever the sizes of the chunks.
 
     Parameters
     ----------
-    rows : callable
-        See `RowsFunction`.
+    log_mel : callable
+        See `LogMelFunction`.
     kept : int
-        How many columns are kept.
+        Number of columns to keep.
 
     Attributes
     ----------
     first, end : int
-        Index of the oldest column since the stream began, and of the one after the newest.
+        Index of the oldest column since the stream started, and of the one after the newest.
     restarts : int
-        How often the stream's index went back, which empties the picture.
-    began_at : float
-        Unix time in seconds of stream index 0, as the newest chunk has it.
+        Number of times that the stream's index went back, which clears the picture; -1 before the first chunk.
+    started_at : float
+        Unix time in seconds of stream index 0, according to the newest chunk.
     """
 
-    def __init__(self, rows: RowsFunction, *, kept: int = KEPT_COLUMNS) -> None:
-        self._rows = rows
+    def __init__(self, log_mel: LogMelFunction, *, kept: int = KEPT_COLUMNS) -> None:
+        self._log_mel = log_mel
         self._ring: NDArray[np.uint8] = np.zeros((kept, MEL_BINS), np.uint8)
         self.first = self.end = 0
         self.restarts = -1
-        self.began_at = 0.0
+        self.started_at = 0.0
         self._next_sample = -1
         self._pending: list[Samples] = []
         self._pending_start = 0
 
     def extend(self, chunks: Iterable[AudioChunk]) -> None:
-        """Take consecutive chunks; a jump of the index becomes a gap of at least two columns."""
+        """Add consecutive chunks; a jump of the index becomes a gap of at least two columns."""
         for chunk in chunks:
             if self._next_sample < 0 or chunk.start_sample < self._next_sample:
-                self._begin(chunk.start_sample)
+                self._restart(chunk.start_sample)
             elif chunk.start_sample > self._next_sample:
                 self._compute()
-                self._leave_gap(chunk.start_sample)
-            self.began_at = chunk.captured_at - chunk.start_sample / SAMPLE_RATE_HZ
+                self._fill_gap(chunk.start_sample)
+            self.started_at = chunk.captured_at - chunk.start_sample / SAMPLE_RATE_HZ
             self._pending.append(chunk.samples)
             self._next_sample = chunk.start_sample + len(chunk.samples)
         self._compute()
@@ -82,33 +82,33 @@ class Columns:
         values = self._ring[indices % len(self._ring)]
         oldest = self.oldest
         if first < oldest or last > self.end:
-            values[(indices < oldest) | (indices >= self.end)] = NOTHING
+            values[(indices < oldest) | (indices >= self.end)] = EMPTY
         return values
 
     @property
-    def begun(self) -> bool:
-        """Whether there was any sound so far."""
+    def started(self) -> bool:
+        """True once there was any sound."""
         return self.restarts >= 0
 
     @property
     def oldest(self) -> int:
-        """Index of the oldest column that is kept."""
+        """Index of the oldest column kept."""
         return max(self.first, self.end - len(self._ring))
 
     def time_of(self, column: int) -> float:
-        """Return the Unix time in seconds at which a column began."""
-        return self.began_at + column * HOP_SAMPLES / SAMPLE_RATE_HZ
+        """Return the Unix time in seconds at which a column starts."""
+        return self.started_at + column * HOP_SAMPLES / SAMPLE_RATE_HZ
 
     def column_at(self, time_seconds: float) -> int:
-        """Return the column that began at a Unix time."""
-        return round((time_seconds - self.began_at) * SAMPLE_RATE_HZ / HOP_SAMPLES)
+        """Return the column that starts at a Unix time."""
+        return round((time_seconds - self.started_at) * SAMPLE_RATE_HZ / HOP_SAMPLES)
 
-    def _begin(self, start_sample: int) -> None:
+    def _restart(self, start_sample: int) -> None:
         self.restarts += 1
         self._seek(start_sample)
         self.first = self.end
 
-    def _leave_gap(self, start_sample: int) -> None:
+    def _fill_gap(self, start_sample: int) -> None:
         before = self.end
         self._seek(start_sample)
         self._fill(np.full((min(self.end - before, len(self._ring)), MEL_BINS), GAP, np.uint8))
@@ -119,13 +119,13 @@ class Columns:
         self._pending_start = start_sample
 
     def _compute(self) -> None:
-        """Turn what waits into columns, and keep what the next frame still needs."""
+        """Turn pending samples into columns, and keep those that the next frame needs."""
         if not self._pending:
             return
         samples = self._pending[0] if len(self._pending) == 1 else np.concatenate(self._pending)
         first = self.end * HOP_SAMPLES - self._pending_start
         if len(samples) >= first + FRAME_SAMPLES:
-            rows = self._rows(samples[first:])
+            rows = self._log_mel(samples[first:])
             self.end += len(rows)
             self._fill(_quantise(rows[-len(self._ring) :]))
             used = self.end * HOP_SAMPLES - self._pending_start
@@ -145,7 +145,7 @@ def _quantise(rows: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def bin_of(frequency_hz: float) -> float:
-    """Return the height at which a frequency is drawn, in mel bins: 0.5 is the middle of the lowest bin.
+    """Return the height of a frequency in the picture, in mel bins: 0.5 is the middle of the lowest bin.
 
     Kaldi's mel scale, ``1127 ln(1 + f / 700)``, with triangles between 20 Hz and 8 kHz.
     """

@@ -1,4 +1,4 @@
-"""Which labels are on show, in which order, at which score: calm, yet exact in the end. No Qt here."""
+"""Order and scores of the labels on screen, smoothed so that they don't flicker."""
 
 import math
 from collections.abc import Sequence
@@ -7,63 +7,63 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SMOOTHING_SECONDS = 0.3
-_STIFFNESS_SECONDS = 2.0
-_STIFFNESS = 0.1
-_LEAST_SCORE = 0.02
+_MARGIN_SECONDS = 2.0
+_MARGIN = 0.1
+_MIN_SCORE = 0.02
 
 
 class Ranking:
-    """The highest scores, moving exponentially towards the newest ones.
+    """Highest scores, moving exponentially towards the newest ones.
 
-    The order is stiff directly after it has changed: a label must lead by a margin to overtake another, or
-    to enter. The margin decays, so that labels of nearly equal score don't flicker, and the order is right once
-    scores rest. What scores less than 0.02 is not shown.
+    Hysteresis keeps labels of nearly equal score from flickering: after each change of the order, a label must lead by
+    a margin to overtake another, or to appear. The margin decays, so the order is exact once the scores rest. Scores
+    below 0.02 are not shown.
 
     Parameters
     ----------
     classes : int
-        How many scores there are.
+        Number of scores.
     rows : int
-        How many labels are on show.
+        Number of labels on screen.
 
     Attributes
     ----------
     scores : float64 (classes,)
         Smoothed scores.
-    newest : float64 (classes,)
-        The scores that those move to.
+    target : float64 (classes,)
+        Scores that the smoothed ones move to.
     order : tuple of int
-        Indices of the labels on show, the first on top.
+        Indices of the labels on screen, from top to bottom.
     """
 
     def __init__(self, classes: int, rows: int) -> None:
         self.scores: NDArray[np.float64] = np.zeros(classes)
-        self.newest: NDArray[np.float64] = np.zeros(classes)
+        self.target: NDArray[np.float64] = np.zeros(classes)
         self.order: tuple[int, ...] = ()
         self.rows = rows
         self._margin = 0.0
 
-    def aim(self, scores: NDArray[np.float32]) -> None:
+    def set_target(self, scores: NDArray[np.float32]) -> None:
         """Set the scores to move to: float32 (classes,)."""
-        self.newest = scores.astype(np.float64)
+        self.target = scores.astype(np.float64)
 
     def advance(self, seconds: float) -> None:
         """Let time pass."""
-        self.scores += (self.newest - self.scores) * -math.expm1(-seconds / _SMOOTHING_SECONDS)
-        self._margin *= math.exp(-seconds / _STIFFNESS_SECONDS)
-        order = self._sorted(self._shown())
+        self.scores += (self.target - self.scores) * -math.expm1(-seconds / _SMOOTHING_SECONDS)
+        self._margin *= math.exp(-seconds / _MARGIN_SECONDS)
+        order = self._sorted(self._selected())
         if order != self.order:
-            self._margin = _STIFFNESS if self.order else 0.0
+            self._margin = _MARGIN if self.order else 0.0
             self.order = order
 
-    def _shown(self) -> list[int]:
-        """Return the labels to show, those already on show first and in their order."""
-        favoured = self.scores.copy()
-        favoured[list(self.order)] += self._margin
+    def _selected(self) -> list[int]:
+        """Return the labels to show: first those on screen, in their order, then the new ones."""
+        with_margin = self.scores.copy()
+        with_margin[list(self.order)] += self._margin
         best = [
             label
-            for label in np.argsort(-favoured, kind="stable")[: self.rows].tolist()
-            if self.scores[label] >= (_LEAST_SCORE / 2 if label in self.order else _LEAST_SCORE)
+            for label in np.argsort(-with_margin, kind="stable")[: self.rows].tolist()
+            if self.scores[label] >= (_MIN_SCORE / 2 if label in self.order else _MIN_SCORE)
         ]
         stay = [label for label in self.order if label in best]
         return stay + [label for label in best if label not in self.order]
@@ -73,8 +73,8 @@ class Ranking:
         order: list[int] = []
         for label in labels:
             margin = self._margin if label in self.order else 0.0
-            place = len(order)
-            while place and self.scores[label] > self.scores[order[place - 1]] + margin:
-                place -= 1
-            order.insert(place, label)
+            position = len(order)
+            while position and self.scores[label] > self.scores[order[position - 1]] + margin:
+                position -= 1
+            order.insert(position, label)
         return tuple(order)

@@ -3,7 +3,7 @@
 from streamer.messages import Event, Tagging
 
 from .feed import Feed, SourceView
-from .histories import Past, Pasts
+from .histories import SourceHistories, SourceHistory
 
 
 class ViewState:
@@ -13,7 +13,7 @@ class ViewState:
     ----------
     feed : Feed
         Newest data of all sources.
-    pasts : Pasts
+    histories : SourceHistories
         Sound of all sources.
     theme : {"dark", "light"}
         Colours at the start.
@@ -32,15 +32,15 @@ class ViewState:
         Colours on screen.
     """
 
-    def __init__(self, feed: Feed, pasts: Pasts, theme: str) -> None:
+    def __init__(self, feed: Feed, histories: SourceHistories, theme: str) -> None:
         self._feed = feed
-        self._pasts = pasts
+        self._histories = histories
         self.theme = theme
         self.snapshot = feed.snapshot()
         self.sources = tuple(self.snapshot.sources)
         self.source = self.sources[0]
         self.frozen_at: float | None = None
-        pasts.follow(self.sources)
+        histories.set_sources(self.sources)
 
     def update(self, now_seconds: float) -> None:
         """Fetch the newest data.
@@ -54,12 +54,12 @@ class ViewState:
                 self.source = sources[min(self.sources.index(self.source), len(sources) - 1)]
                 self.frozen_at = None
             self.sources = sources
-            self._pasts.follow(sources)
-        self._pasts.extend(self.snapshot, now_seconds, shown=(self.source,))
+            self._histories.set_sources(sources)
+        self._histories.extend(self.snapshot, now_seconds, shown=(self.source,))
 
     def due(self, now_seconds: float) -> bool:
         """Return True if a hidden window must update now to lose no sound."""
-        return self._pasts.due(now_seconds)
+        return self._histories.due(now_seconds)
 
     @property
     def view(self) -> SourceView:
@@ -67,14 +67,14 @@ class ViewState:
         return self.snapshot.sources[self.source]
 
     @property
-    def past(self) -> Past:
+    def history(self) -> SourceHistory:
         """Sound of the source on screen."""
-        return self._pasts[self.source]
+        return self._histories[self.source]
 
     @property
     def newest_at(self) -> float:
         """Unix time in seconds of the newest sound."""
-        columns = self.past.columns
+        columns = self.history.columns
         return columns.time_of(columns.end)
 
     @property
@@ -100,8 +100,8 @@ class ViewState:
         bool
             False if there is no sound yet.
         """
-        columns = self.past.columns
-        if not columns.begun:
+        columns = self.history.columns
+        if not columns.started:
             return False
         oldest, newest = columns.time_of(columns.oldest), columns.time_of(columns.end)
         self.frozen_at = min(max(time_seconds, oldest), newest)

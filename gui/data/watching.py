@@ -1,4 +1,4 @@
-"""Which labels are watched, and at which scores; what the user changes there. No Qt here."""
+"""Watched sounds of the source on screen, and changes to them."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,38 +6,38 @@ from streamer.messages import Tagging
 
 from ..actions import Actions, Span, Watched
 from ..errors import ActionError
-from .heatmap import HeatRow
+from .heatrows import HeatRow
 from .viewstate import ViewState
 
 _STEP = 0.01
 
 
 class Watching:
-    """The sounds among the labels that are watched at one source.
+    """Watched sounds of the source on screen.
 
     Parameters
     ----------
     labels : sequence of str
-        The name of each score.
+        Name of each score.
     actions : Actions
-        Who knows what is watched, and changes it.
+        Functions that list and change the watched sounds.
     state : ViewState
-        Says which source is on screen.
+        State with the source on screen.
     """
 
     def __init__(self, labels: Sequence[str], actions: Actions, state: ViewState) -> None:
-        self._state = state
         self._labels = labels
         self._actions = actions
+        self._state = state
         self._thresholds: dict[int, float] = {}
         self._sounds: tuple[Watched, ...] = ()
 
     def sounds(self) -> tuple[Watched, ...]:
-        """Return what is watched now."""
+        """Return the watched sounds."""
         return tuple(self._actions.watched(self._state.source))
 
     def thresholds(self) -> Mapping[int, float]:
-        """Return the threshold of each label that is watched; the same object until something changes."""
+        """Return the threshold of each watched label; the same object until something changes."""
         sounds = self.sounds()
         if sounds != self._sounds:
             self._sounds = sounds
@@ -49,44 +49,44 @@ class Watching:
         return self._thresholds
 
     def labels(self) -> list[str]:
-        """Return the names of the labels that are watched."""
+        """Return the names of the watched labels."""
         return [self._labels[label] for label in self.thresholds()]
 
     def sound_of(self, label: int) -> Watched | None:
-        """Return the first watched sound that a label is part of."""
+        """Return the first watched sound that a label belongs to."""
         return next((sound for sound in self.sounds() if label in sound.labels), None)
 
     def toggle(self, label: int) -> str:
-        """Watch a label, or the sound that it is part of no longer; returns a sentence that says what was done."""
+        """Watch a label, or stop watching the sound that it belongs to; return a message that says so."""
         if self._actions.watch is None or self._actions.unwatch is None:
-            raise ActionError("what is watched can't be changed here")
+            raise ActionError("watched sounds can't be changed here")
         sound = self.sound_of(label)
         if sound is not None:
             self._actions.unwatch(self._state.source, sound.name)
             return f"{sound.name} is no longer watched"
         self._actions.watch(self._state.source, self._labels[label], None)
         sound = self.sound_of(label)
-        return f"{sound.name if sound else self._labels[label]} is watched now"
+        return f"{sound.name if sound else self._labels[label]} is now watched"
 
-    def move(self, label: int, threshold: float) -> str:
-        """Set the threshold of the sound that a label is part of; returns a sentence that says so."""
+    def set_threshold(self, label: int, threshold: float) -> str:
+        """Set the threshold of the sound that a label belongs to; return a message that says so."""
         sound = self.sound_of(label)
         if sound is None or self._actions.watch is None:
-            raise ActionError(f"{self._labels[label]} is not watched: watch it first, with a click or W")
+            raise ActionError(f"{self._labels[label]} is not watched; watch it first, with a click or W")
         self._actions.watch(self._state.source, sound.name, threshold)
-        return f"{sound.name} counts from a score of {threshold:.2f} on"
+        return f"{sound.name}: threshold set to {threshold:.2f}"
 
-    def nudged(self, label: int, steps: int) -> float:
-        """Return the threshold of a label, moved by some hundredths."""
+    def stepped_threshold(self, label: int, steps: int) -> float:
+        """Return a label's threshold plus some hundredths."""
         threshold = self.thresholds().get(label, 0.0) + steps * _STEP
         return round(min(0.99, max(0.01, threshold)), 2)
 
-    def trial(
+    def preview(
         self, taggings: Sequence[Tagging], label: int, threshold: float
     ) -> tuple[HeatRow, tuple[Span, ...]] | None:
-        """Return the row of a label's sound, and when that would have been told of with another threshold."""
+        """Return the row of a label's sound, and the events that another threshold would have given."""
         sound = self.sound_of(label)
-        if sound is None or self._actions.would_fire is None:
+        if sound is None or self._actions.preview_events is None:
             return None
-        spans = self._actions.would_fire(self._state.source, taggings, sound.name, threshold)
+        spans = self._actions.preview_events(self._state.source, taggings, sound.name, threshold)
         return HeatRow(sound.name, sound.labels, watched=True), tuple(spans)

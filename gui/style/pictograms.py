@@ -1,4 +1,4 @@
-"""A picture for each kind of sound, which reads from afar where words do not."""
+"""Pictogram for each kind of sound, which can be read from farther away than words."""
 
 from functools import lru_cache
 
@@ -36,11 +36,11 @@ _SHAPES = {
 }
 
 FAMILIES = frozenset(_SHAPES)
-"""The kinds of sounds that there is a picture for."""
+"""Kinds of sound that have a pictogram."""
 
 
 def paint(painter: QPainter, family: str, rect: QRectF, colour: QColor) -> None:
-    """Draw the picture of a kind of sound; of one that is not known, that of sound itself."""
+    """Draw the pictogram of a kind of sound; an unknown kind gets that of sound in general."""
     _renderer(family if family in _SHAPES else "sound", colour.name()).render(painter, rect)
 
 

@@ -1,4 +1,4 @@
-"""Colours, fonts and distances: every size is a multiple of one factor, which follows the window."""
+"""Colours, fonts and sizes; every size is multiplied by one scale, which follows the window's size."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QIcon, QPainter, QPixmap
 
-from ..data.columns import GAP, NOTHING
+from ..data.columns import EMPTY, GAP
 
 _FAMILIES = ("Inter", "SF Pro Text", "Segoe UI", "Noto Sans", "DejaVu Sans")
 
 
 class Tone(Enum):
-    """What a word or a light says by its colour."""
+    """Meaning of a colour."""
 
     PLAIN = "plain"
     GOOD = "good"
@@ -26,23 +26,31 @@ class Tone(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Palette:
-    """The colours of a window.
+    """Colours of a window.
 
     Attributes
     ----------
-    energies : str
-        A map of pyqtgraph's for energies and scores: perceptually uniform, so that it keeps its order for colour-blind eyes
-        and in print. It begins near the colour of the well.
-    scores : tuple of float
-        The stretch of that map that bars are drawn in: from uncertain to certain.
+    name : {"dark", "light"}
+        Name of the theme.
+    background, panel, plot, edge, track : QColor
+        Background of the window, of panels, of plots; borders; the empty part of bars.
+    text, soft, faint, accent : QColor
+        Text, less important text, hints, highlights.
+    good, warning, bad : QColor
+        Colours of `Tone`.
     lost : QColor
-        Of sound that was lost: a hue that the map does not have.
+        Lost sound: a hue that the colormap does not have.
+    colormap : str
+        pyqtgraph's colormap for energies and scores. It is perceptually uniform, so it keeps its order for colour-blind
+        people and in print. It starts near the colour of plots.
+    bar_range : tuple of float
+        Part of the colormap for bars, from score 0 to score 1.
     """
 
     name: str
     background: QColor
     panel: QColor
-    well: QColor
+    plot: QColor
     edge: QColor
     track: QColor
     text: QColor
@@ -53,11 +61,11 @@ class Palette:
     warning: QColor
     bad: QColor
     lost: QColor
-    energies: str
-    scores: tuple[float, float]
+    colormap: str
+    bar_range: tuple[float, float]
 
     def of(self, tone: Tone) -> QColor:
-        """Return the colour of a tone."""
+        """Return the colour for a tone."""
         return {
             Tone.PLAIN: self.text,
             Tone.GOOD: self.good,
@@ -70,7 +78,7 @@ DARK = Palette(
     name="dark",
     background=QColor("#0a0c10"),
     panel=QColor("#11141a"),
-    well=QColor("#05060a"),
+    plot=QColor("#05060a"),
     edge=QColor("#1e232d"),
     track=QColor("#1d222c"),
     text=QColor("#eceff4"),
@@ -81,15 +89,15 @@ DARK = Palette(
     warning=QColor("#ffc04d"),
     bad=QColor("#ff6161"),
     lost=QColor("#24708c"),
-    energies="inferno",
-    scores=(0.36, 0.82),
+    colormap="inferno",
+    bar_range=(0.36, 0.82),
 )
 
 LIGHT = Palette(
     name="light",
     background=QColor("#eef0f4"),
     panel=QColor("#ffffff"),
-    well=QColor("#fbfbfc"),
+    plot=QColor("#fbfbfc"),
     edge=QColor("#d5dae3"),
     track=QColor("#e4e8ee"),
     text=QColor("#171b23"),
@@ -100,13 +108,13 @@ LIGHT = Palette(
     warning=QColor("#8a5800"),
     bad=QColor("#b82222"),
     lost=QColor("#8fc4b4"),
-    energies="CET-L17",
-    scores=(0.42, 0.86),
+    colormap="CET-L17",
+    bar_range=(0.42, 0.86),
 )
 
 
 def palette_for(theme: str) -> Palette:
-    """Return the colours of the theme "dark", "light" or "auto", which is the system's."""
+    """Return the colours of the theme "dark", "light" or "auto", which follows the system."""
     if theme == "auto":
         light = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Light
         return LIGHT if light else DARK
@@ -114,37 +122,37 @@ def palette_for(theme: str) -> Palette:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Look:
-    """How large and in which colours things are.
+class Style:
+    """Scale and colours of a window.
 
     Attributes
     ----------
-    factor : float
-        1.0 in a window of 1280 by 720.
+    scale : float
+        Scale of all sizes: 1.0 in a window of 1280 by 720.
     colours : Palette
-        In which they are drawn.
+        Colours of everything.
     """
 
-    factor: float = 1.0
+    scale: float = 1.0
     colours: Palette = DARK
 
     def px(self, length: float) -> int:
         """Return a length in whole pixels, at least one."""
-        return max(1, round(length * self.factor))
+        return max(1, round(length * self.scale))
 
     def font(self, size: float, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
-        """Return the font of the window in a size (pixels at factor 1). It is shared: don't change it."""
+        """Return the window's font in a size (pixels at scale 1). It is shared: don't change it."""
         return _font(max(10, self.px(size)), weight)
 
-    def energies(self) -> NDArray[np.uint32]:
-        """Return the colour of each value of a picture column: uint32 (256,), 0xffRRGGBB."""
-        return _energies(self.colours)
+    def colour_table(self) -> NDArray[np.uint32]:
+        """Return the colour of each value of a spectrogram column: uint32 (256,), 0xffRRGGBB."""
+        return _colour_table(self.colours)
 
-    def score(self, score: float) -> QColor:
-        """Return the colour of a bar: from the same map, strong for what is certain."""
-        low, high = self.colours.scores
+    def score_colour(self, score: float) -> QColor:
+        """Return the colour of a bar for a score, from the same colormap."""
+        low, high = self.colours.bar_range
         share = low + (high - low) * min(1.0, max(0.0, score))
-        return QColor(int(self.energies()[1 + round(253 * share)]))
+        return QColor(int(self.colour_table()[1 + round(253 * share)]))
 
 
 @lru_cache(maxsize=256)
@@ -155,8 +163,8 @@ def _font(pixels: int, weight: QFont.Weight) -> QFont:
     return font
 
 
-def factor_for(width: int, height: int) -> float:
-    """Return the factor that suits a window."""
+def scale_for(width: int, height: int) -> float:
+    """Return the scale for a window of a size in pixels."""
     fitting = min(max(width, height) / 1280, min(width, height) / 720)
     return min(4.0, max(0.8, fitting))
 
@@ -168,18 +176,18 @@ def _family() -> str:
 
 
 @cache
-def _energies(colours: Palette) -> NDArray[np.uint32]:
-    rgb = pg.colormap.get(colours.energies).getLookupTable(nPts=254, alpha=False).astype(np.uint32)
+def _colour_table(colours: Palette) -> NDArray[np.uint32]:
+    rgb = pg.colormap.get(colours.colormap).getLookupTable(nPts=254, alpha=False).astype(np.uint32)
     table = np.zeros(256, np.uint32)
     table[1:255] = 0xFF000000 | rgb[:, 0] << 16 | rgb[:, 1] << 8 | rgb[:, 2]
-    table[NOTHING] = colours.well.rgb()
+    table[EMPTY] = colours.plot.rgb()
     table[GAP] = colours.lost.rgb()
     table.flags.writeable = False
     return table
 
 
-def blended(front: QColor, back: QColor, share: float) -> QColor:
-    """Return a colour between two: ``share`` 1 is the front."""
+def blend(front: QColor, back: QColor, share: float) -> QColor:
+    """Return a mix of two colours: only ``front`` at share 1, only ``back`` at share 0."""
     return QColor.fromRgbF(
         *(
             share * a + (1 - share) * b
@@ -198,20 +206,20 @@ def icon() -> QIcon:
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(DARK.panel)
     painter.drawRoundedRect(QRectF(0, 0, side, side), 28, 28)
-    paint_mark(painter, QRectF(22, 22, side - 44, side - 44), Look())
+    paint_logo(painter, QRectF(22, 22, side - 44, side - 44), Style())
     painter.end()
     return QIcon(pixmap)
 
 
-def paint_mark(painter: QPainter, rect: QRectF, look: Look) -> None:
-    """Draw the five bars of the program's mark."""
+def paint_logo(painter: QPainter, rect: QRectF, style: Style) -> None:
+    """Draw the program's logo: five bars."""
     heights = (0.34, 0.7, 1.0, 0.56, 0.26)
     step = rect.width() / len(heights)
     painter.setPen(Qt.PenStyle.NoPen)
-    for place, height in enumerate(heights):
+    for index, height in enumerate(heights):
         bar = QRectF(
-            rect.left() + (place + 0.2) * step, rect.center().y() - height * rect.height() / 2, 0.6 * step, 0
+            rect.left() + (index + 0.2) * step, rect.center().y() - height * rect.height() / 2, 0.6 * step, 0
         )
         bar.setHeight(height * rect.height())
-        painter.setBrush(look.score(height))
+        painter.setBrush(style.score_colour(height))
         painter.drawRoundedRect(bar, bar.width() / 2, bar.width() / 2)

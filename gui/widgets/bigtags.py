@@ -1,4 +1,4 @@
-"""The sounds that are heard, for a wall: a picture, a word and a bar each."""
+"""Tags of the kiosk: a pictogram, a name and a bar each."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,20 +12,36 @@ from streamer.messages import Tagging
 
 from ..data.ranking import Ranking
 from ..style import pictograms
-from ..style.theme import Look, blended
+from ..style.theme import Style, blend
 
 _ROWS = 3
-_LEAST_SHOWN = 0.1
-_GLIDE_SECONDS = 0.25
-_SHARES = (0.46, 0.3, 0.24)
-"""The height of each row: what is most certain is largest."""
+_MIN_SCORE = 0.1
+_MOVE_SECONDS = 0.25
+_ROW_HEIGHTS = (0.46, 0.3, 0.24)
+"""Height of each row as a share of the widget; the first row is the largest."""
 
 
 class BigTag(NamedTuple):
-    """One tag on screen: hundredths of rows from the top, tint and strength in percent, and the bar in pixels."""
+    """Tag on screen.
+
+    Attributes
+    ----------
+    label : str
+        Name of the label.
+    position : int
+        Distance from the top in hundredths of a row.
+    tint : int
+        Score that gives the colour, in percent.
+    strength : int
+        Opacity in percent.
+    alarming : bool
+        True for an alarm that has an event.
+    bar : int
+        Length of the bar in pixels.
+    """
 
     label: str
-    place: int
+    position: int
     tint: int
     strength: int
     alarming: bool
@@ -33,19 +49,19 @@ class BigTag(NamedTuple):
 
 
 class BigTags(QWidget):
-    """The three most certain tags.
+    """Three tags with the highest scores.
 
     Parameters
     ----------
     labels : sequence of str
-        The name of each score.
+        Name of each score.
     families : mapping of str to str
-        What kind of sound a label is.
+        Kind of sound of each label.
 
     Attributes
     ----------
     shown : tuple of BigTag
-        What is on screen, from top to bottom.
+        Tags on screen.
     """
 
     def __init__(self, labels: Sequence[str], families: Mapping[str, str]) -> None:
@@ -56,103 +72,103 @@ class BigTags(QWidget):
         self._families = families
         self._ranking = Ranking(len(labels), _ROWS)
         self._tagging: Tagging | None = None
-        self._places: dict[int, float] = {}
+        self._positions: dict[int, float] = {}
         self._alarming: frozenset[str] = frozenset()
         self._dimmed = False
-        self._look = Look()
+        self._style = Style()
         self.shown: tuple[BigTag, ...] = ()
 
     def show_tagging(self, tagging: Tagging | None, alarming: frozenset[str], *, dimmed: bool) -> None:
-        """Move towards a tagging from now on; an alarm that is told of now stands out."""
+        """Move towards a tagging; the labels of alarms that have an event stand out."""
         if (alarming, dimmed) != (self._alarming, self._dimmed):
             self._alarming, self._dimmed = alarming, dimmed
             self.update()
         if tagging is not None and tagging is not self._tagging:
             self._tagging = tagging
-            self._ranking.aim(tagging.scores)
+            self._ranking.set_target(tagging.scores)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and repaint if anything has moved."""
+        """Advance the animation by some seconds, and repaint what has moved."""
         self._ranking.advance(seconds)
-        step = -math.expm1(-seconds / _GLIDE_SECONDS)
-        order = [label for label in self._ranking.order if self._ranking.scores[label] >= _LEAST_SHOWN]
-        self._places = {
-            label: place + (self._places.get(label, place) - place) * (1 - step)
-            for place, label in enumerate(order)
+        step = -math.expm1(-seconds / _MOVE_SECONDS)
+        order = [label for label in self._ranking.order if self._ranking.scores[label] >= _MIN_SCORE]
+        self._positions = {
+            label: position + (self._positions.get(label, position) - position) * (1 - step)
+            for position, label in enumerate(order)
         }
-        before, self.shown = self.shown, tuple(self._tag(*item) for item in self._places.items())
-        if [tag[:-1] for tag in before] != [tag[:-1] for tag in self.shown]:
+        old_tags, self.shown = self.shown, tuple(self._tag(*item) for item in self._positions.items())
+        if [tag[:-1] for tag in old_tags] != [tag[:-1] for tag in self.shown]:
             self.update()
             return
-        for old, new in zip(before, self.shown, strict=True):
+        for old, new in zip(old_tags, self.shown, strict=True):
             if old.bar != new.bar:
                 self.update(self._bar_rect(new))
 
-    def dress(self, look: Look) -> None:
-        """Follow the window's size and colours."""
-        self._look = look
+    def apply_style(self, style: Style) -> None:
+        """Apply sizes and colours."""
+        self._style = style
         self.update()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Follow the view's own size."""
+        """Apply the widget's new size."""
         super().resizeEvent(event)
         self.advance(0.0)
 
-    def _tag(self, label: int, place: float) -> BigTag:
+    def _tag(self, label: int, position: float) -> BigTag:
         score = float(self._ranking.scores[label])
         name = self._labels[label]
         return BigTag(
             label=name,
-            place=round(100 * place),
+            position=round(100 * position),
             tint=10 * round(10 * score),
             strength=10 * round(10 * min(1.0, 0.5 + score)),
             alarming=name in self._alarming and self._families.get(name) == "alarm",
             bar=round(score * self._bar_length()),
         )
 
-    def _words_left(self) -> int:
-        """Return where words and bars begin, beside the largest picture."""
-        return round(_SHARES[0] * self.height() * 0.8) + self._look.px(30)
+    def _names_left(self) -> int:
+        """Return the left edge of names and bars, beside the largest pictogram."""
+        return round(_ROW_HEIGHTS[0] * self.height() * 0.8) + self._style.px(30)
 
     def _bar_length(self) -> int:
-        return max(1, self.width() - self._words_left())
+        return max(1, self.width() - self._names_left())
 
     def _bar_rect(self, tag: BigTag) -> QRect:
-        """Return where a tag's bar may be."""
+        """Return the rectangle of a tag's bar at score 1."""
         rect = self._rect_of(tag)
-        height = max(self._look.px(5), rect.height() // 14)
+        height = max(self._style.px(5), rect.height() // 14)
         top = rect.bottom() - rect.height() // 10 - height
-        return QRect(self._words_left(), top, self._bar_length(), height)
+        return QRect(self._names_left(), top, self._bar_length(), height)
 
     def _rect_of(self, tag: BigTag) -> QRect:
-        """Return where a tag is: between the rows that it moves from and to."""
-        place = min(tag.place / 100, _ROWS - 1)
-        low, share = int(place), place - int(place)
-        tops = [sum(_SHARES[:row]) for row in range(_ROWS + 1)]
+        """Return the rectangle of a tag, between the rows that it moves from and to."""
+        position = min(tag.position / 100, _ROWS - 1)
+        low, share = int(position), position - int(position)
+        tops = [sum(_ROW_HEIGHTS[:row]) for row in range(_ROWS + 1)]
         high = min(low + 1, _ROWS - 1)
         top = tops[low] * (1 - share) + tops[high] * share
-        height = _SHARES[low] * (1 - share) + _SHARES[high] * share
+        height = _ROW_HEIGHTS[low] * (1 - share) + _ROW_HEIGHTS[high] * share
         return QRect(0, round(top * self.height()), self.width(), round(height * self.height()))
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw the tags; where nothing is heard, say so."""
+        """Draw the tags, or a hint if there are none."""
         painter = QPainter(self)
-        painter.fillRect(event.rect(), self._look.colours.background)
+        painter.fillRect(event.rect(), self._style.colours.background)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for tag in reversed(self.shown):
             self._paint_bar(painter, tag)
             above = self._rect_of(tag)
             above.setBottom(self._bar_rect(tag).top() - 1)
             if event.region().intersects(above):
-                self._paint_words(painter, tag)
+                self._paint_name(painter, tag)
         if not self.shown:
-            self._paint_nothing(painter)
+            self._paint_hint(painter)
         painter.end()
 
     def _colour(self, tag: BigTag) -> QColor:
-        colours = self._look.colours
-        front = colours.bad if tag.alarming else self._look.score(tag.tint / 100)
-        return blended(front, colours.background, self._strength(tag))
+        colours = self._style.colours
+        front = colours.bad if tag.alarming else self._style.score_colour(tag.tint / 100)
+        return blend(front, colours.background, self._strength(tag))
 
     def _strength(self, tag: BigTag) -> float:
         return tag.strength / 100 * (0.4 if self._dimmed else 1.0)
@@ -161,45 +177,45 @@ class BigTags(QWidget):
         track = self._bar_rect(tag)
         radius = track.height() / 2
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(self._look.colours.track)
+        painter.setBrush(self._style.colours.track)
         painter.drawRoundedRect(track, radius, radius)
         track.setWidth(max(track.height(), tag.bar))
         painter.setBrush(self._colour(tag))
         painter.drawRoundedRect(track, radius, radius)
 
-    def _paint_words(self, painter: QPainter, tag: BigTag) -> None:
-        colours, rect = self._look.colours, self._rect_of(tag)
+    def _paint_name(self, painter: QPainter, tag: BigTag) -> None:
+        colours, rect = self._style.colours, self._rect_of(tag)
         gap = rect.height() // 10
         side = rect.height() - 2 * gap
-        column = self._words_left() - self._look.px(30)
+        column = self._names_left() - self._style.px(30)
         picture = QRectF((column - side) / 2, rect.top() + gap, side, side)
         family = self._families.get(tag.label, "sound")
         pictograms.paint(painter, family, picture, self._colour(tag))
-        words = QRect(self._words_left(), rect.top() + gap, self._bar_length(), round(side * 0.82))
-        font = self._fitted(tag.label, words)
+        name_box = QRect(self._names_left(), rect.top() + gap, self._bar_length(), round(side * 0.82))
+        font = self._fitting_font(tag.label, name_box)
         painter.setFont(font)
         front = colours.bad if tag.alarming else colours.text
-        painter.setPen(blended(front, colours.background, self._strength(tag)))
-        text = QFontMetrics(font).elidedText(tag.label, Qt.TextElideMode.ElideRight, words.width())
-        painter.drawText(words, Qt.AlignmentFlag.AlignVCenter, text)
+        painter.setPen(blend(front, colours.background, self._strength(tag)))
+        text = QFontMetrics(font).elidedText(tag.label, Qt.TextElideMode.ElideRight, name_box.width())
+        painter.drawText(name_box, Qt.AlignmentFlag.AlignVCenter, text)
 
-    def _paint_nothing(self, painter: QPainter) -> None:
-        colour: QColor = self._look.colours.faint
+    def _paint_hint(self, painter: QPainter) -> None:
+        colour: QColor = self._style.colours.faint
         side = self.height() * 0.4
         picture = QRectF((self.width() - side) / 2, self.height() * 0.18, side, side)
         pictograms.paint(painter, "sound", picture, colour)
         painter.setPen(colour)
-        painter.setFont(self._look.font(40))
+        painter.setFont(self._style.font(40))
         below = QRect(0, round(picture.bottom()), self.width(), round(self.height() * 0.3))
         painter.drawText(below, Qt.AlignmentFlag.AlignCenter, "Listening…")
 
-    def _fitted(self, label: str, box: QRect) -> QFont:
-        """Return a font as large as the box, or as the words allow: down to a half."""
+    def _fitting_font(self, label: str, box: QRect) -> QFont:
+        """Return the largest font in which a name fits into the box, but at least half of the normal size."""
         pixels = box.height() * 0.62
-        font = Look(1.0).font(pixels, QFont.Weight.DemiBold)
+        font = Style(1.0).font(pixels, QFont.Weight.DemiBold)
         needed = QFontMetrics(font).horizontalAdvance(label)
         if needed > box.width():
-            font = Look(1.0).font(
+            font = Style(1.0).font(
                 max(pixels / 2, 0.98 * pixels * box.width() / needed), QFont.Weight.DemiBold
             )
         return font

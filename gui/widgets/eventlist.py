@@ -1,4 +1,4 @@
-"""The list of events, newest first."""
+"""List of events, newest first."""
 
 import os.path
 import time
@@ -10,21 +10,28 @@ from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView
 
 from streamer.messages import Event
 
-from ..style.theme import Look
+from ..style.theme import Style
 
 _ROW_HEIGHT = 26
-_ROOM_FOR = {"Source": 400, "Score": 300}
-_WIDEST_SOURCE = 120
+_MIN_WIDTHS = {"Source": 400, "Score": 300}
+_MAX_SOURCE_WIDTH = 120
 _PLAY = "▶"
 
 
 class EventList(QWidget):
-    """Time, sound, source where there are several, score and length of each event; ▶ where there is a clip to play.
+    """Time, sound, source (if there are several), score and length of each event; ▶ if there is a clip to play.
 
     Parameters
     ----------
     with_clips : bool
-        Whether clips can be played.
+        True if clips can be played.
+
+    Attributes
+    ----------
+    model : EventModel
+        Events in the table.
+    table : QTableView
+        Table on screen.
     """
 
     event_chosen = Signal(object)
@@ -32,7 +39,7 @@ class EventList(QWidget):
 
     def __init__(self, *, with_clips: bool) -> None:
         super().__init__()
-        self._look = Look()
+        self._style = Style()
         self._sources: frozenset[str] = frozenset()
         self.model = EventModel(with_clips=with_clips)
         self.table = QTableView()
@@ -52,7 +59,7 @@ class EventList(QWidget):
         header.setSectionResizeMode(self.model.titles.index("Sound"), QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(self.model.titles.index("Source"), QHeaderView.ResizeMode.Fixed)
         self.table.clicked.connect(self._clicked)
-        self._hint = QLabel("No watched sound so far", self.table)
+        self._hint = QLabel("No events yet", self.table)
         self._hint.setObjectName("hint")
         self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         layout = QVBoxLayout(self)
@@ -61,63 +68,63 @@ class EventList(QWidget):
 
     @property
     def selected(self) -> Event | None:
-        """The event that is chosen."""
+        """Selected event."""
         rows = self.table.selectionModel().selectedRows()
         return self.model.events[rows[0].row()] if rows else None
 
-    def follow(self, sources: Iterable[str]) -> None:
-        """Take that these are the sources from now on."""
+    def set_sources(self, sources: Iterable[str]) -> None:
+        """Set the names of the sources; with a single one their column is hidden."""
         self._sources = frozenset(sources)
         self._hide_columns()
 
     def show_events(self, events: Sequence[Event]) -> None:
-        """Show these, given in the order in which they began."""
-        if not self.model.differs(events):
+        """Show these events, given in the order in which they began."""
+        if self.model.shows(events):
             return
-        chosen = self.selected
+        selected = self.selected
         self.model.show_events(events)
         self._hint.setVisible(not events)
         self._hide_columns()
-        self._bound_source()
-        if chosen is not None:
-            self.select(chosen)
+        self._limit_source_width()
+        if selected is not None:
+            self.select(selected)
 
     def select(self, event: Event) -> None:
-        """Choose an event, as it stands now."""
+        """Select the event with the same id."""
         for row, shown in enumerate(self.model.events):
             if shown.id == event.id:
                 self.table.selectRow(row)
 
-    def dress(self, look: Look) -> None:
-        """Follow the window's size."""
-        self._look = look
-        self.table.verticalHeader().setMinimumSectionSize(look.px(_ROW_HEIGHT))
-        self.table.verticalHeader().setDefaultSectionSize(look.px(_ROW_HEIGHT))
-        self.table.horizontalHeader().setFixedHeight(look.px(24))
-        self._bound_source()
+    def apply_style(self, style: Style) -> None:
+        """Apply sizes."""
+        self._style = style
+        self.table.verticalHeader().setMinimumSectionSize(style.px(_ROW_HEIGHT))
+        self.table.verticalHeader().setDefaultSectionSize(style.px(_ROW_HEIGHT))
+        self.table.horizontalHeader().setFixedHeight(style.px(24))
+        self._limit_source_width()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
-        """Follow the view's own size; the hint is in the middle."""
+        """Apply the widget's new size; the hint is in the middle."""
         super().resizeEvent(event)
         self._hint.setGeometry(self.table.rect())
         self._hide_columns()
 
     def _hide_columns(self) -> None:
-        """Leave out the source where there is but one; it, and then the score, where there is little room."""
-        alone = len(self._sources.union(event.source for event in self.model.events)) == 1
-        for title, room in _ROOM_FOR.items():
-            narrow = self.width() < self._look.px(room)
+        """Hide the source if there is only one; if the list is narrow, hide the source and then the score."""
+        single = len(self._sources.union(event.source for event in self.model.events)) == 1
+        for title, min_width in _MIN_WIDTHS.items():
+            narrow = self.width() < self._style.px(min_width)
             self.table.setColumnHidden(
-                self.model.titles.index(title), narrow or (alone and title == "Source")
+                self.model.titles.index(title), narrow or (single and title == "Source")
             )
 
-    def _bound_source(self) -> None:
-        """Give sources the room that they need, but not that of the other columns."""
+    def _limit_source_width(self) -> None:
+        """Make the column of sources as wide as needed, within a limit."""
         column = self.model.titles.index("Source")
         needed = max(
             self.table.sizeHintForColumn(column), self.table.horizontalHeader().sectionSizeHint(column)
         )
-        self.table.setColumnWidth(column, min(needed, self._look.px(_WIDEST_SOURCE)))
+        self.table.setColumnWidth(column, min(needed, self._style.px(_MAX_SOURCE_WIDTH)))
 
     def _clicked(self, index: QModelIndex) -> None:
         event = self.model.events[index.row()]
@@ -128,50 +135,55 @@ class EventList(QWidget):
 
 
 class EventModel(QAbstractTableModel):
-    """The events as a table.
+    """Events as a table.
+
+    Parameters
+    ----------
+    with_clips : bool
+        True for a column with clips.
 
     Attributes
     ----------
     titles : tuple of str
-        Of its columns.
+        Titles of the columns.
     events : tuple of Event
-        Newest first.
+        Events, newest first.
     """
 
     def __init__(self, *, with_clips: bool) -> None:
         super().__init__()
         self.titles = ("Time", "Sound", "Source", "Score", "Length", *([""] if with_clips else []))
         self.events: tuple[Event, ...] = ()
-        self._told: Sequence[Event] = ()
+        self._given: Sequence[Event] = ()
         self._playable: frozenset[str] = frozenset()
 
-    def differs(self, events: Sequence[Event]) -> bool:
-        """Whether these are others than the ones shown."""
-        return events is not self._told
+    def shows(self, events: Sequence[Event]) -> bool:
+        """Return True if these events are shown already."""
+        return events is self._given
 
     def show_events(self, events: Sequence[Event]) -> None:
-        """Show these, given in the order in which they began."""
+        """Show these events, given in the order in which they began."""
         self.beginResetModel()
-        self._told = events
+        self._given = events
         self.events = tuple(reversed(events))
         clips = {event.clip for event in events if event.clip is not None}
         self._playable = frozenset(
             clip
             for clip in clips
-            if os.path.isfile(clip)  # noqa: PTH113 - Path.is_file raises where a folder can't be looked into
+            if os.path.isfile(clip)  # noqa: PTH113 - Path.is_file raises if a folder can't be read
         )
         self.endResetModel()
 
     def playable(self, event: Event) -> bool:
-        """Whether its clip is there."""
+        """Return True if the event's clip exists."""
         return event.clip in self._playable
 
     def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008, N802
-        """Return how many events there are."""
+        """Return the number of events."""
         return 0 if parent.isValid() else len(self.events)
 
     def columnCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008, N802
-        """Return how many columns there are."""
+        """Return the number of columns."""
         return 0 if parent.isValid() else len(self.titles)
 
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> str | None:  # noqa: N802
@@ -181,7 +193,7 @@ class EventModel(QAbstractTableModel):
         return None
 
     def data(self, index: QModelIndex | QPersistentModelIndex, role: int = 0) -> str | None:
-        """Return what stands in a cell."""
+        """Return the text or the tooltip of a cell."""
         event = self.events[index.row()]
         title = self.titles[index.column()]
         if role == Qt.ItemDataRole.DisplayRole:
@@ -203,13 +215,13 @@ class EventModel(QAbstractTableModel):
             case "Score":
                 return f"{event.score:.2f}"
             case "Length":
-                return length_of(event)
+                return duration_text(event)
             case _:
                 return _PLAY if self.playable(event) else ""
 
 
-def length_of(event: Event) -> str:
-    """Return how long an event lasted, for people."""
+def duration_text(event: Event) -> str:
+    """Return the duration of an event as a text."""
     if event.ended_at is None:
         return "now"
     seconds = event.ended_at - event.started_at

@@ -1,4 +1,4 @@
-"""What lies over the window for a while: the search for labels, and the page of keys."""
+"""Cards over the window: the search for sounds, and the page of keys."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,72 +15,78 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ..style.theme import Look
+from ..style.theme import Style
 
 
 class Overlay(QFrame):
-    """A card in the middle of its window, gone with Escape or a click beside it."""
+    """Card in the middle of its window; Escape or a click beside it closes it.
+
+    Parameters
+    ----------
+    window : QWidget
+        Window to cover.
+    """
 
     shown = Signal(bool)
 
     def __init__(self, window: QWidget) -> None:
         super().__init__(window)
         self._window = window
-        self._beside = _Beside(window)
-        self._beside.clicked.connect(self.close_again)
+        self._backdrop = _Backdrop(window)
+        self._backdrop.clicked.connect(self.dismiss)
         self.setObjectName("card")
         self.setAttribute(Qt.WidgetAttribute.WA_StyledBackground)
         self.hide()
         window.installEventFilter(self)
 
     def open(self) -> None:
-        """Show it."""
-        self._beside.show()
-        self._beside.raise_()
+        """Show the card."""
+        self._backdrop.show()
+        self._backdrop.raise_()
         self.show()
-        self.place()
+        self.centre()
         self.raise_()
         self.setFocus()
         self.shown.emit(True)
 
-    def close_again(self) -> None:
-        """Hide it, if it is there."""
+    def dismiss(self) -> None:
+        """Hide the card."""
         if self.isVisible():
             self.hide()
-            self._beside.hide()
+            self._backdrop.hide()
             self.shown.emit(False)
 
-    def place(self) -> None:
-        """Lie in the middle."""
-        self._beside.resize(self._window.size())
+    def centre(self) -> None:
+        """Move the card to the middle of the window."""
+        self._backdrop.resize(self._window.size())
         self.resize(self.sizeHint().boundedTo(self._window.size()))
         free = self._window.size() - self.size()
         self.move(free.width() // 2, free.height() // 2)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
-        """Go away with Escape."""
+        """Close with Escape."""
         if event.key() == Qt.Key.Key_Escape:
-            self.close_again()
+            self.dismiss()
         else:
             super().keyPressEvent(event)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Stay in the middle."""
+        """Stay in the middle when the window changes its size."""
         if self.isVisible() and watched is self._window and event.type() == QEvent.Type.Resize:
-            self.place()
+            self.centre()
         return False
 
     def mousePressEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """Let no click through to the window."""
+        """Keep clicks from the window."""
         event.accept()
 
     def wheelEvent(self, event: QWheelEvent) -> None:  # noqa: N802 - Qt's name
-        """Let no turn of the wheel through to the window."""
+        """Keep the wheel from the window."""
         event.accept()
 
 
-class _Beside(QWidget):
-    """What covers the window around a card, without being seen: clicks end there."""
+class _Backdrop(QWidget):
+    """Transparent cover of the window around a card; it catches clicks."""
 
     clicked = Signal()
 
@@ -97,7 +103,15 @@ class _Beside(QWidget):
 
 
 class Search(Overlay):
-    """All labels, less those that don't hold what is typed; Enter or a click watches one."""
+    """List of the labels that contain the typed words; Enter or a click watches one or stops watching it.
+
+    Parameters
+    ----------
+    window : QWidget
+        Window to cover.
+    labels : sequence of str
+        Names of all labels.
+    """
 
     chosen = Signal(str)
 
@@ -113,41 +127,41 @@ class Search(Overlay):
         self.list = QListWidget()
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.itemClicked.connect(self._choose)
-        self._hint = QLabel("Enter watches a sound, or watches it no longer · Esc closes")
+        self._hint = QLabel("Enter: watch a sound, or stop watching it · Esc: close")
         self._layout = QVBoxLayout(self)
         for widget in (self.field, self.list, self._hint):
             self._layout.addWidget(widget)
         self.setFocusProxy(self.field)
 
     def open(self) -> None:
-        """Show it, with nothing typed."""
+        """Show the card with an empty search field."""
         self.field.clear()
         self._filter("")
         super().open()
 
-    def mark(self, watched: Iterable[str]) -> None:
-        """Tick the labels that are watched."""
-        ticked = frozenset(watched)
-        if ticked != self._watched:
-            self._watched = ticked
+    def set_watched(self, labels: Iterable[str]) -> None:
+        """Tick the watched labels."""
+        watched = frozenset(labels)
+        if watched != self._watched:
+            self._watched = watched
             self._filter(self.field.text())
 
-    def found(self) -> list[str]:
-        """Return the labels that are listed."""
+    def results(self) -> list[str]:
+        """Return the labels in the list."""
         return [str(self.list.item(row).data(Qt.ItemDataRole.UserRole)) for row in range(self.list.count())]
 
-    def dress(self, look: Look) -> None:
-        """Follow the window's size and colours."""
-        edge = look.px(14)
+    def apply_style(self, style: Style) -> None:
+        """Apply sizes and colours."""
+        edge = style.px(14)
         self._layout.setContentsMargins(edge, edge, edge, edge)
-        self._layout.setSpacing(look.px(8))
-        self.setMinimumWidth(look.px(440))
-        self.list.setMinimumHeight(look.px(300))
-        self._hint.setStyleSheet(f"color: {look.colours.soft.name()};")
-        self.place()
+        self._layout.setSpacing(style.px(8))
+        self.setMinimumWidth(style.px(440))
+        self.list.setMinimumHeight(style.px(300))
+        self._hint.setStyleSheet(f"color: {style.colours.soft.name()};")
+        self.centre()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 - Qt's name
-        """Move through the list with the arrows while typing."""
+        """Move through the list with the arrow keys while typing."""
         if watched is self.field and isinstance(event, QKeyEvent) and event.type() == QEvent.Type.KeyPress:
             step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(Qt.Key(event.key()))
             if step is not None:
@@ -172,11 +186,19 @@ class Search(Overlay):
 
 
 class Help(Overlay):
-    """The page of keys: in two columns, or in a single one that scrolls where two do not fit."""
+    """Page of keys, in two columns if they fit, else in one that scrolls.
+
+    Parameters
+    ----------
+    window : QWidget
+        Window to cover.
+    lines : iterable of (str, str)
+        Keys and description of each shortcut.
+    """
 
     def __init__(self, window: QWidget, lines: Iterable[tuple[str, str]]) -> None:
         super().__init__(window)
-        self._look = Look()
+        self._style = Style()
         self._lines = [(QLabel(keys), QLabel(description)) for keys, description in lines]
         self._page = QWidget()
         self._page.setObjectName("page")
@@ -190,36 +212,36 @@ class Help(Overlay):
         self._layout.addWidget(self.area)
         self.setFocusProxy(self.area)
 
-    def dress(self, look: Look) -> None:
-        """Follow the window's size and colours."""
-        self._look = look
-        edge = look.px(18)
+    def apply_style(self, style: Style) -> None:
+        """Apply sizes and colours."""
+        self._style = style
+        edge = style.px(18)
         self._layout.setContentsMargins(edge, edge, edge, edge)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setHorizontalSpacing(look.px(12))
-        self._grid.setVerticalSpacing(look.px(7))
-        self._grid.setColumnMinimumWidth(1, look.px(230))
+        self._grid.setHorizontalSpacing(style.px(12))
+        self._grid.setVerticalSpacing(style.px(7))
+        self._grid.setColumnMinimumWidth(1, style.px(230))
         for keys, _ in self._lines:
-            keys.setStyleSheet(f"color: {look.colours.accent.name()};")
-        self.place()
+            keys.setStyleSheet(f"color: {style.colours.accent.name()};")
+        self.centre()
 
-    def place(self) -> None:
-        """Lie in the middle, in as many columns as fit."""
+    def centre(self) -> None:
+        """Move the card to the middle of the window, in as many columns as fit."""
         for columns in (2, 1):
             self._fill(columns)
             if self.sizeHint().width() <= self._window.width():
                 break
-        super().place()
+        super().centre()
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
-        """Return the size in which all can be read without scrolling."""
+        """Return the size that shows everything without scrolling."""
         bar = QSize(self.area.verticalScrollBar().sizeHint().width(), 0)
         page = self._grid.sizeHint().grownBy(self._layout.contentsMargins()) + bar
         return page.grownBy(self.contentsMargins())
 
     def _fill(self, columns: int) -> None:
         lines = -(-len(self._lines) // columns)
-        for place, (keys, does) in enumerate(self._lines):
-            column = 2 * (place // lines)
-            self._grid.addWidget(keys, place % lines, column, Qt.AlignmentFlag.AlignRight)
-            self._grid.addWidget(does, place % lines, column + 1)
+        for index, (keys, description) in enumerate(self._lines):
+            column = 2 * (index // lines)
+            self._grid.addWidget(keys, index % lines, column, Qt.AlignmentFlag.AlignRight)
+            self._grid.addWidget(description, index % lines, column + 1)

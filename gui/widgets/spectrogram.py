@@ -1,8 +1,8 @@
-"""The scrolling picture of 10.24 s.
+"""Scrolling spectrogram of 10.24 s.
 
-Scaling an image of 1,024 columns to the window thirty times a second costs a seventh of a processor core. So the
-picture is kept in the window's own pixels, as a ring: each tick draws the few columns that are new, and copies
-the ring to the window in two pieces.
+Scaling an image of 1,024 columns to the window thirty times a second takes a seventh of a processor core. So the
+picture is a ring buffer in the window's own pixels: each tick draws the few columns that are new, and copies the
+ring to the window in two pieces.
 """
 
 from typing import TYPE_CHECKING
@@ -22,25 +22,32 @@ from ..data.columns import (
     Columns,
     bin_of,
 )
-from ..style.theme import Look
+from ..style.theme import Style
 from .timeaxis import TimeAxis
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 PICTURE_SECONDS = COLUMNS * HOP_SAMPLES / SAMPLE_RATE_HZ
-"""What the picture shows."""
+"""Length of the picture."""
 
 _FREQUENCIES_HZ = (250, 500, 1000, 2000, 4000)
 
 
 class SpectrogramView(QWidget):
-    """Clock time from left to right, mel frequency upwards, energy in colour, lost sound as an empty stripe.
+    """Spectrogram: clock time from left to right, mel frequency upwards, energy as colour, lost sound as a stripe.
 
     Parameters
     ----------
     columns : Columns
-        What it shows.
+        Columns to show.
+
+    Attributes
+    ----------
+    picture : Picture
+        Picture between the axes.
+    times : TimeAxis
+        Axis below the picture.
     """
 
     def __init__(self, columns: Columns) -> None:
@@ -68,42 +75,42 @@ class SpectrogramView(QWidget):
         self._grid.addWidget(self.times, 1, 1)
 
     def show_columns(self, columns: Columns) -> None:
-        """Show another source from now on."""
+        """Show the columns of another source."""
         self.picture.show_columns(columns)
         self.advance(None)
 
     def advance(self, frozen_at: float | None) -> None:
-        """Draw what is new on the right, or what there was up to a Unix time."""
+        """Show the newest columns, or those up to a Unix time."""
         columns = self.picture.columns
         if frozen_at is None:
             self.picture.show_end(None)
-            self.times.show_end(columns.time_of(columns.end) if columns.restarts >= 0 else None)
+            self.times.show_end(columns.time_of(columns.end) if columns.started else None)
         else:
             self.picture.show_end(columns.column_at(frozen_at))
             self.times.show_end(frozen_at)
 
-    def dress(self, look: Look) -> None:
-        """Follow the window's size and colours."""
-        self._plot.setBackground(look.colours.panel)
-        self._frequencies.setPen(look.colours.edge)
-        self._frequencies.setTextPen(look.colours.soft)
+    def apply_style(self, style: Style) -> None:
+        """Apply sizes and colours."""
+        self._plot.setBackground(style.colours.panel)
+        self._frequencies.setPen(style.colours.edge)
+        self._frequencies.setTextPen(style.colours.soft)
         self._frequencies.setStyle(
-            tickFont=look.font(12),
-            tickLength=look.px(4),
-            tickTextOffset=look.px(6),
-            hideOverlappingLabels=look.px(40),
+            tickFont=style.font(12),
+            tickLength=style.px(4),
+            tickTextOffset=style.px(6),
+            hideOverlappingLabels=style.px(40),
         )
-        left, right = look.px(60), look.px(16)
+        left, right = style.px(60), style.px(16)
         self._frequencies.setWidth(left)
-        self._plot.getPlotItem().layout.setContentsMargins(0, look.px(2), right, 0)
+        self._plot.getPlotItem().layout.setContentsMargins(0, style.px(2), right, 0)
         self._grid.setColumnMinimumWidth(0, left)
         self._grid.setColumnStretch(1, 1)
         self._grid.setColumnMinimumWidth(2, right)
-        self.picture.dress(look)
-        self.times.dress(look)
+        self.picture.apply_style(style)
+        self.times.apply_style(style)
 
     def _place_picture(self) -> None:
-        """Lay the picture over the space beside the axis."""
+        """Move the picture over the area beside the axis."""
         box = self._plot.getPlotItem().getViewBox()
         inside = self._plot.mapFromScene(box.mapRectToScene(box.rect())).boundingRect()
         self.picture.setGeometry(inside)
@@ -112,22 +119,27 @@ class SpectrogramView(QWidget):
 class Picture(QWidget):
     """Columns as pixels.
 
-    Pixel ``x`` of the endless picture shows the columns from ``x * COLUMNS // width`` on; of several, the loudest.
-    Between mel bins the energy is interpolated, before it becomes a colour.
+    Pixel ``x`` of the endless picture shows the columns from ``x * COLUMNS // width`` on; if they are several, the loudest.
+    The energy is interpolated between mel bins before it becomes a colour.
 
     Parameters
     ----------
     columns : Columns
-        What it shows.
+        Columns to show.
     parent : QWidget
-        What it lies on.
+        Widget below the picture.
+
+    Attributes
+    ----------
+    columns : Columns
+        Columns to show.
     """
 
     def __init__(self, columns: Columns, parent: QWidget) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.columns = columns
-        self._look = Look()
+        self._style = Style()
         self._end: int | None = None
         self._canvas: NDArray[np.uint32] = np.zeros((0, 0), np.uint32)
         self._image = QImage()
@@ -135,38 +147,38 @@ class Picture(QWidget):
         self._restarts = columns.restarts
 
     def show_columns(self, columns: Columns) -> None:
-        """Show other columns from now on."""
+        """Show other columns."""
         self.columns = columns
         self._clear()
         self.update()
 
     def show_end(self, end: int | None) -> None:
-        """Show what came before a column, or what is newest."""
+        """Show the columns before an index, or the newest ones."""
         if end is None or end != self._end:
             self._end = end
             self.update()
 
-    def dress(self, look: Look) -> None:
-        """Follow the window's colours."""
-        self._look = look
+    def apply_style(self, style: Style) -> None:
+        """Apply colours."""
+        self._style = style
         self._clear()
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Bring the canvas up to date and copy it, unscaled."""
+        """Draw new columns on the canvas and copy it, unscaled."""
         del event
         ratio = self.devicePixelRatioF()
         self._resize(round(self.width() * ratio), round(self.height() * ratio))
         self._draw()
         height, width = self._canvas.shape
-        oldest = self._drawn % width
-        older = QRectF(oldest, 0, width - oldest, height)
-        newer = QRectF(0, 0, oldest, height)
+        split = self._drawn % width
+        older = QRectF(split, 0, width - split, height)
+        newer = QRectF(0, 0, split, height)
         painter = QPainter(self)
         painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_Source)
         for left, part in ((0.0, older), (older.width(), newer)):
-            place = QRectF(left / ratio, 0, part.width() / ratio, height / ratio)
-            painter.drawImage(place, self._image, part)
+            target = QRectF(left / ratio, 0, part.width() / ratio, height / ratio)
+            painter.drawImage(target, self._image, part)
         painter.end()
 
     def _resize(self, width: int, height: int) -> None:
@@ -180,12 +192,12 @@ class Picture(QWidget):
         self._clear()
 
     def _clear(self) -> None:
-        self._canvas[:] = self._look.colours.well.rgb()
+        self._canvas[:] = self._style.colours.plot.rgb()
         self._drawn = 0
         self._restarts = self.columns.restarts
 
     def _draw(self) -> None:
-        """Draw the pixels whose columns have all come since the last time."""
+        """Draw the pixels whose columns have all arrived since the last call."""
         if self.columns.restarts != self._restarts:
             self._clear()
         width = self._canvas.shape[1]
@@ -198,6 +210,6 @@ class Picture(QWidget):
             values = self.columns.values(int(starts[0]), max(end * COLUMNS // width, int(starts[-1]) + 1))
             loudest = np.maximum.reduceat(values, starts - starts[0], axis=0).astype(np.float32)
             lower, upper = loudest[:, self._lower], loudest[:, self._lower + 1]
-            between = (lower + (upper - lower) * self._share + 0.5).astype(np.uint8)
-            self._canvas[:, pixels % width] = self._look.energies()[between.T]
+            interpolated = (lower + (upper - lower) * self._share + 0.5).astype(np.uint8)
+            self._canvas[:, pixels % width] = self._style.colour_table()[interpolated.T]
         self._drawn = end

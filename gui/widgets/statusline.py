@@ -1,4 +1,4 @@
-"""One line on how things stand."""
+"""Status line: source, model, latency, drops, broker, and short messages."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,32 +9,44 @@ from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Health, SourceHealth, SourceStatus, Tagging
 
-from ..style.theme import Look, Tone
+from ..style.theme import Style, Tone
 
-_NOTICE_SECONDS = 6.0
+_MESSAGE_SECONDS = 6.0
 
-_MOST_DROPPED = 0.01
-_MOST_LOST = 0.001
-"""Shares of windows and of sound, above which they are a reason to worry."""
+_MAX_DROPPED_SHARE = 0.01
+_MAX_LOST_SHARE = 0.001
+"""Shares of dropped windows and of lost sound above which the line warns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A caption and its value. Where the line is narrow, fields of the lowest weight go first."""
+    """Caption with a value.
+
+    Attributes
+    ----------
+    caption : str
+        Caption before the value.
+    value : str
+        Value as a text.
+    priority : int
+        Priority; if the line is narrow, fields of the lowest priority are left out first.
+    tone : Tone
+        Colour of the value.
+    """
 
     caption: str
     value: str
-    weight: int
+    priority: int
     tone: Tone = Tone.PLAIN
 
     def __str__(self) -> str:
         return f"{self.caption} {self.value}".strip()
 
 
-def fields_of(
+def status_fields(
     source: str, status: SourceStatus | None, health: Health | None, tagging: Tagging | None
 ) -> tuple[Field, ...]:
-    """Return what the line says about a source and the program."""
+    """Return the fields for a source and the program."""
     if status is not None and not status.online:
         first = Field(source, status.reason or "is offline", 9, Tone.BAD)
     else:
@@ -42,7 +54,7 @@ def fields_of(
     latency = tagging.latency_seconds if tagging is not None else None
     if latency is None and health is not None:
         latency = health.latency_p50_seconds
-    fields = [first, *_troubles(source, health)]
+    fields = [first, *_source_problems(source, health)]
     if health is not None:
         fields += [Field("model", health.model, 6), Field("device", health.device, 4)]
     if latency is not None:
@@ -52,37 +64,37 @@ def fields_of(
             load = health.real_time_factor
             fields.append(Field("load", f"{load:.0%}", 3, _warning_if(load > 1)))
         dropped, all_windows = health.dropped_windows, health.windows + health.dropped_windows
-        heard_seconds = health.uptime_seconds * max(1, len(health.sources))
+        audio_seconds = health.uptime_seconds * max(1, len(health.sources))
         fields += [
-            Field("drops", f"{dropped}", 7, _warning_if(dropped > _MOST_DROPPED * all_windows)),
+            Field("drops", f"{dropped}", 7, _warning_if(dropped > _MAX_DROPPED_SHARE * all_windows)),
             Field(
                 "lost",
                 _duration(health.lost_seconds),
                 7,
-                _warning_if(health.lost_seconds > _MOST_LOST * heard_seconds),
+                _warning_if(health.lost_seconds > _MAX_LOST_SHARE * audio_seconds),
             ),
             Field("broker", health.broker, 5, _warning_if(health.broker not in {"connected", "none"})),
         ]
     return tuple(fields)
 
 
-def _troubles(source: str, health: Health | None) -> Iterator[Field]:
-    """Say what is wrong with the sound of a source, then with that of the others."""
+def _source_problems(source: str, health: Health | None) -> Iterator[Field]:
+    """Yield the problems with the sound of a source, then those of the other sources."""
     bad = [entry for entry in health.sources if entry.state != "ok"] if health is not None else []
     for entry in sorted(bad, key=lambda entry: entry.source != source):
         shown = entry.source == source
         yield Field("sound" if shown else entry.source, entry.state, 9 if shown else 8, Tone.WARNING)
 
 
-def details_of(source: str, health: Health | None) -> str:
-    """Return what else is known about a source and the program, a line for each figure."""
+def status_details(source: str, health: Health | None) -> str:
+    """Return more figures about a source and the program, one on each line."""
     if health is None:
         return ""
     lines = [line for entry in health.sources if entry.source == source for line in _source_details(entry)]
     percentiles = (health.latency_p50_seconds, health.latency_p95_seconds, health.latency_p99_seconds)
     known = [_duration(seconds) for seconds in percentiles if seconds is not None]
     if known:
-        lines.append(f"latency of 50, 95, 99 %: {', '.join(known)}")
+        lines.append(f"latency p50, p95, p99: {', '.join(known)}")
     lines.append(f"windows: {health.windows} tagged, {health.dropped_windows} dropped")
     if health.resident_bytes is not None:
         lines.append(f"memory: {health.resident_bytes / 1e6:.0f} MB")
@@ -92,14 +104,14 @@ def details_of(source: str, health: Health | None) -> str:
 def _source_details(health: SourceHealth) -> Iterator[str]:
     yield f"sound: {health.state}, {health.clipped_share:.2%} of the last minute clipped"
     if health.floor_dbfs is not None:
-        yield f"usual floor: {health.floor_dbfs:.0f} dBFS"
+        yield f"noise floor: {health.floor_dbfs:.0f} dBFS"
     yield f"lost: {_duration(health.lost_seconds)} in {health.gaps} gaps, {health.overruns} of them overruns"
     if health.drift_ppm is not None:
         yield f"clock: {health.drift_ppm:+.0f} ppm"
 
 
-def _warning_if(so: bool) -> Tone:
-    return Tone.WARNING if so else Tone.PLAIN
+def _warning_if(condition: bool) -> Tone:
+    return Tone.WARNING if condition else Tone.PLAIN
 
 
 def _duration(seconds: float) -> str:
@@ -107,90 +119,90 @@ def _duration(seconds: float) -> str:
 
 
 class StatusLine(QWidget):
-    """Source, what is wrong with its sound, model, device, latency, drops, losses, broker; and for a moment, what has just been done.
+    """Source, its problems, model, device, latency, load, drops, lost sound, broker; and a message for some seconds.
 
     Attributes
     ----------
-    notice : str
-        The sentence that stands there now; empty for none.
+    message : str
+        Message on screen; empty for none.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self._look = Look()
+        self._style = Style()
         self._fields: tuple[Field, ...] = ()
-        self._left_seconds = 0.0
-        self.notice = ""
+        self._remaining_seconds = 0.0
+        self.message = ""
         self._known: tuple[object, ...] = (None,) * 4
 
     def text(self) -> str:
-        """Return what it says, also what is left out for want of room."""
+        """Return all fields, including those that are left out because the line is narrow."""
         return "  ".join(str(field) for field in self._fields)
 
     def show_state(
         self, source: str, status: SourceStatus | None, health: Health | None, tagging: Tagging | None
     ) -> None:
-        """Say how a source and the program are from now on."""
+        """Show the state of a source and of the program."""
         known = (source, status, health, tagging)
         if all(new is old for new, old in zip(known, self._known, strict=True)):
             return
         self._known = known
-        fields = fields_of(source, status, health, tagging)
+        fields = status_fields(source, status, health, tagging)
         if fields != self._fields:
             self._fields = fields
             self.setAccessibleName(self.text())
             self.update()
-        self.setToolTip(f"{self.text()}\n{details_of(source, health)}".strip())
+        self.setToolTip(f"{self.text()}\n{status_details(source, health)}".strip())
 
-    def say(self, sentence: str, seconds: float = _NOTICE_SECONDS) -> None:
-        """Show a sentence in place of everything else for a while."""
-        self.notice = sentence
-        self._left_seconds = seconds
+    def show_message(self, message: str, seconds: float = _MESSAGE_SECONDS) -> None:
+        """Show a message instead of the fields for some seconds."""
+        self.message = message
+        self._remaining_seconds = seconds
         self.update()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        if self.notice:
-            self._left_seconds -= seconds
-            if self._left_seconds <= 0:
-                self.notice = ""
+        """Hide the message once its time is over."""
+        if self.message:
+            self._remaining_seconds -= seconds
+            if self._remaining_seconds <= 0:
+                self.message = ""
                 self.update()
 
-    def dress(self, look: Look) -> None:
-        """Follow the window's size and colours."""
-        self._look = look
-        self.setFixedHeight(look.px(24))
+    def apply_style(self, style: Style) -> None:
+        """Apply sizes and colours."""
+        self._style = style
+        self.setFixedHeight(style.px(24))
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
-        """Draw the fields that there is room for, from left to right."""
+        """Draw the fields that fit, from left to right."""
         painter = QPainter(self)
-        painter.fillRect(event.rect(), self._look.colours.background)
-        font = self._look.font(14)
+        painter.fillRect(event.rect(), self._style.colours.background)
+        font = self._style.font(14)
         painter.setFont(font)
         metrics = QFontMetrics(font)
-        gap, space = self._look.px(24), self._look.px(6)
-        fields = [Field("", self.notice, 9)] if self.notice else self._fitting(metrics, gap + space)
+        gap, space = self._style.px(24), self._style.px(6)
+        fields = [Field("", self.message, 9)] if self.message else self._fitting_fields(metrics, gap + space)
         x = 0
         for field in fields:
-            colours = self._look.colours
+            colours = self._style.colours
             for text, colour in ((field.caption, colours.soft), (field.value, colours.of(field.tone))):
                 if not text:
                     continue
-                text_ = metrics.elidedText(text, Qt.TextElideMode.ElideRight, self.width() - x)
-                width = metrics.horizontalAdvance(text_)
+                elided = metrics.elidedText(text, Qt.TextElideMode.ElideRight, self.width() - x)
+                width = metrics.horizontalAdvance(elided)
                 painter.setPen(colour)
-                painter.drawText(QRect(x, 0, width + 2, self.height()), Qt.AlignmentFlag.AlignVCenter, text_)
+                painter.drawText(QRect(x, 0, width + 2, self.height()), Qt.AlignmentFlag.AlignVCenter, elided)
                 x += width + space
             x += gap
         painter.end()
 
-    def _fitting(self, metrics: QFontMetrics, gap: int) -> list[Field]:
+    def _fitting_fields(self, metrics: QFontMetrics, gap: int) -> list[Field]:
         fields = list(self._fields)
         while len(fields) > 1:
             needed = sum(metrics.horizontalAdvance(str(field)) + gap for field in fields) - gap
             if needed <= self.width():
                 break
-            fields.remove(min(fields, key=lambda field: field.weight))
+            fields.remove(min(fields, key=lambda field: field.priority))
         return fields

@@ -1,4 +1,4 @@
-"""One source on a wall: huge tags with pictures, its name or the time, and a strip of spectrogram."""
+"""Tile of the kiosk: tags of one source with pictograms, its name or the time, and a strip of spectrogram."""
 
 from collections.abc import Mapping, Sequence
 
@@ -6,25 +6,34 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from ..data.columns import Columns
 from ..data.feed import SourceView
-from ..style.theme import Look, Tone
+from ..style.theme import Style, Tone
 from .banner import Banner
 from .bigtags import BigTags
 from .spectrogram import Picture
 
 
 class Tile(QWidget):
-    """The newest tags of a source, and what is wrong with it if something is.
+    """Tags of a source, its spectrogram, and its problem if there is one.
 
     Parameters
     ----------
     source : str
-        Its name.
+        Name of the source.
     labels : sequence of str
-        The name of each score.
+        Name of each score.
     families : mapping of str to str
-        What kind of sound a label is.
+        Kind of sound of each label.
     columns : Columns
-        The picture of its sound.
+        Columns of its spectrogram.
+
+    Attributes
+    ----------
+    tags : BigTags
+        Tags with pictograms.
+    picture : Picture
+        Strip of spectrogram.
+    banner : Banner
+        Name of the source or the time, and the problem.
     """
 
     def __init__(
@@ -46,22 +55,32 @@ class Tile(QWidget):
         self._rows.addWidget(self.tags, stretch=76)
         self._rows.addWidget(self.picture, stretch=14)
 
-    def settle(self, *, alone: bool) -> None:
-        """Have the wall for itself from now on, or share it: alone it needs no title, and keeps the time."""
+    def set_alone(self, *, alone: bool) -> None:
+        """Show the time instead of a title if this is the only tile."""
         self._rows.insertWidget(int(alone), self.banner)
         self.banner.title = "" if alone else self.source
 
-    def show_view(self, view: SourceView, alarming: frozenset[str], *, sounding: bool) -> None:
-        """Show how the source is now, the labels of alarms that are told of, and whether any sound is."""
+    def show_view(self, view: SourceView, alarming: frozenset[str], *, active: bool) -> None:
+        """Show the newest data.
+
+        Parameters
+        ----------
+        view : SourceView
+            Data of the source.
+        alarming : frozenset of str
+            Labels of the watched sounds that have an event now.
+        active : bool
+            True if any watched sound has an event now.
+        """
         self.picture.show_end(None)
         self.tags.show_tagging(view.tagging, alarming, dimmed=view.offline)
         if view.status is not None and not view.status.online:
-            self.banner.say(view.status.reason or f"{self.source} is offline", Tone.BAD)
+            self.banner.show_message(view.status.reason or f"{self.source} is offline", Tone.BAD)
         else:
-            self.banner.say("", Tone.WARNING if sounding and self.banner.title else Tone.PLAIN)
+            self.banner.show_message("", Tone.WARNING if active and self.banner.title else Tone.PLAIN)
 
-    def dress(self, look: Look) -> None:
-        """Follow the window's size and colours."""
-        self._rows.setSpacing(look.px(10))
+    def apply_style(self, style: Style) -> None:
+        """Apply sizes and colours."""
+        self._rows.setSpacing(style.px(10))
         for view in (self.tags, self.banner, self.picture):
-            view.dress(look)
+            view.apply_style(style)

@@ -1,4 +1,4 @@
-"""Scores over the last minutes as a picture: which rows, and how bright. No Qt here."""
+"""Rows and brightness of the timeline, which shows scores over the last minutes."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from numpy.typing import NDArray
 
 from streamer.messages import Tagging
 
-from ..actions import Watched
+from ..actions import Span, Watched
 
 SPANS_SECONDS = (60.0, 120.0, 180.0, 300.0, 450.0, 600.0)
-"""What the picture may show: the shortest that holds all there is."""
+"""Lengths of the timeline; the shortest that fits is taken."""
 
-_LEAST_PEAK = 0.1
+_MIN_PEAK = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class HeatRow:
-    """One row of the picture: a watched sound, or a label.
+    """Row of the timeline: a watched sound or a label.
 
     Attributes
     ----------
     name : str
-        What stands before it.
+        Name shown before it.
     labels : tuple of int
-        The scores of which it shows the highest.
+        Indices of its scores; it shows the highest of them.
     watched : bool
-        Whether it is a watched sound.
+        True for a watched sound.
     """
 
     name: str
@@ -35,7 +35,26 @@ class HeatRow:
     watched: bool
 
 
-def scores_of(taggings: Sequence[Tagging]) -> NDArray[np.float32]:
+@dataclass(frozen=True, slots=True)
+class ThresholdPreview:
+    """Events that another threshold would have given.
+
+    Attributes
+    ----------
+    row : HeatRow
+        Row of the sound.
+    threshold : float
+        Threshold that is tried.
+    spans : tuple of Span
+        Start and end of each event.
+    """
+
+    row: HeatRow
+    threshold: float
+    spans: tuple[Span, ...]
+
+
+def stack_scores(taggings: Sequence[Tagging]) -> NDArray[np.float32]:
     """Return the scores of taggings as float32 (taggings, classes)."""
     return np.stack([tagging.scores for tagging in taggings])
 
@@ -44,45 +63,45 @@ def choose_rows(
     scores: NDArray[np.float32],
     labels: Sequence[str],
     watched: Sequence[Watched],
-    told: Collection[str],
+    with_events: Collection[str],
     count: int,
 ) -> tuple[HeatRow, ...]:
-    """Return the rows worth showing, the most telling first.
+    """Return the rows to show, the most important first.
 
     Parameters
     ----------
     scores : float32 (taggings, classes)
-        What there is to show.
+        Scores of all taggings to show.
     labels : sequence of str
-        The name of each score.
+        Name of each score.
     watched : sequence of Watched
-        They come first if they were heard.
-    told : collection of str
-        Names of sounds that were told of meanwhile, and come first of all.
+        Watched sounds; they come before other labels.
+    with_events : collection of str
+        Names of sounds that have an event; they come first.
     count : int
-        The most rows.
+        Maximum number of rows.
     """
     peaks = scores.max(axis=0)
     rows = [HeatRow(sound.name, sound.labels, watched=True) for sound in watched]
     peak_of = {row.name: float(peaks[list(row.labels)].max()) for row in rows}
-    rows = [row for row in rows if row.name in told or peak_of[row.name] >= _LEAST_PEAK]
-    rows.sort(key=lambda row: (row.name not in told, -peak_of[row.name]))
+    rows = [row for row in rows if row.name in with_events or peak_of[row.name] >= _MIN_PEAK]
+    rows.sort(key=lambda row: (row.name not in with_events, -peak_of[row.name]))
     covered = {label for sound in watched for label in sound.labels}
     others = (int(label) for label in np.argsort(-peaks, kind="stable") if int(label) not in covered)
     for label in others:
-        if len(rows) >= count or peaks[label] < _LEAST_PEAK:
+        if len(rows) >= count or peaks[label] < _MIN_PEAK:
             break
         rows.append(HeatRow(labels[label], (label,), watched=False))
     return tuple(rows[:count])
 
 
 def span_for(taggings: Sequence[Tagging]) -> float:
-    """Return the shortest span in seconds that holds all taggings, or the longest there is."""
-    held = taggings[-1].ended_at - taggings[0].ended_at if taggings else 0.0
-    return next((span for span in SPANS_SECONDS if span >= held), SPANS_SECONDS[-1])
+    """Return the shortest length in seconds that holds all taggings, or the greatest one."""
+    needed = taggings[-1].ended_at - taggings[0].ended_at if taggings else 0.0
+    return next((span for span in SPANS_SECONDS if span >= needed), SPANS_SECONDS[-1])
 
 
-def cells(
+def cell_values(
     taggings: Sequence[Tagging],
     scores: NDArray[np.float32],
     rows: Sequence[HeatRow],
@@ -90,7 +109,7 @@ def cells(
     span_seconds: float,
     width: int,
 ) -> NDArray[np.uint8]:
-    """Return how bright each row is over time: uint8 (rows, width), 0 where there was no tagging, else 1 to 254."""
+    """Return the brightness of each row over time: uint8 (rows, width), 1 to 254, or 0 where there is no tagging."""
     ended = np.array([tagging.ended_at for tagging in taggings])
     times = ends_at - span_seconds + (np.arange(width) + 0.5) / width * span_seconds
     found = np.searchsorted(ended, times)
@@ -99,8 +118,8 @@ def cells(
     found = np.minimum(found, len(ended) - 1)
     known &= ended[found] - times <= max(2 * hop, span_seconds / width)
     picture = np.zeros((len(rows), width), np.uint8)
-    for place, row in enumerate(rows):
-        strongest = scores[:, list(row.labels)].max(axis=1)
-        bright = (1.5 + 253 * np.clip(strongest, 0.0, 1.0)).astype(np.uint8)
-        picture[place] = np.where(known, bright[found], 0)
+    for index, row in enumerate(rows):
+        highest = scores[:, list(row.labels)].max(axis=1)
+        brightness = (1.5 + 253 * np.clip(highest, 0.0, 1.0)).astype(np.uint8)
+        picture[index] = np.where(known, brightness[found], 0)
     return picture
