@@ -1,4 +1,4 @@
-"""Succeeds if Earshot says within 20 s that it is alive: listens where systemd would, for containers, which have none."""
+"""Health check for containers: succeeds if Earshot sends a watchdog signal within 20 s, as it would to systemd."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ PATIENCE_SECONDS = 20.0
 
 
 def main() -> int:
-    """Wait for a sign of life."""
+    """Wait for a watchdog signal; return the exit code."""
     path = Path(os.environ["NOTIFY_SOCKET"])
     path.unlink(missing_ok=True)
     deadline = time.monotonic() + PATIENCE_SECONDS
