@@ -1,11 +1,11 @@
-"""What the window costs without inference: pictures per second, and the share of one core.
+"""Cost of the window without inference: frames per second, and the share of one core.
 
     python benchmarks/display.py [--seconds 20] [--kiosk] [--sources 8] [--hour]
 
-Synthetic sound is drawn, and a tagging each second: scores that vary by 0.02, and five seconds later others altogether;
-ten minutes of taggings and a hundred events are there from the beginning. It is drawn offscreen, and on an X server
-without acceleration (Xvfb) where that is installed. The sound comes from a thread in the same process and is counted
-with the rest. ``--hour`` draws the pictures of an hour without waiting, and prints how the memory grows.
+The window shows synthetic sound and a tagging each second: scores that vary by 0.02, and entirely new ones every five
+seconds. It starts with ten minutes of taggings and a hundred events. It is drawn offscreen, and on an X server without
+acceleration (Xvfb) if that is installed. The sound comes from a thread in the same process, whose time is included.
+``--hour`` draws the frames of an hour without waiting, and prints the memory meanwhile.
 """
 
 import argparse
@@ -29,18 +29,18 @@ from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, SourceS
 CHUNK_SAMPLES = 320
 WARM_UP_SECONDS = 3.0
 CLASSES = 527
-PICTURES_PER_SECOND = 30
+FRAMES_PER_SECOND = 30
 
 
 def main() -> None:
     """Measure each platform in a process of its own."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long to measure")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length of the measurement")
     parser.add_argument("--kiosk", action="store_true", help="fill a screen of 1920 by 1080")
     parser.add_argument(
-        "--sources", type=int, default=1, help="how many are listened to; one is on show, on a wall all"
+        "--sources", type=int, default=1, help="number of sources; the window shows one, the kiosk all"
     )
-    parser.add_argument("--hour", action="store_true", help="draw an hour's pictures and print the memory")
+    parser.add_argument("--hour", action="store_true", help="draw an hour's frames and print the memory")
     parser.add_argument("--here", action="store_true", help="measure on this platform, in this process")
     options = parser.parse_args()
     if options.hour:
@@ -55,7 +55,7 @@ def main() -> None:
     command += ["--sources", str(options.sources)]
     command += ["--kiosk"] * options.kiosk
     if not options.kiosk:
-        subprocess.run(  # noqa: S603 - this very script
+        subprocess.run(  # noqa: S603 - this script
             command, env={**os.environ, "QT_QPA_PLATFORM": "offscreen"}, check=True
         )
     xvfb_run = shutil.which("xvfb-run")
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def measure(seconds: float, *, kiosk: bool, sources: int) -> None:
-    """Run the real window on synthetic sound and print what it took."""
+    """Run the real window on synthetic sound and print its cost."""
     from PySide6.QtGui import QPaintEvent
     from PySide6.QtWidgets import QApplication
 
@@ -78,50 +78,50 @@ def measure(seconds: float, *, kiosk: bool, sources: int) -> None:
 
     names = [f"source {number}" for number in range(1, sources + 1)]
     feed = Feed(names, [f"Sound number {number}" for number in range(CLASSES)])
-    stage = Stage(feed)
-    stage.remember()
+    source = SyntheticSource(feed)
+    source.fill()
     over = threading.Event()
-    pictures = 0
+    frames = 0
     draw = Picture.paintEvent
 
     def counted(picture: Picture, event: QPaintEvent) -> None:
-        nonlocal pictures
-        pictures += 1
+        nonlocal frames
+        frames += 1
         draw(picture, event)
 
     Picture.paintEvent = counted  # type: ignore[method-assign, assignment]
     opened = time.monotonic()
-    began: tuple[float, float, int] | None = None
+    started: tuple[float, float, int] | None = None
     figures = ""
 
     def poll() -> bool:
-        nonlocal began, figures
-        now = time.monotonic(), time.process_time(), pictures
-        if began is None:
-            began = now if now[0] - opened > WARM_UP_SECONDS else None
+        nonlocal started, figures
+        now = time.monotonic(), time.process_time(), frames
+        if started is None:
+            started = now if now[0] - opened > WARM_UP_SECONDS else None
             return True
-        wall, busy, drawn = (after - before for after, before in zip(now, began, strict=True))
+        wall, busy, drawn = (after - before for after, before in zip(now, started, strict=True))
         if wall < seconds:
             return True
         size = next(widget.size() for widget in QApplication.topLevelWidgets() if widget.isVisible())
         figures = (
-            f"{QApplication.platformName()} {size.width()}x{size.height()}: {drawn / wall:.1f} pictures/s, "
+            f"{QApplication.platformName()} {size.width()}x{size.height()}: {drawn / wall:.1f} frames/s, "
             f"{busy / wall:.1%} of one core over {wall:.0f} s"
         )
         return False
 
-    speaker = threading.Thread(target=_speak, args=(stage, over), name="synthetic")
-    speaker.start()
+    player = threading.Thread(target=_play, args=(source, over), name="synthetic")
+    player.start()
     try:
         run(feed, log_mel=log_mel, poll=poll, kiosk=kiosk)
     finally:
         over.set()
-        speaker.join()
+        player.join()
     print(figures)
 
 
 def measure_memory(sources: int) -> None:
-    """Draw the pictures of an hour without waiting, and print what memory the process holds meanwhile."""
+    """Draw the frames of an hour without waiting, and print the memory of the process meanwhile."""
     import psutil
     from PySide6.QtWidgets import QApplication
 
@@ -131,26 +131,26 @@ def measure_memory(sources: int) -> None:
     application = QApplication([])
     names = [f"source {number}" for number in range(1, sources + 1)]
     feed = Feed(names, [f"Sound number {number}" for number in range(CLASSES)])
-    stage = Stage(feed)
+    source = SyntheticSource(feed)
     window = LiveWindow(feed, histories=SourceHistories(log_mel), title="Earshot")
     window.show()
-    for picture in range(60 * 60 * PICTURES_PER_SECOND + 1):
-        if picture % (10 * 60 * PICTURES_PER_SECOND) == 0:
+    for frame in range(60 * 60 * FRAMES_PER_SECOND + 1):
+        if frame % (10 * 60 * FRAMES_PER_SECOND) == 0:
             memory = psutil.Process().memory_info().rss / 2**20
-            minutes = picture // (60 * PICTURES_PER_SECOND)
-            print(f"{minutes:2} min, {picture} pictures: {memory:.0f} MB", flush=True)
-        stage.go_on(SAMPLE_RATE_HZ // PICTURES_PER_SECOND)
-        window.refresh(picture / PICTURES_PER_SECOND)
+            minutes = frame // (60 * FRAMES_PER_SECOND)
+            print(f"{minutes:2} min, {frame} frames: {memory:.0f} MB", flush=True)
+        source.play(SAMPLE_RATE_HZ // FRAMES_PER_SECOND)
+        window.refresh(frame / FRAMES_PER_SECOND)
         application.processEvents()
 
 
-class Stage:
-    """Sound and results as time passes, the same for each source.
+class SyntheticSource:
+    """Synthetic sound and results over time, the same for each source.
 
     Parameters
     ----------
     feed : Feed
-        Is told of them.
+        Feed that receives them.
     """
 
     def __init__(self, feed: Feed) -> None:
@@ -163,21 +163,21 @@ class Stage:
         self._sound = (0.3 * sweep + hiss).astype(np.float32)
         self._scene = self._random.random(CLASSES) ** 60
         self._second = 0
-        self.began_at = time.time()
+        self.started_at = time.time()
         self.position = 0
         for source in feed.sources:
             feed.accept(SourceStatus(source, online=True))
 
-    def remember(self, seconds: int = 600) -> None:
-        """Tell of taggings and events of the last minutes."""
+    def fill(self, seconds: int = 600) -> None:
+        """Add taggings and events of the last minutes."""
         for ago in range(seconds, 0, -1):
-            self._tag(self.began_at - ago)
+            self._tag(self.started_at - ago)
 
-    def go_on(self, samples: int) -> None:
-        """Let some more be heard."""
+    def play(self, samples: int) -> None:
+        """Add some more sound."""
         offset = self.position % len(self._sound)
         part = self._sound[offset : offset + samples]
-        now = self.began_at + self.position / SAMPLE_RATE_HZ
+        now = self.started_at + self.position / SAMPLE_RATE_HZ
         for source in self._feed.sources:
             self._feed.add_chunk(source, AudioChunk(part, self.position, now))
         self.position += len(part)
@@ -186,7 +186,7 @@ class Stage:
             self._tag(now)
 
     def _tag(self, now: float) -> None:
-        second = round(now - self.began_at)
+        second = round(now - self.started_at)
         if second % 5 == 0:
             self._scene = self._random.random(CLASSES) ** 60
         noise = self._random.normal(0.0, 0.02, CLASSES)
@@ -199,10 +199,10 @@ class Stage:
         self._feed.accept(Health(0.0, self._second, 0, 0, 0.0, 0, 0.1, 0.2, 0.1, "none", "cpu", "none"))
 
 
-def _speak(stage: Stage, over: threading.Event) -> None:
-    """Go on in steps of 20 ms as they become due."""
-    while not over.wait(max(0.0, stage.began_at + stage.position / SAMPLE_RATE_HZ - time.time())):
-        stage.go_on(CHUNK_SAMPLES)
+def _play(source: SyntheticSource, over: threading.Event) -> None:
+    """Play in steps of 20 ms as they become due."""
+    while not over.wait(max(0.0, source.started_at + source.position / SAMPLE_RATE_HZ - time.time())):
+        source.play(CHUNK_SAMPLES)
 
 
 if __name__ == "__main__":

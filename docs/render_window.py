@@ -35,22 +35,22 @@ from streamer.sources import open_source
 from streamer.stream.pipeline import Pipeline
 
 WINDOW_PICTURES = ("window", "light", "kiosk")
-"""The scenes that the documents show."""
+"""Scenes in the documentation."""
 
 
 def main() -> None:
-    """Play the demo into a window for each scene without waiting, and keep its picture."""
+    """Play the demo into a window for each scene without waiting, and save its picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"of {', '.join(SCENES)}")
-    parser.add_argument("--seconds", type=float, default=183.8, help="where in the demo")
-    parser.add_argument("--size", default="1280x720", help="of the window")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="the folder for the pictures")
+    parser.add_argument("scenes", nargs="*", metavar="SCENE", help=f"any of {', '.join(SCENES)}")
+    parser.add_argument("--seconds", type=float, default=183.8, help="position in the demo")
+    parser.add_argument("--size", default="1280x720", help="size of the window")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder for the pictures")
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     application = QApplication([])
     tagger = load_tagger("tiny")
     sounds = resolve_sounds([Watch("Siren"), Watch("Music"), Watch("Telephone")], tagger.labels)
-    heard = list(listen(tagger, sounds, options.seconds))
+    items = list(listen(tagger, sounds, options.seconds))
     for name in options.scenes or WINDOW_PICTURES:
         scene = SCENES[name]
         feed = Feed(scene.sources, tagger.labels)
@@ -60,8 +60,8 @@ def main() -> None:
         )
         window.resize(width, height)
         window.show()
-        for position_seconds, item in heard:
-            tell(feed, item)
+        for position_seconds, item in items:
+            add(feed, item)
             if position_seconds > options.seconds - 5 or not isinstance(item, AudioChunk):
                 window.refresh(position_seconds)
                 application.processEvents()
@@ -78,7 +78,21 @@ Item: TypeAlias = AudioChunk | Message
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A window, and what is done in it before its picture is taken."""
+    """Window, and the actions in it before the picture is taken.
+
+    Attributes
+    ----------
+    kind : type
+        Class of the window.
+    colours : Palette
+        Colours at the start.
+    sources : sequence of str
+        Names of the sources.
+    then : callable
+        Takes the window and its feed; acts before the picture.
+    settles : bool
+        True to wait until animations have ended.
+    """
 
     kind: type[LiveWindow | KioskWindow] = LiveWindow
     colours: theme.Palette = theme.DARK
@@ -88,7 +102,7 @@ class Scene:
 
 
 def listen(tagger: Tagger, sounds: Sequence[WatchedSound], seconds: float) -> Iterator[tuple[float, Item]]:
-    """Yield what a window is told of the demo, and when."""
+    """Yield the chunks and messages of the demo with their times."""
     detector = EventDetector(sounds)
     pipeline = Pipeline(
         "demo",
@@ -112,20 +126,20 @@ def listen(tagger: Tagger, sounds: Sequence[WatchedSound], seconds: float) -> It
 
 
 def repeated_demo(seconds: float) -> Iterator[AudioChunk]:
-    """Yield the demo again and again, as it would have been heard from nine in the morning on."""
+    """Yield the demo again and again, at fixed capture times."""
     chunks = list(open_source("demo", fast=True).chunks())
     length = chunks[-1].start_sample + len(chunks[-1].samples)
-    began_at = 1_790_000_000.0
+    started_at = 1_790_000_000.0
     for offset in range(0, round(seconds * SAMPLE_RATE_HZ), length):
         for chunk in chunks:
             start = chunk.start_sample + offset
             if start > seconds * SAMPLE_RATE_HZ:
                 return
-            yield AudioChunk(chunk.samples, start, began_at + start / SAMPLE_RATE_HZ)
+            yield AudioChunk(chunk.samples, start, started_at + start / SAMPLE_RATE_HZ)
 
 
-def tell(feed: Feed, item: Item) -> None:
-    """Tell a feed."""
+def add(feed: Feed, item: Item) -> None:
+    """Add a chunk or a message to a feed."""
     if isinstance(item, AudioChunk):
         feed.add_chunk("demo", item)
     else:
@@ -133,7 +147,7 @@ def tell(feed: Feed, item: Item) -> None:
 
 
 def actions_of(tagger: Tagger, sounds: Sequence[WatchedSound]) -> Actions:
-    """Return what the program would offer, without a program behind it."""
+    """Return the functions of a program, most of which do nothing."""
 
     def fire(_source: str, taggings: Sequence[Tagging], name: str, threshold: float) -> list[Span]:
         (sound,) = resolve_sounds([Watch(name, {"threshold": threshold})], tagger.labels)
@@ -155,7 +169,7 @@ def actions_of(tagger: Tagger, sounds: Sequence[WatchedSound]) -> Actions:
 
 
 def lost_device() -> SourceStatus:
-    """Return what is said of a microphone that was unplugged."""
+    """Return the status of a microphone that was unplugged."""
     return SourceStatus(
         "demo", online=False, reason="USB Audio has stopped recording; see whether it is still plugged in"
     )
@@ -169,7 +183,7 @@ def drag(window: LiveWindow, _feed: Feed) -> None:
 
 
 def search(window: LiveWindow, _feed: Feed) -> None:
-    """Style for dogs."""
+    """Search for dogs."""
     window.control.shortcuts["find"].trigger()
     window.control.search.field.setText("dog")
 
@@ -179,8 +193,8 @@ def lose(_window: object, feed: Feed) -> None:
     feed.accept(lost_device())
 
 
-def furnish(_window: object, feed: Feed) -> None:
-    """Let other rooms hear what the demo had some seconds ago; the last has lost its microphone, and a siren is in one."""
+def add_rooms(_window: object, feed: Feed) -> None:
+    """Give the other sources earlier sound and tags of the demo; the last one has lost its microphone."""
     view = feed.snapshot().sources["demo"]
     for number, source in enumerate(feed.sources[1:], 1):
         earlier = view.tagging_at(view.taggings[-1].ended_at - 14 * number)
@@ -192,7 +206,7 @@ def furnish(_window: object, feed: Feed) -> None:
 
 
 def freeze(window: LiveWindow, _feed: Feed) -> None:
-    """Style at what was forty seconds ago."""
+    """Freeze the view forty seconds ago."""
     window.control.navigation.freeze(window.state.shown_until - 40.0)
 
 
@@ -201,7 +215,7 @@ SCENES: Mapping[str, Scene] = {
     "light": Scene(colours=theme.LIGHT, then=freeze, settles=True),
     "kiosk": Scene(kind=KioskWindow),
     "rooms": Scene(
-        kind=KioskWindow, sources=("demo", "kitchen", "front door", "garden"), then=furnish, settles=True
+        kind=KioskWindow, sources=("demo", "kitchen", "front door", "garden"), then=add_rooms, settles=True
     ),
     "kiosk-lost": Scene(kind=KioskWindow, then=lose),
     "frozen": Scene(then=freeze, settles=True),
@@ -215,14 +229,14 @@ SCENES: Mapping[str, Scene] = {
     "lost": Scene(then=lose),
     "error": Scene(
         then=lambda window, _: window.panels.status.show_message(
-            "Telephone can't be watched here: take another model"
+            "Telephone can't be watched here; choose another model"
         )
     ),
 }
 
 
 def save(window: QWidget, path: Path) -> None:
-    """Keep a window's picture in 256 colours of its own, which is small enough for a repository."""
+    """Save a window's picture with 256 colours, which is small enough for a repository."""
     pixels = window.grab().toImage().convertToFormat(QImage.Format.Format_RGB888)
     stride = pixels.bytesPerLine()
     picture = Image.frombuffer(
@@ -232,7 +246,7 @@ def save(window: QWidget, path: Path) -> None:
     try:
         small.save(path, optimize=True)
     except OSError as error:
-        sys.exit(f"{path} can't be written ({error.strerror}): check the folder")
+        sys.exit(f"{path} can't be written ({error.strerror}); check the folder")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A real window on a feed, with a clock of its own, and sound and taggings to show in it."""
+"""Real window with its own feed and clock, and sound and taggings to show."""
 
 import os
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def health(**changed: object) -> Health:
 
 
 class Bench:
-    """A real window on a feed, with a clock of its own."""
+    """Real window with its own feed and clock."""
 
     def __init__(self, qtbot: QtBot, *sources: str, actions: Actions | None = None) -> None:
         self.feed = Feed(sources or ("mic",), LABELS)
@@ -78,7 +78,7 @@ class Bench:
             self.window.activateWindow()
         self.now_seconds = 1000.0
 
-    def hear(self, samples: Samples, start_sample: int = 0, source: str = "mic") -> None:
+    def play(self, samples: Samples, start_sample: int = 0, source: str = "mic") -> None:
         for chunk in chunks_of(samples, start_sample=start_sample):
             self.feed.add_chunk(source, chunk)
 
@@ -90,7 +90,7 @@ class Bench:
         QApplication.processEvents()
 
     def picture(self) -> NDArray[np.int64]:
-        """Return what is on screen where the spectrogram is drawn: (height, width, red green blue)."""
+        """Return the pixels of the spectrogram on screen: (height, width, red green blue)."""
         image = (
             self.window.panels.spectrogram.picture.grab()
             .toImage()

@@ -1,4 +1,4 @@
-"""What can be done in the window: each key, button and click, on a real window."""
+"""Keys, buttons, clicks and drags in a real window, and the panels that they change."""
 
 import csv
 import time
@@ -28,7 +28,7 @@ from streamer.events.watchlist import WatchLists
 from streamer.live.switches import Switches
 from streamer.messages import SAMPLE_RATE_HZ, Event, SourceStatus, Tagging
 
-BEGAN_AT = 1.7e9
+STARTED_AT = 1.7e9
 
 
 def tagging_at(second: float, scores: dict[int, float], source: str = "mic") -> Tagging:
@@ -36,24 +36,24 @@ def tagging_at(second: float, scores: dict[int, float], source: str = "mic") -> 
     for label, score in scores.items():
         vector[label] = score
     end = round(second * SAMPLE_RATE_HZ)
-    return Tagging(source, max(0, end - 163_840), end, BEGAN_AT + second, vector, -20.0, 0.25)
+    return Tagging(source, max(0, end - 163_840), end, STARTED_AT + second, vector, -20.0, 0.25)
 
 
-def event(identifier: str, label: str, began: float, ended: float | None = None, **more: str) -> Event:
+def event(identifier: str, label: str, started: float, ended: float | None = None, **more: str) -> Event:
     return Event(
         identifier,
         "started" if ended is None else "ended",
         label,
         more.get("source", "mic"),
         0.8,
-        BEGAN_AT + began,
-        None if ended is None else BEGAN_AT + ended,
+        STARTED_AT + started,
+        None if ended is None else STARTED_AT + ended,
         more.get("clip"),
     )
 
 
-class Desk:
-    """Whoever opens the window: a real list of watched sounds, and notes of what else was asked for."""
+class FakeProgram:
+    """Program behind the window: real watch lists, and a record of all other calls."""
 
     def __init__(self, exports: Path) -> None:
         rule = {"threshold": 0.5, "hits": 1, "of": 1, "minimum_off_seconds": 0.0}
@@ -67,17 +67,17 @@ class Desk:
             unwatch=self.unwatch,
             preview_events=self.preview_events,
             list_inputs=lambda: [AudioInput("mic:1", "USB Audio"), AudioInput("demo", "The demo")],
-            set_input=self.choose,
-            set_listening=self.listen,
+            set_input=self.set_input,
+            set_listening=self.set_listening,
             is_listening=self.switches.is_on,
-            play_clip=lambda clip: self.done.append(("play", clip)),
+            play_clip=lambda clip: self.done.append(("play_clip", clip)),
             save_settings=lambda colours: f"{colours}.toml",
             export_folder=exports,
         )
 
-    def listen(self, source: str, on: bool) -> None:
+    def set_listening(self, source: str, on: bool) -> None:
         self.switches.turn(source, on)
-        self.done.append(("listen", source, on))
+        self.done.append(("set_listening", source, on))
 
     def watched(self, source: str) -> list[Watched]:
         sounds = self.watchlists.of(source).sounds
@@ -98,27 +98,27 @@ class Desk:
         events = what_would_be_told(self.watchlists.of(source).tried(name, threshold), taggings)
         return [(event.started_at, event.ended_at) for event in events]
 
-    def choose(self, source: str, address: str) -> None:
+    def set_input(self, source: str, address: str) -> None:
         if address == "mic:1":
             raise ActionError("USB Audio can't be recorded; see whether another program holds it")
-        self.done.append(("choose", source, address))
+        self.done.append(("set_input", source, address))
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path / "kept")
+def program(tmp_path: Path) -> FakeProgram:
+    return FakeProgram(tmp_path / "kept")
 
 
 @pytest.fixture
-def bench(qtbot: QtBot, desk: Desk) -> Bench:
-    return Bench(qtbot, actions=desk.actions)
+def bench(qtbot: QtBot, program: FakeProgram) -> Bench:
+    return Bench(qtbot, actions=program.actions)
 
 
 def fill(bench: Bench, seconds: int = 30) -> None:
-    """Let two tones be heard, and a sound that comes and goes every ten seconds."""
+    """Play two tones, with taggings of a sound that comes and goes every ten seconds."""
     for second in range(1, seconds + 1):
         pitch = 1000 if second <= seconds / 2 else 3000
-        bench.hear(tone(pitch, 1.0), start_sample=(second - 1) * SAMPLE_RATE_HZ)
+        bench.play(tone(pitch, 1.0), start_sample=(second - 1) * SAMPLE_RATE_HZ)
         loud = 0.9 if second % 10 < 5 else 0.3
         bench.feed.accept(tagging_at(second, {3: loud, 5: 0.6, 7: 0.4}))
         bench.pass_time()
@@ -134,12 +134,12 @@ def press(
 
 
 def top_at(bench: Bench, at: QPoint) -> QWidget:
-    """Return what lies on top at a place of the window."""
+    """Return the topmost widget at a position in the window."""
     return bench.window.childAt(at) or bench.window
 
 
 def click(bench: Bench, at: QPoint) -> None:
-    """Click at a place of the window, on whatever lies on top there."""
+    """Click on the topmost widget at a position in the window."""
     top = top_at(bench, at)
     QTest.mouseClick(top, Qt.MouseButton.LeftButton, pos=top.mapFrom(bench.window, at))
     bench.pass_time()
@@ -160,10 +160,10 @@ def turn_wheel(widget: QWidget, notches: int) -> None:
     QApplication.sendEvent(widget, turn)
 
 
-def texts(bench: Bench, column: str) -> list[str | None]:
+def texts(bench: Bench, title: str) -> list[str | None]:
     model = bench.window.panels.events.model
-    place = model.titles.index(column)
-    return [model.data(model.index(row, place)) for row in range(model.rowCount())]
+    column = model.titles.index(title)
+    return [model.data(model.index(row, column)) for row in range(model.rowCount())]
 
 
 def pixels(widget: QWidget) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
@@ -173,7 +173,7 @@ def pixels(widget: QWidget) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint
 
 
 def path_of_length(folder: Path, length: int) -> Path:
-    """Return a path in a folder that is so long that nothing in it can be named: what no right on it forbids even root."""
+    """Return a folder whose path is so long that no file in it can be opened, not even by root."""
     while len(str(folder)) < length:
         folder /= "d" * min(200, max(1, length - len(str(folder)) - 1))
     return folder
@@ -182,7 +182,7 @@ def path_of_length(folder: Path, length: int) -> Path:
 # The timeline
 
 
-def test_rows_are_what_was_told_then_what_is_watched_then_the_loudest() -> None:
+def test_sounds_with_events_come_first_then_watched_ones_then_the_highest_scores() -> None:
     taggings = [tagging_at(second, {1: 0.9, 2: 0.4, 3: 0.2, 4: 0.05, 5: 0.6}) for second in range(1, 4)]
     watched = [Watched("Three", (3,), (0.5,)), Watched("Five", (5,), (0.5,)), Watched("Four", (4,), (0.5,))]
     rows = choose_rows(stack_scores(taggings), LABELS, watched, {"Three"}, 10)
@@ -193,19 +193,19 @@ def test_rows_are_what_was_told_then_what_is_watched_then_the_loudest() -> None:
     ]
 
 
-def test_a_cell_is_as_bright_as_the_score_at_its_time_and_dark_where_nobody_listened() -> None:
+def test_a_cell_is_as_bright_as_its_score_and_dark_without_taggings() -> None:
     taggings = [tagging_at(second, {1: second / 10}) for second in (1, 2, 3, 8, 9)]
     rows = choose_rows(stack_scores(taggings), LABELS, (), set(), 1)
-    picture = cell_values(taggings, stack_scores(taggings), rows, BEGAN_AT + 9, 10.0, 10)
+    picture = cell_values(taggings, stack_scores(taggings), rows, STARTED_AT + 9, 10.0, 10)
     expected = [0, 0.1, 0.2, 0.3, None, None, None, None, 0.8, 0.9]
-    assert picture[0, 0] > 0, "up to two hops before the first"
+    assert picture[0, 0] > 0, "a cell covers up to two hops before a tagging"
     for cell, score in zip(picture[0, 1:].tolist(), expected[1:], strict=True):
         if score is not None:
             assert cell == pytest.approx(1.5 + 253 * score, abs=1.5)
     assert (picture[0, 4:6] == 0).all()
 
 
-def test_the_timeline_is_as_long_as_what_there_is_to_show() -> None:
+def test_the_timeline_is_long_enough_for_all_taggings() -> None:
     assert span_for(()) == 60
     assert span_for([tagging_at(0, {}), tagging_at(100, {})]) == 120
     assert span_for([tagging_at(0, {}), tagging_at(600, {})]) == 600
@@ -217,32 +217,32 @@ def test_events_are_spans_in_the_row_of_their_sound(bench: Bench) -> None:
     fill(bench)
     heat = bench.window.panels.timeline.heat
     assert [row.name for row in heat.rows] == ["Sound 3", "Sound 5", "Sound 7"]
-    assert heat.spans == ((0, BEGAN_AT + 10, BEGAN_AT + 14), (0, BEGAN_AT + 20, BEGAN_AT + 30))
+    assert heat.spans == ((0, STARTED_AT + 10, STARTED_AT + 14), (0, STARTED_AT + 20, STARTED_AT + 30))
     drawn = pixels(heat)
     row = heat.row_rect(0)
-    edge = drawn[row.top() + 2 : row.top() + 4, round(heat.x_of(BEGAN_AT + 12))]
-    assert (edge.astype(int).sum(axis=1) > 600).any(), "the outline is drawn in the colour of text"
+    edge = drawn[row.top() + 2 : row.top() + 4, round(heat.x_of(STARTED_AT + 12))]
+    assert (edge.astype(int).sum(axis=1) > 600).any(), "the outline has the colour of text"
 
 
 def test_the_clock_under_the_pictures_is_the_time_of_capture(bench: Bench) -> None:
     fill(bench)
     times = bench.window.panels.spectrogram.times
     ticks = {label: x for x, label in times.ticks()}
-    label = time.strftime("%H:%M:%S", time.localtime(BEGAN_AT + 28))
+    label = time.strftime("%H:%M:%S", time.localtime(STARTED_AT + 28))
     shown_until = 30 - 400 / SAMPLE_RATE_HZ + 160 / SAMPLE_RATE_HZ
     assert ticks[label] == pytest.approx((1 - (shown_until - 28) / 10.24) * times.width(), abs=3)
 
 
-def test_after_the_clock_was_set_back_the_timeline_goes_on_at_once(bench: Bench) -> None:
+def test_the_timeline_continues_at_once_after_the_clock_was_set_back(bench: Bench) -> None:
     fill(bench)
     for second in (3.5, 4.5, 5.5):
         bench.feed.accept(tagging_at(second, {9: 0.8}))
         bench.pass_time()
     heat = bench.window.panels.timeline.heat
-    assert heat.ends_at == BEGAN_AT + 5.5
+    assert heat.ends_at == STARTED_AT + 5.5
     assert [row.name for row in heat.rows] == ["Sound 3", "Sound 9", "Sound 5", "Sound 7"]
     drawn = pixels(heat)[heat.row_rect(1).center().y()].astype(int).sum(axis=1)
-    assert drawn[round(heat.x_of(BEGAN_AT + 5))] > drawn[round(heat.x_of(BEGAN_AT + 2))] + 200
+    assert drawn[round(heat.x_of(STARTED_AT + 5))] > drawn[round(heat.x_of(STARTED_AT + 2))] + 200
 
 
 # The list of events
@@ -259,14 +259,14 @@ def test_events_are_listed_newest_first_with_time_sound_score_and_length(bench: 
     assert texts(bench, "Sound") == ["Sound 5", "Sound 3"]
     assert texts(bench, "Length") == ["now", "4.2 s"]
     assert texts(bench, "Score") == ["0.80", "0.80"]
-    assert texts(bench, "Time")[0] == time.strftime("%H:%M:%S", time.localtime(BEGAN_AT + 20))
+    assert texts(bench, "Time")[0] == time.strftime("%H:%M:%S", time.localtime(STARTED_AT + 20))
 
 
-def test_a_long_event_is_told_in_minutes() -> None:
+def test_the_duration_of_a_long_event_is_given_in_minutes() -> None:
     assert duration_text(event("1", "x", 0.0, 184.0)) == "3:04 min"
 
 
-def test_only_a_clip_that_is_there_can_be_played(bench: Bench, desk: Desk, tmp_path: Path) -> None:
+def test_only_an_existing_clip_can_be_played(bench: Bench, program: FakeProgram, tmp_path: Path) -> None:
     clip = tmp_path / "dog.flac"
     clip.write_bytes(b"fLaC")
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.0, clip=str(clip)))
@@ -278,21 +278,21 @@ def test_only_a_clip_that_is_there_can_be_played(bench: Bench, desk: Desk, tmp_p
     for row in range(3):
         cell = table.visualRect(bench.window.panels.events.model.index(row, 5))
         QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
-    assert desk.done == [("play", str(clip))]
-    desk.done.clear()
+    assert program.done == [("play_clip", str(clip))]
+    program.done.clear()
     bench.window.panels.events.select(event("1", "Sound 3", 10.0))
     press(bench, Qt.Key.Key_C)
-    assert desk.done == [("play", str(clip))]
+    assert program.done == [("play_clip", str(clip))]
 
 
-def test_a_clip_that_can_t_be_looked_for_can_t_be_played(bench: Bench, tmp_path: Path) -> None:
+def test_a_clip_in_an_unreadable_folder_can_not_be_played(bench: Bench, tmp_path: Path) -> None:
     clip = str(path_of_length(tmp_path, 4085) / "a clip.flac")
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.0, clip=clip))
     bench.pass_time()
     assert texts(bench, "") == [""]
 
 
-def test_rows_are_as_high_as_the_window_asks_for_also_after_it_was_larger(bench: Bench) -> None:
+def test_rows_shrink_again_when_the_window_does(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 10.0))
     bench.pass_time()
     before = bench.window.panels.events.table.rowHeight(0)
@@ -304,9 +304,9 @@ def test_rows_are_as_high_as_the_window_asks_for_also_after_it_was_larger(bench:
     assert bench.window.panels.events.table.rowHeight(0) == before
 
 
-def test_a_long_name_of_a_source_leaves_room_for_the_other_columns(qtbot: QtBot, desk: Desk) -> None:
+def test_a_long_source_name_leaves_space_for_the_other_columns(qtbot: QtBot, program: FakeProgram) -> None:
     name = "the microphone above the door to the garden behind the old house"
-    bench = Bench(qtbot, "mic", name, actions=desk.actions)
+    bench = Bench(qtbot, "mic", name, actions=program.actions)
     bench.feed.accept(event("1", "Sound 3", 10.0, source=name))
     bench.feed.accept(event("2", "Sound 3", 10.0, source="mic"))
     bench.pass_time()
@@ -328,13 +328,13 @@ def test_a_click_on_an_event_shows_its_time(bench: Bench) -> None:
     table = bench.window.panels.events.table
     cell = table.visualRect(bench.window.panels.events.model.index(0, 1))
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
-    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 15)
+    assert bench.window.state.frozen_at == pytest.approx(STARTED_AT + 15)
 
 
-def test_an_event_of_a_source_that_has_gone_is_listed_with_its_name_and_can_be_clicked(
-    qtbot: QtBot, desk: Desk, tmp_path: Path
+def test_an_event_of_a_removed_source_stays_listed_and_can_be_clicked(
+    qtbot: QtBot, program: FakeProgram, tmp_path: Path
 ) -> None:
-    bench = Bench(qtbot, "mic", "door", actions=desk.actions)
+    bench = Bench(qtbot, "mic", "door", actions=program.actions)
     clip = tmp_path / "dog.flac"
     clip.write_bytes(b"fLaC")
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.0, source="door", clip=str(clip)))
@@ -349,11 +349,11 @@ def test_an_event_of_a_source_that_has_gone_is_listed_with_its_name_and_can_be_c
     assert bench.window.panels.status.message == "door was removed, and its sound with it"
     assert (bench.window.state.source, bench.window.state.frozen_at) == ("mic", None)
     press(bench, Qt.Key.Key_C)
-    assert desk.done == [("play", str(clip))]
-    assert bench.window.panels.timeline.heat.spans == (), "it is no event of the source on show"
+    assert program.done == [("play_clip", str(clip))]
+    assert bench.window.panels.timeline.heat.spans == (), "the event belongs to another source"
 
 
-def test_the_list_names_sources_while_there_are_several(bench: Bench) -> None:
+def test_the_list_names_the_sources_while_there_are_several(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.0))
     bench.pass_time()
     table = bench.window.panels.events.table
@@ -372,12 +372,12 @@ def loudest_row(bench: Bench) -> float:
     return float((picture.shape[0] - brightness.argmax()) / picture.shape[0] * 128)
 
 
-def test_space_freezes_and_scrolling_back_shows_what_was_heard(bench: Bench) -> None:
+def test_space_freezes_and_scrolling_back_shows_earlier_sound(bench: Bench) -> None:
     fill(bench)
     high = loudest_row(bench)
     press(bench, Qt.Key.Key_Space)
     assert bench.window.panels.header.state.text().startswith("FROZEN")
-    bench.hear(tone(500, 3.0), start_sample=30 * SAMPLE_RATE_HZ)
+    bench.play(tone(500, 3.0), start_sample=30 * SAMPLE_RATE_HZ)
     bench.feed.accept(tagging_at(33, {9: 0.95}))
     bench.pass_time(1.0)
     assert loudest_row(bench) == high
@@ -394,46 +394,46 @@ def test_space_freezes_and_scrolling_back_shows_what_was_heard(bench: Bench) -> 
 def test_home_goes_to_the_oldest_sound_and_the_wheel_scrolls(bench: Bench) -> None:
     fill(bench)
     press(bench, Qt.Key.Key_Home)
-    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT)
+    assert bench.window.state.frozen_at == pytest.approx(STARTED_AT)
     for notches in (-120, 120):
         turn_wheel(bench.window, notches)
         if notches < 0:
-            assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 2)
-    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT)
+            assert bench.window.state.frozen_at == pytest.approx(STARTED_AT + 2)
+    assert bench.window.state.frozen_at == pytest.approx(STARTED_AT)
 
 
-def test_what_has_not_been_heard_can_t_be_frozen(bench: Bench) -> None:
+def test_the_view_can_not_be_frozen_before_there_is_sound(bench: Bench) -> None:
     for key in (Qt.Key.Key_Space, Qt.Key.Key_Left, Qt.Key.Key_Home):
         press(bench, key)
         assert bench.window.state.frozen_at is None
         assert bench.window.panels.status.message == "no audio yet"
         assert not bench.window.panels.header.buttons["Freeze"].isChecked()
-    bench.hear(tone(1000, 1.0))
+    bench.play(tone(1000, 1.0))
     bench.pass_time()
     press(bench, Qt.Key.Key_Space)
-    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 1, abs=0.1)
+    assert bench.window.state.frozen_at == pytest.approx(STARTED_AT + 1, abs=0.1)
 
 
-def test_a_click_in_the_timeline_goes_there(bench: Bench) -> None:
+def test_a_click_in_the_timeline_goes_to_its_time(bench: Bench) -> None:
     fill(bench)
     heat = bench.window.panels.timeline.heat
-    x = round(heat.x_of(BEGAN_AT + 12))
+    x = round(heat.x_of(STARTED_AT + 12))
     QTest.mouseClick(heat, Qt.MouseButton.LeftButton, pos=QPoint(x, 30))
-    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 12, abs=0.2)
+    assert bench.window.state.frozen_at == pytest.approx(STARTED_AT + 12, abs=0.2)
 
 
-def test_ctrl_with_the_arrows_goes_from_event_to_event(bench: Bench) -> None:
+def test_ctrl_and_arrows_go_from_event_to_event(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 5.0, 8.0))
     bench.feed.accept(event("2", "Sound 3", 15.0, 18.0))
     fill(bench)
     control = Qt.KeyboardModifier.ControlModifier
     press(bench, Qt.Key.Key_Left, modifier=control)
-    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 19)
+    assert bench.window.state.frozen_at == pytest.approx(STARTED_AT + 19)
     press(bench, Qt.Key.Key_Left, modifier=control)
-    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 9)
+    assert bench.window.state.frozen_at == pytest.approx(STARTED_AT + 9)
     assert bench.window.panels.events.selected == event("1", "Sound 3", 5.0, 8.0)
     press(bench, Qt.Key.Key_Right, modifier=control)
-    assert bench.window.state.frozen_at == pytest.approx(BEGAN_AT + 19)
+    assert bench.window.state.frozen_at == pytest.approx(STARTED_AT + 19)
 
 
 # Watching
@@ -443,24 +443,26 @@ def row_of(bench: Bench, label: str) -> int:
     return next(row.top for row in bench.window.panels.tags.shown if row.label == label)
 
 
-def test_a_click_on_a_tag_watches_it_and_another_one_does_so_no_longer(bench: Bench, desk: Desk) -> None:
+def test_a_click_on_a_tag_watches_it_and_a_second_click_stops_that(
+    bench: Bench, program: FakeProgram
+) -> None:
     fill(bench)
     for watched in (["Sound 3", "Sound 5"], ["Sound 3"]):
         at = QPoint(30, row_of(bench, "Sound 5") + 12)
         QTest.mouseClick(bench.window.panels.tags, Qt.MouseButton.LeftButton, pos=at)
         bench.pass_time()
-        assert [entry.sound.name for entry in desk.watchlist.sounds] == watched
+        assert [entry.sound.name for entry in program.watchlist.sounds] == watched
     assert bench.window.panels.status.message == "Sound 5 is no longer watched"
 
 
-def test_a_click_on_a_name_in_the_timeline_watches_it(bench: Bench, desk: Desk) -> None:
+def test_a_click_on_a_name_in_the_timeline_watches_it(bench: Bench, program: FakeProgram) -> None:
     fill(bench)
     heat = bench.window.panels.timeline.heat
-    place = [row.name for row in heat.rows].index("Sound 7")
-    QTest.mouseClick(heat, Qt.MouseButton.LeftButton, pos=QPoint(40, heat.row_rect(place).center().y()))
-    assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3", "Sound 7"]
-    heat.name_chosen.emit("A sound that was given up")
-    assert len(desk.watchlist.sounds) == 2
+    index = [row.name for row in heat.rows].index("Sound 7")
+    QTest.mouseClick(heat, Qt.MouseButton.LeftButton, pos=QPoint(40, heat.row_rect(index).center().y()))
+    assert [entry.sound.name for entry in program.watchlist.sounds] == ["Sound 3", "Sound 7"]
+    heat.name_chosen.emit("A sound no longer watched")
+    assert len(program.watchlist.sounds) == 2
 
 
 def test_a_threshold_is_a_mark_on_the_bar(bench: Bench) -> None:
@@ -471,7 +473,7 @@ def test_a_threshold_is_a_mark_on_the_bar(bench: Bench) -> None:
     assert rows["Sound 5"].mark is None
 
 
-def test_dragging_a_threshold_shows_at_once_what_would_have_been_told(bench: Bench, desk: Desk) -> None:
+def test_dragging_a_threshold_previews_its_events(bench: Bench, program: FakeProgram) -> None:
     fill(bench)
     tags, heat = bench.window.panels.tags, bench.window.panels.timeline.heat
     bar = tags.row_geometry.bar_rect(row_of(bench, "Sound 3"))
@@ -485,16 +487,16 @@ def test_dragging_a_threshold_shows_at_once_what_would_have_been_told(bench: Ben
     QTest.mouseMove(tags, target)
     bench.pass_time()
     assert len(heat.preview.spans) == 4
-    assert desk.watchlist.sounds[0].thresholds == (0.5,), "not before the mouse lets go"
+    assert program.watchlist.sounds[0].thresholds == (0.5,), "unchanged until the mouse button is released"
     QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=target)
     bench.pass_time()
-    assert desk.watchlist.sounds[0].thresholds == (pytest.approx(0.7, abs=0.01),)
+    assert program.watchlist.sounds[0].thresholds == (pytest.approx(0.7, abs=0.01),)
     bench.pass_time(5.0)
     assert heat.preview is None
 
 
-def test_another_source_ends_the_trial_of_a_threshold(qtbot: QtBot, desk: Desk) -> None:
-    bench = Bench(qtbot, "mic", "door", actions=desk.actions)
+def test_showing_another_source_ends_the_preview(qtbot: QtBot, program: FakeProgram) -> None:
+    bench = Bench(qtbot, "mic", "door", actions=program.actions)
     fill(bench)
     tags, heat = bench.window.panels.tags, bench.window.panels.timeline.heat
     start = QPoint(
@@ -511,7 +513,9 @@ def test_another_source_ends_the_trial_of_a_threshold(qtbot: QtBot, desk: Desk) 
 
 
 @pytest.mark.parametrize("pixels_moved", [0, 3])
-def test_a_click_beside_a_mark_moves_no_threshold(bench: Bench, desk: Desk, pixels_moved: int) -> None:
+def test_a_click_beside_a_mark_moves_no_threshold(
+    bench: Bench, program: FakeProgram, pixels_moved: int
+) -> None:
     fill(bench)
     tags = bench.window.panels.tags
     beside = QPoint(
@@ -522,11 +526,11 @@ def test_a_click_beside_a_mark_moves_no_threshold(bench: Bench, desk: Desk, pixe
     QTest.mouseMove(tags, beside + QPoint(pixels_moved, 0))
     QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=beside + QPoint(pixels_moved, 0))
     bench.pass_time()
-    assert [entry.thresholds for entry in desk.watchlist.sounds] == [(0.5,)]
+    assert [entry.thresholds for entry in program.watchlist.sounds] == [(0.5,)]
     assert bench.window.panels.timeline.heat.preview is None
 
 
-def test_a_mark_moves_as_far_as_the_pointer_wherever_it_was_taken(bench: Bench, desk: Desk) -> None:
+def test_a_mark_moves_as_far_as_the_mouse(bench: Bench, program: FakeProgram) -> None:
     fill(bench)
     tags = bench.window.panels.tags
     beside = QPoint(
@@ -537,11 +541,11 @@ def test_a_mark_moves_as_far_as_the_pointer_wherever_it_was_taken(bench: Bench, 
     QTest.mousePress(tags, Qt.MouseButton.LeftButton, pos=beside)
     QTest.mouseMove(tags, target)
     QTest.mouseRelease(tags, Qt.MouseButton.LeftButton, pos=target)
-    assert desk.watchlist.sounds[0].thresholds == (0.7,)
+    assert program.watchlist.sounds[0].thresholds == (0.7,)
 
 
 @pytest.mark.parametrize("button", [Qt.MouseButton.RightButton, Qt.MouseButton.MiddleButton])
-def test_only_the_left_button_does_something(bench: Bench, desk: Desk, button: Qt.MouseButton) -> None:
+def test_only_the_left_mouse_button_acts(bench: Bench, program: FakeProgram, button: Qt.MouseButton) -> None:
     fill(bench)
     tags, heat = bench.window.panels.tags, bench.window.panels.timeline.heat
     QTest.mouseClick(tags, button, pos=QPoint(30, row_of(bench, "Sound 5") + 12))
@@ -555,32 +559,34 @@ def test_only_the_left_button_does_something(bench: Bench, desk: Desk, button: Q
     QTest.mouseMove(tags, mark + QPoint(60, 0))
     QTest.mouseRelease(tags, button, pos=mark + QPoint(60, 0))
     bench.pass_time()
-    assert [entry.thresholds for entry in desk.watchlist.sounds] == [(0.5,)]
+    assert [entry.thresholds for entry in program.watchlist.sounds] == [(0.5,)]
     assert bench.window.state.frozen_at is None
 
 
-def test_keys_choose_a_tag_watch_it_and_move_its_threshold(bench: Bench, desk: Desk) -> None:
+def test_keys_select_a_tag_watch_it_and_move_its_threshold(bench: Bench, program: FakeProgram) -> None:
     fill(bench)
     press(bench, Qt.Key.Key_W)
     assert bench.window.panels.status.message == "select a tag first, with Up and Down"
     press(bench, Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_W)
     second = bench.labels_shown()[1]
-    assert second in [entry.sound.name for entry in desk.watchlist.sounds]
+    assert second in [entry.sound.name for entry in program.watchlist.sounds]
     press(bench, Qt.Key.Key_Up, Qt.Key.Key_Down, Qt.Key.Key_Plus, Qt.Key.Key_Plus, Qt.Key.Key_Minus)
-    changed = next(entry for entry in desk.watchlist.sounds if entry.sound.name == second)
+    changed = next(entry for entry in program.watchlist.sounds if entry.sound.name == second)
     assert changed.thresholds[0] == pytest.approx(0.31, abs=0.201)
     assert bench.window.panels.timeline.heat.preview is not None
 
 
-def test_a_threshold_of_what_is_not_watched_gets_a_sentence(bench: Bench) -> None:
+def test_moving_the_threshold_of_an_unwatched_tag_gives_a_message(bench: Bench) -> None:
     fill(bench)
     bench.window.panels.tags.selected = 7
     press(bench, Qt.Key.Key_Plus)
     assert bench.window.panels.status.message == "Sound 7 is not watched; watch it first, with a click or W"
 
 
-def test_the_source_on_show_is_the_one_whose_list_is_shown_and_changed(qtbot: QtBot, desk: Desk) -> None:
-    bench = Bench(qtbot, "kitchen", "garden", actions=desk.actions)
+def test_the_watch_list_of_the_source_on_screen_is_shown_and_changed(
+    qtbot: QtBot, program: FakeProgram
+) -> None:
+    bench = Bench(qtbot, "kitchen", "garden", actions=program.actions)
     for source in ("kitchen", "garden"):
         bench.feed.accept(tagging_at(1, {3: 0.9, 9: 0.8}, source))
     bench.pass_time(0.5)
@@ -590,11 +596,11 @@ def test_the_source_on_show_is_the_one_whose_list_is_shown_and_changed(qtbot: Qt
     assert [row.label for row in bench.window.panels.tags.shown if row.mark is not None] == ["Sound 9"]
     at = QPoint(30, row_of(bench, "Sound 3") + 12)
     QTest.mouseClick(bench.window.panels.tags, Qt.MouseButton.LeftButton, pos=at)
-    assert [sound.name for sound in desk.watched("garden")] == ["Sound 9", "Sound 3"]
-    assert [sound.name for sound in desk.watched("kitchen")] == ["Sound 3"]
+    assert [sound.name for sound in program.watched("garden")] == ["Sound 9", "Sound 3"]
+    assert [sound.name for sound in program.watched("kitchen")] == ["Sound 3"]
 
 
-def test_search_finds_labels_and_watches_one(bench: Bench, desk: Desk) -> None:
+def test_search_finds_labels_and_watches_one(bench: Bench, program: FakeProgram) -> None:
     search = bench.window.control.search
     press(bench, Qt.Key.Key_Slash)
     assert search.isVisible()
@@ -603,49 +609,49 @@ def test_search_finds_labels_and_watches_one(bench: Bench, desk: Desk) -> None:
     assert search.results() == ["Sound 3", *(f"Sound {number}" for number in (13, 23, *range(30, 40)))]
     QTest.keyClick(search.field, Qt.Key.Key_Down)
     QTest.keyClick(search.field, Qt.Key.Key_Return)
-    assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3", "Sound 13"]
+    assert [entry.sound.name for entry in program.watchlist.sounds] == ["Sound 3", "Sound 13"]
     assert search.list.item(1).text().startswith("✓")
     QTest.keyClick(search.field, Qt.Key.Key_P)
-    assert desk.done == [], "keys belong to the search"
+    assert program.done == [], "shortcuts are suspended during a search"
     QTest.keyClick(search.field, Qt.Key.Key_Escape)
     assert not search.isVisible()
     press(bench, Qt.Key.Key_P)
-    assert desk.done == [("listen", "mic", False)]
+    assert program.done == [("set_listening", "mic", False)]
 
 
-def test_nothing_found_is_nothing_chosen(bench: Bench, desk: Desk) -> None:
+def test_a_search_without_results_chooses_nothing(bench: Bench, program: FakeProgram) -> None:
     press(bench, Qt.Key.Key_Slash)
     search = bench.window.control.search
     QTest.keyClicks(search.field, "no such sound")
     QTest.keyClick(search.field, Qt.Key.Key_Return)
     assert search.results() == []
-    assert len(desk.watchlist.sounds) == 1
+    assert len(program.watchlist.sounds) == 1
 
 
 # Sources
 
 
-def test_p_pauses_the_source_and_lets_it_go_on(bench: Bench, desk: Desk) -> None:
+def test_p_pauses_and_resumes_the_source(bench: Bench, program: FakeProgram) -> None:
     press(bench, Qt.Key.Key_P)
     assert bench.window.panels.header.state.text().startswith("PAUSED")
     assert bench.window.panels.header.buttons["Pause"].isChecked()
     press(bench, Qt.Key.Key_P)
-    assert desk.done == [("listen", "mic", False), ("listen", "mic", True)]
+    assert program.done == [("set_listening", "mic", False), ("set_listening", "mic", True)]
     assert not bench.window.panels.header.buttons["Pause"].isChecked()
-    desk.switches.turn("mic", False)
+    program.switches.turn("mic", False)
     bench.pass_time()
     assert bench.window.panels.header.state.text().startswith("PAUSED"), (
-        "also where somebody else has done it"
+        "also if the source was paused elsewhere"
     )
 
 
-def test_another_place_is_chosen_from_the_menu_and_a_refusal_is_told(bench: Bench, desk: Desk) -> None:
-    places = bench.window.control.source.menu
-    places.aboutToShow.emit()
-    by_title = {action.text(): action for action in places.actions()}
+def test_the_menu_sets_another_input_and_errors_are_shown(bench: Bench, program: FakeProgram) -> None:
+    menu = bench.window.control.source.menu
+    menu.aboutToShow.emit()
+    by_title = {action.text(): action for action in menu.actions()}
     assert list(by_title) == ["USB Audio", "The demo", "", "A recording…"]
     by_title["The demo"].trigger()
-    assert desk.done == [("choose", "mic", "demo")]
+    assert program.done == [("set_input", "mic", "demo")]
     assert bench.window.panels.status.message == "mic now listens to demo"
     by_title["USB Audio"].trigger()
     assert bench.window.panels.status.message.startswith("USB Audio can't be recorded")
@@ -653,22 +659,24 @@ def test_another_place_is_chosen_from_the_menu_and_a_refusal_is_told(bench: Benc
     assert bench.window.panels.status.message == ""
 
 
-def test_a_place_is_for_the_source_that_was_on_show_when_it_was_asked_for(qtbot: QtBot, desk: Desk) -> None:
-    bench = Bench(qtbot, "kitchen", "garden", actions=desk.actions)
-    places = bench.window.control.source.menu
-    places.aboutToShow.emit()
-    demo = places.actions()[1]
+def test_an_input_is_set_for_the_source_that_was_on_screen_when_the_menu_opened(
+    qtbot: QtBot, program: FakeProgram
+) -> None:
+    bench = Bench(qtbot, "kitchen", "garden", actions=program.actions)
+    menu = bench.window.control.source.menu
+    menu.aboutToShow.emit()
+    demo = menu.actions()[1]
     press(bench, Qt.Key.Key_N)
     demo.trigger()
-    assert desk.done == [("choose", "kitchen", "demo")]
+    assert program.done == [("set_input", "kitchen", "demo")]
     bench.feed.follow(["garden"])
     bench.pass_time()
     demo.trigger()
-    assert len(desk.done) == 1
+    assert len(program.done) == 1
     assert bench.window.panels.status.message == "kitchen was removed; choose again for another source"
 
 
-def test_tabs_that_come_say_where_something_goes_on(bench: Bench) -> None:
+def test_new_tabs_show_the_state_of_their_sources(bench: Bench) -> None:
     bench.feed.follow(["mic", "garage"])
     bench.feed.accept(SourceStatus("garage", online=False, reason="Gone."))
     bench.pass_time()
@@ -680,33 +688,33 @@ def test_tabs_that_come_say_where_something_goes_on(bench: Bench) -> None:
     assert not tabs.tabTextColor(1).isValid()
 
 
-def test_keys_watch_at_the_source_that_has_taken_the_place(bench: Bench, desk: Desk) -> None:
+def test_keys_act_on_the_source_that_replaced_a_removed_one(bench: Bench, program: FakeProgram) -> None:
     fill(bench)
     bench.feed.follow(["garden"])
     bench.feed.accept(tagging_at(1, {3: 0.9, 9: 0.8}, "garden"))
     bench.pass_time(0.5)
     assert [row.label for row in bench.window.panels.tags.shown if row.mark is not None] == ["Sound 9"]
     press(bench, Qt.Key.Key_P)
-    assert desk.done == [("listen", "garden", False)]
+    assert program.done == [("set_listening", "garden", False)]
 
 
-def test_tabs_say_where_something_goes_on(qtbot: QtBot) -> None:
+def test_tabs_show_events_and_offline_sources_by_colour(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden", "garage")
     bench.feed.accept(SourceStatus("garage", online=False, reason="Gone."))
     bench.feed.accept(event("1", "Sound 3", 0.0, source="garden"))
     bench.pass_time()
-    colours = [bench.window.panels.header.tabs.tabTextColor(place) for place in range(3)]
+    colours = [bench.window.panels.header.tabs.tabTextColor(index) for index in range(3)]
     assert colours[1:] == [theme.DARK.warning, theme.DARK.bad]
     assert not colours[0].isValid()
     press(bench, Qt.Key.Key_N)
     assert bench.window.state.source == "garden"
 
 
-def test_eight_sources_are_kept_and_shown_like_one(qtbot: QtBot) -> None:
+def test_the_sound_of_eight_sources_is_kept(qtbot: QtBot) -> None:
     names = [f"room {number}" for number in range(8)]
     bench = Bench(qtbot, *names)
     for number, name in enumerate(names):
-        bench.hear(tone(500 + 300 * number, 3.0), source=name)
+        bench.play(tone(500 + 300 * number, 3.0), source=name)
         bench.feed.accept(tagging_at(3, {number: 0.9}, name))
     bench.pass_time(2.0)
     for number, name in enumerate(names):
@@ -714,20 +722,20 @@ def test_eight_sources_are_kept_and_shown_like_one(qtbot: QtBot) -> None:
         bench.pass_time(1.0)
         assert bench.labels_shown() == [f"Sound {number}"]
         columns = bench.window.panels.spectrogram.picture.columns
-        assert columns.values(0, columns.end).any(axis=1).all(), "also from before it was on show"
+        assert columns.values(0, columns.end).any(axis=1).all(), "also from before it came on screen"
 
 
-# What is kept
+# Saving
 
 
-def test_the_picture_and_the_events_are_kept_as_files(bench: Bench, desk: Desk) -> None:
+def test_the_picture_and_the_events_are_saved_as_files(bench: Bench, program: FakeProgram) -> None:
     bench.feed.accept(event("1", "Sound 3", 0.0, 4.5))
     bench.feed.accept(event("2", "Sound, 5", 20.0))
     fill(bench)
     control = Qt.KeyboardModifier.ControlModifier
     press(bench, Qt.Key.Key_E, modifier=control)
     press(bench, Qt.Key.Key_E, modifier=control | Qt.KeyboardModifier.ShiftModifier)
-    folder = desk.actions.export_folder
+    folder = program.actions.export_folder
     assert folder is not None
     (picture,), (table,) = folder.glob("*.png"), folder.glob("*.csv")
     assert QImage(str(picture)).size() == bench.window.size() * bench.window.devicePixelRatioF()
@@ -739,20 +747,20 @@ def test_the_picture_and_the_events_are_kept_as_files(bench: Bench, desk: Desk) 
     assert bench.window.panels.status.message == f"events saved as {table}"
 
 
-def test_files_of_the_same_second_do_not_replace_each_other(bench: Bench, tmp_path: Path) -> None:
+def test_files_of_the_same_second_get_different_names(bench: Bench, tmp_path: Path) -> None:
     kept = {save_events([], tmp_path) for _ in range(3)} | {
         save_picture(bench.window, tmp_path) for _ in range(2)
     }
     assert len(kept) == len(list(tmp_path.iterdir())) == 5
 
 
-def test_a_folder_that_can_t_be_made_gets_a_sentence(bench: Bench, tmp_path: Path) -> None:
+def test_a_folder_that_can_not_be_created_gives_a_message(bench: Bench, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ActionError, match="can't be used"):
         save_picture(bench.window, tmp_path / "file" / "folder")
 
 
-def test_a_folder_whose_files_can_t_be_looked_for_gets_a_sentence(bench: Bench, tmp_path: Path) -> None:
+def test_an_unusable_folder_gives_a_message(bench: Bench, tmp_path: Path) -> None:
     folder = path_of_length(tmp_path, 4085)
     with pytest.raises(ActionError, match="can't be used"):
         save_picture(bench.window, folder)
@@ -766,10 +774,10 @@ def test_the_settings_are_saved_with_the_theme(bench: Bench) -> None:
     assert bench.window.panels.status.message == "settings saved in light.toml"
 
 
-# Looks
+# Theme and layout
 
 
-def test_t_changes_between_dark_and_light_everywhere(bench: Bench) -> None:
+def test_t_changes_the_theme_everywhere(bench: Bench) -> None:
     fill(bench)
     window = bench.window
     bench.feed.accept(health())
@@ -787,7 +795,7 @@ def test_t_changes_between_dark_and_light_everywhere(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("palette", [theme.DARK, theme.LIGHT], ids=lambda palette: palette.name)
-def test_the_map_of_energies_gets_ever_brighter_or_ever_darker(palette: theme.Palette) -> None:
+def test_the_lightness_of_the_colormap_is_monotonic(palette: theme.Palette) -> None:
     table = theme.Style(1.0, palette).colour_table()[1:255]
     rgb = np.stack([table >> 16 & 255, table >> 8 & 255, table & 255], axis=1) / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
@@ -808,14 +816,14 @@ def contrast(front: QColor, back: QColor) -> float:
 
 
 @pytest.mark.parametrize("palette", [theme.DARK, theme.LIGHT], ids=lambda palette: palette.name)
-def test_text_is_readable_on_what_it_stands_on(palette: theme.Palette) -> None:
+def test_text_has_enough_contrast(palette: theme.Palette) -> None:
     for colour in (palette.text, palette.soft, palette.good, palette.warning, palette.bad):
         assert contrast(colour, palette.panel) > 4.5
         assert contrast(colour, palette.background) > 4.5
 
 
 def test_clipping_lights_the_lamp_for_three_seconds(bench: Bench) -> None:
-    bench.hear(np.full(1600, 1.0, np.float32))
+    bench.play(np.full(1600, 1.0, np.float32))
     bench.pass_time()
     level = bench.window.panels.level
     assert level.meter.clipping
@@ -825,7 +833,7 @@ def test_clipping_lights_the_lamp_for_three_seconds(bench: Bench) -> None:
     assert not level.meter.clipping
 
 
-def test_help_lists_every_key_that_there_is(bench: Bench) -> None:
+def test_help_lists_every_shortcut(bench: Bench) -> None:
     press(bench, Qt.Key.Key_F1)
     page = bench.window.control.help
     assert page.isVisible()
@@ -837,7 +845,7 @@ def test_help_lists_every_key_that_there_is(bench: Bench) -> None:
 
 @pytest.mark.parametrize("key", [Qt.Key.Key_F1, Qt.Key.Key_Slash])
 def test_a_click_beside_search_or_help_closes_it_and_does_nothing_else(
-    bench: Bench, desk: Desk, key: Qt.Key
+    bench: Bench, program: FakeProgram, key: Qt.Key
 ) -> None:
     fill(bench)
     window = bench.window
@@ -853,21 +861,21 @@ def test_a_click_beside_search_or_help_closes_it_and_does_nothing_else(
         assert not over.geometry().contains(place)
         click(bench, place)
         assert not over.isVisible()
-        assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3"]
+        assert [entry.sound.name for entry in program.watchlist.sounds] == ["Sound 3"]
     press(bench, key)
     turn_wheel(top_at(bench, window.panels.tags.mapTo(window, tag)), -120)
     click(bench, over.geometry().topLeft() + QPoint(4, 4))
     assert over.isVisible()
     assert window.state.frozen_at is None
-    assert [entry.sound.name for entry in desk.watchlist.sounds] == ["Sound 3"]
+    assert [entry.sound.name for entry in program.watchlist.sounds] == ["Sound 3"]
 
 
-def test_no_two_commands_share_a_key() -> None:
+def test_no_two_shortcuts_share_a_key() -> None:
     keys = [key for command in SHORTCUTS.values() for key in command.keys]
     assert len(keys) == len(set(keys))
 
 
-def test_what_is_not_offered_has_neither_button_nor_key(qtbot: QtBot) -> None:
+def test_unavailable_actions_have_neither_button_nor_key(qtbot: QtBot) -> None:
     bench = Bench(qtbot)
     assert [
         button.text() for button in bench.window.panels.header.findChildren(QToolButton) if button.isVisible()
@@ -894,7 +902,7 @@ def test_overlays_fit_into_the_window(bench: Bench, qtbot: QtBot, width: int, he
         QTest.keyClick(overlay.focusProxy() or overlay, Qt.Key.Key_Escape)
 
 
-def test_where_two_columns_of_keys_do_not_fit_one_scrolls(bench: Bench) -> None:
+def test_help_scrolls_in_one_column_if_two_do_not_fit(bench: Bench) -> None:
     bench.window.resize(640, 400)
     bench.pass_time()
     press(bench, Qt.Key.Key_F1)
@@ -909,11 +917,11 @@ def test_where_two_columns_of_keys_do_not_fit_one_scrolls(bench: Bench) -> None:
     assert not last.visibleRegion().isEmpty()
 
 
-def test_in_the_smallest_window_buttons_and_tabs_keep_their_room(qtbot: QtBot, desk: Desk) -> None:
-    bench = Bench(qtbot, "kitchen", "garden", "garage", actions=desk.actions)
+def test_buttons_and_tabs_fit_into_the_smallest_window(qtbot: QtBot, program: FakeProgram) -> None:
+    bench = Bench(qtbot, "kitchen", "garden", "garage", actions=program.actions)
     window, header = bench.window, bench.window.panels.header
     window.resize(100, 100)
-    bench.hear(tone(1000, 1.0), source="kitchen")
+    bench.play(tone(1000, 1.0), source="kitchen")
     bench.pass_time()
     assert (window.width(), window.height()) == (640, 400)
     for button in header.buttons.values():
@@ -930,7 +938,7 @@ def test_in_the_smallest_window_buttons_and_tabs_keep_their_room(qtbot: QtBot, d
     assert header._title.width() == header._title.width_with(name=True)
 
 
-def test_a_long_run_keeps_no_more_objects(bench: Bench) -> None:
+def test_the_number_of_widgets_does_not_grow(bench: Bench) -> None:
     fill(bench)
 
     def children() -> int:
@@ -938,7 +946,7 @@ def test_a_long_run_keeps_no_more_objects(bench: Bench) -> None:
 
     before = children()
     for second in range(31, 91):
-        bench.hear(tone(1000, 1.0), start_sample=second * SAMPLE_RATE_HZ)
+        bench.play(tone(1000, 1.0), start_sample=second * SAMPLE_RATE_HZ)
         bench.feed.accept(tagging_at(second, {second % 30: 0.9}))
         bench.feed.accept(event(str(second), "Sound 3", second, second + 1))
         for _ in range(5):

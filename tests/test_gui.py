@@ -53,7 +53,7 @@ def test_the_feed_keeps_twelve_seconds_of_each_source_and_no_more() -> None:
     assert kept[-1].start_sample == 959_000
 
 
-def test_the_feed_is_bounded_for_chunks_of_one_sample_and_of_none() -> None:
+def test_the_feed_is_bounded_for_chunks_of_one_sample_and_empty_chunks() -> None:
     feed = Feed(["mic"], LABELS)
     for position in range(20_000):
         feed.add_chunk("mic", AudioChunk(np.zeros(position % 2, np.float32), position // 2, 0.0))
@@ -83,7 +83,7 @@ def test_taggings_stay_in_order_when_the_clock_is_set_back() -> None:
     assert view.tagging_at(50.5) is view.taggings[0]
 
 
-def test_only_chunks_not_seen_before_are_handed_out() -> None:
+def test_chunks_after_a_count_are_the_new_ones() -> None:
     feed = Feed(["mic"], LABELS)
     chunks = list(chunks_of(np.zeros(1600, np.float32), size=160))
     for chunk in chunks:
@@ -113,7 +113,7 @@ def test_threads_may_write_while_snapshots_are_taken() -> None:
     assert [view.chunk_count for view in feed.snapshot().sources.values()] == [2000, 2000]
 
 
-def test_sources_come_and_go_and_those_that_stay_lose_nothing() -> None:
+def test_sources_that_stay_lose_nothing_when_others_come_and_go() -> None:
     feed = Feed(["a", "b"], LABELS)
     for source in "ab":
         for chunk in chunks_of(np.zeros(1600, np.float32), size=160):
@@ -134,7 +134,7 @@ def test_sources_come_and_go_and_those_that_stay_lose_nothing() -> None:
     assert list(before.sources) == ["a", "b"]
 
 
-def test_of_a_source_that_has_gone_only_events_are_kept() -> None:
+def test_only_the_events_of_a_removed_source_are_kept() -> None:
     feed = Feed(["a", "b"], LABELS)
     feed.accept(Event("1", "started", "Bark", "a", 0.9, 0.0))
     feed.follow(["b"])
@@ -151,27 +151,27 @@ def test_of_a_source_that_has_gone_only_events_are_kept() -> None:
     assert (returned.chunk_count, returned.tagging, returned.status) == (0, None, None)
 
 
-def test_of_a_source_that_has_come_anew_under_its_name_all_chunks_are_handed_out() -> None:
+def test_all_chunks_of_a_source_that_returns_under_its_old_name_are_new() -> None:
     feed = Feed(["a", "b"], LABELS)
     for chunk in chunks_of(np.zeros(1600, np.float32), size=160):
         feed.add_chunk("a", chunk)
-    heard = feed.snapshot().sources["a"].chunk_count
+    count = feed.snapshot().sources["a"].chunk_count
     feed.follow(["b"])
     feed.follow(["a", "b"])
     for chunk in chunks_of(np.zeros(480, np.float32), size=160):
         feed.add_chunk("a", chunk)
     view = feed.snapshot().sources["a"]
-    assert len(view.chunks_after(heard)) == view.chunk_count == 3
+    assert len(view.chunks_after(count)) == view.chunk_count == 3
 
 
-def test_threads_may_change_the_sources_while_others_write_and_snapshots_are_taken() -> None:
-    rosters = [("a", "b"), ("c",), ("b", "c", "a")]
-    feed = Feed(rosters[0], LABELS)
+def test_sources_may_change_while_threads_write_and_snapshots_are_taken() -> None:
+    source_lists = [("a", "b"), ("c",), ("b", "c", "a")]
+    feed = Feed(source_lists[0], LABELS)
     over = threading.Event()
 
-    def change() -> None:
+    def change_sources() -> None:
         for number in range(3000):
-            feed.follow(rosters[number % len(rosters)])
+            feed.follow(source_lists[number % len(source_lists)])
         over.set()
 
     def write() -> None:
@@ -183,7 +183,7 @@ def test_threads_may_change_the_sources_while_others_write_and_snapshots_are_tak
                 feed.accept(SourceStatus(source, online=True))
             number += 1
 
-    threads = [threading.Thread(target=work) for work in (change, write)]
+    threads = [threading.Thread(target=work) for work in (change_sources, write)]
     for thread in threads:
         thread.start()
     seen = set()
@@ -194,10 +194,10 @@ def test_threads_may_change_the_sources_while_others_write_and_snapshots_are_tak
         assert all(len(view.chunks) == min(view.chunk_count, 1200) for view in snapshot.sources.values())
     for thread in threads:
         thread.join()
-    assert seen <= set(rosters)
+    assert seen <= set(source_lists)
 
 
-def test_the_data_and_the_check_of_the_display_load_no_qt() -> None:
+def test_the_data_modules_and_the_display_check_do_not_load_qt() -> None:
     modules = [f"gui.data.{path.stem}" for path in (ROOT / "gui" / "data").glob("*.py")]
     names = ", ".join(["gui.actions", "gui.errors", "gui.app.display", "gui.app.run", *modules])
     code = f"import sys, {names}; print(any('PySide' in name for name in sys.modules))"
@@ -207,11 +207,11 @@ def test_the_data_and_the_check_of_the_display_load_no_qt() -> None:
     assert done.stdout.strip() == "False"
 
 
-# From sound to columns
+# Spectrogram columns
 
 
 @pytest.mark.parametrize("size", [97, 160, 480, 4000])
-def test_columns_are_the_same_for_any_size_of_chunks(size: int) -> None:
+def test_columns_do_not_depend_on_the_chunk_size(size: int) -> None:
     samples = np.random.default_rng(0).normal(0, 0.1, 12_000).astype(np.float32)
     whole, pieces = Columns(log_mel), Columns(log_mel)
     whole.extend(chunks_of(samples, size=len(samples)))
@@ -219,16 +219,16 @@ def test_columns_are_the_same_for_any_size_of_chunks(size: int) -> None:
         pieces.extend([chunk])
     assert whole.end == pieces.end == 73
     difference = whole.values(0, 73).astype(int) - pieces.values(0, 73)
-    assert np.abs(difference).max() <= 1  # a value on the edge of two steps
+    assert np.abs(difference).max() <= 1  # a value between two steps may be rounded either way
 
 
-def test_a_gap_becomes_a_stripe_as_wide_as_what_was_lost() -> None:
+def test_a_gap_becomes_a_stripe_as_wide_as_the_lost_sound() -> None:
     columns = Columns(log_mel)
     columns.extend(chunks_of(tone(1000, 1.0)))
     columns.extend(chunks_of(tone(1000, 1.0), start_sample=16_000 + 8_000))
     values = columns.values(0, columns.end)
     lost = (values == GAP).all(axis=1)
-    assert lost.sum() == 52  # half a second, and the two frames that would have reached into it
+    assert lost.sum() == 52  # half a second, and the two frames that overlap the gap
     assert not (values[~lost] == GAP).any()
     assert np.flatnonzero(lost)[-1] == 149
 
@@ -240,7 +240,7 @@ def test_a_single_lost_sample_is_visible() -> None:
     assert (columns.values(0, columns.end) == GAP).all(axis=1).sum() >= 2
 
 
-def test_a_stream_that_begins_anew_empties_the_picture() -> None:
+def test_a_restarted_stream_clears_the_picture() -> None:
     columns = Columns(log_mel)
     columns.extend(chunks_of(tone(1000, 2.0), start_sample=160_000))
     columns.extend(chunks_of(tone(1000, 0.5)))
@@ -249,7 +249,7 @@ def test_a_stream_that_begins_anew_empties_the_picture() -> None:
     assert (columns.values(48, 48 + 800) == EMPTY).all()
 
 
-def test_an_outage_of_hours_costs_no_memory_and_fills_the_picture() -> None:
+def test_an_outage_of_hours_takes_no_memory_and_fills_the_picture() -> None:
     columns = Columns(log_mel)
     columns.extend(chunks_of(tone(1000, 1.0)))
     columns.extend(chunks_of(tone(1000, 0.1), start_sample=10_000 * SAMPLE_RATE_HZ))
@@ -258,15 +258,15 @@ def test_an_outage_of_hours_costs_no_memory_and_fills_the_picture() -> None:
 
 
 @pytest.mark.parametrize("frequency_hz", [500, 1000, 3500])
-def test_a_tone_is_brightest_at_its_tick(frequency_hz: int) -> None:
+def test_a_tone_is_brightest_at_its_frequency(frequency_hz: int) -> None:
     rows = log_mel(tone(frequency_hz, 1.0))
     assert abs(int(rows[50].argmax()) + 0.5 - bin_of(frequency_hz)) <= 1.0
 
 
-# Calm and exact
+# Ranking and level meter
 
 
-def test_the_order_is_right_once_scores_rest() -> None:
+def test_the_order_is_exact_once_the_scores_rest() -> None:
     ranking = Ranking(6, rows=4)
     scores = np.array([0.1, 0.42, 0.4, 0.41, 0.9, 0.3], np.float32)
     ranking.set_target(scores[::-1].copy())
@@ -278,7 +278,7 @@ def test_the_order_is_right_once_scores_rest() -> None:
     assert ranking.scores == pytest.approx(scores, abs=1e-4)
 
 
-def test_near_equal_scores_do_not_flicker() -> None:
+def test_nearly_equal_scores_do_not_flicker() -> None:
     ranking = Ranking(2, rows=2)
     changes = 0
     for second in range(20):
@@ -287,10 +287,10 @@ def test_near_equal_scores_do_not_flicker() -> None:
             before = ranking.order
             ranking.advance(FRAME_SECONDS)
             changes += bool(before) and before != ranking.order
-    assert changes <= 8  # where each second has another leader
+    assert changes <= 8  # although another label leads each second
 
 
-def test_something_loud_and_clear_rises_within_a_second() -> None:
+def test_a_high_score_reaches_the_top_within_a_second() -> None:
     ranking = Ranking(20, rows=3)
     ranking.set_target(np.linspace(0.6, 0.1, 20, dtype=np.float32))
     for _ in range(60):
@@ -316,7 +316,7 @@ def test_the_meter_reads_a_sine_as_its_rms_and_holds_its_peak() -> None:
     assert meter.peak_dbfs == pytest.approx(-6.02 - 24 * 0.5, abs=1.0)
 
 
-def test_the_meter_falls_when_no_sound_comes() -> None:
+def test_the_meter_falls_without_samples() -> None:
     meter = LevelMeter()
     meter.advance(tone(1000, 0.5), 0.5)
     meter.advance(np.zeros(0, np.float32), 0.3)
@@ -330,7 +330,7 @@ def test_the_meter_falls_when_no_sound_comes() -> None:
 
 
 def test_the_picture_is_brightest_where_the_tone_is(bench: Bench) -> None:
-    bench.hear(tone(1000, 3.0))
+    bench.play(tone(1000, 3.0))
     bench.pass_time()
     picture = bench.picture()
     height, width, _ = picture.shape
@@ -338,12 +338,12 @@ def test_the_picture_is_brightest_where_the_tone_is(bench: Bench) -> None:
     drawn_at = (height - brightness.argmax()) / height * 128
     assert drawn_at == pytest.approx(bin_of(1000), abs=1.5)
     before = picture[:, : width // 2].reshape(-1, 3)
-    assert (before == before[0]).all(), "nothing was heard that long ago"
+    assert (before == before[0]).all(), "nothing was played before that"
 
 
-def test_the_picture_moves_to_the_left_as_sound_comes(bench: Bench) -> None:
-    bench.hear(tone(1000, 1.0))
-    bench.hear(tone(3000, 4.0), start_sample=16_000)
+def test_the_picture_moves_left_as_sound_arrives(bench: Bench) -> None:
+    bench.play(tone(1000, 1.0))
+    bench.play(tone(3000, 4.0), start_sample=16_000)
     bench.pass_time()
     picture = bench.picture()
     height, width, _ = picture.shape
@@ -354,8 +354,8 @@ def test_the_picture_moves_to_the_left_as_sound_comes(bench: Bench) -> None:
 
 
 def test_lost_sound_is_a_stripe_on_screen(bench: Bench) -> None:
-    bench.hear(tone(1000, 2.0))
-    bench.hear(tone(1000, 2.0), start_sample=40_000)
+    bench.play(tone(1000, 2.0))
+    bench.play(tone(1000, 2.0), start_sample=40_000)
     bench.pass_time()
     picture = bench.picture()
     stripe = (picture == [0x24, 0x70, 0x8C]).all(axis=(0, 2))
@@ -364,8 +364,8 @@ def test_lost_sound_is_a_stripe_on_screen(bench: Bench) -> None:
     assert np.flatnonzero(stripe)[-1] == pytest.approx(width * (10.24 - 2) / 10.24, abs=3)
 
 
-def test_the_picture_survives_a_change_of_size(bench: Bench, qtbot: QtBot) -> None:
-    bench.hear(tone(1000, 3.0))
+def test_the_picture_is_redrawn_after_a_resize(bench: Bench, qtbot: QtBot) -> None:
+    bench.play(tone(1000, 3.0))
     bench.pass_time()
     bench.window.resize(800, 480)
     qtbot.waitUntil(lambda: bench.window.panels.spectrogram.width() < 500, timeout=60_000)
@@ -388,7 +388,7 @@ def test_bars_show_the_top_labels_of_the_newest_tagging(bench: Bench) -> None:
     assert rows["Sound 8"].bar / rows["Sound 5"].bar == pytest.approx(1.6, abs=0.05)
 
 
-def test_a_bar_moves_there_in_steps(bench: Bench) -> None:
+def test_a_bar_moves_in_small_steps(bench: Bench) -> None:
     bench.feed.accept(tagging({3: 0.9}))
     bars = []
     for _ in range(30):
@@ -412,10 +412,10 @@ def test_bars_are_on_screen(bench: Bench) -> None:
         assert inside.value() > beyond.value() + 60
 
 
-def test_what_was_painted_in_parts_looks_like_what_is_painted_at_once(bench: Bench) -> None:
+def test_partial_repaints_look_like_a_full_repaint(bench: Bench) -> None:
     for step in range(4):
         bench.feed.accept(tagging({3: 0.9 - 0.2 * step, 5: 0.5, step: 0.35, 10 + step: 0.6}))
-        bench.hear(tone(400 + 200 * step, 1.0), start_sample=16_000 * step)
+        bench.play(tone(400 + 200 * step, 1.0), start_sample=16_000 * step)
         bench.pass_time(0.4)
     in_parts = QApplication.primaryScreen().grabWindow(bench.window.winId()).toImage()
     bench.window.repaint()
@@ -428,7 +428,7 @@ def test_what_was_painted_in_parts_looks_like_what_is_painted_at_once(bench: Ben
 
 def test_the_level_is_shown(bench: Bench) -> None:
     for piece in range(30):
-        bench.hear(tone(1000, 0.032, amplitude=0.5), start_sample=512 * piece)
+        bench.play(tone(1000, 0.032, amplitude=0.5), start_sample=512 * piece)
         bench.pass_time()
     level = bench.window.panels.level
     assert level.reading == "-9 dB"
@@ -441,7 +441,7 @@ def test_the_level_is_shown(bench: Bench) -> None:
     assert lit.value() > unlit.value() + 80
 
 
-def test_the_status_line_says_how_things_stand(bench: Bench) -> None:
+def test_the_status_line_shows_source_model_latency_and_losses(bench: Bench) -> None:
     bench.feed.accept(tagging({1: 0.5}, latency_seconds=0.184))
     bench.feed.accept(SourceStatus("mic", online=True))
     bench.feed.accept(health())
@@ -451,7 +451,7 @@ def test_the_status_line_says_how_things_stand(bench: Bench) -> None:
     )
 
 
-def test_the_status_line_warns_of_what_is_wrong_with_the_sound(qtbot: QtBot) -> None:
+def test_the_status_line_warns_of_problems_with_the_sound(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden")
     sources = (
         SourceHealth(source="garden", state="clipping"),
@@ -477,7 +477,7 @@ def test_the_status_line_warns_of_what_is_wrong_with_the_sound(qtbot: QtBot) -> 
     warning = DARK.warning.rgb()
     image = status.grab().toImage()
     assert any(image.pixel(x, y) == warning for x in range(image.width()) for y in range(image.height())), (
-        "in the colour of a warning"
+        "the value has the colour of a warning"
     )
 
 
@@ -490,7 +490,7 @@ def test_the_status_line_warns_of_what_is_wrong_with_the_sound(qtbot: QtBot) -> 
         (0, 0.0, "unreachable: no answer", ["broker"]),
     ],
 )
-def test_a_few_drops_and_losses_are_none_to_worry_about(
+def test_the_status_line_warns_of_drops_and_losses_only_above_a_share(
     bench: Bench, dropped: int, lost: float, broker: str, warned: list[str]
 ) -> None:
     bench.feed.accept(health(windows=60, dropped_windows=dropped, lost_seconds=lost, broker=broker))
@@ -500,7 +500,7 @@ def test_a_few_drops_and_losses_are_none_to_worry_about(
 
 
 def test_the_status_line_says_why_a_source_is_offline(bench: Bench) -> None:
-    bench.hear(tone(1000, 0.1))
+    bench.play(tone(1000, 0.1))
     bench.pass_time()
     assert bench.window.panels.header.state.text().startswith("LIVE")
     bench.feed.accept(SourceStatus("mic", online=False, reason="The microphone was unplugged."))
@@ -509,17 +509,17 @@ def test_the_status_line_says_why_a_source_is_offline(bench: Bench) -> None:
     assert bench.window.panels.header.state.text().startswith("OFFLINE")
 
 
-def test_without_a_pace_no_latency_is_shown(bench: Bench) -> None:
+def test_no_latency_is_shown_if_there_is_none(bench: Bench) -> None:
     bench.feed.accept(tagging({1: 0.5}, latency_seconds=None))
     bench.feed.accept(health(latency_p50_seconds=None))
     bench.pass_time()
     assert "latency" not in bench.window.panels.status.text()
 
 
-def test_another_source_can_be_chosen(qtbot: QtBot) -> None:
+def test_a_click_on_a_tab_shows_its_source(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden")
-    bench.hear(tone(500, 3.0), source="kitchen")
-    bench.hear(tone(3000, 3.0), source="garden")
+    bench.play(tone(500, 3.0), source="kitchen")
+    bench.play(tone(3000, 3.0), source="garden")
     bench.feed.accept(tagging({1: 0.9}, "kitchen"))
     bench.feed.accept(tagging({2: 0.9}, "garden"))
     bench.pass_time(1.0)
@@ -534,8 +534,8 @@ def test_another_source_can_be_chosen(qtbot: QtBot) -> None:
     )
 
 
-def test_a_source_that_comes_gets_a_tab_and_the_one_on_show_stays_as_it_is(bench: Bench) -> None:
-    bench.hear(tone(1000, 3.0))
+def test_a_new_source_gets_a_tab_and_the_one_on_screen_stays(bench: Bench) -> None:
+    bench.play(tone(1000, 3.0))
     bench.feed.accept(tagging({1: 0.9}))
     bench.pass_time(5.0)
     columns, shown = bench.window.panels.spectrogram.picture.columns, bench.window.panels.tags.shown
@@ -543,20 +543,20 @@ def test_a_source_that_comes_gets_a_tab_and_the_one_on_show_stays_as_it_is(bench
     bench.pass_time()
     header = bench.window.panels.header
     assert header.tabs.isVisible()
-    assert [header.tabs.tabText(place) for place in range(2)] == ["garden", "mic"]
+    assert [header.tabs.tabText(index) for index in range(2)] == ["garden", "mic"]
     assert (bench.window.state.source, header.tabs.currentIndex()) == ("mic", 1)
     assert bench.window.panels.spectrogram.picture.columns is columns
     assert (columns.end, bench.window.panels.tags.shown) == (298, shown)
-    bench.hear(tone(3000, 3.0), source="garden")
+    bench.play(tone(3000, 3.0), source="garden")
     bench.feed.accept(tagging({2: 0.9}, "garden"))
     QTest.mouseClick(header.tabs, Qt.MouseButton.LeftButton, pos=header.tabs.tabRect(0).center())
     bench.pass_time(1.0)
     assert (bench.window.state.source, bench.labels_shown()) == ("garden", ["Sound 2"])
 
 
-def test_a_source_that_goes_takes_its_tab_along(qtbot: QtBot) -> None:
+def test_a_removed_source_loses_its_tab(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden")
-    bench.hear(tone(1000, 3.0), source="garden")
+    bench.play(tone(1000, 3.0), source="garden")
     bench.pass_time(1.0)
     tabs = bench.window.panels.header.tabs
     tabs.setCurrentIndex(1)
@@ -581,12 +581,12 @@ def test_a_source_that_goes_takes_its_tab_along(qtbot: QtBot) -> None:
         (["cellar"], "cellar"),
     ],
 )
-def test_where_the_source_on_show_has_gone_the_one_in_its_place_is_shown(
+def test_the_next_source_replaces_a_removed_one_on_screen(
     sources: list[str], shown: str, qtbot: QtBot
 ) -> None:
     bench = Bench(qtbot, "kitchen", "garden", "attic")
     bench.window.panels.header.select("garden")
-    bench.hear(tone(1000, 3.0), source="garden")
+    bench.play(tone(1000, 3.0), source="garden")
     bench.feed.accept(tagging({1: 0.9}, "garden"))
     bench.pass_time(1.0)
     bench.window.control.navigation.freeze(bench.window.state.shown_until - 1.0)
@@ -600,9 +600,9 @@ def test_where_the_source_on_show_has_gone_the_one_in_its_place_is_shown(
     assert window.panels.header.state.text() == "WAITING"
 
 
-def test_a_frozen_picture_stays_when_other_sources_come_and_go(qtbot: QtBot) -> None:
+def test_a_frozen_picture_stays_while_other_sources_come_and_go(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden")
-    bench.hear(tone(1000, 3.0), source="kitchen")
+    bench.play(tone(1000, 3.0), source="kitchen")
     bench.pass_time()
     bench.window.control.navigation.freeze(bench.window.state.shown_until - 1.0)
     frozen_at = bench.window.state.frozen_at
@@ -611,10 +611,10 @@ def test_a_frozen_picture_stays_when_other_sources_come_and_go(qtbot: QtBot) -> 
     assert (bench.window.state.source, bench.window.state.frozen_at) == ("kitchen", frozen_at)
 
 
-def test_a_hidden_window_follows_too(qtbot: QtBot) -> None:
+def test_a_hidden_window_follows_the_list_of_sources(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden")
     bench.feed.follow(["attic"])
-    bench.hear(tone(1000, 3.0), source="attic")
+    bench.play(tone(1000, 3.0), source="attic")
     bench.window.collect(2000.0)
     assert bench.window.state.source == "attic"
     assert bench.window.panels.spectrogram.picture.columns.end == 298
@@ -654,7 +654,7 @@ def test_nothing_is_clipped_or_overlaps(bench: Bench, qtbot: QtBot, width: int, 
     assert np.diff([row.top for row in rows]).min() >= window.panels.tags.row_geometry.row_height - 1
 
 
-# The loop
+# The event loop
 
 
 def feed_with_sound() -> Feed:
@@ -665,13 +665,13 @@ def feed_with_sound() -> Feed:
 
 
 def polls(count: int) -> Callable[[], bool]:
-    """Return a poll that says stop after some ticks."""
+    """Return a function that returns False after some calls."""
     ticks = iter(range(count))
     return lambda: next(ticks, None) is not None
 
 
 @pytest.mark.usefixtures("qapp")
-def test_the_window_closes_when_the_program_stops() -> None:
+def test_the_window_closes_when_poll_returns_false() -> None:
     began_at = time.monotonic()
     run(feed_with_sound(), log_mel=log_mel, poll=polls(5))
     assert time.monotonic() - began_at < 10
@@ -694,7 +694,7 @@ def test_run_returns_when_the_window_is_closed() -> None:
 
 @pytest.mark.usefixtures("qapp")
 @pytest.mark.parametrize("kiosk", [False, True])
-def test_a_window_that_is_not_to_be_seen_loses_nothing(kiosk: bool) -> None:
+def test_a_hidden_window_loses_no_sound(kiosk: bool) -> None:
     feed = Feed(["mic"], LABELS)
     kept: list[Columns] = []
     due = [time.monotonic() + 1.2 * number for number in range(4)]
@@ -731,7 +731,9 @@ def open_dialog(window: LiveWindow) -> None:
 
 @pytest.mark.usefixtures("qapp")
 @pytest.mark.parametrize("open_something", [open_menu, open_dialog])
-def test_sources_may_go_under_an_open_menu_or_dialog(open_something: Callable[[LiveWindow], None]) -> None:
+def test_sources_may_be_removed_while_a_menu_or_dialog_is_open(
+    open_something: Callable[[LiveWindow], None],
+) -> None:
     feed = feed_with_sound()
     opened: list[QWidget] = []
     shown: list[str] = []
@@ -753,7 +755,7 @@ def test_sources_may_go_under_an_open_menu_or_dialog(open_something: Callable[[L
 
 
 @pytest.mark.usefixtures("qapp")
-def test_what_poll_raises_reaches_the_caller() -> None:
+def test_an_error_of_poll_reaches_the_caller() -> None:
     def poll() -> bool:
         raise OSError("a thread has failed")
 
@@ -764,7 +766,7 @@ def test_what_poll_raises_reaches_the_caller() -> None:
 @pytest.mark.usefixtures("qapp")
 @pytest.mark.parametrize("open_something", [open_menu, open_dialog])
 @pytest.mark.parametrize("fails", ["poll", "view"])
-def test_an_open_menu_or_dialog_keeps_no_program_alive(
+def test_an_open_menu_or_dialog_does_not_keep_the_program_alive(
     open_something: Callable[[LiveWindow], None], fails: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[QWidget] = []
@@ -791,7 +793,7 @@ def test_an_open_menu_or_dialog_keeps_no_program_alive(
 
 
 @pytest.mark.usefixtures("qapp")
-def test_what_a_view_raises_reaches_the_caller() -> None:
+def test_an_error_of_a_widget_reaches_the_caller() -> None:
     def broken(samples: Samples) -> NDArray[np.float32]:
         raise ValueError(f"no rows of {len(samples)} samples")
 
@@ -800,7 +802,7 @@ def test_what_a_view_raises_reaches_the_caller() -> None:
 
 
 @pytest.mark.usefixtures("qapp")
-def test_what_is_raised_while_painting_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_painting_reaches_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*arguments: object) -> None:
         raise ZeroDivisionError(f"{len(arguments)}")
 
@@ -810,13 +812,13 @@ def test_what_is_raised_while_painting_reaches_the_caller(monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("qapp")
-def test_the_hook_for_exceptions_is_put_back() -> None:
+def test_the_exception_hook_is_restored() -> None:
     before = sys.excepthook
     run(feed_with_sound(), log_mel=log_mel, poll=polls(1))
     assert sys.excepthook is before
 
 
-# In a process of its own
+# In a child process
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -847,14 +849,14 @@ _REQUIRE = """
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems have no DISPLAY")
 @pytest.mark.parametrize("environment", [{}, {"DISPLAY": ":4711"}, {"QT_QPA_PLATFORM": "no-such-platform"}])
-def test_without_a_display_one_sentence_says_what_to_do(environment: dict[str, str]) -> None:
+def test_a_missing_display_is_reported_in_one_sentence_with_a_remedy(environment: dict[str, str]) -> None:
     done = run_python(_REQUIRE, **environment)
     assert done.returncode == 0, done.stderr
     assert "--headless" in done.stdout
     assert len(done.stdout.splitlines()) == 1
 
 
-def test_a_screen_that_is_only_in_memory_is_a_display() -> None:
+def test_the_offscreen_platform_counts_as_a_display() -> None:
     done = run_python(_REQUIRE, QT_QPA_PLATFORM="offscreen")
     assert (done.stdout.strip(), done.returncode) == ("ready", 0)
 
@@ -867,7 +869,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
         require_display()
 
 
-def test_a_process_that_made_the_application_itself_ends_cleanly() -> None:
+def test_a_process_that_opened_a_window_ends_cleanly() -> None:
     done = run_python(
         """
         import numpy as np
@@ -886,7 +888,7 @@ def test_a_process_that_made_the_application_itself_ends_cleanly() -> None:
     assert (done.stdout.strip(), done.stderr, done.returncode) == ("closed", "", 0)
 
 
-def test_a_long_run_does_not_wear_out_the_interpreter() -> None:
+def test_this_pyside_loses_no_references_to_none() -> None:
     done = run_python(
         """
         import sys
@@ -899,5 +901,5 @@ def test_a_long_run_does_not_wear_out_the_interpreter() -> None:
         """
     )
     assert done.stdout.strip() == "True", (
-        "this PySide6 loses references to None and ends the process in a while"
+        "this version of PySide6 loses references to None and will abort the process"
     )

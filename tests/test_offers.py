@@ -1,4 +1,4 @@
-"""What the program offers its window: real sessions, real settings files."""
+"""Functions that the program gives the window, with real sessions and settings files."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ def scorer(batch: Samples) -> Samples:
 
 
 class Listening:
-    """A session that listens to what is set, and what is watched there."""
+    """Session and watch lists made from a settings file."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ def offered(file: Path) -> Actions:
     return offers(file)
 
 
-def test_what_was_changed_in_the_window_is_saved_and_the_rest_stays(offered: Actions, file: Path) -> None:
+def test_changes_in_the_window_are_saved_and_the_rest_of_the_file_stays(offered: Actions, file: Path) -> None:
     assert offered.watch is not None
     assert offered.set_input is not None
     assert offered.save_settings is not None
@@ -95,21 +95,21 @@ def test_a_password_from_the_environment_is_not_saved(file: Path) -> None:
     assert load_settings({}, config=file, environment={}).source == ["room=demo", camera]
 
 
-def test_what_was_not_changed_is_not_saved(offered: Actions, file: Path) -> None:
+def test_unchanged_settings_are_not_saved(offered: Actions, file: Path) -> None:
     assert offered.save_settings is not None
     before = file.read_text()
     offered.save_settings("dark")
     assert file.read_text() == before
 
 
-def test_a_name_that_would_not_be_understood_is_not_saved() -> None:
+def test_a_source_name_that_could_not_be_read_back_is_refused() -> None:
     assert named("room", "mic:2") == "room=mic:2"
     for name in ("2026-01-01T12:00:00", "a=b", "a/b"):
         with pytest.raises(SourceError, match="NAME=SOURCE"):
             named(name, "demo")
 
 
-def test_a_microphone_may_be_missing_as_yet_on_a_wall() -> None:
+def test_a_patient_source_may_start_without_its_microphone() -> None:
     with pytest.raises(DeviceError):
         open_source("mic:no such microphone")
     source = open_source("mic:no such microphone", patient=True)
@@ -118,7 +118,7 @@ def test_a_microphone_may_be_missing_as_yet_on_a_wall() -> None:
         next(source.chunks())
 
 
-def test_what_can_t_be_done_is_told_in_the_window_s_words(offered: Actions, tmp_path: Path) -> None:
+def test_errors_reach_the_window_as_action_errors(offered: Actions, tmp_path: Path) -> None:
     assert offered.watch is not None
     assert offered.set_input is not None
     assert offered.play_clip is not None
@@ -130,7 +130,7 @@ def test_what_can_t_be_done_is_told_in_the_window_s_words(offered: Actions, tmp_
         offered.play_clip(str(tmp_path / "gone.flac"))
 
 
-def test_the_window_asks_what_would_have_been_told(offered: Actions) -> None:
+def test_the_window_previews_events_for_a_threshold(offered: Actions) -> None:
     assert offered.preview_events is not None
     scores = np.zeros(len(AUDIOSET), np.float32)
     scores[AUDIOSET.index("Bark")] = 0.5
@@ -144,7 +144,7 @@ def test_the_window_asks_what_would_have_been_told(offered: Actions) -> None:
     assert list(offered.preview_events("room", taggings, "Dog", 0.6)) == []
 
 
-def test_a_settings_file_that_is_no_toml_is_not_written_over(tmp_path: Path) -> None:
+def test_a_settings_file_with_invalid_toml_is_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "earshot.toml"
     path.write_text("hop = = 1")
     with pytest.raises(SettingsError, match="no valid TOML"):
@@ -175,7 +175,7 @@ def rooms(file: Path) -> Actions:
     return offers(file)
 
 
-def test_each_source_shows_its_own_list_and_a_change_touches_no_other(rooms: Actions, file: Path) -> None:
+def test_each_source_shows_its_own_list_and_a_change_affects_no_other(rooms: Actions, file: Path) -> None:
     assert rooms.watch is not None
     assert rooms.unwatch is not None
     assert rooms.save_settings is not None
@@ -192,9 +192,7 @@ def test_each_source_shows_its_own_list_and_a_change_touches_no_other(rooms: Act
     assert settings.own_watched == {"kitchen": [Watch("Smoke alarm", {"threshold": 0.6})]}
 
 
-def test_a_source_without_a_list_of_its_own_changes_the_one_that_all_such_share(
-    rooms: Actions, file: Path
-) -> None:
+def test_a_source_without_its_own_list_changes_the_shared_one(rooms: Actions, file: Path) -> None:
     assert rooms.watch is not None
     assert rooms.save_settings is not None
     rooms.watch("hall", "Siren", None)
@@ -210,7 +208,7 @@ def test_another_microphone_is_saved_into_the_table_of_its_source(rooms: Actions
     assert file.read_text() == ROOMS.replace('spec = "demo" # for now', f'spec = "{DEMO_PATH}" # for now')
 
 
-def test_what_was_chosen_is_not_saved_where_changed_settings_have_put_something_else_since(
+def test_an_input_replaced_by_reloaded_settings_is_not_saved(
     file: Path,
 ) -> None:
     listening = Listening(file)
@@ -225,7 +223,9 @@ def test_what_was_chosen_is_not_saved_where_changed_settings_have_put_something_
 
 
 @pytest.mark.parametrize("given", [["attic=demo"], ["kitchen", "attic=demo"]])
-def test_tables_are_not_lost_to_a_source_that_is_in_no_settings(file: Path, given: list[str]) -> None:
+def test_a_source_missing_from_the_settings_file_does_not_delete_its_tables(
+    file: Path, given: list[str]
+) -> None:
     file.write_text(ROOMS)
     offered = offers(file, source=given)
     assert offered.set_input is not None
@@ -236,7 +236,7 @@ def test_tables_are_not_lost_to_a_source_that_is_in_no_settings(file: Path, give
     assert file.read_text() == ROOMS
 
 
-def test_a_list_of_a_source_that_has_no_table_in_the_file_is_not_saved_elsewhere(file: Path) -> None:
+def test_the_list_of_a_source_without_a_table_is_not_saved(file: Path) -> None:
     listed = [{"name": "attic", "spec": "demo", "watch": ["Dog"]}]
     offered = offers(file, source=listed)
     assert offered.watch is not None

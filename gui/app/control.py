@@ -18,7 +18,7 @@ from .watchcontrol import WatchControl
 
 
 class Control:
-    """Connects the window's shortcuts, buttons, menus and panels to what they do.
+    """Shortcuts, buttons, menus and clicks of the window, connected to their functions.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class Control:
             self.search.set_watched(self._watching.labels())
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance by some seconds."""
         self.watch.advance(seconds)
 
     def apply_style(self, style: Style) -> None:
@@ -98,7 +98,7 @@ class Control:
         self.help.apply_style(style)
 
     def _slots(self) -> dict[str, Callable[[], object]]:
-        """Return the function of each shortcut that is available."""
+        """Return the function of each shortcut that is offered."""
         window, panels, navigation, watch = self._window, self._panels, self.navigation, self.watch
         actions = self._actions
         slots: dict[str, Callable[[], object]] = {

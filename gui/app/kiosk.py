@@ -176,9 +176,9 @@ class KioskWindow(QWidget):
         self._rows.setSpacing(style.px(10))
         self.setStyleSheet(f"#window {{ background: {self._colours.background.name()}; }}")
         self._time_banner.apply_style(style)
-        self._place_tiles(style)
+        self._arrange_tiles(style)
 
-    def _place_tiles(self, style: Style) -> None:
+    def _arrange_tiles(self, style: Style) -> None:
         """Arrange the tiles so that they are as large as possible."""
         columns = columns_for(len(self.tiles), self.width(), self.height())
         rows = -(-len(self.tiles) // columns)

@@ -10,7 +10,7 @@ _MAX_LOOK_BACK_SECONDS = 6.0
 
 
 class Navigation:
-    """Chooses the source, the time and the event on screen.
+    """Choice of the source, the time and the event on screen.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class Navigation:
         self._panels = panels
 
     def show_source(self, source: str) -> None:
-        """Show another source, with all of its sound that is kept."""
+        """Show another source, with all sound kept of it."""
         self._state.source = source
         self._panels.show_columns(self._state.history.columns)
 

@@ -33,6 +33,11 @@ class Panels:
         Spectrogram to show at the start.
     with_clips : bool
         True if clips can be played.
+
+    Attributes
+    ----------
+    header, spectrogram, level, tags, timeline, events, status : QWidget
+        The panels.
     """
 
     def __init__(
@@ -54,9 +59,9 @@ class Panels:
             *(_frame(_filled(view)) for view in (self.tags, self.timeline, self.events)),
         ]
         self._left, self._right = QVBoxLayout(), QVBoxLayout()
-        for column, places in ((self._left, (0, 2)), (self._right, (1, 3))):
-            for place, share in zip(places, (60, 40), strict=True):
-                column.addWidget(self._frames[place], stretch=share)
+        for column, indices in ((self._left, (0, 2)), (self._right, (1, 3))):
+            for index, share in zip(indices, (60, 40), strict=True):
+                column.addWidget(self._frames[index], stretch=share)
         self._body = QBoxLayout(direction.LeftToRight)
         self._body.addLayout(self._left, stretch=64)
         self._body.addLayout(self._right, stretch=36)
@@ -78,7 +83,7 @@ class Panels:
         self.timeline.heat.show_preview(None)
 
     def show(self, state: ViewState, watching: Watching, seconds: float, *, paused: bool) -> None:
-        """Show the newest data, and let time pass.
+        """Show the newest data, and advance the animations.
 
         Parameters
         ----------

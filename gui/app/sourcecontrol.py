@@ -11,7 +11,7 @@ from .panels import Panels
 
 
 class SourceControl:
-    """Changes the source on screen.
+    """Pause and input of the source on screen.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ _PREVIEW_SECONDS = 4.0
 
 
 class WatchControl:
-    """Changes the watched sounds of the source on screen.
+    """Changes to the watched sounds of the source on screen.
 
     Parameters
     ----------

@@ -87,7 +87,7 @@ class Snapshot:
 
 
 class Feed:
-    """Keeps the newest sound and results of each source, in bounded memory.
+    """Newest sound and results of each source, in bounded memory.
 
     `add_chunk`, `accept` and `follow` may be called from any thread; they hold the lock only to store what they are given. Of
     unknown sources only events are kept.

@@ -47,7 +47,7 @@ class LevelMeter:
         return _decibels(self._power)
 
     def advance(self, samples: Samples, seconds: float) -> None:
-        """Add new samples and let time pass; after half a second without samples, the level falls."""
+        """Add new samples, or advance by some seconds without; after half a second without samples, the level falls."""
         self._unclipped_seconds += seconds
         if len(samples):
             self._silent_seconds = 0.0

@@ -48,7 +48,7 @@ class Ranking:
         self.target = scores.astype(np.float64)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the smoothing by some seconds."""
         self.scores += (self.target - self.scores) * -math.expm1(-seconds / _SMOOTHING_SECONDS)
         self._margin *= math.exp(-seconds / _MARGIN_SECONDS)
         order = self._sorted(self._selected())

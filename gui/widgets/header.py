@@ -113,10 +113,10 @@ class Header(QWidget):
         """Leave out the name, and then the clock, if buttons and tabs need the space."""
         tools = self._tools.sizeHint().width() + 3 * self._row.spacing()
         tabs = min(self.tabs.sizeHint().width(), self._style.px(_MIN_TABS_WIDTH))
-        room = self.width() - tools - (0 if self.tabs.isHidden() else tabs)
+        space = self.width() - tools - (0 if self.tabs.isHidden() else tabs)
         title, state = self._title, self.state
-        clock = title.width_with(name=False) + state.width_with(clock=True) <= room
-        name = title.width_with(name=True) + state.width_with(clock=True) <= room
+        clock = title.width_with(name=False) + state.width_with(clock=True) <= space
+        name = title.width_with(name=True) + state.width_with(clock=True) <= space
         title.setFixedWidth(title.width_with(name=name))
         state.setFixedWidth(state.width_with(clock=clock))
 
@@ -216,12 +216,14 @@ class StateBadge(QWidget):
         painter.setPen(self._style.colours.soft)
         painter.drawText(self.rect(), right | vertical, clock)
         painter.setPen(colour)
-        room = self.rect().adjusted(0, 0, -metrics.horizontalAdvance(clock) - style.px(14 if clock else 0), 0)
-        painter.drawText(room, right | vertical, word)
+        space = self.rect().adjusted(
+            0, 0, -metrics.horizontalAdvance(clock) - style.px(14 if clock else 0), 0
+        )
+        painter.drawText(space, right | vertical, word)
         if word:
             side = style.px(9)
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(colour)
-            left = room.right() + 1 - metrics.horizontalAdvance(word) - style.px(8) - side
+            left = space.right() + 1 - metrics.horizontalAdvance(word) - style.px(8) - side
             painter.drawEllipse(QRectF(left, (self.height() - side) / 2, side, side))
         painter.end()

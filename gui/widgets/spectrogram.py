@@ -67,7 +67,7 @@ class SpectrogramView(QWidget):
         self._frequencies.setTicks([[(bin_of(hz), name) for hz, name in names]])
         self.picture = Picture(columns, self._plot.viewport())
         self.times = TimeAxis(PICTURE_SECONDS)
-        item.getViewBox().sigResized.connect(self._place_picture)
+        item.getViewBox().sigResized.connect(self._move_picture)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(0)
@@ -109,7 +109,7 @@ class SpectrogramView(QWidget):
         self.picture.apply_style(style)
         self.times.apply_style(style)
 
-    def _place_picture(self) -> None:
+    def _move_picture(self) -> None:
         """Move the picture over the area beside the axis."""
         box = self._plot.getPlotItem().getViewBox()
         inside = self._plot.mapFromScene(box.mapRectToScene(box.rect())).boundingRect()

@@ -111,7 +111,7 @@ class RowGeometry:
 
 
 class RowPainter:
-    """Paints the rows of tags.
+    """Painter of the rows of tags.
 
     Parameters
     ----------
