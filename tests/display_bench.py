@@ -1,7 +1,7 @@
 """Real window with its own feed and clock, and sound and taggings to show."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,20 @@ def health(**changed: object) -> Health:
         "resident_bytes": 512_000_000,
     }
     return Health(**{**values, **changed})  # type: ignore[arg-type]
+
+
+def feed_with_sound() -> Feed:
+    """Return a feed with a second of sound."""
+    feed = Feed(["mic"], LABELS)
+    for chunk in chunks_of(tone(1000, 1.0)):
+        feed.add_chunk("mic", chunk)
+    return feed
+
+
+def polls(count: int) -> Callable[[], bool]:
+    """Return a function that returns False after some calls."""
+    ticks = iter(range(count))
+    return lambda: next(ticks, None) is not None
 
 
 class Bench:

@@ -179,7 +179,7 @@ def path_of_length(folder: Path, length: int) -> Path:
     return folder
 
 
-# The timeline
+# Timeline
 
 
 def test_sounds_with_events_come_first_then_watched_ones_then_the_highest_scores() -> None:
@@ -245,7 +245,7 @@ def test_the_timeline_continues_at_once_after_the_clock_was_set_back(bench: Benc
     assert drawn[round(heat.x_of(STARTED_AT + 5))] > drawn[round(heat.x_of(STARTED_AT + 2))] + 200
 
 
-# The list of events
+# List of events
 
 
 def test_events_are_listed_newest_first_with_time_sound_score_and_length(bench: Bench) -> None:

@@ -5,13 +5,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import require
-from display_bench import FRAME_SECONDS, LABELS, chunks_of, tagging, tone
+from display_bench import FRAME_SECONDS, LABELS, chunks_of, feed_with_sound, polls, tagging, tone
 from mosquitto import PATIENCE_SECONDS, wait_until
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter
@@ -67,18 +67,6 @@ def bench(qtbot: QtBot) -> KioskBench:
 
 def kiosks() -> Iterator[KioskWindow]:
     return (widget for widget in QApplication.topLevelWidgets() if isinstance(widget, KioskWindow))
-
-
-def feed_with_sound() -> Feed:
-    feed = Feed(["mic"], LABELS)
-    for chunk in chunks_of(tone(1000, 1.0)):
-        feed.add_chunk("mic", chunk)
-    return feed
-
-
-def polls(count: int) -> Callable[[], bool]:
-    ticks = iter(range(count))
-    return lambda: next(ticks, None) is not None
 
 
 def test_only_the_three_highest_tags_are_shown(bench: KioskBench) -> None:
