@@ -18,8 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from mosquitto import Mosquitto
-from outbox_driver import kill_again_and_again
+from support.mosquitto import Mosquitto
+from support.outbox_driver import kill_again_and_again
 
 
 def main() -> None:

@@ -26,8 +26,8 @@ from paho.mqtt.enums import CallbackAPIVersion
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from conftest import VirtualMicrophone
-from mosquitto import Mosquitto
+from support.microphone import VirtualMicrophone
+from support.mosquitto import Mosquitto
 
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.commands.bench import machine

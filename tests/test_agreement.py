@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 import typer
-from audio_pack import sound, write_pack
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from support.audio_pack import sound, write_pack
 from typer.testing import CliRunner
 
 from models import TrainingError, load_tagger

@@ -97,6 +97,15 @@ def test_only_these_files_start_threads() -> None:
     }
 
 
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_test_module_is_imported(path: Path) -> None:
+    modules = {test.stem for test in TESTS if test.stem.startswith("test_")} | {"conftest"}
+    assert not {name.split(".")[-1] for name in imports(path)} & modules
+
+
 def test_no_module_is_named_after_one_of_the_standard_library() -> None:
     stems = {path.stem for path in FILES if path.stem != "__init__"}
     assert not stems & sys.stdlib_module_names

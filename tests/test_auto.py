@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hub_server import Hub, point_at, serve
 from huggingface_hub import close_session, constants
-from mosquitto import free_port
 from safetensors.numpy import save_file
+from support.hub_server import Hub, point_at, serve
+from support.system import free_port
 
 from models import hub
 from models.auto import CANDIDATES, choose

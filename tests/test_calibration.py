@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 import typer
-from audio_pack import write_pack
 from matplotlib.image import imread
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
+from support.audio_pack import write_pack
 from typer.testing import CliRunner
 
 from models import TrainingError, load_tagger

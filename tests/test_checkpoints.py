@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from original_ast import OriginalAst, random_original, save_original
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from support.original_ast import OriginalAst, random_original, save_original
 from torch import nn
 from transformers import ASTConfig, ASTForAudioClassification
 

@@ -18,18 +18,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mosquitto import wait_until
 from rich.cells import cell_len
 from rich.console import Console
 from rich.logging import RichHandler
+from support.terminal import LABELS, VOCABULARY, live_table, picture
+from support.waiting import wait_until
 
 from streamer.errors import OutputClosed, SinkError
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
 from streamer.sinks.payloads import LabelSet
 from streamer.sinks.terminal import JsonLines, LiveTable
 
-LABELS = ("Speech", "Dog", "Siren [bold]loud[/bold]", "Bell", "Wind", "Music")
-VOCABULARY = LabelSet(LABELS, (None,) * len(LABELS))
 HEALTH = Health(60.0, 60, 2, 1, 0.5, 0, 0.21, 0.3, 0.46, "base-16-16", "cpu", "connected")
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -38,22 +37,6 @@ def tagging(*scores: float, second: int = 1, source: str = "desk", level_dbfs: f
     padded = np.zeros(len(LABELS), np.float32)
     padded[: len(scores)] = scores
     return Tagging(source, 0, second * 16_000, 1_772_366_400.0 + second, padded, level_dbfs, 0.2)
-
-
-def live_table(width: int = 80, height: int = 24, top: int = 3) -> LiveTable:
-    console = Console(file=io.StringIO(), width=width, height=height, force_terminal=True, color_system=None)
-    return LiveTable(VOCABULARY, top, console=console, live=True)
-
-
-def picture(table: LiveTable) -> list[str]:
-    """Render the view as plain text, once the bars have come to rest."""
-    for view in table._views.values():
-        view.glide(1e9)
-    console = Console(file=io.StringIO(), width=table.console.width, color_system=None)
-    console.print(table.render())
-    output = console.file
-    assert isinstance(output, io.StringIO)
-    return [line.rstrip() for line in output.getvalue().splitlines()]
 
 
 def tags_in(lines: list[str]) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import VirtualMicrophone, require
+from support.microphone import VirtualMicrophone
+from support.system import require
 
 ROOT = Path(__file__).parent.parent
 LABELS = {"Man speaking", "Piano", "Smoke alarm"}

@@ -11,14 +11,12 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import require
-from mosquitto import free_port, wait_until
-from test_program import START_SECONDS, command
-from test_service import Systemd, service
+from support.program import command
+from support.system import free_port, require
+from support.systemd import Systemd, service
+from support.waiting import START_SECONDS, wait_until
 
 from streamer.settings.schema import load_settings, settings_file
-
-pytest_plugins = ["test_program"]
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"

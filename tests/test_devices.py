@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import VirtualMicrophone
+from support.microphone import VirtualMicrophone
 
 from streamer.errors import DeviceError, SourceError
 from streamer.sources import devices, open_source

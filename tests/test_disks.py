@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import openvino
 import pytest
-from conftest import require
-from disks import Disk, mounted
-from mosquitto import Mosquitto, Subscriber, wait_until
-from test_program import START_SECONDS, command
+from support.disks import Disk, mounted
+from support.mosquitto import Mosquitto, Subscriber
+from support.program import command
+from support.system import require
+from support.waiting import START_SECONDS, wait_until
 
 from models.remembered import Memory
 from streamer.errors import SettingsError

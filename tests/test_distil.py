@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 import typer
-from audio_pack import sound, write_pack
 from safetensors.torch import save_file
+from support.audio_pack import sound, write_pack
 from torchaudio.transforms import MelSpectrogram
 from typer.testing import CliRunner
 

@@ -2,7 +2,6 @@
 
 import gc
 import json
-import os
 import socket
 import stat
 import subprocess
@@ -16,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from conftest import VirtualMicrophone, require
-from mosquitto import Authority, Mosquitto, Subscriber, free_port, wait_until
+from support.microphone import VirtualMicrophone
+from support.mosquitto import Authority, Mosquitto, Subscriber
+from support.system import free_port, require
+from support.waiting import wait_until
 
 from streamer.doctor import CheckResult
 from streamer.doctor.broker import check_broker, check_embedded
@@ -349,13 +350,6 @@ def test_watched_sounds_are_looked_for_in_the_model() -> None:
 
 def ask(broker: Broker, *, prefix: str | None = "homeassistant") -> list[CheckResult]:
     return list(check_broker(broker, node="attic", base_topic="earshot/attic", discovery_prefix=prefix))
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    require("mosquitto")
-    with Mosquitto(tmp_path) as running:
-        yield running
 
 
 def at(broker: Mosquitto, **more: Any) -> Broker:
@@ -707,20 +701,6 @@ def test_a_password_file_that_others_can_read_is_a_warning(tmp_path: Path) -> No
 
 
 # The program
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """No settings of the user's, no display, no network."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "QT_"))}
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        kept.pop(name, None)
-    return kept | {
-        "EARSHOT_PRECISION": "fp32",
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "XDG_DATA_HOME": str(tmp_path / "data"),
-        "PYTHONWARNINGS": "error",
-    }
 
 
 def run(*options: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:

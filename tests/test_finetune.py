@@ -17,9 +17,9 @@ import pytest
 import soundfile
 import torch
 import typer
-from mosquitto import wait_until
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, average_precision_score, confusion_matrix
+from support.waiting import wait_until
 from typer.testing import CliRunner
 
 from models import TrainingError, fbank, load_tagger

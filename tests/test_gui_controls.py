@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from display_bench import FRAME_SECONDS, LABELS, Bench, health, tone
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
+from support.display_bench import FRAME_SECONDS, LABELS, Bench, health, tone
 
 from gui.actions import Actions, AudioInput, Span, Watched
 from gui.app.export import save_events, save_picture

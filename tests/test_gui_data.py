@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from display_bench import FRAME_SECONDS, LABELS, chunks_of, health, tagging, tone
+from support.display_bench import FRAME_SECONDS, LABELS, chunks_of, health, tagging, tone
 
 from gui.data.columns import COLUMNS, EMPTY, GAP, Columns, bin_of
 from gui.data.feed import KEPT_SAMPLES, Feed

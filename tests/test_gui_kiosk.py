@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import require
-from display_bench import FRAME_SECONDS, LABELS, chunks_of, feed_with_sound, polls, tagging, tone
-from mosquitto import PATIENCE_SECONDS, wait_until
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
+from support.display_bench import FRAME_SECONDS, LABELS, chunks_of, feed_with_sound, polls, tagging, tone
+from support.system import require
+from support.waiting import PATIENCE_SECONDS, wait_until
 
 from gui.actions import Actions, Watched
 from gui.app.kiosk import HOLD_SECONDS, KioskWindow, columns_for

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from display_bench import LABELS, chunks_of, feed_with_sound, polls, tone
 from numpy.typing import NDArray
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QWidget
+from support.display_bench import LABELS, chunks_of, feed_with_sound, polls, tone
 
 from gui.actions import Actions
 from gui.app.display import require_display

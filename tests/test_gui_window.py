@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from display_bench import Bench, health, tagging, tone
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
+from support.display_bench import Bench, health, tagging, tone
 
 from gui.data.columns import bin_of
 from gui.style.theme import DARK, Tone

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from mosquitto import PATIENCE_SECONDS
+from support.waiting import PATIENCE_SECONDS
 
 from streamer.errors import DeviceError
 from streamer.health import HealthMeter

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import pytest
 import typer
-from conftest import require
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mosquitto import Mosquitto
-from outbox_driver import kill_again_and_again
+from support.mosquitto import Mosquitto
+from support.outbox_driver import kill_again_and_again
+from support.system import require
 from typer.testing import CliRunner, Result
 
 from streamer.commands import add_commands

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hub_server import COMMIT, Hub, Misbehaviour, digest, point_at, serve
 from huggingface_hub import close_session, constants
-from mosquitto import free_port, wait_until
 from safetensors.numpy import save_file
+from support.hub_server import COMMIT, Hub, Misbehaviour, digest, point_at, serve
+from support.system import free_port
+from support.waiting import wait_until
 
 from models import hub
 from models.catalogue import ENSEMBLES, PUBLISHED, published

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 import typer
-from hub_server import Hub, point_at, serve
 from huggingface_hub import close_session, constants
+from support.hub_server import Hub, point_at, serve
 from typer.testing import CliRunner, Result
 
 from models.catalogue import ENSEMBLES, PUBLISHED

@@ -3,13 +3,14 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
-from mosquitto import PATIENCE_SECONDS, wait_until
+from support.fakes import HOP, WINDOW, Memory, Tone, scorer, slow_scorer
+from support.waiting import PATIENCE_SECONDS, wait_until
 
 from streamer.errors import DeviceError, RecordingError, SourceError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
@@ -18,45 +19,11 @@ from streamer.live import channel
 from streamer.live.channel import Backoff
 from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
-from streamer.messages import AudioChunk, Event, Health, Message, Samples, SourceStatus, Tagging
+from streamer.messages import AudioChunk, Health, Samples, SourceStatus, Tagging
 from streamer.runtime.threads import ThreadGroup, threads_remain
 from streamer.runtime.timing import format_duration
 from streamer.sinks.clips.recorder import ClipLimits, Clips
 from streamer.stream.pipeline import Pipeline
-
-HOP, WINDOW = 1_600, 16_000
-
-
-class Tone:
-    """A source of `seconds` of sound, in real time if `live`."""
-
-    repaired_samples = 3
-
-    def __init__(
-        self,
-        name: str,
-        seconds: float,
-        *,
-        live: bool,
-        error: Exception | None = None,
-        retry_seconds: float | None = None,
-    ) -> None:
-        self.name, self.live, self.retry_seconds = name, live, retry_seconds
-        self._seconds, self._error = seconds, error
-        self._closed = threading.Event()
-
-    def chunks(self) -> Generator[AudioChunk, None, None]:
-        anchor = time.time()
-        for start in range(0, round(self._seconds * 16_000), 800):
-            due = anchor + (start + 800) / 16_000
-            if self._closed.wait(max(0.0, due - time.time()) if self.live else 0.0):
-                return
-            yield AudioChunk(np.full(800, 0.1, np.float32), start, anchor + start / 16_000)
-        if self._error:
-            raise self._error
-
-    def close(self) -> None:
-        self._closed.set()
 
 
 class Hanging(Tone):
@@ -73,37 +40,6 @@ class Hanging(Tone):
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is removed has all the time that a busy machine needs."""
     monkeypatch.setattr("streamer.live.session._REMOVAL_SECONDS", PATIENCE_SECONDS)
-
-
-class Memory:
-    """A sink that remembers."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.rosters: list[tuple[str, ...]] = []
-
-    def follow(self, sources: Sequence[str]) -> None:
-        self.rosters.append(tuple(sources))
-
-    def accept(self, message: Message) -> None:
-        self.messages.append(message)
-
-    @property
-    def events(self) -> list[Event]:
-        return [message for message in self.messages if isinstance(message, Event)]
-
-    @property
-    def taggings(self) -> list[Tagging]:
-        return [message for message in self.messages if isinstance(message, Tagging)]
-
-
-def scorer(batch: Samples) -> Samples:
-    return np.stack([batch.mean(-1), batch.std(-1)], -1)
-
-
-def slow_scorer(batch: Samples) -> Samples:
-    time.sleep(0.35)
-    return scorer(batch)
 
 
 def listen(session: LiveSession) -> None:

@@ -1,20 +1,16 @@
 """What Prometheus reads, over real HTTP, and what happens where nothing can listen."""
 
 import socket
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from mosquitto import PATIENCE_SECONDS, free_port
-from prometheus_client.parser import text_string_to_metric_families
+from support.metrics import read, samples, serving
+from support.system import free_port
 
 from streamer.errors import SinkError
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
-from streamer.runtime.threads import ThreadGroup
 from streamer.sinks.metrics import Metrics
 
 KITCHEN = SourceHealth(
@@ -54,32 +50,6 @@ HEALTH = Health(
 
 def tagging(latency_seconds: float | None) -> Tagging:
     return Tagging("kitchen", 0, 1, 0.0, np.zeros(1, np.float32), 0.0, latency_seconds)
-
-
-@contextmanager
-def serving(host: str = "127.0.0.1") -> Iterator[Metrics]:
-    """Serve in a thread of the group, as the program does; its end must not take long."""
-    metrics = Metrics(0, host=host, version="1.2.3")
-    with ThreadGroup(PATIENCE_SECONDS) as threads:
-        threads.start("metrics", metrics.run, metrics.close)
-        yield metrics
-        began = time.monotonic()
-    assert time.monotonic() - began < 10.0
-
-
-def read(metrics: Metrics) -> str:
-    with urllib.request.urlopen(f"http://{metrics.address}/metrics", timeout=10) as answer:
-        text: str = answer.read().decode()
-        return text
-
-
-def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
-    """Values by name and then labels, in the order of the labels' names; read by Prometheus' own parser."""
-    return {
-        (sample.name, *(label for _, label in sorted(sample.labels.items()))): sample.value
-        for family in text_string_to_metric_families(read(metrics))
-        for sample in family.samples
-    }
 
 
 def test_the_figures_of_the_health_are_served() -> None:

@@ -15,9 +15,9 @@ import numpy as np
 import psutil
 import pytest
 import soundfile
-from conftest import EIGHT_CHANNELS, VirtualMicrophone
-from gaps import end_of, lost_before
-from mosquitto import PATIENCE_SECONDS, wait_until
+from support.gaps import end_of, lost_before
+from support.microphone import EIGHT_CHANNELS, VirtualMicrophone
+from support.waiting import PATIENCE_SECONDS, wait_until
 
 from streamer.errors import DeviceError
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples

@@ -15,16 +15,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pytest
-from conftest import require
 from hypothesis import given
 from hypothesis import strategies as st
-from mosquitto import PATIENCE_SECONDS, Authority, Mosquitto, Subscriber, free_port, wait_until
+from support.mosquitto import Authority, Mosquitto, Subscriber
+from support.mqtt import PASSWORD, retained, running, sink_for, tagging, wait_for_state
+from support.system import free_port, require
+from support.waiting import PATIENCE_SECONDS, wait_until
 
 from streamer.errors import SettingsError
 from streamer.events.catalogue import catalogue
-from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
+from streamer.messages import Event, Health, SourceHealth, SourceStatus
 from streamer.sinks import Sink
 from streamer.sinks.history.store import History
 from streamer.sinks.mqtt.broker import (
@@ -36,11 +37,8 @@ from streamer.sinks.mqtt.broker import (
 from streamer.sinks.mqtt.embedded import EmbeddedBroker
 from streamer.sinks.mqtt.homeassistant import Discovery
 from streamer.sinks.mqtt.sink import MqttSink
-from streamer.sinks.payloads import LabelSet
 
-VOCABULARY = LabelSet(("Speech", "Dog", "Siren"), ("/m/09x0r", "/m/0bt9lr", None))
 HEALTH = Health(12.0, 11, 1, 0, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "connecting")
-PASSWORD = "correct-horse-battery"
 
 
 @pytest.fixture(autouse=True)
@@ -52,69 +50,6 @@ def asyncio_has_nothing_to_complain_about(
     yield
     gc.collect()
     assert not [r for r in caplog.records if r.name == "asyncio" and r.levelno >= logging.ERROR]
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    require("mosquitto")
-    with Mosquitto(tmp_path) as running_broker:
-        yield running_broker
-
-
-def tagging(score: float = 0.5, *, age_seconds: float = 0.25, paced: bool = True) -> Tagging:
-    return Tagging(
-        source="front door",
-        start_sample=0,
-        end_sample=163_840,
-        ended_at=time.time() - age_seconds,
-        scores=np.array([0.1, score, 0.0], np.float32),
-        level_dbfs=-30.0,
-        latency_seconds=0.001 if paced else None,
-    )
-
-
-def sink_for(broker: int | Broker, **changes: Any) -> MqttSink:
-    plain: dict[str, Any] = {
-        "node": "attic",
-        "sources": ["front door"],
-        "label_set": VOCABULARY,
-        "top": 2,
-        "retry_seconds": 0.05,
-        "longest_retry_seconds": 0.2,
-    }
-    if (watched := changes.pop("watched", None)) is not None:
-        changes["watched_at"] = lambda source: watched.get(source, ())
-    return MqttSink(Broker("127.0.0.1", broker) if isinstance(broker, int) else broker, **(plain | changes))
-
-
-@contextmanager
-def running(sink: MqttSink) -> Iterator[MqttSink]:
-    """Run a sink on a thread; leaving closes it, which must wait for no broker and raise nothing."""
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            sink.run()
-        except BaseException as error:
-            errors.append(error)
-            raise
-
-    thread = threading.Thread(target=work, daemon=True)
-    thread.start()
-    try:
-        yield sink
-    finally:
-        began = time.monotonic()
-        sink.close()
-        thread.join(timeout=PATIENCE_SECONDS)
-        seconds = time.monotonic() - began
-    assert not errors
-    assert seconds < 4.0, "a broker may take 5 s to answer"
-    assert sink.state == "closed"
-
-
-def wait_for_state(sink: MqttSink, beginning: str) -> None:
-    wait_until(lambda: sink.state.startswith(beginning), f"the state {beginning!r}")
 
 
 def lines(caplog: pytest.LogCaptureFixture, level: int) -> list[str]:
@@ -1079,15 +1014,6 @@ def announcing(
         "birth_seconds": 0.05,
     }
     return sink_for(broker.port, **(plain | changes))
-
-
-def retained(broker: Mosquitto, beginning: str) -> dict[str, str]:
-    """All that the broker keeps on topics that begin like this."""
-    marker = "test/marker"
-    with Subscriber(broker.port) as latecomer:
-        latecomer.publish(marker, "")
-        latecomer.wait_for_several(marker, 1)
-        return {m.topic: m.text for m in latecomer.messages if m.retained and m.topic.startswith(beginning)}
 
 
 def announcements(subscriber: Subscriber) -> list[str]:

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import require
-from gaps import end_of, lost_before
-from mosquitto import Authority, free_port, wait_until
-from sound_servers import (
+from support.gaps import end_of, lost_before
+from support.mosquitto import Authority
+from support.sound_servers import (
     Answer,
     HttpServer,
     RtspServer,
@@ -23,6 +22,8 @@ from sound_servers import (
     status,
     stream,
 )
+from support.system import free_port, require
+from support.waiting import wait_until
 
 from streamer.errors import NetworkError, SourceError
 from streamer.live.session import LiveSession

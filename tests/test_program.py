@@ -6,22 +6,23 @@ import re
 import signal
 import socket
 import subprocess
-import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from conftest import VirtualMicrophone, require
-from mosquitto import Mosquitto, Subscriber, free_port, wait_until
-from sound_servers import HttpServer, behind_password, encoded, stream
+from support.microphone import VirtualMicrophone
+from support.mosquitto import Mosquitto, Subscriber
+from support.program import Program, command
+from support.sound_servers import HttpServer, behind_password, encoded, stream
+from support.system import free_port, require
+from support.waiting import START_SECONDS, wait_until
 
 from streamer.errors import SinkError
 from streamer.messages import Tagging
@@ -38,29 +39,6 @@ DEMO_NAMES = {
     "Drum kit": {"Music", "Drum kit", "Drum", "Percussion"},
 }
 """What each part of the demo may rightly be called."""
-
-START_SECONDS = 120.0
-"""A loaded machine takes its time to import torch, and to end what has begun."""
-
-
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
-    """No settings of the user's, no display, no network; and no trial of precisions, which takes a busy machine a minute."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "QT_"))}
-    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
-        kept.pop(name, None)
-    return kept | {
-        "EARSHOT_PRECISION": "fp32",
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "XDG_DATA_HOME": str(tmp_path / "data"),
-        "PYTHONWARNINGS": "error",
-        "HF_HOME": str(tmp_path / "hub"),
-        "HF_HUB_OFFLINE": "1",
-    }
-
-
-def command(*options: str) -> list[str]:
-    return [sys.executable, str(ROOT / "run_live.py"), *options]
 
 
 def run(
@@ -481,15 +459,6 @@ def test_a_port_for_metrics_that_is_taken_is_a_sentence(noise: Path, environment
     )
 
 
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    require("mosquitto")
-    folder = tmp_path / "mosquitto"
-    folder.mkdir()
-    with Mosquitto(folder) as running:
-        yield running
-
-
 @pytest.mark.system
 def test_sound_at_the_microphone_becomes_tags_at_the_broker(
     virtual_microphone: VirtualMicrophone, broker: Mosquitto, speech: Path, environment: dict[str, str]
@@ -872,73 +841,6 @@ def test_the_demo_is_named_as_it_plays(environment: dict[str, str]) -> None:
             for tag in line["tags"][:3]
         }
         assert wanted & best, f"{cue}: {best}"
-
-
-class Program:
-    """A running Earshot whose lines are read as they come.
-
-    Parameters
-    ----------
-    options : str
-        On its command line.
-    environment : dict of str to str
-        Of the process.
-    """
-
-    def __init__(self, *options: str, environment: dict[str, str]) -> None:
-        self.taggings: list[dict[str, Any]] = []
-        self.log: list[str] = []
-        self._process = subprocess.Popen(
-            command("--json", "--model", "tiny", *options),
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
-        self._readers = [threading.Thread(target=read) for read in (self._read_taggings, self._read_log)]
-
-    def __enter__(self) -> Self:
-        for reader in self._readers:
-            reader.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait(START_SECONDS)
-        for reader in self._readers:
-            reader.join(START_SECONDS)
-
-    @property
-    def command_line(self) -> str:
-        """What everyone on the machine can read."""
-        return Path(f"/proc/{self._process.pid}/cmdline").read_text()
-
-    def newest(self, source: str) -> int:
-        """Stream index of the newest tagging of a source; 0 before the first."""
-        own = [line["end_seconds"] for line in self.taggings if line["source"] == source]
-        return round(own[-1] * 16_000) if own else 0
-
-    def logged(self, words: str) -> bool:
-        return any(words in line for line in self.log)
-
-    def interrupt(self) -> int:
-        """End it as Ctrl-C does; its exit code."""
-        self._process.send_signal(signal.SIGINT)
-        return self.wait(START_SECONDS)
-
-    def wait(self, seconds: float) -> int:
-        return self._process.wait(seconds)
-
-    def _read_taggings(self) -> None:
-        assert self._process.stdout is not None
-        with self._process.stdout as written:
-            for line in written:
-                self.taggings.append(json.loads(line))
-
-    def _read_log(self) -> None:
-        assert self._process.stderr is not None
-        with self._process.stderr as written:
-            for line in written:
-                self.log.append(line.decode().rstrip())
 
 
 @pytest.mark.system

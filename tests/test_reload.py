@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from mosquitto import wait_until
-from test_live import HOP, WINDOW, Memory, Tone, scorer, slow_scorer
+from support.fakes import HOP, WINDOW, Memory, Tone, scorer, slow_scorer
+from support.waiting import wait_until
 
 from streamer.errors import SettingsError, SourceError
 from streamer.events.watchlist import WatchLists

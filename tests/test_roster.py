@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from conftest import require
-from mosquitto import Mosquitto, Subscriber, wait_until
-from test_console import live_table, picture
-from test_live import HOP, WINDOW, Tone, scorer
-from test_metrics import samples, serving
-from test_mqtt import PASSWORD, VOCABULARY, retained, running, sink_for, tagging, wait_for_state
+from support.fakes import HOP, WINDOW, Tone, scorer
+from support.metrics import samples, serving
+from support.mosquitto import Mosquitto, Subscriber
+from support.mqtt import PASSWORD, VOCABULARY, retained, running, sink_for, tagging, wait_for_state
+from support.system import require
+from support.terminal import live_table, picture
+from support.waiting import wait_until
 
 from streamer.events.catalogue import Watch, catalogue
 from streamer.events.watchlist import WatchLists
@@ -36,13 +37,6 @@ from streamer.text import slugs
 
 NODE = "earshot/attic"
 DEVICE = "homeassistant/device/attic"
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Iterator[Mosquitto]:
-    require("mosquitto")
-    with Mosquitto(tmp_path) as running_broker:
-        yield running_broker
 
 
 class Home:

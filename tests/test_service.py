@@ -7,54 +7,24 @@ import os
 import pty
 import re
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Self
 
 import pytest
-from conftest import require
-from mosquitto import PATIENCE_SECONDS, Mosquitto, Subscriber, wait_until
-from test_program import START_SECONDS, command
+from support.mosquitto import Mosquitto, Subscriber
+from support.program import command
+from support.system import require
+from support.systemd import Systemd, service
+from support.waiting import START_SECONDS, wait_until
 
 from streamer.messages import Health
 from streamer.runtime.logs import JournalFormatter, is_journal
 from streamer.runtime.systemd import ServiceManager
 
-pytest_plugins = ["test_program"]
-
 HEALTH = Health(9.0, 120, 3, 1, 0.5, 0, 0.1, 0.25, 0.1, "tiny", "cpu", "connected")
-
-
-class Systemd:
-    """Listens where a service is to say how it goes."""
-
-    def __init__(self, address: str) -> None:
-        self.environment = {"NOTIFY_SOCKET": address}
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def hear(self, timeout_seconds: float = PATIENCE_SECONDS) -> list[str]:
-        """Wait for the next words."""
-        self._socket.settimeout(timeout_seconds)
-        return self._socket.recv(4096).decode().split("\n")
-
-    def hear_of(self, word: str, timeout_seconds: float = PATIENCE_SECONDS) -> list[list[str]]:
-        """Wait for a word; returns all up to it."""
-        heard: list[list[str]] = []
-        deadline = time.monotonic() + timeout_seconds
-        while not heard or word not in heard[-1]:
-            heard.append(self.hear(deadline - time.monotonic()))
-        return heard
 
 
 @pytest.fixture(params=["a path", "an abstract name"])
@@ -151,28 +121,6 @@ def test_a_complaint_in_the_journal_is_an_error(environment: dict[str, str], tmp
         )
     assert result.returncode == 2
     assert (tmp_path / "journal").read_text().startswith("<3>earshot: the setting 'hop'")
-
-
-@contextmanager
-def service(
-    *options: str, environment: dict[str, str], systemd: Systemd, stdout: int = subprocess.DEVNULL
-) -> Iterator[subprocess.Popen[str]]:
-    """Run the program as systemd would, from when it is ready; it is killed if it is still there at the end."""
-    with subprocess.Popen(
-        command("--headless", "--model", "tiny", "--offline", *options),
-        env=environment | systemd.environment,
-        stdout=stdout,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as program:
-        try:
-            systemd.hear_of("READY=1", START_SECONDS)
-            assert program.stderr is not None
-            assert any(line.startswith("model tiny") for line in program.stderr)
-            yield program
-        finally:
-            with suppress(ProcessLookupError):
-                program.kill()
 
 
 def said_of_settings(program: subprocess.Popen[str]) -> str:

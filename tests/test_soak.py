@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 import pytest
-from conftest import short_folder
 from soak.fault import Fault
 from soak.faults import FAULTS
 from soak.rig import Rig
+from support.system import short_folder
 
 pytestmark = pytest.mark.system
 

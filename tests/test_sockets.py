@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from mosquitto import PATIENCE_SECONDS, free_port, wait_until
+from support.system import free_port
+from support.waiting import PATIENCE_SECONDS, wait_until
 
 from streamer.errors import NetworkError, SourceError
 from streamer.sources import Source, open_source

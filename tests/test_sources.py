@@ -18,7 +18,7 @@ import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mosquitto import PATIENCE_SECONDS
+from support.waiting import PATIENCE_SECONDS
 
 from streamer.errors import RecordingError, SourceError
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from gaps import end_of, lost_before
+from support.gaps import end_of, lost_before
 
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk
 from streamer.sources.conversion import Converter, Frames

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hub_server import point_at, serve
 from huggingface_hub import close_session
 from numpy.typing import NDArray
 from safetensors.torch import save_file
+from support.hub_server import point_at, serve
 from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import require
 from hypothesis import example, given
 from hypothesis import strategies as st
-from mosquitto import Mosquitto, Subscriber, wait_until
 from promises import MEBIBYTE, examples, json_values, within
+from support.mosquitto import Mosquitto, Subscriber
+from support.system import require
+from support.waiting import wait_until
 
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.homeassistant import Discovery

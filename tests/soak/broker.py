@@ -2,7 +2,7 @@
 
 import time
 
-from mosquitto import wait_until
+from support.waiting import wait_until
 
 from soak.fault import Fault
 from soak.rig import PATIENCE_SECONDS, Rig

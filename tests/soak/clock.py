@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from conftest import VirtualMicrophone, require
+from support.microphone import VirtualMicrophone
+from support.system import require
 
 from soak.fault import Fault
 from soak.meanwhile import meanwhile

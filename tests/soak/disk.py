@@ -2,8 +2,8 @@
 
 import time
 
-from disks import mounted
-from mosquitto import wait_until
+from support.disks import mounted
+from support.waiting import wait_until
 
 from soak.fault import Fault
 from soak.rig import PATIENCE_SECONDS, Rig

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeAlias
 
-from conftest import VirtualMicrophone, require
+from support.microphone import VirtualMicrophone
+from support.system import require
 
 from soak.fault import Fault
 from soak.rig import Rig, sound_server, spread, stopped

@@ -4,8 +4,8 @@ import time
 from contextlib import ExitStack
 
 import numpy as np
-from mosquitto import free_port
-from sound_servers import HttpServer, RtspServer, encoded, stream
+from support.sound_servers import HttpServer, RtspServer, encoded, stream
+from support.system import free_port
 
 from soak.fault import Fault
 from soak.rig import Rig, spread

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import psutil
-from mosquitto import wait_until
+from support.waiting import wait_until
 
 from soak.fault import Fault
 from soak.meanwhile import meanwhile

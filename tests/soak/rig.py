@@ -12,9 +12,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from conftest import VirtualMicrophone, require
-from mosquitto import Mosquitto, Received, Subscriber, wait_until
-from test_program import START_SECONDS, Program
+from support.microphone import VirtualMicrophone
+from support.mosquitto import Mosquitto, Received, Subscriber
+from support.program import Program
+from support.system import require
+from support.waiting import START_SECONDS, wait_until
 
 BASE = "earshot/soak"
 SOUNDS = ("Speech", "Music", "Siren", "Telephone", "Alarm clock", "Piano")

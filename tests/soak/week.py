@@ -8,7 +8,8 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from mosquitto import Mosquitto, Subscriber, wait_until
+from support.mosquitto import Mosquitto, Subscriber
+from support.waiting import wait_until
 
 from soak.fault import Fault
 from soak.rig import PATIENCE_SECONDS, Rig

@@ -12,13 +12,13 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from mosquitto import Received, Subscriber, wait_until
-
 from streamer.messages import Event
 from streamer.sinks.history.store import History
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.sink import MqttSink
 from streamer.sinks.payloads import LabelSet
+from support.mosquitto import Received, Subscriber
+from support.waiting import wait_until
 
 TOPIC = "earshot/attic/door/events"
 _LONGEST_LIFE_SECONDS = 0.25

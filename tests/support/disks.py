@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from conftest import require
+
+from support.system import require
 
 
 @dataclass

@@ -2,14 +2,12 @@
 
 import getpass
 import json
-import secrets
 import signal
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -19,29 +17,10 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-PATIENCE_SECONDS = 60.0
-"""Who waits for what comes at once waits for so long where the machine is busy, and no test is slower for that."""
-
-_PORTS = range(10_000, 32_000)
-"""None that the system gives away by itself: a connection to such a port may meet itself, and another program may get it."""
+from support.system import free_port
+from support.waiting import PATIENCE_SECONDS, wait_until
 
 _NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
-
-
-def free_port() -> int:
-    """Find a TCP port of the loopback on which nothing listens, nor will by chance."""
-    while True:
-        port = secrets.choice(_PORTS)
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-
-
-def wait_until(condition: Callable[[], object], what: str, timeout_seconds: float = PATIENCE_SECONDS) -> None:
-    """Wait for something that sends no signal of its own."""
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout_seconds} s for {what}"
-        time.sleep(0.02)
 
 
 class Authority:

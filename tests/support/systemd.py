@@ -1,0 +1,61 @@
+"""The program as systemd starts it, and the socket on which it notifies systemd."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Self
+
+from support.program import command
+from support.waiting import PATIENCE_SECONDS, START_SECONDS
+
+
+class Systemd:
+    """Listens where a service is to say how it goes."""
+
+    def __init__(self, address: str) -> None:
+        self.environment = {"NOTIFY_SOCKET": address}
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def hear(self, timeout_seconds: float = PATIENCE_SECONDS) -> list[str]:
+        """Wait for the next words."""
+        self._socket.settimeout(timeout_seconds)
+        return self._socket.recv(4096).decode().split("\n")
+
+    def hear_of(self, word: str, timeout_seconds: float = PATIENCE_SECONDS) -> list[list[str]]:
+        """Wait for a word; returns all up to it."""
+        heard: list[list[str]] = []
+        deadline = time.monotonic() + timeout_seconds
+        while not heard or word not in heard[-1]:
+            heard.append(self.hear(deadline - time.monotonic()))
+        return heard
+
+
+@contextmanager
+def service(
+    *options: str, environment: dict[str, str], systemd: Systemd, stdout: int = subprocess.DEVNULL
+) -> Iterator[subprocess.Popen[str]]:
+    """Run the program as systemd would, from when it is ready; it is killed if it is still there at the end."""
+    with subprocess.Popen(
+        command("--headless", "--model", "tiny", "--offline", *options),
+        env=environment | systemd.environment,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as program:
+        try:
+            systemd.hear_of("READY=1", START_SECONDS)
+            assert program.stderr is not None
+            assert any(line.startswith("model tiny") for line in program.stderr)
+            yield program
+        finally:
+            with suppress(ProcessLookupError):
+                program.kill()
