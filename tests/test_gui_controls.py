@@ -216,8 +216,11 @@ def test_events_are_spans_in_the_row_of_their_sound(bench: Bench) -> None:
     bench.feed.accept(event("2", "Sound 3", 20.0))
     fill(bench)
     heat = bench.window.panels.timeline.heat
-    assert [row.name for row in heat.rows] == ["Sound 3", "Sound 5", "Sound 7"]
-    assert heat.spans == ((0, STARTED_AT + 10, STARTED_AT + 14), (0, STARTED_AT + 20, STARTED_AT + 30))
+    assert [row.name for row in heat.picture.rows] == ["Sound 3", "Sound 5", "Sound 7"]
+    assert heat.picture.spans == (
+        (0, STARTED_AT + 10, STARTED_AT + 14),
+        (0, STARTED_AT + 20, STARTED_AT + 30),
+    )
     drawn = pixels(heat)
     row = heat.row_rect(0)
     edge = drawn[row.top() + 2 : row.top() + 4, round(heat.x_of(STARTED_AT + 12))]
@@ -239,8 +242,8 @@ def test_the_timeline_continues_at_once_after_the_clock_was_set_back(bench: Benc
         bench.feed.accept(tagging_at(second, {9: 0.8}))
         bench.pass_time()
     heat = bench.window.panels.timeline.heat
-    assert heat.ends_at == STARTED_AT + 5.5
-    assert [row.name for row in heat.rows] == ["Sound 3", "Sound 9", "Sound 5", "Sound 7"]
+    assert heat.picture.ends_at == STARTED_AT + 5.5
+    assert [row.name for row in heat.picture.rows] == ["Sound 3", "Sound 9", "Sound 5", "Sound 7"]
     drawn = pixels(heat)[heat.row_rect(1).center().y()].astype(int).sum(axis=1)
     assert drawn[round(heat.x_of(STARTED_AT + 5))] > drawn[round(heat.x_of(STARTED_AT + 2))] + 200
 
@@ -350,7 +353,7 @@ def test_an_event_of_a_removed_source_stays_listed_and_can_be_clicked(
     assert (bench.window.state.source, bench.window.state.frozen_at) == ("mic", None)
     press(bench, Qt.Key.Key_C)
     assert program.done == [("play_clip", str(clip))]
-    assert bench.window.panels.timeline.heat.spans == (), "the event belongs to another source"
+    assert bench.window.panels.timeline.heat.picture.spans == (), "the event belongs to another source"
 
 
 def test_the_list_names_the_sources_while_there_are_several(bench: Bench) -> None:
@@ -458,7 +461,7 @@ def test_a_click_on_a_tag_watches_it_and_a_second_click_stops_that(
 def test_a_click_on_a_name_in_the_timeline_watches_it(bench: Bench, program: FakeProgram) -> None:
     fill(bench)
     heat = bench.window.panels.timeline.heat
-    index = [row.name for row in heat.rows].index("Sound 7")
+    index = [row.name for row in heat.picture.rows].index("Sound 7")
     QTest.mouseClick(heat, Qt.MouseButton.LeftButton, pos=QPoint(40, heat.row_rect(index).center().y()))
     assert [entry.sound.name for entry in program.watchlist.sounds] == ["Sound 3", "Sound 7"]
     heat.name_chosen.emit("A sound no longer watched")

@@ -1,4 +1,4 @@
-"""Rows and brightness of the timeline, which shows scores over the last minutes."""
+"""Content of the timeline: rows, brightness and events of the last minutes."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.messages import Tagging
+from streamer.messages import Event, Tagging
 
 from ..actions import Span, Watched
 
@@ -52,6 +52,82 @@ class ThresholdPreview:
     row: HeatRow
     threshold: float
     spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeatPicture:
+    """Content of the timeline.
+
+    Attributes
+    ----------
+    rows : tuple of HeatRow
+        Rows from top to bottom.
+    cells : uint8 (rows, width)
+        Brightness of each row over time, see `cell_values`.
+    spans : tuple of (int, float, float)
+        Events, each as row index, start and end in Unix seconds.
+    ends_at : float or None
+        Unix time at the right edge; None without taggings.
+    span_seconds : float
+        Time from the left to the right edge.
+    """
+
+    rows: tuple[HeatRow, ...]
+    cells: NDArray[np.uint8]
+    spans: tuple[tuple[int, float, float], ...]
+    ends_at: float | None
+    span_seconds: float
+
+
+def make_picture(
+    taggings: Sequence[Tagging],
+    events: Sequence[Event],
+    watched: Sequence[Watched],
+    *,
+    preview: ThresholdPreview | None,
+    labels: Sequence[str],
+    max_rows: int,
+    width: int,
+) -> HeatPicture:
+    """Return the content of the timeline.
+
+    Parameters
+    ----------
+    taggings : sequence of Tagging
+        Taggings of the source, oldest first.
+    events : sequence of Event
+        Events of the source.
+    watched : sequence of Watched
+        Watched sounds of the source.
+    preview : ThresholdPreview or None
+        Preview, whose row comes first.
+    labels : sequence of str
+        Name of each score.
+    max_rows : int
+        Maximum number of rows.
+    width : int
+        Width of the picture in pixels.
+    """
+    span_seconds = span_for(taggings)
+    if not taggings:
+        return HeatPicture((), np.zeros((0, width), np.uint8), (), None, span_seconds)
+    ends_at = taggings[-1].ended_at
+    with_events = {
+        event.label for event in events if event.ended_at is None or event.ended_at >= ends_at - span_seconds
+    }
+    scores = stack_scores(taggings)
+    rows = choose_rows(scores, labels, watched, with_events, max_rows)
+    if preview is not None:
+        others = [row for row in rows if row.name != preview.row.name]
+        rows = (preview.row, *others)[:max_rows]
+    indices = {row.name: index for index, row in enumerate(rows)}
+    spans = tuple(
+        (indices[event.label], event.started_at, event.ended_at or ends_at)
+        for event in events
+        if event.label in indices
+    )
+    cells = cell_values(taggings, scores, rows, ends_at, span_seconds, width)
+    return HeatPicture(rows, cells, spans, ends_at, span_seconds)
 
 
 def stack_scores(taggings: Sequence[Tagging]) -> NDArray[np.float32]:

@@ -10,14 +10,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 from streamer.messages import Event, Tagging
 
 from ..actions import Watched
-from ..data.heatrows import (
-    HeatRow,
-    ThresholdPreview,
-    cell_values,
-    choose_rows,
-    span_for,
-    stack_scores,
-)
+from ..data.heatrows import HeatRow, ThresholdPreview, make_picture
 from ..style.theme import Style
 from .spectrogram import PICTURE_SECONDS
 
@@ -36,16 +29,10 @@ class HeatMap(QWidget):
 
     Attributes
     ----------
-    rows : tuple of HeatRow
-        Rows from top to bottom.
-    spans : tuple of (int, float, float)
-        Events, each as row index, start and end in Unix seconds.
+    picture : HeatPicture
+        Rows, scores and events on screen.
     preview : ThresholdPreview or None
         Events that another threshold would have given.
-    ends_at : float or None
-        Unix time at the right edge.
-    span_seconds : float
-        Time from the left to the right edge.
     """
 
     time_chosen = Signal(float)
@@ -65,11 +52,8 @@ class HeatMap(QWidget):
         self._watched: Sequence[Watched] = ()
         self._frozen_at: float | None = None
         self._image = QImage()
-        self.rows: tuple[HeatRow, ...] = ()
-        self.spans: tuple[tuple[int, float, float], ...] = ()
         self.preview: ThresholdPreview | None = None
-        self.ends_at: float | None = None
-        self.span_seconds = span_for(())
+        self._compute()
 
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return a size that layouts can start from."""
@@ -84,10 +68,7 @@ class HeatMap(QWidget):
     ) -> None:
         """See `TimelineView`."""
         given = (taggings[-1] if taggings else None, events, tuple(watched), frozen_at)
-        if (
-            all(new is old or new == old for new, old in zip(given, self._given, strict=False))
-            and self._given
-        ):
+        if self._given and all(new is old or new == old for new, old in zip(given, self._given, strict=True)):
             return
         self._given = given
         self._taggings, self._events, self._watched = taggings, events, watched
@@ -124,29 +105,31 @@ class HeatMap(QWidget):
 
     def x_of(self, time_seconds: float) -> float:
         """Return the position of a Unix time in pixels from the left."""
-        field = self._field()
-        return field.right() + 1 - ((self.ends_at or 0.0) - time_seconds) / self.span_seconds * field.width()
+        plot, picture = self._plot_rect(), self.picture
+        share = ((picture.ends_at or 0.0) - time_seconds) / picture.span_seconds
+        return plot.right() + 1 - share * plot.width()
 
     def row_rect(self, index: int) -> QRect:
         """Return the rectangle of a row."""
-        field = self._field()
+        plot = self._plot_rect()
         height = self._row_height()
-        return QRect(field.left(), index * height, field.width(), height)
+        return QRect(plot.left(), index * height, plot.width(), height)
 
     def _choose(self, at: QPoint, *, pressed: bool) -> None:
-        field = self._field()
-        if at.x() >= field.left():
-            if self.ends_at is not None:
-                share = (field.right() + 1 - min(at.x(), field.right() + 1)) / field.width()
-                self.time_chosen.emit(self.ends_at - share * self.span_seconds)
+        plot = self._plot_rect()
+        if at.x() >= plot.left():
+            if self.picture.ends_at is not None:
+                share = (plot.right() + 1 - min(at.x(), plot.right() + 1)) / plot.width()
+                self.time_chosen.emit(self.picture.ends_at - share * self.picture.span_seconds)
         elif pressed and (row := self._row_at(at)) is not None:
             self.name_chosen.emit(row.name)
 
     def _row_at(self, at: QPoint) -> HeatRow | None:
-        index = at.y() // self._row_height()
-        return self.rows[index] if 0 <= index < len(self.rows) and at.x() < self._field().left() else None
+        """Return the row whose name is at a point."""
+        rows, index = self.picture.rows, at.y() // self._row_height()
+        return rows[index] if 0 <= index < len(rows) and at.x() < self._plot_rect().left() else None
 
-    def _field(self) -> QRect:
+    def _plot_rect(self) -> QRect:
         """Return the rectangle of the scores."""
         left = self._style.px(NAMES_WIDTH)
         return QRect(left, 0, max(1, self.width() - left), self.height())
@@ -158,58 +141,43 @@ class HeatMap(QWidget):
         return max(1, self.height() // self._fitting_rows())
 
     def _compute(self) -> None:
-        """Compute rows, picture and spans."""
-        self.update()
-        taggings = self._taggings
-        if not taggings:
-            self.rows, self.spans, self.ends_at = (), (), None
-            return
-        self.span_seconds = span_for(taggings)
-        self.ends_at = taggings[-1].ended_at
-        with_events = {
-            event.label
-            for event in self._events
-            if event.ended_at is None or event.ended_at >= self.ends_at - self.span_seconds
-        }
-        scores = stack_scores(taggings)
-        rows = choose_rows(scores, self._labels, self._watched, with_events, self._fitting_rows())
-        if self.preview is not None:
-            others = [row for row in rows if row.name != self.preview.row.name]
-            rows = (self.preview.row, *others)[: self._fitting_rows()]
-        self.rows = rows
-        picture = cell_values(taggings, scores, rows, self.ends_at, self.span_seconds, self._field().width())
-        colours = np.ascontiguousarray(self._style.colour_table()[picture])
+        """Compute the picture and repaint."""
+        self.picture = make_picture(
+            self._taggings,
+            self._events,
+            self._watched,
+            preview=self.preview,
+            labels=self._labels,
+            max_rows=self._fitting_rows(),
+            width=self._plot_rect().width(),
+        )
+        colours = np.ascontiguousarray(self._style.colour_table()[self.picture.cells])
         height, width = colours.shape
         self._image = QImage(colours.data, width, height, 4 * width, QImage.Format.Format_RGB32).copy()
-        indices = {row.name: index for index, row in enumerate(rows)}
-        self.spans = tuple(
-            (indices[event.label], event.started_at, event.ended_at or self.ends_at)
-            for event in self._events
-            if event.label in indices
-        )
+        self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 - Qt's name
         """Draw names, scores and events, and mark the time that the other panels show."""
         colours = self._style.colours
         painter = QPainter(self)
         painter.fillRect(event.rect(), colours.panel)
-        field = self._field()
+        plot = self._plot_rect()
         height = self._row_height()
-        painter.fillRect(field, colours.plot)
-        if self.rows:
-            target = QRect(field.left(), 0, field.width(), height * len(self.rows))
+        painter.fillRect(plot, colours.plot)
+        if self.picture.rows:
+            target = QRect(plot.left(), 0, plot.width(), height * len(self.picture.rows))
             painter.drawImage(target, self._image)
             painter.setPen(colours.panel)
-            for index in range(1, len(self.rows)):
-                painter.drawLine(field.left(), index * height, field.right(), index * height)
+            for index in range(1, len(self.picture.rows)):
+                painter.drawLine(plot.left(), index * height, plot.right(), index * height)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         self._paint_names(painter)
-        painter.setClipRect(field)
-        for index, start, end in self.spans:
+        painter.setClipRect(plot)
+        for index, start, end in self.picture.spans:
             self._paint_span(painter, index, (start, end), colours.text)
         if self.preview is not None:
             for start, open_end in self.preview.spans:
-                end = open_end or self.ends_at or start
+                end = open_end or self.picture.ends_at or start
                 self._paint_span(painter, 0, (start, end), colours.accent, filled=True)
         if self._frozen_at is not None:
             self._paint_frozen(painter, self._frozen_at)
@@ -220,7 +188,7 @@ class HeatMap(QWidget):
         painter.setFont(style.font(13))
         metrics = QFontMetrics(style.font(13))
         width = style.px(NAMES_WIDTH) - style.px(10)
-        for index, row in enumerate(self.rows):
+        for index, row in enumerate(self.picture.rows):
             text = row.name
             if self.preview is not None and index == 0:
                 text = f"{len(self.preview.spans)} × {text}"  # noqa: RUF001 - a multiplication sign is meant
@@ -254,7 +222,7 @@ class HeatMap(QWidget):
     def _paint_frozen(self, painter: QPainter, frozen_at: float) -> None:
         """Mark the ten seconds that the other panels show."""
         left, right = self.x_of(frozen_at - PICTURE_SECONDS), self.x_of(frozen_at)
-        box = QRectF(left, 0, max(2.0, right - left), self._field().height())
+        box = QRectF(left, 0, max(2.0, right - left), self._plot_rect().height())
         fill = QColor(self._style.colours.text)
         fill.setAlpha(50)
         painter.fillRect(box, fill)

@@ -37,7 +37,7 @@ class TimelineView(QWidget):
     def __init__(self, labels: Sequence[str]) -> None:
         super().__init__()
         self.heat = HeatMap(labels)
-        self.times = TimeAxis(self.heat.span_seconds)
+        self.times = TimeAxis(self.heat.picture.span_seconds)
         self.heat.time_chosen.connect(self.time_chosen)
         self.heat.name_chosen.connect(self.name_chosen)
         self._grid = QGridLayout(self)
@@ -68,8 +68,8 @@ class TimelineView(QWidget):
             Unix time at which the other panels are frozen; the ten seconds that they show are marked.
         """
         self.heat.show_history(taggings, events, watched, frozen_at)
-        self.times.span_seconds = self.heat.span_seconds
-        self.times.show_end(self.heat.ends_at)
+        self.times.span_seconds = self.heat.picture.span_seconds
+        self.times.show_end(self.heat.picture.ends_at)
 
     def apply_style(self, style: Style) -> None:
         """Apply sizes and colours."""
