@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models.bench.matrices import operations_per_second
 from models.bench.measuring import NETWORKS, random_checkpoint
+from models.bench.plan import machine
 from models.catalogue import gigaflop
 from models.checkpoints import load_checkpoint
-from models.commands.bench import machine
 from models.engines.openvino_engine import OpenVinoEngine
 from models.sounds import shipped_windows
 

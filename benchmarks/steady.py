@@ -14,7 +14,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models import load_tagger
-from models.commands.bench import machine
+from models.bench.plan import machine
 from models.sounds import shipped_windows
 from streamer.health.memory import resident_bytes
 

@@ -27,13 +27,13 @@ from safetensors import safe_open
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from models.commands.background import seconds_of
 from models.tagger import LONGEST_WINDOW_SECONDS, Tagger, load_tagger
 from models.training.agreement import Scorer, compare_with_teacher
 from models.training.background import measure_background
 from models.training.pack import Pack
 from models.training.places import CLIP_ALONE, FOLLOWED_BY_SILENCE
 from models.training.teacher_tagger import TeacherTagger
+from streamer.runtime.timing import parse_duration
 
 WEIGHTS = "models/assets/tiny.safetensors"
 TIMED_WINDOWS = 30
@@ -83,7 +83,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     pack = Pack(options.pack)
-    seconds = seconds_of(options.background)
+    seconds = parse_duration(options.background)
     rows = []
     with tempfile.TemporaryDirectory() as folder, Progress(console=Console(stderr=True)) as bars:
         versions = [*history(Path(folder)), *(Version(file.name, "", file) for file in options.model)]

@@ -13,9 +13,9 @@ from safetensors.torch import save_file
 from support.audio_pack import sound, write_pack
 from typer.testing import CliRunner
 
+from earshot.cli import add_commands
 from models import TrainingError, load_tagger
 from models.checkpoints import Checkpoint, save_checkpoint
-from models.commands import add_commands
 from models.labels import audioset_classes
 from models.training import metrics, places, teacher
 from models.training.agreement import Scored, agreements, compare_with_teacher, score_places

@@ -9,7 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("models", "streamer", "gui")
+"""Packages below the program; `earshot` alone joins them."""
+SMALL = ("earshot",)
+"""Packages whose functions and classes are held to a size."""
+
 OWNERS = {
+    "typer": {"earshot"},
     "sounddevice": {"streamer/sources/portaudio/child.py"},
     "soxr": {"streamer/sources/conversion.py"},
     "aiomqtt": {"streamer/sinks/mqtt/client.py"},
@@ -57,7 +62,8 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+FILES = sorted(path for package in (*PACKAGES, "earshot") for path in (ROOT / package).rglob("*.py"))
+BELOW = [path for path in FILES if path.relative_to(ROOT).parts[0] != "earshot"]
 
 
 def test_there_is_something_to_check() -> None:
@@ -65,14 +71,40 @@ def test_there_is_something_to_check() -> None:
     assert "streamer.messages" in imports(ROOT / "streamer" / "stream" / "ring_buffer.py")
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", BELOW, ids=lambda path: str(path.relative_to(ROOT)))
 def test_arrows_are_a_star(path: Path) -> None:
     package = path.relative_to(ROOT).parts[0]
     for name in imports(path):
         other = name.split(".")[0]
         if other in PACKAGES and other != package:
             assert (package, name) == ("gui", "streamer.messages")
-        assert other != "run_live"
+        assert other not in {"earshot", "run_live"}
+
+
+def lines(node: ast.FunctionDef | ast.ClassDef) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def parameters(node: ast.ClassDef) -> int:
+    """Parameters of a class's constructor, itself not counted."""
+    for child in node.body:
+        if isinstance(child, ast.FunctionDef) and child.name == "__init__":
+            return len(child.args.posonlyargs + child.args.args + child.args.kwonlyargs) - 1
+    return 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if path.relative_to(ROOT).parts[0] in SMALL],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_functions_and_classes_fit_on_a_screen(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            assert lines(node) <= 60, node.name
+        elif isinstance(node, ast.ClassDef):
+            assert lines(node) <= 200, node.name
+            assert parameters(node) <= 10, node.name
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -112,8 +144,10 @@ def test_no_module_is_named_after_one_of_the_standard_library() -> None:
 
 
 def test_the_help_loads_nothing_heavy() -> None:
-    code = "import sys, run_live; print([m for m in ('torch', 'numpy', 'PySide6', 'pydantic', 'av') if m in sys.modules])"
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
+    heavy = ("torch", "numpy", "rich", "PySide6", "pydantic", "av")
+    for module in ("run_live", "earshot.cli", "earshot"):
+        code = f"import sys, {module}; print([name for name in {heavy} if name in sys.modules])"
+        result = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        assert result.stdout.strip() == "[]", module

@@ -10,8 +10,9 @@ import typer
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
-from models.commands import add_commands
-from models.commands.background import measure, seconds_of
+from earshot.cli import add_commands
+from earshot.commands.background import measure_background as measure
+from earshot.commands.background import seconds_of
 from models.labels import audioset_classes
 from models.training.background import BACKGROUNDS, measure_background, windows_of
 
@@ -207,5 +208,5 @@ def test_a_table_says_which_thresholds_count(capsys: pytest.CaptureFixture[str])
 def test_lengths_of_time_are_read() -> None:
     assert [seconds_of(text) for text in ("90", "90s", "2.5m", "1h")] == [90, 90, 150, 3600]
     for text in ("", "0", "h", "-5", "1d", "nan"):
-        with pytest.raises(typer.BadParameter, match="no length of time"):
+        with pytest.raises(typer.BadParameter, match="is not a duration"):
             seconds_of(text)

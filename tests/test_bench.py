@@ -13,8 +13,8 @@ import torch
 from models import EngineError
 from models.bench import matrices
 from models.bench.measuring import random_checkpoint
+from models.bench.plan import Plan, rows
 from models.checkpoints import load_checkpoint
-from models.commands.bench import Plan, rows
 from streamer.commands import capacity
 from streamer.errors import SourceError
 from streamer.messages import SAMPLE_RATE_HZ, Samples

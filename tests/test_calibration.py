@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from support.audio_pack import write_pack
 from typer.testing import CliRunner
 
+from earshot.cli import add_commands
 from models import TrainingError, load_tagger
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from models.commands import add_commands
 from models.labels import audioset_classes
 from models.tagger import tagger_of
 from models.training.agreement import SURE, score_places

@@ -15,9 +15,9 @@ from support.audio_pack import sound, write_pack
 from torchaudio.transforms import MelSpectrogram
 from typer.testing import CliRunner
 
+from earshot.cli import add_commands
 from models import TrainingError, fbank, load_tagger
 from models.checkpoints import Checkpoint, save_checkpoint
-from models.commands import add_commands
 from models.labels import audioset_classes
 from models.training import teacher
 from models.training.distil import REPORT, STATE, Distillation, Stage, parse_stages

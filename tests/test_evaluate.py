@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from sklearn import metrics as sklearn_metrics
 from typer.testing import CliRunner, Result
 
+from earshot.cli import add_commands
 from models import Tagger, TrainingError, load_tagger
 from models.checkpoints import Checkpoint, save_checkpoint
-from models.commands import add_commands
 from models.errors import SoundError
 from models.training.dataset import read_dataset
 from models.training.evaluate import evaluate, windows_of, write_class_table
@@ -94,16 +94,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def command(*words: str | Path, reader: object = read) -> Result:
-    """Run ``evaluate`` as the program does, which hands its reader to the commands."""
+def command(*words: str | Path) -> Result:
     app = typer.Typer()
-
-    @app.callback()
-    def main(context: typer.Context) -> None:
-        context.obj = reader
-
     add_commands(app)
-    return CliRunner().invoke(app, ["evaluate", "--device", "cpu", *map(str, words)], catch_exceptions=False)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("earshot.commands.evaluate.read_recording", read)
+        return CliRunner().invoke(
+            app, ["evaluate", "--device", "cpu", *map(str, words)], catch_exceptions=False
+        )
 
 
 def summary(*words: str | Path) -> dict[str, object]:

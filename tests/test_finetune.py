@@ -22,12 +22,12 @@ from sklearn.metrics import accuracy_score, average_precision_score, confusion_m
 from support.waiting import wait_until
 from typer.testing import CliRunner
 
+from earshot.cli import add_commands
 from models import TrainingError, fbank, load_tagger
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from models.commands.finetune import finetune
 from models.errors import SoundError
 from models.training.batches import Batches, example_weights, normalisation
-from models.training.dataset import Reader, SoundCache, read_dataset
+from models.training.dataset import SoundCache, read_dataset
 from models.training.finetune import FineTuning, Told
 from models.training.learning import DivergedError
 from models.training.plan import Part, plan_parts, window_seconds_for
@@ -591,14 +591,9 @@ def test_confusion_is_scikit_learns() -> None:
 # The command
 
 
-def invoke(*words: str, reader: Reader = read) -> str:
+def invoke(*words: str) -> str:
     app = typer.Typer()
-
-    @app.callback()
-    def main(context: typer.Context) -> None:
-        context.obj = reader
-
-    app.command()(finetune)
+    add_commands(app)
     result = CliRunner().invoke(app, ["finetune", *words, "--device", "cpu"], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout
@@ -770,7 +765,9 @@ def test_a_report_keeps_nothing_of_an_earlier_one(tones: Path, small: str, tmp_p
     }
 
 
-def test_a_report_survives_names_that_are_no_utf_8(tones: Path, small: str, tmp_path: Path) -> None:
+def test_a_report_survives_names_that_are_no_utf_8(
+    tones: Path, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     data = tmp_path / "caf\udce9"
     write_tones(tmp_path / "cafe").rename(data)
     (data / "low" / "empty.wav").touch()
@@ -783,7 +780,8 @@ def test_a_report_survives_names_that_are_no_utf_8(tones: Path, small: str, tmp_
             raise SoundError(f"{path} is empty: take it away")
         return read(tones / path.relative_to(data))
 
-    invoke(*words_for(data / "list.csv", small, out), reader=copied)
+    monkeypatch.setattr("earshot.commands.finetune.read_recording", copied)
+    invoke(*words_for(data / "list.csv", small, out))
     content = json.loads((tmp_path / "my-report" / "report.json").read_text())
     assert content["settings"]["data"].endswith("caf\\xe9/list.csv")
     assert "empty.wav" in (tmp_path / "my-report" / "unreadable.txt").read_text()

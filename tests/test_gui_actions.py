@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 import pytest
 
-import run_live
+from earshot.window import window_actions
 from gui.actions import Actions
 from gui.errors import ActionError
 from models.labels import audioset_classes
@@ -49,7 +49,7 @@ def offers(
 ) -> Actions:
     listening, switches = Listening(file, environment, source), Switches()
     settings, session = listening.settings, listening.session
-    return run_live._actions(lambda: settings, file, listening.watchlists, session, switches.turn, switches)
+    return window_actions(lambda: settings, file, listening.watchlists, session, switches.turn, switches)
 
 
 @pytest.fixture

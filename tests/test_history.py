@@ -26,7 +26,7 @@ from support.outbox_driver import kill_again_and_again
 from support.system import require
 from typer.testing import CliRunner, Result
 
-from streamer.commands import add_commands
+from earshot.cli import add_commands
 from streamer.errors import SettingsError, SinkError
 from streamer.messages import Event, SourceStatus
 from streamer.sinks.history import database
@@ -604,15 +604,15 @@ def test_the_command_lists_the_history_that_is_named_or_set(full: Path, tmp_path
     assert run_events("--config", config).stdout.count("\n") == 4
     nothing = run_events("--config", config, "--since", "1s")
     assert (nothing.exit_code, nothing.stdout) == (0, "")
-    assert "Nothing was heard" in nothing.stderr
+    assert "No events found" in nothing.stderr
 
 
 @pytest.mark.usefixtures("environment")
 def test_the_command_says_what_is_wrong() -> None:
     assert "'soon' is no time" in run_events("--since", "soon").stderr
-    assert "--csv and --json exclude each other" in run_events("--csv", "--json").stderr
+    assert "give either --csv or --json" in run_events("--csv", "--json").stderr
     for arguments, error, complaint in [
-        (["--history", "off"], SettingsError, "the history is switched off"),
+        (["--history", "off"], SettingsError, "the history is off"),
         ([], SinkError, "there is no history"),
     ]:
         with pytest.raises(error, match=complaint):

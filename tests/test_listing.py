@@ -15,9 +15,9 @@ from huggingface_hub import close_session, constants
 from support.hub_server import Hub, point_at, serve
 from typer.testing import CliRunner, Result
 
+from earshot.commands.models import app as models_app
 from models.catalogue import ENSEMBLES, PUBLISHED
 from models.checkpoints import Checkpoint, save_checkpoint
-from models.commands import listing
 from models.remembered import remember_choice
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
@@ -70,7 +70,7 @@ def server(repositories: dict[str, Path], tmp_path: Path, monkeypatch: pytest.Mo
 
 def models(*arguments: str) -> Result:
     app = typer.Typer()
-    app.add_typer(listing.app, name="models")
+    app.add_typer(models_app, name="models")
     return CliRunner().invoke(app, ["models", *arguments], catch_exceptions=False)
 
 
@@ -186,7 +186,7 @@ def test_what_is_not_the_published_network_is_refused(server: Hub) -> None:
 def test_a_fetched_model_hears_offline_in_another_process(
     repositories: dict[str, Path], tmp_path: Path
 ) -> None:
-    download = "import typer; from models.commands.listing import app; app(['download', 'base'], standalone_mode=False)"
+    download = "import typer; from earshot.commands.models import app; app(['download', 'base'], standalone_mode=False)"
     hear = (
         "import numpy; from models import load_tagger; tagger = load_tagger('base', offline=True);"
         "print(tagger(numpy.zeros(16_000, 'float32')).shape)"

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from streamer.commands import add_commands
+from earshot.cli import add_commands
 from streamer.commands.replay_log import replay
 from streamer.errors import SinkError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
@@ -247,7 +247,7 @@ def test_the_command_says_what_other_settings_would_have_told(tmp_path: Path) ->
     file.write_text('watch = [{ sound = "Dog", threshold = 0.45 }]\n')
     code, out, err = run(str(log), "--config", str(file))
     assert (code, out) == (0, "")
-    assert "Nothing was heard" in err
+    assert "No events found" in err
 
 
 def test_the_command_refuses_what_it_cannot_do(tmp_path: Path) -> None:

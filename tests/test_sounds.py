@@ -8,8 +8,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from earshot.cli import add_commands
 from models.labels import audioset_classes
-from streamer.commands import add_commands
 from streamer.errors import SettingsError
 from streamer.events.catalogue import (
     OFF_SHARE,

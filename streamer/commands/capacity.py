@@ -1,11 +1,9 @@
 """How many live sources a tagger keeps up with on this machine."""
 
-import json
 import time
-from collections.abc import Generator, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 
@@ -146,25 +144,3 @@ def capacity(
         )
         yield load
         kept, lost = (sources, lost) if load.kept else (kept, sources)
-
-
-def print_loads(loads: Iterable[Load], title: str, stream: TextIO) -> None:
-    """Print a table, a line when it is known, and what it comes to."""
-    stream.write(f"{title}\n\nsources  windows  dropped  latency p50      p95  cores\n")
-    best = 0
-    for load in loads:
-        stream.write(
-            f"{load.sources:7}  {load.windows:7}  {load.dropped_windows:7}  {load.latency_p50_seconds:9.3f} s"
-            f"  {load.latency_p95_seconds:5.3f} s  {load.cores:5.2f}\n"
-        )
-        stream.flush()
-        best = max(best, load.sources) if load.kept else best
-    stream.write(f"\nThis machine keeps up with {best} live sources.\n")
-
-
-def write_json(loads: Iterable[Load], title: str, stream: TextIO) -> None:
-    """Write one object."""
-    done = list(loads)
-    best = max((load.sources for load in done if load.kept), default=0)
-    content = {"machine": title, "sources": best, "loads": [asdict(load) for load in done]}
-    stream.write(json.dumps(content, indent=2) + "\n")

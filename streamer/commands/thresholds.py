@@ -2,7 +2,6 @@
 
 import math
 import threading
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,7 @@ from ..messages import (
     SourceStatus,
     Tagging,
 )
-from ..runtime.timing import format_duration
 from ..settings.file import difference, read, with_thresholds
-from ..text import printable
 
 _MARGIN = 1.25
 """How far a threshold stays above the background: its odds, over those of the highest score."""
@@ -212,29 +209,3 @@ class ThresholdCalibrator:
                     text, proposals, list(watchlist.rules), watchlist.name_of, source=source
                 )
         return text, difference(before, text, file)
-
-
-def show_room(room: Room, source: str | None, *, lower: bool = False) -> None:
-    """Print what a room has to do with each sound, and the source whose list it is: for people, so to standard error."""
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
-
-    whose = "" if source is None else f"{escape(printable(source))}: "
-    title = f"{whose}{format_duration(room.seconds)} of background, {room.windows} windows"
-    table = Table("sound", title=title, title_style="bold")
-    for name in ("told", "threshold", "reached", "proposed"):
-        table.add_column(name, justify="right")
-    table.add_column("where and when it was highest")
-    for entry in sorted(room.heard(), key=lambda entry: -entry.reached):
-        proposal = entry.proposal(lower=lower)
-        when = time.strftime("%H:%M:%S", time.localtime(entry.at)) if math.isfinite(entry.at) else ""
-        table.add_row(
-            escape(entry.watched.sound.name),
-            str(entry.events),
-            f"{entry.threshold:.3f}",
-            f"{entry.reached:.3f}",
-            "" if proposal is None else f"{proposal:.3f}" + ", or don't watch it" * entry.is_hopeless,
-            escape(printable(f"{entry.source} {when}".strip())),
-        )
-    Console(stderr=True).print(table)

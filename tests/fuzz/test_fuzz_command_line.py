@@ -17,13 +17,13 @@ from promises import assert_one_sentence, examples, within
 from typer.main import get_command
 
 import models.tagger  # noqa: F401 - what a command loads does not count as its memory
-import run_live
+from earshot import cli
 
 ROOT = Path(__file__).parents[2]
 BUSY = {"doctor", "devices"}
 """Commands that look at the machine and take seconds: they have tests of their own."""
 
-_program = get_command(run_live.app)
+_program = get_command(cli.app)
 COMMANDS = {"": _program, **{name: it for name, it in _program.commands.items() if name not in BUSY}}  # type: ignore[attr-defined]
 REQUIRED = {
     "": ["--source", "no-such-file.wav", "--headless"],
@@ -129,7 +129,7 @@ def run(words: Sequence[str]) -> tuple[int, list[str], str]:
     sys.argv = ["earshot", *words]
     try:
         with redirect_stdout(printed), redirect_stderr(printed), within(mebibytes=1024, seconds=30.0):
-            code = run_live._run()
+            code = cli.run()
     finally:
         sys.argv = before
         logging.getLogger("earshot").removeHandler(complaints)

@@ -1,4 +1,4 @@
-"""``evaluate --background``: what a model hears where nothing is to be heard."""
+"""False detections on noise: ``evaluate --background``."""
 
 import json
 import re
@@ -6,72 +6,72 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .progress import bar
+from ..progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..training.agreement import Scorer
-    from ..training.background import Heard
+    from models.training.agreement import Scorer
+    from models.training.background import Heard
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
 
 def seconds_of(text: str) -> float:
-    """Read a length of time: 90, 90s, 10m or 1h.
+    """Read a duration such as 90, 90s, 10m or 1h.
 
     Raises
     ------
-    typer.BadParameter
-        It is something else.
+    BadParameter
+        It is not one, or is 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if not match or not float(match[1]):
-        raise typer.BadParameter(f"'{text}' is no length of time: give seconds, or such as 10m or 1h")
+        raise typer.BadParameter(f"--background: '{text}' is not a duration; give one such as 90s, 10m or 1h")
     return float(match[1]) * _SECONDS[match[2]]
 
 
-def measure(tagger: "Scorer", seconds: float, hop_seconds: float, as_json: bool) -> None:
-    """Let a model listen to each background; print what it hears that isn't there.
+def measure_background(tagger: "Scorer", seconds: float, hop_seconds: float, *, as_json: bool) -> None:
+    """Let a model listen to each kind of noise; print its false detections.
 
     Parameters
     ----------
     tagger : Scorer
-        The model. A `Tagger`'s thresholds count, if it has any; else 0.3 for all classes.
+        The model. The thresholds are those of a `Tagger` if it has any, else 0.3.
     seconds : float
-        How long, of each background.
+        Length of each kind.
     hop_seconds : float
-        From window to window, at most `seconds`.
+        Time between windows, at most `seconds`.
     as_json : bool
         Print a JSON object.
     """
-    from rich.console import Console
-
-    from ..tagger import Tagger
-    from ..training.background import measure_background
+    from models.tagger import Tagger
+    from models.training import background
 
     if seconds < hop_seconds:
-        raise typer.BadParameter(f"the time must be as long as a hop, {hop_seconds:g} s, or longer")
+        raise typer.BadParameter(f"--background must be at least as long as a hop, {hop_seconds:g} s")
     thresholds = tagger.thresholds if isinstance(tagger, Tagger) else None
-    with bar(Console(stderr=True), "windows") as progress:
-        heard = measure_background(
+    with bar("windows") as progress:
+        heard = background.measure_background(
             tagger, seconds, thresholds=thresholds, hop_seconds=hop_seconds, progress=progress
         )
     own = thresholds is not None
     if as_json:
-        figures = {name: _figures(background) for name, background in heard.items()}
+        figures = {name: _figures(noise) for name, noise in heard.items()}
         setting = {"seconds": seconds, "hop_seconds": hop_seconds, "own_thresholds": own}
         typer.echo(json.dumps({"model": tagger.name, **setting, **figures}, ensure_ascii=False))
     else:
-        _print(tagger.name, heard, "its own thresholds" if own else "a threshold of 0.3 for all classes")
+        _print(
+            tagger.name, heard, "the thresholds of the model" if own else "a threshold of 0.3 for all classes"
+        )
 
 
-def _figures(background: "Heard") -> dict[str, object]:
+def _figures(heard: "Heard") -> dict[str, object]:
     return {
-        "windows": background.windows,
-        "label": background.label,
-        "score": round(background.score, 4),
-        "false_events_per_hour": round(background.false_events_per_hour, 3),
+        "windows": heard.windows,
+        "label": heard.label,
+        "score": round(heard.score, 4),
+        "false_events_per_hour": round(heard.false_events_per_hour, 3),
     }
 
 

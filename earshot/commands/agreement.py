@@ -1,4 +1,4 @@
-"""``evaluate --pack``: how far a model agrees with the teacher."""
+"""Agreement of a model with the teacher: ``evaluate --pack``."""
 
 import json
 import math
@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .progress import bar
+from ..progress import bar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from rich.console import Console
 
-    from ..training.agreement import Agreement, Scored, Scorer
-    from ..training.confusions import ClassPrecision, Confusion
+    from models.training.agreement import Agreement, Scored, Scorer
+    from models.training.confusions import ClassPrecision, Confusion
 
 TEACHER = "teacher"
-"""``--model teacher`` is YAMNet itself."""
+"""Model name of YAMNet itself."""
 
 _FIGURES = (
     ("clips", "clips", "d"),
@@ -37,16 +37,16 @@ _FIGURES = (
     ("… above 0.3", "right_over_03", ".1%"),
     ("first class stays the same", "same", ".1%"),
 )
-"""Title, attribute and format of each row of the table."""
+"""Title, attribute and format of each row."""
 _WIDEST_WORD = 8
-"""Of the places' names, which stand above narrow columns."""
+"""Longest word in the names of places, which head narrow columns."""
 
 
 def open_teacher(pack: Path, window_seconds: float | None) -> "Scorer":
-    """The teacher in the place of a model, with windows of 10.24 s unless others are wished."""
-    from ..tagger import LONGEST_WINDOW_SECONDS
-    from ..training.pack import Pack
-    from ..training.teacher_tagger import TeacherTagger
+    """Return the teacher in place of a model, with windows of 10.24 s by default."""
+    from models.tagger import LONGEST_WINDOW_SECONDS
+    from models.training.pack import Pack
+    from models.training.teacher_tagger import TeacherTagger
 
     return TeacherTagger(Pack(pack), window_seconds=window_seconds or LONGEST_WINDOW_SECONDS)
 
@@ -61,35 +61,35 @@ def compare(
     diagram: Path | None,
     as_json: bool,
 ) -> None:
-    """Score the validation part of an audio pack; print how far teacher and model agree.
+    """Score the validation part of an audio pack and print how far teacher and model agree.
 
     Parameters
     ----------
     tagger : Scorer
         The model.
     folder : Path
-        Of the audio pack.
+        Folder of the audio pack.
     limit : int or None
-        A random choice of so many clips.
+        Number of clips, chosen at random.
     every_place : bool
-        Let the clips lie in all places that there are, instead of two.
+        Place the clips everywhere in the window, instead of at two places.
     confused : int
-        How many confusions to print, and how many of the best and the worst classes; 0 for none of them.
+        Number of confusions to print, and of the best and the worst classes; 0 prints none.
     diagram : Path or None
-        A PNG file into which to draw how reliable the scores are.
+        PNG file for a reliability diagram.
     as_json : bool
-        Print a JSON object, with all classes.
+        Print a JSON object with all classes.
     """
     from rich.console import Console
 
-    from ..training.agreement import agreements, score_places
-    from ..training.confusions import class_precisions, confusions
-    from ..training.pack import Pack
-    from ..training.places import DEFAULT_PLACES, FOLLOWED_BY_SILENCE, PLACES
+    from models.training.agreement import agreements, score_places
+    from models.training.confusions import class_precisions, confusions
+    from models.training.pack import Pack
+    from models.training.places import DEFAULT_PLACES, FOLLOWED_BY_SILENCE, PLACES
 
     pack = Pack(folder)
     places = tuple(PLACES) if every_place else DEFAULT_PLACES
-    with bar(Console(stderr=True), "clips") as progress:
+    with bar("clips") as progress:
         scored = score_places(tagger, pack, places, limit=limit, progress=progress)
     if diagram is not None:
         _draw_reliability(diagram, scored, pack.silence)
@@ -112,9 +112,9 @@ def compare(
 
 
 def _draw_reliability(path: Path, scored: "Mapping[str, Scored]", silence: int | None) -> None:
-    from ..figures import draw_reliability
-    from ..training.agreement import SURE, without_silence
-    from ..training.calibration import reliability
+    from models.figures import draw_reliability
+    from models.training.agreement import SURE, without_silence
+    from models.training.calibration import reliability
 
     heard = {place: without_silence(there, silence) for place, there in scored.items()}
     draw_reliability(
@@ -123,7 +123,7 @@ def _draw_reliability(path: Path, scored: "Mapping[str, Scored]", silence: int |
 
 
 def _summary(tagger: "Scorer", figures: "Mapping[str, Agreement]") -> dict[str, object]:
-    """JSON has neither NaN nor infinity: a figure that there isn't is null."""
+    """Return the figures for JSON, with null for NaN and infinity."""
     return {
         "model": tagger.name,
         "window_seconds": tagger.window_samples / 16_000,
@@ -160,7 +160,7 @@ def _print_confusions(console: "Console", pairs: "Sequence[Confusion]") -> None:
 
 
 def _print_classes(console: "Console", classes: "Sequence[ClassPrecision]", most: int) -> None:
-    """Print the best and the worst classes; all of them, once, where there are few."""
+    """Print the best and the worst classes; all of them, once, if there are few."""
     from rich.markup import escape
     from rich.table import Table
 

@@ -1,0 +1,125 @@
+"""The command ``calibrate``."""
+
+import logging
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from .. import settings, tagger
+from ..failures import EXIT_INTERRUPTED
+from ..options import takes
+
+if TYPE_CHECKING:
+    from streamer.commands.calibrate import Heard
+    from streamer.commands.thresholds import Room
+    from streamer.settings.schema import Settings
+
+_log = logging.getLogger(__name__)
+
+
+@takes("calibrate")
+def calibrate(
+    context: typer.Context,
+    *,
+    length: str | None,
+    log: Path | None,
+    lower: bool,
+    apply: bool,
+    config: Path | None,
+) -> None:
+    """Fit thresholds to the background noise of a room.
+
+    Listens while none of the watched sounds occurs, and proposes thresholds that stay above the background, as a diff of
+    the settings file.
+    """
+    from streamer.commands.calibrate import recall
+
+    duration = _duration(length, log)
+    chosen = settings.load(context, duration=duration)
+    heard = _listen(chosen) if log is None else recall(chosen, log)
+    _propose(heard, config, lower=lower, apply=apply)
+    raise typer.Exit(EXIT_INTERRUPTED if heard.interrupted else 0)
+
+
+def _duration(length: str | None, log: Path | None) -> float | None:
+    """Return the time to listen in seconds; None for a log."""
+    from streamer.runtime.timing import parse_duration
+
+    if (length is None) == (log is None):
+        raise typer.BadParameter("give --for, such as --for 1h, or --log FILE")
+    try:
+        duration = None if length is None else parse_duration(length)
+    except ValueError as error:
+        raise typer.BadParameter(f"--for: {error}") from None
+    if duration == 0.0:
+        raise typer.BadParameter("--for must be more than 0 s")
+    return duration
+
+
+def _listen(chosen: "Settings") -> "Heard":
+    """Listen for the time that is set, with a progress bar."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from streamer.commands.calibrate import hear
+    from streamer.live.assembly import open_sources
+
+    sources = open_sources(chosen)
+    loaded = tagger.load_chosen(chosen)
+    with Progress(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("listening", total=(chosen.duration or 0.0) * len(sources))
+        return hear(chosen, sources, loaded, lambda seconds: bars.update(task, completed=seconds))
+
+
+def _propose(heard: "Heard", config: Path | None, *, lower: bool, apply: bool) -> None:
+    """Print the background of each room and the change of the settings file; make the change if `apply` is set."""
+    from streamer.errors import SourceError
+    from streamer.settings.file import write_atomically
+    from streamer.settings.schema import settings_file
+
+    file = settings_file(config)
+    if not (heard.rooms.heard or heard.interrupted):
+        raise SourceError("nothing was heard: listen for longer than a hop")
+    for source, room in heard.rooms.heard.items():
+        _print_room(room, source, lower=lower)
+    text, diff = heard.rooms.change_of_settings(file, lower=lower)
+    typer.echo(diff, nl=False)
+    if heard.interrupted:
+        _log.info("interrupted: %s is unchanged", file)
+    elif not diff:
+        _log.info("%s needs no change", file)
+    elif apply:
+        write_atomically(file, text)
+        _log.info("%s: changed", file)
+
+
+def _print_room(room: "Room", source: str | None, *, lower: bool) -> None:
+    """Print, on standard error, the background of a room for each sound; `source` is None for the shared list."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from streamer.runtime.timing import format_duration
+    from streamer.text import printable
+
+    owner = "" if source is None else f"{escape(printable(source))}: "
+    title = f"{owner}{format_duration(room.seconds)} of background, {room.windows} windows"
+    table = Table("sound", title=title, title_style="bold")
+    for name in ("events", "threshold", "highest", "proposed"):
+        table.add_column(name, justify="right")
+    table.add_column("where and when it was highest")
+    for entry in sorted(room.heard(), key=lambda entry: -entry.reached):
+        proposal = entry.proposal(lower=lower)
+        when = time.strftime("%H:%M:%S", time.localtime(entry.at)) if math.isfinite(entry.at) else ""
+        table.add_row(
+            escape(entry.watched.sound.name),
+            str(entry.events),
+            f"{entry.threshold:.3f}",
+            f"{entry.reached:.3f}",
+            "" if proposal is None else f"{proposal:.3f}" + ", or don't watch it" * entry.is_hopeless,
+            escape(printable(f"{entry.source} {when}".strip())),
+        )
+    Console(stderr=True).print(table)

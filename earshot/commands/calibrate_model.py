@@ -1,0 +1,87 @@
+"""The command ``calibrate-model``, and the last step of ``distil``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..options import takes
+from .background import seconds_of
+
+if TYPE_CHECKING:
+    from models.checkpoints import Checkpoint
+    from models.training.pack import Pack
+
+
+@takes("calibrate-model")
+def calibrate_model(
+    *, pack: Path, out: Path, model: str, limit: int | None, background: str, device: str
+) -> None:
+    """Calibrate scores to probabilities, with thresholds."""
+    from models.checkpoints import load_checkpoint
+    from models.training.pack import Pack
+
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise typer.BadParameter(f"{out} can't be written: give --out a file in an existing folder")
+    background_seconds = seconds_of(background)
+    checkpoint, opened = load_checkpoint(model), Pack(pack)
+    write_calibrated(
+        checkpoint,
+        opened,
+        out,
+        {"calibrated": model},
+        limit=limit,
+        background_seconds=background_seconds,
+        device=device,
+    )
+
+
+def write_calibrated(
+    checkpoint: "Checkpoint", pack: "Pack", path: Path, notes: Mapping[str, Any], **options: Any
+) -> None:
+    """Calibrate a checkpoint with a progress bar and write it; print a summary on standard error.
+
+    Parameters
+    ----------
+    checkpoint, pack, options
+        Arguments of `training.calibration.calibrate`.
+    path : Path
+        The file to write.
+    notes : mapping
+        JSON values that describe the model; those of the calibration are added.
+
+    Raises
+    ------
+    TrainingError
+        The checkpoint can't be calibrated, or the file can't be written.
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from models.checkpoints import save_checkpoint
+    from models.errors import TrainingError
+    from models.training.calibration import calibrate
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True) as bars:
+        task = bars.add_task("", total=None)
+
+        def update(part: str, done: int, total: int) -> None:
+            bars.update(task, description=part, completed=done, total=total)
+
+        calibration = calibrate(checkpoint, pack, progress=update, **options)
+    figures = {"slope": round(calibration.slope, 4), "offset": round(calibration.offset, 4)}
+    try:
+        save_checkpoint(calibration.checkpoint, path, {**notes, "calibration": figures})
+    except OSError as error:
+        raise TrainingError(
+            f"{path} can't be written ({error}): free some space, or give another --out"
+        ) from error
+    console.print(
+        f"{path}: slope {calibration.slope:.3f}, offset {calibration.offset:+.3f}, "
+        f"median threshold {calibration.median_threshold:.2f}, "
+        f"{calibration.lifted} thresholds lifted above the backgrounds",
+        markup=False,
+        soft_wrap=True,
+    )

@@ -1,0 +1,68 @@
+"""The command ``doctor``."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from .. import settings, tagger
+from ..failures import EXIT_FAILURE
+from ..options import takes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from streamer.doctor import CheckResult
+    from streamer.settings.schema import Place, Settings
+
+
+@takes("doctor")
+def doctor(context: typer.Context, *, seconds: float, as_json: bool, config: Path | None) -> None:
+    """Check microphone, broker, model and speed.
+
+    Uses the same settings as listening does, and says how to fix what is wrong.
+    """
+    from streamer.doctor.report import write_json, write_lines
+    from streamer.settings.schema import where_set
+
+    chosen = settings.load(context)
+    results = _check(chosen, where_set(settings.given(context), config=config), seconds)
+    passed = (write_json if as_json else write_lines)(results, sys.stdout)
+    raise typer.Exit(0 if passed else EXIT_FAILURE)
+
+
+def _check(chosen: "Settings", places: "Sequence[Place]", seconds: float) -> "Iterator[CheckResult]":
+    """Check the stream, the display and the model; one that fails does not stop the others."""
+    from streamer.doctor.stream import check_stream
+
+    yield from check_stream(chosen, places, seconds=seconds)
+    yield _check_display(chosen)
+    yield from _check_model(chosen)
+
+
+def _check_display(chosen: "Settings") -> "CheckResult":
+    from gui.app.display import require_display
+    from gui.errors import DisplayError
+    from streamer.doctor import CheckResult
+
+    if chosen.windowless:
+        return CheckResult("display", "skipped", "no window is needed")
+    try:
+        require_display()
+    except DisplayError as error:
+        return CheckResult("display", "warning", "no window can be opened", str(error))
+    return CheckResult("display", "ok", "a window can be opened")
+
+
+def _check_model(chosen: "Settings") -> "Iterator[CheckResult]":
+    from models.errors import ModelError
+    from streamer.doctor.model import check_model, lacking
+
+    try:
+        choice = tagger.choose_model(chosen)
+        loaded = tagger.load(chosen, choice.name)
+    except ModelError as error:
+        yield from lacking(str(error))
+        return
+    yield from check_model(chosen, loaded, why=choice.reason, engine=loaded.engine.description)

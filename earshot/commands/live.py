@@ -1,0 +1,208 @@
+"""The program without a command: it listens live."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from .. import settings, tagger, window
+from ..failures import EXIT_INTERRUPTED
+from ..options import takes
+
+if TYPE_CHECKING:
+    from models.tagger import Tagger
+    from streamer.events.watchlist import WatchLists
+    from streamer.live.reload import Reloader
+    from streamer.live.session import LiveSession
+    from streamer.live.switches import Switches
+    from streamer.runtime.systemd import ServiceManager
+    from streamer.settings.schema import Settings
+    from streamer.sinks import Sink
+    from streamer.sinks.clips.recorder import Clips
+    from streamer.sinks.mqtt.sink import MqttSink
+    from streamer.sinks.payloads import LabelSet
+    from streamer.sources import Source
+
+_READ_NO_SETTINGS = {"models", "evaluate", "finetune"}
+
+_log = logging.getLogger(__name__)
+
+
+@takes("live")
+def live(context: typer.Context, *, config: Path | None, debug: bool) -> None:
+    """Earshot recognises 500 everyday sounds live (a smoke alarm, barking, a doorbell, speech) on your own machine, and turns them into events for Home Assistant and MQTT.
+
+    Without a command it listens. Settings come from the command line, the environment (EARSHOT_…) and earshot.toml.
+    """
+    from streamer.runtime.logs import configure_logging
+    from streamer.runtime.signals import hangups
+
+    configure_logging("earshot", "streamer", "models", "gui", debug=debug)
+    if context.invoked_subcommand in _READ_NO_SETTINGS:
+        settings.respect_offline(context)
+    if context.invoked_subcommand is not None:
+        return
+    load = partial(settings.load, context)
+    with hangups() as hung_up:
+        raise typer.Exit(_listen(load(), config, load, hung_up))
+
+
+def _listen(
+    chosen: "Settings", config: Path | None, load: "Callable[[], Settings]", hung_up: Callable[[], bool]
+) -> int:
+    """Listen until the sources end, the window is closed or the program is interrupted; return the exit code."""
+    from streamer.live import assembly
+    from streamer.live.ending import ending
+    from streamer.live.reload import Reloader, live_changes
+    from streamer.runtime.signals import interruptible
+    from streamer.runtime.systemd import ServiceManager
+    from streamer.runtime.threads import ThreadGroup
+    from streamer.sinks.health_log import HealthLog
+
+    _require_display(chosen)
+    sources = assembly.open_sources(chosen)
+    names = [source.name for source in sources]
+    broker = chosen.broker()
+    parts = _parts(chosen, names)
+    manager = ServiceManager()
+    with ExitStack() as stack:
+        interrupted = stack.enter_context(interruptible())
+        view = stack.enter_context(window.open_view(chosen, names, parts.tagger, parts.label_set))
+        history = stack.enter_context(assembly.keeping_history(chosen))
+        log = stack.enter_context(assembly.logging_scores(chosen, parts.tagger))
+        threads = stack.enter_context(ThreadGroup())
+        metrics = assembly.start_metrics(threads, chosen)
+        mqtt = assembly.start_mqtt(
+            threads,
+            broker,
+            chosen,
+            names,
+            label_set=parts.label_set,
+            watchlists=parts.watchlists,
+            history=history,
+            switches=parts.switches,
+        )
+        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager)
+        session = _session(chosen, sources, parts, view, sinks, mqtt)
+        assembly.follow(parts.watchlists, session, mqtt)
+        changes = live_changes(parts.watchlists, session, history, (view.sink, mqtt), parts.make_clips)
+        reloader = Reloader(chosen, load, changes)
+        session.start(threads)
+        stack.enter_context(manager.listening())
+        over = ending(chosen, threads)
+
+        def keep_on() -> bool:
+            _tend(session, manager, reloader, hung_up)
+            return not (over() or interrupted())
+
+        switch = partial(_switch, parts.switches, mqtt)
+        actions = partial(
+            window.window_actions,
+            lambda: reloader.settings,
+            config,
+            parts.watchlists,
+            session,
+            switch,
+            parts.switches,
+        )
+        view.show(keep_on, threads.wait, actions)
+    return _outcome(session, interrupted=interrupted())
+
+
+def _require_display(chosen: "Settings") -> None:
+    """Raise a `DisplayError` if a window is wanted and none can be opened."""
+    if not chosen.windowless:
+        from gui.app.display import require_display
+
+        require_display()
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """Parts that the settings and the model make together."""
+
+    tagger: "Tagger"
+    label_set: "LabelSet"
+    watchlists: "WatchLists"
+    switches: "Switches"
+    make_clips: "Callable[[Settings, Sequence[str]], Clips | None]"
+    clips: "Clips | None"
+
+
+def _parts(chosen: "Settings", names: Sequence[str]) -> _Parts:
+    """Load the model and make what depends on its classes."""
+    from streamer.events.watchlist import WatchLists
+    from streamer.live import assembly
+
+    loaded = tagger.load_chosen(chosen)
+    watchlists = WatchLists(chosen.watched, chosen.own_watched, loaded.labels, loaded.thresholds)
+    make_clips = partial(assembly.make_clips, model=loaded)
+    return _Parts(
+        tagger=loaded,
+        label_set=tagger.label_set(loaded),
+        watchlists=watchlists,
+        make_clips=make_clips,
+        clips=make_clips(chosen, chosen.with_clips(names)),
+        switches=assembly.make_switches(chosen, names),
+    )
+
+
+def _session(
+    chosen: "Settings",
+    sources: "Sequence[Source]",
+    parts: _Parts,
+    view: window.View,
+    sinks: "Sequence[Sink | None]",
+    mqtt: "MqttSink | None",
+) -> "LiveSession":
+    from streamer.live import assembly
+
+    return assembly.make_session(
+        chosen,
+        sources,
+        parts.tagger,
+        sinks=sinks,
+        switches=parts.switches,
+        watchlists=parts.watchlists,
+        taps=view.taps,
+        clips=parts.clips,
+        device=parts.tagger.engine.description,
+        mqtt=mqtt,
+    )
+
+
+def _tend(
+    session: "LiveSession", manager: "ServiceManager", reloader: "Reloader", hung_up: Callable[[], bool]
+) -> None:
+    """Report health, signal the service manager, and reload settings on SIGHUP."""
+    session.report_health()
+    manager.beat(busy_seconds=session.busy_seconds)
+    if hung_up():
+        with manager.reloading():
+            reloader.reload()
+
+
+def _switch(switches: "Switches", mqtt: "MqttSink | None", source: str, on: bool) -> None:
+    """Switch a source on or off, and let its switch in MQTT follow."""
+    switches.turn(source, on)
+    if mqtt is not None:
+        mqtt.listening(source, on)
+
+
+def _outcome(session: "LiveSession", *, interrupted: bool) -> int:
+    """Log dropped windows and return the exit code; raise the first error of a source."""
+    if session.dropped_windows:
+        _log.warning(
+            "%d windows were dropped because inference was late: give a longer --hop or a smaller --model, or --fast for files",
+            session.dropped_windows,
+        )
+    if interrupted:
+        return EXIT_INTERRUPTED
+    if session.failure is not None:
+        raise session.failure
+    return 0

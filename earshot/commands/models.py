@@ -1,0 +1,146 @@
+"""The commands ``models``, ``models download`` and ``models quantize``."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ..help import Command, Group
+from ..options import takes
+from ..recordings import read_recording
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from models.inventory import ModelInfo
+
+app = typer.Typer(cls=Group)
+
+
+@app.callback(invoke_without_command=True)
+@takes("models")
+def models(context: typer.Context, *, as_json: bool) -> None:
+    """List the models, or download some."""
+    if context.invoked_subcommand is not None:
+        return
+    from models.inventory import inventory
+
+    found = inventory()
+    if as_json:
+        typer.echo(json.dumps([_public(model) for model in found], indent=2, ensure_ascii=False))
+    else:
+        _print_table(found)
+
+
+@app.command(cls=Command)
+@takes("download")
+def download(*, names: list[str]) -> None:
+    """Download models and check them, for use offline."""
+    from models import inventory
+    from models.errors import ModelError
+
+    failed = False
+    for name in inventory.parts_of(names):
+        try:
+            typer.echo(inventory.download(name))
+        except ModelError as error:
+            failed = True
+            typer.echo(f"earshot: {error}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command(cls=Command)
+@takes("quantize")
+def quantize(*, name: str, sound: list[Path], window: float | None) -> None:
+    """Quantize a model to 8 bits on your recordings.
+
+    Listening with --precision int8 uses the result.
+    """
+    from rich.console import Console
+
+    from models.errors import EngineError, SoundError
+    from models.quantizing import quantize_on
+
+    try:
+        sounds = [read_recording(path) for path in sound]
+    except SoundError as error:
+        raise EngineError(f"nothing is quantized: {error}") from error
+    with Console(stderr=True).status("quantizing"):
+        outcome = quantize_on(name, sounds, window_seconds=window)
+    typer.echo(
+        f"{name}: quantized on {outcome.windows} windows; on the sounds that ship, scores differ by up to "
+        f"{outcome.difference:.3f} from those in 32 bits, and {outcome.agreement:.1%} of the five highest tags are the same"
+    )
+
+
+def _public(model: "ModelInfo") -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "aliases": model.aliases,
+        "figure": model.figure,
+        "mean_average_precision": model.mean_average_precision,
+        "classes": model.classes,
+        "window_seconds": model.seconds,
+        "strides": model.strides,
+        "megabytes": model.megabytes,
+        "gigaflop_per_window": round(model.gigaflop, 1),
+        "needs": model.needs,
+        "engine": model.choice and model.choice.engine,
+        "seconds_per_window_here": model.choice and model.choice.seconds,
+        "on_this_machine": model.here == model.parts,
+        "parts_on_this_machine": model.here,
+        "repositories": model.repositories,
+    }
+
+
+def _print_table(rows: "Sequence[ModelInfo]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    for title, right in (
+        ("name", False),
+        ("accuracy", False),
+        ("classes", True),
+        ("seconds", True),
+        ("strides", True),
+        ("MB", True),
+        ("runs on", False),
+        ("here", False),
+    ):
+        table.add_column(title, justify="right" if right else "left", no_wrap=title != "accuracy")
+    for row in rows:
+        alias = "".join(f" ({alias})" for alias in row.aliases)
+        table.add_row(
+            row.name + alias,
+            row.figure,
+            str(row.classes),
+            f"{row.seconds:g}",
+            _span(row.strides),
+            str(row.megabytes),
+            row.needs,
+            _presence(row),
+        )
+    Console().print(table)
+    ran = [f"{row.name} ({row.choice.engine}, {row.choice.seconds:.2g} s)" for row in rows if row.choice]
+    if ran:
+        typer.echo(f"\nThe fastest that kept the scores here, and seconds of a window: {', '.join(ran)}.")
+    typer.echo(
+        "\nmAP: mean average precision on AudioSet's evaluation set, measured by AST's authors; the card of tiny is"
+        "\nmodels/assets/tiny.md. seconds: of a window. runs on: what keeps up with a hop of 1 s; a GPU does with all."
+        "\nTo fetch one: models download NAME, which also takes hub:OWNER/REPO."
+    )
+
+
+def _span(strides: tuple[tuple[int, int], ...]) -> str:
+    """The strides of all parts, which are the same along mel bins and rows."""
+    values = sorted({stride for pair in strides for stride in pair})
+    return str(values[0]) if len(values) == 1 else f"{values[0]}-{values[-1]}"
+
+
+def _presence(row: "ModelInfo") -> str:
+    if row.parts > 1 and 0 < row.here < row.parts:
+        return f"{row.here} of {row.parts}"
+    return "yes" if row.here else "no"

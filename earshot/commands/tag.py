@@ -1,0 +1,74 @@
+"""The command ``tag``."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from .. import settings, tagger
+from ..failures import EXIT_FAILURE, complain
+from ..options import takes
+from . import explanation
+
+if TYPE_CHECKING:
+    from streamer.settings.schema import Settings
+    from streamer.sources.recording import Recording
+
+
+@takes("tag")
+def tag(
+    context: typer.Context, *, files: list[str], events: bool, watch: list[str] | None, explain: Path | None
+) -> None:
+    """Tag recordings, window by window."""
+    if explain is not None:
+        if len(files) > 1:
+            raise typer.BadParameter("--explain draws one recording: give one FILE")
+        explanation.require_picture(explain)
+    if watch and not events:
+        raise typer.BadParameter("--watch goes with --events")
+    complete = _tag_files(files, settings.load(context), events=events, picture=explain)
+    raise typer.Exit(0 if complete else EXIT_FAILURE)
+
+
+def _tag_files(files: Sequence[str], chosen: "Settings", *, events: bool, picture: Path | None) -> bool:
+    """Tag recordings one after the other; return True if all could be read to their end."""
+    from streamer.commands.tag import sink_for
+    from streamer.commands.tag import tag as tag_recording
+    from streamer.errors import SourceError
+
+    recordings = _readable(files)
+    complete = len(recordings) == len(files)
+    if not recordings:
+        return False
+    choice = tagger.choose_model(chosen)
+    if picture is not None:
+        explanation.require_one_network(choice.name)
+    loaded = tagger.load_chosen(chosen, choice)
+    sink, sounds = sink_for(chosen, loaded, tagger.label_set(loaded), events=events)
+    for recording in recordings:
+        try:
+            best = tag_recording(recording, loaded, sink, sounds, hop_samples=chosen.hop_samples)
+        except SourceError as error:
+            complete = False
+            complain(error)
+            continue
+        if picture is not None and best is not None:
+            explanation.draw(picture, best, choice.name, chosen)
+    return complete
+
+
+def _readable(files: Sequence[str]) -> "list[Recording]":
+    """Open recordings; log why one can't be read."""
+    from streamer.errors import SourceError
+    from streamer.sources.recording import Recording
+
+    recordings = []
+    for file in files:
+        try:
+            recording = Recording(file, file, live=False)
+            recording.check()
+            recordings.append(recording)
+        except SourceError as error:
+            complain(error)
+    return recordings

@@ -1,0 +1,269 @@
+"""All options of all commands, each described once: its name, commands, type, help and default.
+
+A command's function declares the options that it reads itself; `takes` tells Typer all that the command accepts. Settings
+need no parameter: `earshot.settings` collects them from the context.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
+
+import typer
+
+Result = TypeVar("Result")
+
+ADVANCED = "Advanced"
+"""Heading of the options that few people need."""
+
+REQUIRED = inspect.Parameter.empty
+"""Default of what must be given."""
+
+_Text: TypeAlias = str | None
+_Count: TypeAlias = int | None
+_Number: TypeAlias = float | None
+_Flag: TypeAlias = bool | None
+_Texts: TypeAlias = list[str] | None
+_Counts: TypeAlias = list[int] | None
+_Numbers: TypeAlias = list[float] | None
+_File: TypeAlias = Path | None
+_Files: TypeAlias = list[Path] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option or argument of one or more commands.
+
+    Attributes
+    ----------
+    name : str
+        Name of the parameter.
+    commands : str
+        Names of the commands that take it, separated by spaces; ``live`` is the program without a command.
+    type : Any
+        Type that Typer converts to.
+    help : str
+        At most 50 characters, with the default in brackets.
+    metavar : str
+        Name of the value in the help; empty for flags.
+    default : Any
+        Value where the option is not given.
+    flag : str
+        Flag as Typer declares it; made from the name if empty.
+    least, most : float, optional
+        Limits of a number.
+    exists : bool
+        True if the path must exist.
+    setting, advanced, argument : bool
+        True for a setting of `streamer.settings`; for an option under "Advanced"; for an argument.
+    """
+
+    name: str
+    commands: str
+    type: Any
+    help: str
+    metavar: str = ""
+    default: Any = None
+    flag: str = ""
+    least: float | None = None
+    most: float | None = None
+    exists: bool = False
+    setting: bool = False
+    advanced: bool = False
+    argument: bool = False
+
+    def parameter(self) -> inspect.Parameter:
+        """Return the parameter of a function that Typer makes this option from."""
+        shared: dict[str, Any] = {
+            "help": self.help,
+            "metavar": self.metavar or None,
+            "min": self.least,
+            "max": self.most,
+            "exists": self.exists,
+            "show_default": False,
+        }
+        if self.argument:
+            declared = typer.Argument(**shared)
+        else:
+            flag = self.flag or f"--{self.name.replace('_', '-')}"
+            declared = typer.Option(flag, rich_help_panel=ADVANCED if self.advanced else None, **shared)
+        return inspect.Parameter(
+            self.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=self.default,
+            annotation=Annotated[self.type, declared],
+        )
+
+
+_argument = partial(Option, default=REQUIRED, argument=True)
+_setting = partial(Option, setting=True)
+_rare_setting = partial(Option, setting=True, advanced=True)
+_rare = partial(Option, advanced=True)
+
+_LISTENING = "live tag calibrate doctor"
+_TRAINING = "finetune evaluate distil calibrate-model"
+
+# fmt: off
+OPTIONS = (
+    # Arguments
+    _argument("files", "tag", list[str], "Recordings, in any format", "FILE"),
+    _argument("log", "replay", Path, "Log that --score-log has written", "LOG"),
+    _argument("names", "download", list[str], "Models of the list, or hub:OWNER/REPO", "NAME"),
+    _argument("name", "quantize", str, "Model of the list, hub:OWNER/REPO, or a path", "NAME"),
+    # What to listen to, and for
+    Option("length", "calibrate", _Text, "Time to listen: 90s, 30m, 1h", "TIME", flag="--for"),
+    Option("log", "calibrate", _File, "Log of --score-log to read instead", "FILE"),
+    Option("lower", "calibrate", bool, "Lower thresholds too, where it is quiet", default=False),
+    Option("apply", "calibrate", bool, "Change the settings file", default=False),
+    Option("since", "events", _Text, "Earliest: 90s, 30m, 12h, 7d, 2w ago, or a date", "TIME"),
+    Option("label", "events", _Texts, "Only this sound; repeatable", "SOUND"),
+    Option("source", "events", _Texts, "Only this source; repeatable", "NAME"),
+    _setting("source", "live calibrate doctor", _Texts, "Audio to listen to; repeatable  [mic]", "SOURCE"),
+    _setting("watch", f"{_LISTENING} replay", _Texts, "Sound to watch for; repeatable  [a dozen]", "SOUND"),
+    _setting("clips", "live", _Flag, "Keep the audio of events without speech"),
+    Option("events", "tag", bool, "Print when watched sounds begin and end", default=False),
+    Option("sound", "quantize", list[Path], "Recording to fit to; repeatable", "FILE", REQUIRED),
+    # What to learn from, and what to write
+    Option("data", "finetune", Path, "Recordings to learn from", "PATH", REQUIRED),
+    Option("data", "evaluate", _File, "Labelled recordings to measure on", "PATH", exists=True),
+    Option("pack", "evaluate", _File, "Audio pack, to compare with YAMNet", "FOLDER"),
+    Option("pack", "distil calibrate-model", Path, "Audio pack: audio.zip, index.csv, …", "FOLDER", REQUIRED),
+    Option("background", "evaluate", _Text, "Noise of each kind: 90s, 10m, 1h", "TIME"),
+    Option("background", "calibrate-model", str, "Noise of each kind: 90s, 10m, 1h  [10m]", "TIME", "10m"),
+    Option("out", "finetune", Path, "Model to write, such as my.safetensors", "FILE", REQUIRED),
+    Option("out", "distil", Path, "Folder for weights, state and report", "FOLDER", REQUIRED),
+    Option("out", "calibrate-model", Path, "Model to write", "FILE", REQUIRED),
+    # The model and its windows
+    _setting("model", _LISTENING, _Text, "Model to use  [auto: best that keeps up]", "MODEL"),
+    Option("model", "bench", _Texts, "Model to time; repeatable  [tiny]", "MODEL"),
+    Option("model", "evaluate", str, "Model to measure, or teacher: YAMNet  [tiny]", "MODEL", "tiny"),
+    Option("model", "calibrate-model", str, "tiny, or a file of an AudioSet model  [tiny]", "FILE", "tiny"),
+    Option("network", "bench", _Texts, "Network with random weights; repeatable", "NETWORK"),
+    _setting("hop", _LISTENING, _Number, "Time between windows  [1.0]", "SECONDS"),
+    _setting("top", "live tag", _Count, "Tags to show and send  [5]", "COUNT"),
+    _rare_setting("window", _LISTENING, _Number, "Length of a window, up to 10.24  [the model's]", "SECONDS"),
+    Option("window", "bench", _Numbers, "Length of a window; repeatable  [the model's]", "SECONDS", least=1.0, most=10.24),
+    Option("window", "quantize evaluate", _Number, "Length of a window  [the model's]", "SECONDS", least=1.0, most=10.24),
+    Option("window", "finetune", _Number, "Length of a window  [fits the recordings]", "SECONDS", least=1.0, most=10.24),
+    _rare_setting("device", _LISTENING, _Text, "auto, cpu, cuda or cuda:N  [auto]", "DEVICE"),
+    Option("device", f"bench {_TRAINING}", str, "auto, cpu, cuda or cuda:N  [auto]", "DEVICE", "auto"),
+    _rare_setting("engine", _LISTENING, _Text, "auto, torch or openvino  [auto]", "ENGINE"),
+    Option("engine", "bench", str, "auto, torch or openvino  [auto]", "ENGINE", "auto"),
+    _rare_setting("precision", _LISTENING, _Text, "auto, fp32, bf16, fp16 or int8  [auto]", "PRECISION"),
+    Option("precision", "bench", _Texts, "auto, fp32, bf16, fp16, int8; repeatable  [all]", "PRECISION"),
+    _rare_setting("fstride", "live tag doctor evaluate", _Count, "Stride in mel bins of an original .pth", "BINS"),
+    _rare_setting("tstride", "live tag doctor evaluate", _Count, "Stride in rows of an original .pth", "ROWS"),
+    _rare_setting("input_tdim", "live tag doctor evaluate", _Count, "Rows of the input of an original .pth", "ROWS"),
+    # Results
+    _setting("mqtt", "live doctor", _Text, "MQTT broker to publish to", "URL"),
+    _rare_setting("mqtt_topic", "live doctor", _Text, "Base topic  [earshot/NODE]", "TOPIC"),
+    _rare_setting("discovery", "live doctor", _Text, "Home Assistant: device, component, off  [device]", "METHOD"),
+    _rare_setting("node", "live doctor", _Text, "This machine's name in topics  [host name]", "NAME"),
+    _setting("headless", "live doctor", _Flag, "Results in the terminal, no window"),
+    _setting("kiosk", "live", _Flag, "Full screen for a wall: huge tags, no pointer"),
+    _setting("theme", "live", _Text, "Colours: dark, light or auto  [dark]", "THEME"),
+    _setting("json", "live tag", _Flag, "JSON on standard output, a line per window"),
+    Option("explain", "tag", _File, "Picture of what led to the highest score", "PNG"),
+    _rare_setting("metrics_port", "live", _Count, "Port on this machine for Prometheus  [0: off]", "PORT"),
+    _rare_setting("score_log", "live calibrate", _File, "Log all scores, for replay; no audio", "FILE"),
+    _setting("history", "events", _Text, "History to read  [that of the settings]", "FILE"),
+    Option("as_csv", "events replay", bool, "CSV for spreadsheets, times in UTC", default=False, flag="--csv"),
+    Option("as_json", "events replay", bool, "JSON, a line per event, times in UTC", default=False, flag="--json"),
+    Option("as_json", "sounds models", bool, "JSON list on standard output", default=False, flag="--json"),
+    Option("as_json", "doctor bench evaluate", bool, "JSON object on standard output", default=False, flag="--json"),
+    # Time
+    _setting("duration", "live", _Number, "Time to listen  [until you stop it]", "SECONDS"),
+    Option("seconds", "doctor", float, "Time per microphone, 1 to 60  [3]", "SECONDS", 3.0, least=1.0, most=60.0),
+    _rare_setting("fast", "live calibrate", _Flag, "Files as fast as possible, not in real time"),
+    _rare_setting("wait_for_sources", "live", _Flag, "Wait for microphones that are not there yet"),
+    # Bench
+    Option("batch", "bench", _Counts, "Windows in a batch; repeatable  [1]", "COUNT", least=1),
+    Option("runs", "bench", int, "Batches to time  [10]", "COUNT", 10, least=2),
+    Option("recording", "bench", _Files, "Recording to tag; repeatable  [the demo]", "FILE"),
+    Option("streams", "bench", bool, "Number of live sources that this machine takes", default=False),
+    Option("hop", "bench", float, "With --streams: time between windows  [1]", "SECONDS", 1.0, least=0.01, most=3600.0),
+    Option("seconds", "bench", float, "With --streams: time for each number  [20]", "SECONDS", 20.0, least=2.0, most=86_400.0),
+    Option("most", "bench", int, "With --streams: most sources to try  [512]", "COUNT", 512, least=1),
+    # Evaluation
+    Option("out", "evaluate", _File, "With --data: table of the classes to write", "FILE", flag="--csv"),
+    Option("fold", "evaluate", _Count, "With --data: only this fold of the CSV file", "NUMBER"),
+    Option("places", "evaluate", bool, "With --pack: clips in many places of a window", default=False),
+    Option("confused", "evaluate", int, "With --pack: confusions to print  [0]", "COUNT", 0, flag="--confusions", least=0),
+    Option("reliability", "evaluate", _File, "With --pack: reliability diagram to draw", "PNG"),
+    Option("hop", "evaluate", float, "With --background: time between windows  [5]", "SECONDS", 5.0, least=0.1),
+    Option("limit", "evaluate", _Count, "Most recordings, chosen at random", "COUNT", least=1),
+    Option("limit", "calibrate-model", _Count, "Most clips of each part, at random  [600; all]", "COUNT", least=1),
+    Option("batch", "evaluate", int, "Windows in a batch, 1 to 256  [8]", "COUNT", 8, least=1, most=256),
+    # Training
+    Option("init", "finetune", _Text, "Starting point  [the recipe's, or tiny]", "INIT"),
+    Option("init", "distil", _Text, "tiny, or a file  [a new network]", "FILE"),
+    Option("recipe", "finetune", str, "Recipe, see below  [default]", "RECIPE", "default"),
+    Option("epochs", "finetune", _Count, "Passes through the data  [the recipe's]", "COUNT", least=1),
+    Option("multi_label", "finetune", bool, "Recordings may have several labels", default=False),
+    Option("validation", "finetune", float, "Share to measure with, 0 to 0.9  [0.2]", "SHARE", 0.2, least=0.0, most=0.9),
+    Option("fold", "finetune", _Count, "Fold of the CSV file to measure with instead", "NUMBER"),
+    Option("folds", "finetune", _Text, "Folds to measure with in turn: a number, or all", "COUNT"),
+    Option("size", "distil", Literal["tiny", "small", "base"], "Size of a new network  [tiny]", "SIZE", "tiny"),
+    Option("stages", "distil", _Text, "Stages, see below  [three]", "STAGES"),
+    Option("minutes", "finetune distil", _Number, "Time to stop after; --resume goes on", "MINUTES", least=0.0),
+    Option("resume", "finetune distil", bool, "Continue a run that was stopped", default=False),
+    Option("overwrite", "finetune", bool, "Replace the model or the run that is there", default=False),
+    Option("report", "finetune", _File, "Folder of the report  [OUT-report]", "FOLDER"),
+    _rare("rate", "finetune", _Number, "Highest learning rate  [the recipe's]", "RATE"),
+    _rare("batch", "finetune", _Count, "Windows in a step  [the recipe's]", "COUNT", least=1),
+    _rare("fstride", "finetune", _Count, "Stride of patches in mel bins  [of --init]", "BINS"),
+    _rare("tstride", "finetune", _Count, "Stride of patches in rows  [of --init]", "ROWS"),
+    _rare("balanced", "finetune", _Flag, "Draw rare classes as often  [the recipe's]", flag="--balanced/--no-balanced"),
+    _rare("mixup", "finetune", _Number, "Share of windows to mix  [the recipe's]", "SHARE"),
+    _rare("average", "finetune", _Flag, "Average weights of epochs  [the recipe's]", flag="--average/--no-average"),
+    _rare("patience", "finetune", _Count, "Epochs without progress  [the recipe's]", "COUNT", least=1),
+    _rare("normalise", "finetune", Literal["init", "data"] | None, "Mean and deviation: init or data  [init]", "FROM"),
+    _rare("precision", "finetune", Literal["auto", "fp32", "bf16", "fp16"], "auto, fp32, bf16 or fp16  [auto]", "PRECISION", "auto"),
+    _rare("seed", "finetune", int, "Seed of all random numbers  [0]", "NUMBER", 0, least=0, most=2**31 - 1),
+    _rare("seed", "distil", int, "Seed of all random numbers  [0]", "NUMBER", 0, least=0),
+    _rare("optimizer", "distil", Literal["muon", "adamw"], "Hidden matrices: muon or adamw  [muon]", "NAME", "muon"),
+    _rare("cache", "distil", _File, "Folder of the features  [OUT/cache]", "FOLDER"),
+    _rare("save_every", "distil", int, "Steps between saves  [50]", "COUNT", 50, least=1),
+    _rare("compiled", "distil", bool, "Compile the network with torch.compile", default=False, flag="--compile"),
+    _rare("calibrated", "distil", bool, "Calibrate at the end  [yes]", default=True, flag="--calibrate/--no-calibrate"),
+    # The program
+    _setting("offline", _LISTENING, _Flag, "Never download anything"),
+    Option("offline", "finetune evaluate", bool, "Never download anything", default=False),
+    Option("config", f"{_LISTENING} events replay", _File, "Settings file  [the user's earshot.toml]", "FILE"),
+    _rare("debug", "live", bool, "Log everything; show tracebacks", default=False),
+)
+# fmt: on
+"""All options, in the order of the help."""
+
+
+def options_of(command: str) -> list[Option]:
+    """Return the options of a command."""
+    return [option for option in OPTIONS if command in option.commands.split()]
+
+
+def takes(command: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
+    """Let a function be a command: Typer sees all options of the table, the function gets those that it declares.
+
+    Raises
+    ------
+    TypeError
+        It declares one that the command does not have.
+    """
+    options = {option.name: option.parameter() for option in options_of(command)}
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+    def decorate(function: Callable[..., Result]) -> Callable[..., Result]:
+        names = inspect.signature(function).parameters.keys()
+        if unknown := names - options.keys() - {"context"}:
+            raise TypeError(f"the command {command} has no option {', '.join(sorted(unknown))}")
+
+        @wraps(function, assigned=("__module__", "__name__", "__qualname__", "__doc__"))
+        def run(**values: Any) -> Result:
+            return function(**{name: values[name] for name in names})
+
+        vars(run)["__signature__"] = inspect.Signature([context, *options.values()])
+        return run
+
+    return decorate

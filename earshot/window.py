@@ -1,0 +1,204 @@
+"""The live view: the window and what it can do, the table in the terminal, or lines of JSON."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from .recordings import read_recording
+
+if TYPE_CHECKING:
+    from gui.actions import Actions, AudioInput, Span, Watched
+    from gui.data.feed import Feed
+    from models.tagger import Tagger
+    from streamer.events.watchlist import WatchLists
+    from streamer.live.choices import Choices
+    from streamer.live.session import ChunkTap, LiveSession
+    from streamer.live.switches import Switches
+    from streamer.messages import Tagging
+    from streamer.settings.schema import Settings
+    from streamer.sinks import Sink
+    from streamer.sinks.payloads import LabelSet
+
+_POLL_SECONDS = 0.1
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view of what is heard.
+
+    Attributes
+    ----------
+    sink, taps
+        Receive messages, and chunks of audio.
+    show : callable
+        Occupies the main thread as long as its first argument returns True. The second one sleeps for some seconds, the
+        third returns the actions of the window.
+    """
+
+    sink: "Sink"
+    taps: "Sequence[ChunkTap]"
+    show: "Callable[[Callable[[], bool], Callable[[float], None], Callable[[], Actions]], None]"
+
+
+@contextmanager
+def open_view(
+    settings: "Settings", names: Sequence[str], tagger: "Tagger", label_set: "LabelSet"
+) -> Iterator[View]:
+    """Set up the window, the live table in the terminal, or lines on standard output."""
+    if not settings.windowless:
+        from gui.data.feed import Feed
+
+        feed = Feed(sources=names, labels=tagger.labels)
+        yield View(feed, [feed.add_chunk], partial(_show_window, feed, settings))
+        return
+    from streamer.sinks.terminal import JsonLines, LiveTable
+
+    if settings.json_lines:
+        yield View(JsonLines(sys.stdout, label_set, settings.top), [], _wait)
+        return
+    with LiveTable(label_set, settings.top, sources=names) as table:
+        yield View(table, [], _wait)
+
+
+def _show_window(
+    feed: "Feed",
+    settings: "Settings",
+    keep_on: Callable[[], bool],
+    _sleep: Callable[[float], None],
+    actions: "Callable[[], Actions]",
+) -> None:
+    from gui.app.run import run
+    from models.fbank import log_mel
+
+    run(feed, log_mel=log_mel, poll=keep_on, kiosk=settings.kiosk, actions=actions(), theme=settings.theme)
+
+
+def _wait(
+    keep_on: Callable[[], bool], sleep: Callable[[float], None], _actions: "Callable[[], Actions]"
+) -> None:
+    while keep_on():
+        sleep(_POLL_SECONDS)
+
+
+def window_actions(
+    settings: "Callable[[], Settings]",
+    config: Path | None,
+    watchlists: "WatchLists",
+    session: "LiveSession",
+    listen: Callable[[str, bool], None],
+    switches: "Switches",
+) -> "Actions":
+    """Return the actions of the window.
+
+    Parameters
+    ----------
+    settings : callable
+        Returns the settings in force.
+    config : Path, optional
+        The settings file, as for `load_settings`.
+    watchlists : WatchLists
+        Sounds that are watched.
+    session : LiveSession
+        The session whose sources can be changed.
+    listen : callable
+        Switches a source, by name, on or off.
+    switches : Switches
+        The state of these switches.
+    """
+    from platformdirs import user_pictures_path
+
+    from gui.actions import Actions
+    from models.labels import family_of
+    from streamer.live.choices import Choices
+    from streamer.sources.microphone import play
+
+    choices = Choices(settings, config, watchlists, session)
+    watch = _Watching(watchlists)
+    return Actions(
+        watched=watch.watched,
+        watch=_with_action_errors(watch.watch),
+        unwatch=_with_action_errors(watch.unwatch),
+        preview_events=_with_action_errors(watch.preview_events),
+        list_inputs=_with_action_errors(_inputs),
+        set_input=_with_action_errors(choices.choose),
+        set_listening=listen,
+        is_listening=switches.is_on,
+        play_clip=_with_action_errors(lambda clip: play(read_recording(Path(clip)))),
+        save_settings=_with_action_errors(partial(_save, choices, settings)),
+        export_folder=user_pictures_path() / "Earshot",
+        families={label: family_of(label) for label in watchlists.shared.labels},
+    )
+
+
+class _Watching:
+    """The actions that concern watched sounds."""
+
+    def __init__(self, watchlists: "WatchLists") -> None:
+        self._watchlists = watchlists
+
+    def watched(self, source: str) -> "list[Watched]":
+        """Return the sounds that are watched at a source."""
+        from gui.actions import Watched
+
+        sounds = self._watchlists.of(source).sounds
+        return [Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in sounds]
+
+    def watch(self, source: str, name: str, threshold: float | None) -> None:
+        """Watch for a sound at a source."""
+        self._watchlists.of(source).watch(name, threshold)
+
+    def unwatch(self, source: str, name: str) -> None:
+        """Stop watching for a sound at a source."""
+        self._watchlists.of(source).unwatch(name)
+
+    def preview_events(
+        self, source: str, taggings: "Sequence[Tagging]", name: str, threshold: float
+    ) -> "list[Span]":
+        """Return the events that a threshold makes of taggings."""
+        from streamer.events.detector import what_would_be_told
+
+        events = what_would_be_told(self._watchlists.of(source).tried(name, threshold), taggings)
+        return [(event.started_at, event.ended_at) for event in events]
+
+
+def _inputs() -> "list[AudioInput]":
+    """Return the microphones of this machine, and the demo."""
+    from gui.actions import AudioInput
+    from streamer.sources.microphone import list_devices
+
+    found = [
+        AudioInput(f"mic:{device.stable_name}", f"{device.stable_name}{' *' if device.is_default else ''}")
+        for device in list_devices()
+    ]
+    return [*found, AudioInput("demo", "The demo")]
+
+
+def _save(choices: "Choices", settings: "Callable[[], Settings]", theme: str) -> str:
+    """Save what was changed in the window; return the path of the settings file."""
+    from gui.style.theme import palette_for
+
+    changes = {} if theme == palette_for(settings().theme).name else {"theme": theme}
+    return str(choices.save(changes))
+
+
+def _with_action_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Translate errors of the layers below to the window's `ActionError`."""
+    from gui.errors import ActionError
+    from models.errors import SoundError
+    from streamer.errors import StreamerError
+
+    @wraps(do)
+    def done(*arguments: Given.args, **named: Given.kwargs) -> Result:
+        try:
+            return do(*arguments, **named)
+        except (StreamerError, SoundError) as error:
+            raise ActionError(str(error)) from error
+
+    return done
