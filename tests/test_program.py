@@ -218,7 +218,7 @@ def test_a_name_that_is_too_long_for_a_file_is_none(environment: dict[str, str])
     ("options", "complaint"),
     [
         ((), b"--for"),
-        (("--for", "soon"), b"no length of time"),
+        (("--for", "soon"), b"is not a duration"),
         (("--for", "0"), b"--for"),
         (("--for", "1m", "--log", "scores"), b"--log"),
         (("--log", "nowhere"), b"there is no score log"),
