@@ -6,13 +6,20 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from support.guard import Guard
 from support.microphone import VirtualMicrophone
 from support.mosquitto import Mosquitto
 from support.program import clean_environment
+from support.screen import Screen
 from support.system import require, short_folder
 
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(Guard(config))
+    config.pluginmanager.register(Screen(config))
 
 
 @pytest.fixture(scope="session", autouse=True)
