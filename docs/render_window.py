@@ -171,7 +171,7 @@ def actions_of(tagger: Tagger, sounds: Sequence[WatchedSound]) -> Actions:
 def lost_device() -> SourceStatus:
     """Return the status of a microphone that was unplugged."""
     return SourceStatus(
-        "demo", online=False, reason="USB Audio has stopped recording; see whether it is still plugged in"
+        "demo", online=False, reason="USB Audio has stopped recording; check that it is still plugged in"
     )
 
 

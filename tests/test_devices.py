@@ -9,7 +9,7 @@ from support.microphone import VirtualMicrophone
 
 from streamer.errors import DeviceError, SourceError
 from streamer.sources import devices, open_source
-from streamer.sources.devices import choose_device, find_device, identified
+from streamer.sources.devices import choose_device, find_device, identify
 from streamer.sources.portaudio import process
 
 ROOT = Path(__file__).parent.parent
@@ -30,7 +30,7 @@ def found(*rows: tuple[int, str, str, int]) -> list[dict[str, object]]:
     ]
 
 
-DEVICES = identified(
+DEVICES = identify(
     found(
         (0, "HDA Intel: ALC662 Analog (hw:0,0)", "ALSA", 2),
         (3, "USB PnP Sound Device: Audio (hw:1,0)", "ALSA", 1),
@@ -69,17 +69,17 @@ def test_a_device_is_found_by_its_number_or_a_part_of_its_name(wanted: str | int
 
 def test_a_device_that_is_not_there_gets_a_list_of_those_that_are() -> None:
     with pytest.raises(
-        DeviceError, match="no microphone called Blue Yeti; there are 0 .HDA Intel.* 6 .default, ALSA"
+        DeviceError, match="no microphone called Blue Yeti; choose one of 0 .HDA Intel.* 6 .default, ALSA"
     ):
         choose_device(DEVICES, "Blue Yeti")
-    with pytest.raises(DeviceError, match="no microphone number 1; there are 0 "):
+    with pytest.raises(DeviceError, match="no microphone number 1; choose one of 0 "):
         choose_device(DEVICES, 1)
 
 
 def test_a_name_that_may_mean_several_says_which() -> None:
     with pytest.raises(
         DeviceError,
-        match=r"a may mean 0 \(HDA.*, 4 \(USB.*name one of them, as in mic:HDA Intel: ALC662 Analog$",
+        match=r"a is ambiguous: it matches 0 \(HDA.*, 4 \(USB.*name one of them, as in mic:HDA Intel: ALC662 Analog$",
     ):
         choose_device([DEVICES[0], DEVICES[2]], "a")
 
@@ -110,7 +110,7 @@ def test_a_microphone_is_called_by_its_short_name_or_as_asked(spec: str, name: s
 @pytest.mark.usefixtures("_devices")
 @pytest.mark.parametrize("channel", [0, 3])
 def test_a_channel_that_the_device_lacks_is_refused_before_it_is_opened(channel: int) -> None:
-    with pytest.raises(DeviceError, match=f"HDA Intel.* has 2 channels, not {channel}"):
+    with pytest.raises(DeviceError, match=f"HDA Intel.* has no channel {channel}; choose one from 1 to 2"):
         open_source(f"mic:hda#{channel}")
 
 
@@ -131,7 +131,7 @@ def test_a_device_is_called_for_good_what_no_other_one_is(tmp_path: Path) -> Non
     cards = plugged(tmp_path / "sound", card0="0000:00:1f.3", card1="usb1/1-2/1-2:1.0")
     names = [
         device.stable_name
-        for device in identified(
+        for device in identify(
             found(
                 (0, "HDA Intel: ALC662 Analog (hw:0,0)", "ALSA", 2),
                 (1, "Yeti: USB Audio (hw:1,0)", "ALSA", 2),
@@ -152,8 +152,8 @@ def test_one_of_two_equal_devices_is_the_same_after_they_were_plugged_in_in_anot
         (2, "Yeti: USB Audio (hw:2,1)", "ALSA", 2),
     )
     left, right = "usb1/1-2/1-2:1.0", "usb1/1-2/1-2.1/1-2.1:1.0"
-    before = identified(rows, cards=plugged(tmp_path / "before", card1=left, card2=right))
-    after = identified(rows, cards=plugged(tmp_path / "after", card1=right, card2=left))
+    before = identify(rows, cards=plugged(tmp_path / "before", card1=left, card2=right))
+    after = identify(rows, cards=plugged(tmp_path / "after", card1=right, card2=left))
     names = [device.stable_name for device in before]
     assert names == [
         "Yeti: USB Audio at usb-1-2",
@@ -169,21 +169,23 @@ def test_one_of_two_equal_devices_is_the_same_after_they_were_plugged_in_in_anot
 
 def test_a_device_that_was_unplugged_is_not_taken_for_the_equal_one_beside_it(tmp_path: Path) -> None:
     cards = plugged(tmp_path / "sound", card1="usb1/1-2/1-2.1/1-2.1:1.0")
-    left = identified(found((0, "Yeti: USB Audio (hw:1,0)", "ALSA", 2)), cards=cards)
-    with pytest.raises(DeviceError, match="no microphone called Yeti: USB Audio at usb-1-2; there are 0"):
+    left = identify(found((0, "Yeti: USB Audio (hw:1,0)", "ALSA", 2)), cards=cards)
+    with pytest.raises(DeviceError, match="no microphone called Yeti: USB Audio at usb-1-2; choose one of 0"):
         choose_device(left, "Yeti: USB Audio at usb-1-2")
     assert choose_device(left, "Yeti: USB Audio at usb-1-2.1").index == 0
 
 
 def test_a_name_that_ends_as_a_channel_does_is_no_channel() -> None:
-    (device,) = identified(found((0, "Recorder #2", "WASAPI", 1)))
+    (device,) = identify(found((0, "Recorder #2", "WASAPI", 1)))
     assert device.stable_name == "Recorder #2, WASAPI"
     assert choose_device([device], device.stable_name) is device
 
 
 def test_equal_devices_of_which_nobody_knows_where_they_are_have_their_number() -> None:
-    twins = identified(found((4, "Yeti", "Core Audio", 2), (5, "Yeti", "Core Audio", 2)))
-    with pytest.raises(DeviceError, match=r"Yeti may mean 4 .*name one of them, as in mic:4$"):
+    twins = identify(found((4, "Yeti", "Core Audio", 2), (5, "Yeti", "Core Audio", 2)))
+    with pytest.raises(
+        DeviceError, match=r"Yeti is ambiguous: it matches 4 .*name one of them, as in mic:4$"
+    ):
         choose_device(twins, "Yeti")
 
 
@@ -230,7 +232,7 @@ def test_a_sound_server_that_hangs_is_waited_for_no_longer_than_promised(
         assert find_device(None).name == "default"
         with virtual.frozen(), monkeypatch.context() as impatience:
             impatience.setattr(process, "_LISTING_SECONDS", 1.0)
-            with pytest.raises(DeviceError, match="the sound system does not answer for 1 s; restart it"):
+            with pytest.raises(DeviceError, match="the sound system has not answered for 1 s; restart it"):
                 find_device(None)
         assert find_device(None).name == "default"
     finally:

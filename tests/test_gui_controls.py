@@ -100,7 +100,7 @@ class FakeProgram:
 
     def set_input(self, source: str, address: str) -> None:
         if address == "mic:1":
-            raise ActionError("USB Audio can't be recorded; see whether another program holds it")
+            raise ActionError("USB Audio can't be recorded; check whether another program uses it")
         self.done.append(("set_input", source, address))
 
 

@@ -195,7 +195,7 @@ def test_a_microphone_that_is_unplugged_and_comes_back_goes_on_behind_the_gap(
     heard = take(chunks, 1.0)
     virtual.stop()
     sentence, rest = fail(chunks)
-    assert sentence == "default has stopped recording; see whether it is still plugged in"
+    assert sentence == "default has stopped recording; check that it is still plugged in"
     assert fail(source.chunks())[0].startswith("there is no microphone on this computer")
     wait_for_their_end()
     heard += rest
@@ -224,7 +224,7 @@ def test_a_driver_that_stalls_is_given_up_after_two_seconds(plugged_in: VirtualM
         assert 1.5 < time.monotonic() - began < 8.0, "the sound system may take 10 s to answer"
     finally:
         subprocess.run([*pactl, "0"], env=plugged_in.environment, check=True, timeout=PATIENCE_SECONDS)
-    assert "default has delivered no sound for 2 s" in sentence
+    assert "default has delivered no audio for 2 s" in sentence
     with closing(source.chunks()) as chunks:
         assert next(chunks).start_sample > end_of(heard + rest) + SAMPLE_RATE_HZ
 
@@ -236,7 +236,7 @@ def test_a_process_that_hangs_is_killed() -> None:
     (recorder,) = recorders()
     recorder.suspend()
     sentence, _ = fail(chunks)
-    assert "has delivered no sound for 2 s" in sentence
+    assert "has delivered no audio for 2 s" in sentence
     wait_for_their_end()
 
 
@@ -251,7 +251,9 @@ def test_a_driver_that_crashes_takes_no_other_microphone_along() -> None:
         crashed = time.monotonic()
         recorders()[-1].send_signal(signal.SIGSEGV)
         sentence, rest = fail(chunks)
-        assert sentence.startswith("default: its driver has crashed (SIGSEGV); plug it in anew")
+        assert sentence.startswith(
+            "default: its driver has crashed (SIGSEGV); unplug it and plug it in again"
+        )
         with closing(crashing.chunks()) as chunks:
             assert next(chunks).start_sample > end_of(before + rest)
         heard += take(others, 0.5 + time.monotonic() - crashed)
@@ -338,5 +340,5 @@ def test_where_nothing_can_be_played_a_sentence_says_so(
     plugged_in: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PULSE_SERVER", f"unix:{plugged_in.environment['XDG_RUNTIME_DIR']}/nobody")
-    with pytest.raises(DeviceError, match=r"nothing can be played .*see whether a loudspeaker is there"):
+    with pytest.raises(DeviceError, match=r"can.t play audio .*check that a loudspeaker is connected"):
         play(np.zeros(SAMPLE_RATE_HZ, np.float32))

@@ -30,9 +30,9 @@ from streamer.live.session import LiveSession
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, Samples, SourceStatus
 from streamer.runtime.threads import ThreadGroup
 from streamer.sources import open_source
-from streamer.sources.address import has_secret, parse_address, without_secrets
 from streamer.sources.network import NetworkStream
 from streamer.sources.playout import Playout
+from streamer.sources.url import has_secret, parse_url, without_secrets
 
 SECONDS = 2.0
 TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(int(44_100 * SECONDS)) / 44_100)).astype(np.float32)
@@ -47,7 +47,7 @@ def mp3() -> bytes:
 
 def source_at(url: str, *, seconds: float = 10.0) -> NetworkStream:
     """A stream that waits so long for a server that may be busy."""
-    return NetworkStream("s", parse_address(url), connect_seconds=seconds, stall_seconds=seconds)
+    return NetworkStream("s", parse_url(url), connect_seconds=seconds, stall_seconds=seconds)
 
 
 def heard(source: NetworkStream, chunks: list[AudioChunk], *, seconds: float = math.inf) -> None:
@@ -151,18 +151,18 @@ def test_the_number_at_the_end_picks_a_sound_track() -> None:
     with HttpServer({"/film": file(film, "video/x-matroska")}) as server:
         loud = level(joined(listened(server.url("/film"), seconds=1.0)))
         quiet = level(joined(listened(server.url("/film#2"), seconds=1.0)))
-        assert "no sound track #3: there are 2" in refusal(server.url("/film#3"))
+        assert "no audio track #3; choose one from #1 to #2" in refusal(server.url("/film#3"))
     assert quiet == pytest.approx(loud / 2, rel=0.1)
 
 
 @pytest.mark.parametrize(
     ("path", "sentence"),
     [
-        ("/nothing", "there is nothing there (404)"),
-        ("/forbidden", "forbids to listen (403)"),
+        ("/nothing", "there is nothing at this path (404)"),
+        ("/forbidden", "denies access (403)"),
         ("/broken", "5xx"),
-        ("/page", "is no sound"),
-        ("/closed", "asks for a user name and a password"),
+        ("/page", "does not send audio"),
+        ("/closed", "requires a user name and password"),
         ("/mute", "does not answer"),
     ],
 )
@@ -198,7 +198,7 @@ def test_a_stream_that_stalls_or_ends_has_failed(mp3: bytes) -> None:
         "/end": stream(mp3 * 9, pace, burst=len(mp3), after=lambda sent: None if sent > len(mp3) else 0),
     }
     with HttpServer(answers) as server:
-        for path, sentence in (("/stall", "sends no more"), ("/end", "see whether it still sends")):
+        for path, sentence in (("/stall", "has stopped sending"), ("/end", "check that it still sends")):
             chunks: list[AudioChunk] = []
             with pytest.raises(NetworkError, match=sentence):
                 heard(source_at(server.url(path), seconds=3.0), chunks)
@@ -209,7 +209,7 @@ def test_closing_ends_a_stream_at_once_whatever_the_server_does(mp3: bytes) -> N
     answers = {"/mute": silence, "/radio": stream(mp3 * 10, len(mp3) / SECONDS, burst=len(mp3))}
     with HttpServer(answers) as server:
         for path in answers:
-            source = NetworkStream("s", parse_address(server.url(path)))
+            source = NetworkStream("s", parse_url(server.url(path)))
             reader = threading.Thread(target=lambda source=source: list(source.chunks()))
             reader.start()
             wait_until(lambda: path in server.asked, "the server to be asked")  # noqa: B023
@@ -248,7 +248,7 @@ def test_certificates_are_checked(authority: Authority, mp3: bytes, monkeypatch:
         for url in (other.url("/file", scheme="https"), other_camera.url(scheme="rtsps")):
             assert "its certificate is not for 127.0.0.1" in refusal(url)
     with HttpServer({"/file": file(mp3)}) as plain:
-        assert "does not speak TLS" in refusal(plain.url("/file", scheme="https"))
+        assert "does not use TLS" in refusal(plain.url("/file", scheme="https"))
 
 
 # RTSP
@@ -269,14 +269,14 @@ def test_a_camera_with_two_microphones_has_two_sound_tracks() -> None:
 
 def test_a_camera_asks_for_its_password() -> None:
     with RtspServer(password="right") as camera:
-        assert "asks for a user name and a password" in refusal(camera.url())
-        assert "asks for a user name" in refusal(camera.url(credentials=f"camera:{PASSWORD}@"))
+        assert "requires a user name and password" in refusal(camera.url())
+        assert "requires a user name" in refusal(camera.url(credentials=f"camera:{PASSWORD}@"))
         assert listened(camera.url(credentials="camera:right@"), seconds=0.2)
 
 
 def test_a_camera_without_a_microphone_gets_a_sentence() -> None:
     with RtspServer(()) as camera:
-        assert "has no sound track" in refusal(camera.url())
+        assert "has no audio track" in refusal(camera.url())
 
 
 def test_what_a_camera_skips_is_a_jump_of_the_index() -> None:
@@ -290,7 +290,7 @@ def test_what_a_camera_skips_is_a_jump_of_the_index() -> None:
 
 def test_a_camera_that_stalls_has_failed() -> None:
     with RtspServer(pause=lambda packets: math.inf if packets > 25 else 0) as camera:
-        assert "see whether it" in refusal(camera.url(), seconds=3.0)
+        assert "check that it" in refusal(camera.url(), seconds=3.0)
 
 
 # What is due when
@@ -299,7 +299,7 @@ def test_a_camera_that_stalls_has_failed() -> None:
 def test_a_burst_is_played_at_the_pace_of_its_sound_or_a_little_faster() -> None:
     playout = Playout()
     for number in range(100):
-        assert playout.take(0.1, None, 5.0) == 0.0
+        assert playout.schedule(0.1, None, 5.0) == 0.0
         assert playout.due == pytest.approx(5.0 + number * 0.1, abs=0.02)
     assert playout.due < 5.0 + 99 * 0.1
 
@@ -308,21 +308,21 @@ def test_sound_that_comes_late_and_then_catches_up_is_not_lost() -> None:
     playout, lost = Playout(), 0.0
     for number in range(1000):
         arrives = 0.1 * number
-        lost += playout.take(0.1, None, arrives + (5.0 if 200 <= number < 240 else 0.0))
+        lost += playout.schedule(0.1, None, arrives + (5.0 if 200 <= number < 240 else 0.0))
     assert lost == 0.0
 
 
 def test_sound_that_stays_late_was_lost() -> None:
     playout, lost = Playout(), 0.0
     for number in range(1000):
-        lost += playout.take(0.1, None, 0.1 * number + (5.0 if number >= 200 else 0.0))
+        lost += playout.schedule(0.1, None, 0.1 * number + (5.0 if number >= 200 else 0.0))
     assert lost == pytest.approx(5.0, abs=0.1)
 
 
 def test_time_stamps_that_jump_where_the_clock_does_not_are_numbered_anew() -> None:
     for jump in (3_600.0, 20.0, -7.0):
         playout = Playout()
-        lost = [playout.take(0.1, 0.1 * n + (jump if n >= 50 else 0.0), 0.1 * n) for n in range(100)]
+        lost = [playout.schedule(0.1, 0.1 * n + (jump if n >= 50 else 0.0), 0.1 * n) for n in range(100)]
         assert sum(lost) == 0.0
 
 
@@ -330,7 +330,7 @@ def test_a_fast_sender_does_not_pile_up_and_a_slow_one_is_followed() -> None:
     for pace in (1.0001, 0.9999):
         playout, lost = Playout(), 0.0
         for number in range(36_000 * 6):
-            lost += playout.take(0.1, 0.1 * number, 0.1 * number / pace)
+            lost += playout.schedule(0.1, 0.1 * number, 0.1 * number / pace)
         assert lost == 0.0
         assert playout.due == pytest.approx(0.1 * 36_000 * 6 / pace, abs=0.3)
 

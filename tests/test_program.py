@@ -905,7 +905,7 @@ def test_a_password_in_an_address_is_nowhere_to_be_seen(
             subscriber.wait_for("earshot/test/radio/status", "online")
         subscriber.wait_for("earshot/test/radio/status", "offline")
         with HttpServer({"/live": behind_password("ann", "another", radio)}, port=port):
-            wait_until(lambda: program.logged("asks for a user name"), "the password to be wrong")
+            wait_until(lambda: program.logged("requires a user name"), "the password to be wrong")
         seen = [program.command_line, *(f"{m.topic} {m.text}" for m in subscriber.messages)]
         assert program.interrupt() == 130
     doctored = run("doctor", "--json", "--model", "tiny", environment=settings)
@@ -957,7 +957,7 @@ def test_one_source_that_dies_does_not_disturb_the_others(
     assert program.log[-1].startswith("earshot: ")
     assert "torn.flac is broken" in program.log[-1]
     assert program.logged("radio is not heard: ")
-    assert program.logged("door is not heard: nobody sends to ")
+    assert program.logged("door is not heard: the sender to ")
     ends = [line["end_seconds"] for line in program.taggings if line["source"] == "whole"]
     assert ends[-1] == 12.0
     assert np.all(np.diff(ends) <= 4.0), "a busy machine drops a few windows here and there"

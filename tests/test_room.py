@@ -207,7 +207,7 @@ def test_line_ends_stay_as_they_are(tmp_path: Path) -> None:
 
 
 def test_no_toml_is_one_sentence() -> None:
-    with pytest.raises(SettingsError, match="no valid TOML") as caught:
+    with pytest.raises(SettingsError, match="not valid TOML") as caught:
         edited("hop = ", {})
     assert "\n" not in str(caught.value)
 

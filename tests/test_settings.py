@@ -79,7 +79,7 @@ def test_an_unknown_setting_in_the_file_names_the_file_and_the_nearest(tmp_path:
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
-    [(b"hop = ", "no valid TOML"), (b"\xff\xfe", "not UTF-8"), (None, "can't be read")],
+    [(b"hop = ", "not valid TOML"), (b"\xff\xfe", "not UTF-8"), (None, "can't be read")],
 )
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes | None, complaint: str) -> None:
     file = tmp_path / "earshot.toml"
@@ -255,13 +255,13 @@ def rooms(tmp_path: Path) -> Path:
 
 
 def specs(settings: Settings) -> list[tuple[str, str]]:
-    return [(source.name, source.spec) for source in settings.sources]
+    return [(source.name, source.address) for source in settings.sources]
 
 
 def test_a_source_has_settings_of_its_own_or_those_that_hold_for_all(rooms: Path) -> None:
     settings = load(rooms)
     kitchen, bedroom = settings.sources
-    assert (kitchen.name, kitchen.spec, kitchen.hop_samples, kitchen.clips) == (
+    assert (kitchen.name, kitchen.address, kitchen.hop_samples, kitchen.clips) == (
         "kitchen",
         "mic:USB",
         8_000,
@@ -290,8 +290,12 @@ def test_a_name_alone_chooses_a_source_of_the_file_with_all_its_settings(rooms: 
 
 def test_a_source_on_the_command_line_keeps_the_settings_of_its_name(rooms: Path) -> None:
     kitchen, other = load(rooms, source=["kitchen=demo", "door.wav"]).sources
-    assert (kitchen.spec, kitchen.hop_samples, kitchen.watch) == ("demo", 8_000, load(rooms).sources[0].watch)
-    assert (other.spec, other.watch) == ("door.wav", None)
+    assert (kitchen.address, kitchen.hop_samples, kitchen.watch) == (
+        "demo",
+        8_000,
+        load(rooms).sources[0].watch,
+    )
+    assert (other.address, other.watch) == ("door.wav", None)
 
 
 def test_what_is_said_above_the_file_holds_for_every_source(rooms: Path) -> None:
@@ -317,7 +321,7 @@ def test_a_list_in_the_environment_is_json_where_names_have_commas() -> None:
     assert specs(given) == [("", "rtsp://camera/a,b"), ("garden", "mic")]
     assert given.own_watched == {"garden": []}
     assert given.never_kept == [Watch("Male speech, man speaking")]
-    with pytest.raises(SettingsError, match=r"'watch' \(from the environment\): .*list in JSON"):
+    with pytest.raises(SettingsError, match=r"'watch' \(from the environment\): .*JSON list"):
         load(environment={"EARSHOT_WATCH": '["Chirp, tweet'})
 
 
@@ -404,6 +408,6 @@ def test_a_malformed_source_is_not_repeated(tmp_path: Path) -> None:
 
 
 def test_a_kiosk_waits_for_its_sources() -> None:
-    assert load(kiosk=True).patient
-    assert load(wait_for_sources=True).patient
-    assert not load(headless=True).patient
+    assert load(kiosk=True).waits_for_sources
+    assert load(wait_for_sources=True).waits_for_sources
+    assert not load(headless=True).waits_for_sources

@@ -357,7 +357,7 @@ def test_a_folder_is_no_recording(tmp_path: Path) -> None:
 
 def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.wav")
-    assert "no regular file" in refusal(tmp_path / "pipe.wav")
+    assert "not a regular file" in refusal(tmp_path / "pipe.wav")
 
 
 def test_a_forbidden_file_says_so(tmp_path: Path) -> None:
@@ -372,18 +372,18 @@ def test_a_forbidden_file_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["noise.bin", "noise.wav", "noise.raw", "noise.mp4"])
 def test_what_is_no_recording_says_so(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(np.random.default_rng(1).bytes(5_000))
-    assert re.search(r"is no recording|has no sound track", refusal(tmp_path / name))
+    assert re.search(r"is not a readable recording|has no audio track", refusal(tmp_path / name))
 
 
 def test_an_empty_file_says_so(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
-    assert "is empty" in refusal(tmp_path / "empty.wav")
+    assert "has no audio in it" in refusal(tmp_path / "empty.wav")
 
 
 def test_a_recording_without_samples_says_so_even_in_a_loop(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "header.wav", np.zeros((0, 1)), SAMPLE_RATE_HZ)
-    assert "is empty" in refusal(tmp_path / "header.wav")
-    with pytest.raises(RecordingError, match="is empty"):
+    assert "has no audio in it" in refusal(tmp_path / "header.wav")
+    with pytest.raises(RecordingError, match="has no audio in it"):
         list(Recording("", tmp_path / "header.wav", live=False, loop=True).chunks())
 
 
@@ -395,7 +395,7 @@ def test_a_film_without_sound_says_so(tmp_path: Path) -> None:
         picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
         for packet in [*stream.encode(picture), *stream.encode(None)]:
             container.mux(packet)
-    assert "has no sound track" in refusal(tmp_path / "silent.mp4")
+    assert "has no audio track" in refusal(tmp_path / "silent.mp4")
 
 
 @pytest.mark.parametrize("extension", ["flac", "aac"])
@@ -408,7 +408,7 @@ def test_a_broken_file_delivers_what_came_before_and_says_where(tmp_path: Path, 
         encode(path, "aac", frames, 48_000)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     delivered: list[AudioChunk] = []
-    with pytest.raises(RecordingError, match=r"is broken at second 1\.\d") as caught:
+    with pytest.raises(RecordingError, match=r"is damaged at second 1\.\d") as caught:
         delivered.extend(Recording("torn", path, live=False).chunks())
     total = len(joined(delivered))
     second = float(re.findall(r"second ([\d.]+)", str(caught.value))[0])
@@ -427,7 +427,7 @@ def test_a_playlist_opens_no_address(tmp_path: Path) -> None:
     listening.write_text(
         "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:9,\nhttp://127.0.0.1:9/x.ts\n#EXT-X-ENDLIST\n"
     )
-    assert "is no recording" in refusal(listening)
+    assert "is not a readable recording" in refusal(listening)
 
 
 # Standard input
@@ -482,8 +482,8 @@ def test_closing_ends_a_pipe_from_which_nothing_comes() -> None:
 @pytest.mark.parametrize(
     ("written", "sentence"),
     [
-        (b"", "ended before any sound came"),
-        (b"\x01", "ended before"),
+        (b"", "ended without any audio"),
+        (b"\x01", "ended without"),
         (b"RIFF\x24\x00\x00\x00WAVE", "is a WAV file"),
     ],
 )
@@ -548,8 +548,8 @@ def test_a_file_with_an_equals_sign_in_its_name_is_found(
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("", "is no source"),
-        ("name=", "is no source"),
+        ("", "is not a source"),
+        ("name=", "is not a source"),
         ("=demo", "has no name"),
         ("mic:", "names no microphone"),
         ("missing.wav", "there is no file missing.wav"),

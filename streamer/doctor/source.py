@@ -8,7 +8,7 @@ from dataclasses import asdict
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
 from ..settings.sources import SourceSettings
-from ..sources import Source, is_sent_to, is_standard_input, open_source, without_secrets
+from ..sources import Source, is_socket_source, is_standard_input, open_source, without_secrets
 from .result import CheckResult
 from .sound import Complaint, SoundMeter, complaints
 
@@ -32,18 +32,18 @@ def check_sources(
     names: list[str] = []
     for entry in sources:
         try:
-            if is_standard_input(entry.spec):
+            if is_standard_input(entry.address):
                 yield _standard_input(again="-" in names)
                 names.append("-")
                 continue
-            source = open_source(entry.spec, name=entry.name, fast=True)
+            source = open_source(entry.address, name=entry.name, fast=True)
         except SourceError as error:
-            called = entry.name or without_secrets(entry.spec)
+            called = entry.name or without_secrets(entry.address)
             yield CheckResult(f"source {called}", "failed", "can't be opened", str(error))
             continue
         if source.name in switched_off:
             finding = _switched_off(source.name)
-        elif is_sent_to(entry.spec):
+        elif is_socket_source(entry.address):
             finding = _sent_to(source.name)
         else:
             finding = check_source(source, seconds=seconds)

@@ -67,7 +67,9 @@ def open_sources(settings: Settings) -> list[Source]:
         One of them is not there, or two can't be told apart.
     """
     sources = [
-        open_source(source.spec, name=source.name, fast=settings.fast, patient=settings.patient)
+        open_source(
+            source.address, name=source.name, fast=settings.fast, allow_missing=settings.waits_for_sources
+        )
         for source in settings.sources
     ]
     check_apart([source.name for source in sources], settings)
@@ -82,7 +84,7 @@ def check_apart(names: Sequence[str], settings: Settings) -> None:
     SourceError
         They can't.
     """
-    if sum(is_standard_input(source.spec) for source in settings.sources) > 1:
+    if sum(is_standard_input(source.address) for source in settings.sources) > 1:
         raise SourceError("standard input can be one source only: give - once")
     for name in names:
         if names.count(name) > 1:

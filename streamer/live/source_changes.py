@@ -84,13 +84,15 @@ def take_sources(
 
 def _opened(names: Sequence[str], old: Settings, new: Settings) -> tuple[list[str], list[Source]]:
     """Name the sources of new settings, and open those of them that are not what is listened to under their names."""
-    known = {(source.name, source.spec): name for source, name in zip(old.sources, names, strict=True)}
+    known = {(source.name, source.address): name for source, name in zip(old.sources, names, strict=True)}
     known |= {(name, spec): name for (_, spec), name in known.items()}
     wanted, others = [], []
     for source in new.sources:
-        name = known.get((source.name, source.spec))
+        name = known.get((source.name, source.address))
         if name is None:
-            other = open_source(source.spec, name=source.name, fast=new.fast, patient=new.patient)
+            other = open_source(
+                source.address, name=source.name, fast=new.fast, allow_missing=new.waits_for_sources
+            )
             others.append(other)
             name = other.name
         wanted.append(name)

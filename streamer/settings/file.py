@@ -12,8 +12,8 @@ from tomlkit.items import AoT
 from ..errors import SettingsError
 from ..events.watchlist import WatchLists
 from ..runtime.files import read_text, replace_text
-from ..sources import has_secret, named, without_secrets
-from .sources import named_spec, specs
+from ..sources import has_secret, join_address, without_secrets
+from .sources import addresses, name_and_address
 
 
 def save(
@@ -184,13 +184,13 @@ def with_sources(text: str, chosen: Mapping[str, str], written: Mapping[str, str
             if isinstance(entry, MutableMapping):
                 entry["spec"] = spec
             else:
-                entries[names.index(name)] = named(name, spec)
+                entries[names.index(name)] = join_address(name, spec)
     elif None in written.values() or any(isinstance(entry, Mapping) for entry in listed):
         missing = ", ".join(sorted(chosen.keys() - set(names)))
         raise SettingsError(f"{missing} is not among the sources in the settings file: write it there first")
     else:
         document["source"] = [
-            named(name, chosen[name]) if name in chosen else spec for name, spec in written.items()
+            join_address(name, chosen[name]) if name in chosen else spec for name, spec in written.items()
         ]
     _refuse_new_secrets(document["source"], text)
     return tomlkit.dumps(document)
@@ -198,7 +198,7 @@ def with_sources(text: str, chosen: Mapping[str, str], written: Mapping[str, str
 
 def _refuse_new_secrets(entries: Any, text: str) -> None:
     """Let no password into the text of a settings file that is not in it."""
-    for spec in specs(entries):
+    for spec in addresses(entries):
         if has_secret(spec) and spec not in text:
             raise SettingsError(
                 f"{without_secrets(spec)} has a password, which is not in the settings file: write the sources there yourself"
@@ -209,7 +209,7 @@ def _name_in(entry: Any, written: Mapping[str, str | None]) -> str:
     """Return the name of a source in the list."""
     if isinstance(entry, Mapping):
         return str(entry.get("name", "")).strip()
-    return next((name for name, text in written.items() if text == entry), named_spec(str(entry))[0])
+    return next((name for name, text in written.items() if text == entry), name_and_address(str(entry))[0])
 
 
 def _with_entries(text: str, source: str | None, usual: Any) -> tuple[tomlkit.TOMLDocument, Any]:
@@ -311,7 +311,7 @@ def _parse(text: str) -> tomlkit.TOMLDocument:
     try:
         return tomlkit.parse(text)
     except (TOMLKitError, ValueError, RecursionError) as error:
-        raise SettingsError(f"the settings file is no valid TOML ({error}): mend it first") from error
+        raise SettingsError(f"the settings file is not valid TOML ({error}); fix it first") from error
 
 
 def _item(value: Any) -> Any:

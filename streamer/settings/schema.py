@@ -40,10 +40,10 @@ from ..sinks.mqtt.broker import (
 from ..sources import has_secret, without_secrets
 from .sources import (
     SourceSettings,
-    laid_over,
-    listed,
-    named_spec,
-    specs,
+    addresses,
+    merge_sources,
+    name_and_address,
+    parse_list,
 )
 
 ENVIRONMENT_PREFIX = "EARSHOT_"
@@ -95,7 +95,7 @@ def _default_node() -> str:
 
 def _wishes(value: Any) -> Any:
     """Take a name, where a table may stand, for a sound with the rule it has; blank names are none."""
-    items = listed(value)
+    items = parse_list(value)
     if not isinstance(items, (list, tuple)):
         return items
     return [{"sound": item} if isinstance(item, str) else item for item in items if item != ""]
@@ -104,7 +104,7 @@ def _wishes(value: Any) -> Any:
 def _sources(value: Any) -> Any:
     if isinstance(value, Mapping):
         raise ValueError("write [[source]] with two brackets, for there may be several")  # noqa: TRY004 - pydantic's
-    return listed(value)
+    return parse_list(value)
 
 
 Ticks: TypeAlias = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_ticks)]
@@ -273,7 +273,7 @@ class Settings(BaseModel):
         return self.headless or self.json_lines or self.fast
 
     @property
-    def patient(self) -> bool:
+    def waits_for_sources(self) -> bool:
         """Whether a microphone may be missing as yet: a wall has nobody who would start it again."""
         return self.wait_for_sources or self.kiosk
 
@@ -345,7 +345,7 @@ class Settings(BaseModel):
 
     def _of_source(self, entry: str | SourceTable) -> SourceSettings:
         if isinstance(entry, str):
-            return SourceSettings(*named_spec(entry), None, self.hop_samples, self.clips)
+            return SourceSettings(*name_and_address(entry), None, self.hop_samples, self.clips)
         return SourceSettings(
             entry.name,
             entry.spec,
@@ -402,7 +402,7 @@ def load_settings(
         for name in layer.values:
             _check_name(name, layer.place)
             origin[name] = layer.place
-        sources = laid_over(layer.values, merged.get("source"))
+        sources = merge_sources(layer.values, merged.get("source"))
         merged |= layer.values
         if sources is not None:
             merged["source"] = sources
@@ -470,7 +470,7 @@ def _layers(
             "a password on the command line can be read by everyone on this machine: "
             "put it into EARSHOT_MQTT_PASSWORD or the settings file"
         )
-    if any(map(has_secret, specs(given.get("source")))):
+    if any(map(has_secret, addresses(given.get("source")))):
         raise SettingsError(
             "a password in an address on the command line can be read by everyone on this machine: "
             "put the source into EARSHOT_SOURCE or the settings file"
@@ -489,7 +489,7 @@ def _holds_password(values: Mapping[str, Any]) -> bool:
     return (
         "mqtt_password" in values
         or bool(re.search(r"//[^/@]*:[^/@]*@", str(values.get("mqtt", ""))))
-        or any(map(has_secret, specs(values.get("source"))))
+        or any(map(has_secret, addresses(values.get("source"))))
     )
 
 
@@ -523,7 +523,7 @@ def _file_layer(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # of which tomllib's own is one
-        raise SettingsError(f"the settings file {path} is no valid TOML: {error}") from error
+        raise SettingsError(f"the settings file {path} is not valid TOML ({error}); fix it first") from error
 
 
 def _names() -> list[str]:

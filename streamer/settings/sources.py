@@ -1,4 +1,4 @@
-"""Settings of single sources: what their tables say beside what holds for all, and which of the two wins."""
+"""Settings of single sources: their tables, and how they combine with the settings for all sources."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,44 +7,44 @@ from typing import Any
 
 from ..errors import SourceError
 from ..events.catalogue import Watch
-from ..sources import split_spec
+from ..sources import split_address
 
-OF_ITS_OWN = frozenset({"watch", "hop", "clips"})
-"""Settings that hold for all sources, but those whose table says otherwise."""
+PER_SOURCE = frozenset({"watch", "hop", "clips"})
+"""Settings for all sources that the table of a source may override."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """What the user decides about one source, with what holds for all where its table is silent.
+    """Settings of one source; where its table says nothing, the settings for all sources.
 
     Attributes
     ----------
     name : str
-        What it is called; empty where that is left to the source itself.
-    spec : str
-        What `streamer.sources.open_source` takes, without the name.
+        Name; empty if the source chooses its default name.
+    address : str
+        Address without the name, as for `streamer.sources.open_source`.
     watch : sequence of Watch or None
-        The list of its own; None where it has none, and what holds for all is watched.
+        Watch list of its own; None if it shares that of all sources.
     hop_samples : int
-        From one window to the next.
+        Samples from one window to the next.
     clips : bool
-        Whether the sound of its events is kept.
+        True if clips of its events are recorded.
     """
 
     name: str
-    spec: str
+    address: str
     watch: Sequence[Watch] | None
     hop_samples: int
     clips: bool
 
 
-def listed(value: Any) -> Any:
-    """Take a text, as the environment gives it, for a list: separated by commas, or JSON.
+def parse_list(value: Any) -> Any:
+    """Convert a text, as from the environment, to a list: comma-separated values or JSON. Other values stay unchanged.
 
     Raises
     ------
     ValueError
-        It begins like a list in JSON and is none.
+        The text begins like a JSON list but is not valid.
     """
     if not isinstance(value, str):
         return value
@@ -54,82 +54,82 @@ def listed(value: Any) -> Any:
         return json.loads(value)
     except ValueError:
         raise ValueError(
-            'a text that begins with [ is a list in JSON, such as ["Dog", "Chirp, tweet"]; mend it'
+            'is not a valid JSON list, although it begins with [; write it as ["Dog", "Chirp, tweet"]'
         ) from None
 
 
-def named_spec(spec: str) -> tuple[str, str]:
-    """Split ``NAME=SPEC``; of what is no specification, nobody knows a name."""
+def name_and_address(text: str) -> tuple[str, str]:
+    """Split ``NAME=ADDRESS``; an invalid text has no name."""
     try:
-        return split_spec(spec)
+        return split_address(text)
     except SourceError:
-        return "", spec
+        return "", text
 
 
-def specs(sources: Any) -> list[str]:
-    """Return what each source is, with its name before it or without, from a list that may not be valid."""
+def addresses(sources: Any) -> list[str]:
+    """Return the addresses in a list of sources, with their names if they are written so. The list need not be valid."""
     try:
-        entries = _entries(listed(sources))
+        entries = _entries(parse_list(sources))
     except ValueError:
         entries = [sources]
     return [str(entry.get("spec", "") if isinstance(entry, Mapping) else entry) for entry in entries]
 
 
-def laid_over(layer: Mapping[str, Any], sources: Any) -> Any:
-    """Say which sources there are once a layer of settings has been laid over those below.
+def merge_sources(layer: Mapping[str, Any], below: Any) -> Any:
+    """Return the sources after a layer of settings is applied over those of the layers below.
 
-    What the layer says for all sources holds for those below it too, whatever their tables say; but a source that is to have
-    no clips has none. A source of the layer that has the name of one below keeps that one's settings; if it is nothing
-    but this name, it is that source.
+    A setting for all sources in the layer also overrides the tables of the sources below, except that a source without
+    clips stays without. A source of the layer with the name of one below keeps the settings of that one; an entry that
+    is only a name stands for the source below.
 
     Parameters
     ----------
     layer : mapping
         Settings by name, not validated.
-    sources : list of (str or mapping) or None
-        Those below; None if there are none.
+    below : list of (str or mapping) or None
+        Sources of the layers below; None if there are none.
 
     Returns
     -------
     list of (str or mapping) or None
-        Not validated; whatever the layer has instead, if that is no list.
+        Sources, not validated; the value of the layer if that is not a list.
     """
-    below = [_yielding(entry, OF_ITS_OWN & layer.keys()) for entry in _entries(sources)]
+    overridden = [_without(entry, PER_SOURCE & layer.keys()) for entry in _entries(below)]
     if "source" not in layer:
-        return below or sources
+        return overridden or below
     try:
-        above = listed(layer["source"])
+        above = parse_list(layer["source"])
     except ValueError:
         return layer["source"]
-    known = {_name_of(entry): entry for entry in below}
-    return [_taken_up(entry, known) for entry in above] if isinstance(above, (list, tuple)) else above
+    known = {_name_of(entry): entry for entry in overridden}
+    return [_completed(entry, known) for entry in above] if isinstance(above, (list, tuple)) else above
 
 
 def _entries(sources: Any) -> list[Any]:
     return list(sources) if isinstance(sources, (list, tuple)) else []
 
 
-def _yielding(entry: Any, settings: frozenset[str]) -> Any:
-    """Return a source without settings of its own that others have decided for all."""
+def _without(entry: Any, overridden: frozenset[str]) -> Any:
+    """Return a source without the settings that a higher layer overrides for all."""
     if not isinstance(entry, Mapping):
         return entry
     return {
         name: value
         for name, value in entry.items()
-        if name not in settings or (name == "clips" and value is False)
+        if name not in overridden or (name == "clips" and value is False)
     }
 
 
 def _name_of(entry: Any) -> str:
-    return str(entry.get("name", "")) if isinstance(entry, Mapping) else named_spec(str(entry))[0]
+    return str(entry.get("name", "")) if isinstance(entry, Mapping) else name_and_address(str(entry))[0]
 
 
-def _taken_up(entry: Any, known: Mapping[str, Any]) -> Any:
-    """Return a source with what is known of the one that has its name."""
+def _completed(entry: Any, known: Mapping[str, Any]) -> Any:
+    """Return a source with the settings of the known source of its name."""
     if not isinstance(entry, str):
         return entry
-    name, spec = named_spec(entry)
+    name, address = name_and_address(entry)
     if not name:
         return known.get(entry.strip(), entry) if entry.strip() else entry
     table = known.get(name)
-    return {**table, "spec": spec} if isinstance(table, Mapping) else entry
+    return {**table, "spec": address} if isinstance(table, Mapping) else entry

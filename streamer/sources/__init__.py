@@ -1,4 +1,4 @@
-"""Where sound comes from. Behind its own edge every source is 16 kHz mono float32, counted in samples."""
+"""Sources of audio. At the edge of each source, audio becomes 16 kHz mono float32, counted in samples."""
 
 import re
 import sys
@@ -8,40 +8,41 @@ from typing import Protocol
 
 from ..errors import DeviceError, SourceError
 from ..messages import AudioChunk
-from .address import has_secret, is_address, parse_address, without_secrets
+from .address import is_file, is_socket_source, is_standard_input, join_address, split_address
 from .sockets import PcmSocket, is_socket, parse_socket
+from .url import has_secret, is_url, parse_url, without_secrets
 
 __all__ = [
     "DEMO_PATH",
     "Source",
     "has_secret",
-    "is_sent_to",
+    "is_socket_source",
     "is_standard_input",
-    "named",
+    "join_address",
     "open_source",
-    "split_spec",
+    "split_address",
     "without_secrets",
 ]
 
 DEMO_PATH = Path(__file__).parent.parent / "assets" / "demo.ogg"
-"""The recording behind the source `demo`: a minute of speech, music, alarms and silence."""
+"""Recording of the source `demo`: a minute of speech, music, alarms and silence."""
 
 
 class Source(Protocol):
-    """One stream of sound, read by one thread.
+    """Stream of audio, read by one thread.
 
     Attributes
     ----------
     name : str
-        What people call it; the key of its topics, windows and tags.
+        Name for people; the key of its topics, windows and tags.
     live : bool
-        Whether a clock paces it (a microphone, a recording played in real time). Where none does, latency
-        means nothing and is not reported.
+        True if audio arrives in real time (a microphone, a recording played in real time). Otherwise latency is
+        meaningless and not reported.
     retry_seconds : float or None
-        It is opened again for ever after it has failed, with pauses that grow to as long; None for what does not come back: a
-        recording, standard input.
+        Longest pause before the source is opened again after a failure; None if it is not opened again (a recording,
+        standard input).
     repaired_samples : int
-        Samples so far that were not numbers and were replaced by silence.
+        NaN or infinite samples that were replaced by silence so far.
     """
 
     name: str
@@ -50,14 +51,14 @@ class Source(Protocol):
     repaired_samples: int
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
-        """Open the source and yield its chunks in order, until it ends for good or is closed. May be called again after that.
+        """Open the source and yield its chunks in order, until it ends or is closed. It may be called again afterwards.
 
-        The generator holds the device or file: closing it releases them.
+        The generator holds the device or file; closing it releases them.
 
         Raises
         ------
         SourceError
-            It can't be opened, or has failed; one sentence says what to do.
+            The source can't be opened, or has failed.
         """
         ...
 
@@ -66,112 +67,61 @@ class Source(Protocol):
         ...
 
 
-def open_source(spec: str, *, name: str = "", fast: bool = False, patient: bool = False) -> Source:
-    """Make the source that a specification on the command line means, and see that it is there.
+def open_source(address: str, *, name: str = "", fast: bool = False, allow_missing: bool = False) -> Source:
+    """Create the source at an address, and check that it is available.
 
-    Nothing is recorded or played yet. Libraries are imported for the kinds that need them, when they do.
+    Nothing is recorded or played yet. Libraries are imported only for the kinds of sources that need them.
 
     Parameters
     ----------
-    spec : str
+    address : str
         ``mic``, ``mic:NAME-OR-INDEX``, ``mic:NAME#CHANNEL``, a file, ``rtsp://…``, ``rtsps://…``, ``http://…``,
         ``https://…``, ``-`` (s16le 16 kHz mono on standard input), ``tcp://127.0.0.1:PORT`` or ``unix:/path`` (the same
-        from who connects), or ``demo``; ``NAME=`` before it names it.
+        format from a program that connects), or ``demo``; ``NAME=`` before it sets the name.
     name : str
-        Its name, where the specification has none before it.
+        Name of the source; if given, the address contains none.
     fast : bool
         Read recordings and standard input as fast as possible instead of in real time.
-    patient : bool
-        Whether a microphone may be missing as yet: whoever reads it will see.
+    allow_missing : bool
+        Accept a microphone that is not plugged in yet.
 
     Raises
     ------
     SourceError
-        The specification says nothing we know, or what it means is not there.
+        The address is invalid, or the source is not available.
     """
-    name, what = (name, spec) if name else split_spec(spec)
-    if what == "mic" or what.startswith("mic:"):
-        return _microphone(name, what, patient=patient)
-    if is_socket(what):
-        return _socket(name, what)
-    if is_address(what):
-        return _network(name, what)
-    if what == "-":
+    name, address = (name, address) if name else split_address(address)
+    if address == "mic" or address.startswith("mic:"):
+        return _microphone(name, address, allow_missing=allow_missing)
+    if is_socket(address):
+        return _socket(name, address)
+    if is_url(address):
+        return _network(name, address)
+    if address == "-":
         return _standard_input(name, fast=fast)
-    if re.search(r"(//|:/).*@", what, re.DOTALL) and not _is_file(what):
-        raise SourceError(f"{without_secrets(what)} is no file, and no address: check how it is written")
-    return _recording(name, what, fast=fast)
+    if re.search(r"(//|:/).*@", address, re.DOTALL) and not is_file(address):
+        raise SourceError(f"{without_secrets(address)} is neither a file nor a URL; check its spelling")
+    return _recording(name, address, fast=fast)
 
 
-def is_standard_input(spec: str) -> bool:
-    """Whether a specification means samples on standard input, which can be read but once."""
-    return split_spec(spec)[1] == "-"
-
-
-def is_sent_to(spec: str) -> bool:
-    """Whether a specification means a socket, which has no sound before somebody connects."""
-    return is_socket(split_spec(spec)[1])
-
-
-def split_spec(spec: str) -> tuple[str, str]:
-    """Split ``NAME=SPEC``; the name is empty where there is none. A file whose own name has an equals sign needs none before it.
-
-    Raises
-    ------
-    SourceError
-        Nothing is before the equals sign, or nothing after it.
-    """
-    name, equals, what = spec.partition("=")
-    if not equals or re.search(r"[/\\:]", name) or _is_file(spec):
-        name, what = "", spec
-    elif not name.strip():
-        raise SourceError(
-            f"{without_secrets(spec)} has no name before the equals sign; write it as NAME=SOURCE"
-        )
-    if not what.strip():
-        raise SourceError(f"{spec!r} is no source; use mic, mic:NAME, a file, - or demo")
-    return name.strip(), what.strip()
-
-
-def _is_file(name: str) -> bool:
-    try:
-        return Path(name).is_file()
-    except (OSError, ValueError):  # it is too long for a name, or has a zero byte in it
-        return False
-
-
-def named(name: str, spec: str) -> str:
-    """Write a specification with a name of its own.
-
-    Raises
-    ------
-    SourceError
-        The name can't stand there.
-    """
-    text = f"{name}={spec}"
-    if split_spec(text) != (name, spec):
-        raise SourceError(f"a source called '{name}' can't be saved: start it with another name, NAME=SOURCE")
-    return text
-
-
-def _microphone(name: str, what: str, *, patient: bool) -> Source:
+def _microphone(name: str, address: str, *, allow_missing: bool) -> Source:
     from .microphone import Microphone, find_device
 
-    wanted, channel = what.removeprefix("mic").removeprefix(":"), None
+    wanted, channel = address.removeprefix("mic").removeprefix(":"), None
     if match := re.fullmatch(r"(.*)#(\d{1,9})", wanted):
         wanted, channel = match[1], int(match[2])
-    if what != "mic" and not wanted and channel is None:
-        raise SourceError("mic: names no microphone; write mic for the usual one, or mic:NAME")
+    if address != "mic" and not wanted and channel is None:
+        raise SourceError("mic: names no microphone; write mic for the default one, or mic:NAME")
     device = int(wanted) if re.fullmatch(r"\d{1,9}", wanted) else wanted or None
     try:
         found = find_device(device, channel)
-        usual_name = found.short_name if wanted else "mic"
+        default_name = found.short_name if wanted else "mic"
     except DeviceError:
-        if not patient:
+        if not allow_missing:
             raise
-        usual_name = wanted or "mic"
+        default_name = wanted or "mic"
     if not name:
-        name = usual_name if channel is None else f"{usual_name} {channel}"
+        name = default_name if channel is None else f"{default_name} {channel}"
     return Microphone(name, device, channel)
 
 
@@ -185,27 +135,27 @@ def _standard_input(name: str, *, fast: bool) -> Source:
     return source
 
 
-def _network(name: str, what: str) -> Source:
+def _network(name: str, address: str) -> Source:
     from .network import NetworkStream
 
-    address = parse_address(what)
-    return NetworkStream(name or address.host, address)
+    url = parse_url(address)
+    return NetworkStream(name or url.host, url)
 
 
-def _socket(name: str, what: str) -> Source:
-    address = parse_socket(what)
-    usual = f"port {address.port}" if address.path is None else address.path.stem
-    source = PcmSocket(name or usual, address)
+def _socket(name: str, address: str) -> Source:
+    socket = parse_socket(address)
+    default_name = f"port {socket.port}" if socket.path is None else socket.path.stem
+    source = PcmSocket(name or default_name, socket)
     source.check()
     return source
 
 
-def _recording(name: str, what: str, *, fast: bool) -> Source:
+def _recording(name: str, address: str, *, fast: bool) -> Source:
     from .recording import Recording
 
-    if what == "demo":
+    if address == "demo":
         source = Recording(name or "demo", DEMO_PATH, live=not fast, loop=not fast)
     else:
-        source = Recording(name or Path(what).stem, what, live=not fast)
+        source = Recording(name or Path(address).stem, address, live=not fast)
     source.check()
     return source

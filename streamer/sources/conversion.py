@@ -1,4 +1,4 @@
-"""Frames of any rate and channel count in, 16 kHz mono out. The only importer of soxr."""
+"""Conversion of frames of any rate and channel count to 16 kHz mono. The only importer of soxr."""
 
 from typing import TypeAlias
 
@@ -10,18 +10,18 @@ from ..messages import SAMPLE_RATE_HZ, Samples
 from .mixing import Mixer
 
 Frames: TypeAlias = NDArray[np.float32]
-"""float32 (n, channels) in [-1, 1], at the device's or the file's own rate."""
+"""Frames float32 (n, channels) in [-1, 1], at the rate of the device or file."""
 
 
 class Converter:
-    """Turns consecutive frames into 16 kHz mono, the same however the frames are cut into blocks.
+    """Converter of consecutive frames to 16 kHz mono; the result does not depend on the block sizes.
 
-    Sample ``i`` of the output is the sound at ``i / 16000`` seconds after the first frame: soxr's filter is
-    of linear phase and its delay is taken out, so the newest few hundredths of a second wait inside until
-    more frames come, or `flush` asks for them. What is 16 kHz mono already passes untouched.
+    Sample ``i`` of the output is the sound at ``i / 16000`` seconds after the first frame: soxr's filter has
+    linear phase and its delay is compensated, so the newest few hundredths of a second stay in the converter until
+    more frames arrive, or until `flush`. 16 kHz mono passes unchanged.
 
-    Values that are not numbers become silence, and values beyond full scale are clipped: a driver's garbage
-    must not reach the model as infinities.
+    NaN and infinite values become silence, and values beyond full scale are clipped, so that garbage from a driver
+    never reaches the model.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class Converter:
     channels : int
         Channels of the frames.
     channel : int, optional
-        The channel to take, counted from 1. By default all of them, mixed by `Mixer`.
+        Channel to use, counted from 1. By default all channels are mixed by `Mixer`.
     """
 
     def __init__(self, rate_hz: float, channels: int, channel: int | None = None) -> None:
@@ -46,7 +46,7 @@ class Converter:
         )
 
     def feed(self, frames: Frames) -> Samples:
-        """Convert the next frames; what comes out may be of any length, also none.
+        """Convert the next frames; the result may have any length, also 0.
 
         Parameters
         ----------
@@ -62,7 +62,7 @@ class Converter:
         return _clipped(self._resampler.resample_chunk(mono))
 
     def flush(self) -> Samples:
-        """Return what still waits inside, and begin anew: the next frames do not continue these ones."""
+        """Return the remaining samples and reset; the next frames begin a new stretch."""
         self._mixer.reset()
         if self._resampler is None:
             return np.empty(0, np.float32)
@@ -73,10 +73,10 @@ class Converter:
     def _mono(self, frames: Frames) -> Samples:
         if self._channel is not None:
             frames = frames[:, self._channel - 1 : self._channel]
-        sound = np.isfinite(frames)
-        if not sound.all():
-            self.repaired_samples += int(sound.size - np.count_nonzero(sound))
-            frames = np.where(sound, frames, np.float32(0))
+        finite = np.isfinite(frames)
+        if not finite.all():
+            self.repaired_samples += int(finite.size - np.count_nonzero(finite))
+            frames = np.where(finite, frames, np.float32(0))
         return self._mixer.feed(_clipped(frames))
 
 

@@ -1,4 +1,4 @@
-"""Which devices can record, what to call them, and which one is meant."""
+"""Recording devices: listing them, naming them, and choosing one by name."""
 
 import re
 from collections import Counter
@@ -10,32 +10,32 @@ from typing import Any
 from ..errors import DeviceError
 from .portaudio.process import PortAudioProcess
 
-_ADDRESS = re.compile(r" \(hw:(\d+),(\d+)\)$")
-"""ALSA's: which card it is since something was plugged in or out, and which of the card's devices."""
+_ALSA_ADDRESS = re.compile(r" \(hw:(\d+),(\d+)\)$")
+"""ALSA's number of the card, which changes when devices are plugged in or out, and of the device on the card."""
 
 _CARDS = Path("/sys/class/sound")
 
 
 @dataclass(frozen=True, slots=True)
 class InputDevice:
-    """A device that can record.
+    """Recording device.
 
     Attributes
     ----------
     index : int
-        PortAudio's number for it, until something is plugged in or out.
+        PortAudio's number, valid until a device is plugged in or out.
     name, host_api : str
-        As PortAudio calls them: "USB Audio: - (hw:1,0)", "ALSA".
+        Names given by PortAudio: "USB Audio: - (hw:1,0)", "ALSA".
     channels : int
-        The most it has; virtual devices offer dozens.
+        Largest number of channels; virtual devices offer dozens.
     rate_hz : float
-        Its default rate.
+        Default sample rate.
     is_default : bool
-        Whether it is what `mic` means.
+        True for the device of the address `mic`.
     port : str
-        Where it is plugged in, "usb-1-2"; empty where nobody can tell.
+        Port where it is plugged in, such as "usb-1-2"; empty if unknown.
     stable_name : str
-        What it is called for good: "USB Audio: -", or "USB Audio: - at usb-1-2" where several are called so.
+        Permanent name: "USB Audio: -", or "USB Audio: - at usb-1-2" if several devices have the same name.
     """
 
     index: int
@@ -49,17 +49,17 @@ class InputDevice:
 
     @property
     def short_name(self) -> str:
-        """The name without the driver's addresses: "USB Audio" for "USB Audio: - (hw:1,0)"."""
+        """Name without the addresses of the driver: "USB Audio" for "USB Audio: - (hw:1,0)"."""
         return self.name.split(":", 1)[0].split(" (", 1)[0].strip() or self.name
 
     @property
     def plain_name(self) -> str:
-        """The name without the address that changes: "USB Audio: -" for "USB Audio: - (hw:1,0)"."""
-        return _ADDRESS.sub("", self.name)
+        """Name without the address that changes: "USB Audio: -" for "USB Audio: - (hw:1,0)"."""
+        return _ALSA_ADDRESS.sub("", self.name)
 
 
 def list_devices() -> list[InputDevice]:
-    """Return the devices that can record now, in PortAudio's order.
+    """Return the recording devices, in PortAudio's order.
 
     Raises
     ------
@@ -67,23 +67,23 @@ def list_devices() -> list[InputDevice]:
         PortAudio is missing or doesn't work.
     """
     with PortAudioProcess() as portaudio:
-        return identified(portaudio.devices())
+        return identify(portaudio.devices())
 
 
 def find_device(wanted: str | int | None, channel: int | None = None) -> InputDevice:
-    """Return the device that is meant, as `choose_device` does among those there are now."""
+    """Return the present device that matches, as `choose_device` does."""
     return choose_device(list_devices(), wanted, channel)
 
 
-def identified(found: Iterable[dict[str, Any]], cards: Path = _CARDS) -> list[InputDevice]:
-    """Make devices of what a PortAudio process tells, with names for good.
+def identify(found: Iterable[dict[str, Any]], cards: Path = _CARDS) -> list[InputDevice]:
+    """Return devices with permanent names from the list of a PortAudio process.
 
     Parameters
     ----------
     found : iterable of dict
-        What `PortAudioProcess.devices` returns.
+        Result of `PortAudioProcess.devices`.
     cards : Path
-        Where the system shows its sound cards.
+        Folder where the system lists its sound cards.
     """
     devices = [
         InputDevice(**device, port=_port(device["name"], cards), stable_name=device["name"])
@@ -96,26 +96,26 @@ def identified(found: Iterable[dict[str, Any]], cards: Path = _CARDS) -> list[In
 def choose_device(
     devices: list[InputDevice], wanted: str | int | None, channel: int | None = None
 ) -> InputDevice:
-    """Return the device that is meant.
+    """Return the device that matches.
 
     Parameters
     ----------
     devices : list of InputDevice
-        Those there are.
+        Available devices.
     wanted : str, int or None
-        An index; a name or a part of it, in any case; or None for the default.
+        Index; name or part of it, ignoring case; or None for the default device.
     channel : int, optional
-        A channel that it has to have, counted from 1.
+        Required channel, counted from 1.
 
     Raises
     ------
     DeviceError
-        None or several match, the sentence lists those there are; or it lacks the channel.
+        No device or several match (the message lists them), or the device lacks the channel.
     """
     if not devices:
         raise DeviceError(
-            "there is no microphone on this computer; plug one in, see whether `earshot devices` lists it, or use "
-            "`--source demo`, which needs none"
+            "there is no microphone on this computer; plug one in and check that `earshot devices` lists it, or use "
+            "`--source demo`"
         )
     if wanted is None:
         matches = [device for device in devices if device.is_default] or devices[:1]
@@ -124,29 +124,31 @@ def choose_device(
     else:
         matches = _matching(wanted, devices)
     if not matches:
-        what = f"number {wanted}" if isinstance(wanted, int) else f"called {wanted}"
-        raise DeviceError(f"there is no microphone {what}; there are {_listed(devices)}")
+        description = f"number {wanted}" if isinstance(wanted, int) else f"called {wanted}"
+        raise DeviceError(f"there is no microphone {description}; choose one of {_listed(devices)}")
     if len(matches) > 1:
         differ = len({device.stable_name for device in matches}) == len(matches)
         example = matches[0].stable_name if differ else matches[0].index
-        raise DeviceError(f"{wanted} may mean {_listed(matches)}; name one of them, as in mic:{example}")
+        raise DeviceError(
+            f"{wanted} is ambiguous: it matches {_listed(matches)}; name one of them, as in mic:{example}"
+        )
     device = matches[0]
     if channel is not None and not 1 <= channel <= device.channels:
         raise DeviceError(
-            f"{device.stable_name} has {device.channels} channels, not {channel}; count them from 1"
+            f"{device.stable_name} has no channel {channel}; choose one from 1 to {device.channels}"
         )
     return device
 
 
 def _port(name: str, cards: Path) -> str:
-    """Return where the card is plugged in that an ALSA device is on, as Linux shows it: "usb-1-2", "0000:00:1f.3"."""
-    if not (address := _ADDRESS.search(name)):
+    """Return the port of an ALSA device's card, as Linux names it: "usb-1-2", "0000:00:1f.3"."""
+    if not (address := _ALSA_ADDRESS.search(name)):
         return ""
     card, number = address.groups()
-    place = cards / f"card{card}" / "device"
-    if not place.exists():
+    folder = cards / f"card{card}" / "device"
+    if not folder.exists():
         return ""
-    function = place.resolve().name  # 1-2:1.0 of the USB device in 1-2
+    function = folder.resolve().name  # 1-2:1.0 of the USB device in 1-2
     port = re.sub(r"^(\d+-[\d.]+):.*", r"usb-\1", function)
     return port if number == "0" else f"{port},{number}"
 
@@ -161,19 +163,20 @@ def _stable_name(device: InputDevice, namesakes: Counter[str]) -> str:
 
 
 def _matching(wanted: str, devices: list[InputDevice]) -> list[InputDevice]:
-    """Devices whose name holds the wanted text; only those it is the whole name of, if there are any.
+    """Return the devices whose whole name is the wanted text or, if there are none, those whose name contains it.
 
-    A port is matched as a whole: 1-2 is not 1-2.1. Windows shows a device once per host API: the API of the default device decides between namesakes.
+    A port matches as a whole: 1-2 is not 1-2.1. Windows lists a device once per host API: among devices of the same name, the one
+    with the host API of the default device is chosen.
     """
     text = wanted.casefold()
     exact = [device for device in devices if text in map(str.casefold, _whole_names(device))]
     matches = exact or [
         device for device in devices if text in f"{device.name}, {device.host_api}".casefold()
     ]
-    usual_api = next((device.host_api for device in devices if device.is_default), None)
-    usual = [device for device in matches if device.host_api == usual_api]
+    default_api = next((device.host_api for device in devices if device.is_default), None)
+    preferred = [device for device in matches if device.host_api == default_api]
     namesakes = len({device.short_name for device in matches}) == 1
-    return usual if namesakes and len(usual) == 1 else matches
+    return preferred if namesakes and len(preferred) == 1 else matches
 
 
 def _whole_names(device: InputDevice) -> set[str]:

@@ -1,4 +1,4 @@
-"""Microphones: each is recorded by a PortAudio process of its own, and comes and goes."""
+"""Microphones: each is recorded by its own PortAudio process, and may be unplugged and plugged in again."""
 
 import threading
 from collections.abc import Generator, Iterator
@@ -9,32 +9,32 @@ import numpy as np
 from ..errors import DeviceError
 from ..messages import AudioChunk, Samples
 from .conversion import Converter
-from .devices import InputDevice, choose_device, find_device, identified, list_devices
+from .devices import InputDevice, choose_device, find_device, identify, list_devices
 from .portaudio.process import PortAudioProcess
 from .timeline import Assembler, Timeline
 
 __all__ = ["InputDevice", "Microphone", "find_device", "list_devices", "play"]
 
 _MIXED_CHANNELS = 2
-_OWN_CHANNELS = 8
-"""As many as a sound server hands out as they are; from fewer than the device has it makes a mix."""
+_UNMIXED_CHANNELS = 8
+"""Number of channels that a sound server passes on unmixed; with fewer than the device has, it mixes them."""
 
 
 class Microphone:
-    """A microphone, recorded at its own rate.
+    """Microphone, recorded at the device's rate.
 
-    Each reading starts a PortAudio process, which finds the device anew by its name. Time is counted in the device's frames. What
-    the driver or the process lost is a jump of the index, and so is the time from a `DeviceError` until `chunks`
-    is called again.
+    Each call of `chunks` starts a PortAudio process and looks for the device by its name. Time is counted in the device's
+    frames. The index jumps over audio that the driver or the process lost, and over the time from a `DeviceError` until
+    `chunks` is called again.
 
     Parameters
     ----------
     name : str
-        What people call it.
+        Name for people.
     device : str, int or None
-        What `find_device` finds.
+        Device, as for `find_device`.
     channel : int or None
-        The channel to take, counted from 1; None for the first two, mixed by `Mixer`.
+        Channel to use, counted from 1; None for the first two, mixed by `Mixer`.
     """
 
     def __init__(self, name: str, device: str | int | None = None, channel: int | None = None) -> None:
@@ -49,19 +49,19 @@ class Microphone:
         self._portaudio = PortAudioProcess()
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
-        """Record, and yield what comes, block by block.
+        """Record, and yield the audio block by block.
 
         Raises
         ------
         DeviceError
-            The device is not there, refuses, or has stopped.
+            The device is missing, refuses, or has stopped.
         """
         self._portaudio = portaudio = PortAudioProcess()
         if self._closed.is_set():
             return
         try:
             with portaudio:
-                yield from self._recorded_by(portaudio)
+                yield from self._record(portaudio)
         except DeviceError:
             if not self._closed.is_set():
                 raise
@@ -71,8 +71,8 @@ class Microphone:
         self._closed.set()
         self._portaudio.close()
 
-    def _recorded_by(self, portaudio: PortAudioProcess) -> Iterator[AudioChunk]:
-        device = choose_device(identified(portaudio.devices()), self._wanted, self._channel)
+    def _record(self, portaudio: PortAudioProcess) -> Iterator[AudioChunk]:
+        device = choose_device(identify(portaudio.devices()), self._wanted, self._channel)
         opened = portaudio.record(
             device.stable_name,
             index=device.index,
@@ -95,22 +95,22 @@ class Microphone:
             raise
 
     def _channel_counts(self, device: InputDevice) -> list[int]:
-        """How many channels to ask for; raw devices may insist on all of theirs."""
-        wanted = _MIXED_CHANNELS if self._channel is None else max(_OWN_CHANNELS, self._channel)
+        """Return the numbers of channels to try; raw devices may require all of theirs."""
+        wanted = _MIXED_CHANNELS if self._channel is None else max(_UNMIXED_CHANNELS, self._channel)
         return list(dict.fromkeys((min(wanted, device.channels), device.channels)))
 
 
 _player = ExitStack()
-"""Holds the process that plays."""
+"""Owner of the process that plays."""
 
 
 def play(samples: Samples) -> None:
-    """Play samples (n,) at 16 kHz on the default output, and return at once; what was played before falls silent.
+    """Start playing samples (n,) at 16 kHz on the default output; earlier playback stops.
 
     Raises
     ------
     DeviceError
-        Nothing can be played here.
+        There is no output that works.
     """
     _player.close()
     portaudio = _player.enter_context(PortAudioProcess())

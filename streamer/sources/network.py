@@ -1,4 +1,4 @@
-"""Streams from the network, through FFmpeg: cameras over RTSP, radio stations and files over HTTP."""
+"""Network streams through FFmpeg: cameras over RTSP, radio stations and files over HTTP."""
 
 import threading
 import time
@@ -9,42 +9,42 @@ from typing import Any
 from ..errors import NetworkError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from ..runtime.queues import BoundedQueue
-from .address import StreamAddress
 from .conversion import Converter, Frames
 from .diagnosis import authorities, explain_failure
 from .playout import Playout
+from .url import StreamUrl
 
-_MAILBOX_BLOCKS = 64
+_QUEUE_BLOCKS = 64
 _PROBE_SECONDS = 1.0
-"""How much sound FFmpeg may look at before it must know what it is."""
+"""Duration of audio that FFmpeg may read to detect the format."""
 
 
 class NetworkStream:
-    """What FFmpeg can open of ``rtsp://``, ``rtsps://``, ``http://`` and ``https://``.
+    """Stream that FFmpeg opens at ``rtsp://``, ``rtsps://``, ``http://`` or ``https://``.
 
-    The stream is played in real time from the arrival of its first packet on, whose time is taken for that of its sound. What
-    its time stamps say to be missing is a jump of the index. `chunks` returns at the end of a file, whose length the server
-    has told; every other stream has no end, so that its end is a failure.
+    The stream is played in real time, starting with the arrival of its first packet, which counts as the time of its
+    audio. The index jumps over audio that is missing according to the time stamps. `chunks` returns at the end of a file,
+    for which the server sends a length; the end of any other stream is a failure.
 
-    FFmpeg works on a thread of its own, for its calls can't be interrupted: it is left behind when the source is closed,
-    and ends when the server has answered or its time is over.
+    FFmpeg runs on its own thread, because its calls can't be interrupted: when the source is closed, the thread is
+    abandoned, and ends when the server answers or a timeout expires.
 
     Parameters
     ----------
     name : str
-        What people call it.
-    address : StreamAddress
-        Where it is. Its credentials appear in no log and in no error.
+        Name for people.
+    url : StreamUrl
+        URL. Its credentials never appear in a log line or an error.
     connect_seconds : float
-        How long the server may take to answer.
+        Time limit for the server to answer.
     stall_seconds : float
-        A stream that delivers no sound for as long has failed.
+        Time without audio after which the stream has failed.
     """
 
     def __init__(
         self,
         name: str,
-        address: StreamAddress,
+        url: StreamUrl,
         *,
         connect_seconds: float = 10.0,
         stall_seconds: float = 15.0,
@@ -53,30 +53,30 @@ class NetworkStream:
         self.live = True
         self.retry_seconds: float | None = 30.0
         self.repaired_samples = 0
-        self._address = address
+        self._url = url
         self._connect_seconds = connect_seconds
         self._stall_seconds = stall_seconds
         self._closed = threading.Event()
-        self._mailbox: BoundedQueue[_Block] = BoundedQueue(_MAILBOX_BLOCKS, "wait")
+        self._queue: BoundedQueue[_Block] = BoundedQueue(_QUEUE_BLOCKS, "wait")
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
-        """Connect, and yield what comes, block by block.
+        """Connect, and yield the audio block by block.
 
         Raises
         ------
         NetworkError
-            The server can't be reached, refuses, sends no sound, or has stopped.
+            The server can't be reached, refuses, sends no audio, or has stopped.
         """
-        mailbox: BoundedQueue[_Block] = BoundedQueue(_MAILBOX_BLOCKS, "wait")
-        self._mailbox = mailbox
+        queue: BoundedQueue[_Block] = BoundedQueue(_QUEUE_BLOCKS, "wait")
+        self._queue = queue
         if self._closed.is_set():
             return
-        receiver = _Receiver(self._address, mailbox, self._connect_seconds, self._stall_seconds)
+        receiver = _Receiver(self._url, queue, self._connect_seconds, self._stall_seconds)
         threading.Thread(target=receiver.run, name=f"receiver {self.name}", daemon=True).start()
         assembler = _Assembler()
         repaired_before = self.repaired_samples
         try:
-            for block in self._blocks(mailbox):
+            for block in self._blocks(queue):
                 for chunk in assembler.accept(block):
                     self._closed.wait(assembler.due - time.monotonic())
                     if self._closed.is_set():
@@ -85,28 +85,28 @@ class NetworkStream:
                 self.repaired_samples = repaired_before + assembler.repaired_samples
             yield from assembler.finish()
         finally:
-            mailbox.close()
+            queue.close()
 
     def close(self) -> None:
         """Make `chunks` end at once."""
         self._closed.set()
-        self._mailbox.close()
+        self._queue.close()
 
-    def _blocks(self, mailbox: "BoundedQueue[_Block]") -> "Iterator[_Block]":
-        patience = self._connect_seconds + self._stall_seconds
+    def _blocks(self, queue: "BoundedQueue[_Block]") -> "Iterator[_Block]":
+        timeout = self._connect_seconds + self._stall_seconds
         while not self._closed.is_set():
-            blocks = mailbox.take(patience)
-            if not blocks and not mailbox.closed:
-                raise _silent(self._address, patience)
+            blocks = queue.take(timeout)
+            if not blocks and not queue.closed:
+                raise _no_audio(self._url, timeout)
             if not blocks:
                 return
             yield from blocks
-            patience = self._stall_seconds
+            timeout = self._stall_seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Block:
-    """Some decoded sound, and where it begins by the sender's clock, in seconds."""
+    """Decoded audio, and its start by the sender's clock, in seconds."""
 
     frames: Frames
     rate_hz: int
@@ -114,99 +114,97 @@ class _Block:
 
 
 class _Receiver:
-    """Fills a mailbox with what FFmpeg decodes, for as long as somebody takes it out."""
+    """Thread that fills a queue with audio decoded by FFmpeg until the queue is closed."""
 
     def __init__(
         self,
-        address: StreamAddress,
-        mailbox: BoundedQueue[_Block],
+        url: StreamUrl,
+        queue: BoundedQueue[_Block],
         connect_seconds: float,
         stall_seconds: float,
     ) -> None:
-        self._address = address
-        self._mailbox = mailbox
+        self._url = url
+        self._queue = queue
         self._connect_seconds = connect_seconds
         self._stall_seconds = stall_seconds
 
     def run(self) -> None:
-        """Receive until the stream ends or fails, or the mailbox is closed."""
+        """Receive until the stream ends or fails, or the queue is closed."""
         import av
 
         try:
             self._receive()
-            self._mailbox.close()
+            self._queue.close()
         except (av.FFmpegError, OSError) as error:
-            # Neither FFmpeg's words nor the error itself, which has the address with its credentials.
-            self._mailbox.fail(NetworkError(f"{self._address.shown}: {self._explain(error)}"))
-        except Exception as error:  # noqa: BLE001 - the end of a thread: who reads the stream meets it
-            self._mailbox.fail(error)
+            # FFmpeg's error contains the URL with its credentials: it is neither quoted nor chained.
+            self._queue.fail(NetworkError(f"{self._url.shown}: {self._explain(error)}"))
+        except Exception as error:  # noqa: BLE001 - the end of a thread: the reader of the stream raises it
+            self._queue.fail(error)
 
     def _receive(self) -> None:
         import av
 
         with av.open(
-            self._address.url,
-            options=_options(self._address),
+            self._url.url,
+            options=_options(self._url),
             timeout=(self._connect_seconds, self._stall_seconds),
             metadata_errors="replace",
         ) as container:
             track = self._track(container.streams.audio)
-            # A server that tells the length of what it sends, sends a file; of a playlist, the sound's is meant.
+            # A stream of known length is a file; for a playlist, the duration of its audio counts.
             playlist = container.format.name == "hls"
             endless = container.duration is None if playlist else container.size < 0
-            unpacker = _Unpacker()
+            decoder = _Decoder()
             for packet in container.demux():
-                if self._mailbox.closed:
+                if self._queue.closed:
                     return
                 if packet.stream.index == track.index:
-                    for block in unpacker.blocks(packet):
-                        self._mailbox.put(block)
+                    for block in decoder.blocks(packet):
+                        self._queue.put(block)
         if endless:
-            raise NetworkError(f"{self._address.shown} has ended the stream: see whether it still sends")
+            raise NetworkError(f"{self._url.shown} has ended the stream; check that it still sends")
 
     def _track(self, tracks: Sequence[Any]) -> Any:
-        wanted = self._address.track
+        wanted = self._url.track
         if not tracks:
-            raise NetworkError(f"{self._address.shown} has no sound track: switch its microphone on")
+            raise NetworkError(f"{self._url.shown} has no audio track; switch its microphone on")
         if len(tracks) < wanted:
             raise NetworkError(
-                f"{self._address.shown} has no sound track #{wanted}: there are {len(tracks)}, counted from 1"
+                f"{self._url.shown} has no audio track #{wanted}; choose one from #1 to #{len(tracks)}"
             )
         return tracks[wanted - 1]
 
     def _explain(self, error: Any) -> str:
-        """Say why there is no sound, and what to do."""
+        """Return the reason for a failure, with advice."""
         import av.error
 
-        address = self._address
+        url = self._url
         match error:
             case av.error.HTTPUnauthorizedError():
-                return "it asks for a user name and a password: check those in the address"
+                return "it requires a user name and password: check those in the URL"
             case av.error.HTTPForbiddenError():
-                return "it forbids to listen (403): see what this user may do"
+                return "it denies access (403): check the permissions of this user"
             case av.error.HTTPNotFoundError():
-                return "there is nothing there (404): check the path of the address"
+                return "there is nothing at this path (404): check the path of the URL"
             case av.error.InvalidDataError():
-                return "what it sends is no sound: check the path of the address"
+                return "it does not send audio: check the path of the URL"
             case av.error.ExitError():
-                return "it does not answer, or sends no more: see whether it is switched on"
-        found = explain_failure(
-            address.host, address.port, tls=address.tls, timeout_seconds=self._connect_seconds
-        )
+                return "it does not answer, or has stopped sending: check that it is switched on"
+        found = explain_failure(url.host, url.port, tls=url.tls, timeout_seconds=self._connect_seconds)
         return (
-            found or f"the connection has failed ({str(error.strerror).lower()}): see whether it still sends"
+            found or f"the connection has failed ({str(error.strerror).lower()}): check that it still sends"
         )
 
 
-class _Unpacker:
-    """Packets of one sound track in, decoded sound out."""
+class _Decoder:
+    """Decoder of the packets of one audio track."""
 
     def __init__(self) -> None:
         self._form: tuple[str, str, int] | None = None
         self._to_float: Any = None
 
     def blocks(self, packet: Any) -> Iterator[_Block]:
-        """Decode a packet; one that is damaged is left out."""
+        """Decode a packet; a damaged one is skipped."""
         import av.error
 
         try:
@@ -224,7 +222,7 @@ class _Unpacker:
 
 
 class _Assembler:
-    """Blocks of one connection in, chunks out, and when they are due."""
+    """Chunks from the blocks of one connection, with the times at which they are due."""
 
     def __init__(self) -> None:
         self._playout = Playout()
@@ -235,17 +233,19 @@ class _Assembler:
 
     @property
     def due(self) -> float:
-        """When the newest block is to be passed on, by the monotonic clock."""
+        """Time at which the newest block is due, by the monotonic clock."""
         return self._playout.due
 
     @property
     def repaired_samples(self) -> int:
-        """Samples so far that were not numbers."""
+        """NaN or infinite samples replaced so far."""
         return self._repaired_before + (0 if self._converter is None else self._converter.repaired_samples)
 
     def accept(self, block: _Block) -> Iterator[AudioChunk]:
-        """Convert a block; one that follows a gap is preceded by the rest of what came before the gap."""
-        lost_seconds = self._playout.take(len(block.frames) / block.rate_hz, block.stamp, time.monotonic())
+        """Convert a block; before one that follows a gap, yield the rest of the audio before the gap."""
+        lost_seconds = self._playout.schedule(
+            len(block.frames) / block.rate_hz, block.stamp, time.monotonic()
+        )
         form = (block.rate_hz, block.frames.shape[1])
         if lost_seconds or form != self._form:
             yield from self.finish()
@@ -257,7 +257,7 @@ class _Assembler:
         yield from self._chunk(self._converter.feed(block.frames))
 
     def finish(self) -> Iterator[AudioChunk]:
-        """Return the rest of what has been converted."""
+        """Yield the rest of the converted audio."""
         if self._converter is not None:
             yield from self._chunk(self._converter.flush())
 
@@ -269,8 +269,8 @@ class _Assembler:
         self._next_sample += len(samples)
 
 
-def _options(address: StreamAddress) -> dict[str, str]:
-    """What FFmpeg is told: to check certificates, and to open nothing of its own accord but the network."""
+def _options(url: StreamUrl) -> dict[str, str]:
+    """Return the options of FFmpeg: check certificates, and follow no redirection away from the network."""
     options = {
         "user_agent": "Earshot",
         "analyzeduration": str(round(_PROBE_SECONDS * 1e6)),
@@ -279,7 +279,7 @@ def _options(address: StreamAddress) -> dict[str, str]:
     }
     if (bundle := authorities()) is not None:
         options["ca_file"] = bundle
-    if address.url.startswith("rtsp"):
+    if url.url.startswith("rtsp"):
         options |= {
             "protocol_whitelist": "rtsp,rtsps,tls,tcp",
             "rtsp_transport": "tcp",
@@ -288,7 +288,5 @@ def _options(address: StreamAddress) -> dict[str, str]:
     return options
 
 
-def _silent(address: StreamAddress, seconds: float) -> NetworkError:
-    return NetworkError(
-        f"{address.shown} has delivered no sound for {seconds:g} s: see whether it still sends"
-    )
+def _no_audio(url: StreamUrl, seconds: float) -> NetworkError:
+    return NetworkError(f"{url.shown} has delivered no audio for {seconds:g} s; check that it still sends")

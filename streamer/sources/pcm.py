@@ -1,4 +1,4 @@
-"""Bare samples from a pipe: signed 16-bit little-endian, 16 kHz, mono."""
+"""Raw samples from a pipe: signed 16-bit little-endian, 16 kHz, mono."""
 
 import os
 import select
@@ -17,27 +17,26 @@ from ..runtime.timing import elapsed_seconds
 _CHUNK_BYTES = SAMPLE_RATE_HZ // 10 * 2
 _POLL_MILLISECONDS = 200
 _STALL_SECONDS = 1.0
-"""Sound that comes later than this was not sound of that time: it is counted as lost."""
+"""Delay from which missing samples count as lost, instead of late."""
 
 
 class PcmInput:
-    """Samples that another program writes, s16le at 16 kHz, mono, without a header.
+    """Samples from another program: s16le, 16 kHz, mono, without a header.
 
-    The time of the first sample is taken when it arrives. Where a live pipe falls behind the clock by more than a
-    second, the index jumps by what is missing. An odd byte at the end is dropped. The stream is
-    read, not owned: closing the source leaves it open.
+    The first sample gets the time of its arrival. If a live pipe falls behind the clock by more than a second, the
+    index jumps over the missing samples. An odd byte at the end is dropped. Closing the source leaves the stream open.
 
-    `close` interrupts a wait within a fifth of a second on POSIX systems. On Windows, where a pipe can't be
-    waited for, it takes effect when the next samples arrive or the pipe ends.
+    `close` interrupts a read within a fifth of a second on POSIX systems. On Windows, where waiting for a pipe is
+    impossible, it takes effect when the next samples arrive or the pipe ends.
 
     Parameters
     ----------
     name : str
-        What people call it.
+        Name for people.
     stream : BinaryIO or int
-        What is read, by its file descriptor; anything that buffers in front of it is passed by.
+        Stream to read from by its file descriptor; a Python buffer in front of it is bypassed.
     live : bool
-        Whether the samples come as they are captured.
+        True if the samples arrive as they are captured.
     """
 
     def __init__(self, name: str, stream: BinaryIO | int, *, live: bool = True) -> None:
@@ -49,7 +48,7 @@ class PcmInput:
         self._closed = threading.Event()
 
     def check(self) -> None:
-        """See whether samples may come, without reading any.
+        """Check that the stream can deliver samples, without reading any.
 
         Raises
         ------
@@ -58,16 +57,16 @@ class PcmInput:
         """
         if os.isatty(self._descriptor):
             raise SourceError(
-                f"{self.name} is a terminal, which has no sound; pipe s16le samples into it, 16 kHz mono"
+                f"{self.name} is a terminal, which has no audio; pipe s16le samples into it, 16 kHz mono"
             )
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
-        """Yield what arrives, at most a tenth of a second at a time, until the stream ends.
+        """Yield the samples that arrive, at most a tenth of a second at a time, until the stream ends.
 
         Raises
         ------
         SourceError
-            It can't be read, or nothing that could be sound comes out of it.
+            The stream can't be read, or contains no raw samples.
         """
         start_sample = 0
         began = 0.0
@@ -89,7 +88,7 @@ class PcmInput:
             start_sample += len(samples)
         if start_sample == 0 and not self._closed.is_set():
             raise SourceError(
-                f"{self.name} ended before any sound came; pipe s16le samples into it, 16 kHz mono "
+                f"{self.name} ended without any audio; pipe s16le samples into it, 16 kHz mono "
                 "(arecord -t raw -f S16_LE -r 16000 -c 1 | ...)"
             )
 
@@ -98,7 +97,7 @@ class PcmInput:
         self._closed.set()
 
     def _read(self) -> bytes:
-        """Wait for bytes and return them; none at the end of the stream, or when the source is closed."""
+        """Wait for bytes and return them; return none at the end of the stream, or when the source is closed."""
         try:
             if sys.platform != "win32":
                 poll = select.poll()
@@ -108,12 +107,12 @@ class PcmInput:
             return b"" if self._closed.is_set() else os.read(self._descriptor, _CHUNK_BYTES)
         except OSError as error:
             raise SourceError(
-                f"{self.name} can't be read ({error.strerror}); see to it that the program before it runs"
+                f"{self.name} can't be read ({error.strerror}); check that the program that writes it is running"
             ) from error
 
 
 def _stalled_samples(began: float, end_sample: int) -> int:
-    """How many samples did not come in time, if it is more than a breath of the program that sends them."""
+    """Return the number of missing samples; 0 if the sender is late by less than `_STALL_SECONDS`."""
     late_seconds = elapsed_seconds() - began - end_sample / SAMPLE_RATE_HZ
     return round(late_seconds * SAMPLE_RATE_HZ) if late_seconds > _STALL_SECONDS else 0
 
@@ -121,6 +120,6 @@ def _stalled_samples(began: float, end_sample: int) -> int:
 def _refuse_wav(name: str, received: bytes) -> None:
     if received.startswith(b"RIFF"):
         raise SourceError(
-            f"{name} is a WAV file, not bare samples; name the file as the source instead, or have the header left out "
+            f"{name} is a WAV file, not raw samples; give the file as the source instead, or leave out the header "
             "(arecord -t raw, ffmpeg -f s16le)"
         )

@@ -1,30 +1,35 @@
-"""When the sound of a network stream is due, and where some of it is missing."""
+"""Schedule of a network stream: times at which audio is due, and gaps in it."""
 
 import math
 
 _JUMP_SECONDS = 0.1
-"""Time stamps are rounded: what they jump by less is nothing."""
+"""Jump of the time stamps that is more than rounding."""
 
-_BREATH_SECONDS = 1.0
-"""How late sound may come, and is still sound of its time."""
+_MAX_LATE_SECONDS = 1.0
+"""Delay up to which audio is late, and not behind a gap."""
 
 _PERIOD_SECONDS = 30.0
-"""Sound that is late for so long does not catch up any more. Live HLS comes in pieces of up to 10 s."""
+"""Time after which late audio does not catch up any more. Live HLS arrives in segments of up to 10 s."""
 
-_HASTE = 0.001
-"""By how much sound that waits is played faster: a sender's clock may be fast, and nothing must pile up."""
+_SPEEDUP = 0.001
+"""Increase of the playing speed while audio waits, so that the buffer stays small if the sender's clock is fast."""
 
 
 class Playout:
-    """Plays what arrives in bursts at an even pace, as a player does.
+    """Even playback of audio that arrives in bursts, as in a player.
 
-    Time begins when the first block arrives. A later block is due when as much time has passed as there is sound before it,
-    or a little earlier, until none waits. One that comes late is due at once. Sound is missing
+    Time begins when the first block arrives. A later block is due when the duration of all audio before it has passed,
+    or slightly earlier while blocks wait. A late block is due at once. Audio is missing
 
-    - where the time stamps jump forward, and the clock agrees: some senders number their sound anew;
-    - where everything has been late for a while, whatever the stamps say.
+    - where the time stamps jump forward and the clock agrees (some senders restart their time stamps);
+    - where all audio has been late for a while, whatever its time stamps.
 
-    All times are seconds of a clock that nobody sets.
+    All times are seconds of a clock that is never set.
+
+    Attributes
+    ----------
+    zero : float
+        Time of the start of the stream; moves when audio is played faster.
     """
 
     def __init__(self) -> None:
@@ -36,25 +41,25 @@ class Playout:
 
     @property
     def due(self) -> float:
-        """When the newest block is to be passed on."""
+        """Time at which the newest block is due."""
         return self.zero + self._end
 
-    def take(self, seconds: float, stamp: float | None, now: float) -> float:
-        """Take the next block.
+    def schedule(self, seconds: float, stamp: float | None, now: float) -> float:
+        """Schedule the next block.
 
         Parameters
         ----------
         seconds : float
-            Its length.
+            Duration.
         stamp : float or None
-            Where it begins by the sender's clock, in seconds since any time.
+            Start by the sender's clock, in seconds.
         now : float
-            When it arrives.
+            Time of arrival.
 
         Returns
         -------
         lost_seconds : float
-            How much sound is missing before it.
+            Duration of the missing audio before it.
         """
         if math.isnan(self.zero):
             self.zero = now - seconds
@@ -62,17 +67,17 @@ class Playout:
         self._next_stamp = None if stamp is None else stamp + seconds
         lost = self._missing(jump, now - self.due - seconds)
         self._end += lost + seconds
-        self.zero -= min(max(self.due - now, 0.0), _HASTE * seconds)
+        self.zero -= min(max(self.due - now, 0.0), _SPEEDUP * seconds)
         return lost
 
     def _missing(self, jump: float, late: float) -> float:
         self._least_late = min(self._least_late, late)
         lost = 0.0
-        if _JUMP_SECONDS < jump <= late + _BREATH_SECONDS:
+        if _JUMP_SECONDS < jump <= late + _MAX_LATE_SECONDS:
             lost = jump
         elif self._end < self._period_end:
             return 0.0
-        elif self._least_late > _BREATH_SECONDS:
+        elif self._least_late > _MAX_LATE_SECONDS:
             lost = self._least_late
         else:
             self.zero += max(0.0, self._least_late)

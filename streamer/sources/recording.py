@@ -1,4 +1,4 @@
-"""Recordings: whatever libsndfile or FFmpeg can read, in real time or as fast as they can be read."""
+"""Recordings in any format of libsndfile or FFmpeg, in real time or as fast as possible."""
 
 import contextlib
 import itertools
@@ -17,25 +17,25 @@ from ..runtime.files import expanded
 from .conversion import Converter, Frames
 
 _CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
-_PATIENCE_SECONDS = 10.0
+_OPEN_TIMEOUT_SECONDS = 10.0
 
 
 class Recording:
-    """A recording, read piece by piece: hours of it take no more memory than seconds.
+    """Recording, read block by block: memory does not grow with its length.
 
-    A broken file delivers what can be decoded, then raises.
+    A damaged file delivers the decodable part, then raises.
 
     Parameters
     ----------
     name : str
-        What people call it.
+        Name for people.
     path : str or os.PathLike
-        Anything libsndfile reads, else the first audio stream of anything FFmpeg reads.
+        File that libsndfile reads, or whose first audio track FFmpeg reads.
     live : bool
-        Play in real time: a chunk comes when its last sample would have been captured. Otherwise as fast as
-        it can be read.
+        Play in real time: a chunk is due when its last sample would have been captured. Otherwise read as fast as
+        possible.
     loop : bool
-        Start again at the end; the stream's index goes on.
+        Restart at the end; the index of the stream goes on.
     """
 
     def __init__(self, name: str, path: str | os.PathLike[str], *, live: bool, loop: bool = False) -> None:
@@ -48,12 +48,12 @@ class Recording:
         self._closed = threading.Event()
 
     def check(self) -> None:
-        """Open the file, read its beginning and let it go.
+        """Open the file, read its beginning and close it.
 
         Raises
         ------
         RecordingError
-            It is missing, unreadable, no recording, or has no sound in it.
+            The file is missing, unreadable, not a recording, or empty.
         """
         with _opened(self._path) as sound:
             if next(sound.blocks, None) is None:
@@ -65,16 +65,16 @@ class Recording:
         Raises
         ------
         RecordingError
-            The file is missing, unreadable, no recording or empty, or breaks off (after what came before).
+            The file is missing, unreadable, not a recording or empty, or damaged (after the chunks before the damage).
         """
         began_at = time.time()
         began = time.monotonic()
         start_sample = 0
-        for samples in self._cut():
+        for samples in self._split():
             end_sample = start_sample + len(samples)
             if self.live:
                 self._closed.wait(began + end_sample / SAMPLE_RATE_HZ - time.monotonic())
-                began_at = began + time.time() - time.monotonic()  # which may have been set
+                began_at = began + time.time() - time.monotonic()  # the wall clock may have been set
             if self._closed.is_set():
                 return
             yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ)
@@ -84,12 +84,12 @@ class Recording:
         """Make `chunks` end at once."""
         self._closed.set()
 
-    def _cut(self) -> Iterator[Samples]:
-        """Cut what is decoded into chunks; an error comes after the samples that came before it."""
+    def _split(self) -> Iterator[Samples]:
+        """Split the decoded audio into chunks; an error is raised after the samples before it."""
         waiting = np.empty(0, np.float32)
         failure = None
         try:
-            for samples in self._decoded():
+            for samples in self._decode():
                 waiting = np.concatenate([waiting, samples])
                 while len(waiting) >= _CHUNK_SAMPLES:
                     yield waiting[:_CHUNK_SAMPLES].copy()
@@ -101,10 +101,10 @@ class Recording:
         if failure is not None:
             raise failure
 
-    def _decoded(self) -> Iterator[Samples]:
-        """Decode the file, once or for ever. Each turn is converted by itself, so all of them are equal."""
-        for turn in itertools.count():
-            if turn and not self._loop:
+    def _decode(self) -> Iterator[Samples]:
+        """Decode the file, once or in a loop. Each pass has its own converter, so that all passes are equal."""
+        for repeat in itertools.count():
+            if repeat and not self._loop:
                 return
             with _opened(self._path) as sound:
                 converter = Converter(sound.rate_hz, sound.channels)
@@ -126,8 +126,8 @@ class Recording:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Sound:
-    """An open file: what its frames are, and the frames, block by block."""
+class _OpenFile:
+    """Open file: format of its frames, and the frames in blocks."""
 
     rate_hz: int
     channels: int
@@ -135,40 +135,38 @@ class _Sound:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[_Sound]:
-    """Open a recording with the first library that knows its format, for as long as the block lasts."""
-    _refuse_what_is_no_file(path)
+def _opened(path: Path) -> Iterator[_OpenFile]:
+    """Open a recording with the first library that supports its format; close it at the end of the block."""
+    _check_file(path)
     with contextlib.ExitStack() as stack:
-        yield _opened_by_libsndfile(path, stack) or _opened_by_ffmpeg(path, stack)
+        yield _open_with_libsndfile(path, stack) or _open_with_ffmpeg(path, stack)
 
 
-def _refuse_what_is_no_file(path: Path) -> None:
+def _check_file(path: Path) -> None:
     try:
         if path.is_dir():
-            raise RecordingError(f"{path} is a folder; name one of the recordings in it")
+            raise RecordingError(f"{path} is a folder; give one of the recordings in it")
         if path.exists() and not path.is_file():
-            raise RecordingError(f"{path} is no regular file; pipe samples into the source - instead")
+            raise RecordingError(f"{path} is not a regular file; pipe samples into the source - instead")
         with path.open("rb") as file:
             if not file.read(1):
                 raise _empty(path)
-    except (FileNotFoundError, ValueError) as error:  # ValueError: no file can have such a name
+    except (FileNotFoundError, ValueError) as error:  # ValueError: an invalid name
         raise RecordingError(f"there is no file {path}; check its name and folder") from error
     except OSError as error:
         raise RecordingError(f"{path} can't be read ({error.strerror}); check its permissions") from error
 
 
-def _opened_by_libsndfile(path: Path, stack: contextlib.ExitStack) -> _Sound | None:
+def _open_with_libsndfile(path: Path, stack: contextlib.ExitStack) -> _OpenFile | None:
     import soundfile
 
     try:
         file = stack.enter_context(soundfile.SoundFile(os.fspath(path)))
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: a .raw file, of which nothing is known
+    except (soundfile.LibsndfileError, TypeError):  # TypeError: a .raw file, whose format is unknown
         return None
     except UnicodeEncodeError as error:
-        raise RecordingError(f"{os.fspath(path)!a} has a name that is no UTF-8: rename it") from error
-    if (
-        file.format == "MP3"
-    ):  # soundfile seeks after each read, which makes holes in what libsndfile decodes next
+        raise RecordingError(f"{os.fspath(path)!a} has a name that is not UTF-8; rename it") from error
+    if file.format == "MP3":  # soundfile seeks after each read, which leaves gaps in the decoded audio
         return None
 
     def blocks() -> Iterator[Frames]:
@@ -178,40 +176,40 @@ def _opened_by_libsndfile(path: Path, stack: contextlib.ExitStack) -> _Sound | N
                 done += len(frames)
                 yield frames
         except soundfile.LibsndfileError as error:
-            raise _broken(path, done / file.samplerate) from error
+            raise _damaged(path, done / file.samplerate) from error
 
-    return _Sound(file.samplerate, file.channels, blocks())
+    return _OpenFile(file.samplerate, file.channels, blocks())
 
 
-def _opened_by_ffmpeg(path: Path, stack: contextlib.ExitStack) -> _Sound:
+def _open_with_ffmpeg(path: Path, stack: contextlib.ExitStack) -> _OpenFile:
     import av
 
     try:
-        # A playlist names addresses: none but files are opened, and one that waits for its end is given up.
+        # A playlist contains URLs: only files are opened, and a playlist that is still growing times out.
         container = stack.enter_context(
             av.open(
                 os.fspath(path.absolute()),
                 options={"protocol_whitelist": "file"},
-                timeout=_PATIENCE_SECONDS,
-                metadata_errors="replace",  # a title that is no UTF-8
+                timeout=_OPEN_TIMEOUT_SECONDS,
+                metadata_errors="replace",  # a title that is not UTF-8
             )
         )
     except (av.FFmpegError, OSError) as error:
         raise RecordingError(
-            f"{path} is no recording that can be read; convert it to WAV or FLAC, or name another file"
+            f"{path} is not a readable recording; convert it to WAV or FLAC, or give another file"
         ) from error
     if not container.streams.audio:
-        raise RecordingError(f"{path} has no sound track; name a recording with sound")
+        raise RecordingError(f"{path} has no audio track; give a recording with audio")
     decoded = container.decode(container.streams.audio[0])
     try:
         first = next(decoded, None)
     except av.FFmpegError as error:
-        raise _broken(path, 0.0) from error
+        raise _damaged(path, 0.0) from error
     if first is None:
-        return _Sound(SAMPLE_RATE_HZ, 1, iter(()))
+        return _OpenFile(SAMPLE_RATE_HZ, 1, iter(()))
 
     def blocks() -> Iterator[Frames]:
-        # The rate is the first frame's: the header of some AAC files tells half of it.
+        # The rate of the first frame counts: the header of some AAC files gives half of it.
         to_float = av.AudioResampler(format="fltp", layout=first.layout, rate=first.rate)
         done = 0
         try:
@@ -220,16 +218,16 @@ def _opened_by_ffmpeg(path: Path, stack: contextlib.ExitStack) -> _Sound:
                     done += converted.samples
                     yield converted.to_ndarray().T  # (channels, n) -> (n, channels)
         except av.FFmpegError as error:
-            raise _broken(path, done / first.rate) from error
+            raise _damaged(path, done / first.rate) from error
 
-    return _Sound(first.rate, first.layout.nb_channels, blocks())
+    return _OpenFile(first.rate, first.layout.nb_channels, blocks())
 
 
 def _empty(path: Path) -> RecordingError:
-    return RecordingError(f"{path} is empty: there is no sound in it; name another recording")
+    return RecordingError(f"{path} has no audio in it; give another recording")
 
 
-def _broken(path: Path, seconds: float) -> RecordingError:
+def _damaged(path: Path, seconds: float) -> RecordingError:
     return RecordingError(
-        f"{path} is broken at second {seconds:.1f} and can't be decoded further; get a whole copy of it"
+        f"{path} is damaged at second {seconds:.1f} and can't be decoded further; get an intact copy"
     )

@@ -1,4 +1,4 @@
-"""Bare samples from whoever connects to a socket of this machine, in the format that `pcm` reads."""
+"""Raw samples from a program that connects to a socket of this machine, in the format of `pcm`."""
 
 import ipaddress
 import re
@@ -14,24 +14,24 @@ from pathlib import Path
 
 from ..errors import NetworkError, SourceError
 from ..messages import AudioChunk
-from .address import without_secrets
 from .pcm import PcmInput
+from .url import without_secrets
 
 _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class SocketAddress:
-    """Where to listen: on a port of the loopback, or on a Unix socket.
+    """Address to listen on: a port of the loopback interface, or a Unix socket.
 
     Attributes
     ----------
     host : str
-        An address of the loopback; empty for a Unix socket.
+        Loopback address; empty for a Unix socket.
     port : int
         TCP port.
     path : Path or None
-        Of the Unix socket.
+        Path of the Unix socket.
     """
 
     host: str = ""
@@ -44,53 +44,57 @@ class SocketAddress:
         return f"tcp://[{self.host}]:{self.port}" if ":" in self.host else f"tcp://{self.host}:{self.port}"
 
 
-def is_socket(what: str) -> bool:
-    """Whether a specification means a socket."""
-    return what.startswith("unix:") or what.lower().startswith("tcp://")
+def is_socket(address: str) -> bool:
+    """Return True for the address of a socket."""
+    return address.startswith("unix:") or address.lower().startswith("tcp://")
 
 
-def parse_socket(what: str) -> SocketAddress:
-    """Read ``tcp://127.0.0.1:PORT`` or ``unix:/path``.
+def parse_socket(address: str) -> SocketAddress:
+    """Parse ``tcp://127.0.0.1:PORT`` or ``unix:/path``.
 
     Raises
     ------
     SourceError
-        It is malformed, or not of this machine alone.
+        The address is malformed, or reachable from other machines.
     """
     if sys.platform == "win32":
-        raise SourceError("sockets can't be listened on here; pipe the samples into the source - instead")
-    if what.startswith("unix:"):
-        path = Path(what.removeprefix("unix:")).expanduser()
+        raise SourceError("sockets are not supported on Windows; pipe the samples into the source - instead")
+    if address.startswith("unix:"):
+        path = Path(address.removeprefix("unix:")).expanduser()
         if not path.is_absolute():
-            raise SourceError(f"{what} is no whole path; write it as unix:/run/user/1000/earshot.pcm")
+            raise SourceError(
+                f"{address} is not an absolute path; write it as unix:/run/user/1000/earshot.pcm"
+            )
         return SocketAddress(path=path)
-    found = re.fullmatch(r"tcp://(?:\[([^\]]+)\]|([^:/\[\]]+)):(\d{1,5})/?", what, re.IGNORECASE | re.ASCII)
+    found = re.fullmatch(
+        r"tcp://(?:\[([^\]]+)\]|([^:/\[\]]+)):(\d{1,5})/?", address, re.IGNORECASE | re.ASCII
+    )
     if found is None or not 0 < int(found[3]) < 65_536:
         raise SourceError(
-            f"{without_secrets(what)!r} is no port to listen on; write it as tcp://127.0.0.1:7000"
+            f"{without_secrets(address)!r} is not a port to listen on; write it as tcp://127.0.0.1:7000"
         )
     host = found[1] or found[2]
     host = "127.0.0.1" if host.lower() == "localhost" else host
     if not _is_loopback(host):
         raise SourceError(
-            f"{without_secrets(what)} would let others on the network send sound; listen on 127.0.0.1, and have what comes from elsewhere sent "
-            "through ssh -L, or name a stream at rtsp:// or http://"
+            f"{without_secrets(address)} would let other machines send audio; listen on 127.0.0.1 and forward audio from elsewhere "
+            "with ssh -L, or use a stream at rtsp:// or http://"
         )
     return SocketAddress(host, int(found[3]))
 
 
 class PcmSocket:
-    """Samples that another program on this machine sends, s16le at 16 kHz, mono, without a header.
+    """Samples from another program on this machine: s16le, 16 kHz, mono, without a header.
 
-    One program is served at a time; while it is, nobody else can connect. That it has gone is a failure, after which `chunks`
-    waits for the next one. A Unix socket is its owner's alone, and is there while somebody is waited for.
+    Only one program can be connected. When it disconnects, `chunks` fails, and waits for the next program when called
+    again. A Unix socket is accessible to its owner only, and exists while `chunks` waits for a program.
 
     Parameters
     ----------
     name : str
-        What people call it.
+        Name for people.
     address : SocketAddress
-        Where to listen.
+        Address to listen on.
     """
 
     def __init__(self, name: str, address: SocketAddress) -> None:
@@ -103,25 +107,25 @@ class PcmSocket:
         self._samples: PcmInput | None = None
 
     def check(self) -> None:
-        """See whether one can listen there, and do so for a moment.
+        """Check that the address can be listened on.
 
         Raises
         ------
         NetworkError
-            The port or the path is taken or forbidden.
+            The port or path is in use or forbidden.
         """
         with self._listening():
             pass
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
-        """Wait for a program to connect, and yield what it sends.
+        """Wait for a program to connect, and yield its samples.
 
         Raises
         ------
         SourceError
-            It has gone, or what it sends can't be sound; or nobody can connect.
+            The program has disconnected or sends no raw samples, or the address can't be listened on.
         """
-        connection = self._accepted()
+        connection = self._accept()
         if connection is None:
             return
         with connection:
@@ -129,7 +133,7 @@ class PcmSocket:
             if not self._closed.is_set():
                 yield from self._samples.chunks()
         if not self._closed.is_set():
-            raise NetworkError(f"nobody sends to {self._address} any more: start what sends to it again")
+            raise NetworkError(f"the sender to {self._address} has disconnected; start it again")
 
     def close(self) -> None:
         """Make `chunks` end soon."""
@@ -137,8 +141,8 @@ class PcmSocket:
         if self._samples is not None:
             self._samples.close()
 
-    def _accepted(self) -> socket.socket | None:
-        """Wait for a program to connect; None if the source is closed before."""
+    def _accept(self) -> socket.socket | None:
+        """Wait for a program to connect; return None if the source is closed before."""
         with self._listening() as listener:
             while not self._closed.is_set():
                 if select.select([listener], [], [], _POLL_SECONDS)[0]:
@@ -147,7 +151,7 @@ class PcmSocket:
 
     @contextmanager
     def _listening(self) -> Iterator[socket.socket]:
-        """Let one program connect, as long as the block lasts."""
+        """Listen for one program until the end of the block."""
         address = self._address
         with ExitStack() as stack:
             try:
@@ -160,33 +164,33 @@ class PcmSocket:
                     )
             except OSError as error:
                 raise NetworkError(
-                    f"{address} can't be listened on ({error.strerror or error}): give another one"
+                    f"can't listen on {address} ({error.strerror or error}); give another address"
                 ) from error
             yield listener
 
 
 @contextmanager
 def _listening_at(path: Path) -> Iterator[socket.socket]:
-    """Listen on a Unix socket that its owner alone can connect to, and remove it afterwards."""
+    """Listen on a Unix socket that only its owner can connect to, and remove it afterwards."""
     _remove_stale(path)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(path))
         path.chmod(0o600)  # nobody can connect before `listen`
-        made = path.lstat().st_ino
+        inode = path.lstat().st_ino
         try:
             listener.listen(1)
             yield listener
         finally:
             with suppress(OSError):
-                if path.lstat().st_ino == made:
+                if path.lstat().st_ino == inode:
                     path.unlink()
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove a socket that a program which was killed has left; nothing else."""
+    """Remove a socket left by a killed program; refuse to remove anything else."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise NetworkError(f"{path} is there already and is no socket: give another path")
+            raise NetworkError(f"{path} exists and is not a socket; give another path")
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX) as other:
@@ -196,7 +200,7 @@ def _remove_stale(path: Path) -> None:
         except ConnectionRefusedError:
             path.unlink()
             return
-    raise NetworkError(f"another program listens on {path}: end it, or give another path")
+    raise NetworkError(f"another program listens on {path}; stop it, or give another path")
 
 
 def _is_loopback(host: str) -> bool:

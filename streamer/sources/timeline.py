@@ -1,4 +1,4 @@
-"""A microphone's blocks in, chunks of a stream out: gaps and clocks. It knows no device, no thread and no clock of its own."""
+"""Chunks of a stream from the blocks of a microphone: gaps and clocks, without devices or threads."""
 
 import logging
 from collections.abc import Iterator
@@ -10,56 +10,56 @@ from .portaudio.wire import Stamp
 _logger = logging.getLogger(__name__)
 
 _CLOCK_SECONDS = 60.0
-"""Over how long the time of the stream's beginning is averaged."""
+"""Time over which the time of index 0 is averaged."""
 
 _CLOCK_JUMP_SECONDS = 1.0
-"""The wall clock has been set when it differs by more."""
+"""Difference from which the wall clock counts as set."""
 
-_UNTOLD_SECONDS = 1.0
-"""Sound that is missing for longer was lost, whether the driver says so or not: the machine has slept."""
+_UNREPORTED_SECONDS = 1.0
+"""Duration from which missing audio counts as lost even if the driver reports no loss: the machine was asleep."""
 
 _OLDEST_SECONDS = 5.0
-"""A driver's clock that makes a block older than that is none."""
+"""Age of a block from which the driver's clock counts as wrong."""
 
 
 class Timeline:
-    """Where a microphone's stream is, across its gaps and its reopenings.
+    """Position of a microphone's stream, across gaps and reopenings.
 
-    It keeps to the machine's clock that nobody sets and that goes on in its sleep. The device's crystal drifts away from that by
-    seconds a day, as the wall clock does, and each block's time is a few milliseconds off. The time of index 0 is
-    therefore the average over the last minute; only a wall clock that has been set is followed at once.
+    Times are of a clock that is never set and goes on while the machine sleeps. The device's clock drifts away from it by
+    seconds a day, as does the wall clock, and the time of each block is a few milliseconds off. So the time of index 0 is
+    an average over the last minute; only a change of the wall clock takes effect at once.
 
     Attributes
     ----------
     started : bool
-        Whether anything has been heard.
+        True after the first block.
     next_sample : int
-        Index of what is heard next.
+        Index of the next sample.
     zero : float
-        When index 0 was captured, by that clock.
-    delivered, heard_until : float
-        When the newest block came, and when its last frame had been captured, by that clock.
+        Capture time of index 0.
+    delivered_at, captured_until : float
+        Delivery time of the newest block, and capture time of its end.
     """
 
     def __init__(self) -> None:
         self.started = False
         self.next_sample = 0
         self.zero = 0.0
-        self.delivered = 0.0
-        self.heard_until = 0.0
+        self.delivered_at = 0.0
+        self.captured_until = 0.0
         self._wall_ahead = 0.0
         self._averaged_seconds = 0.0
 
     def wall_time(self, sample: int) -> float:
-        """Unix time at which a sample was captured."""
+        """Return the Unix time at which a sample was captured."""
         return self.zero + self._wall_ahead + sample / SAMPLE_RATE_HZ
 
-    def follow(self, zero: float, wall_ahead: float, seconds: float) -> None:
-        """Take in what a block of so many seconds says about the time of index 0, and how far the wall clock is ahead."""
+    def update(self, zero: float, wall_ahead: float, seconds: float) -> None:
+        """Update the averages with a block of this duration: the time of index 0, and the lead of the wall clock."""
         difference = wall_ahead - self._wall_ahead
         was_set = abs(difference) > _CLOCK_JUMP_SECONDS
         if self.started and was_set:
-            _logger.warning("the clock has been set, by %.1f s", difference)
+            _logger.warning("the system clock has been changed by %.1f s", difference)
         self._averaged_seconds = min(self._averaged_seconds + seconds, _CLOCK_SECONDS)
         weight = seconds / self._averaged_seconds
         self._wall_ahead += difference if was_set else difference * weight
@@ -68,18 +68,18 @@ class Timeline:
 
 
 class Assembler:
-    """Blocks of one opening of the device in, chunks of the stream out.
+    """Converter of a device's blocks, from its opening on, to chunks of the stream.
 
     Parameters
     ----------
     converter : Converter
-        For the device's frames; this opening's own.
+        Converter of the device's frames, unused so far.
     rate_hz : float
-        Rate of the frames.
+        Sample rate of the frames.
     latency_seconds : float
-        How old a block is when it is delivered, where the driver has no clock.
+        Age of a block at its delivery, used if the driver has no clock.
     timeline : Timeline
-        Goes on where the opening before it has ended.
+        Timeline of the stream, continued from the previous opening.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class Assembler:
         self._opened = False
 
     def accept(self, frames: Frames, stamp: Stamp) -> Iterator[AudioChunk]:
-        """Convert a block; one that follows a gap is preceded by the rest of what came before the gap."""
+        """Convert a block; before one that follows a gap, yield the rest of the audio before the gap."""
         timeline = self._timeline
         seconds = len(frames) / self._rate_hz
         captured = stamp.elapsed - self._age(stamp, seconds)
@@ -108,41 +108,41 @@ class Assembler:
         if lost_frames:
             yield from self._chunk(self._converter.flush())
             self._skip(lost_frames)
-        timeline.follow(zero, stamp.wall - stamp.elapsed, seconds)
-        timeline.delivered = stamp.elapsed
-        timeline.heard_until = captured + seconds
+        timeline.update(zero, stamp.wall - stamp.elapsed, seconds)
+        timeline.delivered_at = stamp.elapsed
+        timeline.captured_until = captured + seconds
         self._opened = True
         self._frames += len(frames)
         yield from self._chunk(self._converter.feed(frames))
 
     def end(self) -> Iterator[AudioChunk]:
-        """Return what still waits in the converter when no more blocks come."""
+        """Yield the rest of the converted audio after the last block."""
         yield from self._chunk(self._converter.flush())
 
     def _age(self, stamp: Stamp, seconds: float) -> float:
-        """How old the block's first frame was on delivery, by the driver's clock where it has one."""
+        """Return the age of a block's first frame at its delivery, by the driver's clock if it has one."""
         age = stamp.now - stamp.captured
         if stamp.captured <= 0 or not 0 <= age < _OLDEST_SECONDS:
             return seconds + self._latency_seconds
-        return max(age, seconds)  # complete blocks are as old as they are long
+        return max(age, seconds)  # a block is at least as old as it is long
 
     def _missing_frames(self, stamp: Stamp, captured: float, seconds: float) -> int:
-        """How many frames did not come before this block, where nobody tells: while the device was away, or the machine asleep.
+        """Return the number of frames lost before a block without a report: the device was unplugged, or the machine asleep.
 
-        What drivers say about the age of a block is half a second wrong right after they were opened: then, only the time of delivery
-        counts. Later, a block that only comes late is not behind a gap, nor is one whose driver errs about its age.
+        Directly after opening, drivers report the age of a block wrong by up to half a second: then only the delivery time
+        counts. Later, neither late delivery nor a wrong age alone makes a gap.
         """
         if not self._timeline.started:
             return 0
-        late = stamp.elapsed - seconds - self._timeline.delivered
+        late = stamp.elapsed - seconds - self._timeline.delivered_at
         if not self._opened:
             return max(0, round(late * self._rate_hz))
-        away = min(late, captured - self._timeline.heard_until)
-        untold = away - stamp.refused_frames / self._rate_hz
-        return round(away * self._rate_hz) if untold > _UNTOLD_SECONDS else 0
+        away = min(late, captured - self._timeline.captured_until)
+        unreported = away - stamp.refused_frames / self._rate_hz
+        return round(away * self._rate_hz) if unreported > _UNREPORTED_SECONDS else 0
 
     def _skip(self, frames: int) -> None:
-        """Jump over frames that never came. The resampler's rounding may make it a sample more or less."""
+        """Move the index over lost frames. Rounding of the resampler may add or remove a sample."""
         self._frames += frames
         reached = self._first_sample + round(self._frames * SAMPLE_RATE_HZ / self._rate_hz)
         jump = max(0, reached - self._timeline.next_sample)

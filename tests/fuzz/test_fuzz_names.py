@@ -16,7 +16,7 @@ from streamer.runtime.timing import format_duration, parse_duration
 from streamer.settings.schema import load_settings
 from streamer.sinks.history.occurrences import parse_since
 from streamer.sinks.mqtt.broker import parse_broker_url
-from streamer.sources import is_standard_input, named, open_source
+from streamer.sources import is_standard_input, join_address, open_source
 
 SOURCES = [
     "mic",
@@ -93,7 +93,7 @@ def test_a_password_in_an_address_is_never_shown(shape: str, before: str, after:
 @examples(100)
 @given(surrogates, specs)
 def test_a_named_source_is_written_as_it_is_read_or_refused(name: str, spec: str) -> None:
-    written = kept(lambda: named(name, spec))
+    written = kept(lambda: join_address(name, spec))
     assert written in {None, f"{name}={spec}"}
 
 

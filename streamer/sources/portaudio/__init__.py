@@ -1,6 +1,6 @@
-"""PortAudio, in a process of its own: `child` is that process, `process` is the program's side, `wire` what they say to each other.
+"""PortAudio in a separate process: `child` is that process, `process` the program's side, `wire` their protocol.
 
-PortAudio looks for devices only when it starts, and starting it again ends every open stream; its drivers hang and crash. So
-each microphone has a PortAudio to itself, which is started when it is needed and killed when it doesn't answer. The
-program's own process never loads it.
+PortAudio looks for devices only when it starts, a restart ends all its streams, and drivers hang and crash. So each
+microphone has its own PortAudio process, started when needed and killed if it doesn't answer. The main process never
+loads PortAudio.
 """

@@ -1,7 +1,7 @@
-"""The process that PortAudio lives in: ``python -m streamer.sources.portaudio.child``. The only importer of sounddevice.
+"""Process that runs PortAudio: ``python -m streamer.sources.portaudio.child``. The only importer of sounddevice.
 
-It says on standard output which devices there are, is told on standard input what to do with one of them, and does so until standard
-input ends: when the program wishes it, or is no more. It is deaf to the terminal's and the system's signals: those are the program's.
+It lists the devices on standard output, reads commands from standard input, and runs until standard input ends, which happens also when
+the main program crashes. It ignores signals, which the main program handles.
 """
 
 import json
@@ -19,89 +19,89 @@ from ...runtime.timing import elapsed_seconds
 from .wire import Kind, Message, Stamp
 
 _LATENCY_SECONDS = 0.1
-"""What the driver keeps for us: enough for a callback that waits for the interpreter, little beside a hop."""
+"""Buffer of the driver: enough for a callback that waits for the interpreter, short against a hop."""
 
 _WAITING_BLOCKS = 512
 """About 10 s of blocks: PortAudio cuts a latency of 0.1 s into blocks of 10 to 30 ms."""
 
-_PARTING_SECONDS = 1.0
-"""How long closing the device may take when the program has gone."""
+_SHUTDOWN_SECONDS = 1.0
+"""Time limit for closing the device after the main program has gone."""
 
 _OTHER_RATES_HZ = (48_000.0, 44_100.0, 16_000.0, 32_000.0, 96_000.0)
-"""What a device may take that refuses its own default."""
+"""Sample rates to try if a device refuses its default."""
 
 _PLAYED_RATE_HZ = 16_000
 
 
-class _Failure(Exception):  # noqa: N818 - what the program is told, in its words
-    """Work that can't be done, and why."""
+class _Failure(Exception):  # noqa: N818 - a message to the main program
+    """Failed operation and its reason."""
 
-    def __init__(self, work: str, reason: object = "") -> None:
-        super().__init__(work, str(reason))
+    def __init__(self, operation: str, reason: object = "") -> None:
+        super().__init__(operation, str(reason))
 
 
 def main() -> None:
-    """Serve the program until it has had enough."""
+    """Serve the main program until standard input ends."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what libraries print is no part of the conversation
-    orders: BoundedQueue[Message] = BoundedQueue(1)
+    os.dup2(2, 1)  # output of libraries must not mix with messages
+    commands: BoundedQueue[Message] = BoundedQueue(1)
     blocks: BoundedQueue[Message] = BoundedQueue(_WAITING_BLOCKS)
-    threading.Thread(target=_obey, args=(sys.stdin.buffer, orders, blocks), daemon=True).start()
+    threading.Thread(target=_read_commands, args=(sys.stdin.buffer, commands, blocks), daemon=True).start()
     try:
-        _serve(output, orders, blocks)
+        _serve(output, commands, blocks)
     except _Failure as failure:
-        work, reason = failure.args
-        _say(output, Kind.FAILED, {"work": work, "reason": reason})
-    except BrokenPipeError:  # the program has gone
+        operation, reason = failure.args
+        _send(output, Kind.FAILED, {"operation": operation, "reason": reason})
+    except BrokenPipeError:  # the main program has gone
         pass
-    os._exit(0)  # PortAudio's own end may hang
+    os._exit(0)  # PortAudio may hang when it terminates
 
 
-def _obey(stdin: IO[bytes], orders: BoundedQueue[Message], blocks: BoundedQueue[Message]) -> None:
-    """Take orders until there are no more, then see that the process ends."""
-    while order := Message.receive(stdin):
-        orders.put(order)
-    orders.close()
+def _read_commands(stdin: IO[bytes], commands: BoundedQueue[Message], blocks: BoundedQueue[Message]) -> None:
+    """Queue the commands from standard input; at its end, make the process end."""
+    while command := Message.receive(stdin):
+        commands.put(command)
+    commands.close()
     blocks.close()
-    time.sleep(_PARTING_SECONDS)
+    time.sleep(_SHUTDOWN_SECONDS)
     os._exit(1)
 
 
-def _serve(output: IO[bytes], orders: BoundedQueue[Message], blocks: BoundedQueue[Message]) -> None:
-    portaudio = _loaded()
+def _serve(output: IO[bytes], commands: BoundedQueue[Message], blocks: BoundedQueue[Message]) -> None:
+    portaudio = _load()
     try:
-        _say(output, Kind.DEVICES, list(_devices(portaudio)))
+        _send(output, Kind.DEVICES, list(_devices(portaudio)))
     except portaudio.PortAudioError as error:
         raise _Failure("list", error) from error
-    for order in orders.take():
-        if order.kind is Kind.RECORD:
-            _record(portaudio, output, blocks, **json.loads(order.content))
+    for command in commands.take():
+        if command.kind is Kind.RECORD:
+            _record(portaudio, output, blocks, **json.loads(command.content))
         else:
-            _play(portaudio, output, order.content)
+            _play(portaudio, output, command.content)
 
 
-def _say(output: IO[bytes], kind: Kind, content: Any) -> None:
+def _send(output: IO[bytes], kind: Kind, content: Any) -> None:
     Message(kind, json.dumps(content).encode()).send(output)
 
 
-def _loaded() -> Any:
+def _load() -> Any:
     """Import sounddevice, which loads and starts PortAudio."""
     try:
         import sounddevice
     except OSError as error:
         raise _Failure("load", error) from error
     except Exception as error:
-        if type(error).__name__ != "PortAudioError":  # its class is in the module that could not be imported
+        if type(error).__name__ != "PortAudioError":  # its class is in the module that failed to import
             raise
         raise _Failure("start", error) from error
     return sounddevice
 
 
 def _devices(portaudio: Any) -> Iterator[dict[str, Any]]:
-    """Name the devices that can record, in PortAudio's order."""
+    """Yield the recording devices, in PortAudio's order."""
     default_index = portaudio.default.device[0]
     apis = portaudio.query_hostapis()
     for found in portaudio.query_devices():
@@ -125,11 +125,11 @@ def _record(
     rate_hz: float,
     channels: Sequence[int],
 ) -> None:
-    """Record a device, at its default rate and with the first number of channels if it takes them."""
+    """Record a device, at its default rate and with the first number of channels if it accepts them."""
     rates_hz = dict.fromkeys((rate_hz, *_OTHER_RATES_HZ))
     with _Recorder(portaudio, blocks) as recorder:
         stream = recorder.open(index, [(rate, count) for rate in rates_hz for count in channels])
-        _say(
+        _send(
             output,
             Kind.OPENED,
             {"rate_hz": stream.samplerate, "channels": stream.channels, "latency_seconds": stream.latency},
@@ -140,7 +140,7 @@ def _record(
 
 
 class _Recorder:
-    """A stream from a device into a mailbox, for as long as the ``with`` block lasts."""
+    """Stream from a device into a queue, open until the end of the ``with`` block."""
 
     def __init__(self, portaudio: Any, blocks: BoundedQueue[Message]) -> None:
         self._portaudio = portaudio
@@ -158,17 +158,17 @@ class _Recorder:
         self._close()
 
     def open(self, index: int, attempts: Iterable[tuple[float, int]]) -> Any:
-        """Start with the first rate and number of channels that the device takes; the first refusal counts."""
-        refusal = None
+        """Start with the first rate and number of channels that the device accepts; if none, the first error counts."""
+        first_error = None
         for rate_hz, channels in attempts:
             try:
                 self._start(device=index, samplerate=rate_hz, channels=channels)
             except self._portaudio.PortAudioError as error:
-                refusal = refusal or error
+                first_error = first_error or error
                 self._close()
             else:
                 return self._stream
-        raise _Failure("record", refusal)
+        raise _Failure("record", first_error)
 
     def _start(self, **parameters: Any) -> None:
         self._stream = self._portaudio.RawInputStream(
@@ -189,7 +189,7 @@ class _Recorder:
             self._stream = None
 
     def _receive(self, indata: bytes, frames: int, times: Any, status: Any) -> None:
-        """Copy and leave: this is PortAudio's thread. It may have waited, so the time is asked anew."""
+        """Copy a block into the queue, on PortAudio's thread. The callback may be late, so the time is read here."""
         try:
             stamp = Stamp(
                 captured=times.inputBufferAdcTime,
@@ -201,7 +201,7 @@ class _Recorder:
             )
             accepted = self._blocks.put(stamp.packed(bytes(indata)))
             self._refused_frames = 0 if accepted else self._refused_frames + frames
-        except Exception as error:  # noqa: BLE001 - the thread ends here; the main one meets it
+        except Exception as error:  # noqa: BLE001 - the thread ends here; the main thread raises it
             self._blocks.fail(_Failure("go on", error))
 
     def _finished(self) -> None:
@@ -210,10 +210,10 @@ class _Recorder:
 
 
 def _play(portaudio: Any, output: IO[bytes], samples: bytes) -> None:
-    """Play on the default output until the end, or the program's."""
+    """Play on the default output, until the end of the samples or of the main program."""
     try:
         with portaudio.RawOutputStream(samplerate=_PLAYED_RATE_HZ, channels=1, dtype="float32") as stream:
-            _say(output, Kind.OPENED, {})
+            _send(output, Kind.OPENED, {})
             stream.write(samples)
     except portaudio.PortAudioError as error:
         raise _Failure("play", error) from error

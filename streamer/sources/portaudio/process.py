@@ -1,4 +1,4 @@
-"""The program's side of a PortAudio process: starts it, asks it, and kills it when it doesn't answer."""
+"""Client of a PortAudio process: starts it, sends it commands, and kills it if it doesn't answer."""
 
 import contextlib
 import json
@@ -24,45 +24,45 @@ _logger = logging.getLogger(__name__)
 _ROOT = Path(__file__).parents[3]
 
 _LISTING_SECONDS = 10.0
-"""PortAudio asks every device when it starts; one that is about to wake up takes some seconds."""
+"""PortAudio queries every device at its start; a suspended one takes seconds to wake up."""
 
 _OPENING_SECONDS = 5.0
-"""Until a device is open, and until its first block."""
+"""Time limit for opening a device, and for its first block."""
 
 _STALL_SECONDS = 2.0
-"""A device that delivers nothing for as long has stopped, whatever its driver says."""
+"""Time without a block after which a device counts as stopped, whatever its driver reports."""
 
-_PARTING_SECONDS = 0.3
-"""How long the process may take to end by itself, and then to be killed: a driver that hangs in the kernel isn't waited for."""
+_SHUTDOWN_SECONDS = 0.3
+"""Time limit for the process to exit by itself, and again after it is killed: a driver may hang in the kernel."""
 
 _WAITING_MESSAGES = 64
-"""Nothing is lost when they are full: the process keeps more, and counts what it can't."""
+"""Capacity of the queue. Nothing is lost when it is full: the process has a longer queue, and counts what it drops."""
 
-_SENTENCES = {
+_MESSAGES = {
     "load": "PortAudio is missing: install it with `sudo apt-get install libportaudio2`, or use `--source demo`, which works "
-    "without",
+    "without it",
     "start": "PortAudio can't start ({reason}); restart the sound system, or use `--source demo`",
     "list": "PortAudio can't list the microphones ({reason}); restart the sound system",
-    "record": "{device} can't be recorded ({reason}); see whether another program holds it, or name another one of those that "
-    "`devices` lists",
-    "stop": "{device} has stopped recording; see whether it is still plugged in",
-    "go on": "{device} can't be recorded further ({reason}); plug it in anew",
-    "play": "nothing can be played ({reason}); see whether a loudspeaker is there",
+    "record": "{device} can't be recorded ({reason}); check whether another program uses it, or choose another microphone from "
+    "`earshot devices`",
+    "stop": "{device} has stopped recording; check that it is still plugged in",
+    "go on": "{device} can't be recorded any more ({reason}); unplug it and plug it in again",
+    "play": "can't play audio ({reason}); check that a loudspeaker is connected",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """What a device was opened with.
+class DeviceFormat:
+    """Format of an opened device.
 
     Attributes
     ----------
     rate_hz : float
-        Of its frames.
+        Sample rate.
     channels : int
-        Of each frame.
+        Number of channels.
     latency_seconds : float
-        How old a block is when it is delivered, by its driver's account.
+        Age of a block at its delivery, as reported by the driver.
     """
 
     rate_hz: float
@@ -71,16 +71,16 @@ class Opened:
 
 
 class PortAudioProcess:
-    """PortAudio in a process of its own, for as long as the ``with`` block lasts.
+    """PortAudio process, running until the end of the ``with`` block.
 
-    Its methods raise a `DeviceError` when PortAudio is missing or doesn't work, when a device or its driver refuses, hangs or
+    Its methods raise a `DeviceError` if PortAudio is missing or doesn't work, if a device or its driver refuses, hangs or
     crashes, and after `close`.
     """
 
     def __init__(self) -> None:
         self._messages: BoundedQueue[Message] = BoundedQueue(_WAITING_MESSAGES, "wait")
         self._received: deque[Message] = deque()
-        self._subject = "the sound system"
+        self._device = "the sound system"
 
     def __enter__(self) -> Self:
         try:
@@ -93,93 +93,93 @@ class PortAudioProcess:
             )
         except OSError as error:
             raise DeviceError(
-                f"no process can be started for PortAudio ({error.strerror}); end other programs"
+                f"can't start a process for PortAudio ({error.strerror}); close other programs"
             ) from error
-        self._orders = cast("IO[bytes]", self._process.stdin)
-        for work, stream in ((self._listen, self._process.stdout), (_log, self._process.stderr)):
-            threading.Thread(target=work, args=(stream,), name="portaudio", daemon=True).start()
+        self._commands = cast("IO[bytes]", self._process.stdin)
+        for run, stream in ((self._read, self._process.stdout), (_log, self._process.stderr)):
+            threading.Thread(target=run, args=(stream,), name="portaudio", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        with contextlib.suppress(OSError):  # it has ended before
-            self._orders.close()
+        with contextlib.suppress(OSError):  # the process has ended before
+            self._commands.close()
         if not self._ended():
             self._process.kill()
             if not self._ended():
-                _logger.warning("%s: its driver hangs, and a process is left behind with it", self._subject)
+                _logger.warning("%s: its driver hangs; a process remains and can't be killed", self._device)
 
     def close(self) -> None:
-        """Wake who waits for an answer. Safe from any thread, and more than once."""
+        """Interrupt a waiting call. Safe from any thread, and more than once."""
         self._messages.close()
 
     def devices(self) -> list[dict[str, Any]]:
-        """Return what can record, in PortAudio's order: index, name, host_api, channels, rate_hz and is_default of each."""
+        """Return the recording devices, in PortAudio's order: index, name, host_api, channels, rate_hz and is_default of each."""
         answer = self._receive(
             _LISTING_SECONDS,
-            f"the sound system does not answer for {_LISTING_SECONDS:.0f} s; restart it, or unplug what was plugged in last",
+            f"the sound system has not answered for {_LISTING_SECONDS:.0f} s; restart it, or unplug the newest device",
         )
         devices: list[dict[str, Any]] = json.loads(answer)
         return devices
 
-    def record(self, name: str, *, index: int, rate_hz: float, channels: Sequence[int]) -> Opened:
-        """Begin to record a device.
+    def record(self, name: str, *, index: int, rate_hz: float, channels: Sequence[int]) -> DeviceFormat:
+        """Start recording a device.
 
         Parameters
         ----------
         name : str
-            What to call it in errors.
+            Name of the device for errors.
         index : int
-            Its place in PortAudio's list.
+            Index in PortAudio's list.
         rate_hz : float
-            The rate that is tried before the usual ones.
+            Sample rate to try first.
         channels : sequence of int
-            How many channels to open: the first number that it takes.
+            Numbers of channels to try, in this order.
         """
-        self._subject = name
-        order = {"index": index, "rate_hz": rate_hz, "channels": channels}
-        self._tell(Message(Kind.RECORD, json.dumps(order).encode()))
-        return Opened(**json.loads(self._receive(_OPENING_SECONDS, self._silent(_OPENING_SECONDS))))
+        self._device = name
+        command = {"index": index, "rate_hz": rate_hz, "channels": channels}
+        self._send(Message(Kind.RECORD, json.dumps(command).encode()))
+        return DeviceFormat(**json.loads(self._receive(_OPENING_SECONDS, self._no_audio(_OPENING_SECONDS))))
 
     def blocks(self) -> Iterator[tuple[Stamp, memoryview]]:
-        """Yield what is recorded: when it was, and its frames (float32)."""
-        patience = _OPENING_SECONDS
+        """Yield the recorded blocks: stamp, and frames (float32)."""
+        timeout = _OPENING_SECONDS
         while True:
-            yield Stamp.unpacked(self._receive(patience, self._silent(patience)))
-            patience = _STALL_SECONDS
+            yield Stamp.unpacked(self._receive(timeout, self._no_audio(timeout)))
+            timeout = _STALL_SECONDS
 
     def play(self, samples: bytes) -> None:
-        """Begin to play samples (float32, mono, 16 kHz) on the default output."""
-        self._tell(Message(Kind.PLAY, samples))
-        self._receive(_OPENING_SECONDS, "nothing can be played: the sound system does not answer; restart it")
+        """Start playing samples (float32, mono, 16 kHz) on the default output."""
+        self._send(Message(Kind.PLAY, samples))
+        self._receive(_OPENING_SECONDS, "can't play audio: the sound system does not answer; restart it")
 
-    def _silent(self, seconds: float) -> str:
+    def _no_audio(self, seconds: float) -> str:
         return (
-            f"{self._subject} has delivered no sound for {seconds:.0f} s; see whether it is plugged in, and whether the "
-            "system's privacy settings allow it"
+            f"{self._device} has delivered no audio for {seconds:.0f} s; check that it is plugged in, and that the "
+            "system's privacy settings allow recording"
         )
 
-    def _tell(self, order: Message) -> None:
-        with contextlib.suppress(BrokenPipeError):  # why it has ended is among what it said
-            order.send(self._orders)
+    def _send(self, command: Message) -> None:
+        with contextlib.suppress(BrokenPipeError):  # its last message has the reason
+            command.send(self._commands)
 
-    def _receive(self, seconds: float, complaint: str) -> bytes:
-        """Return the content of the next message, which has a time to come."""
+    def _receive(self, timeout_seconds: float, sentence: str) -> bytes:
+        """Return the content of the next message; raise a `DeviceError` with the sentence if none arrives in time."""
         if not self._received:
-            self._received.extend(self._messages.take(seconds))
+            self._received.extend(self._messages.take(timeout_seconds))
         if not self._received:
-            raise DeviceError(complaint)
+            raise DeviceError(sentence)
         message = self._received.popleft()
         if message.kind is Kind.FAILED:
             failure = json.loads(message.content)
             raise DeviceError(
-                _SENTENCES[failure["work"]].format(device=self._subject, reason=failure["reason"])
+                _MESSAGES[failure["operation"]].format(device=self._device, reason=failure["reason"])
             )
         return message.content
 
-    def _listen(self, stream: IO[bytes]) -> None:
+    def _read(self, stream: IO[bytes]) -> None:
         with stream:
             while message := Message.receive(stream):
                 if not self._messages.put(message):
@@ -188,18 +188,18 @@ class PortAudioProcess:
         how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         self._messages.fail(
             DeviceError(
-                f"{self._subject}: its driver has crashed ({how}); plug it in anew, or restart the sound system"
+                f"{self._device}: its driver has crashed ({how}); unplug it and plug it in again, or restart the sound system"
             )
         )
 
     def _ended(self) -> bool:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_PARTING_SECONDS)
+            self._process.wait(_SHUTDOWN_SECONDS)
         return self._process.returncode is not None
 
 
 def _log(stream: IO[bytes]) -> None:
-    """Keep off the terminal what ALSA, PortAudio and JACK write to it from C while they look around."""
+    """Log what ALSA, PortAudio and JACK print from C, so that it stays off the terminal."""
     with stream:
         for line in stream:
             _logger.debug("%s", line.decode(errors="replace").strip())

@@ -1,6 +1,6 @@
-"""What the program and its PortAudio process say to each other: a byte for the kind, four for the length, and as many bytes.
+"""Protocol between the program and its PortAudio process: one byte for the kind, four for the length, then the content.
 
-Standard library only, as all that the process loads: it starts in half the time without numpy.
+Standard library only, like everything the process loads: without numpy it starts in half the time.
 """
 
 import struct
@@ -13,37 +13,37 @@ _STAMP = struct.Struct("<dddd?I")
 
 
 class Kind(IntEnum):
-    """What a message is."""
+    """Kind of a message."""
 
     DEVICES = 1
-    """From the process, first of all: the devices that can record, in JSON."""
+    """From the process, first: the recording devices, as JSON."""
     RECORD = 2
-    """To the process: which one to record, and how, in JSON."""
+    """To the process: the device to record and its format, as JSON."""
     PLAY = 3
-    """To the process: float32 samples at 16 kHz, mono."""
+    """To the process: float32 samples to play, 16 kHz mono."""
     OPENED = 4
-    """From the process: how the device was opened, in JSON."""
+    """From the process: the format of the opened device, as JSON."""
     SOUND = 5
     """From the process: a `Stamp`, and a block of float32 frames."""
     FAILED = 6
-    """From the process, last of all: what can't be done, and why, in JSON."""
+    """From the process, last: the failed operation and the reason, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One of either side."""
+    """Message of either side."""
 
     kind: Kind
     content: bytes
 
     def send(self, stream: IO[bytes]) -> None:
-        """Write it, and flush."""
+        """Write the message, and flush."""
         stream.write(_HEAD.pack(self.kind, len(self.content)) + self.content)
         stream.flush()
 
     @classmethod
     def receive(cls, stream: IO[bytes]) -> Self | None:
-        """Wait for the next one; None when the other side has ended, be it in the middle of a message."""
+        """Wait for the next message; return None if the other side ends, also in the middle of a message."""
         head = stream.read(_HEAD.size)
         if len(head) < _HEAD.size:
             return None
@@ -54,20 +54,20 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """When and how a block was captured.
+    """Times of a block, and losses before it.
 
     Attributes
     ----------
     captured, now : float
-        Seconds of the driver's clock: of the block's first frame, and when it was delivered.
+        Capture of the first frame and delivery of the block, in seconds of the driver's clock.
     elapsed : float
-        When it was delivered, in seconds of the machine's clock that nobody sets and that goes on while it sleeps.
+        Delivery, in seconds of a clock that is never set and goes on while the machine sleeps.
     wall : float
-        When it was delivered, in Unix time.
+        Delivery, in Unix time.
     overflowed : bool
-        Whether the driver lost sound before it.
+        True if the driver lost audio before the block.
     refused_frames : int
-        Frames before it that were thrown away because nobody fetched them.
+        Frames dropped before the block because the queue was full.
     """
 
     captured: float
@@ -78,10 +78,10 @@ class Stamp:
     refused_frames: int
 
     def packed(self, frames: bytes) -> Message:
-        """Make a message of it and the block."""
+        """Return a message with the stamp and the frames."""
         return Message(Kind.SOUND, _STAMP.pack(*astuple(self)) + frames)
 
     @classmethod
     def unpacked(cls, content: bytes) -> tuple[Self, memoryview]:
-        """Take the block's frames and its stamp apart."""
+        """Return the stamp and the frames of a message's content."""
         return cls(*_STAMP.unpack_from(content)), memoryview(content)[_STAMP.size :]
