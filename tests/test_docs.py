@@ -44,3 +44,13 @@ def test_every_setting_is_on_the_page_of_settings() -> None:
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     names = {field.alias or name for name, field in Settings.model_fields.items()}
     assert names - set(re.findall(r"`(\w+)`", text)) == set()
+
+
+def test_the_tests_named_by_the_page_on_reliability_exist() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`\"(tests/[^\"]*) -k ('[^']*'|\w+)\"`", text)
+    assert len(named) > 10
+    for files, keywords in named:
+        code = "".join((ROOT / file).read_text(encoding="utf-8") for file in files.split())
+        for word in keywords.strip("'").split(" or "):
+            assert re.search(rf"^(?:async )?def test_\w*{word}", code, re.MULTILINE), (files, word)
