@@ -215,6 +215,34 @@ class SourceHealth:
         return self.lost_samples / SAMPLE_RATE_HZ
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """Results that sinks could not deliver or store since the program started, unless stated otherwise.
+
+    Attributes
+    ----------
+    unpublished_taggings : int
+        Taggings that a newer one replaced, or that became too old, before MQTT could publish them.
+    undelivered_events : int
+        Starts and ends of sounds that were deleted before the broker acknowledged them.
+    unsaved_events : int
+        Starts and ends that are in memory at present, because the history can't be written.
+    lost_events : int
+        Starts and ends that will never be in the history, because memory for them was full.
+    unlogged_taggings : int
+        Taggings that are missing from the score log.
+    """
+
+    unpublished_taggings: int = 0
+    undelivered_events: int = 0
+    unsaved_events: int = 0
+    lost_events: int = 0
+    unlogged_taggings: int = 0
+
+
+NO_LOSSES = Losses()
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """Figures of the whole program since it started, over all sources, unless stated otherwise.
@@ -245,6 +273,8 @@ class Health:
         Memory in use; None where the system does not report it.
     sources : tuple of SourceHealth
         Figures of each source.
+    losses : Losses
+        Results that could not be delivered or stored.
     """
 
     uptime_seconds: float
@@ -263,6 +293,7 @@ class Health:
     seconds_since_tagging: float | None = None
     resident_bytes: int | None = None
     sources: tuple[SourceHealth, ...] = ()
+    losses: Losses = NO_LOSSES
 
 
 Message: TypeAlias = Tagging | Event | SourceStatus | Health

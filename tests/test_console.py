@@ -25,7 +25,7 @@ from support.terminal import LABELS, VOCABULARY, live_table, picture
 from support.waiting import wait_until
 
 from streamer.errors import OutputClosed, SinkError
-from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
+from streamer.messages import Event, Health, Losses, SourceHealth, SourceStatus, Tagging
 from streamer.sinks.payloads import LabelSet
 from streamer.sinks.terminal import JsonLines, LiveTable
 
@@ -265,6 +265,12 @@ def test_trouble_stays_on_a_short_line() -> None:
     table = live_table(width=40)
     table.accept(Health(60.0, 60, 7, 1, 0.0, 0, 0.21, 0.3, 0.46, "m", "cpu", "unreachable: no answer"))
     assert picture(table)[-1] == " latency 0.21 s · broker unreachable"
+
+
+def test_events_that_could_not_be_stored_or_delivered_are_on_the_last_line() -> None:
+    table = live_table(width=80)
+    table.accept(replace(HEALTH, losses=Losses(undelivered_events=2, lost_events=1, unsaved_events=4)))
+    assert "3 events lost · 4 events unsaved" in picture(table)[-1]
 
 
 def test_control_characters_never_reach_the_terminal() -> None:

@@ -21,7 +21,7 @@ from support.waiting import START_SECONDS, wait_until
 from models.remembered import Memory
 from streamer.errors import SettingsError
 from streamer.live.switches import Switches
-from streamer.messages import Event, Health, Tagging
+from streamer.messages import NO_LOSSES, Event, Health, Losses, Tagging
 from streamer.settings.file import write_atomically
 from streamer.sinks.clips.folder import ClipFolder
 from streamer.sinks.history import store as history_module
@@ -86,11 +86,11 @@ def test_a_history_that_finds_no_disk_begins_by_itself_when_there_is_one(
         for number in range(3):
             history.accept(started(number))
         history.accept(HEALTH)
-        assert (history.unsaved, history.lost) == (3, 0)
+        assert history.losses() == Losses(unsaved_events=3)
         assert history.pending(10) == [started(number) for number in range(3)]
         well_again(disk)
         history.accept(HEALTH)  # nothing happens for hours, and yet it is written
-        assert history.unsaved == 0
+        assert history.losses().unsaved_events == 0
     assert len(caplog.records) == 1
     with History(file, days=36_500) as history:
         assert history.pending(10)[:3] == [started(number) for number in range(3)]
@@ -107,10 +107,10 @@ def test_a_disk_that_fills_while_events_come_loses_none_of_them(
         disk.fill()
         for number in range(10, 500):
             history.accept(started(number))
-        assert history.unsaved > 100
+        assert history.losses().unsaved_events > 100
         disk.make_room()
         history.accept(HEALTH)
-        assert (history.unsaved, history.lost) == (0, 0)
+        assert history.losses() == NO_LOSSES
         assert history.pending(1000) == [started(number) for number in range(500)]
     warning, relief = caplog.messages
     assert "listening goes on, 1 events are in memory only, and 0 are lost" in warning
@@ -125,10 +125,10 @@ def test_a_score_log_that_finds_no_disk_begins_when_there_is_one(
     spoil(disk)
     with ScoreLog(file, model="big", labels=[str(n) for n in range(2000)]) as log:
         log.accept(tagging(1))
-        assert log.lost == 1
+        assert log.losses().unlogged_taggings == 1
         well_again(disk)
         log.accept(tagging(2))
-        assert log.lost == 1
+        assert log.losses().unlogged_taggings == 1
     assert len(caplog.records) == 1
     with reading_scores(file) as logged:
         assert [message.end_sample for message in logged.messages() if isinstance(message, Tagging)] == [
@@ -143,11 +143,11 @@ def test_a_score_log_goes_on_where_a_disk_was_full(disk: Disk) -> None:
         disk.fill()
         for second in range(2, 100):
             log.accept(tagging(second))
-        lost = log.lost
+        lost = log.losses().unlogged_taggings
         assert lost > 50
         disk.make_room()
         log.accept(tagging(100))
-        assert log.lost == lost
+        assert log.losses().unlogged_taggings == lost
     with reading_scores(file) as logged:
         assert len(list(logged.messages())) == 100 - lost
 

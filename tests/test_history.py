@@ -28,7 +28,7 @@ from typer.testing import CliRunner, Result
 
 from earshot.cli import add_commands
 from streamer.errors import SettingsError, SinkError
-from streamer.messages import Event, SourceStatus
+from streamer.messages import Event, Losses, SourceStatus
 from streamer.sinks.history import database
 from streamer.sinks.history.occurrences import (
     occurrences_query,
@@ -219,7 +219,7 @@ def test_a_file_damaged_while_it_is_used_is_moved_aside_too(
         history._connection.execute("PRAGMA shrink_memory")
         history.accept(started(1000))
         assert history.pending(10)[-1] == started(1000)
-        assert history.unsaved == 0
+        assert history.losses().unsaved_events == 0
     assert len(list(path.parent.glob("*.damaged-*"))) == 1
     assert len(warnings_of(caplog)) == 1
     forever(path).close()  # nobody holds it any more
@@ -236,7 +236,7 @@ def test_on_a_full_disk_events_stay_in_memory_in_order_and_are_written_later(
         late = [started(number, label="x" * 5000) for number in range(1, 30)]
         for event in late:
             history.accept(event)
-        assert history.unsaved > 0
+        assert history.losses().unsaved_events > 0
         everything = [started(0), *late]
         assert history.pending(100) == everything
         history.mark_published(everything[:29])
@@ -245,7 +245,7 @@ def test_on_a_full_disk_events_stay_in_memory_in_order_and_are_written_later(
         assert f"The history {path} can't be written (database or disk is full): listening goes on" in line
         history._connection.execute("PRAGMA max_page_count = 100000")
         history.accept(started(99))
-        assert history.unsaved == 0
+        assert history.losses().unsaved_events == 0
         assert history.pending(100) == [everything[29], started(99)]
         assert caplog.messages[-1] == f"The history {path} can be written again."
     with forever(path) as history:
@@ -257,10 +257,10 @@ def test_a_place_that_can_not_be_written_is_tried_again(path: Path, caplog: pyte
     with forever(path) as history:
         history.accept(started(1))
         assert history.pending(10) == [started(1)]
-        assert (history.unsaved, len(warnings_of(caplog))) == (1, 1)
+        assert (history.losses().unsaved_events, len(warnings_of(caplog))) == (1, 1)
         path.parent.unlink()
         history.accept(started(2))
-        assert history.unsaved == 0
+        assert history.losses().unsaved_events == 0
         assert history.pending(10) == [started(1), started(2)]
     assert len(ask(path, "SELECT id FROM event")) == 2
 
@@ -270,7 +270,7 @@ def test_memory_for_what_can_not_be_written_is_bounded_and_what_goes_is_counted(
     with forever(path) as history:
         for number in range(1100):
             history.accept(started(number))
-        assert (history.unsaved, history.lost, history.given_up) == (1000, 100, 100)
+        assert history.losses() == Losses(unsaved_events=1000, lost_events=100, undelivered_events=100)
         assert history.pending(1)[0] == started(100)
 
 
@@ -287,7 +287,7 @@ def test_the_oldest_go_when_there_are_too_many_and_those_that_waited_are_counted
         kept = [event.id for event in history.pending(1000)]
         assert 100 <= len(kept) < 200
         assert kept[-1] == "399"
-        assert history.given_up == 350 - len(kept)
+        assert history.losses().undelivered_events == 350 - len(kept)
     assert len(warnings_of(caplog)) == 1
     with forever(path, events=10) as history:
         assert [event.id for event in history.pending(1000)] == [str(n) for n in range(390, 400)]
@@ -309,7 +309,7 @@ def test_the_oldest_go_when_they_are_too_old(path: Path) -> None:
             history.accept(ended(started(number, now - days * DAY_SECONDS)))
     with History(path, days=7.0) as history:
         assert [event.id for event in history.pending(10)] == ["2", "3"]
-        assert history.given_up == 2
+        assert history.losses().undelivered_events == 2
 
 
 def test_an_event_that_a_wrong_clock_has_dated_takes_no_other_along(
@@ -325,7 +325,7 @@ def test_an_event_that_a_wrong_clock_has_dated_takes_no_other_along(
         assert [(event.id, event.kind) for event in history.pending(10)] == [
             (number, kind) for number in ("1", "3") for kind in ("started", "ended")
         ]
-        assert history.given_up == 2
+        assert history.losses().undelivered_events == 2
     (line,) = warnings_of(caplog)
     assert line.startswith("2 events so far were given up before the broker had acknowledged them")
 
@@ -340,7 +340,7 @@ def test_more_than_go_at_once_go_when_a_history_is_opened(path: Path) -> None:
         )
         connection.execute("COMMIT")
     with History(path, days=1.5 / 24.0, events=600) as history:
-        assert history.given_up == 0
+        assert history.losses().undelivered_events == 0
     assert ask(path, "SELECT min(seq), count(*) FROM event") == [(1901, 400)]
 
 

@@ -10,7 +10,7 @@ from support.metrics import read, samples, serving
 from support.system import free_port
 
 from streamer.errors import SinkError
-from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
+from streamer.messages import Event, Health, Losses, SourceHealth, SourceStatus, Tagging
 from streamer.sinks.metrics import Metrics
 
 KITCHEN = SourceHealth(
@@ -45,6 +45,9 @@ HEALTH = Health(
     "connected",
     seconds_since_tagging=1.5,
     sources=(KITCHEN,),
+    losses=Losses(
+        unpublished_taggings=5, undelivered_events=4, unsaved_events=3, lost_events=2, unlogged_taggings=1
+    ),
 )
 
 
@@ -70,6 +73,11 @@ def test_the_figures_of_the_health_are_served() -> None:
     assert states == {"ok": 0, "silent": 0, "faint": 1, "clipping": 0}
     assert found["earshot_clock_drift_ratio", "kitchen"] == pytest.approx(-20e-6)
     assert ("earshot_floor_dbfs", "kitchen") not in found, "it is not known yet"
+    assert found["earshot_unpublished_taggings_total",] == 5
+    assert found["earshot_undelivered_events_total",] == 4
+    assert found["earshot_unsaved_events",] == 3
+    assert found["earshot_lost_events_total",] == 2
+    assert found["earshot_unlogged_taggings_total",] == 1
 
 
 def test_latencies_are_a_histogram_and_events_are_counted_when_they_begin() -> None:

@@ -25,7 +25,7 @@ from support.waiting import PATIENCE_SECONDS, wait_until
 
 from streamer.errors import SettingsError
 from streamer.events.catalogue import catalogue
-from streamer.messages import Event, Health, SourceHealth, SourceStatus
+from streamer.messages import NO_LOSSES, Event, Health, Losses, SourceHealth, SourceStatus
 from streamer.sinks import Sink
 from streamer.sinks.history.store import History
 from streamer.sinks.mqtt.broker import (
@@ -181,7 +181,7 @@ def test_after_a_restart_of_the_broker_all_states_come_again(
             latecomer.wait_for_retained("earshot/attic/front_door/status", "online")
             assert latecomer.wait_for_retained("earshot/attic/health").json()["windows"] == 11
         assert sink.state == "connected"
-        assert sink.dropped == 2
+        assert sink.losses().unpublished_taggings == 2
     assert len(lines(caplog, logging.WARNING)) == 1
     assert lines(caplog, logging.INFO) == [f"The MQTT broker at 127.0.0.1:{broker.port} is back."]
 
@@ -223,7 +223,7 @@ def test_a_tagging_that_waited_too_long_is_not_published(tmp_path: Path) -> None
         time.sleep(0.3)
         with broker, Subscriber(broker.port) as subscriber:
             wait_for_state(sink, "connected")
-            wait_until(lambda: sink.dropped == 1, "the old one to be dropped")
+            wait_until(lambda: sink.losses().unpublished_taggings == 1, "the old one to be dropped")
 
             def scores() -> set[float]:
                 sink.accept(tagging(0.8))  # until one of them has not grown stale either
@@ -473,7 +473,7 @@ def test_without_a_broker_every_message_is_taken_at_once_and_memory_stays_bounde
             sink.accept(SourceStatus("front door", online=True))
             sink.accept(HEALTH)
         assert time.monotonic() - began < 30.0, "of 10 ms each"
-        assert sink.dropped == 999
+        assert sink.losses().unpublished_taggings == 999
     sink.accept(tagging())
 
 
@@ -481,7 +481,7 @@ def test_messages_it_does_not_know_are_ignored() -> None:
     sink = sink_for(free_port())
     sink.accept(Event("1", "started", "Dog", "front door", 0.9, 0.0))
     sink.accept(SourceStatus("another", online=True))
-    assert sink.dropped == 0
+    assert sink.losses() == NO_LOSSES
 
 
 EVENTS = "earshot/attic/front_door/events"
@@ -594,7 +594,7 @@ def test_events_of_an_outage_arrive_in_order(guarded: Mosquitto, history: Histor
             assert events_of(subscriber) == [(event.id, "started") for event in events]
             if remembers:
                 wait_until(lambda: not history.pending(1), "all to be marked")
-    assert sink.dropped == 0
+    assert sink.losses() == NO_LOSSES
 
 
 @pytest.mark.system
@@ -623,7 +623,7 @@ def test_without_an_outbox_memory_for_events_is_bounded_and_what_goes_is_counted
     sink = sink_for(free_port())
     for number in range(1100):
         sink.accept(began(number))
-    assert sink.dropped == 100
+    assert sink.losses() == Losses(undelivered_events=100)
 
 
 @pytest.mark.system

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.messages import Event, Health, SourceHealth, Tagging
+from streamer.messages import Event, Health, Losses, SourceHealth, Tagging
 from streamer.sinks.payloads import (
     LabelSet,
     clip_payload,
@@ -134,6 +134,7 @@ def test_health_before_the_first_window_has_nulls() -> None:
     assert payload["latency_p50_seconds"] is payload["real_time_factor"] is None
     assert set(payload) == set(Health.__slots__)
     assert payload["sources"] == {}
+    assert payload["losses"] == dict.fromkeys(Losses.__slots__, 0)
 
 
 def test_the_health_of_a_source_has_exact_counts_and_says_whether_it_is_a_problem() -> None:

@@ -166,7 +166,7 @@ def test_somebody_who_holds_the_file_does_not_hold_up_listening(tmp_path: Path) 
         assert log._connection.execute("PRAGMA busy_timeout").fetchone() == (100,), "of milliseconds"
         other.execute("ROLLBACK")
         log.accept(tagging(2, 0.5, 0.5))
-        assert log.lost == 1
+        assert log.losses().unlogged_taggings == 1
 
 
 def test_what_is_no_score_log_is_left_alone(tmp_path: Path) -> None:
@@ -223,7 +223,7 @@ def test_a_full_disk_is_said_once_and_the_rest_is_logged(
             log.accept(tagging(2, 0.5, 0.5))
             log.accept(tagging(3, 0.5, 0.5))
         log.accept(tagging(4, 0.5, 0.5))
-        assert log.lost == 2
+        assert log.losses().unlogged_taggings == 2
     assert len(caplog.records) == 1
     assert "can't be written" in caplog.text
     assert [message.end_sample // RATE for message in read(path) if isinstance(message, Tagging)] == [1, 4]

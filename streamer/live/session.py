@@ -28,7 +28,7 @@ from ..messages import (
 from ..runtime.queues import BoundedQueue
 from ..runtime.threads import ThreadGroup
 from ..runtime.timing import Every
-from ..sinks import RosterSink, Sink
+from ..sinks import RosterSink, Sink, total_losses
 from ..sinks.clips.recorder import Clips
 from ..sources import Source
 from ..stream.pipeline import Pipeline
@@ -319,13 +319,12 @@ class LiveSession:
     def _tell_health(self) -> None:
         with self._lock:
             seats = self._seats | self._leaving
-        self._publish(
-            self._meter.report(
-                broker=self._broker_state(),
-                replaced_windows=self._due.replaced,
-                repaired_samples={name: seat.source.repaired_samples for name, seat in seats.items()},
-            )
+        health = self._meter.report(
+            broker=self._broker_state(),
+            replaced_windows=self._due.replaced,
+            repaired_samples={name: seat.source.repaired_samples for name, seat in seats.items()},
         )
+        self._publish(replace(health, losses=total_losses(self._sinks)))
 
     def _tell_names(self) -> None:
         """Tell the sinks of whom they may hear."""

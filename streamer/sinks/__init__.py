@@ -1,16 +1,17 @@
-"""Where results go."""
+"""Destinations of results: MQTT, the history, clips, the terminal, metrics and logs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from typing import Protocol, runtime_checkable
 
-from ..messages import Message
+from ..messages import Losses, Message
 
 
 class Sink(Protocol):
-    """Receives every message, in order, on the threads that make them."""
+    """Receiver of every message, in order, on the threads that make them."""
 
     def accept(self, message: Message) -> None:
-        """Take a message and return at once; what the sink does not know, it ignores."""
+        """Process a message and return at once; ignore messages of an unknown kind."""
         ...
 
 
@@ -21,7 +22,7 @@ class RankingSink(Protocol):
     Attributes
     ----------
     top : int
-        How many; it can be changed at any time.
+        Number of tags; it can change at any time.
     """
 
     top: int
@@ -29,8 +30,25 @@ class RankingSink(Protocol):
 
 @runtime_checkable
 class RosterSink(Protocol):
-    """A sink that knows the sources by name. What comes from others, it ignores or bears."""
+    """A sink that knows the sources by name, and ignores or tolerates messages of others."""
 
     def follow(self, sources: Sequence[str]) -> None:
-        """Take that these are the sources from now on, in this order; from any thread, at once."""
+        """Replace the list of sources, in this order; from any thread, at once."""
         ...
+
+
+@runtime_checkable
+class LossySink(Protocol):
+    """A sink that counts the results it could not deliver or store."""
+
+    def losses(self) -> Losses:
+        """Return the losses so far; from any thread, at once."""
+        ...
+
+
+def total_losses(sinks: Iterable[Sink]) -> Losses:
+    """Add up the losses of all sinks that count them."""
+    counted = [sink.losses() for sink in sinks if isinstance(sink, LossySink)]
+    return Losses(
+        **{field.name: sum(getattr(losses, field.name) for losses in counted) for field in fields(Losses)}
+    )

@@ -170,7 +170,7 @@ class _Figures:
             yield from _of_the_sources(health.sources)
 
     def _of_the_program(self, health: Health) -> Iterator["Metric"]:
-        from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
         about = {"version": self._version, "model": health.model, "device": health.device}
         yield InfoMetricFamily("earshot", "What listens.", about)
@@ -189,6 +189,27 @@ class _Figures:
         ):
             if value is not None:
                 yield GaugeMetricFamily(name, text, value)
+        losses = health.losses
+        for name, text, count in (
+            (
+                "earshot_unpublished_taggings",
+                "Taggings replaced or too old before MQTT could publish them.",
+                losses.unpublished_taggings,
+            ),
+            (
+                "earshot_undelivered_events",
+                "Events deleted before the broker acknowledged them.",
+                losses.undelivered_events,
+            ),
+            ("earshot_lost_events", "Events that will never be in the history.", losses.lost_events),
+            ("earshot_unlogged_taggings", "Taggings missing from the score log.", losses.unlogged_taggings),
+        ):
+            yield CounterMetricFamily(name, text, count)
+        yield GaugeMetricFamily(
+            "earshot_unsaved_events",
+            "Events in memory only, because the history can't be written.",
+            losses.unsaved_events,
+        )
 
 
 def _of_the_sources(sources: tuple[SourceHealth, ...]) -> Iterator["Metric"]:

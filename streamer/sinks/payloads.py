@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
@@ -205,6 +205,7 @@ def health_payload(health: Health) -> Payload:
         "seconds_since_tagging": _rounded(health.seconds_since_tagging, 1),
         "resident_bytes": health.resident_bytes,
         "sources": {source.source: source_health_payload(source) for source in health.sources},
+        "losses": asdict(health.losses),
     }
 
 

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from ..errors import SinkError
 from ..messages import (
     SAMPLE_RATE_HZ,
+    Losses,
     Message,
     Samples,
     SourceStatus,
@@ -121,10 +122,9 @@ class ScoreLog:
     ) -> None:
         self.close()
 
-    @property
-    def lost(self) -> int:
-        """Taggings so far that could not be written."""
-        return self._lost
+    def losses(self) -> Losses:
+        """Return the number of taggings that could not be written so far; from any thread, at once."""
+        return Losses(unlogged_taggings=self._lost)
 
     def accept(self, message: Message) -> None:
         """Write a tagging; note where a source ends; everything else is ignored."""

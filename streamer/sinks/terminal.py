@@ -539,6 +539,15 @@ def _footer(health: Health | None, width: int) -> "Text":
         (health.lost_seconds, f"{health.lost_seconds:.1f} s lost"),
     ):
         parts.append((5 if count else 2, text, "yellow" if count else ""))
+    losses = health.losses
+    parts += [
+        (7, f"{count} events {fate}", "yellow")
+        for count, fate in (
+            (losses.undelivered_events + losses.lost_events, "lost"),
+            (losses.unsaved_events, "unsaved"),
+        )
+        if count
+    ]
     if health.broker != "none":
         well = health.broker == "connected"
         parts.append(

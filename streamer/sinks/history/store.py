@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 from filelock import FileLock, Timeout
 
 from ...errors import SinkError
-from ...messages import Event, Message
+from ...messages import Event, Losses, Message
 from ...runtime.timing import Every
 from . import database
 
@@ -116,20 +116,11 @@ class History:
     ) -> None:
         self.close()
 
-    @property
-    def given_up(self) -> int:
-        """Events so far that went before the broker had acknowledged them."""
-        return self._given_up
-
-    @property
-    def unsaved(self) -> int:
-        """Events that are in memory only, since the file can't be written."""
-        return len(self._unsaved)
-
-    @property
-    def lost(self) -> int:
-        """Events so far that will never be in the file, since more of them were in memory than it holds."""
-        return self._lost
+    def losses(self) -> Losses:
+        """Return the number of events that were not delivered or not written; from any thread, at once."""
+        return Losses(
+            undelivered_events=self._given_up, unsaved_events=len(self._unsaved), lost_events=self._lost
+        )
 
     def accept(self, message: Message) -> None:
         """Write an event; everything else is only an occasion to write what could not be written before."""

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ...messages import Event, Health, Message, SourceStatus, Tagging
+from ...messages import Event, Health, Losses, Message, SourceStatus, Tagging
 from ...runtime.queues import BoundedQueue
 from ..history.outbox import MemoryOutbox, Outbox
 from ..payloads import LabelSet, Payload, event_payload, health_payload, tags_payload, to_json, top_tags
@@ -104,10 +104,12 @@ class News:
         self._health: Health | None = None
         self._health_is_new = False
 
-    @property
-    def dropped(self) -> int:
-        """Taggings that were replaced or grew stale, and events that found no room in memory."""
-        return self._taggings.dropped + self._stale + self._memory.given_up
+    def losses(self) -> Losses:
+        """Return the number of taggings and events that were not published so far."""
+        return Losses(
+            unpublished_taggings=self._taggings.dropped + self._stale,
+            undelivered_events=self._memory.given_up,
+        )
 
     def accept(self, message: Message) -> None:
         """Take a message; from any thread, at once. `wake` must be called after that, on the loop's thread."""

@@ -4,7 +4,7 @@ import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from ...messages import Message
+from ...messages import Losses, Message
 from ..history.outbox import Outbox
 from ..payloads import LabelSet
 from .broker import (
@@ -145,13 +145,9 @@ class MqttSink:
     def top(self, top: int) -> None:
         self._news.top = top
 
-    @property
-    def dropped(self) -> int:
-        """Taggings so far that a newer one replaced, or that grew stale, before they could be published.
-
-        Without an outbox, events that found no room in memory count too.
-        """
-        return self._news.dropped
+    def losses(self) -> Losses:
+        """Return the number of taggings, and of events without an outbox, that were not published so far."""
+        return self._news.losses()
 
     def accept(self, message: Message) -> None:
         """Take a message to be published; from any thread, at once."""
