@@ -1,1 +1,29 @@
-"""Earshot: the program, and its Python interface. The only package that imports the others."""
+"""Earshot recognises 500 everyday sounds: the program, and its Python interface.
+
+>>> from earshot import listen, load_tagger, tag
+>>> for tagging in tag("door.wav"):
+...     print(tagging.end_seconds, tagging.top(3))
+>>> for tagging in listen("mic", hop=0.5):
+...     print(tagging.top(1))
+
+This package is the only one that imports the others. Importing it loads nothing heavy; using a name does.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from models.tagger import load_tagger
+    from streamer.messages import Event
+
+    from .api import Tagging, listen, tag
+
+__all__ = ["Event", "Tagging", "listen", "load_tagger", "tag"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what a name needs when it is used."""
+    if name in __all__:
+        from . import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

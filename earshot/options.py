@@ -129,7 +129,7 @@ OPTIONS = (
     Option("data", "finetune", Path, "Recordings to learn from", "PATH", REQUIRED),
     Option("data", "evaluate", _File, "Labelled recordings to measure on", "PATH", exists=True),
     Option("pack", "evaluate", _File, "Audio pack, to compare with YAMNet", "FOLDER"),
-    Option("pack", "distil calibrate-model", Path, "Audio pack: audio.zip, index.csv, …", "FOLDER", REQUIRED),
+    Option("pack", "distil calibrate-model", Path, "Audio pack, with audio.zip and index.csv", "FOLDER", REQUIRED),
     Option("background", "evaluate", _Text, "Noise of each kind: 90s, 10m, 1h", "TIME"),
     Option("background", "calibrate-model", str, "Noise of each kind: 90s, 10m, 1h  [10m]", "TIME", "10m"),
     Option("out", "finetune", Path, "Model to write, such as my.safetensors", "FILE", REQUIRED),

@@ -12,7 +12,7 @@ from ..settings.schema import Settings
 from ..sinks import Sink
 from ..sinks.payloads import LabelSet
 from ..sinks.terminal import JsonLines, RecordingEvents, RecordingLines
-from ..sources.recording import Recording
+from ..sources import Source
 from ..stream.pipeline import Pipeline
 
 if TYPE_CHECKING:
@@ -50,13 +50,13 @@ def sink_for(
 
 
 def tag(
-    recording: Recording, tagger: "Tagger", sink: Sink, sounds: Sequence[WatchedSound], *, hop_samples: int
+    recording: Source, tagger: "Tagger", sink: Sink, sounds: Sequence[WatchedSound], *, hop_samples: int
 ) -> Tagging | None:
     """Tag a recording window by window; the tagging with the highest score, None without sound.
 
     Parameters
     ----------
-    recording : Recording
+    recording : Source
         What to tag.
     tagger : Tagger
         What scores its windows.

@@ -1,0 +1,245 @@
+"""The Python interface: tag recordings and arrays, and listen live."""
+
+import os
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, TypeAlias, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.tagger import load_tagger
+from streamer import messages
+from streamer.messages import SAMPLE_RATE_HZ, Event
+
+from .message_queue import MessageQueue
+
+if TYPE_CHECKING:
+    from models.tagger import Tagger
+    from streamer.settings.schema import Settings
+    from streamer.sources import Source
+
+Sound: TypeAlias = str | os.PathLike[str] | NDArray[Any]
+"""A path of a recording, or samples (n,) or (n, channels): floats in [-1, 1], int16 or int32."""
+
+_POLL_SECONDS = 0.1
+_LONGEST_HOP_SECONDS = 3600.0
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tagging(messages.Tagging):
+    """Scores of one window, with the names of the classes.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        A name for each score.
+    """
+
+    labels: tuple[str, ...] = ()
+
+    @property
+    def start_seconds(self) -> float:
+        """Start of the window, in seconds since the source began."""
+        return self.start_sample / SAMPLE_RATE_HZ
+
+    @property
+    def end_seconds(self) -> float:
+        """End of the window, in seconds since the source began."""
+        return self.end_sample / SAMPLE_RATE_HZ
+
+    def top(self, count: int = 5) -> list[tuple[str, float]]:
+        """Return the labels with the highest scores, and these scores, the highest first."""
+        order = np.argsort(-self.scores, kind="stable")[:count]
+        return [(self.labels[index], float(self.scores[index])) for index in order]
+
+
+@overload
+def tag(
+    sound: Sound,
+    rate: float | None = ...,
+    *,
+    model: "str | Tagger" = ...,
+    hop: float = ...,
+    watch: None = ...,
+) -> list[Tagging]: ...
+@overload
+def tag(
+    sound: Sound,
+    rate: float | None = ...,
+    *,
+    model: "str | Tagger" = ...,
+    hop: float = ...,
+    watch: Sequence[str],
+) -> list[Tagging | Event]: ...
+def tag(
+    sound: Sound,
+    rate: float | None = None,
+    *,
+    model: "str | Tagger" = "tiny",
+    hop: float = 1.0,
+    watch: Sequence[str] | None = None,
+) -> list[Tagging] | list[Tagging | Event]:
+    """Tag a recording or an array, window by window.
+
+    Parameters
+    ----------
+    sound : path or array
+        A recording in any format, or samples (n,) or (n, channels) of any length: floats in [-1, 1], int16 or int32.
+        Channels are mixed.
+    rate : float, optional
+        Sample rate of an array; any other than 16,000 Hz is resampled.
+    model : str or Tagger
+        A model's name, as for `load_tagger`, or a tagger.
+    hop : float
+        Seconds between windows, a multiple of 0.01.
+    watch : sequence of str, optional
+        Sounds whose events to report too: names that ``earshot sounds`` lists, or labels of the model.
+
+    Returns
+    -------
+    list of Tagging
+        A tagging per window, in order; the last window ends with the sound. With `watch`, each `Event` follows the
+        tagging that brought it about.
+
+    Raises
+    ------
+    StreamerError
+        The recording can't be read, or a sound is unknown.
+    ModelError
+        The model can't be loaded.
+    TypeError, ValueError
+        The array has no rate, or another type or shape; or the hop is invalid.
+    """
+    from streamer.commands.tag import tag as tag_source
+    from streamer.events.catalogue import resolve_sounds
+
+    settings = _settings((), hop, watch)
+    source = _source(sound, rate)
+    tagger = _tagger(model)
+    sounds = resolve_sounds(settings.watched, tagger.labels, tagger.thresholds)
+    found = _Collector(tagger.labels)
+    tag_source(source, tagger, found, sounds, hop_samples=settings.hop_samples)
+    return found.messages
+
+
+@overload
+def listen(
+    *sources: str, model: "str | Tagger" = ..., hop: float = ..., watch: None = ...
+) -> Generator[Tagging, None, None]: ...
+@overload
+def listen(
+    *sources: str, model: "str | Tagger" = ..., hop: float = ..., watch: Sequence[str]
+) -> Generator[Tagging | Event, None, None]: ...
+def listen(
+    *sources: str, model: "str | Tagger" = "tiny", hop: float = 1.0, watch: Sequence[str] | None = None
+) -> Generator[Tagging, None, None] | Generator[Tagging | Event, None, None]:
+    """Listen live and iterate over what is heard.
+
+    Threads start with the first step and end with the generator: when all sources have ended, or when it is closed. If
+    you take longer than the hop, the oldest waiting taggings are dropped; events are not.
+
+    Parameters
+    ----------
+    sources : str
+        Sources as on the command line: ``mic``, ``mic:NAME``, a file, a URL, ``-`` or ``demo``. By default ``mic``.
+    model : str or Tagger
+        A model's name, as for `load_tagger`, or a tagger.
+    hop : float
+        Seconds between windows, a multiple of 0.01.
+    watch : sequence of str, optional
+        Sounds whose events to report too: names that ``earshot sounds`` lists, or labels of the model.
+
+    Returns
+    -------
+    generator of Tagging
+        Taggings as they come. With `watch`, each `Event` follows the tagging that brought it about.
+
+    Raises
+    ------
+    StreamerError
+        A source can't be opened or has failed, or a sound is unknown.
+    ModelError
+        The model can't be loaded.
+    ValueError
+        The hop is invalid.
+    """
+    from streamer.live.assembly import open_sources
+
+    settings = _settings(sources or ("mic",), hop, watch)
+    opened = open_sources(settings)
+    return _listen(settings, opened, _tagger(model))
+
+
+def _listen(
+    settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger"
+) -> Generator[Any, None, None]:
+    """Run a session and yield its taggings and events."""
+    from streamer.events.watchlist import WatchLists
+    from streamer.live.assembly import make_session
+    from streamer.live.switches import Switches
+    from streamer.runtime.threads import ThreadGroup
+
+    watchlists = WatchLists(settings.watched, {}, tagger.labels, tagger.thresholds)
+    queue = MessageQueue(waiting_taggings=8 * len(sources))
+    session = make_session(
+        settings, sources, tagger, sinks=(queue,), switches=Switches(), watchlists=watchlists
+    )
+    with ThreadGroup() as threads:
+        session.start(threads)
+        while True:
+            running = threads.is_running("tagger") and not threads.failed
+            for message in queue.take(_POLL_SECONDS if running else 0.0):
+                yield _labelled(message, tagger.labels)
+            if not running:
+                break
+    if session.failure is not None:
+        raise session.failure
+
+
+class _Collector:
+    """A sink that keeps everything."""
+
+    def __init__(self, labels: tuple[str, ...]) -> None:
+        self.messages: list[Any] = []
+        self._labels = labels
+
+    def accept(self, message: messages.Message) -> None:
+        """Keep a tagging or an event."""
+        self.messages.append(_labelled(message, self._labels))
+
+
+def _labelled(message: messages.Message, labels: tuple[str, ...]) -> Any:
+    """Give a tagging the names of its classes."""
+    if not isinstance(message, messages.Tagging):
+        return message
+    values = {field.name: getattr(message, field.name) for field in fields(messages.Tagging)}
+    return Tagging(**values, labels=labels)
+
+
+def _settings(sources: Sequence[str], hop: float, watch: Sequence[str] | None) -> "Settings":
+    """Return settings that depend on nothing but these values: no file, no environment."""
+    from streamer.settings.schema import load_settings
+
+    if not 0.01 <= hop <= _LONGEST_HOP_SECONDS or abs(hop * 100 - round(hop * 100)) > _ROUNDING:
+        raise ValueError(f"hop must be a multiple of 0.01 s, from 0.01 s to an hour, not {hop:g}")
+    values = {"source": list(sources) or None, "hop": hop, "watch": list(watch or [""]), "headless": True}
+    return load_settings(values, config=os.devnull, environment={})
+
+
+def _source(sound: Sound, rate: float | None) -> "Source":
+    from streamer.sources.array import ArraySource
+    from streamer.sources.recording import Recording
+
+    if isinstance(sound, str | os.PathLike):
+        recording = Recording(os.fspath(sound), sound, live=False)
+        recording.check()
+        return recording
+    if rate is None:
+        raise TypeError("an array needs its sample rate: tag(samples, rate)")
+    return ArraySource("array", np.asarray(sound), rate)
+
+
+def _tagger(model: "str | Tagger") -> "Tagger":
+    return load_tagger(model) if isinstance(model, str | os.PathLike) else model

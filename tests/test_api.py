@@ -1,0 +1,181 @@
+"""The Python interface: `from earshot import listen, load_tagger, tag`."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+import earshot
+from earshot import Event, Tagging, listen, load_tagger, tag
+from earshot.message_queue import MessageQueue
+from models.tagger import Tagger
+from streamer.errors import RecordingError, SettingsError
+from streamer.sources import DEMO_PATH
+
+ROOT = Path(__file__).parent.parent
+RATE = 16_000
+
+
+@pytest.fixture(scope="module")
+def tagger() -> Tagger:
+    return load_tagger("tiny", device="cpu", precision="fp32")
+
+
+@pytest.fixture(scope="module")
+def noise() -> NDArray[np.float32]:
+    return (0.1 * np.random.default_rng(0).standard_normal(3 * RATE)).astype(np.float32)
+
+
+def test_importing_it_is_instant_and_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, time; began = time.perf_counter(); import earshot; print(time.perf_counter() - began);"
+        "print([name for name in ('numpy', 'torch', 'typer', 'pydantic', 'models', 'streamer') if name in sys.modules])"
+    )
+    seconds, heavy = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert float(seconds) < 0.3
+    assert heavy == "[]"
+
+
+def test_all_names_are_there_and_no_others() -> None:
+    for name in earshot.__all__:
+        assert getattr(earshot, name)
+    with pytest.raises(AttributeError, match="has no attribute 'hear'"):
+        _ = earshot.hear
+
+
+def test_the_commands_do_not_take_the_names_of_the_functions() -> None:
+    code = "import earshot.cli; from earshot import tag, listen; print(callable(tag), callable(listen))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True"]
+
+
+def test_an_array_is_tagged_with_times(tagger: Tagger, noise: NDArray[np.float32]) -> None:
+    taggings = tag(noise, RATE, model=tagger, hop=0.5)
+    assert [tagging.end_seconds for tagging in taggings] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+    assert all(isinstance(tagging, Tagging) and tagging.start_seconds == 0.0 for tagging in taggings)
+    np.testing.assert_allclose(taggings[-1].scores, tagger(noise)[0], atol=1e-6)
+    best = taggings[-1].top(2)
+    assert best[0][0] == tagger.labels[int(taggings[-1].scores.argmax())]
+    assert best[0][1] >= best[1][1]
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.int16, np.int32])
+def test_samples_of_any_type_are_the_same_sound(
+    kind: type, tagger: Tagger, noise: NDArray[np.float32]
+) -> None:
+    scale = 1 if kind is np.float64 else -float(np.iinfo(kind).min)
+    (expected,) = tag(noise, RATE, model=tagger, hop=3.0)
+    (tagging,) = tag((noise * scale).astype(kind), RATE, model=tagger, hop=3.0)
+    np.testing.assert_allclose(tagging.scores, expected.scores, atol=0.01)
+
+
+def test_any_rate_and_channels_are_converted_as_in_a_file(
+    tagger: Tagger, tmp_path: Path, noise: NDArray[np.float32]
+) -> None:
+    stereo = np.stack([noise, np.roll(noise, 7)], axis=1)
+    soundfile.write(tmp_path / "stereo.wav", stereo, 44_100, subtype="FLOAT")
+    from_array = tag(stereo, 44_100, model=tagger, hop=0.5)
+    from_file = tag(tmp_path / "stereo.wav", model=tagger, hop=0.5)
+    assert len(from_array) == len(from_file) == 3
+    assert from_file[-1].end_seconds == pytest.approx(3 * RATE / 44_100, abs=1e-3)
+    for one, other in zip(from_array, from_file, strict=True):
+        assert one.end_sample == other.end_sample
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "error", "words"),
+    [
+        (np.zeros(100, np.float32), None, TypeError, "rate"),
+        (np.zeros(100, np.float32), 0, ValueError, "positive"),
+        (np.zeros(100, np.uint8), RATE, TypeError, "uint8"),
+        (np.zeros((2, 2, 2), np.float32), RATE, ValueError, "channels"),
+        (np.zeros(0, np.float32), RATE, ValueError, r"\(0,\)"),
+    ],
+)
+def test_what_is_no_sound_is_an_error(
+    samples: NDArray[np.float32], rate: float | None, error: type[Exception], words: str, tagger: Tagger
+) -> None:
+    with pytest.raises(error, match=words):
+        tag(samples, rate, model=tagger)
+
+
+def test_wrong_names_and_hops_are_errors_at_once(tagger: Tagger) -> None:
+    with pytest.raises(RecordingError, match="no file"):
+        tag("no-such.wav", model=tagger)
+    with pytest.raises(RecordingError, match="no file"):
+        listen("no-such.wav", model=tagger)
+    for hop in (0.0, 0.015, 4000.0, float("nan")):
+        with pytest.raises(ValueError, match="hop must be"):
+            tag("no-such.wav", model=tagger, hop=hop)
+    with pytest.raises(SettingsError, match="did you mean 'Dog'"):
+        tag(DEMO_PATH, model=tagger, watch=["dgo"])
+
+
+def test_settings_of_the_user_do_not_count(
+    tagger: Tagger, noise: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_HOP", "0.25")
+    assert len(tag(noise, RATE, model=tagger)) == 3
+
+
+def test_events_of_watched_sounds_are_among_the_taggings(tagger: Tagger) -> None:
+    found = tag(DEMO_PATH, model=tagger, watch=["speech"])
+    events = [message for message in found if isinstance(message, Event)]
+    assert [event.kind for event in events[:2]] == ["started", "ended"]
+    assert {event.label for event in events} == {"Speech"}
+    assert not [message for message in tag(DEMO_PATH, model=tagger) if isinstance(message, Event)]
+
+
+def test_live_taggings_come_one_by_one_and_closing_ends_the_threads(tagger: Tagger) -> None:
+    before = set(threading.enumerate())
+    taggings = listen("room=demo", model=tagger, hop=0.1)
+    first, second = next(taggings), next(taggings)
+    assert (first.source, first.labels) == ("room", tagger.labels)
+    assert first.end_sample < second.end_sample
+    assert first.latency_seconds is not None
+    taggings.close()
+    assert set(threading.enumerate()) <= before
+
+
+def test_listening_ends_with_its_sources(tagger: Tagger, tmp_path: Path, noise: NDArray[np.float32]) -> None:
+    soundfile.write(tmp_path / "noise.wav", noise[:RATE], RATE)
+    began = time.monotonic()
+    taggings = list(listen(str(tmp_path / "noise.wav"), model=tagger, hop=0.5))
+    assert time.monotonic() - began >= 1.0, "in real time"
+    assert taggings[-1].end_seconds == 1.0
+
+
+def test_a_source_that_breaks_off_is_an_error_after_its_taggings(
+    tagger: Tagger, tmp_path: Path, noise: NDArray[np.float32]
+) -> None:
+    soundfile.write(tmp_path / "torn.flac", noise, RATE)
+    whole = (tmp_path / "torn.flac").read_bytes()
+    (tmp_path / "torn.flac").write_bytes(whole[: len(whole) // 2])
+    taggings = listen(str(tmp_path / "torn.flac"), model=tagger, hop=0.5)
+    assert next(taggings).end_seconds == 0.5
+    with pytest.raises(RecordingError, match="broken"):
+        list(taggings)
+
+
+def tagging(end_sample: int) -> Tagging:
+    return Tagging("x", 0, end_sample, 0.0, np.zeros(1, np.float32), -120.0, None)
+
+
+def test_the_oldest_waiting_taggings_are_dropped_and_events_are_not() -> None:
+    queue = MessageQueue(waiting_taggings=2)
+    event = Event("id", "started", "Dog", "x", 0.5, 0.0)
+    for message in (tagging(1), event, tagging(2), event, tagging(3)):
+        queue.accept(message)
+    taken = queue.take(0.0)
+    assert [message.end_sample for message in taken if isinstance(message, Tagging)] == [2, 3]
+    assert sum(isinstance(message, Event) for message in taken) == 2
+    assert queue.take(0.0) == []

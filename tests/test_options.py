@@ -1,0 +1,152 @@
+"""The table of options and the help that is made from it."""
+
+import inspect
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pytest
+import typer
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from earshot.cli import app
+from earshot.options import OPTIONS, options_of, takes
+from streamer.settings.schema import Settings
+
+ROOT = Path(__file__).parent.parent
+PROGRAM: Any = get_command(app)
+EVERYDAY = ["devices", "doctor", "sounds", "events", "tag", "calibrate", "replay"]
+ADVANCED = {"--device", "--engine", "--precision", "--fstride", "--metrics-port", "--score-log", "--debug"}
+
+
+def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each command with the words that call it, the program itself first."""
+    yield words, group
+    for name, command in getattr(group, "commands", {}).items():
+        yield from commands(command, (*words, name))
+
+
+COMMANDS = list(commands(PROGRAM))
+
+
+def table_name(words: tuple[str, ...]) -> str:
+    return words[-1] if words else "live"
+
+
+def rendered(*words: str, columns: int = 80) -> str:
+    result = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": str(columns)}, prog_name="earshot")
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def sections(text: str) -> dict[str, list[str]]:
+    """Lines of the help by the heading that they stand under."""
+    found: dict[str, list[str]] = {"": []}
+    heading = ""
+    for line in text.splitlines():
+        if match := re.fullmatch(r"(\S[^:]*):", line):
+            heading = match[1]
+            found[heading] = []
+        elif line.strip():
+            found[heading].append(line)
+    return found
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: f"{option.name} of {option.commands}")
+def test_the_help_of_an_option_is_one_short_line(option: Any) -> None:
+    assert 0 < len(option.help) <= 50
+    assert option.help.splitlines() == [option.help]
+    assert not option.help.endswith((".", "…"))
+    is_flag = option.type in {bool, bool | None}
+    assert bool(option.metavar) != is_flag
+
+
+def test_an_option_is_described_once_for_each_command() -> None:
+    for words, _ in COMMANDS:
+        names = [option.name for option in options_of(table_name(words))]
+        assert len(set(names)) == len(names), words
+
+
+def test_the_table_names_no_command_that_does_not_exist() -> None:
+    known = {table_name(words) for words, _ in COMMANDS}
+    assert {name for option in OPTIONS for name in option.commands.split()} <= known
+
+
+def test_settings_are_called_as_on_the_command_line() -> None:
+    known = {field.alias or name for name, field in Settings.model_fields.items()}
+    assert {option.name for option in OPTIONS if option.setting} <= known
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=lambda value: str(value)[:40])
+def test_a_function_takes_what_the_table_says(words: tuple[str, ...], command: Any) -> None:
+    function = inspect.unwrap(command.callback)
+    types = {option.name: option.type for option in options_of(table_name(words))}
+    hints = get_type_hints(function)
+    for name in inspect.signature(function).parameters:
+        expected = typer.Context if name == "context" else types[name]
+        assert hints[name] == expected or hints[name] is str, name  # a Literal is a str
+
+
+def test_a_function_can_not_take_an_option_that_its_command_does_not_have() -> None:
+    with pytest.raises(TypeError, match="devices has no option top"):
+
+        @takes("devices")
+        def devices(*, top: int) -> None: ...
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS, ids=lambda value: str(value)[:40])
+def test_help_fits_80_columns_and_nothing_is_cut(words: tuple[str, ...], command: Any) -> None:
+    text = rendered(*words)
+    for line in text.splitlines():
+        assert len(line) <= 80
+        assert not line.endswith(("...", "…")) or line.startswith("Usage:")
+    for parameter in command.params:
+        for flag in parameter.opts:
+            if flag.startswith("--"):
+                assert re.search(rf"^  .*{re.escape(flag)}\b", text, re.MULTILINE), flag
+
+
+def test_everyday_commands_come_first_and_rare_options_last() -> None:
+    found = sections(rendered())
+    assert list(found)[:6] == ["", "Commands", "Models", "Training", "Options", "Advanced"]
+    assert [line.split()[0] for line in found["Commands"]] == EVERYDAY
+    assert [line.split()[0] for line in found["Models"]] == ["models", "bench"]
+    advanced = {line.split()[0] for line in found["Advanced"]}
+    assert advanced >= ADVANCED
+    assert not advanced & {line.split()[0] for line in found["Options"]}
+
+
+def test_the_help_says_what_the_program_is_for() -> None:
+    assert " ".join(rendered().split()).startswith(
+        "Usage: earshot [OPTIONS] COMMAND [ARGS]... Earshot recognises 500 everyday sounds live (a smoke alarm,"
+    )
+
+
+def test_values_that_need_words_have_a_section() -> None:
+    found = sections(rendered())
+    assert any("#CHANNEL" in line for line in found["SOURCE"])
+    assert any("EARSHOT_MQTT_PASSWORD" in line for line in found["URL"])
+    assert "RECIPE" in sections(rendered("finetune"))
+    assert "MODEL" not in sections(rendered("devices"))
+
+
+def test_help_answers_in_well_under_a_second() -> None:
+    environment = os.environ | {"COLUMNS": "80"}
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "run_live.py", "--help"],
+            cwd=ROOT,
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        seconds.append(time.perf_counter() - began)
+    assert min(seconds) < 0.9
