@@ -27,7 +27,7 @@ def load(context: "typer.Context", **more: Any) -> "Settings":
     SettingsError
         One of them is unknown, malformed or out of range.
     """
-    from streamer.settings.schema import load_settings
+    from streamer.settings.loading import load_settings
 
     return load_settings(given(context) | more, config=context.params["config"])
 

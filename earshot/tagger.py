@@ -33,7 +33,7 @@ def choose_model(settings: "Settings") -> ModelChoice:
     from models.auto import choose
 
     choice = choose(
-        hop_seconds=settings.usual_hop,
+        hop_seconds=settings.mean_hop,
         sources=len(settings.source),
         window_seconds=settings.window,
         device=settings.device,
@@ -83,7 +83,7 @@ def load(settings: "Settings", model: str) -> "Tagger":
             fstride=settings.fstride,
             tstride=settings.tstride,
             input_tdim=settings.input_tdim,
-            enough_seconds=_COMFORTABLE_LOAD * settings.usual_hop / len(settings.source),
+            enough_seconds=_COMFORTABLE_LOAD * settings.mean_hop / len(settings.source),
         )
 
 

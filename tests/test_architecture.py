@@ -44,7 +44,7 @@ OWNERS = {
         "models/training/pack.py",
     },
     "av": {"streamer/sources/recording.py", "streamer/sources/network.py"},
-    "pydantic": {"streamer/settings/schema.py"},
+    "pydantic": {"streamer/settings"},
     "prometheus_client": {"streamer/sinks/metrics.py"},
 }
 

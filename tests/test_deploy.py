@@ -16,7 +16,7 @@ from support.system import free_port, require
 from support.systemd import Systemd, service
 from support.waiting import START_SECONDS, wait_until
 
-from streamer.settings.schema import load_settings, settings_file
+from streamer.settings.loading import load_settings, settings_file
 
 ROOT = Path(__file__).parent.parent
 DEPLOY = ROOT / "deploy"

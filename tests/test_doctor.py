@@ -31,7 +31,8 @@ from streamer.doctor.stream import check_stream
 from streamer.errors import BrokerError
 from streamer.events.catalogue import Watch
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples
-from streamer.settings.schema import Settings, load_settings, where_set
+from streamer.settings.loading import load_settings, where_set
+from streamer.settings.schema import Settings
 from streamer.settings.sources import SourceSettings
 from streamer.sinks.history.store import History
 from streamer.sinks.mqtt.broker import Broker
@@ -196,7 +197,7 @@ def test_a_source_that_is_switched_off_is_not_listened_to(tmp_path: Path) -> Non
 def test_where_nobody_can_tell_what_is_switched_off_nothing_is_listened_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streamer.settings.schema.user_data_path", lambda _name: tmp_path)
+    monkeypatch.setattr("streamer.settings.storage.user_data_path", lambda _name: tmp_path)
     (tmp_path / "switches.json").write_text("{")
     settings = load_settings({"source": ["demo"]}, environment={})
     found = [finding for finding in check_stream(settings, [], seconds=1.0) if "source" in finding.check]

@@ -19,7 +19,7 @@ from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
 from streamer.messages import Samples, Tagging
 from streamer.settings.file import save
-from streamer.settings.schema import load_settings
+from streamer.settings.loading import load_settings
 from streamer.sources import DEMO_PATH, join_address, open_source
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
@@ -39,7 +39,7 @@ class Listening:
         source: Sequence[object] | None = None,
     ) -> None:
         self.settings = load_settings({"source": source}, config=file, environment=environment)
-        self.watchlists = WatchLists(self.settings.watched, self.settings.own_watched, AUDIOSET)
+        self.watchlists = WatchLists(self.settings.watched, self.settings.watch_overrides, AUDIOSET)
         sources = [open_source(source.address, name=source.name) for source in self.settings.sources]
         self.session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
 
@@ -189,7 +189,7 @@ def test_each_source_shows_its_own_list_and_a_change_affects_no_other(rooms: Act
         '{sound = "Smoke alarm", threshold = 0.6}, # the loud one\n',
     )
     settings = load_settings({}, config=file, environment={})
-    assert settings.own_watched == {"kitchen": [Watch("Smoke alarm", {"threshold": 0.6})]}
+    assert settings.watch_overrides == {"kitchen": [Watch("Smoke alarm", {"threshold": 0.6})]}
 
 
 def test_a_source_without_its_own_list_changes_the_shared_one(rooms: Actions, file: Path) -> None:

@@ -287,8 +287,8 @@ def test_a_reader_that_has_had_enough_ends_the_program_quietly(
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
-        (["--hop", "0"], 2, ["'hop'"]),
-        (["--hop", "0.015"], 2, ["'hop'", "multiple of 0.01"]),
+        (["--hop", "0"], 2, ["--hop must be at least 0.01 s"]),
+        (["--hop", "0.015"], 2, ["--hop must be a multiple of 0.01 s"]),
         (["--hop", "soon"], 2, ["--hop", "number"]),
         (["--window", "60"], 2, ["'window'"]),
         (["--frobnicate"], 2, ["--frobnicate"]),

@@ -17,7 +17,8 @@ from streamer.live.assembly import follow
 from streamer.live.reload import Reloader, live_changes
 from streamer.live.session import LiveSession
 from streamer.runtime.threads import ThreadGroup
-from streamer.settings.schema import Settings, load_settings
+from streamer.settings.loading import load_settings
+from streamer.settings.schema import Settings
 from streamer.sinks import RankingSink
 from streamer.sinks.clips.recorder import ClipLimits, Clips
 from streamer.sinks.history.store import History
@@ -163,7 +164,7 @@ class ThresholdCalibrator:
     def __init__(self, *sources: object, **settings: object) -> None:
         self.given = Given(source=list(sources), watch=["Dog"], **settings)
         loaded = self.given.load()
-        self.lists = WatchLists(loaded.watched, loaded.own_watched, LABELS)
+        self.lists = WatchLists(loaded.watched, loaded.watch_overrides, LABELS)
         self.session = LiveSession(
             [Tone("kitchen", 1.0, live=False), Tone("hall", 1.0, live=False)],
             scorer,
@@ -300,7 +301,7 @@ def test_a_room_that_goes_decides_to_its_end_on_what_was_watched_there(
         watch=[{"sound": "Dog", "threshold": 0.05, "hits": 1, "of": 1}],
     )
     loaded, memory = given.load(), Memory()
-    lists = WatchLists(loaded.watched, loaded.own_watched, LABELS)
+    lists = WatchLists(loaded.watched, loaded.watch_overrides, LABELS)
     session = LiveSession(
         [Tone("kitchen", 60.0, live=True), Tone("hall", 60.0, live=True)],
         slow_scorer,

@@ -24,7 +24,7 @@ from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
 from streamer.runtime.threads import ThreadGroup
-from streamer.settings.schema import load_settings
+from streamer.settings.loading import load_settings
 from streamer.sinks import RosterSink
 from streamer.sinks.health_log import HealthLog
 from streamer.sinks.history.store import History

@@ -120,7 +120,7 @@ def test_a_complaint_in_the_journal_is_an_error(environment: dict[str, str], tmp
             check=False,
         )
     assert result.returncode == 2
-    assert (tmp_path / "journal").read_text().startswith("<3>earshot: the setting 'hop'")
+    assert (tmp_path / "journal").read_text().startswith("<3>earshot: --hop must be ")
 
 
 def said_of_settings(program: subprocess.Popen[str]) -> str:

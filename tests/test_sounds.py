@@ -18,7 +18,7 @@ from streamer.events.catalogue import (
     catalogue,
     resolve_sounds,
 )
-from streamer.settings.schema import load_settings
+from streamer.settings.loading import load_settings
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
 BINARY_SENSOR_CLASSES = {"sound", "running"}

@@ -9,7 +9,7 @@ from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch, WatchedSound
 from streamer.events.watchlist import WatchList, WatchLists
 from streamer.settings.file import with_watch
-from streamer.settings.schema import load_settings
+from streamer.settings.loading import load_settings
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
 
@@ -165,7 +165,7 @@ def test_every_way_to_write_a_source_takes_a_list_of_its_own(text: str) -> None:
     changed = with_watch(text, {"Dog": {"threshold": 0.4}, "Cat": {}}, source="hall")
     assert "# mine" in changed
     settings = load_settings(tomllib.loads(changed), environment={})
-    assert settings.own_watched == {"hall": [Watch("Dog", {"threshold": 0.4}), Watch("Cat")]}
+    assert settings.watch_overrides == {"hall": [Watch("Dog", {"threshold": 0.4}), Watch("Cat")]}
     assert settings.watch is None
     assert len(settings.source) == len(load_settings(tomllib.loads(text), environment={}).source)
 
@@ -173,4 +173,4 @@ def test_every_way_to_write_a_source_takes_a_list_of_its_own(text: str) -> None:
 def test_the_list_for_all_is_written_above_the_tables_of_sources() -> None:
     changed = with_watch('[[source]]\nname = "hall"\nspec = "demo"\n', {"Dog": {}})
     settings = load_settings(tomllib.loads(changed), environment={})
-    assert (settings.watched, settings.own_watched) == ([Watch("Dog")], {})
+    assert (settings.watched, settings.watch_overrides) == ([Watch("Dog")], {})

@@ -78,7 +78,7 @@ def _propose(heard: "Heard", config: Path | None, *, lower: bool, apply: bool) -
     """Print the background of each room and the change of the settings file; make the change if `apply` is set."""
     from streamer.errors import SourceError
     from streamer.settings.file import write_atomically
-    from streamer.settings.schema import settings_file
+    from streamer.settings.loading import settings_file
 
     file = settings_file(config)
     if not (heard.rooms.heard or heard.interrupted):

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from streamer.doctor import CheckResult
-    from streamer.settings.schema import Place, Settings
+    from streamer.settings.loading import Place
+    from streamer.settings.schema import Settings
 
 
 @takes("doctor")
@@ -24,7 +25,7 @@ def doctor(context: typer.Context, *, seconds: float, as_json: bool, config: Pat
     Uses the same settings as listening does, and says how to fix what is wrong.
     """
     from streamer.doctor.report import write_json, write_lines
-    from streamer.settings.schema import where_set
+    from streamer.settings.loading import where_set
 
     chosen = settings.load(context)
     results = _check(chosen, where_set(settings.given(context), config=config), seconds)

@@ -140,7 +140,7 @@ def _parts(chosen: "Settings", names: Sequence[str]) -> _Parts:
     from streamer.live import assembly
 
     loaded = tagger.load_chosen(chosen)
-    watchlists = WatchLists(chosen.watched, chosen.own_watched, loaded.labels, loaded.thresholds)
+    watchlists = WatchLists(chosen.watched, chosen.watch_overrides, loaded.labels, loaded.thresholds)
     make_clips = partial(assembly.make_clips, model=loaded)
     return _Parts(
         tagger=loaded,

@@ -22,7 +22,7 @@ def replay(context: typer.Context, *, log: Path, as_csv: bool, as_json: bool) ->
     require_one_format(as_csv=as_csv, as_json=as_json)
     chosen = settings.load(context)
     with reading_scores(log) as logged:
-        watchlists = WatchLists(chosen.watched, chosen.own_watched, logged.labels, logged.thresholds)
+        watchlists = WatchLists(chosen.watched, chosen.watch_overrides, logged.labels, logged.thresholds)
         found = decide(logged.messages(), watchlists.shared.sounds, watchlists.own_sounds)
         ended = (event for event in found if event.kind == "ended")
         write_events(ended, as_csv=as_csv, as_json=as_json)

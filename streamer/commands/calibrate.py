@@ -59,7 +59,7 @@ def hear(
         A sound can't be watched, a source can't be read, or the scores can't be logged.
     """
     rooms = ThresholdCalibrator(
-        WatchLists(settings.watched, settings.own_watched, tagger.labels, tagger.thresholds)
+        WatchLists(settings.watched, settings.watch_overrides, tagger.labels, tagger.thresholds)
     )
     switches = assembly.make_switches(settings, [source.name for source in sources])
     with ExitStack() as stack:
@@ -87,7 +87,7 @@ def recall(settings: Settings, log: Path) -> Heard:
     """
     with reading_scores(log) as logged:
         rooms = ThresholdCalibrator(
-            WatchLists(settings.watched, settings.own_watched, logged.labels, logged.thresholds)
+            WatchLists(settings.watched, settings.watch_overrides, logged.labels, logged.thresholds)
         )
         for message in logged.messages():
             rooms.accept(message)

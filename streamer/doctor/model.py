@@ -35,7 +35,7 @@ def check_model(settings: Settings, tagger: Tagger, *, why: str, engine: str) ->
     yield check_speed(
         tagger,
         window_samples=tagger.window_samples,
-        hop_seconds=settings.usual_hop,
+        hop_seconds=settings.mean_hop,
         sources=len(settings.source),
         remedies=[
             "a shorter --window",
@@ -43,7 +43,7 @@ def check_model(settings: Settings, tagger: Tagger, *, why: str, engine: str) ->
             *(["--engine openvino"] if engine.startswith("torch cpu") else []),
         ],
     )
-    own = settings.own_watched
+    own = settings.watch_overrides
     if len(own) < len(settings.source):
         yield check_sounds(settings.watched, tagger.labels, tagger.thresholds)
     for source, watch in own.items():

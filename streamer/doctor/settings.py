@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..settings.schema import Place
+from ..settings.loading import Place
 from .disk import others_may
 from .result import CheckResult
 

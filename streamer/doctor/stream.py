@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from ..errors import SettingsError
 from ..live.switches import read_switched_off
-from ..settings.schema import Place, Settings
+from ..settings.loading import Place
+from ..settings.schema import Settings
 from . import broker
 from .disk import check_folder, check_history
 from .result import CheckResult

@@ -128,7 +128,7 @@ def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Cli
     if not names:
         return None
     try:
-        never = resolve_sounds(settings.never_kept, model.labels, model.thresholds)
+        never = resolve_sounds(settings.excluded_from_clips, model.labels, model.thresholds)
     except SettingsError as error:
         raise SettingsError(f"clips_never: {error}") from None
     return Clips(
@@ -289,7 +289,7 @@ def make_session(
         sinks=[sink for sink in sinks if sink is not None],
         sounds=() if watchlists is None else watchlists.shared.sounds,
         own_sounds=NO_SOUNDS if watchlists is None else watchlists.own_sounds,
-        own_hop_samples=settings.own_hop_samples,
+        own_hop_samples=settings.hop_overrides,
         taps=taps,
         clips=clips,
         switches=switches,

@@ -6,7 +6,8 @@ from typing import Any
 
 from ..events.watchlist import WatchLists
 from ..settings.file import save
-from ..settings.schema import Settings, settings_file
+from ..settings.loading import settings_file
+from ..settings.schema import Settings
 from ..sources import Source, open_source
 from .session import LiveSession
 

@@ -56,7 +56,7 @@ class Reloader:
         steps: dict[tuple[str, ...], Callable[[], None]] = {}
         try:
             wanted = self._load()
-            changed = self._settings.differing(wanted)
+            changed = self._settings.changes_from(wanted)
             for names, change in self._changes.items():
                 if not changed.isdisjoint(names):
                     steps[names] = change(self._settings, wanted)

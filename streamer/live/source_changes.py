@@ -60,7 +60,7 @@ def take_sources(
     stay = before.keys() & after.keys()
     kept_before, kept = old.with_clips(session.names), new.with_clips(names)
     begin_clips = (
-        not old.differing(new).isdisjoint(CLIPS)
+        not old.changes_from(new).isdisjoint(CLIPS)
         or stay.intersection(kept_before) != stay.intersection(kept)
         or bool(kept and not kept_before)
     )

@@ -13,7 +13,7 @@ from models.checkpoints import load_checkpoint
 from models.tagger import member_specs
 from streamer.errors import SettingsError, SourceError
 from streamer.runtime.timing import format_duration, parse_duration
-from streamer.settings.schema import load_settings
+from streamer.settings.loading import load_settings
 from streamer.sinks.history.occurrences import parse_since
 from streamer.sinks.mqtt.broker import parse_broker_url
 from streamer.sources import is_standard_input, join_address, open_source

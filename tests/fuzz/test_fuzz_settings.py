@@ -19,7 +19,8 @@ from streamer.settings.file import (
     with_thresholds,
     with_watch,
 )
-from streamer.settings.schema import Settings, load_settings
+from streamer.settings.loading import load_settings
+from streamer.settings.schema import Settings
 
 NAMES = [field.alias or name for name, field in Settings.model_fields.items()]
 
