@@ -23,7 +23,7 @@ from streamer.sinks.mqtt.homeassistant import (
     as_state,
     suggested_area,
 )
-from streamer.sinks.mqtt.topics import Topics
+from streamer.sinks.mqtt.topics import FIGURES, SOURCE_FIGURES, Topics
 from streamer.sinks.payloads import source_health_payload
 from streamer.text import slug
 
@@ -233,6 +233,8 @@ def test_without_switches_no_switch_is_announced() -> None:
 
 
 def test_every_diagnostic_is_a_figure_of_the_health() -> None:
+    assert tuple(DIAGNOSTICS) == FIGURES
+    assert tuple(SOURCE_DIAGNOSTICS) == SOURCE_FIGURES
     assert DIAGNOSTICS.keys() <= set(Health.__slots__)
     assert SOURCE_DIAGNOSTICS.keys() <= source_health_payload(SourceHealth(source="kitchen")).keys()
 

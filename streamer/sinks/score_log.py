@@ -3,7 +3,6 @@
 import errno
 import json
 import logging
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import quote
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -27,7 +25,7 @@ from ..messages import (
     Tagging,
 )
 from ..runtime.timing import Every
-from .history.database import is_time
+from . import sqlite
 
 _log = logging.getLogger(__name__)
 
@@ -244,7 +242,7 @@ def reading_scores(path: Path) -> Iterator[LoggedScores]:
         raise SinkError(f"there is no score log {path}: --score-log {path} writes one")
     with (
         _explained(path),
-        closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection,
+        closing(sqlite.open_to_read(path)) as connection,
     ):
         model = _recognise(connection, path)
         yield LoggedScores(**model, _path=path, _connection=connection)
@@ -261,8 +259,7 @@ def _explained(path: Path) -> Iterator[None]:
 def _open_to_write(
     path: Path, model: str, labels: list[str], thresholds: Samples | None
 ) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite.open_to_write(path, timeout_seconds=_BUSY_SECONDS)
     try:
         _begin_or_continue(connection, path, model, labels, thresholds)
     except BaseException:
@@ -302,9 +299,7 @@ def _begin(connection: sqlite3.Connection, model: str, labels: list[str], thresh
 
 
 def _recognise(connection: sqlite3.Connection, path: Path) -> Mapping[str, Any]:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    if (application, version) != (_APPLICATION_ID, _VERSION):
+    if sqlite.identify(connection) != (_APPLICATION_ID, _VERSION):
         raise SinkError(f"{path} is no score log of this Earshot: give the file of --score-log")
     model, labels_json, own = (
         connection.execute("SELECT name, labels, thresholds FROM model").fetchone() or (None,) * 3
@@ -324,7 +319,7 @@ def _to_tagging(values: Sequence[Any], classes: int) -> Tagging:
         and isinstance(start, int)
         and isinstance(end, int)
         and 0 <= end - start <= _MOST_SAMPLES
-        and is_time(ended_at)
+        and sqlite.is_time(ended_at)
         and isinstance(level, (int, float))
     ):
         raise ValueError("a row is no tagging")

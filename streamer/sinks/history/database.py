@@ -2,7 +2,6 @@
 
 import errno
 import math
-import os
 import sqlite3
 import stat
 import time
@@ -10,10 +9,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from ...errors import SinkError
 from ...messages import Event
+from .. import sqlite
+from ..sqlite import is_time, storable
 
 COLUMNS = "id, kind, label, source, score, started_at, ended_at, clip, start_sample, end_sample"
 """Of an event, in the order of `to_row` and `to_event`."""
@@ -21,9 +21,6 @@ COLUMNS = "id, kind, label, source, score, started_at, ended_at, clip, start_sam
 _APPLICATION_ID = 0x45617273  # "Ears": what tells a history from other databases
 _VERSION = 1
 _BUSY_SECONDS = 1.0
-_EARLIEST, _LATEST = -62_000_000_000, 253_000_000_000
-"""Unix times that a calendar has, of the years 5 to 9987: a clock may be as wrong."""
-
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 # A row is the beginning or the end of an occurrence, in the order in which they were decided. `published` is 0 while it
@@ -65,8 +62,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         It is something else.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite.open_to_write(path, timeout_seconds=_BUSY_SECONDS)
     try:
         if _is_new(connection):
             _begin(connection)
@@ -124,7 +120,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     if not is_there(path):
         raise SinkError(f"there is no history {path} yet: it begins with the first sound that is watched for")
     try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
+        with closing(sqlite.open_to_read(path)) as connection:
             _recognise(connection, path)
             yield connection
     except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite repeats what it can't read
@@ -255,16 +251,6 @@ def to_event(row: tuple[Any, ...]) -> Event:
     return Event(identifier, kind, label, source, known_score, started_at, ended_at, clip, *samples)
 
 
-def is_time(value: object) -> bool:
-    """Whether a value is a Unix time that a calendar has."""
-    return isinstance(value, (int, float)) and _EARLIEST < value < _LATEST
-
-
-def storable(text: str) -> str:
-    """Replace half a surrogate pair, as in the name of a file that is not UTF-8: SQLite can't hold it."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 class _DamageError(sqlite3.DatabaseError):
     """SQLite's own check has found something."""
 
@@ -290,8 +276,7 @@ def _begin(connection: sqlite3.Connection) -> None:
 
 
 def _recognise(connection: sqlite3.Connection, path: Path) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    application, version = sqlite.identify(connection)
     if application != _APPLICATION_ID:
         raise SinkError(f"{path} is no history of Earshot: give history another name")
     if version != _VERSION:

@@ -12,6 +12,7 @@ from ...messages import Event
 from ...runtime.timing import format_duration, parse_duration
 from ...text import printable
 from ..payloads import occurrence_payload, to_json
+from ..sqlite import storable
 from ..terminal import Lines
 from . import database
 
@@ -55,7 +56,7 @@ def occurrences_query(since: float, labels: Sequence[str], sources: Sequence[str
     for column, names in (("label", labels), ("source", sources)):
         if names:
             conditions.append(f"{column} COLLATE NOCASE IN ({', '.join('?' * len(names))})")
-            values += map(database.storable, names)
+            values += map(storable, names)
     query = f"""
         SELECT {database.COLUMNS} FROM event AS this
         WHERE {" AND ".join(conditions)} AND (kind = 'ended' OR NOT EXISTS (

@@ -4,15 +4,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 from ...events.catalogue import Sound
 from ...messages import SoundState
 from ...text import slug
 from ..payloads import Payload, to_json
-
-if TYPE_CHECKING:
-    from .topics import Topics
+from .topics import Topics
 
 ORIGIN = "Earshot"
 
@@ -136,7 +134,7 @@ class HomeAssistant:
     def __init__(
         self,
         discovery: Discovery,
-        topics: "Topics",
+        topics: Topics,
         *,
         node: str,
         watched: Mapping[str, Sequence[str]],

@@ -17,9 +17,10 @@ from ..payloads import LabelSet, Payload, event_payload, health_payload, tags_pa
 from .announcer import DiscoveryPublisher
 from .client import Link
 from .gauges import ChangeThrottle
-from .homeassistant import DIAGNOSTICS, SOURCE_DIAGNOSTICS, as_state
+from .homeassistant import as_state
 from .leftovers import Leftovers
 from .roster import Roster
+from .topics import FIGURES, SOURCE_FIGURES
 
 _log = logging.getLogger(__name__)
 
@@ -331,12 +332,12 @@ class News:
 
     async def _publish_figures(self, link: Link, health: Payload) -> None:
         topics = self._told.topics
-        values = {topics.figure(name): health[name] for name in DIAGNOSTICS}
+        values = {topics.figure(name): health[name] for name in FIGURES}
         values |= {
             topics.source_figure(source, name): figures[name]
             for source, figures in health["sources"].items()
             if source in topics.sources
-            for name in SOURCE_DIAGNOSTICS
+            for name in SOURCE_FIGURES
         }
         for topic, value in values.items():
             if value is not None and self._figures.due(topic, as_state(value)):

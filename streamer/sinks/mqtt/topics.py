@@ -6,9 +6,20 @@ from types import MappingProxyType
 from typing import TypeGuard
 
 from ...text import slug, slugs
-from .homeassistant import SOURCE_DIAGNOSTICS
 
-_KEPT = rf"status|listen|loudest|level|health/({'|'.join(SOURCE_DIAGNOSTICS)})|sound/[a-z0-9_]+"
+FIGURES = (
+    "model",
+    "latency_p50_seconds",
+    "latency_p95_seconds",
+    "real_time_factor",
+    "dropped_windows",
+)
+"""Attributes of `Health` that have a topic of their own."""
+
+SOURCE_FIGURES = ("problem", "state", "lost_seconds", "drift_ppm")
+"""Keys of a source's health payload that have a topic of their own."""
+
+_KEPT = rf"status|listen|loudest|level|health/({'|'.join(SOURCE_FIGURES)})|sound/[a-z0-9_]+"
 
 NOTHING_WATCHED: Mapping[str, Sequence[str]] = MappingProxyType({})
 
@@ -109,7 +120,7 @@ class Topics:
                 self.listen(source),
                 self.loudest(source),
                 self.level(source),
-                *(self.source_figure(source, name) for name in SOURCE_DIAGNOSTICS),
+                *(self.source_figure(source, name) for name in SOURCE_FIGURES),
             )
         } | set(self.states().values())
 
