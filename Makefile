@@ -1,4 +1,5 @@
-# Two commands for people and CI alike: `make check` and `make test`; `make run` listens. Each sets up what it needs.
+# Two commands for people and CI alike: `make check` and `make test`. `make quick` runs the tests that need no system component
+# and little time; `make run` listens. Each sets up what it needs.
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,14 +12,20 @@ SYSTEM := libportaudio2 libasound2-plugins libegl1 libgl1 libxkbcommon-x11-0 lib
 	libxcb-shape0 libdbus-1-3 libfontconfig1
 SYSTEM_TEST := pulseaudio pulseaudio-utils mosquitto openssl espeak-ng fluidsynth fluid-soundfont-gm xvfb xauth systemd gcc libc6-dev
 
-.PHONY: run test soak fuzz check bench system system-test clean
+# Test processes at once: most tests wait more than they compute.
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+.PHONY: run quick test soak fuzz check bench system system-test clean
 
 run: $(USER_READY) system
 	@$(BIN)/python run_live.py $(ARGS)
 
+quick: $(READY) system
+	QT_QPA_PLATFORM=offscreen $(PYTEST) -m "not system and not slow" $(ARGS)
+
 test: $(READY) system system-test
-	@if [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ] && command -v xvfb-run >/dev/null; then screen="xvfb-run --auto-servernum"; fi; \
-	$$screen $(BIN)/python -m pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 # So many times as many examples of bad input as the tests take, and others each time; then guided by coverage, where atheris is installed.
 FUZZ ?= 20
