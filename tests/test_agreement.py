@@ -76,7 +76,7 @@ def rms_dbfs(samples: NDArray[np.floating]) -> float:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("length", [2 * SECOND, WINDOW])
-def test_a_window_is_full_and_by_chance_only_through_its_seed(place: str, length: int) -> None:
+def test_a_window_is_full_and_random_only_through_its_seed(place: str, length: int) -> None:
     clip = sound(0)
     window = lay(place, clip, length=length)
     assert window.dtype == np.float32
@@ -97,7 +97,7 @@ def test_a_clip_as_long_as_the_window_is_the_window(place: str) -> None:
     ("place", "start"),
     [(FOLLOWED_BY_SILENCE, 0), (CLIP_ALONE, 0), ("in the middle", 71_920), ("at the end", 143_840)],
 )
-def test_a_clip_lies_where_the_place_says_and_all_else_is_digital_silence(place: str, start: int) -> None:
+def test_a_clip_lies_at_its_place_and_the_rest_is_digital_silence(place: str, start: int) -> None:
     clip = np.full(20_000, 0.25, np.float32)
     (sounding,) = np.nonzero(lay(place, clip))
     assert (sounding == start + np.arange(20_000)).all()
@@ -159,7 +159,7 @@ def scored(scores: list[list[float]], truth: list[list[float]], kinds: tuple[Kin
     return Scored(scores=first, truth=second, kinds=kinds or (other,) * len(scores))
 
 
-def test_figures_are_about_the_clips_of_which_the_teacher_is_sure() -> None:
+def test_figures_cover_only_the_clips_of_which_the_teacher_is_sure() -> None:
     found = scored(
         [[0.9, 0.1, 0.2], [0.4, 0.2, 0.1], [0.1, 0.2, 0.3], [0.9, 0.0, 0.0]],
         [[0.8, 0.0, 0.0], [0.1, 0.9, 0.0], [0.0, 0.0, 0.7], [0.0, 0.2, 0.0]],
@@ -371,7 +371,7 @@ def test_the_teacher_can_be_evaluated_itself(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("--places",), ("--confusions", "3"), ("--model", "teacher")])
-def test_options_of_a_pack_need_one(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_options_for_packs_need_a_pack(tmp_path: Path, words: tuple[str, ...]) -> None:
     app = typer.Typer()
     add_commands(app)
     result = CliRunner().invoke(app, ["evaluate", "--data", str(tmp_path), *words])

@@ -166,7 +166,7 @@ def test_a_band_and_a_stretch_of_each_window_are_masked() -> None:
     assert len({tuple(mask) for mask in in_bins.tolist()}) > 200  # another one in each window
 
 
-def test_nothing_is_masked_where_nothing_may_be() -> None:
+def test_nothing_is_masked_when_masking_is_off() -> None:
     rows = torch.randn(4, 20, 16)
     assert torch.equal(mask_rows(rows, seeded(), bins=0, share=0.0), rows)
     assert mask_rows(rows, seeded(), bins=48, share=1.0).shape == rows.shape

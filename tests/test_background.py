@@ -137,7 +137,7 @@ def test_a_false_event_is_counted_once_until_its_score_falls() -> None:
         assert there.highest == pytest.approx([0.5, 0.9])
 
 
-def test_what_names_the_background_is_no_false_event() -> None:
+def test_a_label_that_names_the_background_is_not_a_false_event() -> None:
     labels, scores = ("Silence", "Mains hum", "Wind", "Dog"), [[0.9, 0.9, 0.9, 0.2]]
     heard = measure_background(Dreamer(labels, scores), 36, hop_seconds=12)
     assert [there.false_events_per_hour for there in heard.values()] == [200, 200, 100, 100, 200]
@@ -152,7 +152,7 @@ def test_a_models_own_thresholds_count() -> None:
     assert {there.false_events_per_hour for there in heard.values()} == {100.0}
 
 
-def test_a_session_begins_with_what_there_is() -> None:
+def test_a_session_begins_with_a_partial_window() -> None:
     listener = Dreamer(("Dog",), [[0.0]])
     told: list[tuple[int, int]] = []
     measure_background(listener, 2, hop_seconds=0.4, progress=lambda done, total: told.append((done, total)))
@@ -161,7 +161,7 @@ def test_a_session_begins_with_what_there_is() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "hop_seconds"), [(4, 5), (4, 0), (4, 0.01), (0, 1)])
-def test_a_hop_that_is_none_is_refused(seconds: float, hop_seconds: float) -> None:
+def test_an_invalid_hop_is_refused(seconds: float, hop_seconds: float) -> None:
     with pytest.raises(ValueError, match="a hop must last"):
         measure_background(Dreamer(("Dog",), [[0.0]]), seconds, hop_seconds=hop_seconds)
 

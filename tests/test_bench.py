@@ -73,7 +73,9 @@ def test_a_geometry_has_a_line_without_scores() -> None:
         (("--streams", "--model", "tiny", "--recording", "no-such.wav"), "there is no file no-such.wav"),
     ],
 )
-def test_what_can_not_be_measured_is_said_in_a_sentence(options: tuple[str, ...], sentence: str) -> None:
+def test_an_impossible_measurement_is_reported_in_one_sentence(
+    options: tuple[str, ...], sentence: str
+) -> None:
     done = bench(*options)
     assert done.returncode == 1
     assert sentence in done.stderr
@@ -143,7 +145,7 @@ def test_windows_that_a_slow_tagger_drops_are_counted() -> None:
     assert not found.kept
 
 
-def test_a_recording_that_is_not_there_is_told() -> None:
+def test_a_missing_recording_is_reported() -> None:
     with pytest.raises(SourceError, match="there is no file"):
         capacity.measure(
             scorer, 1, window_samples=16_000, hop_samples=16_000, recording=Path("no.wav"), seconds=1.0
@@ -151,7 +153,7 @@ def test_a_recording_that_is_not_there_is_told() -> None:
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, 7, 23, 64, 200])
-def test_the_most_sources_are_found(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_number_of_sources_is_found(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def fake(_scorer: object, sources: int, **_: object) -> capacity.Load:
         return capacity.Load(sources, 10 * sources, 0 if sources <= limit else 1, 0.1, 0.2, 1.0)
 

@@ -163,7 +163,7 @@ def test_a_threshold_is_the_lowest_score_at_which_a_class_is_right_often_enough(
     assert thresholds == pytest.approx([0.26, 0.66, 0.5, 0.5, 0.5])
 
 
-def test_a_class_that_is_hardly_ever_heard_has_the_threshold_of_all() -> None:
+def test_a_rare_class_has_the_shared_threshold() -> None:
     rests = [column((0.6, True, 50), (0.594, False, 50)) for _ in range(4)]
     never, once = column((0.01, False, 5)), column((0.3, True, 1))
     often = column((0.3, True, 30))

@@ -80,7 +80,7 @@ def test_the_names_of_a_network_in_memory_are_read_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("fstride", "tstride", "rows"), GEOMETRIES)
-def test_what_is_saved_in_our_own_format_still_scores_as_the_original(
+def test_a_model_saved_in_our_own_format_still_scores_as_the_original(
     fstride: int, tstride: int, rows: int, tmp_path: Path
 ) -> None:
     network = random_original(fstride=fstride, tstride=tstride, input_tdim=rows, depth=2)
@@ -138,7 +138,7 @@ def test_the_geometry_is_found_in_the_name_or_from_the_number_of_tokens(
     assert (config.fstride, config.tstride, config.input_tdim) == geometry
 
 
-def test_a_geometry_that_can_not_be_found_is_asked_for_and_taken(tmp_path: Path) -> None:
+def test_an_unknown_geometry_is_asked_for_and_accepted(tmp_path: Path) -> None:
     path = saved(tmp_path / "mine.pth", fstride=9, tstride=11, input_tdim=300)
     with pytest.raises(CheckpointError, match=r"338 patches .*any usual.*--fstride"):
         load_tagger(str(path))
@@ -148,12 +148,12 @@ def test_a_geometry_that_can_not_be_found_is_asked_for_and_taken(tmp_path: Path)
     assert tagger.window_samples == 48_000
 
 
-def test_the_geometry_of_a_checkpoint_that_says_it_is_not_talked_away() -> None:
+def test_a_geometry_stated_by_the_checkpoint_cannot_be_overridden() -> None:
     with pytest.raises(CheckpointError, match="fstride 16, not 10"):
         load_checkpoint("tiny", geometry=Geometry(fstride=10))
 
 
-def test_the_heads_that_ast_does_not_use_are_left_behind(tmp_path: Path) -> None:
+def test_heads_that_ast_does_not_use_are_dropped(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.pth", input_tdim=128)
     assert any("v.head." in key for key in torch.load(path))
     assert not any("v.head" in key for key in load_checkpoint(str(path)).weights)
@@ -312,7 +312,7 @@ def test_a_path_is_taken_as_such_and_no_name_is_too_long(tmp_path: Path) -> None
         load_tagger("x" * 5000)
 
 
-def test_the_normalisation_of_the_original_recipes_is_taken_and_told(
+def test_the_normalisation_of_the_original_recipes_is_used_and_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "models")
@@ -321,7 +321,7 @@ def test_the_normalisation_of_the_original_recipes_is_taken_and_told(
     assert "taken for one of ESC-50" in caplog.text
 
 
-def test_a_folder_says_which_file_is_missing(tmp_path: Path) -> None:
+def test_a_missing_file_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "audio-spectrogram-transformer"}))
     with pytest.raises(CheckpointError, match=r"no model\.safetensors and no pytorch_model\.bin"):
         load_tagger(str(tmp_path))
@@ -343,7 +343,7 @@ def test_thresholds_are_kept_and_reach_the_tagger(tmp_path: Path) -> None:
     np.testing.assert_allclose(thresholds, [0.2, 0.55, 1.0])
 
 
-def test_what_has_no_thresholds_has_none(tmp_path: Path) -> None:
+def test_a_checkpoint_without_thresholds_gives_a_tagger_without_them(tmp_path: Path) -> None:
     path = with_thresholds(tmp_path, (0.2, 0.55, 1.0))
     assert load_tagger(tmp_path / "a_16_16.pth", device="cpu").thresholds is None
     assert load_tagger(f"ensemble:{path}+{path}", device="cpu").thresholds is None
@@ -355,16 +355,14 @@ def test_what_has_no_thresholds_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("thresholds", [(0.5, 0.5), (0.5, 0.5, 1.1), (0.5, 0.5, float("nan"))])
-def test_thresholds_that_are_none_are_refused(tmp_path: Path, thresholds: tuple[float, ...]) -> None:
+def test_invalid_thresholds_are_refused(tmp_path: Path, thresholds: tuple[float, ...]) -> None:
     checkpoint = load_checkpoint(str(saved(tmp_path / "a_16_16.pth", input_tdim=128)))
     with pytest.raises(CheckpointError, match="calibrate it again"):
         replace(checkpoint, thresholds=thresholds)
 
 
 @pytest.mark.parametrize("labels", [("a", "b"), None])
-def test_a_model_that_learns_anew_leaves_its_thresholds_behind(
-    tmp_path: Path, labels: tuple[str, ...] | None
-) -> None:
+def test_a_retrained_model_drops_its_thresholds(tmp_path: Path, labels: tuple[str, ...] | None) -> None:
     path = with_thresholds(tmp_path, (0.2, 0.55, 1.0))
     same = load_checkpoint(str(path)).labels
     assert starting_point(str(path), labels or same).thresholds is None

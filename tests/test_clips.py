@@ -145,7 +145,7 @@ def test_a_clip_is_the_sound_with_what_came_before_and_after_to_the_sample(
     assert soundfile.info(told.clip).subtype == "PCM_16"
 
 
-def test_what_is_to_know_of_a_clip_lies_beside_it(tmp_path: Path) -> None:
+def test_a_clips_description_is_stored_beside_it(tmp_path: Path) -> None:
     told = bark(Ear(clips(tmp_path)), 5, 8)
     description = described(told)
     assert description.pop("event") == {
@@ -173,12 +173,12 @@ def test_a_clip_reaches_from_the_beginning_of_the_stream_to_what_has_been_tagged
     np.testing.assert_array_equal(read(told), PCM[: 9 * RATE])
 
 
-def test_of_a_sound_longer_than_a_clip_the_beginning_is_kept(tmp_path: Path) -> None:
+def test_a_clip_keeps_the_beginning_of_a_sound_that_is_longer(tmp_path: Path) -> None:
     told = bark(Ear(clips(tmp_path, longest=5.0)), 10, 99, told=110)
     np.testing.assert_array_equal(read(told), PCM[8 * RATE : 15 * RATE])
 
 
-def test_what_is_held_is_bounded_however_long_a_sound_or_the_silence_is(tmp_path: Path) -> None:
+def test_the_buffer_is_bounded_however_long_a_sound_or_silence_lasts(tmp_path: Path) -> None:
     keeping = clips(tmp_path, longest=5.0)
     ear = Ear(keeping)
     buffer = keeping._keepers["desk"].buffer
@@ -215,7 +215,7 @@ def test_a_gap_is_silence_in_the_clip_and_named_beside_it(tmp_path: Path) -> Non
         ((13.0, 14.0), True),
     ],
 )
-def test_no_clip_is_kept_that_overlaps_a_window_in_which_speech_is_heard(
+def test_no_clip_overlaps_a_window_with_speech(
     tmp_path: Path, speech: tuple[float, float], *, kept: bool
 ) -> None:
     told = bark(Ear(clips(tmp_path), speech=[speech]), 5, 8)
@@ -324,7 +324,7 @@ def test_the_permissions_of_a_folder_that_is_there_stay_as_they_are(tmp_path: Pa
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
-def test_a_restart_goes_on_in_the_same_folder(tmp_path: Path) -> None:
+def test_a_restart_continues_in_the_same_folder(tmp_path: Path) -> None:
     first, second = bark(Ear(clips(tmp_path)), 5, 8), bark(Ear(clips(tmp_path)), 5, 8)
     np.testing.assert_array_equal(read(first), read(second))
     assert first.clip != second.clip
@@ -354,7 +354,7 @@ def test_on_a_full_disk_there_is_no_clip_and_nothing_is_left_behind(
     assert bark(ear, 45, 48, told=60).clip is not None
 
 
-def test_a_place_that_can_not_be_written_is_said_at_the_start_and_tried_again(
+def test_an_unwritable_folder_is_reported_at_the_start_and_tried_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "clips"
@@ -412,7 +412,7 @@ def test_the_oldest_clips_go_where_there_is_no_room_for_a_new_one(tmp_path: Path
     assert len(list(tmp_path.rglob("*.flac"))) == 1, "the newest is kept even if it takes more"
 
 
-def test_what_is_no_clip_stays_and_links_are_not_followed(tmp_path: Path) -> None:
+def test_other_files_stay_and_links_are_not_followed(tmp_path: Path) -> None:
     elsewhere, folder = tmp_path / "elsewhere", tmp_path / "clips"
     theirs = make(elsewhere, 90.0)
     day = theirs[0].parent.name
@@ -508,7 +508,7 @@ def run(live: LiveSession) -> None:
             threads.wait(0.02)
 
 
-def test_what_is_on_at_the_end_of_the_stream_has_a_clip_and_its_beginning_has_none(tmp_path: Path) -> None:
+def test_a_sound_cut_off_by_the_end_of_the_stream_has_a_clip(tmp_path: Path) -> None:
     memory = Memory()
     run(session(Barking(12), memory, clips(tmp_path, fast=True)))
     begun, over = memory.events
@@ -518,7 +518,7 @@ def test_what_is_on_at_the_end_of_the_stream_has_a_clip_and_its_beginning_has_no
     assert not samples[: 2 * RATE].any()
 
 
-def test_of_a_source_that_is_not_to_be_kept_there_are_events_and_no_clip(tmp_path: Path) -> None:
+def test_a_source_without_clips_still_has_events(tmp_path: Path) -> None:
     memory = Memory()
     keeping = clips(tmp_path, fast=True, sources=["another"])
     run(session(Barking(12), memory, keeping))
@@ -526,7 +526,7 @@ def test_of_a_source_that_is_not_to_be_kept_there_are_events_and_no_clip(tmp_pat
     assert not list(tmp_path.rglob("*.flac"))
 
 
-def test_nothing_is_kept_of_the_time_in_which_a_source_is_switched_off(tmp_path: Path) -> None:
+def test_a_clip_has_no_sound_from_while_a_source_was_switched_off(tmp_path: Path) -> None:
     memory, switches = Memory(), Switches()
     keeping = clips(tmp_path, fast=True, never=())
     run(session(Barking(14, (6, 8), switches), memory, keeping, switches))
@@ -594,7 +594,7 @@ def test_an_excerpt_is_what_was_written_with_silence_where_nothing_was(
     np.testing.assert_array_equal(silent, missing[excerpt.start_sample : end])
 
 
-def test_what_is_louder_than_full_scale_is_full_scale() -> None:
+def test_sound_above_full_scale_is_clipped_to_it() -> None:
     buffer = AudioBuffer()
     buffer.write(AudioChunk(np.array([1.0, 1.5, -1.0, -1.5], np.float32), 0, 0.0))
     excerpt = buffer.cut(0, 4)

@@ -74,7 +74,7 @@ def test_lines_of_two_threads_are_never_mixed() -> None:
     assert len([json.loads(line) for line in stream.getvalue().splitlines()]) == 200
 
 
-def test_a_closed_pipe_is_told_as_often_as_it_is_written_to() -> None:
+def test_each_write_to_a_closed_pipe_raises_the_same_error() -> None:
     read_end, write_end = os.pipe()
     os.close(read_end)
     with os.fdopen(write_end, "w", encoding="utf-8") as stream:
@@ -117,7 +117,7 @@ except OutputClosed:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is always full")
-def test_a_full_disk_is_one_clear_sentence() -> None:
+def test_a_full_disk_is_reported_in_one_sentence() -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as stream:
         with pytest.raises(SinkError, match="No space left"):
             JsonLines(stream, VOCABULARY).accept(tagging(0.5))
@@ -159,7 +159,7 @@ def test_a_terminal_that_knows_only_ascii_gets_question_marks() -> None:
     assert raw.getvalue().endswith(b"  K?che  Speech 0.90 ? Dog 0.80\n")
 
 
-def test_the_footer_says_first_what_is_wrong_with_a_sound() -> None:
+def test_the_footer_shows_problems_with_the_sound_first() -> None:
     sources = (SourceHealth(source="desk"), SourceHealth(source="door", state="faint"))
     table = live_table(width=40)
     table.accept(replace(HEALTH, sources=sources))
@@ -195,7 +195,7 @@ def test_a_small_lead_changes_no_places() -> None:
         assert tags_in(picture(table)) == ["Speech", "Dog"]
 
 
-def test_a_clear_lead_soon_changes_places() -> None:
+def test_a_clear_lead_changes_places_soon() -> None:
     table = live_table(top=2)
     table.accept(tagging(0.9, 0.6))
     for second in range(2, 8):
@@ -237,7 +237,7 @@ def test_bars_glide_to_their_scores() -> None:
     assert seen[-1] == pytest.approx(0.8, abs=0.01)
 
 
-def test_a_source_that_stops_says_why_and_forgets_what_it_heard() -> None:
+def test_a_stopped_source_shows_the_reason_and_drops_its_tags() -> None:
     table = live_table()
     table.accept(tagging(0.9))
     table.accept(SourceStatus("desk", online=False, reason="the microphone was unplugged"))

@@ -50,7 +50,7 @@ def model(rendered: Path) -> Path:
 
 
 @pytest.mark.system
-def test_what_was_held_out_is_named(rendered: Path, model: Path) -> None:
+def test_the_held_out_recordings_are_named_correctly(rendered: Path, model: Path) -> None:
     table = model.with_name("classes.csv")
     result = run(
         *("run_live.py", "evaluate", "--data", str(rendered / "held-out.csv"), "--model", str(model)),

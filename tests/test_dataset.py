@@ -76,7 +76,9 @@ def test_each_sub_folder_is_a_class(tmp_path: Path) -> None:
     ]
 
 
-def test_what_is_no_recording_of_a_class_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_files_that_are_not_recordings_of_a_class_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     put(tmp_path, "dog/a.wav", "cat/a.wav", "empty/notes.txt", "dog/cover.jpg", "README.md")
     put(tmp_path, ".git/a.wav", "dog/._a.wav", "dog/.cache/a.wav")
     with caplog.at_level(logging.WARNING):
@@ -87,7 +89,7 @@ def test_what_is_no_recording_of_a_class_is_counted(tmp_path: Path, caplog: pyte
     assert "empty holds no recordings" in caplog.text
 
 
-def test_a_folder_whose_name_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_with_an_undecodable_name_is_reported_in_one_sentence(tmp_path: Path) -> None:
     put(tmp_path, "dog/a.wav", "caf\udce9/a.wav")  # as Python has a name in Latin-1
     with pytest.raises(TrainingError, match="no UTF-8.*: rename it") as error:
         read_dataset(tmp_path)
@@ -126,7 +128,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> Non
     assert read_dataset(table).labels == ("Ärger",)
 
 
-def test_esc50_is_read_as_it_is(tmp_path: Path) -> None:
+def test_esc50_is_read_without_conversion(tmp_path: Path) -> None:
     put(tmp_path / "audio", "1-100032-A-0.wav", "5-9032-A-0.wav")
     table = write_csv(
         tmp_path / "meta",
@@ -184,7 +186,7 @@ def test_folders_may_be_named_as_the_model_names_its_classes(tmp_path: Path) -> 
         ("path,label\nelsewhere/a.wav,dog\nelsewhere/b.wav,dog\n", "none of the 2 recordings"),
     ],
 )
-def test_a_malformed_csv_file_is_one_sentence(tmp_path: Path, text: str, says: str) -> None:
+def test_a_malformed_csv_file_is_reported_in_one_sentence(tmp_path: Path, text: str, says: str) -> None:
     table = write_csv(put(tmp_path, "a.wav", "b.wav"), text)
     with pytest.raises(TrainingError) as error:
         read_dataset(table)
@@ -194,14 +196,14 @@ def test_a_malformed_csv_file_is_one_sentence(tmp_path: Path, text: str, says: s
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_a_csv_file_in_another_encoding_is_one_sentence(tmp_path: Path, encoding: str) -> None:
+def test_a_csv_file_in_another_encoding_is_reported_in_one_sentence(tmp_path: Path, encoding: str) -> None:
     table = write_csv(put(tmp_path, "a.wav"), "path,label\na.wav,Ärger\n", encoding=encoding)
     with pytest.raises(TrainingError, match="UTF-8") as error:
         read_dataset(table)
     one_sentence(error)
 
 
-def test_no_data_is_one_sentence(tmp_path: Path) -> None:
+def test_missing_data_is_reported_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     put(tmp_path / "flat", "a.wav")
     put(tmp_path / "wav", "a.wav")
@@ -251,7 +253,7 @@ def test_a_share_of_each_class_is_held_out() -> None:
     assert sorted([*training, *validation]) == list(range(79))
 
 
-def test_the_seed_decides_what_is_held_out() -> None:
+def test_the_seed_determines_the_validation_split() -> None:
     dataset = of_counts(30, 30)
     first, again, other = (hold_out(dataset, 0.3, seed)[1].tolist() for seed in (1, 1, 2))
     assert first == again != other
@@ -313,7 +315,7 @@ def test_several_labels_are_spread_evenly() -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0, -0.5, float("nan")])
-def test_a_share_that_is_none_is_refused(share: float) -> None:
+def test_an_invalid_share_is_refused(share: float) -> None:
     with pytest.raises(TrainingError, match="above 0 and below 1") as error:
         hold_out(of_counts(5, 5), share, seed=0)
     one_sentence(error)
@@ -368,7 +370,7 @@ def test_threads_share_the_cache_and_its_limit() -> None:
     assert len(kept) == 1
 
 
-def test_what_cannot_be_read_is_left_out_and_told() -> None:
+def test_unreadable_recordings_are_left_out_and_reported() -> None:
     examples = tuple(Example(Path(name), (place,)) for place, name in enumerate(("a", "broken", "c")))
     dataset = Dataset(examples, ("x", "y", "z"), multi_label=False)
     told: list[tuple[int, int]] = []

@@ -47,7 +47,7 @@ def image_environment() -> dict[str, str]:
 
 @pytest.mark.system
 @pytest.mark.parametrize("name", UNITS)
-def test_systemd_has_nothing_to_say_about_the_units(name: str, tmp_path: Path) -> None:
+def test_systemd_accepts_the_units(name: str, tmp_path: Path) -> None:
     require("systemd-analyze")
     kind = ["--user"] if "user" in name else []
     with_password = tmp_path / f"{name}.d"
@@ -66,7 +66,7 @@ def test_systemd_has_nothing_to_say_about_the_units(name: str, tmp_path: Path) -
 
 @pytest.mark.system
 @pytest.mark.parametrize(("name", "exposure"), [("earshot.service", 2.0), ("earshot-user.service", 6.5)])
-def test_systemd_finds_the_units_well_closed(name: str, exposure: float, tmp_path: Path) -> None:
+def test_systemd_rates_the_units_as_well_sandboxed(name: str, exposure: float, tmp_path: Path) -> None:
     require("systemd-analyze")
     subprocess.run(
         [
@@ -80,7 +80,7 @@ def test_systemd_finds_the_units_well_closed(name: str, exposure: float, tmp_pat
 
 
 @pytest.mark.parametrize("name", UNITS)
-def test_the_units_start_what_there_is(name: str) -> None:
+def test_the_units_start_existing_commands(name: str) -> None:
     program, *options = entries(name, "ExecStart")
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     assert Path(program).name in scripts
@@ -110,7 +110,7 @@ def test_the_password_of_the_unit_is_a_setting() -> None:
     )
 
 
-def test_the_container_is_made_of_what_there_is() -> None:
+def test_the_container_is_built_from_existing_files() -> None:
     let_in = (DEPLOY / "Dockerfile.dockerignore").read_text(encoding="utf-8").split("\n")
     for line in instructions("COPY"):
         if not line.startswith("--from"):
@@ -144,7 +144,7 @@ def test_the_container_s_environment_is_one_of_settings(
     assert str(settings.history_file.parent) in instructions("VOLUME")[0]
 
 
-def test_the_composition_is_made_of_what_there_is() -> None:
+def test_the_compose_file_refers_to_existing_files() -> None:
     services = COMPOSE["services"]
     build = services["earshot"]["build"]
     assert (DEPLOY / build["context"] / build["dockerfile"]).resolve() == DEPLOY / "Dockerfile"
@@ -157,7 +157,7 @@ def test_the_composition_is_made_of_what_there_is() -> None:
 
 
 @pytest.mark.system
-def test_mosquitto_takes_the_composition_s_configuration(tmp_path: Path) -> None:
+def test_mosquitto_accepts_the_configuration_of_the_compose_file(tmp_path: Path) -> None:
     require("mosquitto", "mosquitto_passwd")
     port, text = free_port(), (DEPLOY / "mosquitto" / "mosquitto.conf").read_text(encoding="utf-8")
     for old, new in (("/mosquitto/", f"{tmp_path}/"), ("listener 1883", f"listener {port} 127.0.0.1")):
@@ -180,7 +180,7 @@ def test_mosquitto_takes_the_composition_s_configuration(tmp_path: Path) -> None
             broker.terminate()
 
 
-def test_the_health_check_hears_whether_the_program_is_alive(
+def test_the_health_check_passes_while_the_program_is_alive(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     check = instructions("HEALTHCHECK")[0].partition(" CMD ")[2]
@@ -195,7 +195,7 @@ def test_the_health_check_hears_whether_the_program_is_alive(
             subprocess.run(health, env=quick, timeout=START_SECONDS, check=True)
 
 
-def test_the_health_check_does_not_wait_for_ever_for_a_program_that_is_not_alive(
+def test_the_health_check_fails_for_a_program_that_is_not_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(DEPLOY)
@@ -205,7 +205,7 @@ def test_the_health_check_does_not_wait_for_ever_for_a_program_that_is_not_alive
     assert healthcheck.main() == 1
 
 
-def test_the_files_that_the_docs_name_are_there() -> None:
+def test_the_files_named_in_the_documentation_exist() -> None:
     text = (ROOT / "docs" / "service.md").read_text(encoding="utf-8")
     files = re.findall(r"deploy/(?:Dockerfile|[\w-]+\.\w+)", text)
     assert len(files) > 5

@@ -67,7 +67,7 @@ def test_a_device_is_found_by_its_number_or_a_part_of_its_name(wanted: str | int
     assert choose_device(DEVICES, wanted).index == index
 
 
-def test_a_device_that_is_not_there_gets_a_list_of_those_that_are() -> None:
+def test_a_missing_device_is_answered_with_the_list_of_devices() -> None:
     with pytest.raises(
         DeviceError, match="no microphone called Blue Yeti; choose one of 0 .HDA Intel.* 6 .default, ALSA"
     ):
@@ -76,7 +76,7 @@ def test_a_device_that_is_not_there_gets_a_list_of_those_that_are() -> None:
         choose_device(DEVICES, 1)
 
 
-def test_a_name_that_may_mean_several_says_which() -> None:
+def test_an_ambiguous_name_is_answered_with_the_candidates() -> None:
     with pytest.raises(
         DeviceError,
         match=r"a is ambiguous: it matches 0 \(HDA.*, 4 \(USB.*name one of them, as in mic:HDA Intel: ALC662 Analog$",
@@ -84,7 +84,7 @@ def test_a_name_that_may_mean_several_says_which() -> None:
         choose_device([DEVICES[0], DEVICES[2]], "a")
 
 
-def test_a_computer_without_a_microphone_says_so() -> None:
+def test_a_computer_without_a_microphone_is_reported() -> None:
     with pytest.raises(DeviceError, match="--source demo"):
         choose_device([], None)
 
@@ -127,7 +127,7 @@ def plugged(cards: Path, **ports: str) -> Path:
     return cards
 
 
-def test_a_device_is_called_for_good_what_no_other_one_is(tmp_path: Path) -> None:
+def test_a_device_has_a_permanent_name_that_no_other_has(tmp_path: Path) -> None:
     cards = plugged(tmp_path / "sound", card0="0000:00:1f.3", card1="usb1/1-2/1-2:1.0")
     names = [
         device.stable_name
@@ -175,13 +175,13 @@ def test_a_device_that_was_unplugged_is_not_taken_for_the_equal_one_beside_it(tm
     assert choose_device(left, "Yeti: USB Audio at usb-1-2.1").index == 0
 
 
-def test_a_name_that_ends_as_a_channel_does_is_no_channel() -> None:
+def test_a_name_that_ends_like_a_channel_is_not_a_channel() -> None:
     (device,) = identify(found((0, "Recorder #2", "WASAPI", 1)))
     assert device.stable_name == "Recorder #2, WASAPI"
     assert choose_device([device], device.stable_name) is device
 
 
-def test_equal_devices_of_which_nobody_knows_where_they_are_have_their_number() -> None:
+def test_equal_devices_without_a_known_port_are_named_by_number() -> None:
     twins = identify(found((4, "Yeti", "Core Audio", 2), (5, "Yeti", "Core Audio", 2)))
     with pytest.raises(
         DeviceError, match=r"Yeti is ambiguous: it matches 4 .*name one of them, as in mic:4$"
@@ -192,7 +192,7 @@ def test_equal_devices_of_which_nobody_knows_where_they_are_have_their_number() 
 # PortAudio's process, asked for the devices
 
 
-def test_without_portaudio_the_sentence_says_how_to_get_it(
+def test_a_missing_portaudio_is_reported_with_how_to_install_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')")
@@ -211,7 +211,7 @@ def test_a_driver_that_crashes_when_it_is_asked_takes_nothing_down(
         find_device(None)
 
 
-def test_what_the_libraries_print_is_no_part_of_the_conversation(
+def test_output_of_libraries_does_not_mix_with_the_protocol(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     noise = "import os; os.write(1, b'noise'); os.write(2, b'ALSA lib noise' * 20_000)\n"

@@ -136,7 +136,7 @@ def test_a_score_log_that_finds_no_disk_begins_when_there_is_one(
         ]
 
 
-def test_a_score_log_goes_on_where_a_disk_was_full(disk: Disk) -> None:
+def test_a_score_log_continues_after_a_full_disk(disk: Disk) -> None:
     file = disk.path / "scores.sqlite3"
     with ScoreLog(file, model="big", labels=[str(n) for n in range(2000)]) as log:
         log.accept(tagging(1))
@@ -153,7 +153,7 @@ def test_a_score_log_goes_on_where_a_disk_was_full(disk: Disk) -> None:
 
 
 @spoilt
-def test_what_is_written_whole_is_the_old_one_or_the_new_one(
+def test_an_atomic_write_leaves_the_old_file_or_the_new_one(
     disk: Disk, spoil: Callable[[Disk], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     settings, switches, speeds = (
@@ -208,7 +208,7 @@ def test_openvino_does_not_leave_half_a_model_on_a_full_disk(disk: Disk) -> None
 
 
 @spoilt
-def test_the_program_goes_on_listening_and_telling_and_writes_when_it_can(
+def test_the_program_keeps_listening_and_publishing_and_writes_when_it_can(
     disk: Disk, spoil: Callable[[Disk], None], environment: dict[str, str], tmp_path: Path
 ) -> None:
     require("mosquitto")

@@ -97,7 +97,7 @@ def one_sentence(error: pytest.ExceptionInfo[TrainingError]) -> str:
 # The pack
 
 
-def test_a_pack_says_what_it_holds(folder: Path) -> None:
+def test_a_pack_describes_its_content(folder: Path) -> None:
     pack = Pack(folder)
     assert len(pack.clips) == 10
     assert pack.of("val") == [0, 3, 6, 9]
@@ -124,7 +124,9 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", [AUDIO, INDEX, CLASSES, TEACHER_LABELS, TEACHER_WEIGHTS])
-def test_a_broken_file_is_one_sentence(folder: Path, tmp_path: Path, small: str, name: str) -> None:
+def test_a_broken_file_is_reported_in_one_sentence(
+    folder: Path, tmp_path: Path, small: str, name: str
+) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / name).write_bytes(b"broken,\n\xff\n")
     with pytest.raises(TrainingError) as error:
@@ -156,7 +158,7 @@ def test_the_cache_is_made_once(folder: Path, features: Features) -> None:
     torch.testing.assert_close(again.student, features.student)
 
 
-def test_a_cache_that_cannot_be_written_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_reported_in_one_sentence(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrainingError, match="cache") as error:
         load_features(Pack(folder), tmp_path / "file" / "cache")
@@ -203,7 +205,7 @@ def test_the_teacher_labels_each_patch_alone() -> None:
     torch.testing.assert_close(network.label(patches[1:2])[0], probabilities[1:2], atol=1e-5, rtol=1e-5)
 
 
-def test_a_teacher_in_sixteen_bits_says_nearly_the_same(folder: Path) -> None:
+def test_a_teacher_in_half_precision_gives_nearly_the_same_labels(folder: Path) -> None:
     patches = torch.randn(4, 96, 64)
     exact, fast = (
         teacher.load_teacher(folder / TEACHER_WEIGHTS, torch.device("cpu"), fast=fast).label(patches)
@@ -452,9 +454,7 @@ def test_a_new_network_is_untrained_but_sound(folder: Path, features: Features, 
     assert scores.max() < 0.1
 
 
-def test_a_loss_that_is_no_number_stops_the_run(
-    folder: Path, features: Features, small: str, tmp_path: Path
-) -> None:
+def test_a_loss_of_nan_stops_the_run(folder: Path, features: Features, small: str, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     weights = teacher.YamNet().state_dict()
     weights["fc.bias"].fill_(float("nan"))
@@ -465,7 +465,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
     assert not (tmp_path / "out" / STATE).exists()
 
 
-def test_a_disk_that_cannot_be_written_is_one_sentence(
+def test_an_unwritable_disk_is_reported_in_one_sentence(
     folder: Path, features: Features, small: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -474,7 +474,9 @@ def test_a_disk_that_cannot_be_written_is_one_sentence(
     one_sentence(error)
 
 
-def test_a_broken_state_is_one_sentence(folder: Path, features: Features, small: str, tmp_path: Path) -> None:
+def test_a_broken_state_is_reported_in_one_sentence(
+    folder: Path, features: Features, small: str, tmp_path: Path
+) -> None:
     run = distillation(folder, features, small, tmp_path)
     with pytest.raises(TrainingError, match="nothing to resume") as error:
         run.restore()
@@ -497,7 +499,7 @@ def test_a_broken_state_is_one_sentence(folder: Path, features: Features, small:
         "128:1:4:1e-3:0:m",
     ],
 )
-def test_a_stage_that_is_none_is_refused(text: str) -> None:
+def test_an_unknown_stage_is_refused(text: str) -> None:
     with pytest.raises(TrainingError) as error:
         parse_stages(text)
     one_sentence(error)

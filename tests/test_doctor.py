@@ -114,7 +114,7 @@ def test_sound_that_can_be_used_is_measured() -> None:
     ],
     ids=["dead", "faint", "clipped", "gaps", "offset", "slow"],
 )
-def test_what_is_wrong_with_sound_is_said_with_its_remedy(
+def test_a_problem_with_the_sound_is_reported_with_its_remedy(
     player: Player, state: str, found: str, advice: str
 ) -> None:
     finding = player.check()
@@ -123,7 +123,7 @@ def test_what_is_wrong_with_sound_is_said_with_its_remedy(
     assert advice in finding.advice
 
 
-def test_all_that_is_wrong_with_a_source_is_said_the_worst_first() -> None:
+def test_all_problems_of_a_source_are_reported_worst_first() -> None:
     finding = Player(0 * noise(3.0), lost_samples=1_600).check()
     assert finding.state == "failed"
     assert finding.found.endswith("; nothing but zeros; 0.10 s lost in 1 gap")
@@ -151,7 +151,7 @@ def test_a_recording_is_read_to_its_end(tmp_path: Path) -> None:
     assert check_one("demo").figures["seconds"] > 60.0
 
 
-def test_a_recording_that_breaks_off_says_where(tmp_path: Path) -> None:
+def test_the_position_where_a_recording_breaks_off_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "door.flac"
     soundfile.write(path, noise(10.0), SAMPLE_RATE_HZ)
     whole = path.read_bytes()
@@ -161,7 +161,7 @@ def test_a_recording_that_breaks_off_says_where(tmp_path: Path) -> None:
     assert "get a whole copy" in finding.advice
 
 
-def test_samples_that_are_no_numbers_and_silence_are_said_of_a_recording(tmp_path: Path) -> None:
+def test_non_finite_samples_and_silence_of_a_recording_are_reported(tmp_path: Path) -> None:
     samples = noise(1.0)
     samples[:10] = np.nan
     soundfile.write(tmp_path / "odd.wav", samples, SAMPLE_RATE_HZ, subtype="FLOAT")
@@ -170,14 +170,14 @@ def test_samples_that_are_no_numbers_and_silence_are_said_of_a_recording(tmp_pat
     assert check_one(tmp_path / "silent.wav").state == "warning"
 
 
-def test_nobody_is_waited_for_at_a_socket(tmp_path: Path) -> None:
+def test_a_socket_is_checked_without_waiting_for_a_sender(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     listed = sources(f"unix:{tmp_path / 'door'}", f"unix:{tmp_path / 'file'}")
     assert [finding.state for finding in check_sources(listed, seconds=1.0)] == ["skipped", "failed"]
 
 
 @pytest.mark.parametrize("spec", ["-", "kitchen=-"])
-def test_standard_input_is_left_to_the_program_that_is_to_hear_it(spec: str) -> None:
+def test_standard_input_is_not_read(spec: str) -> None:
     finding = check_one(spec)
     assert (finding.state, "only once" in finding.found) == ("skipped", True)
     assert [finding.state for finding in check_sources(sources(spec, spec), seconds=1.0)] == [
@@ -194,7 +194,7 @@ def test_a_source_that_is_switched_off_is_not_listened_to(tmp_path: Path) -> Non
     assert (on.check, on.state) == ("source door", "ok")
 
 
-def test_where_nobody_can_tell_what_is_switched_off_nothing_is_listened_to(
+def test_no_source_is_opened_when_the_switches_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("streamer.settings.storage.user_data_path", lambda _name: tmp_path)
@@ -205,7 +205,7 @@ def test_where_nobody_can_tell_what_is_switched_off_nothing_is_listened_to(
     assert "switches.json" in found[0].advice
 
 
-def test_sources_that_can_not_be_opened_do_not_keep_others_from_being_heard(tmp_path: Path) -> None:
+def test_sources_that_cannot_be_opened_do_not_stop_others(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "door.wav", noise(1.0), SAMPLE_RATE_HZ)
     specs = [
         "/no/such.wav",
@@ -264,7 +264,7 @@ def test_a_microphone_into_which_nothing_is_played_is_dead(virtual_microphone: V
 
 
 @pytest.mark.system
-def test_a_microphone_that_hears_speech_is_well(virtual_microphone: VirtualMicrophone, speech: Path) -> None:
+def test_a_microphone_with_speech_is_fine(virtual_microphone: VirtualMicrophone, speech: Path) -> None:
     virtual_microphone.play(speech, wait=False)
     finding = listen(virtual_microphone)
     assert (finding["state"], finding["advice"]) == ("ok", "")
@@ -272,7 +272,7 @@ def test_a_microphone_that_hears_speech_is_well(virtual_microphone: VirtualMicro
 
 
 @pytest.mark.system
-def test_a_microphone_that_is_turned_up_too_far_is_told_to_be_turned_down(
+def test_the_remedy_for_a_clipping_microphone_is_a_lower_gain(
     virtual_microphone: VirtualMicrophone, speech: Path, tmp_path: Path
 ) -> None:
     samples, rate_hz = soundfile.read(speech, dtype="float32")
@@ -319,7 +319,7 @@ def test_a_model_keeps_up_with_the_hop_or_does_not(seconds: float, state: str) -
     assert bool(finding.advice) == (state != "ok")
 
 
-def test_a_model_that_is_too_slow_for_all_sources_is_told_what_helps() -> None:
+def test_a_model_too_slow_for_all_sources_is_reported_with_a_remedy() -> None:
     assert SlowScorer(0.3).check(sources=1).state == "ok"
     finding = SlowScorer(0.3).check(sources=4, remedies=["--model tiny"])
     assert finding.state == "failed"
@@ -358,7 +358,7 @@ def at(broker: Mosquitto, **more: Any) -> Broker:
 
 
 @pytest.mark.system
-def test_a_broker_is_well_where_what_is_published_comes_back(broker: Mosquitto) -> None:
+def test_a_broker_that_returns_a_published_message_is_fine(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as subscriber:
         finding, _ = ask(at(broker))
         assert finding.state == "ok"
@@ -424,7 +424,7 @@ def test_credentials_are_right_or_wrong_and_never_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_a_user_who_may_not_publish_is_told_so(tmp_path: Path) -> None:
+def test_a_user_without_permission_to_publish_is_reported(tmp_path: Path) -> None:
     require("mosquitto", "mosquitto_passwd")
     folders = [tmp_path / "reader", tmp_path / "stranger"]
     for folder, access in zip(folders, ["topic read earshot/#", "topic readwrite garden/#"], strict=True):
@@ -438,7 +438,7 @@ def test_a_user_who_may_not_publish_is_told_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_a_user_who_may_not_announce_to_home_assistant_is_told_so(tmp_path: Path) -> None:
+def test_a_user_without_permission_for_discovery_is_reported(tmp_path: Path) -> None:
     require("mosquitto", "mosquitto_passwd")
     access = "user ear\ntopic readwrite earshot/#\n"
     with Mosquitto(tmp_path, username="ear", password=PASSWORD, access=access) as running:
@@ -562,7 +562,7 @@ def test_a_history_is_counted_and_left_as_it_is(history: Path) -> None:
     assert history.read_bytes() == before
 
 
-def test_a_history_that_is_not_there_yet_is_not_made(tmp_path: Path) -> None:
+def test_a_missing_history_is_not_created(tmp_path: Path) -> None:
     finding = check_history(tmp_path / "new" / "folder" / "history.sqlite3")
     assert finding.state == "ok"
     assert not (tmp_path / "new").exists()
@@ -593,7 +593,7 @@ def test_a_folder_that_others_can_write_is_a_warning(tmp_path: Path) -> None:
     assert check_folder("history", tmp_path).state == "ok"
 
 
-def test_a_place_that_is_no_folder_fails(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_folder_fails(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where a folder should be")
     finding = check_history(tmp_path / "data" / "history.sqlite3")
     assert (finding.state, "not a directory" in finding.found) == ("failed", True)
@@ -659,7 +659,7 @@ def test_a_disk_without_room_or_right_is_named(
 # Settings
 
 
-def test_places_are_named_with_what_they_set_and_no_values(tmp_path: Path) -> None:
+def test_the_origin_of_each_setting_is_named_without_its_value(tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text('hop = 0.5\nmqtt = "mqtt://me:secret@broker"\n')
     file.chmod(0o600)
@@ -730,7 +730,7 @@ CHECKS = [
 
 
 @pytest.mark.system
-def test_where_all_is_well_the_program_says_so_and_changes_nothing(
+def test_without_problems_the_program_reports_success_and_changes_nothing(
     broker: Mosquitto, environment: dict[str, str], tmp_path: Path
 ) -> None:
     mqtt = f"mqtt://127.0.0.1:{broker.port}"

@@ -113,7 +113,7 @@ def test_only_the_newest_translations_are_kept(empty_cache: Path) -> None:  # no
     assert len(list(kept[0].parent.iterdir())) == 16
 
 
-def test_a_damaged_translation_is_made_anew(empty_cache: Path) -> None:  # noqa: ARG001 - where they are kept
+def test_a_damaged_translation_is_made_again(empty_cache: Path) -> None:  # noqa: ARG001 - where they are kept
     plain, _ = both(network())
     (file,) = translations()
     file.write_text("<net")
@@ -123,7 +123,7 @@ def test_a_damaged_translation_is_made_anew(empty_cache: Path) -> None:  # noqa:
     assert len(file.read_text()) > 1000
 
 
-def test_a_cache_that_cannot_be_written_is_done_without(empty_cache: Path) -> None:
+def test_an_unwritable_cache_is_not_used(empty_cache: Path) -> None:
     empty_cache.write_text("a file where the folder would be")
     plain, fast = both(network())
     samples = torch.randn(1, 20_000)
@@ -209,7 +209,7 @@ def test_a_network_is_quantized_once(quantized: OpenVinoEngine, caplog: pytest.L
     assert [path.stem.endswith("-int8") for path in translations()].count(True) == 1
 
 
-def test_sounds_of_ones_own_quantize_anew(quantized: OpenVinoEngine) -> None:
+def test_custom_sounds_need_a_new_quantization(quantized: OpenVinoEngine) -> None:
     own = OpenVinoEngine(
         Blueprint.of(network()), mean=-4.3, std=4.6, precision="int8", sounds=noise(4, 128 * 160)
     )
@@ -218,7 +218,7 @@ def test_sounds_of_ones_own_quantize_anew(quantized: OpenVinoEngine) -> None:
     assert torch.equal(kept(noise(2))[0], own(noise(2))[0])
 
 
-def test_a_quantization_that_fails_says_so(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> None:
+def test_a_failed_quantization_is_reported(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> None:
     del empty_cache
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(EngineError, match=r"can't be quantized \(exit code 1\): give --precision fp32"):
@@ -356,7 +356,7 @@ def test_single_precision_is_run_once_for_its_speed_and_its_scores(empty_cache: 
     assert clock == [8.0], "once for each window"
 
 
-def test_a_way_that_is_not_there_is_not_taken_and_not_tried_again(
+def test_an_unavailable_engine_is_skipped_and_not_tried_again(
     contest: Fake, caplog: pytest.LogCaptureFixture
 ) -> None:
     ways = {"openvino fp32": (1.3, 0.0), "openvino bf16": None, "openvino int8": (0.4, 0.1)}
@@ -370,7 +370,7 @@ def test_a_way_that_is_not_there_is_not_taken_and_not_tried_again(
 @pytest.mark.parametrize(
     "content", ["[1]", '{"here": 5}', '{"here": [{"openvino fp32": {"hours": 1}}, 9e9]}']
 )
-def test_what_is_remembered_in_another_form_is_tried_again(
+def test_results_remembered_in_another_format_are_measured_again(
     contest: Fake, empty_cache: Path, content: str
 ) -> None:
     (empty_cache / "earshot").mkdir(parents=True)
@@ -378,7 +378,7 @@ def test_what_is_remembered_in_another_form_is_tried_again(
     assert contest({"openvino fp32": (1.3, 0.0), "openvino bf16": (0.5, 0.0)}).description == "0.5 s"
 
 
-def test_a_large_network_is_tried_on_this_machine(
+def test_engines_for_a_large_network_are_measured_on_this_machine(
     empty_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     del empty_cache
@@ -400,7 +400,7 @@ def test_openvino_is_refused_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         load_tagger("tiny", device="cuda:0", engine="openvino")
 
 
-def test_a_wrong_wish_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+def test_an_invalid_option_is_refused_before_any_download(tmp_path: Path) -> None:
     small = network()
     path = tmp_path / "small.safetensors"
     save_checkpoint(

@@ -149,7 +149,7 @@ def test_figures_are_scikit_learns(seed: int) -> None:
     )
 
 
-def test_of_one_label_each_accuracy_precision_and_recall_are_scikit_learns() -> None:
+def test_accuracy_precision_and_recall_of_exclusive_labels_are_scikit_learns() -> None:
     random = np.random.default_rng(0)
     truth = random.integers(5, size=60)
     scores = random.random((60, 5)) + 0.5 * np.eye(5)[truth]
@@ -162,7 +162,7 @@ def test_of_one_label_each_accuracy_precision_and_recall_are_scikit_learns() -> 
     assert [entry.positives for entry in figures.per_class] == support.tolist()
 
 
-def test_d_prime_is_what_the_papers_state_for_their_areas() -> None:
+def test_d_prime_agrees_with_the_papers() -> None:
     random = np.random.default_rng(0)
     truth = np.arange(200_000) % 2 == 0
     scores = random.standard_normal(200_000) + 1.5 * truth  # two normal distributions, 1.5 deviations apart
@@ -190,7 +190,7 @@ def test_figures_that_do_not_exist_are_nan_without_a_warning() -> None:
     assert never_first.per_class[1].recall == 0
 
 
-def test_scores_that_are_no_numbers_are_one_sentence() -> None:
+def test_non_finite_scores_are_reported_in_one_sentence() -> None:
     with pytest.raises(TrainingError, match="no finite numbers: ") as error:
         ranking_figures(np.array([[0.1, np.nan]]), np.array([[True, False]]))
     assert "\n" not in str(error.value)
@@ -365,12 +365,12 @@ def test_wrong_usage_is_refused_before_anything_is_loaded(data: Path, words: tup
     assert result.exit_code == 2
 
 
-def test_a_fold_that_is_not_there_is_one_sentence(model: str, data: Path) -> None:
+def test_a_missing_fold_is_reported_in_one_sentence(model: str, data: Path) -> None:
     with pytest.raises(TrainingError, match="no fold 9: it has 1, 2, 3, 4, 5"):
         command("--model", model, "--data", data / "several.csv", "--fold", "9")
 
 
-def test_a_label_that_the_model_lacks_is_one_sentence(model: str, tmp_path: Path) -> None:
+def test_a_label_that_the_model_lacks_is_reported_in_one_sentence(model: str, tmp_path: Path) -> None:
     (tmp_path / "dogs").mkdir()
     (tmp_path / "dogs" / "a.wav").touch()
     with pytest.raises(TrainingError, match="label 'dogs', which is none of the model's 4.*'Dog'") as error:
@@ -389,7 +389,7 @@ def test_a_table_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> No
     assert out.read_text() == "old"
 
 
-def test_a_recording_whose_name_is_no_text_is_one_sentence(tmp_path: Path) -> None:
+def test_a_recording_with_an_undecodable_name_is_reported_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "caf\udce9.wav"  # as Python has a name in Latin-1
     soundfile.write(tmp_path / "cafe.wav", np.zeros(16_000), 16_000)
     (tmp_path / "cafe.wav").rename(path)

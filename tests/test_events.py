@@ -109,11 +109,11 @@ def test_the_score_is_the_highest_so_far() -> None:
     assert [event.score for event in events] == pytest.approx([0.6, 0.8])
 
 
-def test_scores_that_are_no_numbers_are_low_ones() -> None:
+def test_scores_of_nan_count_as_low() -> None:
     assert decided([0.9, float("nan"), float("nan")]) == [(1, "started"), (2, "ended")]
 
 
-def test_what_is_on_ends_with_the_stream_and_only_once() -> None:
+def test_active_sounds_end_with_the_stream_and_only_once() -> None:
     detector = EventDetector(watched())
     detector.feed(tagging(1, 0.1))
     (started,) = detector.feed(tagging(2, 0.9))
@@ -129,7 +129,7 @@ def test_events_of_one_tagging_come_in_the_order_of_the_sounds() -> None:
     assert [event.label for event in detector.feed(both)] == ["Siren", "Dog"]
 
 
-def test_after_a_stretch_that_nobody_heard_the_sound_is_another_one() -> None:
+def test_after_a_gap_the_sound_is_a_new_event() -> None:
     detector = EventDetector(watched())
     detector.feed(tagging(1, 0.9))
     ended, started = detector.feed(tagging(3600, 0.9))
@@ -326,7 +326,7 @@ def assert_same(events: Sequence[Event], expected: Sequence[Event]) -> None:
         assert event.ended_at == pytest.approx(other.ended_at, abs=1e-5)
 
 
-def test_windows_that_were_dropped_move_no_date() -> None:
+def test_dropped_windows_do_not_shift_dates() -> None:
     """An inference that takes 2.5 hops sees every third window."""
     pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
     taggings = [
@@ -338,7 +338,7 @@ def test_windows_that_were_dropped_move_no_date() -> None:
     assert times == pytest.approx([5.2, 9.9, 33.0, 35.0, 66.0, 70.0], abs=1.1)
 
 
-def test_sound_that_was_lost_misdates_nothing_around_it() -> None:
+def test_lost_sound_does_not_shift_dates_around_it() -> None:
     samples = sound(80.0, (5.0, 7.0, 0.3), (40.0, 42.0, 0.3), (60.0, 62.0, 0.3))
     before, after = samples[: 6 * RATE], samples[39 * RATE :]
     given = [
@@ -357,7 +357,7 @@ def test_the_course_of_the_level_is_counted_back_from_the_end() -> None:
     assert len(levels_dbfs(np.zeros(799, np.float32))) == 0
 
 
-def test_what_is_watched_no_longer_ends_and_what_stays_goes_on() -> None:
+def test_an_unwatched_sound_ends_and_the_others_continue() -> None:
     dog, siren = watched("Dog"), watched("Siren")
     detector = EventDetector(dog)
     (started,) = detector.feed(tagging(1, 0.9))
@@ -377,7 +377,7 @@ def test_another_threshold_counts_from_the_next_tagging_on() -> None:
     assert [event.kind for event in detector.feed(tagging(3, 0.5))] == ["ended"]
 
 
-def test_what_would_have_been_told_is_what_the_decider_tells() -> None:
+def test_a_preview_gives_the_events_of_the_detector() -> None:
     taggings = [tagging(second, score) for second, score in enumerate([0.1, 0.9, 0.6, 0.1, 0.6, 0.6], 1)]
     (strict,) = what_would_be_told(watched(threshold=0.8)[0], taggings)
     assert strict.kind == "ended"

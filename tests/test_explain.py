@@ -155,7 +155,7 @@ def test_the_rollout_is_between_0_and_1_and_hangs_on_the_class() -> None:
     assert np.ptp(maps, axis=0).max() > 0.1
 
 
-def test_a_network_that_does_not_look_has_no_relevance() -> None:
+def test_a_network_without_attention_has_no_relevance() -> None:
     made = network()
     for block in made.v.blocks:
         torch.nn.init.zeros_(block.attn.proj.weight)
@@ -189,7 +189,7 @@ def test_the_network_is_left_as_it_was_after_a_failure(monkeypatch: pytest.Monke
     assert not any(block.attn.attn_drop._forward_hooks for block in made.v.blocks)
 
 
-def test_the_rollout_wants_one_window_and_a_class() -> None:
+def test_the_rollout_needs_one_window_and_a_class() -> None:
     with pytest.raises(ValueError, match=r"rows must be \(1, 40, 32\)"):
         attention_rollout(network(), window().expand(2, -1, -1), 0)
     with pytest.raises(ValueError, match="label must be 0 to 4"):
@@ -237,14 +237,14 @@ def test_a_class_can_be_named_and_scores_follow_the_activation() -> None:
     assert sum(explanation.score for explanation in explanations) == pytest.approx(1)
 
 
-def test_padding_is_told_from_sound() -> None:
+def test_padding_is_distinguished_from_sound() -> None:
     explanation = explain(checkpoint(), noise(8_000))
     assert explanation.sound_rows == 1 + (8_000 - 400) // 160
     assert not explanation.spectrogram[explanation.sound_rows :].any()
     assert (explanation.spectrogram[: explanation.sound_rows] != 0).all()
 
 
-def test_what_cannot_be_explained_is_refused() -> None:
+def test_a_model_that_cannot_be_explained_is_refused() -> None:
     with pytest.raises(CheckpointError, match="'small' has no class 'd'"):
         explain(checkpoint(), noise(8_000), label="d")
     with pytest.raises(SoundError, match="shorter than 25 ms"):

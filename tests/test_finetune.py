@@ -194,13 +194,13 @@ def test_a_small_data_set_is_gone_through_more_often() -> None:
     "wrong",
     [{"epochs": 0}, {"batch": 0}, {"rate": 0.0}, {"rate": float("nan")}, {"mixup": 1.5}, {"patience": 0}],
 )
-def test_an_impossible_recipe_is_one_sentence(wrong: dict[str, Any]) -> None:
+def test_an_impossible_recipe_is_reported_in_one_sentence(wrong: dict[str, Any]) -> None:
     with pytest.raises(TrainingError) as error:
         replace(QUICK, **wrong)
     one_sentence(error)
 
 
-def test_an_unknown_recipe_is_one_sentence() -> None:
+def test_an_unknown_recipe_is_reported_in_one_sentence() -> None:
     with pytest.raises(TrainingError, match="one of default, esc50"):
         recipe("esc-50")
 
@@ -243,7 +243,7 @@ def test_folds_are_each_measured_once_and_all_is_learned_at_the_end(tones: Path)
         ({"folds": "19"}, "19"),
     ],
 )
-def test_folds_that_there_are_not_are_one_sentence(tones: Path, wish: dict[str, Any], reason: str) -> None:
+def test_missing_folds_are_reported_in_one_sentence(tones: Path, wish: dict[str, Any], reason: str) -> None:
     with pytest.raises(TrainingError, match=reason) as error:
         plan_parts(read_dataset(tones), **wish)
     one_sentence(error)
@@ -325,7 +325,7 @@ def test_a_few_epochs_teach_what_is_easy(tones: Path, small: str, tmp_path: Path
     assert np.mean(right) > 0.8
 
 
-def test_what_is_measured_is_what_the_tagger_says(tones: Path, small: str, tmp_path: Path) -> None:
+def test_the_measured_scores_are_the_taggers(tones: Path, small: str, tmp_path: Path) -> None:
     run = tuning(tones, small, tmp_path)
     run.run()
     run.export(tmp_path / "tones.safetensors")
@@ -437,7 +437,7 @@ def test_it_stops_where_nothing_gets_better(tones: Path, small: str, tmp_path: P
     assert len(run.results[0].history) < 30
 
 
-def test_a_training_that_diverges_says_so_and_keeps_what_was_good(
+def test_a_diverging_training_is_reported_and_keeps_the_best_weights(
     tones: Path, small: str, tmp_path: Path
 ) -> None:
     good = tuning(tones, small, tmp_path)
@@ -537,7 +537,7 @@ def test_a_run_whose_recordings_were_changed_is_not_resumed(small: str, tmp_path
         tuning(copy, small, tmp_path).restore()
 
 
-def test_a_broken_state_is_one_sentence(tones: Path, small: str, tmp_path: Path) -> None:
+def test_a_broken_state_is_reported_in_one_sentence(tones: Path, small: str, tmp_path: Path) -> None:
     run = tuning(tones, small, tmp_path)
     with pytest.raises(TrainingError, match="nothing to resume"):
         run.restore()
@@ -553,7 +553,7 @@ def test_a_broken_state_is_one_sentence(tones: Path, small: str, tmp_path: Path)
         tuning(tones, small, tmp_path).restore()
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_the_old_files(
+def test_a_full_disk_is_reported_in_one_sentence_and_leaves_the_old_files(
     tones: Path, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = tuning(tones, small, tmp_path)
@@ -704,7 +704,7 @@ def test_an_esc_50_shaped_folder_goes_through_its_recipe(small: str, tmp_path: P
         (("--report", __file__), "is a file, and the report is a folder"),
     ],
 )
-def test_a_mistake_is_one_sentence(
+def test_a_mistake_is_reported_in_one_sentence(
     words: tuple[str, ...],
     reason: str,
     tones: Path,
@@ -787,7 +787,7 @@ def test_a_report_survives_names_that_are_no_utf_8(
     assert "empty.wav" in (tmp_path / "my-report" / "unreadable.txt").read_text()
 
 
-def test_a_fold_that_cannot_be_read_is_one_sentence(small: str, tmp_path: Path) -> None:
+def test_an_unreadable_fold_is_reported_in_one_sentence(small: str, tmp_path: Path) -> None:
     data = write_tones(tmp_path / "tones", 2)
     lines = [f"{label}/{number}.wav,{label},{number}" for label in PITCHES for number in (0, 1)]
     lines += [f"{label}/gone.wav,{label},2" for label in PITCHES]
@@ -799,7 +799,7 @@ def test_a_fold_that_cannot_be_read_is_one_sentence(small: str, tmp_path: Path) 
         one_sentence(error)
 
 
-def test_a_full_disk_is_one_sentence_of_the_program(tones: Path, small: str, tmp_path: Path) -> None:
+def test_the_program_reports_a_full_disk_in_one_sentence(tones: Path, small: str, tmp_path: Path) -> None:
     root = Path(__file__).parent.parent
     ended = subprocess.run(
         [

@@ -122,7 +122,7 @@ def test_every_sample_is_windowed_lost_paused_skipped_or_waits(
     assert health.skipped_samples == int(heard.sum()) - in_windows
 
 
-def test_what_is_in_several_windows_counts_once() -> None:
+def test_samples_in_several_windows_count_once() -> None:
     pipeline, meter = Pipeline("a", window_samples=16_000, hop_samples=1_600, live=True), meter_for()
     for start in range(0, 64_000, 800):
         meter.heard("a", silence(start, 800))
@@ -289,7 +289,7 @@ def test_a_mailbox_counts_what_was_replaced_under_each_key() -> None:
     assert box.dropped == 3, "one was refused"
 
 
-def test_latencies_are_told_as_percentiles() -> None:
+def test_latencies_are_reported_as_percentiles() -> None:
     meter = meter_for()
     window = Tagging("a", 0, 1, 0.0, np.zeros(1, np.float32), 0.0, 0.0)
     meter.tagged([replace(window, latency_seconds=number / 100) for number in range(101)], 1.0)
@@ -299,7 +299,7 @@ def test_latencies_are_told_as_percentiles() -> None:
     assert health.latency_p99_seconds == pytest.approx(0.99)
 
 
-def test_memory_and_the_time_since_the_last_chunk_and_tagging_are_told() -> None:
+def test_memory_and_the_time_since_the_last_chunk_and_tagging_are_reported() -> None:
     now = 100.0
     meter = meter_for(lambda: now)
     assert meter.report(broker="none").seconds_since_tagging is None
@@ -330,7 +330,7 @@ def test_ten_seconds_of_zeros_are_a_dead_microphone_and_any_sound_ends_that() ->
     assert quality_after((60.0, 0.01), (10.0, 0.0), (0.05, 1e-4)).state == "ok"
 
 
-def test_a_source_that_is_opened_once_more_is_judged_anew() -> None:
+def test_a_reopened_source_is_judged_from_the_start() -> None:
     quality = quality_after((5.0, 1.0), (20.0, 0.0))
     states = [quality.state]
     assert quality.clipped_share == pytest.approx(5 / 60)
@@ -349,7 +349,7 @@ def test_a_clap_does_not_clip_but_a_gain_that_is_too_high_does_until_it_is_lower
     assert quality_after((30.0, 0.1), (0.2, 1.0), (62.0, 0.1)).state == "ok"
 
 
-def test_clipping_that_is_near_the_bound_does_not_come_and_go() -> None:
+def test_clipping_near_the_limit_does_not_flicker() -> None:
     quality, states = SignalQuality(), []
     for second in range(600):
         clipped = 24 if second < 60 else 12 if second % 2 else 14
@@ -361,7 +361,7 @@ def test_clipping_that_is_near_the_bound_does_not_come_and_go() -> None:
 
 
 @given(sizes=SIZES)
-def test_how_sound_is_cut_makes_no_difference_to_what_it_adds_up_to(sizes: list[int]) -> None:
+def test_the_chunk_size_does_not_change_the_totals(sizes: list[int]) -> None:
     samples = np.random.default_rng(1).uniform(-1.0, 1.0, sum(sizes)).astype(np.float32)
     parts = np.split(samples, np.cumsum(sizes)[:-1])
     whole = Amplitudes.of(samples)
@@ -371,7 +371,7 @@ def test_how_sound_is_cut_makes_no_difference_to_what_it_adds_up_to(sizes: list[
     assert total.total == pytest.approx(whole.total, abs=1e-6)
 
 
-def test_sound_that_is_not_there_has_amplitudes_too() -> None:
+def test_an_empty_chunk_has_amplitudes_too() -> None:
     nothing = Amplitudes.of(np.zeros(0, np.float32))
     assert nothing == Amplitudes()
     assert (nothing.level_dbfs, nothing.is_silent) == (-120.0, True)
@@ -411,7 +411,7 @@ def test_a_source_far_below_its_usual_floor_is_faint_until_it_is_near_it_again()
     assert floor.level_dbfs == pytest.approx(usual, abs=0.1)
 
 
-def test_before_a_day_has_been_heard_nothing_is_far_below_the_usual() -> None:
+def test_no_source_is_faint_before_a_day_of_sound() -> None:
     floor = NoiseFloor()
     assert floor.level_dbfs is None
     listen_to(floor, -30.0, minutes=23 * 60)
@@ -419,7 +419,7 @@ def test_before_a_day_has_been_heard_nothing_is_far_below_the_usual() -> None:
     assert not floor.is_faint
 
 
-def test_what_is_fainter_than_any_room_is_faint_at_once() -> None:
+def test_sound_below_any_rooms_floor_is_faint_at_once() -> None:
     floor = NoiseFloor()
     listen_to(floor, -90.0, minutes=5)
     assert floor.is_faint
@@ -429,7 +429,7 @@ def test_what_is_fainter_than_any_room_is_faint_at_once() -> None:
     assert not floor.is_faint
 
 
-def test_what_has_been_faint_for_a_day_is_how_it_is_now() -> None:
+def test_sound_that_was_faint_for_a_day_becomes_the_usual_level() -> None:
     floor = week_of_rooms(-30.0, -45.0)
     listen_to(floor, -75.0, minutes=24 * 60 - 5)
     assert floor.is_faint
@@ -438,7 +438,7 @@ def test_what_has_been_faint_for_a_day_is_how_it_is_now() -> None:
     assert floor.level_dbfs == pytest.approx(-75.0)
 
 
-def test_zeros_are_nothing_to_learn_from() -> None:
+def test_zeros_do_not_change_the_usual_level() -> None:
     quality = quality_after((3600.0, 0.0), size=16_000)
     assert quality.state == "silent"
     assert quality.noise_floor.level_dbfs is None
@@ -460,7 +460,7 @@ def test_the_drift_of_a_clock_is_found_within_a_few_millionths(ppm: float) -> No
     assert drift_of(ppm, 3600).ppm == pytest.approx(ppm, abs=3.0)
 
 
-def test_less_than_ten_minutes_say_nothing_about_a_clock() -> None:
+def test_drift_needs_ten_minutes_of_sound() -> None:
     assert drift_of(40.0, 600).ppm is None
 
 
@@ -474,7 +474,7 @@ def test_the_longest_stretch_without_gaps_counts() -> None:
     assert drift.ppm == pytest.approx(-200.0, abs=3.0)
 
 
-def test_the_drift_of_what_no_clock_paces_is_not_told() -> None:
+def test_a_source_without_a_clock_has_no_drift() -> None:
     drifts = {}
     for live in (False, True):
         now = 0.0
@@ -513,7 +513,7 @@ class Log:
         return [f"{record.levelname}: {record.message}" for record in self._caplog.records]
 
 
-def test_what_is_wrong_with_the_sound_is_told_once_and_so_is_its_end(
+def test_a_problem_with_the_sound_and_its_end_are_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     log = Log(caplog)
@@ -525,7 +525,7 @@ def test_what_is_wrong_with_the_sound_is_told_once_and_so_is_its_end(
     assert log.after(100, state="ok") == []
 
 
-def test_what_comes_and_goes_is_told_once_a_minute_and_so_is_its_end(
+def test_a_recurring_problem_and_its_end_are_logged_once_a_minute(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     log = Log(caplog)
@@ -533,13 +533,13 @@ def test_what_comes_and_goes_is_told_once_a_minute_and_so_is_its_end(
     assert 10 <= len(lines) <= 20, "of each at most ten"
 
 
-def test_what_is_wrong_in_another_way_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_different_problem_is_logged_at_once(caplog: pytest.LogCaptureFixture) -> None:
     log = Log(caplog)
     assert "clips" in log.after(0, state="clipping")[0]
     assert "zeros" in log.after(10, state="silent")[0]
 
 
-def test_what_is_over_before_it_could_be_told_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_problem_that_ends_before_it_is_due_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     log = Log(caplog)
     assert len(log.after(0, state="silent")) == 1
     assert len(log.after(2, state="ok")) == 1
@@ -548,7 +548,7 @@ def test_what_is_over_before_it_could_be_told_is_not_told(caplog: pytest.LogCapt
     assert log.after(100, state="ok") == []
 
 
-def test_lost_sound_is_summed_up_within_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+def test_lost_sound_is_summed_up_over_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     log = Log(caplog)
     assert log.after(0, overruns=1, gaps=1, lost_samples=8_000) == [
         "WARNING: kitchen: 0.50 s lost in 1 gap: see what keeps this machine or its sound system busy"
@@ -562,7 +562,7 @@ def test_lost_sound_is_summed_up_within_a_minute(caplog: pytest.LogCaptureFixtur
     )
 
 
-def test_dropped_windows_are_told_with_what_to_do_and_once_more_when_that_is_over(
+def test_dropped_windows_are_logged_with_a_remedy_and_again_when_they_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     log = Log(caplog)

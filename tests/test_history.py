@@ -94,7 +94,7 @@ def test_events_wait_in_order_until_they_are_published_also_after_a_restart(path
     ]
 
 
-def test_what_is_accepted_is_on_the_disk_before_it_returns(path: Path) -> None:
+def test_an_accepted_event_is_on_disk_before_accept_returns(path: Path) -> None:
     with forever(path) as history:
         history.accept(started(1))
         history.accept(SourceStatus("door", online=True))
@@ -123,7 +123,7 @@ def test_without_a_broker_nothing_waits_also_when_one_is_set_later(path: Path) -
     assert len(list(read_occurrences(path))) == 1
 
 
-def test_a_second_process_is_refused_and_may_come_when_the_first_has_gone(path: Path) -> None:
+def test_a_second_process_is_refused_until_the_first_ends(path: Path) -> None:
     program = f"from pathlib import Path\nfrom streamer.sinks.history.store import History\nHistory(Path({str(path)!r}))"
     with forever(path):
         with pytest.raises(
@@ -137,7 +137,7 @@ def test_a_second_process_is_refused_and_may_come_when_the_first_has_gone(path: 
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)
 
 
-def test_what_is_no_history_is_refused_and_left_alone(path: Path) -> None:
+def test_a_file_that_is_not_a_history_is_refused_and_left_alone(path: Path) -> None:
     path.parent.mkdir()
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript("CREATE TABLE recipe (name TEXT); INSERT INTO recipe VALUES ('soup')")
@@ -150,7 +150,7 @@ def test_what_is_no_history_is_refused_and_left_alone(path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "loop"])
-def test_what_is_no_regular_file_is_refused_and_left_alone(path: Path, kind: str) -> None:
+def test_a_path_that_is_not_a_regular_file_is_refused_and_left_alone(path: Path, kind: str) -> None:
     path.parent.mkdir()
     if kind == "folder":
         path.mkdir()
@@ -166,7 +166,7 @@ def test_what_is_no_regular_file_is_refused_and_left_alone(path: Path, kind: str
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_link_to_a_history_that_is_not_there_yet_is_followed(path: Path, tmp_path: Path) -> None:
+def test_a_link_to_a_missing_history_is_followed(path: Path, tmp_path: Path) -> None:
     path.parent.mkdir()
     path.symlink_to(tmp_path / "elsewhere.sqlite3")
     with pytest.raises(SinkError, match="there is no history .* yet"):
@@ -252,7 +252,7 @@ def test_on_a_full_disk_events_stay_in_memory_in_order_and_are_written_later(
         assert history.pending(2) == [everything[29], started(99)]
 
 
-def test_a_place_that_can_not_be_written_is_tried_again(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unwritable_folder_is_tried_again(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.write_text("a file where a folder should be")
     with forever(path) as history:
         history.accept(started(1))
@@ -265,7 +265,7 @@ def test_a_place_that_can_not_be_written_is_tried_again(path: Path, caplog: pyte
     assert len(ask(path, "SELECT id FROM event")) == 2
 
 
-def test_memory_for_what_can_not_be_written_is_bounded_and_what_goes_is_counted(path: Path) -> None:
+def test_memory_for_unsaved_events_is_bounded_and_dropped_ones_are_counted(path: Path) -> None:
     path.parent.write_text("a file where a folder should be")
     with forever(path) as history:
         for number in range(1100):
@@ -274,7 +274,7 @@ def test_memory_for_what_can_not_be_written_is_bounded_and_what_goes_is_counted(
         assert history.pending(1)[0] == started(100)
 
 
-def test_the_oldest_go_when_there_are_too_many_and_those_that_waited_are_counted(
+def test_the_oldest_are_deleted_at_the_limit_and_unpublished_ones_are_counted(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with forever(path, events=100) as history:
@@ -302,7 +302,7 @@ def test_other_limits_hold_from_the_next_event_on(path: Path) -> None:
         assert [event.id for event in history.pending(1000)] == [str(number) for number in range(16, 21)]
 
 
-def test_the_oldest_go_when_they_are_too_old(path: Path) -> None:
+def test_events_are_deleted_when_they_are_too_old(path: Path) -> None:
     now = time.time()
     with forever(path) as history:
         for number, days in enumerate([9.0, 8.0, 6.0, 1.0]):
@@ -312,9 +312,7 @@ def test_the_oldest_go_when_they_are_too_old(path: Path) -> None:
         assert history.losses().undelivered_events == 2
 
 
-def test_an_event_that_a_wrong_clock_has_dated_takes_no_other_along(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_event_with_a_wrong_date_deletes_no_other(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     now = time.time()
     with forever(path) as history:
         for number, at in enumerate([now - 3600.0, now - 3599.0, 1000.0, now - 60.0]):
@@ -330,7 +328,7 @@ def test_an_event_that_a_wrong_clock_has_dated_takes_no_other_along(
     assert line.startswith("2 events so far were given up before the broker had acknowledged them")
 
 
-def test_more_than_go_at_once_go_when_a_history_is_opened(path: Path) -> None:
+def test_any_number_of_old_events_is_deleted_when_a_history_is_opened(path: Path) -> None:
     now = time.time()
     with closing(database.open_to_write(path)) as connection:
         connection.execute("BEGIN")
@@ -344,7 +342,7 @@ def test_more_than_go_at_once_go_when_a_history_is_opened(path: Path) -> None:
     assert ask(path, "SELECT min(seq), count(*) FROM event") == [(1901, 400)]
 
 
-def test_what_a_killed_program_has_left_on_is_ended_by_the_next_one(path: Path) -> None:
+def test_a_sound_left_on_by_a_killed_program_is_ended_by_the_next_start(path: Path) -> None:
     siren, dog, bell = started(1, label="Siren"), started(2), started(9, label="Bell")
     with forever(path) as history:
         for event in (siren, dog, ended(dog, 30.0), bell):
@@ -376,7 +374,7 @@ def test_no_end_lies_in_the_future_nor_before_its_beginning(path: Path) -> None:
 
 
 @pytest.mark.parametrize("outgoing", [True, False])
-def test_an_end_waits_for_the_broker_where_its_beginning_was_for_it_too(path: Path, outgoing: bool) -> None:
+def test_an_end_waits_for_the_broker_if_its_beginning_did(path: Path, outgoing: bool) -> None:
     for number, had_broker in enumerate([True, False]):
         with History(path, days=36_500.0, outgoing=had_broker) as history:
             history.accept(started(number))
@@ -388,7 +386,7 @@ def test_an_end_waits_for_the_broker_where_its_beginning_was_for_it_too(path: Pa
     assert len(ask(path, "SELECT id FROM event WHERE kind = 'ended'")) == 2
 
 
-def test_what_was_left_on_is_ended_as_soon_as_the_disk_allows(path: Path) -> None:
+def test_a_sound_left_on_is_ended_as_soon_as_the_disk_allows(path: Path) -> None:
     with forever(path) as history:
         history.accept(started(1))
     with closing(sqlite3.connect(path)) as connection:
@@ -500,7 +498,7 @@ def test_occurrences_are_chosen_by_time_sound_and_source(full: Path) -> None:
     assert labels(since=NOW + 20.0, labels=["Dog"]) == []
 
 
-def test_an_end_whose_beginning_has_gone_is_an_occurrence_all_the_same(full: Path) -> None:
+def test_an_end_without_its_beginning_is_still_an_occurrence(full: Path) -> None:
     with closing(sqlite3.connect(full)) as connection, connection:
         connection.execute("DELETE FROM event WHERE seq = 1")
     assert [event.label for event in read_occurrences(full)] == ["Dog", "Siren", "Bell, or chime"]
@@ -520,7 +518,7 @@ def test_a_history_can_be_read_while_it_is_written(path: Path) -> None:
         assert len(list(read_occurrences(path))) == 1
 
 
-def test_a_history_that_is_missing_or_damaged_is_said(path: Path) -> None:
+def test_a_missing_or_damaged_history_is_reported(path: Path) -> None:
     with pytest.raises(SinkError, match="there is no history .* yet"):
         list(read_occurrences(path))
     path.parent.mkdir()
@@ -608,7 +606,7 @@ def test_the_command_lists_the_history_that_is_named_or_set(full: Path, tmp_path
 
 
 @pytest.mark.usefixtures("environment")
-def test_the_command_says_what_is_wrong() -> None:
+def test_the_command_reports_what_is_wrong() -> None:
     assert "'soon' is no time" in run_events("--since", "soon").stderr
     assert "give either --csv or --json" in run_events("--csv", "--json").stderr
     for arguments, error, complaint in [

@@ -214,7 +214,7 @@ def test_the_entities_of_a_source_are_there_while_the_node_and_the_source_are() 
         assert entity["availability"] == (both[:1] if key in node_only else both)
 
 
-def test_a_sound_is_shown_as_the_catalogue_says() -> None:
+def test_a_sound_is_shown_as_in_the_catalogue() -> None:
     announced = by_id(home_for("kitchen", sounds=("Smoke alarm", "Vacuum cleaner", "A sound of mine")))
     alarm = announced["earshot_attic_kitchen_sound_smoke_alarm"]
     assert (alarm["name"], alarm["device_class"], alarm["icon"]) == (
@@ -239,7 +239,7 @@ def test_every_diagnostic_is_a_figure_of_the_health() -> None:
     assert SOURCE_DIAGNOSTICS.keys() <= source_health_payload(SourceHealth(source="kitchen")).keys()
 
 
-def test_what_is_wrong_with_a_source_is_a_problem_of_its_device() -> None:
+def test_a_problem_of_a_source_is_a_problem_of_its_device() -> None:
     announced = by_id(home_for("kitchen", "front door"))
     problem = announced["earshot_attic_front_door_problem"]
     assert (problem["platform"], problem["device_class"]) == ("binary_sensor", "problem")
@@ -267,12 +267,12 @@ def test_only_a_room_is_suggested_as_an_area(source: str, area: str | None) -> N
     assert suggested_area(source) == area
 
 
-def test_a_source_that_says_no_place_is_named_with_its_node() -> None:
+def test_a_source_without_an_area_is_named_with_its_node() -> None:
     names = [m["device"]["name"] for m in home_for("mic", "mic 2", "kitchen").messages.values()]
     assert names == ["Earshot attic mic", "Earshot attic mic 2", "Earshot kitchen"]
 
 
-def test_an_unwatched_sound_is_taken_back_by_naming_nothing_but_its_platform() -> None:
+def test_an_unwatched_sound_is_removed_by_naming_only_its_platform() -> None:
     before, now = home_for("kitchen"), home_for("kitchen", sounds=("Dog",))
     ((topic, announced),) = before.messages.items()
     retraction = now.retraction(topic, json.dumps(announced).encode())
@@ -285,7 +285,7 @@ def test_an_unwatched_sound_is_taken_back_by_naming_nothing_but_its_platform() -
 
 
 @pytest.mark.parametrize("style", ["device", "component"])
-def test_a_source_that_is_gone_and_another_style_are_taken_back_with_an_empty_message(style: str) -> None:
+def test_a_removed_source_and_the_other_discovery_style_are_cleared_with_an_empty_message(style: str) -> None:
     for topic, payload in home_for("kitchen", style=style).messages.items():
         announced = json.dumps(payload).encode()
         assert home_for("bedroom", style=style).retraction(topic, announced) == ""
@@ -308,20 +308,20 @@ def test_a_source_that_is_gone_and_another_style_are_taken_back_with_an_empty_me
         b'{"availability": {"topic": "earshot/attic/status"}, "origin": {"name": "Earshot"}}',
     ],
 )
-def test_what_others_announce_is_left_alone(payload: bytes) -> None:
+def test_announcements_of_others_are_left_alone(payload: bytes) -> None:
     assert home_for("kitchen").retraction("homeassistant/device/attic_2_mic/config", payload) is None
 
 
 @pytest.mark.parametrize(
     "components", ["[]", "null", '{"a": 1, "b": [], "c": {"platform": "sensor"}, "d": {"name": 1}}']
 )
-def test_components_that_are_none_are_nothing_to_take_back(components: str) -> None:
+def test_invalid_components_are_ignored(components: str) -> None:
     text = f'{{"availability": [{{"topic": "earshot/attic/status"}}], "origin": {{"name": "Earshot"}}, "components": {components}}}'
     assert home_for("kitchen").retraction("homeassistant/device/attic_kitchen/config", text.encode()) is None
 
 
 @pytest.mark.parametrize("style", ["device", "component"])
-def test_the_states_of_a_source_that_is_gone_are_found_in_what_was_announced(style: str) -> None:
+def test_the_states_of_a_removed_source_are_found_in_its_announcement(style: str) -> None:
     before = home_for("kitchen", "hall", sounds=("Dog",), style=style)
     now = home_for("hall", sounds=("Dog",), style=style)
     found = {
@@ -408,7 +408,7 @@ def test_a_state_is_at_most_as_long_as_home_assistant_takes_and_always_text() ->
     assert as_state(0.25) == "0.25"
 
 
-def test_discovery_is_on_unless_told_otherwise() -> None:
+def test_discovery_is_on_by_default() -> None:
     usual = Settings.model_validate({})
     assert (usual.discovery, usual.discovery_prefix) == ("device", "homeassistant")
     assert Settings.model_validate({"discovery": "off"}).discovery == "off"
@@ -451,7 +451,7 @@ def leaves(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def test_the_page_names_only_entities_and_topics_that_there_are() -> None:
+def test_the_documentation_names_only_existing_entities_and_topics() -> None:
     home = shown_home()
     named = set(re.findall(r"\b(?:binary_sensor|event|sensor|switch)\.\w+", PAGE))
     assert len(named) >= 7
@@ -463,7 +463,7 @@ def test_the_page_names_only_entities_and_topics_that_there_are() -> None:
     assert shown <= topics | {entity.get("command_topic") for _, entity in entities(home)}
 
 
-def test_the_automations_of_the_page_refer_to_what_there_is() -> None:
+def test_the_automations_in_the_documentation_refer_to_existing_entities() -> None:
     home = shown_home()
     automations = [yaml.safe_load(block) for block in blocks("yaml")]
     assert len(automations) == 3

@@ -75,7 +75,7 @@ def refusal(repository: str = ONE, **arguments: str | bool) -> str:
 
 
 class TestFetching:
-    def test_what_was_fetched_is_found_again_without_a_request(self, server: Hub) -> None:
+    def test_a_downloaded_model_is_found_again_without_a_request(self, server: Hub) -> None:
         assert hub.local(ONE) is None
         folder = hub.fetch(ONE)
         assert (folder / "model.safetensors").read_bytes() == (
@@ -116,7 +116,7 @@ class TestFetching:
         assert (folder / "preprocessor_config.json").is_file()
         assert len(server.ranges("model.safetensors")) == 1
 
-    def test_the_library_itself_finds_what_was_fetched(self, server: Hub) -> None:
+    def test_huggingface_hub_finds_the_downloaded_files(self, server: Hub) -> None:
         from huggingface_hub import hf_hub_download, scan_cache_dir
 
         folder = hub.fetch(ONE)
@@ -169,7 +169,7 @@ class TestFetching:
 
 
 class TestBreaks:
-    def test_a_download_goes_on_after_each_break(self, server: Hub) -> None:
+    def test_a_download_resumes_after_each_interruption(self, server: Hub) -> None:
         server.misbehaviour.cut_after = 150_000
         folder = hub.fetch(ONE)
         source = server.repositories[ONE] / "model.safetensors"

@@ -102,7 +102,7 @@ def test_the_figures_are_the_catalogues(server: Hub) -> None:
     assert server.requests == []
 
 
-def test_what_was_fetched_is_listed_as_here_and_not_fetched_again(server: Hub) -> None:
+def test_a_downloaded_model_is_listed_as_present_and_not_downloaded_again(server: Hub) -> None:
     first = models("download", "base")
     assert first.exit_code == 0, first.output
     assert "base: fetched" in first.stdout
@@ -176,14 +176,14 @@ def test_one_that_fails_does_not_keep_the_others(server: Hub) -> None:
     assert server.requests
 
 
-def test_what_is_not_the_published_network_is_refused(server: Hub) -> None:
+def test_a_network_other_than_the_published_one_is_refused(server: Hub) -> None:
     result = models("download", "base-16-16")
     assert result.exit_code == 1
     assert "is not 'base-16-16': its strides, rows and classes are (10, 10, 1024, 527)" in result.stderr
     assert server.requests
 
 
-def test_a_fetched_model_hears_offline_in_another_process(
+def test_a_downloaded_model_works_offline_in_another_process(
     repositories: dict[str, Path], tmp_path: Path
 ) -> None:
     download = "import typer; from earshot.commands.models import app; app(['download', 'base'], standalone_mode=False)"

@@ -115,7 +115,7 @@ def test_counters_never_go_down_from_one_answer_to_the_next() -> None:
     assert all(second[key] >= first[key] for key in totals)
 
 
-def test_a_client_that_says_nothing_or_nonsense_keeps_nobody_else_out_for_long() -> None:
+def test_a_silent_or_broken_client_does_not_block_others_for_long() -> None:
     with serving() as metrics:
         host, _, port = metrics.address.rpartition(":")
         with socket.create_connection((host, int(port))), socket.create_connection((host, int(port))) as rude:
@@ -133,13 +133,13 @@ def test_only_this_machine_is_served_unless_another_address_is_given() -> None:
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="there is no IPv6 here")
-def test_an_address_of_the_newer_kind_is_served_too() -> None:
+def test_an_ipv6_address_is_served_too() -> None:
     with serving("::1") as metrics:
         assert metrics.address.startswith("[::1]:")
         assert "process_" in read(metrics)
 
 
-def test_a_port_that_is_taken_is_a_sentence() -> None:
+def test_an_occupied_port_is_reported_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(
@@ -149,7 +149,7 @@ def test_a_port_that_is_taken_is_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no such host", "a..b"])
-def test_an_address_that_is_not_this_machine_s_is_a_sentence(host: str) -> None:
+def test_an_address_of_another_machine_is_reported_in_one_sentence(host: str) -> None:
     with pytest.raises(SinkError, match="check metrics_host"):
         Metrics(free_port(), host=host)
 

@@ -175,7 +175,7 @@ def test_each_of_eight_channels_can_be_taken(
 
 
 @pytest.mark.usefixtures("plugged_in")
-def test_a_device_that_refuses_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_refuses_is_reported_in_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, channels=500)
     sentence, _ = fail(Microphone("mic", channel=400).chunks())
     assert "can't be recorded (Error opening RawInputStream: Invalid number of channels" in sentence
@@ -184,7 +184,7 @@ def test_a_device_that_refuses_gets_a_sentence(monkeypatch: pytest.MonkeyPatch) 
 # What comes and goes
 
 
-def test_a_microphone_that_is_unplugged_and_comes_back_goes_on_behind_the_gap(
+def test_a_replugged_microphone_continues_after_the_gap(
     pulseaudio_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     virtual = VirtualMicrophone.start(pulseaudio_folder, 44_100)
@@ -336,7 +336,7 @@ def test_what_is_played_is_heard_until_something_else_is(monkeypatch: pytest.Mon
         assert level(take_loud(chunks, 1.5)) == pytest.approx(0.2, rel=0.02)
 
 
-def test_where_nothing_can_be_played_a_sentence_says_so(
+def test_missing_playback_is_reported_in_one_sentence(
     plugged_in: VirtualMicrophone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PULSE_SERVER", f"unix:{plugged_in.environment['XDG_RUNTIME_DIR']}/nobody")

@@ -111,7 +111,7 @@ def test_a_file_is_played_in_real_time_to_its_end(form: str, codec: str, kind: s
     assert level(samples[4_000:-4_000]) == pytest.approx(0.3 / math.sqrt(2), rel=0.1)
 
 
-def test_a_radio_station_is_heard_without_a_hole(mp3: bytes) -> None:
+def test_a_radio_station_is_read_without_gaps(mp3: bytes) -> None:
     with HttpServer({"/radio": stream(mp3 * 10, len(mp3) / SECONDS, burst=len(mp3))}) as server:
         chunks = listened(server.url("/radio"), seconds=3.0)
     assert not any(lost_before(chunks))
@@ -166,7 +166,7 @@ def test_the_number_at_the_end_picks_a_sound_track() -> None:
         ("/mute", "does not answer"),
     ],
 )
-def test_a_server_that_has_no_sound_for_us_gets_a_sentence(path: str, sentence: str) -> None:
+def test_a_server_without_sound_is_reported_in_one_sentence(path: str, sentence: str) -> None:
     answers: dict[str, Answer] = {
         "/forbidden": status(403),
         "/broken": status(500),
@@ -179,12 +179,12 @@ def test_a_server_that_has_no_sound_for_us_gets_a_sentence(path: str, sentence: 
         assert sentence in refusal(url, seconds=1.5 if path == "/mute" else 10.0)
 
 
-def test_who_knows_the_password_is_let_in(mp3: bytes) -> None:
+def test_the_right_password_opens_the_stream(mp3: bytes) -> None:
     with HttpServer({"/file": behind_password("ann", PASSWORD, file(mp3))}) as server:
         assert listened(server.url("/file", credentials=f"ann:{PASSWORD}@"), seconds=0.2)
 
 
-def test_a_host_that_is_not_there_gets_a_sentence() -> None:
+def test_a_missing_host_is_reported_in_one_sentence() -> None:
     assert "can't be reached (Connection refused)" in refusal(
         f"http://ann:{PASSWORD}@127.0.0.1:{free_port()}/x"
     )
@@ -274,7 +274,7 @@ def test_a_camera_asks_for_its_password() -> None:
         assert listened(camera.url(credentials="camera:right@"), seconds=0.2)
 
 
-def test_a_camera_without_a_microphone_gets_a_sentence() -> None:
+def test_a_camera_without_a_microphone_is_reported_in_one_sentence() -> None:
     with RtspServer(()) as camera:
         assert "has no audio track" in refusal(camera.url())
 
@@ -319,7 +319,7 @@ def test_sound_that_stays_late_was_lost() -> None:
     assert lost == pytest.approx(5.0, abs=0.1)
 
 
-def test_time_stamps_that_jump_where_the_clock_does_not_are_numbered_anew() -> None:
+def test_time_stamps_that_jump_without_the_clock_start_a_new_count() -> None:
     for jump in (3_600.0, 20.0, -7.0):
         playout = Playout()
         lost = [playout.schedule(0.1, 0.1 * n + (jump if n >= 50 else 0.0), 0.1 * n) for n in range(100)]
@@ -426,7 +426,7 @@ def test_a_stream_is_called_by_its_host_or_as_asked(spec: str, name: str) -> Non
         f"ftp://ann:{PASSWORD}@radio/x",
     ],
 )
-def test_a_malformed_address_is_refused_without_what_is_secret_in_it(spec: str) -> None:
+def test_a_malformed_address_is_refused_without_showing_its_secrets(spec: str) -> None:
     with pytest.raises(SourceError) as caught:
         open_source(spec)
     assert PASSWORD not in str(caught.value)
@@ -446,6 +446,6 @@ def test_a_malformed_address_is_refused_without_what_is_secret_in_it(spec: str) 
         ("tcp://127.0.0.1:7000", "tcp://127.0.0.1:7000", False),
     ],
 )
-def test_of_an_address_kind_and_host_are_shown(spec: str, shown: str, secret: bool) -> None:
+def test_only_the_scheme_and_host_of_an_address_are_shown(spec: str, shown: str, secret: bool) -> None:
     assert without_secrets(spec) == shown
     assert has_secret(spec) is secret

@@ -71,7 +71,7 @@ def test_equal_scores_keep_the_vocabularys_order() -> None:
     assert labels == ["Speech", "Dog", "Siren"]
 
 
-def test_a_score_that_is_no_number_comes_last_and_is_null() -> None:
+def test_a_score_of_nan_comes_last_and_is_null() -> None:
     tags = top_tags(np.array([np.nan, 0.1, 0.2], np.float32), VOCABULARY, 3)
     assert [(tag.label, tag.score) for tag in tags] == [("Siren", 0.2), ("Dog", 0.1), ("Speech", None)]
 
@@ -113,7 +113,7 @@ def test_an_occurrence_has_a_length_once_it_has_ended() -> None:
     assert (lasting["ended_at"], lasting["length_seconds"]) == (None, None)
 
 
-def test_what_lies_beside_a_clip_has_the_event_and_the_place_of_each_gap() -> None:
+def test_a_clips_description_has_the_event_and_the_position_of_each_gap() -> None:
     payload = clip_payload(EVENT, started_at=1_772_366_398.25, samples=40_000, gaps=[(16, 320)], model="tiny")
     assert payload == {
         "event": event_payload(EVENT),
@@ -183,7 +183,7 @@ def test_a_time_reads_back_to_the_millisecond(unix_seconds: float) -> None:
     assert abs(datetime.fromisoformat(text).timestamp() - unix_seconds) <= 0.00101
 
 
-def test_a_time_that_is_no_number_is_null() -> None:
+def test_a_time_of_nan_is_null() -> None:
     assert rfc3339(math.nan) is None
 
 

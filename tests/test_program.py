@@ -97,7 +97,7 @@ def test_a_recording_of_speech_is_named_speech(speech: Path, environment: dict[s
 
 
 @pytest.mark.system
-def test_a_recording_tells_when_a_sound_begins_and_ends(
+def test_the_events_of_a_recording_have_the_right_times(
     speech: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     samples, rate = soundfile.read(speech, dtype="float32")
@@ -113,7 +113,7 @@ def test_a_recording_tells_when_a_sound_begins_and_ends(
     assert plain.stdout.decode().splitlines()[1].split()[4:] == ["Speech", f"{event['score']:.2f}"]
 
 
-def test_logged_scores_replay_what_was_told_and_what_other_settings_would_have(
+def test_logged_scores_replay_the_same_events_and_those_of_other_settings(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
     log, history, file = (str(tmp_path / name) for name in ("scores.sqlite3", "history.sqlite3", "new.toml"))
@@ -207,7 +207,7 @@ def test_an_interrupted_calibration_changes_nothing(environment: dict[str, str],
     assert file.read_text() == 'watch = ["Dog"]\n'
 
 
-def test_a_name_that_is_too_long_for_a_file_is_none(environment: dict[str, str]) -> None:
+def test_a_source_name_too_long_for_a_file_is_accepted(environment: dict[str, str]) -> None:
     named = f"{'x' * 400}=demo"
     result = run("--headless", "--source", named, "--fast", "--duration", "1", environment=environment)
     assert b"unexpectedly" not in result.stderr
@@ -224,7 +224,7 @@ def test_a_name_that_is_too_long_for_a_file_is_none(environment: dict[str, str])
         (("--log", "nowhere"), b"there is no score log"),
     ],
 )
-def test_a_calibration_that_cannot_be_is_one_sentence(
+def test_an_impossible_calibration_is_reported_in_one_sentence(
     options: tuple[str, ...], complaint: bytes, environment: dict[str, str]
 ) -> None:
     result = run("calibrate", *options, environment=environment)
@@ -233,7 +233,7 @@ def test_a_calibration_that_cannot_be_is_one_sentence(
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_an_unknown_sound_is_answered_with_the_nearest(noise: Path, environment: dict[str, str]) -> None:
+def test_an_unknown_sound_is_answered_with_the_nearest_name(noise: Path, environment: dict[str, str]) -> None:
     result = run("tag", str(noise), "--events", "--watch", "Smoke alram", environment=environment)
     assert result.returncode == 2
     assert b"did you mean 'Smoke alarm'?" in result.stderr
@@ -259,7 +259,7 @@ def test_a_file_and_its_samples_on_standard_input_are_tagged_alike(
     assert [end for end, _, _ in named[0]] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
 
 
-def test_one_line_says_which_model_and_why(noise: Path, environment: dict[str, str]) -> None:
+def test_one_line_names_the_model_and_the_reason(noise: Path, environment: dict[str, str]) -> None:
     result = run("tag", str(noise), "--hop", "3", environment=environment)
     assert result.returncode == 0
     assert result.stderr.decode().startswith("model tiny (")
@@ -267,7 +267,7 @@ def test_one_line_says_which_model_and_why(noise: Path, environment: dict[str, s
     assert str(noise).encode() in result.stdout
 
 
-def test_a_reader_that_has_had_enough_ends_the_program_quietly(
+def test_a_reader_that_stops_reading_ends_the_program_quietly(
     noise: Path, environment: dict[str, str]
 ) -> None:
     options = command("--source", str(noise), "--json", "--hop", "0.1", "--fast")
@@ -312,7 +312,7 @@ def test_a_reader_that_has_had_enough_ends_the_program_quietly(
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
 )
-def test_bad_input_gets_one_sentence(
+def test_bad_input_is_reported_in_one_sentence(
     options: list[str], code: int, words: list[str], noise: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     files = {
@@ -337,7 +337,7 @@ def test_bad_input_gets_one_sentence(
     assert "secret" not in complaint
 
 
-def test_outputs_do_not_replace_what_is_something_else(
+def test_outputs_do_not_overwrite_other_files(
     noise: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:
     listed = tmp_path / "recordings.csv"
@@ -373,7 +373,7 @@ def test_offline_in_the_settings_holds_for_the_models_commands(
     assert b"while offline" in result.stderr
 
 
-def test_one_unreadable_recording_does_not_keep_the_others_from_being_tagged(
+def test_an_unreadable_recording_does_not_stop_the_others_from_being_tagged(
     noise: Path, environment: dict[str, str]
 ) -> None:
     result = run("tag", "/no/such/file.wav", str(noise), "--json", environment=environment)
@@ -382,7 +382,7 @@ def test_one_unreadable_recording_does_not_keep_the_others_from_being_tagged(
     assert lines(result.stdout)[-1]["end_seconds"] == 3.0
 
 
-def test_samples_that_are_no_numbers_are_counted(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_non_finite_samples_are_counted(tmp_path: Path, environment: dict[str, str]) -> None:
     samples = 0.1 * np.random.default_rng(0).standard_normal((16_000, 2)).astype(np.float32)
     samples[100:110, 0] = np.nan
     samples[200, 1] = np.inf
@@ -448,7 +448,9 @@ def test_prometheus_reads_figures_from_the_port_that_is_given(environment: dict[
             program.kill()
 
 
-def test_a_port_for_metrics_that_is_taken_is_a_sentence(noise: Path, environment: dict[str, str]) -> None:
+def test_an_occupied_metrics_port_is_reported_in_one_sentence(
+    noise: Path, environment: dict[str, str]
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         result = run("--json", "--source", str(noise), "--metrics-port", port, environment=environment)
@@ -499,7 +501,7 @@ def test_sound_at_the_microphone_becomes_tags_at_the_broker(
 
 
 @pytest.mark.system
-def test_a_microphone_that_is_dead_is_a_problem_until_it_is_heard(
+def test_a_dead_microphone_is_a_problem_until_it_delivers_sound(
     virtual_microphone: VirtualMicrophone,
     broker: Mosquitto,
     speech: Path,
@@ -532,7 +534,7 @@ def test_a_microphone_that_is_dead_is_a_problem_until_it_is_heard(
 
 
 @pytest.mark.system
-def test_a_watched_sound_is_told_to_the_broker_and_kept(
+def test_a_watched_sound_is_published_and_stored(
     broker: Mosquitto, speech: Path, environment: dict[str, str]
 ) -> None:
     mqtt = f"mqtt://127.0.0.1:{broker.port}"
@@ -596,7 +598,7 @@ def test_each_room_has_its_own_sounds_topics_device_and_clips(
 
 
 @pytest.mark.system
-def test_the_sound_of_an_event_is_kept_where_that_is_wanted_and_nothing_must_not_be(
+def test_clips_are_kept_only_when_they_are_on_and_no_forbidden_sound_is_near(
     speech: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     heard = np.concatenate([chunk.samples for chunk in Recording("x", speech, live=False).chunks()])
@@ -626,7 +628,7 @@ def test_the_sound_of_an_event_is_kept_where_that_is_wanted_and_nothing_must_not
     assert len(kept) == description["samples"]
 
 
-def test_a_wrong_name_for_what_must_not_be_kept_is_answered_with_the_nearest(
+def test_a_wrong_name_in_clips_never_is_answered_with_the_nearest(
     noise: Path, environment: dict[str, str]
 ) -> None:
     unheard = environment | {"EARSHOT_CLIPS_NEVER": "Speach"}
@@ -636,7 +638,7 @@ def test_a_wrong_name_for_what_must_not_be_kept_is_answered_with_the_nearest(
 
 
 @pytest.mark.system
-def test_events_of_an_outage_reach_the_broker_that_comes_later(
+def test_events_of_an_outage_reach_a_broker_that_starts_later(
     broker: Mosquitto, speech: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     port = broker.port
@@ -764,7 +766,9 @@ def test_a_signal_ends_everything_in_order(
 
 
 @pytest.mark.system
-def test_a_wrong_password_is_said_and_listening_goes_on(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_wrong_password_is_reported_and_listening_continues(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
     require("mosquitto", "mosquitto_passwd")
     folder = tmp_path / "mosquitto"
     folder.mkdir()
@@ -803,7 +807,7 @@ def test_a_broker_that_comes_later_gets_the_tags(tmp_path: Path, environment: di
 
 
 @pytest.mark.system
-def test_no_such_microphone_lists_what_there_is(
+def test_an_unknown_microphone_is_answered_with_the_list_of_devices(
     virtual_microphone: VirtualMicrophone, environment: dict[str, str]
 ) -> None:
     result = run(
@@ -844,7 +848,7 @@ def test_the_demo_is_named_as_it_plays(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.system
-def test_a_microphone_that_is_unplugged_is_waited_for_and_heard_again(
+def test_an_unplugged_microphone_is_waited_for_and_used_again(
     pulseaudio_folder: Path, environment: dict[str, str]
 ) -> None:
     microphone = VirtualMicrophone.start(pulseaudio_folder, 48_000)
@@ -865,7 +869,7 @@ def test_a_microphone_that_is_unplugged_is_waited_for_and_heard_again(
 
 
 @pytest.mark.system
-def test_a_service_waits_for_a_microphone_that_is_not_there_yet(
+def test_a_service_waits_for_a_microphone_that_is_missing_at_the_start(
     pulseaudio_folder: Path, environment: dict[str, str]
 ) -> None:
     microphone = VirtualMicrophone.start(pulseaudio_folder, 48_000)
@@ -881,7 +885,7 @@ def test_a_service_waits_for_a_microphone_that_is_not_there_yet(
 
 
 @pytest.mark.system
-def test_a_password_in_an_address_is_nowhere_to_be_seen(
+def test_a_password_in_an_address_is_never_shown_anywhere(
     broker: Mosquitto, environment: dict[str, str], tmp_path: Path
 ) -> None:
     password, token = "tr0ub4dor", "c0rrecth0rse"
@@ -915,7 +919,7 @@ def test_a_password_in_an_address_is_nowhere_to_be_seen(
     assert not [text for text in seen if password in text or token in text]
 
 
-def test_the_program_ends_in_order_while_its_tagger_is_too_busy_to_end_with_it(
+def test_the_program_ends_in_order_while_its_tagger_is_busy(
     environment: dict[str, str],
 ) -> None:
     sources = [word for number in range(24) for word in ("--source", f"{number}=demo")]

@@ -51,7 +51,7 @@ def test_a_quiet_room_changes_nothing() -> None:
     assert room.proposals() == {}
 
 
-def test_a_threshold_goes_just_above_what_the_rule_would_have_heard() -> None:
+def test_a_threshold_is_set_just_above_the_loudest_false_event() -> None:
     _, heard = listened([0.9, 0.1, 0.1, 0.6, 0.7, 0.1])  # two of three windows: 0.6, not 0.9 nor 0.7
     assert (heard.events, heard.reached, heard.at) == (1, pytest.approx(0.6), 1005.0)
     assert heard.proposal() == 0.653
@@ -98,7 +98,7 @@ def test_the_loudest_of_all_sources_counts_and_none_reaches_into_another() -> No
     assert (heard.source, heard.reached) == ("z", pytest.approx(0.7))
 
 
-def test_a_source_that_was_switched_off_begins_anew() -> None:
+def test_a_source_that_was_switched_off_starts_again_from_nothing() -> None:
     room, _ = listened([0.6])
     room.accept(SourceStatus("x", online=False))
     _, heard = listened([0.6], into=room)
@@ -185,7 +185,7 @@ def test_each_list_gets_what_its_own_sources_ask_for(tmp_path: Path) -> None:
     )
 
 
-def test_a_list_of_its_own_that_is_not_in_the_file_gets_a_sentence(tmp_path: Path) -> None:
+def test_a_sources_own_list_missing_from_the_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="'kitchen' has no table in the settings file"):
         loud_rooms("kitchen").change_of_settings(tmp_path / "earshot.toml")
 
@@ -206,7 +206,7 @@ def test_line_ends_stay_as_they_are(tmp_path: Path) -> None:
     assert file.read_bytes() == (b'# mine\r\nwatch = [{sound = "Dog", threshold = 0.653}]\r\nhop = 0.5\r\n')
 
 
-def test_no_toml_is_one_sentence() -> None:
+def test_invalid_toml_is_reported_in_one_sentence() -> None:
     with pytest.raises(SettingsError, match="not valid TOML") as caught:
         edited("hop = ", {})
     assert "\n" not in str(caught.value)
@@ -236,7 +236,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_diff_says_where_the_last_line_does_not_end() -> None:
+def test_a_diff_marks_a_missing_newline_at_the_end() -> None:
     assert difference("a", "b\n", Path("f")).splitlines()[3:] == ["-a", "\\ No newline at end of file", "+b"]
 
 

@@ -75,7 +75,7 @@ def test_a_tagging_comes_back_bit_by_bit(tmp_path: Path) -> None:
     assert (again.ended_at, again.level_dbfs, again.latency_seconds) == (first.ended_at, -20.5, None)
 
 
-def test_a_log_says_of_which_model_it_is(tmp_path: Path) -> None:
+def test_a_log_names_its_model(tmp_path: Path) -> None:
     path = tmp_path / "scores.sqlite3"
     scorelog(path, [0.25, 0.0]).close()
     with reading_scores(path) as logged:
@@ -136,7 +136,7 @@ def test_a_replay_decides_as_live(
     assert sorted(map(str, without_ids(replayed))) == sorted(map(str, without_ids(live)))
 
 
-def test_other_thresholds_tell_other_events(tmp_path: Path) -> None:
+def test_other_thresholds_give_other_events(tmp_path: Path) -> None:
     path = tmp_path / "scores.sqlite3"
     written(path, [tagging(second, 0.4, 0.0) for second in range(1, 5)])
     assert not list(replay(read(path), watched(0.5)))
@@ -150,14 +150,14 @@ def test_a_log_of_another_model_is_not_continued(tmp_path: Path) -> None:
         ScoreLog(path, model="other", labels=("Cat",))
 
 
-def test_two_do_not_write_the_same_log(tmp_path: Path) -> None:
+def test_two_writers_cannot_share_a_log(tmp_path: Path) -> None:
     path = tmp_path / "scores.sqlite3"
     with scorelog(path), pytest.raises(SinkError, match="another Earshot writes the score log"):
         scorelog(path)
     scorelog(path).close()
 
 
-def test_somebody_who_holds_the_file_does_not_hold_up_listening(tmp_path: Path) -> None:
+def test_a_locked_file_does_not_delay_listening(tmp_path: Path) -> None:
     path = tmp_path / "scores.sqlite3"
     with scorelog(path) as log, closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -169,7 +169,7 @@ def test_somebody_who_holds_the_file_does_not_hold_up_listening(tmp_path: Path) 
         assert log.losses().unlogged_taggings == 1
 
 
-def test_what_is_no_score_log_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_score_log_is_left_alone(tmp_path: Path) -> None:
     text, database = tmp_path / "notes.txt", tmp_path / "other.sqlite3"
     text.write_text("Dear diary, " * 1000)
     with closing(sqlite3.connect(database)) as connection:
@@ -184,7 +184,7 @@ def test_what_is_no_score_log_is_left_alone(tmp_path: Path) -> None:
         assert path.read_bytes() == before
 
 
-def test_a_log_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
+def test_an_impossible_log_is_reported_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(SinkError, match="can't be written"):
         scorelog(tmp_path / "nowhere" / "scores.sqlite3")
     with pytest.raises(SinkError, match="can't be written"):
@@ -193,7 +193,7 @@ def test_a_log_that_cannot_be_is_one_sentence(tmp_path: Path) -> None:
         pass
 
 
-def test_a_log_that_was_cut_off_is_one_sentence(tmp_path: Path) -> None:
+def test_a_truncated_log_is_reported_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "scores.sqlite3"
     written(path, [tagging(second, 0.5, 0.5) for second in range(1, 400)])
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
@@ -213,7 +213,7 @@ def disk_of(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_is_said_once_and_the_rest_is_logged(
+def test_a_full_disk_is_reported_once_and_later_scores_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "scores.sqlite3"
@@ -236,7 +236,7 @@ def run(*arguments: str) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, str(result.exception or result.stderr)
 
 
-def test_the_command_says_what_other_settings_would_have_told(tmp_path: Path) -> None:
+def test_the_command_lists_the_events_that_other_settings_would_give(tmp_path: Path) -> None:
     log, file = tmp_path / "scores.sqlite3", tmp_path / "new.toml"
     written(log, [tagging(second, 0.4, 0.0) for second in range(1, 5)])
     file.write_text('watch = [{ sound = "Dog", threshold = 0.3 }]\n')

@@ -34,7 +34,7 @@ def systemd(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]
         yield listener
 
 
-def test_systemd_is_told_of_the_beginning_of_new_settings_and_of_the_end(systemd: Systemd) -> None:
+def test_systemd_is_notified_of_the_start_of_reloads_and_of_the_end(systemd: Systemd) -> None:
     manager = ServiceManager(systemd.environment)
     with manager.listening():
         assert systemd.hear() == ["READY=1"]
@@ -51,7 +51,7 @@ def test_systemd_is_told_of_the_beginning_of_new_settings_and_of_the_end(systemd
     assert systemd.hear() == ["STOPPING=1"]
 
 
-def test_the_watchdog_hears_three_times_within_its_patience_while_the_tagger_gets_on(
+def test_the_watchdog_is_notified_three_times_per_timeout_while_the_tagger_works(
     systemd: Systemd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
@@ -73,7 +73,7 @@ def test_the_watchdog_hears_three_times_within_its_patience_while_the_tagger_get
 @pytest.mark.parametrize(
     "watchdog", [{}, {"WATCHDOG_USEC": "100", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}]
 )
-def test_a_watchdog_that_waits_for_nobody_or_somebody_else_hears_nothing(
+def test_a_watchdog_without_a_timeout_or_for_another_process_is_not_notified(
     systemd: Systemd, watchdog: dict[str, str]
 ) -> None:
     ServiceManager(systemd.environment | watchdog).beat(busy_seconds=0.0)
@@ -82,7 +82,7 @@ def test_a_watchdog_that_waits_for_nobody_or_somebody_else_hears_nothing(
 
 
 @pytest.mark.parametrize("environment", [{}, {"NOTIFY_SOCKET": "/nowhere/notify"}])
-def test_where_nobody_listens_nobody_is_told(
+def test_nothing_is_sent_without_a_notify_socket(
     environment: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     manager = ServiceManager(environment | {"WATCHDOG_USEC": "1000"})
@@ -109,7 +109,9 @@ def test_only_the_stream_that_systemd_names_is_the_journal(tmp_path: Path) -> No
     assert not is_journal(file, environment), "it is closed"
 
 
-def test_a_complaint_in_the_journal_is_an_error(environment: dict[str, str], tmp_path: Path) -> None:
+def test_an_error_message_in_the_journal_has_the_priority_of_an_error(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
     with (tmp_path / "journal").open("w") as journal:
         status = os.fstat(journal.fileno())
         result = subprocess.run(
@@ -152,7 +154,7 @@ def test_a_tagger_that_hangs_silences_the_watchdog(systemd: Systemd, environment
 
 @pytest.mark.system
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
-def test_sighup_takes_up_settings_without_a_gap_and_a_bad_file_changes_nothing(
+def test_sighup_applies_settings_without_a_gap_and_a_bad_file_changes_nothing(
     systemd: Systemd, environment: dict[str, str], tmp_path: Path
 ) -> None:
     require("mosquitto")
@@ -213,7 +215,7 @@ def table(name: str, **own: object) -> str:
 
 @pytest.mark.system
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
-def test_sighup_lets_rooms_come_and_go_and_the_one_that_stays_loses_nothing(
+def test_sighup_adds_and_removes_rooms_and_the_remaining_room_loses_nothing(
     systemd: Systemd, environment: dict[str, str], tmp_path: Path
 ) -> None:
     require("mosquitto")
@@ -292,9 +294,7 @@ def kept(broker: Mosquitto, beginning: str) -> set[str]:
 
 
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
-def test_sighup_puts_another_source_in_the_place_of_one(
-    systemd: Systemd, environment: dict[str, str], tmp_path: Path
-) -> None:
+def test_sighup_replaces_a_source(systemd: Systemd, environment: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text('source = ["room=demo"]\n')
     with service("--config", str(file), environment=environment, systemd=systemd) as program:
@@ -315,7 +315,7 @@ def test_sighup_puts_another_source_in_the_place_of_one(
         assert program.wait(timeout=START_SECONDS) == 130
 
 
-def test_sighup_while_the_program_starts_is_answered_once_it_listens(environment: dict[str, str]) -> None:
+def test_sighup_during_the_start_takes_effect_once_the_program_listens(environment: dict[str, str]) -> None:
     with subprocess.Popen(
         command("--headless", "--model", "tiny", "--offline", "--source", "demo"),
         env=environment,
@@ -359,9 +359,7 @@ def test_sighup_reaches_the_window_too(systemd: Systemd, environment: dict[str, 
 
 @pytest.mark.system
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
-def test_the_loss_of_its_terminal_still_ends_the_program(
-    systemd: Systemd, environment: dict[str, str]
-) -> None:
+def test_closing_the_terminal_still_ends_the_program(systemd: Systemd, environment: dict[str, str]) -> None:
     require("setsid")
     outside, inside = pty.openpty()
     with subprocess.Popen(

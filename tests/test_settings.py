@@ -155,7 +155,7 @@ def test_a_key_without_a_certificate_is_refused() -> None:
         load(mqtt="mqtts://broker", mqtt_key="/ear.key")
 
 
-def test_the_embedded_broker_is_no_address() -> None:
+def test_the_embedded_broker_needs_no_address() -> None:
     settings = load(mqtt="embedded")
     assert settings.embedded_broker
     assert settings.broker() is None
@@ -194,7 +194,7 @@ def test_clips_are_off_and_would_be_in_the_users_data_folder_without_speech(
     assert load(clips_folder="~/heard").clips_path == Path.home() / "heard"
 
 
-def test_what_is_never_kept_comes_from_the_environment_and_the_file(tmp_path: Path) -> None:
+def test_clips_never_comes_from_the_environment_and_the_file(tmp_path: Path) -> None:
     assert load(environment={"EARSHOT_CLIPS_NEVER": ""}).excluded_from_clips == []
     named = load(environment={"EARSHOT_CLIPS_NEVER": "Speech, Shout", "EARSHOT_CLIPS": "1"})
     assert (named.clips, named.excluded_from_clips) == (True, [Watch("Speech"), Watch("Shout")])
@@ -275,7 +275,7 @@ def test_a_source_has_settings_of_its_own_or_those_that_hold_for_all(rooms: Path
     assert (plain.watch, plain.hop_samples, plain.clips) == (None, 16_000, False)
 
 
-def test_texts_and_tables_stand_in_one_list(tmp_path: Path) -> None:
+def test_strings_and_tables_may_be_mixed_in_one_list(tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text(
         'source = ["mic", "door=mic:2", { name = "garden, behind", spec = "rtsp://camera/a,b" }]\n'
@@ -299,14 +299,14 @@ def test_a_source_on_the_command_line_keeps_the_settings_of_its_name(rooms: Path
     assert (other.address, other.watch) == ("door.wav", None)
 
 
-def test_what_is_said_above_the_file_holds_for_every_source(rooms: Path) -> None:
+def test_options_and_environment_hold_for_every_source(rooms: Path) -> None:
     given = load(rooms, {"EARSHOT_HOP": "2"}, watch=["Siren"])
     assert [source.hop_samples for source in given.sources] == [32_000, 32_000]
     assert (given.watch_overrides, given.watched) == ({}, [Watch("Siren")])
     assert not any(source.clips for source in load(rooms, {"EARSHOT_CLIPS": "0"}).sources)
 
 
-def test_where_no_clips_are_wanted_none_are_kept_whatever_is_said_for_all(rooms: Path) -> None:
+def test_a_source_without_clips_overrides_the_setting_for_all(rooms: Path) -> None:
     assert [source.clips for source in load(rooms, clips=True).sources] == [True, False]
 
 
@@ -370,14 +370,14 @@ def test_a_wrong_setting_of_a_source_is_named_with_the_source(
         ("source = []", "^source in the file .* must not be empty$"),
     ],
 )
-def test_what_is_no_list_of_sources_is_refused(tmp_path: Path, line: str, complaint: str) -> None:
+def test_an_invalid_list_of_sources_is_refused(tmp_path: Path, line: str, complaint: str) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text(line)
     with pytest.raises(SettingsError, match=complaint):
         load(file)
 
 
-def test_the_settings_of_the_page_on_rooms_are_understood(tmp_path: Path) -> None:
+def test_the_settings_in_the_page_on_rooms_are_valid(tmp_path: Path) -> None:
     page = (Path(__file__).parent.parent / "docs" / "rooms.md").read_text()
     whole, short = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     labels = [entry.name for entry in audioset_classes()]

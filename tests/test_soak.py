@@ -20,7 +20,7 @@ def rig() -> Iterator[Rig]:
 @pytest.mark.parametrize(
     "fault", [fault for fault in FAULTS if fault.times_in_tests], ids=lambda fault: fault.name
 )
-def test_what_is_promised_for_a_fault_is_held(fault: Fault, rig: Rig) -> None:
+def test_the_promise_for_each_fault_is_kept(fault: Fault, rig: Rig) -> None:
     assert fault.bring_about(rig, fault.times_in_tests)
 
 

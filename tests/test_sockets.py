@@ -88,7 +88,7 @@ def connected(spec: str) -> socket.socket:
     return connections[0]
 
 
-def test_what_is_sent_is_heard_and_its_sender_may_be_followed_by_another(spec: str) -> None:
+def test_sound_is_received_and_another_sender_may_follow(spec: str) -> None:
     source = open_source(spec)
     for _ in range(2):
         reader = Reader(source)
@@ -103,7 +103,7 @@ def test_what_is_sent_is_heard_and_its_sender_may_be_followed_by_another(spec: s
         assert np.array_equal(heard, SOUND / np.float32(32_768))
 
 
-def test_while_one_sends_nobody_else_can(spec: str) -> None:
+def test_only_one_sender_is_accepted_at_a_time(spec: str) -> None:
     with reading(open_source(spec)) as reader, connected(spec) as sender:
         sender.sendall(SOUND.tobytes())
         wait_until(lambda: reader.samples == len(SOUND), "all samples")
@@ -112,7 +112,7 @@ def test_while_one_sends_nobody_else_can(spec: str) -> None:
 
 
 @pytest.mark.parametrize("sends", [False, True])
-def test_closing_ends_it_at_once(spec: str, *, sends: bool) -> None:
+def test_closing_ends_the_source_at_once(spec: str, *, sends: bool) -> None:
     with reading(open_source(spec)) as reader:
         time.sleep(0.1)
         with connected(spec) if sends else socket.socket():
@@ -122,7 +122,7 @@ def test_closing_ends_it_at_once(spec: str, *, sends: bool) -> None:
             assert time.monotonic() - began < 10.0
 
 
-def test_a_header_is_no_sound(spec: str) -> None:
+def test_a_wav_header_is_not_sound(spec: str) -> None:
     with reading(open_source(f"door={spec}")) as reader, connected(spec) as sender:
         sender.sendall(b"RIFF\x24\x00\x00\x00WAVE")
         assert "door is a WAV file" in str(reader.ends.get(timeout=PATIENCE_SECONDS))
@@ -155,7 +155,7 @@ def test_a_stale_socket_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
     assert text.read_text() == "precious"
 
 
-def test_a_port_that_is_taken_gets_a_sentence() -> None:
+def test_an_occupied_port_is_reported_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         spec = f"tcp://localhost:{taken.getsockname()[1]}"
         with pytest.raises(NetworkError, match="can't listen on"):

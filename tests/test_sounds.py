@@ -39,7 +39,7 @@ def test_names_and_slugs_are_unique_and_fit_into_a_topic() -> None:
     assert all("," not in sound.name for sound in catalogue()), "the environment separates names by commas"
 
 
-def test_what_home_assistant_is_told_exists() -> None:
+def test_icons_and_device_classes_exist_in_home_assistant() -> None:
     assert {sound.device_class for sound in catalogue()} <= BINARY_SENSOR_CLASSES
     assert all(sound.icon.startswith("mdi:") for sound in catalogue())
 
@@ -58,19 +58,19 @@ def test_a_sound_stands_for_all_its_classes() -> None:
     assert dog.is_on(scores)
 
 
-def test_a_household_s_sounds_are_watched_unless_told_otherwise() -> None:
+def test_household_sounds_are_watched_by_default() -> None:
     assert {"Smoke alarm", "Doorbell", "Baby crying", "Dog", "Glass breaking"} <= set(names(None))
     assert not {"Speech", "Music"} & set(names(None))
     assert names([]) == []
 
 
-def test_a_model_of_own_sounds_is_watched_for_all_of_them_if_they_are_few() -> None:
+def test_all_sounds_of_a_small_custom_model_are_watched() -> None:
     assert names(None, ("Kettle", "Gate")) == ["Kettle", "Gate"]
     assert names(None, ("Kettle", "Bark")) == ["Dog"]
     assert names(None, tuple(f"word {number}" for number in range(100))) == []
 
 
-def test_a_label_of_one_s_own_may_have_the_catalogue_s_name() -> None:
+def test_a_custom_label_may_have_a_name_from_the_catalogue() -> None:
     (alarm,) = resolve_sounds([Watch("Smoke alarm")], ("Gate", "smoke alarm"))
     assert (alarm.sound.icon, alarm.indices) == ("mdi:smoke-detector-alert", (1,))
 
@@ -85,13 +85,15 @@ def test_a_label_of_one_s_own_may_have_the_catalogue_s_name() -> None:
         ([Watch("Dog", {"off_threshold": 0.9})], "off_threshold 0.9 is not between 0 and the threshold, 0.3"),
     ],
 )
-def test_what_can_t_be_watched_is_said_in_one_sentence(watch: list[Watch], complaint: str) -> None:
+def test_a_sound_that_cannot_be_watched_is_reported_in_one_sentence(
+    watch: list[Watch], complaint: str
+) -> None:
     with pytest.raises(SettingsError, match=complaint) as caught:
         resolve_sounds(watch, AUDIOSET)
     assert "\n" not in str(caught.value)
 
 
-def test_a_model_that_can_t_hear_a_sound_is_told_apart_from_a_wrong_name() -> None:
+def test_a_sound_the_model_lacks_is_distinguished_from_a_wrong_name() -> None:
     with pytest.raises(SettingsError, match="the model can't hear 'Dog', for it knows none of Dog, Bark"):
         resolve_sounds([Watch("Dog")], ("yes", "no"))
 
@@ -127,7 +129,7 @@ def test_any_class_at_its_own_threshold_is_enough_and_all_must_be_low_for_off() 
         assert (dog.is_on(given), dog.is_off(given)) == expected
 
 
-def test_a_lower_threshold_of_one_s_own_is_never_above_the_upper_one() -> None:
+def test_a_custom_lower_threshold_is_never_above_the_upper_one() -> None:
     (dog,) = resolve_sounds([Watch("Dog", {"off_threshold": 0.25})], ("Dog",), np.array([0.1], np.float32))
     assert dog.off_thresholds == dog.thresholds
 
@@ -141,7 +143,7 @@ def test_settings_take_names_and_tables() -> None:
     assert given == [Watch("Dog"), Watch("Smoke alarm", {"threshold": 0.4, "hits": 2, "of": 4})]
 
 
-def test_settings_take_names_from_the_environment_and_none_at_all() -> None:
+def test_settings_accept_names_from_the_environment_or_an_empty_list() -> None:
     assert load("Dog, smoke_alarm") == [Watch("Dog"), Watch("smoke_alarm")]
     assert load("") == load([]) == load([""]) == []
     assert load(None) is None
@@ -157,7 +159,7 @@ def test_settings_take_names_from_the_environment_and_none_at_all() -> None:
         (5, "'watch'"),
     ],
 )
-def test_a_wrong_wish_is_named_in_one_sentence(watch: Any, complaint: str) -> None:
+def test_a_wrong_watch_entry_is_named_in_one_sentence(watch: Any, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint) as caught:
         load(watch)
     assert "\n" not in str(caught.value)

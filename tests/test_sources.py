@@ -172,7 +172,7 @@ def test_one_of_many_channels_is_turned_over_and_the_first_may_be_dead() -> None
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
 @given(blocks=st.lists(st.integers(1, 10_000), min_size=1, max_size=20))
 @settings(max_examples=12, deadline=None)
-def test_what_is_turned_over_does_not_depend_on_the_blocks(rate_hz: int, blocks: list[int]) -> None:
+def test_inverting_a_channel_does_not_depend_on_the_block_size(rate_hz: int, blocks: list[int]) -> None:
     frames = np.concatenate([pair(0.3, rate_hz, second=second) for second in (-1.0, 1.0, -1.0)])
     converter = Converter(rate_hz, 2)
     ends = list(
@@ -189,7 +189,7 @@ def test_after_a_flush_nothing_is_turned_over() -> None:
     assert np.array_equal(whole(converter, frames), first)
 
 
-def test_what_is_no_number_becomes_silence_and_is_counted() -> None:
+def test_non_finite_samples_become_silence_and_are_counted() -> None:
     frames = noise(0.1, 48_000, channels=2)
     frames[5, 0], frames[7, 1], frames[9] = np.nan, np.inf, -np.inf
     converter = Converter(48_000, 2)
@@ -227,7 +227,7 @@ def test_a_flush_of_nothing_is_nothing() -> None:
     ("extension", "subtype"),
     [("wav", "PCM_16"), ("flac", "PCM_16"), ("aiff", "PCM_16"), ("ogg", "VORBIS"), ("mp3", None)],
 )
-def test_usual_formats_are_read_without_a_hole(tmp_path: Path, extension: str, subtype: str | None) -> None:
+def test_common_formats_are_read_without_gaps(tmp_path: Path, extension: str, subtype: str | None) -> None:
     path = tmp_path / f"tone.{extension}"
     soundfile.write(path, np.repeat(tone(1.0, 44_100), 2, axis=1), 44_100, subtype)
     samples = joined(list(Recording("tone", path, live=False).chunks()))
@@ -235,7 +235,7 @@ def test_usual_formats_are_read_without_a_hole(tmp_path: Path, extension: str, s
     assert samples[1600:-1600] == pytest.approx(tone(1.0, SAMPLE_RATE_HZ)[1600:-1600, 0], abs=0.02)
 
 
-def test_opus_is_read_without_a_hole(tmp_path: Path) -> None:
+def test_opus_is_read_without_gaps(tmp_path: Path) -> None:
     path = tmp_path / "tone.opus"
     soundfile.write(path, tone(1.0, 48_000), 48_000, format="OGG", subtype="OPUS")
     samples = joined(list(Recording("tone", path, live=False).chunks()))
@@ -277,7 +277,7 @@ def test_a_recording_streams_as_the_whole_of_it_converts(tmp_path: Path) -> None
     assert {len(chunk.samples) for chunk in chunks[:-1]} == {1600}
 
 
-def test_a_loop_goes_on_without_a_break(tmp_path: Path) -> None:
+def test_a_loop_has_no_gap(tmp_path: Path) -> None:
     path = tmp_path / "noise.wav"
     soundfile.write(path, noise(0.55, 44_100), 44_100, subtype="FLOAT")
     once = joined(list(Recording("once", path, live=False).chunks()))
@@ -312,7 +312,7 @@ def test_closing_ends_a_live_recording_at_once(tmp_path: Path) -> None:
     assert_close_ends(Recording("noise", tmp_path / "noise.wav", live=False, loop=True))
 
 
-def test_numbers_that_are_none_are_counted_in_a_recording(tmp_path: Path) -> None:
+def test_non_finite_samples_of_a_recording_are_counted(tmp_path: Path) -> None:
     frames = noise(0.5)
     frames[::100] = np.nan
     soundfile.write(tmp_path / "broken.wav", frames, SAMPLE_RATE_HZ, subtype="FLOAT")
@@ -351,7 +351,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "there is no file" in refusal(tmp_path / "missing.wav")
 
 
-def test_a_folder_is_no_recording(tmp_path: Path) -> None:
+def test_a_folder_is_refused_as_a_recording(tmp_path: Path) -> None:
     assert "is a folder" in refusal(tmp_path)
 
 
@@ -360,7 +360,7 @@ def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert "not a regular file" in refusal(tmp_path / "pipe.wav")
 
 
-def test_a_forbidden_file_says_so(tmp_path: Path) -> None:
+def test_a_file_without_read_permission_is_reported(tmp_path: Path) -> None:
     forbidden = tmp_path / "secret.wav"
     soundfile.write(forbidden, noise(0.1), SAMPLE_RATE_HZ)
     forbidden.chmod(0)
@@ -370,24 +370,24 @@ def test_a_forbidden_file_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["noise.bin", "noise.wav", "noise.raw", "noise.mp4"])
-def test_what_is_no_recording_says_so(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_not_a_recording_is_reported(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(np.random.default_rng(1).bytes(5_000))
     assert re.search(r"is not a readable recording|has no audio track", refusal(tmp_path / name))
 
 
-def test_an_empty_file_says_so(tmp_path: Path) -> None:
+def test_an_empty_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     assert "has no audio in it" in refusal(tmp_path / "empty.wav")
 
 
-def test_a_recording_without_samples_says_so_even_in_a_loop(tmp_path: Path) -> None:
+def test_a_recording_without_samples_is_reported_even_in_a_loop(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "header.wav", np.zeros((0, 1)), SAMPLE_RATE_HZ)
     assert "has no audio in it" in refusal(tmp_path / "header.wav")
     with pytest.raises(RecordingError, match="has no audio in it"):
         list(Recording("", tmp_path / "header.wav", live=False, loop=True).chunks())
 
 
-def test_a_film_without_sound_says_so(tmp_path: Path) -> None:
+def test_a_film_without_sound_is_reported(tmp_path: Path) -> None:
     with av.open(str(tmp_path / "silent.mp4"), "w") as container:
         stream = container.add_stream("mpeg4", rate=10)
         assert isinstance(stream, av.VideoStream)
@@ -399,7 +399,9 @@ def test_a_film_without_sound_says_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("extension", ["flac", "aac"])
-def test_a_broken_file_delivers_what_came_before_and_says_where(tmp_path: Path, extension: str) -> None:
+def test_a_broken_file_delivers_the_sound_before_the_defect_and_reports_its_position(
+    tmp_path: Path, extension: str
+) -> None:
     path = tmp_path / f"torn.{extension}"
     frames = noise(3.0, 48_000)
     if extension == "flac":
@@ -415,7 +417,7 @@ def test_a_broken_file_delivers_what_came_before_and_says_where(tmp_path: Path, 
     assert total / SAMPLE_RATE_HZ == pytest.approx(second, abs=0.06)
 
 
-def test_a_truncated_wav_delivers_what_there_is(tmp_path: Path) -> None:
+def test_a_truncated_wav_delivers_its_samples(tmp_path: Path) -> None:
     path = tmp_path / "torn.wav"
     soundfile.write(path, noise(1.0), SAMPLE_RATE_HZ)
     path.write_bytes(path.read_bytes()[:16_044])
@@ -487,7 +489,7 @@ def test_closing_ends_a_pipe_from_which_nothing_comes() -> None:
         (b"RIFF\x24\x00\x00\x00WAVE", "is a WAV file"),
     ],
 )
-def test_a_pipe_without_samples_says_so(written: bytes, sentence: str) -> None:
+def test_a_pipe_without_samples_is_reported(written: bytes, sentence: str) -> None:
     reading, writing = os.pipe()
     os.write(writing, written)
     os.close(writing)
@@ -495,7 +497,7 @@ def test_a_pipe_without_samples_says_so(written: bytes, sentence: str) -> None:
         list(PcmInput("stdin", pipe).chunks())
 
 
-def test_a_terminal_is_no_sound() -> None:
+def test_a_terminal_is_refused_as_standard_input() -> None:
     controller, terminal = os.openpty()
     try:
         with pytest.raises(SourceError, match="stdin is a terminal"):
@@ -555,7 +557,7 @@ def test_a_file_with_an_equals_sign_in_its_name_is_found(
         ("missing.wav", "there is no file missing.wav"),
     ],
 )
-def test_a_bad_specification_gets_one_sentence(spec: str, sentence: str) -> None:
+def test_a_bad_address_is_refused_in_one_sentence(spec: str, sentence: str) -> None:
     with pytest.raises(SourceError, match=sentence) as caught:
         open_source(spec)
     assert "\n" not in str(caught.value)

@@ -15,7 +15,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "data" / "switches.json"
 
 
-def test_what_is_switched_off_stays_off_at_the_next_start_until_it_is_switched_on(file: Path) -> None:
+def test_a_source_switched_off_stays_off_after_a_restart_until_it_is_switched_on(file: Path) -> None:
     first = Switches(file)
     for name in ("kitchen", "caf\udce9.wav"):
         assert first.is_on(name)
@@ -54,14 +54,14 @@ def test_two_programs_keep_each_other_s_switches(file: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "{}", '{"off": "door"}', '{"off": [1]}', "[" * 100_000, "\xff"]
 )
-def test_a_file_that_nobody_can_read_is_no_reason_to_listen(file: Path, content: str) -> None:
+def test_an_unreadable_file_keeps_all_sources_off(file: Path, content: str) -> None:
     file.parent.mkdir()
     file.write_text(content, encoding="latin-1")
     with pytest.raises(SettingsError, match="can't be read from .*: delete it, and all are listened to"):
         Switches(file)
 
 
-def test_where_it_can_not_be_written_a_switch_holds_until_the_end_and_that_is_said(
+def test_an_unwritable_file_keeps_a_switch_until_the_end_with_a_warning(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file.parent.write_text("a file where a folder should be")

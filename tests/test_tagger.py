@@ -97,7 +97,7 @@ def test_a_window_out_of_range_is_refused(seconds: float) -> None:
         load_tagger("tiny", window_seconds=seconds)
 
 
-def test_an_unknown_model_names_what_there_is() -> None:
+def test_an_unknown_model_is_answered_with_the_list_of_models() -> None:
     with pytest.raises(CheckpointError, match="no model 'tinny'.*'tiny'"):
         load_tagger("tinny")
 
@@ -113,7 +113,7 @@ def test_an_unknown_model_names_what_there_is() -> None:
         {"precision": "fp16", "engine": "openvino"},
     ],
 )
-def test_what_this_machine_lacks_is_refused_in_a_sentence(options: dict[str, str]) -> None:
+def test_a_device_this_machine_lacks_is_refused_in_one_sentence(options: dict[str, str]) -> None:
     with pytest.raises(EngineError, match=": give"):
         load_tagger("tiny", **options)  # type: ignore[arg-type]
 
@@ -124,7 +124,7 @@ def test_bf16_keeps_the_scores(tiny: Tagger) -> None:
     np.testing.assert_allclose(mixed(waveform), tiny(waveform), atol=2e-2)
 
 
-def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
+def test_a_saved_model_loads_unchanged(tmp_path: Path) -> None:
     checkpoint = small_checkpoint(mean=-3.0, std=2.0, activation="softmax")
     path = tmp_path / "mine.safetensors"
     save_checkpoint(checkpoint, path, notes={"by": "a test"})

@@ -88,7 +88,7 @@ def test_refused_blocks_are_a_jump_of_exactly_as_many_samples() -> None:
     assert after.captured_at == pytest.approx(device.wall(28_800), abs=1e-6)
 
 
-def test_an_overflow_is_as_long_as_the_drivers_clock_says() -> None:
+def test_an_overflow_has_the_length_of_the_drivers_clock() -> None:
     device = Device(44_100)
     chunks = list(itertools.chain.from_iterable(device.play(quiet(0.1, 44_100)) for _ in range(10)))
     device.lose(11_025)
@@ -150,7 +150,7 @@ def test_a_driver_without_a_clock_is_timed_by_the_arrival_of_its_blocks() -> Non
     assert chunk.captured_at == pytest.approx(arrived_at - 0.1 - 0.1)
 
 
-def test_a_reopened_device_goes_on_behind_the_time_it_was_away() -> None:
+def test_a_reopened_device_continues_after_a_gap_of_its_absence() -> None:
     device = Device(48_000)
     before = device.play(quiet(1.0, 48_000)) + device.reopen()
     device.lose(round(1.5 * 48_000))
@@ -161,7 +161,7 @@ def test_a_reopened_device_goes_on_behind_the_time_it_was_away() -> None:
     assert after[-1].captured_at == pytest.approx(device.wall(after[-1].start_sample * 3), abs=1e-3)
 
 
-def test_what_a_driver_says_of_the_age_of_its_first_blocks_does_not_shorten_the_gap() -> None:
+def test_a_wrong_age_of_the_first_blocks_does_not_shorten_the_gap() -> None:
     device = Device(48_000)
     before = device.play(quiet(1.0, 48_000)) + device.reopen()
     device.lose(3 * 48_000)

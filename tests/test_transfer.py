@@ -195,7 +195,7 @@ def test_normalisation_comes_with_the_weights(tmp_path: Path) -> None:
     assert (new.mean, new.std) == (-3.0, 2.0)
 
 
-def test_the_seed_decides_what_is_drawn() -> None:
+def test_the_seed_determines_the_random_weights() -> None:
     first, again, other = (starting_point("tiny", LABELS, rows=128, seed=seed) for seed in (1, 1, 2))
     name = "mlp_head.1.weight"
     assert torch.equal(first.weights[name], again.weights[name])
@@ -240,7 +240,9 @@ def test_imagenet_is_fetched_from_the_hub(tmp_path: Path, monkeypatch: pytest.Mo
         ("tinny", {}, "there is no model 'tinny'"),
     ],
 )
-def test_an_impossible_start_is_one_sentence(init: str, geometry: dict[str, Any], reason: str) -> None:
+def test_an_impossible_start_is_reported_in_one_sentence(
+    init: str, geometry: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(CheckpointError, match=reason) as error:
         starting_point(init, LABELS, **geometry)
     assert "\n" not in str(error.value)

@@ -37,7 +37,7 @@ def test_a_threshold_changes_and_the_rest_of_the_rule_stays() -> None:
     assert set(dog.off_thresholds) == {0.4}, "the lower threshold is never above the other one"
 
 
-def test_whoever_decides_on_events_is_told_of_each_change() -> None:
+def test_each_change_reaches_the_event_detectors() -> None:
     told: list[tuple[WatchedSound, ...]] = []
     watchlist = WatchList([], AUDIOSET, on_change=lambda sounds: told.append(tuple(sounds)))
     assert not watchlist.changed
@@ -57,7 +57,7 @@ def test_trying_a_threshold_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("name", ["Dgo", ""])
-def test_what_is_unknown_is_refused_and_the_list_stays(name: str) -> None:
+def test_an_unknown_sound_is_refused_and_the_list_stays(name: str) -> None:
     watchlist = WatchList([Watch("Dog")], AUDIOSET)
     with pytest.raises(SettingsError, match="no sound called"):
         watchlist.watch(name)
@@ -119,12 +119,12 @@ def test_a_source_gets_a_list_of_its_own_and_gives_it_back() -> None:
     assert told == ["kitchen", "kitchen", "kitchen"]
 
 
-def test_what_is_unknown_in_a_list_of_its_own_is_refused_with_the_source() -> None:
+def test_an_unknown_sound_in_a_sources_own_list_is_refused_with_the_source() -> None:
     with pytest.raises(SettingsError, match="the source 'kitchen': there is no sound called 'Dgo'"):
         WatchLists(None, {"kitchen": [Watch("Dgo")]}, AUDIOSET)
 
 
-def test_a_list_that_begins_anew_is_all_that_is_watched_or_stays_as_it_was() -> None:
+def test_a_list_is_replaced_as_a_whole_or_not_at_all() -> None:
     told: list[list[str]] = []
     watchlist = WatchList(
         [Watch("Dog")], AUDIOSET, on_change=lambda sounds: told.append([entry.sound.name for entry in sounds])

@@ -225,7 +225,7 @@ def test_any_folder_is_taken_or_refused_in_a_sentence(
 
 
 @pytest.mark.parametrize("content", [b"[" * 10_000, b"{" + b" " * 20 * MEBIBYTE, b"\xff", b"[]", b"1" * 5000])
-def test_a_folder_whose_description_is_none_is_refused_in_a_sentence(content: bytes) -> None:
+def test_a_folder_with_an_invalid_description_is_refused_in_a_sentence(content: bytes) -> None:
     assert scores_of(folder() | {"config.json": content}) is None
 
 

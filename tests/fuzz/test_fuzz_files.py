@@ -208,7 +208,7 @@ def test_a_score_log_with_anything_in_it_is_read_or_refused_in_a_sentence(
     )
 
 
-def test_names_that_no_file_can_have_are_no_history_and_no_score_log() -> None:
+def test_impossible_file_names_are_refused_as_history_and_score_log() -> None:
     for path in (Path("x" * 400), Path("/dev/null"), Path("/")):
         assert kept(lambda path=path: list(read_occurrences(path))) is None  # type: ignore[misc]
         assert kept(lambda path=path: replayed(path)) is None  # type: ignore[misc]

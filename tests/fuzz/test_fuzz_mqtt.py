@@ -105,7 +105,7 @@ payloads = st.one_of(
 @example([(ANNOUNCED, b"[" * 100_000)])
 @example([(ANNOUNCED, b"1" * 5000)])
 @example([("homeassistant/config", b"{}"), ("homeassistant/a/b/c/d/config", b"{}")])
-def test_whatever_is_published_only_turns_switches_and_takes_back_what_is_ours(
+def test_any_message_only_turns_switches_and_clears_our_own_topics(
     messages: list[tuple[str, bytes]],
 ) -> None:
     turned, published = answered(messages)
@@ -124,7 +124,7 @@ def test_whatever_is_published_only_turns_switches_and_takes_back_what_is_ours(
 @pytest.mark.parametrize(
     "topic", ["earshot/attic/kitchen/sound/{}", "homeassistant/sensor/attic_{}/level/config"]
 )
-def test_who_publishes_for_ever_in_our_place_does_not_fill_the_memory(topic: str) -> None:
+def test_endless_messages_on_our_topics_do_not_fill_the_memory(topic: str) -> None:
     with within(mebibytes=128, seconds=20.0):
         _, published = answered([(topic.format(number), b"ON") for number in range(100_000)])
     assert len(published) < 10_000

@@ -123,7 +123,7 @@ def test_a_settings_file_of_ten_megabytes_is_refused_at_once(content: bytes) -> 
             read(file)
 
 
-def test_a_device_that_never_ends_is_no_settings_file() -> None:
+def test_an_endless_device_is_refused_as_a_settings_file() -> None:
     with within(seconds=1.0), pytest.raises(SettingsError, match="too large"):
         load_settings({}, config=Path("/dev/zero"), environment={})
 
