@@ -3,6 +3,7 @@
 import os
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
 import numpy as np
@@ -225,7 +226,7 @@ def _settings(sources: Sequence[str], hop: float, watch: Sequence[str] | None) -
     if not 0.01 <= hop <= _LONGEST_HOP_SECONDS or abs(hop * 100 - round(hop * 100)) > _ROUNDING:
         raise ValueError(f"hop must be a multiple of 0.01 s, from 0.01 s to an hour, not {hop:g}")
     values = {"source": list(sources) or None, "hop": hop, "watch": list(watch or [""]), "headless": True}
-    return load_settings(values, config=os.devnull, environment={})
+    return load_settings(values, config=Path(os.devnull), environment={})
 
 
 def _source(sound: Sound, rate: float | None) -> "Source":

@@ -87,12 +87,12 @@ class Group(TyperGroup):
 
 
 def _command_sections(group: TyperGroup) -> dict[str, list[tuple[str, str]]]:
-    """Return the commands by heading; groups come first, which Typer puts last."""
+    """Return the commands by heading, below which groups come first."""
     sections: dict[str, list[tuple[str, str]]] = {}
-    for name, command in sorted(group.commands.items(), key=lambda item: not isinstance(item[1], TyperGroup)):
-        heading = getattr(command, "rich_help_panel", None) or "Commands"
-        first_line = (command.help or "").strip().splitlines()[0].rstrip(".")
-        sections.setdefault(heading, []).append((name, first_line))
+    for name, command in group.commands.items():
+        rows = sections.setdefault(getattr(command, "rich_help_panel", None) or "Commands", [])
+        row = (name, (command.help or "").strip().splitlines()[0].rstrip("."))
+        rows.insert(0 if isinstance(command, TyperGroup) else len(rows), row)
     return sections
 
 

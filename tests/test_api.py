@@ -60,7 +60,7 @@ def test_the_commands_do_not_take_the_names_of_the_functions() -> None:
 def test_an_array_is_tagged_with_times(tagger: Tagger, noise: NDArray[np.float32]) -> None:
     taggings = tag(noise, RATE, model=tagger, hop=0.5)
     assert [tagging.end_seconds for tagging in taggings] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
-    assert all(isinstance(tagging, Tagging) and tagging.start_seconds == 0.0 for tagging in taggings)
+    assert all(tagging.start_seconds == 0.0 for tagging in taggings)
     np.testing.assert_allclose(taggings[-1].scores, tagger(noise)[0], atol=1e-6)
     best = taggings[-1].top(2)
     assert best[0][0] == tagger.labels[int(taggings[-1].scores.argmax())]
@@ -132,7 +132,6 @@ def test_events_of_watched_sounds_are_among_the_taggings(tagger: Tagger) -> None
     events = [message for message in found if isinstance(message, Event)]
     assert [event.kind for event in events[:2]] == ["started", "ended"]
     assert {event.label for event in events} == {"Speech"}
-    assert not [message for message in tag(DEMO_PATH, model=tagger) if isinstance(message, Event)]
 
 
 def test_live_taggings_come_one_by_one_and_closing_ends_the_threads(tagger: Tagger) -> None:
