@@ -28,7 +28,7 @@ from models.fbank import log_mel
 from models.labels import family_of
 from models.tagger import Tagger, load_tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
-from streamer.events.detector import EventDetector, what_would_be_told
+from streamer.events.detector import EventDetector, detect_events
 from streamer.health import HealthMeter
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, SourceStatus, Tagging
 from streamer.sources import open_source
@@ -151,7 +151,7 @@ def actions_of(tagger: Tagger, sounds: Sequence[WatchedSound]) -> Actions:
 
     def fire(_source: str, taggings: Sequence[Tagging], name: str, threshold: float) -> list[Span]:
         (sound,) = resolve_sounds([Watch(name, {"threshold": threshold})], tagger.labels)
-        return [(event.started_at, event.ended_at) for event in what_would_be_told(sound, taggings)]
+        return [(event.started_at, event.ended_at) for event in detect_events(sound, taggings)]
 
     watched = tuple(Watched(sound.sound.name, sound.indices, sound.thresholds) for sound in sounds)
     return Actions(

@@ -221,7 +221,7 @@ def _labelled(message: messages.Message, labels: tuple[str, ...]) -> Any:
 
 def _settings(sources: Sequence[str], hop: float, watch: Sequence[str] | None) -> "Settings":
     """Return settings that depend on nothing but these values: no file, no environment."""
-    from streamer.settings.schema import load_settings
+    from streamer.settings.loading import load_settings
 
     if not 0.01 <= hop <= _LONGEST_HOP_SECONDS or abs(hop * 100 - round(hop * 100)) > _ROUNDING:
         raise ValueError(f"hop must be a multiple of 0.01 s, from 0.01 s to an hour, not {hop:g}")

@@ -162,9 +162,9 @@ class _Watching:
         self, source: str, taggings: "Sequence[Tagging]", name: str, threshold: float
     ) -> "list[Span]":
         """Return the events that a threshold makes of taggings."""
-        from streamer.events.detector import what_would_be_told
+        from streamer.events.detector import detect_events
 
-        events = what_would_be_told(self._watchlists.of(source).tried(name, threshold), taggings)
+        events = detect_events(self._watchlists.of(source).with_threshold(name, threshold), taggings)
         return [(event.started_at, event.ended_at) for event in events]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
-from streamer.events.detector import EventDetector, what_would_be_told
+from streamer.events.detector import EventDetector, detect_events
 from streamer.levels import levels_dbfs
 from streamer.messages import AudioChunk, Event, Samples, Tagging
 from streamer.stream.pipeline import Pipeline
@@ -379,9 +379,9 @@ def test_another_threshold_counts_from_the_next_tagging_on() -> None:
 
 def test_a_preview_gives_the_events_of_the_detector() -> None:
     taggings = [tagging(second, score) for second, score in enumerate([0.1, 0.9, 0.6, 0.1, 0.6, 0.6], 1)]
-    (strict,) = what_would_be_told(watched(threshold=0.8)[0], taggings)
+    (strict,) = detect_events(watched(threshold=0.8)[0], taggings)
     assert strict.kind == "ended"
     assert strict.score == pytest.approx(0.9)
-    first, second = what_would_be_told(watched(threshold=0.5)[0], taggings)
+    first, second = detect_events(watched(threshold=0.5)[0], taggings)
     assert (first.kind, second.kind, second.ended_at) == ("ended", "started", None)
-    assert what_would_be_told(watched()[0], []) == []
+    assert detect_events(watched()[0], []) == []

@@ -23,7 +23,7 @@ from gui.style import theme
 from gui.widgets.eventlist import duration_text
 from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch
-from streamer.events.detector import what_would_be_told
+from streamer.events.detector import detect_events
 from streamer.events.watchlist import WatchLists
 from streamer.live.switches import Switches
 from streamer.messages import SAMPLE_RATE_HZ, Event, SourceStatus, Tagging
@@ -95,7 +95,7 @@ class FakeProgram:
     def preview_events(
         self, source: str, taggings: Sequence[Tagging], name: str, threshold: float
     ) -> list[Span]:
-        events = what_would_be_told(self.watchlists.of(source).tried(name, threshold), taggings)
+        events = detect_events(self.watchlists.of(source).with_threshold(name, threshold), taggings)
         return [(event.started_at, event.ended_at) for event in events]
 
     def set_input(self, source: str, address: str) -> None:

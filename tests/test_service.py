@@ -183,7 +183,7 @@ def test_sighup_applies_settings_without_a_gap_and_a_bad_file_changes_nothing(
                 "The settings stay as they are: there is no sound called 'Dgo': did you mean 'Dog'?\n"
             )
             assert reload("watch = [\n").startswith("The settings stay as they are: the settings file ")
-            assert "'top'" in reload('watch = ["Siren"]\ntop = 0\n')
+            assert "top" in reload('watch = ["Siren"]\ntop = 0\n')
             watch = '[{ sound = "Speech", threshold = 0.01, hits = 1, of = 1 }]'
             assert reload(f"watch = {watch}\ntop = 2\nwindow = 5.0\nnode = 'x'\n") == (
                 "Settings taken up: top, watch.\n"

@@ -386,7 +386,7 @@ def test_the_settings_in_the_page_on_rooms_are_valid(tmp_path: Path) -> None:
         file.write_text(text)
         settings = load(file)
         watched = WatchLists(settings.watched, settings.watch_overrides, labels)
-        assert all(watchlist.sounds for watchlist in watched.own.values())
+        assert all(watchlist.sounds for watchlist in watched.overrides.values())
     file.write_text(whole)
     variables = dict(re.findall(r"^    (EARSHOT_\w+)='(.*)'$", page, re.MULTILINE))
     settings = load(file, variables)

@@ -50,10 +50,10 @@ def test_each_change_reaches_the_event_detectors() -> None:
 def test_trying_a_threshold_changes_nothing() -> None:
     watchlist = WatchList([Watch("Dog")], AUDIOSET)
     before = watchlist.sounds
-    assert set(watchlist.tried("Dog", 0.9).thresholds) == {0.9}
+    assert set(watchlist.with_threshold("Dog", 0.9).thresholds) == {0.9}
     assert watchlist.sounds is before
     with pytest.raises(SettingsError, match="not watched"):
-        watchlist.tried("Siren", 0.9)
+        watchlist.with_threshold("Siren", 0.9)
 
 
 @pytest.mark.parametrize("name", ["Dgo", ""])
@@ -101,20 +101,20 @@ def test_sources_have_a_list_of_their_own_or_share_one() -> None:
     lists.of("hall").unwatch("Dog")
     assert told == ["kitchen", None]
     assert names(lists.of("hall")) == names(lists.of("attic")) == []
-    assert [entry.sound.name for entry in lists.own_sounds["kitchen"]] == ["Alarm clock", "Siren"]
+    assert [entry.sound.name for entry in lists.sound_overrides["kitchen"]] == ["Alarm clock", "Siren"]
 
 
 def test_a_source_gets_a_list_of_its_own_and_gives_it_back() -> None:
     told: list[str | None] = []
     lists = WatchLists([Watch("Dog")], {}, AUDIOSET)
     lists.on_change = told.append
-    lists.begin_anew("kitchen", [Watch("Siren")])
+    lists.replace("kitchen", [Watch("Siren")])
     assert (names(lists.of("kitchen")), lists.of("kitchen").changed) == (["Siren"], False)
     lists.of("kitchen").watch("Dog")
     with pytest.raises(SettingsError, match="the source 'kitchen': there is no sound called 'Dgo'"):
-        lists.begin_anew("kitchen", [Watch("Dgo")])
+        lists.replace("kitchen", [Watch("Dgo")])
     assert names(lists.of("kitchen")) == ["Siren", "Dog"]
-    lists.begin_anew("kitchen", None)
+    lists.replace("kitchen", None)
     assert lists.of("kitchen") is lists.shared
     assert told == ["kitchen", "kitchen", "kitchen"]
 
@@ -130,11 +130,11 @@ def test_a_list_is_replaced_as_a_whole_or_not_at_all() -> None:
         [Watch("Dog")], AUDIOSET, on_change=lambda sounds: told.append([entry.sound.name for entry in sounds])
     )
     watchlist.watch("Siren")
-    watchlist.begin_anew([Watch("Purr", {"threshold": 0.9})])
+    watchlist.replace([Watch("Purr", {"threshold": 0.9})])
     assert told == [["Dog", "Siren"], ["Purr"]]
     assert not watchlist.changed
     with pytest.raises(SettingsError, match="did you mean"):
-        watchlist.begin_anew([Watch("Dog"), Watch("Purrr")])
+        watchlist.replace([Watch("Dog"), Watch("Purrr")])
     assert names(watchlist) == ["Purr"]
     assert watchlist.rules == {"Purr": {"threshold": 0.9}}
 

@@ -23,6 +23,6 @@ def replay(context: typer.Context, *, log: Path, as_csv: bool, as_json: bool) ->
     chosen = settings.load(context)
     with reading_scores(log) as logged:
         watchlists = WatchLists(chosen.watched, chosen.watch_overrides, logged.labels, logged.thresholds)
-        found = decide(logged.messages(), watchlists.shared.sounds, watchlists.own_sounds)
+        found = decide(logged.messages(), watchlists.shared.sounds, watchlists.sound_overrides)
         ended = (event for event in found if event.kind == "ended")
         write_events(ended, as_csv=as_csv, as_json=as_json)

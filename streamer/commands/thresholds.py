@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..events.catalogue import WatchedSound, usual_threshold
+from ..events.catalogue import WatchedSound, default_threshold
 from ..events.detector import EventDetector
 from ..events.watchlist import WatchLists
 from ..messages import (
@@ -66,7 +66,7 @@ class BackgroundStats:
         """
         if self.events:
             return min(self._above(), _HIGHEST)
-        wanted = max(self._above(), usual_threshold(self.watched.sound.name))
+        wanted = max(self._above(), default_threshold(self.watched.sound.name))
         return wanted if lower and wanted < round(self.threshold, 3) else None
 
     def _above(self) -> float:
@@ -162,7 +162,7 @@ class ThresholdCalibrator:
     def __init__(self, watchlists: WatchLists) -> None:
         self._lists = watchlists
         self._shared = Room(watchlists.shared.sounds)
-        self._own = {source: Room(sounds) for source, sounds in watchlists.own_sounds.items()}
+        self._own = {source: Room(sounds) for source, sounds in watchlists.sound_overrides.items()}
 
     @property
     def seconds(self) -> float:

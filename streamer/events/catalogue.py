@@ -1,4 +1,4 @@
-"""The sounds that can be watched: a catalogue of names that people use, and what each means to a model."""
+"""Catalogue of sounds: names that people use, with the labels of a model and a rule for each."""
 
 import difflib
 import tomllib
@@ -16,41 +16,41 @@ from ..messages import Samples
 from ..text import slug
 
 OFF_SHARE = 0.6
-"""A sound is off below this share of what switches it on, unless told otherwise."""
+"""Default of the lower threshold, as a share of the threshold."""
 
 _DEFAULT_THRESHOLD = 0.3
-_MOST_OWN_LABELS = 64
+_MAX_LABELS = 64
+"""Largest model whose labels are all watched by default, if it has no sound of the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """A sound that people have a name for, and the rule by which it begins and ends.
+    """Sound with a name that people use, and the rule for its start and end.
 
     Attributes
     ----------
     name : str
-        What people call it.
+        Name for people.
     classes : tuple of str
-        The labels of a model that it stands for; its score is the highest of theirs.
+        Labels of a model; the score of the sound is the highest of theirs.
     device_class : str
-        Home Assistant's class of the binary sensor: "sound", unless the sound says that a machine is "running".
+        Device class of the binary sensor in Home Assistant: "sound", or "running" for the sound of a machine.
     icon : str
-        Of Material Design Icons, as Home Assistant writes it.
+        Material Design icon, as Home Assistant writes it.
     threshold : float
-        The score, in 0..1, that counts as a hit.
+        Score in 0..1 from which a window is a hit.
     off_threshold : float or None
-        The score below which the sound is off; `OFF_SHARE` of the threshold if None.
+        Lower threshold, below which a window is silent; `OFF_SHARE` of the threshold if None.
     hits, of : int
-        It is on after this many hits among so many of the newest windows, and off after as many windows in a row whose
-        score is low.
+        The sound starts after `hits` hits among the newest `of` windows, and ends after `hits` silent windows in a row.
     minimum_on_seconds : float
-        It stays on for at least this long.
+        Shortest time that the sound stays on.
     minimum_off_seconds : float
-        It is off only after it was silent for this long: a shorter pause is part of the sound, as is one shorter than a window.
+        Silence after which the sound is off; a shorter pause, or one shorter than a window, is part of the sound.
     cooldown_seconds : float
-        After it has gone off, it is not on again for this long.
+        Time after the end in which the sound does not start again.
     by_default : bool
-        Whether it is watched where the user names none.
+        True if the sound is watched by default.
 
     Raises
     ------
@@ -73,23 +73,25 @@ class Sound:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.threshold <= 1.0:
-            raise ValueError(f"the threshold {self.threshold:g} is not in 0..1")
+            raise ValueError(f"threshold must be in 0..1, not {self.threshold:g}")
         if self.off_threshold is not None and not 0.0 < self.off_threshold <= self.threshold:
             raise ValueError(
-                f"the off_threshold {self.off_threshold:g} is not between 0 and the threshold, {self.threshold:g}"
+                f"off_threshold must be between 0 and the threshold {self.threshold:g}, not {self.off_threshold:g}"
             )
         if not 1 <= self.hits <= self.of:
-            raise ValueError(f"there can't be {self.hits} hits of {self.of} windows: change hits or of")
+            raise ValueError(f"hits must be between 1 and of ({self.of}), not {self.hits}")
         if min(self.minimum_on_seconds, self.minimum_off_seconds, self.cooldown_seconds) < 0.0:
-            raise ValueError("a time is negative")
+            raise ValueError(
+                "minimum_on_seconds, minimum_off_seconds and cooldown_seconds must be at least 0"
+            )
 
     @property
     def slug(self) -> str:
-        """The name as a part of a topic or an identifier."""
+        """Name as a part of a topic or an identifier."""
         return slug(self.name)
 
     def describe(self) -> dict[str, Any]:
-        """Return all that there is to know of it, for JSON."""
+        """Return all attributes for JSON."""
         off_threshold = self.threshold * OFF_SHARE if self.off_threshold is None else self.off_threshold
         return (
             {"name": self.name, "slug": self.slug} | asdict(self) | {"off_threshold": round(off_threshold, 4)}
@@ -98,14 +100,14 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A sound that the user wants to hear of.
+    """Sound that the user wants to watch for.
 
     Attributes
     ----------
     sound : str
-        A name or slug of the catalogue, or a label of the model.
+        Name or slug in the catalogue, or label of the model.
     rule : mapping of str to number
-        Attributes of `Sound`, such as ``threshold``, that are to differ from the catalogue.
+        Attributes of `Sound`, such as ``threshold``, that replace those of the catalogue.
     """
 
     sound: str
@@ -114,16 +116,16 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class WatchedSound:
-    """A sound among the scores of one model.
+    """Sound to watch for, with its positions in the scores of a model.
 
     Attributes
     ----------
     sound : Sound
-        Its name and rule.
+        Name and rule.
     indices : tuple of int
         Positions of its classes in the model's scores.
     thresholds, off_thresholds : tuple of float
-        For each of these classes.
+        Thresholds of each of these classes.
     """
 
     sound: Sound
@@ -136,21 +138,21 @@ class WatchedSound:
         return float(scores[list(self.indices)].max())
 
     def is_on(self, scores: Samples) -> bool:
-        """Whether any of its classes reaches its threshold in the scores (classes,) of a tagging."""
+        """Return True if one of its classes reaches its threshold in the scores (classes,) of a tagging."""
         return bool((scores[list(self.indices)] >= self.thresholds).any())
 
     def is_off(self, scores: Samples) -> bool:
-        """Whether all of its classes are below their lower thresholds in the scores (classes,) of a tagging."""
+        """Return True if all its classes are below their lower thresholds in the scores (classes,) of a tagging."""
         return not (scores[list(self.indices)] >= self.off_thresholds).any()
 
 
 NO_SOUNDS: Mapping[str, Sequence[WatchedSound]] = MappingProxyType({})
-"""No source has a list of its own."""
+"""Overrides of the watch list, without any source."""
 
 
 @lru_cache(maxsize=1)
 def catalogue() -> tuple[Sound, ...]:
-    """Read the sounds that Earshot knows by name."""
+    """Read the catalogue."""
     table = tomllib.loads((files("streamer") / "assets" / "sounds.toml").read_text(encoding="utf-8"))
     return tuple(Sound(**{**entry, "classes": tuple(entry["classes"])}) for entry in table["sound"])
 
@@ -158,93 +160,93 @@ def catalogue() -> tuple[Sound, ...]:
 def resolve_sounds(
     watch: Sequence[Watch] | None, labels: Sequence[str], thresholds: Samples | None = None
 ) -> tuple[WatchedSound, ...]:
-    """Find what the user wants to hear of among what a model can hear. Upper and lower case are the same.
+    """Find the sounds of a watch list among the labels of a model, ignoring case.
 
     Parameters
     ----------
     watch : sequence of Watch or None
-        None stands for the catalogue's sounds that are watched by default; with a model that has none of them, for
-        each of its labels, if they are few.
+        Watch list; None for the default sounds of the catalogue or, if the model has none of them, for all its labels
+        if they are few.
     labels : sequence of str
-        The model's labels.
+        Labels of the model.
     thresholds : float32 (classes,), optional
-        The model's own thresholds. They come before those of the catalogue, and after one that the user gave; one that
-        is not above 0 is none.
+        Thresholds of the model. They replace those of the catalogue, but not those of the watch list; a value of 0 or
+        less stands for none.
 
     Raises
     ------
     SettingsError
-        A name is unknown or is given twice, the model has none of a sound's classes, or a rule is impossible.
+        A name is unknown or repeated, the model has no label of a sound, or a rule is invalid.
     """
     if watch is None:
-        watch = _usual(labels)
-    watched = [_resolve(wish, labels, thresholds) for wish in watch]
+        watch = _default_watch(labels)
+    watched = [_resolve(entry, labels, thresholds) for entry in watch]
     names = [entry.sound.name for entry in watched]
     for name in names:
         if names.count(name) > 1:
-            raise SettingsError(f"the sound '{name}' is named twice: name it once")
+            raise SettingsError(f"the sound '{name}' is in the list twice: remove one")
     return tuple(watched)
 
 
-def usual_threshold(name: str) -> float:
-    """Return the threshold that a sound has in the catalogue, or that of a label that is not in it."""
+def default_threshold(name: str) -> float:
+    """Return the threshold of a sound in the catalogue, or the default for any other label."""
     return next((sound.threshold for sound in catalogue() if sound.name == name), _DEFAULT_THRESHOLD)
 
 
 def sound_name(name: str, labels: Sequence[str]) -> str:
-    """Find what a sound of `resolve_sounds` is called from what the user calls it; a name that nobody knows stays."""
+    """Return the name of a sound in the catalogue, from any name that the user may write; an unknown name stays unchanged."""
     try:
         return _named(name, labels).name
     except SettingsError:
         return name
 
 
-def _usual(labels: Sequence[str]) -> list[Watch]:
+def _default_watch(labels: Sequence[str]) -> list[Watch]:
     known = {label.casefold() for label in labels}
-    usual = [
+    defaults = [
         Watch(sound.name)
         for sound in catalogue()
         if sound.by_default and any(name.casefold() in known for name in sound.classes)
     ]
-    return usual or [Watch(label) for label in labels if len(labels) <= _MOST_OWN_LABELS]
+    return defaults or [Watch(label) for label in labels if len(labels) <= _MAX_LABELS]
 
 
-def _resolve(wish: Watch, labels: Sequence[str], thresholds: Samples | None) -> WatchedSound:
-    sound = _named(wish.sound, labels)
-    # A model of the user's own may have the catalogue's name itself as a label.
-    wanted = {name.casefold() for name in (*sound.classes, wish.sound)}
+def _resolve(entry: Watch, labels: Sequence[str], thresholds: Samples | None) -> WatchedSound:
+    sound = _named(entry.sound, labels)
+    # A custom model may use the name in the catalogue as a label.
+    wanted = {name.casefold() for name in (*sound.classes, entry.sound)}
     indices = tuple(index for index, label in enumerate(labels) if label.casefold() in wanted)
     if not indices:
         raise SettingsError(
-            f"the model can't hear '{sound.name}', for it knows none of {', '.join(sound.classes)}: "
-            "leave it out, or take another model"
+            f"the model can't recognise '{sound.name}', because it has none of the labels {', '.join(sound.classes)}: "
+            "remove the sound from the list, or choose another model"
         )
     try:
-        sound = replace(sound, **wish.rule)
+        sound = replace(sound, **entry.rule)
     except ValueError as error:
-        raise SettingsError(f"the sound '{sound.name}' can't be watched like this: {error}") from None
-    on = _on_thresholds(sound, indices, None if "threshold" in wish.rule else thresholds)
+        raise SettingsError(f"the rule of the sound '{sound.name}' is invalid: {error}") from None
+    on = _on_thresholds(sound, indices, None if "threshold" in entry.rule else thresholds)
     off = OFF_SHARE * on if sound.off_threshold is None else np.minimum(sound.off_threshold, on)
     return WatchedSound(sound, indices, tuple(on.tolist()), tuple(off.tolist()))
 
 
 def _named(name: str, labels: Sequence[str]) -> Sound:
-    """Find a sound of the catalogue by name or slug, or make one of a label."""
-    own = [Sound(name=label, classes=(label,)) for label in labels]
-    known = {sound.name.casefold(): sound for sound in reversed([*catalogue(), *own])}
+    """Return a sound of the catalogue by its name or slug, or a sound for a label."""
+    labelled = [Sound(name=label, classes=(label,)) for label in labels]
+    known = {sound.name.casefold(): sound for sound in reversed([*catalogue(), *labelled])}
     known |= {sound.slug: sound for sound in catalogue()}
     sound = known.get(name.strip().casefold())
     if sound is not None:
         return sound
     near = difflib.get_close_matches(name.casefold(), known, n=1)
-    hint = f"did you mean '{known[near[0]].name}'?" if near else "the command sounds lists those it knows"
+    hint = f"did you mean '{known[near[0]].name}'?" if near else "list them with `earshot sounds`"
     raise SettingsError(f"there is no sound called '{name}': {hint}")
 
 
 def _on_thresholds(
     sound: Sound, indices: Sequence[int], thresholds: Samples | None
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return a threshold for each class: the model's own, or else the sound's."""
+    """Return a threshold for each class: that of the model or, without one, of the sound."""
     if thresholds is None:
         return np.full(len(indices), sound.threshold)
     own = np.asarray(thresholds, np.float64)[list(indices)]

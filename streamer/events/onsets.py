@@ -1,4 +1,4 @@
-"""Where a sound begins and ends, by the course of the level: far finer than the windows that a model hears it in."""
+"""Onsets and offsets of sounds from the level, which is far finer than windows."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..messages import (
 )
 
 _STEP_DB = 6.0
-"""How far a sound stands out of what is there without it."""
+"""Rise of the level above the background that counts as an onset."""
 
 _BACKGROUND_PERCENTILE = 10
 _CONTEXT_FRAMES = 3 * SAMPLE_RATE_HZ // LEVEL_FRAME_SAMPLES
@@ -18,10 +18,10 @@ _QUIET_FRAMES = 3
 
 
 def first_rise(tagging: Tagging, earliest: int, latest: int) -> int | None:
-    """Return the sample in earliest .. latest at which the level first rises out of the background; None if it never does.
+    """Return the sample in earliest .. latest at which the level first rises out of the background; None without a rise.
 
-    The background is the level that a tenth of the frames from 3 s before `earliest` to `latest` stay below. What rises stands 6 dB out of
-    it after 150 ms that did not.
+    The background is the level that a tenth of the frames from 3 s before `earliest` to `latest` stay below. A rise is a
+    frame 6 dB above it, after 150 ms that are not.
     """
     levels = tagging.levels_dbfs
     begin = tagging.end_sample - len(levels) * LEVEL_FRAME_SAMPLES
@@ -29,13 +29,13 @@ def first_rise(tagging: Tagging, earliest: int, latest: int) -> int | None:
     return None if frame is None else min(max(begin + frame * LEVEL_FRAME_SAMPLES, earliest), latest)
 
 
-def last_fall(tagging: Tagging, earliest: int, latest: int, *, for_good: bool = False) -> int | None:
-    """Return the sample in earliest .. latest at which the level last falls back to the background; None if it never does.
+def last_fall(tagging: Tagging, earliest: int, latest: int, *, final: bool = False) -> int | None:
+    """Return the sample in earliest .. latest at which the level last falls back to the background; None without a fall.
 
-    The mirror image of `first_rise`. With `for_good`, a level that is up again at `latest` has not fallen either.
+    The mirror image of `first_rise`. With `final`, the level must still be low at `latest`.
     """
     levels, end = tagging.levels_dbfs[::-1], tagging.end_sample
-    frame = _first_rise(levels, _frames(end - latest), _frames(end - earliest), from_quiet=for_good)
+    frame = _first_rise(levels, _frames(end - latest), _frames(end - earliest), from_quiet=final)
     return None if frame is None else min(max(end - frame * LEVEL_FRAME_SAMPLES, earliest), latest)
 
 
@@ -44,7 +44,7 @@ def _frames(samples: int) -> int:
 
 
 def _first_rise(levels: Samples, earliest: int, latest: int, *, from_quiet: bool = False) -> int | None:
-    """Return the first of the frames earliest .. latest that stands out, after some that do not."""
+    """Return the first of the frames earliest .. latest that is loud, after some that are not."""
     context = max(0, earliest - _CONTEXT_FRAMES)
     near = levels[context : latest + 1]
     if earliest - context >= len(near):

@@ -1,4 +1,4 @@
-"""The sounds that are watched, as they change while the program runs."""
+"""Watch lists, which can change while the program runs."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -15,32 +15,32 @@ from .catalogue import (
 
 
 class WatchList:
-    """What the user wants to hear of, among what a model can hear.
+    """Watch list: the sounds that the user wants to watch for, found among the labels of a model.
 
     Parameters
     ----------
     watch : sequence of Watch or None
-        At first; see `resolve_sounds`.
+        Initial entries; see `resolve_sounds`.
     labels : sequence of str
-        The model's labels.
+        Labels of the model.
     thresholds : float32 (classes,), optional
-        The model's own thresholds.
+        Thresholds of the model.
     on_change : callable
-        Is told the sounds each time that they have changed.
+        Called with the sounds after each change.
 
     Attributes
     ----------
     sounds : tuple of WatchedSound
-        What is watched now.
+        Sounds in the list.
     labels : sequence of str
-        The model's labels.
+        Labels of the model.
     changed : bool
-        Whether it is no longer what it was at first.
+        True after a change of the initial entries.
 
     Raises
     ------
     SettingsError
-        A sound can't be watched like this.
+        A sound is unknown, or its rule is invalid.
     """
 
     def __init__(
@@ -54,75 +54,75 @@ class WatchList:
         self.labels = labels
         self._thresholds = thresholds
         self.on_change: Callable[[Sequence[WatchedSound]], None] = lambda _: None
-        self.begin_anew(watch)
+        self.replace(watch)
         self.on_change = on_change
 
     def check(self, watch: Sequence[Watch] | None) -> None:
-        """See that these sounds can be watched.
+        """Check that entries are valid.
 
         Raises
         ------
         SettingsError
-            One of them can't be.
+            A sound is unknown, or its rule is invalid.
         """
         resolve_sounds(watch, self.labels, self._thresholds)
 
-    def begin_anew(self, watch: Sequence[Watch] | None) -> None:
-        """Watch these sounds and no others from now on, as if that had been said at first.
+    def replace(self, watch: Sequence[Watch] | None) -> None:
+        """Replace all entries, as new initial entries.
 
         Raises
         ------
         SettingsError
-            A sound can't be watched like this; all stays as it is.
+            A sound is unknown, or its rule is invalid; the list is unchanged.
         """
         sounds = resolve_sounds(watch, self.labels, self._thresholds)
-        wishes = watch if watch is not None else [Watch(entry.sound.name) for entry in sounds]
-        self._wishes = {entry.sound.name: wish for entry, wish in zip(sounds, wishes, strict=True)}
+        entries = watch if watch is not None else [Watch(watched.sound.name) for watched in sounds]
+        self._entries = {watched.sound.name: entry for watched, entry in zip(sounds, entries, strict=True)}
         self._change(sounds)
         self.changed = False
 
     def watch(self, name: str, threshold: float | None = None) -> None:
-        """Watch a sound or label from now on, or change the threshold of one that is watched.
+        """Add a sound or label, or change the threshold of one in the list.
 
         Raises
         ------
         SettingsError
-            It is unknown, or can't be watched like this.
+            The sound is unknown, or its rule is invalid.
         """
-        wish = self._wishes.get(name) or Watch(name)
+        entry = self._entries.get(name) or Watch(name)
         if threshold is not None:
-            wish = replace(wish, rule=_moved(wish.rule, threshold))
-        (found,) = resolve_sounds([wish], self.labels, self._thresholds)
-        sounds = {entry.sound.name: entry for entry in self.sounds} | {found.sound.name: found}
-        self._wishes[found.sound.name] = replace(wish, sound=found.sound.name)
+            entry = replace(entry, rule=_with_threshold(entry.rule, threshold))
+        (found,) = resolve_sounds([entry], self.labels, self._thresholds)
+        sounds = {watched.sound.name: watched for watched in self.sounds} | {found.sound.name: found}
+        self._entries[found.sound.name] = replace(entry, sound=found.sound.name)
         self._change(sounds.values())
 
     def unwatch(self, name: str) -> None:
-        """Watch a sound no longer."""
-        self._wishes.pop(name, None)
-        self._change(entry for entry in self.sounds if entry.sound.name != name)
+        """Remove a sound."""
+        self._entries.pop(name, None)
+        self._change(watched for watched in self.sounds if watched.sound.name != name)
 
-    def tried(self, name: str, threshold: float) -> WatchedSound:
-        """Return a watched sound as it would be with another threshold.
+    def with_threshold(self, name: str, threshold: float) -> WatchedSound:
+        """Return a sound of the list with another threshold; the list is unchanged.
 
         Raises
         ------
         SettingsError
-            It is not watched, or can't be watched like this.
+            The sound is not in the list, or the threshold is invalid.
         """
-        wish = self._wishes.get(name)
-        if wish is None:
+        entry = self._entries.get(name)
+        if entry is None:
             raise SettingsError(f"'{name}' is not watched: watch it first")
-        changed = replace(wish, rule=_moved(wish.rule, threshold))
+        changed = replace(entry, rule=_with_threshold(entry.rule, threshold))
         return resolve_sounds([changed], self.labels, self._thresholds)[0]
 
     @property
     def rules(self) -> Mapping[str, Mapping[str, Any]]:
-        """By the sound's name, what of its rule the user has decided."""
-        return {name: wish.rule for name, wish in self._wishes.items()}
+        """Rules by the name of the sound: the attributes that the user has set."""
+        return {name: entry.rule for name, entry in self._entries.items()}
 
     def name_of(self, name: str) -> str:
-        """Find what a sound is called from what the user calls it."""
+        """Return the name of a sound, from any name that the user may write."""
         return sound_name(name, self.labels)
 
     def _change(self, sounds: Iterable[WatchedSound]) -> None:
@@ -132,78 +132,80 @@ class WatchList:
 
 
 class WatchLists:
-    """What is watched where: sources with a list of their own have that, all others share one.
+    """Watch lists of all sources: some sources have their own, the others share one.
 
     Parameters
     ----------
     shared : sequence of Watch or None
-        What is watched at first where a source has no list of its own; see `resolve_sounds`.
-    own : mapping of str to sequence of Watch
-        The lists of single sources, by name.
+        Initial entries of the shared list; see `resolve_sounds`.
+    overrides : mapping of str to sequence of Watch
+        Initial entries of the lists of single sources, by name.
     labels : sequence of str
-        The model's labels.
+        Labels of the model.
     thresholds : float32 (classes,), optional
-        The model's own thresholds.
+        Thresholds of the model.
 
     Attributes
     ----------
     shared : WatchList
-        The list of all others.
-    own : mapping of str to WatchList
-        The lists of single sources, by name.
+        List of the sources without their own.
+    overrides : mapping of str to WatchList
+        Lists of single sources, by name.
     on_change : callable
-        Is told whose list has changed: a source's name, or None for the one that others share.
+        Called after a change of a list, with the name of its source, or None for the shared list.
 
     Raises
     ------
     SettingsError
-        A sound can't be watched like this; the sentence names the source.
+        A sound is unknown, or its rule is invalid; the message names the source.
     """
 
     def __init__(
         self,
         shared: Sequence[Watch] | None,
-        own: Mapping[str, Sequence[Watch]],
+        overrides: Mapping[str, Sequence[Watch]],
         labels: Sequence[str],
         thresholds: Samples | None = None,
     ) -> None:
         self._labels, self._thresholds = labels, thresholds
         self.on_change: Callable[[str | None], None] = lambda _: None
         self.shared = WatchList(shared, labels, thresholds, on_change=lambda _: self.on_change(None))
-        self.own: dict[str, WatchList] = {source: self._list(source, watch) for source, watch in own.items()}
+        self.overrides: dict[str, WatchList] = {
+            source: self._list(source, watch) for source, watch in overrides.items()
+        }
 
     def of(self, source: str) -> WatchList:
-        """Return the list that holds for a source."""
-        return self.own.get(source, self.shared)
+        """Return the list of a source."""
+        return self.overrides.get(source, self.shared)
 
     def check(self, source: str, watch: Sequence[Watch]) -> None:
-        """See that a source can have this list of its own.
+        """Check that a source can have a list of its own with these entries.
 
         Raises
         ------
         SettingsError
-            A sound can't be watched like this; the sentence names the source.
+            A sound is unknown, or its rule is invalid; the message names the source.
         """
         self._list(source, watch)
 
-    def begin_anew(self, source: str, watch: Sequence[Watch] | None) -> None:
-        """Give a source this list of its own, as if that had been said at first; with None, it shares that of the others.
+    def replace(self, source: str, watch: Sequence[Watch] | None) -> None:
+        """Give a source a list of its own with new initial entries; with None, it uses the shared list.
 
         Raises
         ------
         SettingsError
-            A sound can't be watched like this; all stays as it is.
+            A sound is unknown, or its rule is invalid; the lists are unchanged.
         """
         if watch is None:
-            self.own.pop(source, None)
+            self.overrides.pop(source, None)
         else:
-            self.own[source] = self._list(source, watch)
+            self.overrides[source] = self._list(source, watch)
         self.on_change(source)
 
     @property
-    def own_sounds(self) -> Mapping[str, Sequence[WatchedSound]]:
-        """What is watched now at sources with lists of their own."""
-        return {source: watchlist.sounds for source, watchlist in self.own.items()}
+    def sound_overrides(self) -> Mapping[str, Sequence[WatchedSound]]:
+        """Sounds of the sources with lists of their own."""
+        return {source: watchlist.sounds for source, watchlist in self.overrides.items()}
 
     def _list(self, source: str, watch: Sequence[Watch]) -> WatchList:
         try:
@@ -214,8 +216,8 @@ class WatchLists:
             raise SettingsError(f"the source '{source}': {error}") from None
 
 
-def _moved(rule: Mapping[str, Any], threshold: float) -> dict[str, Any]:
-    """Return a rule with another threshold; a lower one that it had stays below it."""
+def _with_threshold(rule: Mapping[str, Any], threshold: float) -> dict[str, Any]:
+    """Return a rule with another threshold; its lower threshold stays at or below it."""
     changed = {**rule, "threshold": threshold}
     if changed.get("off_threshold", 0.0) > threshold:
         changed["off_threshold"] = threshold

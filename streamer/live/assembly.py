@@ -288,7 +288,7 @@ def make_session(
         hop_samples=settings.hop_samples,
         sinks=[sink for sink in sinks if sink is not None],
         sounds=() if watchlists is None else watchlists.shared.sounds,
-        own_sounds=NO_SOUNDS if watchlists is None else watchlists.own_sounds,
+        own_sounds=NO_SOUNDS if watchlists is None else watchlists.sound_overrides,
         own_hop_samples=settings.hop_overrides,
         taps=taps,
         clips=clips,
@@ -331,8 +331,8 @@ def follow(watchlists: WatchLists, session: LiveSession, mqtt: "MqttSink | None"
             mqtt.watch_anew()  # first, so that there is a topic when a sound begins
         if source is None:
             session.watch(watchlists.shared.sounds)
-        elif source in watchlists.own:
-            session.watch(watchlists.own[source].sounds, source)
+        elif source in watchlists.overrides:
+            session.watch(watchlists.overrides[source].sounds, source)
         else:
             session.share(source)
 

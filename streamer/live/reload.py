@@ -117,7 +117,7 @@ def live_changes(
 
 def _watch(watchlist: WatchList, _old: Settings, new: Settings) -> Callable[[], None]:
     watchlist.check(new.watched)
-    return partial(watchlist.begin_anew, new.watched)
+    return partial(watchlist.replace, new.watched)
 
 
 def _show(sinks: Sequence[Sink | None], _old: Settings, new: Settings) -> Callable[[], None]:

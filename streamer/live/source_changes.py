@@ -69,15 +69,15 @@ def take_sources(
     def take() -> None:
         session.pace({name: source.hop_samples for name, source in after.items()})
         for name, watch in new_lists.items():
-            watchlists.begin_anew(name, watch)
+            watchlists.replace(name, watch)
         if begin_clips:
             session.keep_clips(clips)
         for other in exchanged:
             session.exchange(other.name, other)
         if names != list(session.names):
             session.rearrange(names, newcomers, clipped=kept)
-        for name in watchlists.own.keys() - after.keys():
-            del watchlists.own[name]
+        for name in watchlists.overrides.keys() - after.keys():
+            del watchlists.overrides[name]
 
     return take
 

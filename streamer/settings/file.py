@@ -46,7 +46,7 @@ def save(
     text = edited(read(path), changes)
     if chosen:
         text = with_sources(text, chosen, written)
-    for source, watchlist in (None, watchlists.shared), *watchlists.own.items():
+    for source, watchlist in (None, watchlists.shared), *watchlists.overrides.items():
         if watchlist.changed:
             text = with_watch(text, watchlist.rules, watchlist.name_of, source=source)
     write_atomically(path, text)

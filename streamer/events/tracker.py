@@ -1,0 +1,167 @@
+"""State of one sound in one source: inactive, or active with an event."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ..messages import SAMPLE_RATE_HZ, Event, Tagging
+from .catalogue import WatchedSound
+from .onsets import first_rise, last_fall
+
+_UNNOTICED_SAMPLES = 3 * SAMPLE_RATE_HZ // 2
+"""Length of a sound at the edge of a window that the model does not notice."""
+
+_RISE_SAMPLES = 3 * SAMPLE_RATE_HZ
+"""Longest time that the score of a sound takes to rise to its threshold."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Hit:
+    """Window with a score above the threshold, and the hop that it added to the window before."""
+
+    previous_end: int
+    end_sample: int
+
+
+class SoundTracker:
+    """Tracker of one sound: waits for its start, then for its end."""
+
+    def __init__(self, watched: WatchedSound, new_id: Callable[[], str]) -> None:
+        self._watched = watched
+        self._new_id = new_id
+        self._hits: deque[_Hit | None] = deque(maxlen=watched.sound.of)
+        self._quiet_until = -_RISE_SAMPLES
+        self._peak = 0.0
+        self._ended_sample = 0
+        self._blocked_until = 0
+        self._active: ActiveEvent | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the sound."""
+        return self._watched.sound.name
+
+    def set_rule(self, watched: WatchedSound) -> None:
+        """Replace the rule of the sound."""
+        self._watched = watched
+        self._hits = deque(self._hits, maxlen=watched.sound.of)
+        if self._active is not None:
+            self._active.set_rule(watched)
+
+    def feed(self, tagging: Tagging, previous_end: int) -> Event | None:
+        """Add a tagging, with the end of the one before; return the event that it causes, if any."""
+        is_on = self._watched.is_on(tagging.scores)
+        self._hits.append(_Hit(previous_end, tagging.end_sample) if is_on else None)
+        if self._active is not None:
+            return self._update(self._active, tagging)
+        if self._watched.is_off(tagging.scores) and not any(self._hits):
+            self._quiet_until, self._peak = tagging.end_sample, 0.0
+        else:
+            self._peak = max(self._peak, self._watched.score(tagging.scores))
+        return self._start(tagging) if is_on and tagging.end_sample >= self._blocked_until else None
+
+    def close(self) -> Event | None:
+        """End the sound if it is on."""
+        return None if self._active is None else self._active.end()
+
+    def _start(self, tagging: Tagging) -> Event | None:
+        hits = [hit for hit in self._hits if hit is not None]
+        if len(hits) < self._watched.sound.hits:
+            return None
+        start_sample = self._start_sample(tagging, hits[0])
+        started = Event(
+            id=self._new_id(),
+            kind="started",
+            label=self._watched.sound.name,
+            source=tagging.source,
+            score=self._peak,
+            started_at=_time_of(start_sample, tagging),
+            start_sample=start_sample,
+        )
+        self._active = ActiveEvent(self._watched, started, start_sample, tagging)
+        return started
+
+    def _start_sample(self, tagging: Tagging, first: _Hit) -> int:
+        rising_since = max(self._quiet_until, first.previous_end - _RISE_SAMPLES)
+        free_from = max(tagging.start_sample, self._ended_sample)
+        earliest = max(free_from, rising_since - _UNNOTICED_SAMPLES)
+        rise = first_rise(tagging, earliest, first.end_sample)
+        return max(free_from, first.previous_end) if rise is None else rise
+
+    def _update(self, active: "ActiveEvent", tagging: Tagging) -> Event | None:
+        if not active.update(tagging):
+            return None
+        self._active = None
+        self._hits.clear()
+        self._quiet_until, self._peak = tagging.end_sample, 0.0
+        self._ended_sample = active.end_sample()
+        self._blocked_until = tagging.end_sample + _samples(self._watched.sound.cooldown_seconds)
+        return active.end()
+
+
+class ActiveEvent:
+    """Event of a sound that is on."""
+
+    def __init__(self, watched: WatchedSound, started: Event, start_sample: int, tagging: Tagging) -> None:
+        self._watched = watched
+        self._started = started
+        self._start_sample = start_sample
+        self._peak = started.score
+        self._stays_until = tagging.end_sample + _samples(watched.sound.minimum_on_seconds)
+        self._raised = tagging  # the newest window above the lower threshold
+        self._fallen: Tagging | None = None  # the first window after it
+        self._misses = 0  # number of windows after it
+
+    def set_rule(self, watched: WatchedSound) -> None:
+        """Replace the rule of the sound."""
+        self._watched = watched
+
+    def update(self, tagging: Tagging) -> bool:
+        """Add a tagging; return True if the sound has ended."""
+        self._peak = max(self._peak, self._watched.score(tagging.scores))
+        if not self._watched.is_off(tagging.scores):
+            self._raised, self._fallen, self._misses = tagging, None, 0
+            return False
+        self._fallen = self._fallen or tagging
+        self._misses += 1
+        if self._misses < self._watched.sound.hits or tagging.end_sample < self._stays_until:
+            return False
+        silent_samples = tagging.end_sample - self.end_sample()
+        return silent_samples >= _samples(self._watched.sound.minimum_off_seconds)
+
+    def end(self) -> Event:
+        """Return the event for the end."""
+        end_sample = self.end_sample()
+        return replace(
+            self._started,
+            kind="ended",
+            score=self._peak,
+            ended_at=max(self._started.started_at, _time_of(end_sample, self._raised)),
+            end_sample=end_sample,
+        )
+
+    def end_sample(self) -> int:
+        """Estimate the end of the sound, or of its latest part so far."""
+        raised, fallen = self._raised, self._fallen
+        earliest = max(self._start_sample, raised.start_sample)
+        if fallen is not None and self._has_left(fallen):
+            latest = max(earliest, min(fallen.start_sample + _UNNOTICED_SAMPLES, raised.end_sample))
+            fall = last_fall(raised, earliest, latest)
+            end = min(max(fallen.start_sample, earliest), latest) if fall is None else fall
+            return end if end > self._start_sample else latest
+        fall = last_fall(raised, earliest, raised.end_sample, final=True)
+        return raised.end_sample if fall is None else fall
+
+    def _has_left(self, fallen: Tagging) -> bool:
+        """Return True if the score fell because the sound left the window, and not because the model changed its judgement."""
+        slides = fallen.start_sample > self._raised.start_sample
+        return slides and fallen.start_sample + _UNNOTICED_SAMPLES > self._start_sample
+
+
+def _samples(seconds: float) -> int:
+    return round(seconds * SAMPLE_RATE_HZ)
+
+
+def _time_of(sample: int, tagging: Tagging) -> float:
+    """Return the Unix time in seconds of a sample, by the clock of a tagging."""
+    return tagging.ended_at - (tagging.end_sample - sample) / SAMPLE_RATE_HZ
