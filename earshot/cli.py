@@ -23,7 +23,7 @@ from .commands.models import app as models
 from .commands.replay import replay
 from .commands.sounds import sounds
 from .commands.tag import tag
-from .failures import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, complain, explain
+from .failures import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, complain, describe_usage, explain
 from .help import Command, Group
 
 _EVERYDAY = (devices, doctor, sounds, events, tag, calibrate, replay)
@@ -60,7 +60,7 @@ def run() -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except TyperException as error:
-        complain(error, f"{error.format_message().rstrip('.')}; --help lists what there is")
+        complain(error, describe_usage(error))
         return EXIT_USAGE
     except SettingsError as error:
         complain(error)

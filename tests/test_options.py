@@ -12,10 +12,12 @@ from typing import Any, get_type_hints
 
 import pytest
 import typer
+from typer.exceptions import TyperException
 from typer.main import get_command
 from typer.testing import CliRunner
 
 from earshot.cli import app
+from earshot.failures import describe_usage
 from earshot.options import OPTIONS, options_of, takes
 from streamer.settings.schema import Settings
 
@@ -150,3 +152,26 @@ def test_help_answers_in_well_under_a_second() -> None:
         )
         seconds.append(time.perf_counter() - began)
     assert min(seconds) < 0.9
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--hop soon", "--hop must be a number"),
+        ("--top 1.5", "--top must be a whole number"),
+        ("bench --window 99", "--window must be a number from 1 to 10.24"),
+        ("bench --runs 1", "--runs must be a whole number, 2 or more"),
+        ("distil --size huge", "--size must be tiny, small or base"),
+        ("evaluate --data no-such-file", "--data: path 'no-such-file' does not exist"),
+        ("events --csv --json", "give either --csv or --json"),
+        ("tag a.wav --watch Dog", "--watch goes with --events"),
+        ("tagg", "No such command 'tagg'. Did you mean 'tag'?; --help lists what there is"),
+        ("tag", "Missing argument 'FILE'; --help lists what there is"),
+        ("--quux", "No such option: --quux; --help lists what there is"),
+    ],
+)
+def test_a_mistake_is_described_in_a_sentence(words: str, sentence: str) -> None:
+    with pytest.raises(TyperException) as error:
+        PROGRAM.main(words.split(), standalone_mode=False)
+    assert describe_usage(error.value) == sentence
+    assert error.value.exit_code == 2

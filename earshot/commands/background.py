@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ..failures import UsageError
 from ..progress import bar
 
 if TYPE_CHECKING:
@@ -22,12 +23,12 @@ def seconds_of(text: str) -> float:
 
     Raises
     ------
-    BadParameter
+    UsageError
         It is not one, or is 0.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip())
     if not match or not float(match[1]):
-        raise typer.BadParameter(f"--background: '{text}' is not a duration; give one such as 90s, 10m or 1h")
+        raise UsageError(f"--background: '{text}' is not a duration; give one such as 90s, 10m or 1h")
     return float(match[1]) * _SECONDS[match[2]]
 
 
@@ -49,7 +50,7 @@ def measure_background(tagger: "Scorer", seconds: float, hop_seconds: float, *, 
     from models.training import background
 
     if seconds < hop_seconds:
-        raise typer.BadParameter(f"--background must be at least as long as a hop, {hop_seconds:g} s")
+        raise UsageError(f"--background must be at least as long as a hop, {hop_seconds:g} s")
     thresholds = tagger.thresholds if isinstance(tagger, Tagger) else None
     with bar("windows") as progress:
         heard = background.measure_background(

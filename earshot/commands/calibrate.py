@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from .. import settings, tagger
-from ..failures import EXIT_INTERRUPTED
+from ..failures import EXIT_INTERRUPTED, UsageError
 from ..options import takes
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ def _duration(length: str | None, log: Path | None) -> float | None:
     from streamer.runtime.timing import parse_duration
 
     if (length is None) == (log is None):
-        raise typer.BadParameter("give --for, such as --for 1h, or --log FILE")
+        raise UsageError("give --for, such as --for 1h, or --log FILE")
     try:
         duration = None if length is None else parse_duration(length)
     except ValueError as error:
-        raise typer.BadParameter(f"--for: {error}") from None
+        raise UsageError(f"--for: {error}") from None
     if duration == 0.0:
-        raise typer.BadParameter("--for must be more than 0 s")
+        raise UsageError("--for must be more than 0 s")
     return duration
 
 

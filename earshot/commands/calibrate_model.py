@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from ..failures import UsageError
 from ..options import takes
 from .background import seconds_of
 
@@ -23,7 +22,7 @@ def calibrate_model(
     from models.training.pack import Pack
 
     if out.is_dir() or not out.absolute().parent.is_dir():
-        raise typer.BadParameter(f"{out} can't be written: give --out a file in an existing folder")
+        raise UsageError(f"{out} can't be written: give --out a file in an existing folder")
     background_seconds = seconds_of(background)
     checkpoint, opened = load_checkpoint(model), Pack(pack)
     write_calibrated(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..failures import UsageError
 from ..options import takes
 from ..progress import bar
 from ..recordings import read_recording
@@ -53,18 +54,18 @@ def _check(options: "Mapping[str, Any]") -> None:
 
     Raises
     ------
-    BadParameter
+    UsageError
         There is one.
     """
     data, pack, model = options["data"], options["pack"], options["model"]
     alone = options["background"] if model != TEACHER else None
     if sum(chosen is not None for chosen in (data, pack, alone)) != 1:
-        raise typer.BadParameter("give one of --data, --pack and --background")
+        raise UsageError("give one of --data, --pack and --background")
     if pack is not None and (options["out"] is not None or options["fold"] is not None):
-        raise typer.BadParameter("--csv and --fold go with --data")
+        raise UsageError("--csv and --fold go with --data")
     with_pack = options["places"] or options["confused"] or options["reliability"] or model == TEACHER
     if pack is None and with_pack:
-        raise typer.BadParameter("--places, --confusions, --reliability and --model teacher go with --pack")
+        raise UsageError("--places, --confusions, --reliability and --model teacher go with --pack")
     _require_folder(options["reliability"], "--reliability")
     _require_table(options["out"])
 
@@ -72,9 +73,7 @@ def _check(options: "Mapping[str, Any]") -> None:
 def _require_folder(file: Path | None, option: str) -> None:
     """Refuse a file in a folder that does not exist."""
     if file is not None and not file.absolute().parent.is_dir():
-        raise typer.BadParameter(
-            f"{option}: there is no folder {file.parent}; create it, or give another file"
-        )
+        raise UsageError(f"{option}: there is no folder {file.parent}; create it, or give another file")
 
 
 def _require_table(out: Path | None) -> None:
@@ -83,9 +82,9 @@ def _require_table(out: Path | None) -> None:
     if out is None:
         return
     if out.is_dir():
-        raise typer.BadParameter(f"{out} is a folder: give --csv a file in it")
+        raise UsageError(f"{out} is a folder: give --csv a file in it")
     if out.exists() and not out.read_bytes().startswith(_CLASS_TABLE_START):
-        raise typer.BadParameter(f"{out} exists and is not a table of classes: give --csv another name")
+        raise UsageError(f"{out} exists and is not a table of classes: give --csv another name")
 
 
 def _tagger(options: "Mapping[str, Any]") -> "Scorer":

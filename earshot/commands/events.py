@@ -6,6 +6,7 @@ from datetime import datetime
 import typer
 
 from .. import settings
+from ..failures import UsageError
 from ..options import takes
 from .occurrences import require_one_format, write_events
 
@@ -28,7 +29,7 @@ def events(
     try:
         earliest = occurrences.parse_since(since, datetime.now().astimezone()) if since else -math.inf
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise UsageError(str(error)) from None
     file = settings.load(context).history_file
     if file is None:
         raise SettingsError("the history is off: name a file with --history FILE")

@@ -4,8 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
+from ..failures import UsageError
 from ..recordings import read_recording
 
 if TYPE_CHECKING:
@@ -20,17 +19,15 @@ def require_picture(path: Path) -> None:
 
     Raises
     ------
-    BadParameter
+    UsageError
         The file is not a PNG, or can't be written there.
     """
     if path.suffix.lower() != ".png" or path.is_dir():
-        raise typer.BadParameter(f"--explain draws a PNG: give a file such as {path.stem or 'why'}.png")
+        raise UsageError(f"--explain draws a PNG: give a file such as {path.stem or 'why'}.png")
     if not path.absolute().parent.is_dir():
-        raise typer.BadParameter(
-            f"--explain: there is no folder {path.parent}; create it, or give another file"
-        )
+        raise UsageError(f"--explain: there is no folder {path.parent}; create it, or give another file")
     if path.exists() and not path.read_bytes().startswith(b"\x89PNG"):
-        raise typer.BadParameter(f"--explain: {path} exists and is not a PNG; give another name")
+        raise UsageError(f"--explain: {path} exists and is not a PNG; give another name")
 
 
 def require_one_network(model: str) -> None:

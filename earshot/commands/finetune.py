@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..failures import UsageError
 from ..options import takes
 from ..progress import bar
 from ..recordings import read_recording
@@ -54,9 +55,9 @@ def finetune(
     from models.training.dataset import SoundCache
 
     if resume and overwrite:
-        raise typer.BadParameter("give either --resume or --overwrite")
+        raise UsageError("give either --resume or --overwrite")
     if fold is not None and folds is not None:
-        raise typer.BadParameter("give either --fold or --folds")
+        raise UsageError("give either --fold or --folds")
     options = context.params
     console = Console(stderr=True)
     state_file = _check_out(out, resume=resume, overwrite=overwrite)

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ..failures import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -16,11 +18,11 @@ def require_one_format(*, as_csv: bool, as_json: bool) -> None:
 
     Raises
     ------
-    BadParameter
+    UsageError
         Both are given.
     """
     if as_csv and as_json:
-        raise typer.BadParameter("give either --csv or --json")
+        raise UsageError("give either --csv or --json")
 
 
 def write_events(found: "Iterable[Event]", *, as_csv: bool, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from .. import settings, tagger
-from ..failures import EXIT_FAILURE, complain
+from ..failures import EXIT_FAILURE, UsageError, complain
 from ..options import takes
 from . import explanation
 
@@ -23,10 +23,10 @@ def tag(
     """Tag recordings, window by window."""
     if explain is not None:
         if len(files) > 1:
-            raise typer.BadParameter("--explain draws one recording: give one FILE")
+            raise UsageError("--explain draws one recording: give one FILE")
         explanation.require_picture(explain)
     if watch and not events:
-        raise typer.BadParameter("--watch goes with --events")
+        raise UsageError("--watch goes with --events")
     complete = _tag_files(files, settings.load(context), events=events, picture=explain)
     raise typer.Exit(0 if complete else EXIT_FAILURE)
 
