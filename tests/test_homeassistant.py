@@ -122,10 +122,8 @@ def home_for(
     watched = dict.fromkeys(sources, sounds)
     return HomeAssistant(
         Discovery(sounds=catalogue(), **how),
-        Topics("earshot/attic", sources, watched),
+        Topics("earshot/attic", sources, watched, has_switches=switches),
         node="attic",
-        watched=watched,
-        switches=switches,
     )
 
 
@@ -374,10 +372,8 @@ def test_only_discovery_topics_that_begin_with_the_node_are_looked_at() -> None:
 def node_home(node: str, source: str, style: Literal["device", "component"] = "device") -> HomeAssistant:
     return HomeAssistant(
         Discovery(style=style),
-        Topics(f"earshot/{node}", [source]),
+        Topics(f"earshot/{node}", [source], {source: ("Dog",)}, has_switches=True),
         node=node,
-        watched={source: ("Dog",)},
-        switches=True,
     )
 
 
@@ -428,8 +424,8 @@ def shown_home() -> HomeAssistant:
     sources = [source.name for source in settings.sources]
     sounds = [entry.sound for entry in resolve_sounds(settings.watched, LABELS)]
     watched = {source: [sound.name for sound in sounds] for source in sources}
-    topics = Topics(settings.base_topic, sources, watched)
-    return HomeAssistant(Discovery(sounds), topics, node=settings.node, watched=watched, switches=True)
+    topics = Topics(settings.base_topic, sources, watched, has_switches=True)
+    return HomeAssistant(Discovery(sounds), topics, node=settings.node)
 
 
 def entity_ids(home: HomeAssistant) -> set[str]:

@@ -31,7 +31,7 @@ from streamer.sinks.history.store import History
 from streamer.sinks.metrics import Metrics
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.homeassistant import Discovery
-from streamer.sinks.mqtt.sink import MqttSink
+from streamer.sinks.mqtt.publisher import MqttPublisher
 from streamer.sinks.terminal import LiveTable
 from streamer.text import slugs
 
@@ -147,14 +147,14 @@ def test_a_sound_that_is_watched_anew_has_its_topic_and_entity_at_once_and_loses
         home.hear("hall")
         subscriber.wait_for(f"{NODE}/hall/sound/dog", "ON")
         home.watched["hall"] = ["Dog", "Siren"]
-        sink.watch_anew()
+        sink.update_watched()
         sink.accept(Event("2", "started", "Siren", "hall", 0.5, 1_772_366_400.0))
         subscriber.wait_for(f"{NODE}/hall/sound/siren", "ON")
         wait_until(lambda: {"sound_dog", "sound_siren"} <= components(broker, "hall"), "the new entity")
         assert "sound_siren" not in components(broker, "kitchen")
         assert kept_of(broker, "hall")["sound/dog"] == "ON"
         home.watched["hall"] = ["Siren"]
-        sink.watch_anew()
+        sink.update_watched()
         subscriber.wait_for(f"{NODE}/hall/sound/dog", "")
         wait_until(lambda: "sound_dog" not in components(broker, "hall"), "the old entity to go")
         sink.accept(bark("hall", "ended"))
@@ -173,16 +173,16 @@ def test_a_sound_that_is_on_is_on_again_when_it_is_watched_again_before_it_has_e
         home.hear("hall")
         subscriber.wait_for(f"{NODE}/hall/sound/dog", "ON")
         home.watched["hall"] = []
-        sink.watch_anew()
+        sink.update_watched()
         subscriber.wait_for(f"{NODE}/hall/sound/dog", "")
         home.watched["hall"] = ["Dog"]
-        sink.watch_anew()
+        sink.update_watched()
         subscriber.wait_for(f"{NODE}/hall/sound/dog", "ON")
         home.watched["hall"] = []
-        sink.watch_anew()
+        sink.update_watched()
         sink.accept(bark("hall", "ended"))
         home.watched["hall"] = ["Dog"]
-        sink.watch_anew()
+        sink.update_watched()
         subscriber.wait_for(f"{NODE}/hall/sound/dog", "OFF")
 
 
@@ -402,7 +402,7 @@ def test_whatever_has_come_and_gone_the_broker_keeps_what_a_fresh_start_would_pu
 
 
 def test_the_sinks_that_know_the_sources_by_name_follow_them() -> None:
-    assert all(issubclass(kind, RosterSink) for kind in (MqttSink, LiveTable, Metrics, HealthLog))
+    assert all(issubclass(kind, RosterSink) for kind in (MqttPublisher, LiveTable, Metrics, HealthLog))
     assert not issubclass(History, RosterSink)
 
 

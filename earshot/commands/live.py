@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from streamer.settings.schema import Settings
     from streamer.sinks import Sink
     from streamer.sinks.clips.recorder import Clips
-    from streamer.sinks.mqtt.sink import MqttSink
+    from streamer.sinks.mqtt.publisher import MqttPublisher
     from streamer.sinks.payloads import LabelSet
     from streamer.sources import Source
 
@@ -158,7 +158,7 @@ def _session(
     parts: _Parts,
     view: window.View,
     sinks: "Sequence[Sink | None]",
-    mqtt: "MqttSink | None",
+    mqtt: "MqttPublisher | None",
 ) -> "LiveSession":
     from streamer.live import assembly
 
@@ -187,11 +187,11 @@ def _tend(
             reloader.reload()
 
 
-def _switch(switches: "Switches", mqtt: "MqttSink | None", source: str, on: bool) -> None:
+def _switch(switches: "Switches", mqtt: "MqttPublisher | None", source: str, on: bool) -> None:
     """Switch a source on or off, and let its switch in MQTT follow."""
     switches.turn(source, on)
     if mqtt is not None:
-        mqtt.listening(source, on)
+        mqtt.set_switch(source, on)
 
 
 def _outcome(session: "LiveSession", *, interrupted: bool) -> int:

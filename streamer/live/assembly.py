@@ -26,7 +26,7 @@ from .switches import Switches
 
 if TYPE_CHECKING:
     from ..sinks.metrics import Metrics
-    from ..sinks.mqtt.sink import MqttSink
+    from ..sinks.mqtt.publisher import MqttPublisher
 
 _log = logging.getLogger(__name__)
 
@@ -198,7 +198,7 @@ def start_mqtt(
     watchlists: WatchLists,
     history: History | None,
     switches: Switches,
-) -> "MqttSink | None":
+) -> "MqttPublisher | None":
     """Publish over MQTT in a thread; None if that is not wanted.
 
     Parameters
@@ -224,20 +224,19 @@ def start_mqtt(
         broker = _serve_mqtt(threads)
     if broker is None:
         return None
-    from ..sinks.mqtt.sink import MqttSink
+    from ..sinks.mqtt.publisher import MqttOptions, MqttPublisher
 
-    mqtt = MqttSink(
+    mqtt = MqttPublisher(
         broker,
         node=settings.node,
-        base_topic=settings.base_topic,
         sources=names,
         label_set=label_set,
         top=settings.top,
         watched_at=partial(_watched_names, watchlists),
         outbox=history,
-        on_listen=switches.turn,
-        is_on=switches.is_on,
+        switches=switches,
         discovery=_discovery(settings),
+        options=MqttOptions(base_topic=settings.base_topic),
     )
     threads.start("mqtt", mqtt.run, mqtt.close)
     return mqtt
@@ -254,7 +253,7 @@ def make_session(
     taps: Sequence[ChunkTap] = (),
     clips: Clips | None = None,
     device: str = "",
-    mqtt: "MqttSink | None" = None,
+    mqtt: "MqttPublisher | None" = None,
 ) -> LiveSession:
     """Make what listens.
 
@@ -278,7 +277,7 @@ def make_session(
         Keeps the sound of events.
     device : str
         What the tagger runs on, for people.
-    mqtt : MqttSink, optional
+    mqtt : MqttPublisher, optional
         Whose connection is told of.
     """
     return LiveSession(
@@ -313,7 +312,7 @@ def start_metrics(threads: ThreadGroup, settings: Settings) -> "Metrics | None":
     return metrics
 
 
-def follow(watchlists: WatchLists, session: LiveSession, mqtt: "MqttSink | None") -> None:
+def follow(watchlists: WatchLists, session: LiveSession, mqtt: "MqttPublisher | None") -> None:
     """Have a session decide on what is watched, and MQTT have topics for it, whenever that changes.
 
     Parameters
@@ -322,13 +321,13 @@ def follow(watchlists: WatchLists, session: LiveSession, mqtt: "MqttSink | None"
         What is watched.
     session : LiveSession
         Which listens.
-    mqtt : MqttSink, optional
+    mqtt : MqttPublisher, optional
         Which publishes.
     """
 
     def change(source: str | None) -> None:
         if mqtt is not None:
-            mqtt.watch_anew()  # first, so that there is a topic when a sound begins
+            mqtt.update_watched()  # first, so that there is a topic when a sound begins
         if source is None:
             session.watch(watchlists.shared.sounds)
         elif source in watchlists.overrides:

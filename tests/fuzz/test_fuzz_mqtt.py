@@ -12,12 +12,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from promises import MEBIBYTE, examples, json_values, within
 from support.mosquitto import Mosquitto, Subscriber
+from support.mqtt import FakeSwitches
 from support.system import require
 from support.waiting import wait_until
 
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.homeassistant import Discovery
-from streamer.sinks.mqtt.sink import MqttSink
+from streamer.sinks.mqtt.publisher import MqttOptions, MqttPublisher
 from streamer.sinks.payloads import LabelSet
 
 WATCHED = {"kitchen": ["Dog"]}
@@ -55,16 +56,16 @@ class Said:
         assert topic
 
 
-def sink_at(port: int, turned: list[tuple[str, bool]]) -> MqttSink:
-    return MqttSink(
+def sink_at(port: int, turned: list[tuple[str, bool]]) -> MqttPublisher:
+    return MqttPublisher(
         Broker("127.0.0.1", port),
         node="attic",
         sources=["kitchen"],
         label_set=LabelSet(("Dog",), (None,)),
         watched_at=lambda source: WATCHED[source],
-        on_listen=lambda source, on: turned.append((source, on)),
+        switches=FakeSwitches(lambda source, on: turned.append((source, on)), lambda _source: True),
         discovery=Discovery(),
-        birth_seconds=0.0,
+        options=MqttOptions(birth_seconds=0.0),
     )
 
 
@@ -74,13 +75,13 @@ def answered(messages: Sequence[tuple[str, bytes]]) -> tuple[list[tuple[str, boo
     said = Said()
 
     async def hear() -> None:
-        news = sink_at(1, turned)._news
-        await news.greet(said)  # type: ignore[arg-type]
+        handler = sink_at(1, turned)._handler
+        await handler.start(said)  # type: ignore[arg-type]
         for topic, payload in messages:
-            news.heard(topic, payload)
+            handler.receive(topic, payload)
         await asyncio.sleep(0)
-        news.conclude()
-        await news.talk(said)  # type: ignore[arg-type]
+        handler.finish()
+        await handler.publish(said)  # type: ignore[arg-type]
 
     asyncio.run(hear())
     return turned, said.published

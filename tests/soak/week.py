@@ -23,7 +23,7 @@ from streamer.runtime.threads import ThreadGroup
 from streamer.sinks.health_log import HealthLog
 from streamer.sinks.history.store import History
 from streamer.sinks.mqtt.broker import Broker
-from streamer.sinks.mqtt.sink import MqttSink
+from streamer.sinks.mqtt.publisher import MqttPublisher
 from streamer.sinks.payloads import LabelSet
 from streamer.sinks.terminal import JsonLines
 
@@ -111,7 +111,7 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         ThreadGroup() as threads,
     ):
-        mqtt = MqttSink(
+        mqtt = MqttPublisher(
             Broker("127.0.0.1", port),
             node="week",
             sources=["mic"],

@@ -2,15 +2,16 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from streamer.messages import Tagging
 from streamer.sinks.mqtt.broker import Broker
-from streamer.sinks.mqtt.sink import MqttSink
+from streamer.sinks.mqtt.publisher import MqttOptions, MqttPublisher
 from streamer.sinks.payloads import LabelSet
 from support.mosquitto import Mosquitto, Subscriber
 from support.waiting import PATIENCE_SECONDS, wait_until
@@ -33,7 +34,14 @@ def tagging(score: float = 0.5, *, age_seconds: float = 0.25, paced: bool = True
     )
 
 
-def sink_for(broker: int | Broker, **changes: Any) -> MqttSink:
+class FakeSwitches:
+    """Switches that call a function when they are turned."""
+
+    def __init__(self, on_turn: Callable[[str, bool], None], is_on: Callable[[str], bool]) -> None:
+        self.turn, self.is_on = on_turn, is_on
+
+
+def sink_for(broker: int | Broker, **changes: Any) -> MqttPublisher:
     plain: dict[str, Any] = {
         "node": "attic",
         "sources": ["front door"],
@@ -41,14 +49,20 @@ def sink_for(broker: int | Broker, **changes: Any) -> MqttSink:
         "top": 2,
         "retry_seconds": 0.05,
         "longest_retry_seconds": 0.2,
-    }
-    if (watched := changes.pop("watched", None)) is not None:
-        changes["watched_at"] = lambda source: watched.get(source, ())
-    return MqttSink(Broker("127.0.0.1", broker) if isinstance(broker, int) else broker, **(plain | changes))
+    } | changes
+    if (watched := plain.pop("watched", None)) is not None:
+        plain["watched_at"] = lambda source: watched.get(source, ())
+    if (on_listen := plain.pop("on_listen", None)) is not None:
+        plain["switches"] = FakeSwitches(on_listen, plain.pop("is_on", lambda _source: True))
+    names = {field.name for field in fields(MqttOptions)} & plain.keys()
+    options = MqttOptions(**{name: plain.pop(name) for name in names})
+    return MqttPublisher(
+        Broker("127.0.0.1", broker) if isinstance(broker, int) else broker, options=options, **plain
+    )
 
 
 @contextmanager
-def running(sink: MqttSink) -> Iterator[MqttSink]:
+def running(sink: MqttPublisher) -> Iterator[MqttPublisher]:
     """Run a sink on a thread; leaving closes it, which must wait for no broker and raise nothing."""
     errors: list[BaseException] = []
 
@@ -73,7 +87,7 @@ def running(sink: MqttSink) -> Iterator[MqttSink]:
     assert sink.state == "closed"
 
 
-def wait_for_state(sink: MqttSink, beginning: str) -> None:
+def wait_for_state(sink: MqttPublisher, beginning: str) -> None:
     wait_until(lambda: sink.state.startswith(beginning), f"the state {beginning!r}")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from streamer.messages import Event
 from streamer.sinks.history.store import History
 from streamer.sinks.mqtt.broker import Broker
-from streamer.sinks.mqtt.sink import MqttSink
+from streamer.sinks.mqtt.publisher import MqttOptions, MqttPublisher
 from streamer.sinks.payloads import LabelSet
 from support.mosquitto import Received, Subscriber
 from support.waiting import wait_until
@@ -25,17 +25,16 @@ _LONGEST_LIFE_SECONDS = 0.25
 
 
 @contextmanager
-def publishing(path: Path, port: int) -> Iterator[tuple[History, MqttSink]]:
+def publishing(path: Path, port: int) -> Iterator[tuple[History, MqttPublisher]]:
     """A history and a sink that publishes what is in it, on a thread."""
     with History(path) as history:
-        sink = MqttSink(
+        sink = MqttPublisher(
             Broker("127.0.0.1", port),
             node="attic",
             sources=["door"],
             label_set=LabelSet((), ()),
             outbox=history,
-            retry_seconds=0.02,
-            longest_retry_seconds=0.1,
+            options=MqttOptions(retry_seconds=0.02, longest_retry_seconds=0.1),
         )
         thread = threading.Thread(target=sink.run, daemon=True)
         thread.start()

@@ -1,4 +1,4 @@
-"""Where an MQTT broker is, whom it trusts, and what may stand in a topic: checked before anything is connected."""
+"""Address and credentials of an MQTT broker, and names in topics, checked before anything is connected."""
 
 import re
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where an MQTT broker listens, and as whom to speak to it.
+    """Address and credentials of an MQTT broker.
 
     Attributes
     ----------
@@ -21,13 +21,13 @@ class Broker:
     port : int
         TCP port.
     tls : bool
-        Whether the connection is encrypted.
+        True if the connection is encrypted.
     username, password : str or None
         Credentials; the password is left out of the representation.
     ca_file : Path or None
-        PEM file of the authorities to trust; those of the system if None.
+        PEM file of trusted authorities; those of the system if None.
     certificate_file, key_file : Path or None
-        PEM files with which to prove who we are; the key may stand in the certificate's file.
+        PEM files of the client's certificate; the key may be in the certificate's file.
     """
 
     host: str
@@ -41,20 +41,20 @@ class Broker:
 
     @property
     def address(self) -> str:
-        """Where it listens, for people."""
+        """Host and port, for people."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def parse_broker_url(url: str) -> Broker:
-    """Read ``mqtt://[user[:password]@]host[:port]``; ``mqtts://`` is the same over TLS.
+    """Parse ``mqtt://[user[:password]@]host[:port]``; ``mqtts://`` is the same over TLS.
 
-    The port is 1883, or 8883 over TLS, unless given; an IPv6 address stands in brackets; what is special in a
-    user name or password is percent-encoded.
+    The default port is 1883, or 8883 over TLS. IPv6 addresses need brackets; special characters in the user name and the
+    password are percent-encoded.
 
     Raises
     ------
     SettingsError
-        The address is malformed. The sentence never repeats it, since it may hold a password.
+        The address is malformed. The message never repeats it, because it may contain a password.
     """
     form = "write it as mqtt://host:1883 or mqtts://user@host:8883"
     try:
@@ -83,7 +83,7 @@ def parse_broker_url(url: str) -> Broker:
 
 
 def check_credentials(broker: Broker) -> None:
-    """See that MQTT can carry what the broker is told.
+    """Check that MQTT can transmit the credentials.
 
     Raises
     ------
@@ -98,12 +98,12 @@ def check_credentials(broker: Broker) -> None:
 
 
 def check_node_name(name: str) -> str:
-    """Return the name of this machine as it stands in topics and identifiers.
+    """Return the name of this machine for topics and identifiers.
 
     Raises
     ------
     SettingsError
-        It has other characters than ASCII letters, digits, ``_`` and ``-``, or not 1 to 64 of them.
+        The name is not 1 to 64 ASCII letters, digits, ``_`` and ``-``.
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
         raise SettingsError(
@@ -113,12 +113,12 @@ def check_node_name(name: str) -> str:
 
 
 def check_base_topic(topic: str) -> str:
-    """Return the topic that all others begin with.
+    """Return the prefix of all topics.
 
     Raises
     ------
     SettingsError
-        It is empty, has a wildcard, an empty level or a control character, or begins with ``$``.
+        The topic is empty, has a wildcard, an empty level or a control character, or begins with ``$``.
     """
     if not re.fullmatch(r"[^\x00-\x1f\x7f$+#/][^\x00-\x1f\x7f+#/]*(/[^\x00-\x1f\x7f+#/]+)*", topic):
         raise SettingsError(

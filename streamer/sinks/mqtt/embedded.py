@@ -1,4 +1,4 @@
-"""A small MQTT broker inside the program, for demos and for a start: the only importer of amqtt."""
+"""A small MQTT broker inside the program, for demos and first steps: the only importer of amqtt."""
 
 import asyncio
 import logging
@@ -12,30 +12,30 @@ _log = logging.getLogger(__name__)
 
 _LOOPBACK = "127.0.0.1"
 USUAL_PORT = 1883
-"""Where clients look for a broker."""
+"""Default port of MQTT clients."""
 
 _LISTENER = "default"
 
 
 class EmbeddedBroker:
-    """Serves MQTT to this machine only: on the loopback, to everyone there, nothing kept on disk.
+    """Serves MQTT on the loopback interface, without authentication, and stores nothing on disk.
 
-    It listens from the beginning; one thread is in `run` until `close` is called.
+    It listens as soon as it is created; one thread is in `run` until `close` is called.
 
     Parameters
     ----------
     port : int
-        Where to listen, unless somebody else does: then a free port is taken.
+        Port to listen on; if it is in use, a free one is chosen.
 
     Raises
     ------
     SettingsError
-        The library it needs is not installed.
+        The library amqtt is not installed.
     """
 
     def __init__(self, port: int = USUAL_PORT) -> None:
         try:
-            import amqtt.broker  # noqa: F401 - to be told now, not on a thread
+            import amqtt.broker  # noqa: F401 - to fail now, not on a thread
         except ImportError:
             raise SettingsError(
                 'the embedded broker is not installed: pip install "earshot[embedded]", or give --mqtt mqtt://HOST'
@@ -45,24 +45,24 @@ class EmbeddedBroker:
         except OSError:
             self._socket = socket.create_server((_LOOPBACK, 0))
         self._broker = Broker(_LOOPBACK, self._socket.getsockname()[1])
-        self._lock = threading.Lock()  # guards what follows, which `close` shares with `run`
+        self._lock = threading.Lock()  # guards the attributes below, which `close` shares with `run`
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._leaving = asyncio.Event()
 
     @property
     def broker(self) -> Broker:
-        """Where it listens."""
+        """Address of this broker."""
         return self._broker
 
     def run(self) -> None:
         """Serve until `close` is called."""
         for name in ("amqtt", "transitions"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters to people is said by the client
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # the client logs what matters
         asyncio.run(self._serve())
 
     def close(self) -> None:
-        """Make `run` return soon; from any thread, more than once if need be."""
+        """Make `run` return soon; from any thread, repeatedly."""
         with self._lock:
             self._closed = True
             if self._loop is None:
@@ -80,7 +80,9 @@ class EmbeddedBroker:
             self._loop = asyncio.get_running_loop()
         server = Server(
             {
-                "listeners": {_LISTENER: {"type": "external"}},  # it would rather bind a port of its own
+                "listeners": {
+                    _LISTENER: {"type": "external"}
+                },  # "external" keeps it from binding a port of its own
                 "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
             }
         )

@@ -1,4 +1,4 @@
-"""What Home Assistant is told so that it shows what Earshot hears: the payloads of its MQTT discovery, and nothing of MQTT itself."""
+"""Payloads of Home Assistant's MQTT discovery; nothing here connects to a broker."""
 
 import json
 import re
@@ -50,7 +50,7 @@ DIAGNOSTICS: Mapping[str, Payload] = {
         "state_class": "total_increasing",
     },
 }
-"""The attributes of `Health` that have a topic and a diagnostic entity of their own, and what the entity is like."""
+"""Diagnostic entities of the node, by attribute of `Health`."""
 
 SOURCE_DIAGNOSTICS: Mapping[str, tuple[str, Payload]] = {
     "problem": (
@@ -87,23 +87,23 @@ SOURCE_DIAGNOSTICS: Mapping[str, tuple[str, Payload]] = {
         },
     ),
 }
-"""The same for the figures of a source's health, behind the platform of each."""
+"""Platform and diagnostic entity of a source, by key of its health payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """How Home Assistant is told.
+    """Options of Home Assistant's discovery.
 
     Attributes
     ----------
     sounds : sequence of Sound
-        What is known of the watched sounds; one that is not among them is shown like any sound.
+        Icons and device classes of sounds; a sound that is not among them gets the default ones.
     style : {"device", "component"}
-        One message for each source, or one for each entity, which versions before 2024.11 need.
+        One message per source, or one per entity, which versions before 2024.11 need.
     prefix : str
-        What the topics of its discovery begin with, as set in Home Assistant.
+        Prefix of the discovery topics, as set in Home Assistant.
     version : str or None
-        Of Earshot.
+        Version of Earshot.
     """
 
     sounds: Sequence[Sound] = ()
@@ -113,71 +113,57 @@ class Discovery:
 
 
 class HomeAssistant:
-    """What Home Assistant is told of one node.
+    """Discovery messages of one node.
 
-    Names and identifiers come from the node, the source and the sound alone: they are the same after each restart.
+    Names and identifiers depend on the node, the source and the sound only, so they are the same after each restart.
 
     Parameters
     ----------
     discovery : Discovery
-        How it is told.
+        Options of the discovery.
     topics : Topics
-        Where the node publishes.
+        Topics of the node.
     node : str
         Name of the node.
-    watched : mapping of str to sequence of str
-        By source, the names of the sounds that have an ON/OFF topic; every source stands here.
-    switches : bool
-        Whether sources can be paused.
     """
 
-    def __init__(
-        self,
-        discovery: Discovery,
-        topics: Topics,
-        *,
-        node: str,
-        watched: Mapping[str, Sequence[str]],
-        switches: bool,
-    ) -> None:
+    def __init__(self, discovery: Discovery, topics: Topics, *, node: str) -> None:
         self._discovery = discovery
         self._topics = topics
         self._node = node
-        self._watched = watched
-        self._switches = switches
         self._sounds = {sound.name: sound for sound in discovery.sounds}
         by_device = discovery.style == "device"
         self.messages: Mapping[str, Payload] = {
             topic: payload
-            for source in watched
+            for source in topics.sources
             for topic, payload in (
                 self._device_messages(source) if by_device else self._component_messages(source)
             )
         }
-        """Payloads to be retained, by topic."""
+        """Retained payloads, by topic."""
 
     @property
     def birth_topic(self) -> str:
-        """Where Home Assistant says "online" when it has started."""
+        """Topic on which Home Assistant says "online" when it has started."""
         return f"{self._discovery.prefix}/status"
 
     @property
     def filters(self) -> tuple[str, str]:
-        """Topic filters of all that anyone has announced, by device and by component."""
+        """Topic filters of all announcements, by device and by component."""
         return f"{self._discovery.prefix}/device/+/config", f"{self._discovery.prefix}/+/+/+/config"
 
     def may_own(self, topic: str) -> bool:
-        """Whether a topic looks like one that this node announces itself on."""
+        """Return True for a topic on which this node could have announced something."""
         parts = topic.removeprefix(f"{self._discovery.prefix}/").split("/")
         ours = (f"{self._node}_", f"{self._node}-")
         return len(parts) in {3, 4} and parts[-1] == "config" and parts[1].startswith(ours)
 
     def retraction(self, topic: str, payload: bytes) -> str | None:
-        """Say what to publish on a topic, to take back what an earlier run announced there and is no more; None if nothing.
+        """Return the text that removes obsolete entities of an earlier announcement; None if there are none.
 
-        A message that is not this node's is left alone. Where this node announces nothing any more, an empty message takes
-        all back. Where it announces less than before, it is its message with each entity that is gone, of which nothing is
-        said but the platform: that removes it, and the message itself ought to follow.
+        Messages of others are left alone. If this node announces nothing on the topic any more, the text is empty. If it
+        announces fewer entities, the text is its message plus, for each obsolete entity, nothing but the platform: that
+        removes the entity. Publish the message itself afterwards.
         """
         found = _read(payload)
         availability = found.get("availability")
@@ -194,15 +180,14 @@ class HomeAssistant:
             if key not in present
             and isinstance(component, dict)
             and component.keys() > {"platform"}
-            and isinstance(component["platform"], str)  # anyone may have written anything there
+            and isinstance(component["platform"], str)  # anyone may publish there
         }
         return to_json(message | {"components": present | gone}) if gone else None
 
     def left_behind(self, payload: bytes) -> set[str]:
-        """Return where the broker may keep states of what a message of this node announced, and is no more.
+        """Return the retained state topics of an earlier announcement that are obsolete.
 
-        They are within the folders of sources. Anyone may have written the message: other topics, and those of what is still
-        there, are left alone.
+        Anyone may have written the message, so only topics of sources are returned, and none that is in use.
         """
         found = _read(payload)
         frames = [found, *_mapping(found.get("components")).values(), *_listed(found.get("availability"))]
@@ -226,16 +211,16 @@ class HomeAssistant:
             )
 
     def _place(self, source: str) -> str:
-        """Name a source of this node in topics and identifiers: no other node has a source of this name.
+        """Return the name of a source in topics and identifiers, unique among all nodes.
 
-        What stands for a source has no ``-``, so that what is behind the last one is the source. A node without ``_`` needs
-        none: the first ``_`` is behind it.
+        A source's part has no ``-``, so the last one separates it from the node. A node without ``_`` is separated by the
+        first ``_``.
         """
         joint = "-" if "_" in self._node else "_"
         return f"{self._node}{joint}{self._topics.part(source)}"
 
     def _frame(self, source: str) -> Payload:
-        """Say what holds for all entities of a source, unless they say otherwise."""
+        """Return what all entities of a source have in common."""
         version = {} if self._discovery.version is None else {"sw_version": self._discovery.version}
         area = suggested_area(source)
         return {
@@ -256,18 +241,18 @@ class HomeAssistant:
         }
 
     def _entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
-        """Make the entities of a source: platform, key within the source, and what is special to it."""
+        """Yield the platform, the key and the configuration of each entity of a source."""
         for platform, key, entity in (
             *self._sound_entities(source),
-            *self._stream_entities(source),
-            *self._diagnostic_entities(),
-            *self._source_diagnostic_entities(source),
-            *(self._switch_entities(source) if self._switches else ()),
+            *_stream_entities(self._topics, source),
+            *_diagnostic_entities(self._topics),
+            *_source_diagnostic_entities(self._topics, source),
+            *(_switch_entities(self._topics, source) if self._topics.has_switches else ()),
         ):
             yield platform, key, {"unique_id": f"earshot_{self._place(source)}_{key}", **entity}
 
     def _sound_entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
-        for name in self._watched[source]:
+        for name in self._topics.watched[source]:
             sound = self._sounds.get(name) or Sound(name, classes=(name,))
             topic = self._topics.sound(source, name)
             if topic is not None:
@@ -285,78 +270,82 @@ class HomeAssistant:
                     },
                 )
 
-    def _stream_entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
-        yield (
-            "event",
-            "event",
-            {
-                "name": "Sound event",
-                "state_topic": self._topics.events(source),
-                "event_types": ["started", "ended"],
-                "icon": "mdi:waveform",
-                "qos": 1,
-            },
-        )
-        yield (
-            "sensor",
-            "loudest",
-            {
-                "name": "Loudest sound",
-                "state_topic": self._topics.loudest(source),
-                "icon": "mdi:ear-hearing",
-            },
-        )
-        yield (
-            "sensor",
-            "level",
-            {
-                "name": "Level",
-                "state_topic": self._topics.level(source),
-                "unit_of_measurement": "dBFS",  # no unit of the class sound_pressure: it is not calibrated
-                "state_class": "measurement",
-                "icon": "mdi:volume-high",
-            },
-        )
 
-    def _diagnostic_entities(self) -> Iterator[tuple[str, str, Payload]]:
-        """Make the sensors for figures of the whole node, which are there as long as it is."""
-        common = {"entity_category": "diagnostic", "availability": [{"topic": self._topics.status}]}
-        for figure, entity in DIAGNOSTICS.items():
-            yield "sensor", figure, entity | common | {"state_topic": self._topics.figure(figure)}
+def _stream_entities(topics: Topics, source: str) -> Iterator[tuple[str, str, Payload]]:
+    yield (
+        "event",
+        "event",
+        {
+            "name": "Sound event",
+            "state_topic": topics.events(source),
+            "event_types": ["started", "ended"],
+            "icon": "mdi:waveform",
+            "qos": 1,
+        },
+    )
+    yield (
+        "sensor",
+        "loudest",
+        {
+            "name": "Loudest sound",
+            "state_topic": topics.loudest(source),
+            "icon": "mdi:ear-hearing",
+        },
+    )
+    yield (
+        "sensor",
+        "level",
+        {
+            "name": "Level",
+            "state_topic": topics.level(source),
+            "unit_of_measurement": "dBFS",  # no unit of the class sound_pressure: it is not calibrated
+            "state_class": "measurement",
+            "icon": "mdi:volume-high",
+        },
+    )
 
-    def _source_diagnostic_entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
-        """Make the sensors for figures of a source."""
-        for figure, (platform, entity) in SOURCE_DIAGNOSTICS.items():
-            topic = self._topics.source_figure(source, figure)
-            yield platform, figure, entity | {"entity_category": "diagnostic", "state_topic": topic}
 
-    def _switch_entities(self, source: str) -> Iterator[tuple[str, str, Payload]]:
-        """Make the switch, which is there as long as the node is: it must turn a paused source on again."""
-        yield (
-            "switch",
-            "listen",
-            {
-                "name": "Listen",
-                "state_topic": self._topics.listen(source),
-                "command_topic": self._topics.listen_set(source),
-                "payload_on": "ON",
-                "payload_off": "OFF",
-                "icon": "mdi:microphone",
-                "qos": 1,
-                "availability": [{"topic": self._topics.status}],
-            },
-        )
+def _diagnostic_entities(topics: Topics) -> Iterator[tuple[str, str, Payload]]:
+    """Yield the sensors of the whole node, available while the node is online."""
+    common = {"entity_category": "diagnostic", "availability": [{"topic": topics.status}]}
+    for figure, entity in DIAGNOSTICS.items():
+        yield "sensor", figure, entity | common | {"state_topic": topics.figure(figure)}
+
+
+def _source_diagnostic_entities(topics: Topics, source: str) -> Iterator[tuple[str, str, Payload]]:
+    """Yield the diagnostic sensors of a source."""
+    for figure, (platform, entity) in SOURCE_DIAGNOSTICS.items():
+        topic = topics.source_figure(source, figure)
+        yield platform, figure, entity | {"entity_category": "diagnostic", "state_topic": topic}
+
+
+def _switch_entities(topics: Topics, source: str) -> Iterator[tuple[str, str, Payload]]:
+    """Yield the switch, available while the node is online, so that it can switch a paused source on."""
+    yield (
+        "switch",
+        "listen",
+        {
+            "name": "Listen",
+            "state_topic": topics.listen(source),
+            "command_topic": topics.listen_set(source),
+            "payload_on": "ON",
+            "payload_off": "OFF",
+            "icon": "mdi:microphone",
+            "qos": 1,
+            "availability": [{"topic": topics.status}],
+        },
+    )
 
 
 def device_name(node: str, source: str) -> str:
-    """Name a source among all devices of a home; with the node where its own name says nothing of the place."""
+    """Return the name of a source's device; with the node if the source's name does not say where it is."""
     if slug(source).split("_")[0] in _SAYS_NO_PLACE:
         return f"{ORIGIN} {node} {source}"
     return f"{ORIGIN} {source}"
 
 
 def suggested_area(source: str) -> str | None:
-    """Return the area of a source that is named like a room, such as "Living Room" or "Bedroom 2"; None for all others."""
+    """Return the area of a source that is named like a room, such as "Living Room" or "Bedroom 2"; None for others."""
     name = source.replace("_", " ")
     if not _ROOM.fullmatch(name):
         return None
@@ -364,12 +353,12 @@ def suggested_area(source: str) -> str | None:
 
 
 def is_by_earshot(payload: bytes) -> bool:
-    """Whether a discovery message is Earshot's, on this machine or another."""
+    """Return True for a discovery message of Earshot, of any node."""
     return bool(_mapping(_read(payload).get("origin")).get("name") == ORIGIN)
 
 
 def as_state(value: str | float) -> str:
-    """Write a value as a state, which has at most 255 characters and always encodes to UTF-8."""
+    """Convert a value to a state of at most 255 characters that encodes to UTF-8."""
     return str(value)[:_LONGEST_STATE].encode("utf-8", "replace").decode("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Tries a broker out: whether what is published comes back, and whether Home Assistant shows there."""
+"""Test of a broker: publish a message, wait for it, and look for Home Assistant."""
 
 import asyncio
 import secrets
@@ -10,7 +10,7 @@ from ssl import SSLContext
 from ...errors import BrokerError
 from . import client, tls
 from .broker import Broker, check_credentials
-from .client import Link, Received
+from .client import Client, Received
 from .homeassistant import is_by_earshot
 
 _KEEPALIVE_SECONDS = 15
@@ -18,16 +18,16 @@ _KEEPALIVE_SECONDS = 15
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """What is seen of Home Assistant at a broker.
+    """Signs of Home Assistant at a broker.
 
     Attributes
     ----------
     reachable : bool
-        Whether what is published for it comes back.
+        True if a message under its prefix comes back.
     status : str or None
-        What it says of itself, if it says so for latecomers, which it does not unless it is told to.
+        Its status, if retained, which it is not by default.
     announcements : int
-        How many things of others are announced to it.
+        Number of discovery messages of other programs.
     """
 
     reachable: bool
@@ -37,14 +37,14 @@ class Traces:
 
 @dataclass(frozen=True, slots=True)
 class ProbeResult:
-    """How a broker has answered.
+    """Result of a probe.
 
     Attributes
     ----------
     round_trip_seconds : float or None
-        From a publish until it came back; None if it never did.
+        Time from a publish until the message came back; None if it never did.
     traces : Traces or None
-        Of Home Assistant; None if it was not looked for.
+        Signs of Home Assistant; None if the probe did not look for it.
     """
 
     round_trip_seconds: float | None = None
@@ -59,25 +59,25 @@ def probe(
     discovery_prefix: str | None = None,
     timeout_seconds: float = 3.0,
 ) -> ProbeResult:
-    """Connect to a broker, and publish a word to ourselves that is not retained.
+    """Connect to a broker, publish a message that is not retained, and wait for it.
 
     Parameters
     ----------
     broker : Broker
-        Where it listens, and as whom to speak to it.
+        Address and credentials.
     node : str
         Name of this machine.
     base_topic : str
-        What the topics begin with.
+        Prefix of the topics.
     discovery_prefix : str or None
-        Where Home Assistant is told what there is; it is not looked for if None.
+        Prefix of Home Assistant's discovery; without it, the probe does not look for Home Assistant.
     timeout_seconds : float
-        How long each answer may take.
+        Time that each answer may take.
 
     Raises
     ------
     BrokerError
-        It refuses or can't be reached.
+        The broker refuses or can't be reached.
     SettingsError
         The credentials or the broker's files can't be used.
     """
@@ -94,9 +94,9 @@ async def _probe(
     discovery_prefix: str | None,
     timeout_seconds: float,
 ) -> ProbeResult:
-    answer, is_connected = ProbeResult(), False
+    result, is_connected = ProbeResult(), False
     try:
-        # The time is for a network that swallows packets; a broker that is slow to answer is noticed before.
+        # This timeout is for a network that drops packets; a broker that does not answer is noticed earlier.
         async with (
             asyncio.timeout(2 * timeout_seconds) as limit,
             client.connected(
@@ -105,28 +105,30 @@ async def _probe(
                 timeout_seconds=timeout_seconds,
                 keepalive_seconds=_KEEPALIVE_SECONDS,
                 tls_context=tls_context,
-            ) as link,
+            ) as connection,
         ):
             is_connected = True
             limit.reschedule(None)
-            seconds, _ = await _round_trip(link, f"{base_topic}/doctor", timeout_seconds)
-            answer = ProbeResult(seconds)
+            seconds, _ = await _round_trip(connection, f"{base_topic}/doctor", timeout_seconds)
+            result = ProbeResult(seconds)
             if discovery_prefix is not None:
-                answer = ProbeResult(seconds, await _look(link, discovery_prefix, node, timeout_seconds))
+                result = ProbeResult(
+                    seconds, await _look(connection, discovery_prefix, node, timeout_seconds)
+                )
     except TimeoutError:
         raise BrokerError("unreachable", "no answer") from None
     except BrokerError:
         if not is_connected:
             raise
-    return answer
+    return result
 
 
-async def _look(link: Link, prefix: str, node: str, timeout_seconds: float) -> Traces:
-    """Gather what is retained under the prefix: it comes before what is published there afterwards."""
+async def _look(connection: Client, prefix: str, node: str, timeout_seconds: float) -> Traces:
+    """Collect the retained messages under the prefix: they arrive before a message that is published afterwards."""
     status = f"{prefix}/status"
     for topic in (status, f"{prefix}/+/+/config", f"{prefix}/+/+/+/config"):
-        await link.subscribe(topic, qos=0)  # which no broker queues: there may be thousands
-    seconds, received = await _round_trip(link, f"{prefix}/{node}/doctor", timeout_seconds)
+        await connection.subscribe(topic, qos=0)  # not queued by the broker: there may be thousands
+    seconds, received = await _round_trip(connection, f"{prefix}/{node}/doctor", timeout_seconds)
     said = [message.payload.decode(errors="replace") for message in received if message.topic == status]
     return Traces(
         reachable=seconds is not None,
@@ -138,15 +140,17 @@ async def _look(link: Link, prefix: str, node: str, timeout_seconds: float) -> T
     )
 
 
-async def _round_trip(link: Link, topic: str, timeout_seconds: float) -> tuple[float | None, list[Received]]:
-    """Publish a word and wait for it; the seconds it took, None if it never came, and what came before it."""
+async def _round_trip(
+    connection: Client, topic: str, timeout_seconds: float
+) -> tuple[float | None, list[Received]]:
+    """Publish a random word; return the seconds until it came back (None if it did not), and the messages before it."""
     word = secrets.token_hex(8)
     received: list[Received] = []
-    await link.subscribe(topic)
+    await connection.subscribe(topic)
     began = time.perf_counter()
-    await link.publish(topic, word, qos=1)
+    await connection.publish(topic, word, qos=1)
     try:
-        async with asyncio.timeout(timeout_seconds), aclosing(link.received()) as messages:
+        async with asyncio.timeout(timeout_seconds), aclosing(connection.received()) as messages:
             async for message in messages:
                 if (message.topic, message.payload) == (topic, word.encode()):
                     return time.perf_counter() - began, received

@@ -1,4 +1,4 @@
-"""TLS: whom to trust, how to prove who we are, and what to do when either fails."""
+"""TLS: trusted authorities, the client's certificate, and explanations of failures."""
 
 import ssl
 
@@ -12,7 +12,7 @@ _OTHER_NAME = {62, 64}  # X509_V_ERR_HOSTNAME_MISMATCH, X509_V_ERR_IP_ADDRESS_MI
 
 
 def context_for(broker: Broker) -> ssl.SSLContext | None:
-    """Prepare for connections over TLS that check the broker's certificate and its name; None for a broker without TLS.
+    """Return a context that checks the broker's certificate and host name; None for a broker without TLS.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def context_for(broker: Broker) -> ssl.SSLContext | None:
         ) from error
     if certificate_file is not None:
         try:
-            # An empty password, or else OpenSSL asks for one on the terminal.
+            # Without a password, OpenSSL would ask for one on the terminal.
             context.load_cert_chain(certificate_file, key_file, password="")
         except (OSError, ValueError) as error:
             files = f"{certificate_file} and {key_file}" if key_file else str(certificate_file)
@@ -42,7 +42,7 @@ def context_for(broker: Broker) -> ssl.SSLContext | None:
 
 
 def explain(error: ssl.SSLError, broker: Broker) -> str:
-    """Say in words why a connection over TLS has failed, and what to do."""
+    """Return the reason why a connection over TLS failed, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return _explain_certificate(error.verify_code, broker) or (
             f"its certificate is not trusted ({error.verify_message})"
@@ -54,7 +54,7 @@ def explain(error: ssl.SSLError, broker: Broker) -> str:
 
 
 def explain_hang_up(broker: Broker) -> str:
-    """Say what may be wrong where the broker ends the connection and gives no reason."""
+    """Return likely reasons why a broker closes the connection without an error."""
     if not broker.tls:
         return "it ends the connection: if it speaks TLS there, write the address as mqtts://"
     if broker.certificate_file is None:

@@ -1,4 +1,4 @@
-"""Where everything is published: the one place that writes topics."""
+"""Topics of a node: the only place that writes them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,22 +19,24 @@ FIGURES = (
 SOURCE_FIGURES = ("problem", "state", "lost_seconds", "drift_ppm")
 """Keys of a source's health payload that have a topic of their own."""
 
-_KEPT = rf"status|listen|loudest|level|health/({'|'.join(SOURCE_FIGURES)})|sound/[a-z0-9_]+"
-
 NOTHING_WATCHED: Mapping[str, Sequence[str]] = MappingProxyType({})
+
+_RETAINED = rf"status|listen|loudest|level|health/({'|'.join(SOURCE_FIGURES)})|sound/[a-z0-9_]+"
 
 
 class Topics:
-    """The topics of one node.
+    """Topics of the sources and watched sounds of one node at one moment.
 
     Parameters
     ----------
     base : str
-        What all of them begin with.
+        Prefix of all topics.
     sources : iterable of str
-        Names of the sources, each of which has a level of its own.
+        Names of the sources.
     watched : mapping of str to sequence of str
-        By source, the names of the sounds that have a topic of their own.
+        Names of the sounds that have a topic of their own, by source.
+    has_switches : bool
+        True if sources can be paused.
     """
 
     def __init__(
@@ -42,77 +44,89 @@ class Topics:
         base: str,
         sources: Iterable[str],
         watched: Mapping[str, Sequence[str]] = NOTHING_WATCHED,
+        *,
+        has_switches: bool = False,
     ) -> None:
         self._base = base
         self._parts = slugs(sources)
-        self._kept = re.compile(rf"{re.escape(base)}/[a-z0-9_]+/({_KEPT})")
+        self._retained = re.compile(rf"{re.escape(base)}/[a-z0-9_]+/({_RETAINED})")
+        self.watched: Mapping[str, Sequence[str]] = {
+            source: tuple(watched.get(source, ())) for source in self._parts
+        }
+        """Names of the sounds that have a topic of their own, by source; every source is included."""
         self._sounds: dict[tuple[str, str | None], str] = {
             (source, sound): f"{self.sound_folder(source)}/{part}"
-            for source in self._parts
-            for sound, part in slugs(watched.get(source, ())).items()
+            for source, sounds in self.watched.items()
+            for sound, part in slugs(sounds).items()
         }
+        self.has_switches = has_switches
+        """True if sources can be paused."""
+        self.switches: Mapping[str, str] = {
+            self.listen_set(source): source for source in (self._parts if has_switches else ())
+        }
+        """Source of each switch, by the topic that turns it."""
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The names of the sources."""
+        """Names of the sources."""
         return tuple(self._parts)
 
     @property
     def status(self) -> str:
-        """Whether the program is online."""
+        """Topic of the program's status."""
         return f"{self._base}/status"
 
     @property
     def health(self) -> str:
-        """How the program is doing."""
+        """Topic of the health."""
         return f"{self._base}/health"
 
     def figure(self, name: str) -> str:
-        """One figure of the health."""
+        """Return the topic of one figure of the health."""
         return f"{self.health}/{name}"
 
     def source_figure(self, source: str, name: str) -> str:
-        """One figure of the health of a source."""
+        """Return the topic of one figure of a source's health."""
         return f"{self._of(source)}/health/{name}"
 
     def part(self, source: str) -> str:
-        """Name a source within a topic."""
+        """Return the name of a source within topics."""
         return self._parts.get(source) or slug(source)
 
     def source_status(self, source: str) -> str:
-        """Whether a source is online."""
+        """Return the topic of a source's status."""
         return f"{self._of(source)}/status"
 
     def tags(self, source: str) -> str:
-        """What is heard, window by window."""
+        """Return the topic of a source's tags."""
         return f"{self._of(source)}/tags"
 
     def loudest(self, source: str) -> str:
-        """Which label scores highest."""
+        """Return the topic of the label with the highest score."""
         return f"{self._of(source)}/loudest"
 
     def level(self, source: str) -> str:
-        """How loud it is."""
+        """Return the topic of a source's level."""
         return f"{self._of(source)}/level"
 
     def events(self, source: str) -> str:
-        """What has begun and ended; also of a source that is not listened to any more."""
+        """Return the topic of a source's events; also of a source that was removed."""
         return f"{self._of(source)}/events"
 
     def sound_folder(self, source: str) -> str:
-        """What the topics of a source's watched sounds begin with."""
+        """Return the prefix of the topics of a source's watched sounds."""
         return f"{self._of(source)}/sound"
 
     def sound(self, source: str, sound: str) -> str | None:
-        """Whether a watched sound is on; None for one that is not watched."""
+        """Return the topic of a watched sound; None for one that is not watched."""
         return self._sounds.get((source, sound))
 
     def states(self) -> dict[tuple[str, str | None], str]:
-        """Return the topics of states: by source and watched sound, and by source and None whether it is online."""
+        """Return the topics of states: of sounds by source and sound, of statuses by source and None."""
         return {(source, None): self.source_status(source) for source in self._parts} | self._sounds
 
     def retained(self) -> set[str]:
-        """Return all topics on which the broker keeps something of a source."""
+        """Return all retained topics of the sources."""
         return {
             topic
             for source in self._parts
@@ -125,15 +139,15 @@ class Topics:
         } | set(self.states().values())
 
     def is_state(self, topic: object) -> TypeGuard[str]:
-        """Whether the broker may keep something of a source there, be it one of this run or of an earlier one."""
-        return isinstance(topic, str) and self._kept.fullmatch(topic) is not None
+        """Return True for a retained topic of any source, of this run or an earlier one."""
+        return isinstance(topic, str) and self._retained.fullmatch(topic) is not None
 
     def listen(self, source: str) -> str:
-        """Whether a source is listened to."""
+        """Return the topic of the state of a source's switch."""
         return f"{self._of(source)}/listen"
 
     def listen_set(self, source: str) -> str:
-        """Where the switch of a source is turned."""
+        """Return the topic that turns a source's switch."""
         return f"{self.listen(source)}/set"
 
     def _of(self, source: str) -> str:

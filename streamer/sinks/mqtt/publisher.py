@@ -1,0 +1,539 @@
+"""The sink that publishes over MQTT, and what it publishes besides retained states: taggings, events and health."""
+
+import asyncio
+import logging
+import math
+import random
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from ...messages import Event, Health, Losses, Message, SourceStatus, Tagging
+from ...runtime.queues import BoundedQueue
+from ..history.outbox import MemoryOutbox, Outbox
+from ..payloads import LabelSet, event_payload, health_payload, tags_payload, to_json, top_tags
+from .broker import Broker, check_base_topic, check_credentials, check_node_name
+from .client import Client, Connection, ConnectionOptions
+from .homeassistant import Discovery, HomeAssistant, as_state
+from .retained import DiscoveryPublisher, PublishedState, RetainedCleaner
+from .topics import FIGURES, SOURCE_FIGURES, Topics
+
+_log = logging.getLogger(__name__)
+
+_BATCH_EVENTS = 50
+_SWITCH = {b"ON": True, b"OFF": False}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqttOptions(ConnectionOptions):
+    """Rarely changed options of `MqttPublisher`.
+
+    Attributes
+    ----------
+    base_topic : str or None
+        Prefix of all topics; ``earshot/<node>`` if None.
+    stale_seconds : float
+        Maximum age of a tagging that waits for the broker; older ones are not published.
+    gauge_seconds : float
+        Minimum time between two values of the level, or of the loudest label.
+    birth_seconds : float
+        Maximum delay before everything is published again after a start of Home Assistant; random, so that many nodes do
+        not publish at once.
+    """
+
+    base_topic: str | None = None
+    stale_seconds: float = 10.0
+    gauge_seconds: float = 5.0
+    birth_seconds: float = 2.0
+
+
+DEFAULT_OPTIONS = MqttOptions()
+
+
+class SwitchBoard(Protocol):
+    """Switches that pause sources."""
+
+    def turn(self, source: str, on: bool, /) -> None:
+        """Switch a source on or off, and return at once."""
+        ...
+
+    def is_on(self, source: str, /) -> bool:
+        """Return True if a source is switched on."""
+        ...
+
+
+class MqttPublisher:
+    """Publishes taggings, events, states and health to an MQTT broker, and reconnects whenever the connection is lost.
+
+    - States (status, watched sounds, switches) and health are retained: the newest of each is published after every
+      connect, and each change after that.
+    - Events wait in the outbox until the broker has acknowledged them, and are published in order.
+    - Of the taggings, the newest of each source waits, until it is stale.
+
+    Any thread may call `accept`, which never blocks; one thread is in `run` until `close` is called.
+
+    Parameters
+    ----------
+    broker : Broker
+        Address and credentials. Credentials appear in no log, representation or error.
+    node : str
+        Name of this machine.
+    sources : iterable of str
+        Names of the sources at the start; messages of others are ignored.
+    label_set : LabelSet
+        Labels of the scores.
+    top : int
+        Number of tags to publish of a tagging.
+    watched_at : callable
+        Function that returns the names of the sounds of a source that have an ON/OFF topic.
+    outbox : Outbox or None
+        Storage of events that wait for the broker; it must store an event before `accept` gets it. In memory if None.
+    switches : SwitchBoard or None
+        Switches that MQTT can turn, on the thread of `run`; no switches if None.
+    discovery : Discovery or None
+        Options of Home Assistant's discovery; no discovery if None.
+    options : MqttOptions
+        Timeouts, intervals and the base topic.
+
+    Raises
+    ------
+    SettingsError
+        The node name, the base topic, a credential or a file for TLS can't be used.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        node: str,
+        sources: Iterable[str],
+        label_set: LabelSet,
+        top: int = 10,
+        watched_at: Callable[[str], Sequence[str]] = lambda _source: (),
+        outbox: Outbox | None = None,
+        switches: SwitchBoard | None = None,
+        discovery: Discovery | None = None,
+        options: MqttOptions = DEFAULT_OPTIONS,
+    ) -> None:
+        check_credentials(broker)
+        self._node, self._discovery, self._switches = node, discovery, switches
+        self._base = check_base_topic(f"earshot/{node}" if options.base_topic is None else options.base_topic)
+        self._watched_at = watched_at
+        self._following = threading.Lock()  # serializes changes of the topics
+        topics = self._make_topics(sources)
+        self._state = PublishedState(topics, (lambda _source: True) if switches is None else switches.is_on)
+        self._taggings = _TagPublisher(label_set, top, len(topics.sources), options)
+        self._health = _HealthPublisher()
+        self._memory = MemoryOutbox()
+        self._outbox = self._memory if outbox is None else outbox
+        self._handler = _ConnectionHandler(
+            self._state,
+            self._taggings,
+            self._health,
+            self._outbox,
+            make_home=self._make_home,
+            switches=switches,
+            birth_seconds=options.birth_seconds,
+        )
+        self._connection = Connection(
+            broker,
+            self._handler,
+            identifier=f"earshot-{check_node_name(node)}-{secrets.token_hex(4)}",
+            will_topic=topics.status,
+            options=options,
+        )
+
+    @property
+    def address(self) -> str:
+        """Address of the broker, for people."""
+        return self._connection.address
+
+    @property
+    def state(self) -> str:
+        """State of the connection: "connected", "connecting", "refused: …", "unreachable: …" or "closed"."""
+        return self._connection.state
+
+    @property
+    def top(self) -> int:
+        """Number of tags to publish of a tagging."""
+        return self._taggings.top
+
+    @top.setter
+    def top(self, top: int) -> None:
+        self._taggings.top = top
+
+    def losses(self) -> Losses:
+        """Return the number of taggings, and of events without an outbox, that were not published so far."""
+        return Losses(
+            unpublished_taggings=self._taggings.dropped,
+            undelivered_events=self._memory.given_up,
+        )
+
+    def accept(self, message: Message) -> None:
+        """Queue a message for publication; from any thread, at once."""
+        if isinstance(message, Health):
+            self._health.put(message)
+        elif message.source in self._state.topics.sources:
+            match message:
+                case Tagging():
+                    self._taggings.put(message)
+                case SourceStatus():
+                    self._state.set_status(message.source, online=message.online)
+                case Event():
+                    if self._outbox is self._memory:
+                        self._memory.put(message)
+                    self._state.set_sound(message)
+        self._connection.call_soon(self._handler.wake)
+
+    def set_switch(self, source: str, on: bool) -> None:
+        """Publish that a source was switched on or off elsewhere; from any thread, at once."""
+        self._state.set_switch(source, on=on)
+        self._connection.call_soon(self._handler.wake)
+
+    def follow(self, sources: Sequence[str]) -> None:
+        """Replace the sources, and clear what is retained of removed ones; from any thread, at once."""
+        with self._following:
+            self._replace_topics(sources)
+
+    def update_watched(self) -> None:
+        """Replace the topics of watched sounds after the watch lists have changed; from any thread, at once."""
+        with self._following:
+            self._replace_topics(self._state.topics.sources)
+
+    def close(self) -> None:
+        """Make `run` publish that everything is offline and return within a second; from any thread, repeatedly."""
+        self._connection.close()
+
+    def run(self) -> None:
+        """Connect, publish and reconnect until `close` is called."""
+        self._connection.run()
+
+    def _make_topics(self, sources: Iterable[str]) -> Topics:
+        watched = {source: tuple(self._watched_at(source)) for source in sources}
+        return Topics(self._base, watched, watched, has_switches=self._switches is not None)
+
+    def _make_home(self, topics: Topics) -> HomeAssistant | None:
+        return None if self._discovery is None else HomeAssistant(self._discovery, topics, node=self._node)
+
+    def _replace_topics(self, sources: Iterable[str]) -> None:
+        topics = self._make_topics(sources)
+        if list(topics.watched.items()) != list(self._state.topics.watched.items()):
+            self._state.replace_topics(topics)
+            self._taggings.resize(len(topics.sources))
+            self._connection.call_soon(self._handler.wake)
+
+
+class _ConnectionHandler:
+    """Publishes over one connection after the other. Used on the connection's thread only.
+
+    Parameters
+    ----------
+    state : PublishedState
+        Retained states, with the newest topics.
+    taggings : _TagPublisher
+        Taggings that wait.
+    health : _HealthPublisher
+        Newest health.
+    outbox : Outbox
+        Events that wait.
+    make_home : callable
+        Function that returns the discovery messages for topics; None without discovery.
+    switches : SwitchBoard or None
+        Switches that MQTT can turn.
+    birth_seconds : float
+        Maximum delay after a start of Home Assistant.
+    """
+
+    def __init__(
+        self,
+        state: PublishedState,
+        taggings: "_TagPublisher",
+        health: "_HealthPublisher",
+        outbox: Outbox,
+        *,
+        make_home: Callable[[Topics], HomeAssistant | None],
+        switches: SwitchBoard | None,
+        birth_seconds: float,
+    ) -> None:
+        self._state, self._taggings, self._health, self._outbox = state, taggings, health, outbox
+        self._make_home = make_home
+        self._switches = switches
+        self._birth_seconds = birth_seconds
+        self._topics = state.topics  # topics of the connection; `_state` has the newest
+        self._cleaner = RetainedCleaner(self._topics)
+        home = make_home(self._topics)
+        self._announcer = None if home is None else DiscoveryPublisher(home, self._cleaner)
+        self._wake = asyncio.Event()
+        self._home_started = self._finishing = False
+
+    def wake(self) -> None:
+        """Publish what is new."""
+        self._wake.set()
+
+    async def start(self, client: Client) -> None:
+        """Publish all states over a new connection."""
+        self._update_topics()
+        # First, so that earlier announcements have arrived when `publish` begins.
+        if self._announcer is not None:
+            await self._announcer.start(client)
+        await self._publish_states(client)
+        await self._cleaner.start(client)
+        for topic in self._topics.switches:
+            await client.subscribe(topic)
+
+    async def publish(self, client: Client) -> None:
+        """Publish what is new, until cancelled, or until nothing is new after `finish`."""
+        while True:
+            finishing = self._finishing
+            self._wake.clear()
+            await self._catch_up(client)
+            await self._announce(client)
+            await self._health.publish(client, self._topics)
+            more = await self._publish_events(client)
+            await self._state.publish(client)
+            await self._taggings.publish(client, self._catch_up)
+            if more:
+                continue
+            if finishing:
+                return
+            await self._wake.wait()
+
+    def finish(self) -> None:
+        """Let `publish` return once nothing is new."""
+        self._finishing = True
+        self._wake.set()
+
+    async def stop(self, client: Client) -> None:
+        """Publish that everything is offline, and the final states."""
+        await asyncio.gather(
+            *(client.publish(topic, text, qos=1, retain=True) for topic, text in self._state.final().items()),
+            return_exceptions=True,
+        )
+
+    def receive(self, topic: str, payload: bytes) -> None:
+        """Process a message: a switch command, a retained state, or a message of Home Assistant."""
+        if source := self._state.topics.switches.get(topic):
+            self._turn(source, topic, payload)
+        elif self._cleaner.receive(topic, payload):
+            self._wake.set()
+        elif self._announcer is None:
+            return
+        elif topic == self._announcer.birth_topic:
+            if payload == b"online":
+                delay_seconds = random.uniform(0.0, self._birth_seconds)
+                asyncio.get_running_loop().call_later(delay_seconds, self._note_home_start)
+        elif self._announcer.receive(topic, payload):
+            self._wake.set()
+
+    def _update_topics(self) -> bool:
+        """Use the newest topics for the connection; return True if they are new."""
+        if self._topics is self._state.topics:
+            return False
+        self._topics, obsolete = self._state.take_topics()
+        self._cleaner.replace_topics(self._topics, obsolete)
+        home = self._make_home(self._topics)
+        if self._announcer is not None and home is not None:
+            self._announcer.replace(home)
+        self._health.renew()
+        self._taggings.renew()
+        return True
+
+    async def _catch_up(self, client: Client) -> Topics:
+        """Return the topics, the newest ones after the events of removed sources have been published."""
+        if self._topics is not self._state.topics:
+            await self._publish_events(client)
+            subscribed = self._topics.switches
+            if self._update_topics():
+                await self._cleaner.subscribe(client)
+                for topic in self._topics.switches.keys() - subscribed.keys():
+                    await client.subscribe(topic)
+        return self._topics
+
+    def _turn(self, source: str, topic: str, payload: bytes) -> None:
+        on = _SWITCH.get(payload)
+        if on is None or self._switches is None:
+            _log.warning("Ignored %r on %s: send ON or OFF.", payload[:32], topic)
+            return
+        self._switches.turn(source, on)
+        self._state.set_switch(source, on=on)
+        self._wake.set()
+
+    def _note_home_start(self) -> None:
+        self._home_started = True
+        self._wake.set()
+
+    async def _announce(self, client: Client) -> None:
+        """Publish discovery, clear obsolete topics and, after a start of Home Assistant, publish all states again."""
+        if self._announcer is not None:
+            if self._home_started:
+                self._announcer.renew()
+            await self._announcer.publish(client)
+        await self._cleaner.publish(client)  # before the states of a source that is back again
+        if self._home_started:
+            self._home_started = False
+            await self._publish_states(client)
+
+    async def _publish_states(self, client: Client) -> None:
+        """Publish all states now, and all other retained values soon."""
+        await client.publish(self._topics.status, "online", qos=1, retain=True)
+        self._state.renew()
+        self._health.renew()
+        self._taggings.renew()
+        await self._state.publish(client)
+
+    async def _publish_events(self, client: Client) -> bool:
+        """Publish the oldest events that wait; return True if there may be more.
+
+        They are marked together: if the program is killed before that, the next start publishes them again.
+        """
+        batch = self._outbox.pending(_BATCH_EVENTS)
+        acknowledged: list[Event] = []
+        try:
+            for event in batch:
+                topic = self._topics.events(event.source)
+                await client.publish(topic, to_json(event_payload(event)), qos=1)
+                acknowledged.append(event)
+        finally:
+            if acknowledged:
+                self._outbox.mark_published(acknowledged)
+        return len(batch) == _BATCH_EVENTS
+
+
+class ChangeThrottle:
+    """Limits published values to changes, and to one per interval and topic.
+
+    Parameters
+    ----------
+    pause_seconds : float
+        Minimum time between two values of one topic.
+    """
+
+    def __init__(self, pause_seconds: float) -> None:
+        self._pause_seconds = pause_seconds
+        self._published: dict[str, tuple[str, float]] = {}
+
+    def due(self, topic: str, text: str) -> bool:
+        """Return True if a value should be published now, and record it as published."""
+        now = time.monotonic()
+        last, at = self._published.get(topic, (None, -float("inf")))
+        if text == last or now - at < self._pause_seconds:
+            return False
+        self._published[topic] = text, now
+        return True
+
+    def reset(self) -> None:
+        """Publish each value once more, changed or not."""
+        self._published.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    tagging: Tagging
+    since: float  # time.monotonic()
+
+
+class _TagPublisher:
+    """Publishes the newest tagging of each source, its level and its loudest label."""
+
+    def __init__(self, label_set: LabelSet, top: int, sources: int, options: MqttOptions) -> None:
+        self._label_set = label_set
+        self.top = top
+        self._stale_seconds = options.stale_seconds
+        self._gauges = ChangeThrottle(options.gauge_seconds)
+        self._queue: BoundedQueue[_Waiting] = BoundedQueue(capacity=max(1, sources))
+        self._stale = 0
+
+    @property
+    def dropped(self) -> int:
+        """Number of taggings that were replaced, or became stale, so far."""
+        return self._queue.dropped + self._stale
+
+    def put(self, tagging: Tagging) -> None:
+        """Queue a tagging in place of an older one of the same source."""
+        self._queue.put(_Waiting(tagging, time.monotonic()), key=tagging.source)
+
+    def resize(self, sources: int) -> None:
+        """Set the number of sources."""
+        self._queue.resize(max(1, sources))
+
+    def renew(self) -> None:
+        """Publish levels and loudest labels once more, changed or not."""
+        self._gauges.reset()
+
+    async def publish(self, client: Client, catch_up: Callable[[Client], Awaitable[Topics]]) -> None:
+        """Publish the taggings that wait, unless they are stale."""
+        waiting = deque(self._queue.take(timeout_seconds=0))
+        try:
+            topics = await catch_up(client)  # this may be the first tagging of a new source
+            while waiting:
+                tagging = waiting[0].tagging
+                late = time.monotonic() - waiting[0].since > self._stale_seconds
+                if late or tagging.source not in topics.sources:
+                    self._stale += 1
+                else:
+                    is_live = tagging.latency_seconds is not None
+                    latency_seconds = max(0.0, time.time() - tagging.ended_at) if is_live else None
+                    text = to_json(tags_payload(tagging, self._label_set, self.top, latency_seconds))
+                    await client.publish(topics.tags(tagging.source), text)
+                    await self._publish_gauges(client, topics, tagging)
+                waiting.popleft()
+        finally:
+            self._stale += len(waiting)
+
+    async def _publish_gauges(self, client: Client, topics: Topics, tagging: Tagging) -> None:
+        """Publish the level in whole decibels and the loudest label, both retained because they may stay the same for long."""
+        best = top_tags(tagging.scores, self._label_set, 1)
+        values = {
+            topics.loudest(tagging.source): as_state(tag.label) for tag in best if tag.score is not None
+        }
+        if math.isfinite(tagging.level_dbfs):
+            values[topics.level(tagging.source)] = str(round(tagging.level_dbfs))
+        for topic, text in values.items():
+            if self._gauges.due(topic, text):
+                await client.publish(topic, text, retain=True)
+
+
+class _HealthPublisher:
+    """Publishes the newest health, and those of its figures that have changed."""
+
+    def __init__(self) -> None:
+        self._figures = ChangeThrottle(0.0)
+        self._lock = threading.Lock()  # guards the attributes below
+        self._health: Health | None = None
+        self._is_new = False
+
+    def put(self, health: Health) -> None:
+        """Replace the health."""
+        with self._lock:
+            self._health, self._is_new = health, True
+
+    def renew(self) -> None:
+        """Publish the health and its figures once more, changed or not."""
+        with self._lock:
+            self._is_new = self._health is not None
+        self._figures.reset()
+
+    async def publish(self, client: Client, topics: Topics) -> None:
+        """Publish the health, if it is new."""
+        with self._lock:
+            health = self._health if self._is_new else None
+            self._is_new = False
+        if health is None:
+            return
+        # It may be older than the connection; whoever reads it, the broker is connected.
+        payload = health_payload(replace(health, broker="connected"))
+        await client.publish(topics.health, to_json(payload), retain=True)
+        values = {topics.figure(name): payload[name] for name in FIGURES}
+        values |= {
+            topics.source_figure(source, name): figures[name]
+            for source, figures in payload["sources"].items()
+            if source in topics.sources
+            for name in SOURCE_FIGURES
+        }
+        for topic, value in values.items():
+            if value is not None and self._figures.due(topic, as_state(value)):
+                await client.publish(topic, as_state(value), retain=True)
