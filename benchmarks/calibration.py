@@ -38,7 +38,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 from render_sounds import SOUNDS, Part, missing_packages
 
 from models.tagger import Tagger, load_tagger
-from streamer.commands.thresholds import Room
+from streamer.commands.thresholds import Background
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.messages import SAMPLE_RATE_HZ, Samples, Tagging
 
@@ -81,12 +81,12 @@ def main() -> None:
     seconds, loudest = 60.0 * options.minutes, options.neighbours
     usual = {entry.sound.name: entry for entry in calibrated(tagger, options.snr, random)}
     before = tuple(usual[name] for name in WATCHED)
-    room = Room(before)
+    room = Background(before)
     for tagging in taggings(neighbours(seconds, "train", loudest, random), tagger):
         room.accept(tagging)
     proposed = {
         entry.watched.sound.name: threshold
-        for entry in room.heard()
+        for entry in room.stats()
         if (threshold := entry.proposal()) is not None
     }
     wishes = [Watch(name, {"threshold": proposed.get(name, usual[name].thresholds[0])}) for name in WATCHED]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamer.commands.thresholds import Room, ThresholdCalibrator
+from streamer.commands.thresholds import Background, ThresholdCalibrator
 from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch, resolve_sounds
 from streamer.events.detector import EventDetector
@@ -34,13 +34,13 @@ def tagging(second: int, *scores: float, source: str = "x") -> Tagging:
 
 
 def listened(
-    scores: list[float], *, source: str = "x", into: Room | None = None, **rule: Any
-) -> tuple[Room, Any]:
+    scores: list[float], *, source: str = "x", into: Background | None = None, **rule: Any
+) -> tuple[Background, Any]:
     sounds = resolve_sounds([Watch("Dog", {"threshold": 0.5} | rule)], LABELS)
-    room = into or Room(sounds)
+    room = into or Background(sounds)
     for second, score in enumerate(scores, 1):
         room.accept(tagging(second, score, source=source))
-    (heard,) = room.heard()
+    (heard,) = room.stats()
     return room, heard
 
 
@@ -70,10 +70,10 @@ def test_with_the_proposal_the_room_is_silent(scores: list[float], hits: int, of
 
 def test_thresholds_are_lowered_only_on_demand_and_not_below_the_catalogue_s() -> None:
     sounds = resolve_sounds([Watch("Siren")], LABELS, np.array([0.9, 0.9, 0.9], np.float32))
-    room = Room(sounds)
+    room = Background(sounds)
     for second in range(1, 5):
         room.accept(tagging(second, 0.0, 0.0, 0.1))
-    (heard,) = room.heard()
+    (heard,) = room.stats()
     assert heard.proposal() is None
     assert heard.proposal(lower=True) == sounds[0].sound.threshold == 0.3
 
@@ -177,7 +177,7 @@ def test_each_list_gets_what_its_own_sources_ask_for(tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text('watch = ["Dog"]\n\n[[source]]\nname = "kitchen" # loud\nspec = "mic"\nwatch = ["Dog"]\n')
     rooms = loud_rooms("kitchen")
-    assert (set(rooms.heard), rooms.seconds) == ({None, "kitchen"}, 6.0)
+    assert (set(rooms.backgrounds), rooms.seconds) == ({None, "kitchen"}, 6.0)
     text, _ = rooms.change_of_settings(file)
     assert text == (
         'watch = [{sound = "Dog", threshold = 0.653}]\n\n'

@@ -13,8 +13,8 @@ from ..failures import EXIT_INTERRUPTED, UsageError
 from ..options import takes
 
 if TYPE_CHECKING:
-    from streamer.commands.calibrate import Heard
-    from streamer.commands.thresholds import Room
+    from streamer.commands.calibrate import Calibration
+    from streamer.commands.thresholds import Background
     from streamer.settings.schema import Settings
 
 _log = logging.getLogger(__name__)
@@ -39,9 +39,9 @@ def calibrate(
 
     duration = _duration(length, log)
     chosen = settings.load(context, duration=duration)
-    heard = _listen(chosen) if log is None else recall(chosen, log)
-    _propose(heard, config, lower=lower, apply=apply)
-    raise typer.Exit(EXIT_INTERRUPTED if heard.interrupted else 0)
+    calibration = _listen(chosen) if log is None else recall(chosen, log)
+    _propose(calibration, config, lower=lower, apply=apply)
+    raise typer.Exit(EXIT_INTERRUPTED if calibration.interrupted else 0)
 
 
 def _duration(length: str | None, log: Path | None) -> float | None:
@@ -59,7 +59,7 @@ def _duration(length: str | None, log: Path | None) -> float | None:
     return duration
 
 
-def _listen(chosen: "Settings") -> "Heard":
+def _listen(chosen: "Settings") -> "Calibration":
     """Listen for the time that is set, with a progress bar."""
     from rich.console import Console
     from rich.progress import Progress
@@ -74,20 +74,20 @@ def _listen(chosen: "Settings") -> "Heard":
         return hear(chosen, sources, loaded, lambda seconds: bars.update(task, completed=seconds))
 
 
-def _propose(heard: "Heard", config: Path | None, *, lower: bool, apply: bool) -> None:
-    """Print the background of each room and the change of the settings file; make the change if `apply` is set."""
+def _propose(calibration: "Calibration", config: Path | None, *, lower: bool, apply: bool) -> None:
+    """Print each background and the change of the settings file; make the change if `apply` is set."""
     from streamer.errors import SourceError
     from streamer.settings.file import write_atomically
     from streamer.settings.loading import settings_file
 
     file = settings_file(config)
-    if not (heard.rooms.heard or heard.interrupted):
+    if not (calibration.calibrator.backgrounds or calibration.interrupted):
         raise SourceError("nothing was heard: listen for longer than a hop")
-    for source, room in heard.rooms.heard.items():
-        _print_room(room, source, lower=lower)
-    text, diff = heard.rooms.change_of_settings(file, lower=lower)
+    for source, background in calibration.calibrator.backgrounds.items():
+        _print_background(background, source, lower=lower)
+    text, diff = calibration.calibrator.change_of_settings(file, lower=lower)
     typer.echo(diff, nl=False)
-    if heard.interrupted:
+    if calibration.interrupted:
         _log.info("interrupted: %s is unchanged", file)
     elif not diff:
         _log.info("%s needs no change", file)
@@ -96,8 +96,8 @@ def _propose(heard: "Heard", config: Path | None, *, lower: bool, apply: bool) -
         _log.info("%s: changed", file)
 
 
-def _print_room(room: "Room", source: str | None, *, lower: bool) -> None:
-    """Print, on standard error, the background of a room for each sound; `source` is None for the shared list."""
+def _print_background(background: "Background", source: str | None, *, lower: bool) -> None:
+    """Print the scores of each sound on standard error; `source` is None for the shared list."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -106,12 +106,12 @@ def _print_room(room: "Room", source: str | None, *, lower: bool) -> None:
     from streamer.text import printable
 
     owner = "" if source is None else f"{escape(printable(source))}: "
-    title = f"{owner}{format_duration(room.seconds)} of background, {room.windows} windows"
+    title = f"{owner}{format_duration(background.seconds)} of background, {background.windows} windows"
     table = Table("sound", title=title, title_style="bold")
     for name in ("events", "threshold", "highest", "proposed"):
         table.add_column(name, justify="right")
     table.add_column("where and when it was highest")
-    for entry in sorted(room.heard(), key=lambda entry: -entry.reached):
+    for entry in sorted(background.stats(), key=lambda entry: -entry.reached):
         proposal = entry.proposal(lower=lower)
         when = time.strftime("%H:%M:%S", time.localtime(entry.at)) if math.isfinite(entry.at) else ""
         table.add_row(

@@ -1,1 +1,1 @@
-"""What a window costs on this machine, and what it would cost in Hugging Face's hands."""
+"""Speed of models on this machine, compared with Hugging Face's."""

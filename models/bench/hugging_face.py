@@ -1,4 +1,4 @@
-"""What a user would take instead: Hugging Face's feature extractor and `ASTForAudioClassification`. The only importer of transformers."""
+"""The alternative: Hugging Face's feature extractor and `ASTForAudioClassification`. The only importer of transformers."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -15,21 +15,21 @@ Rival: TypeAlias = Callable[[NDArray[np.float32]], object]
 
 
 def is_installed() -> bool:
-    """Whether there is anything to compare with."""
+    """Return True if transformers is installed."""
     return find_spec("transformers") is not None
 
 
 def rival(config: AstConfig, device: torch.device, *, half: bool = False) -> Rival:
-    """Make one of the same geometry, with random weights.
+    """Make a network of the same geometry with random weights.
 
     Parameters
     ----------
     config : AstConfig
-        The geometry.
+        Geometry.
     device : torch.device
-        Where it runs.
+        Device to run on.
     half : bool
-        fp16 with PyTorch's fused attention, instead of fp32 with attention multiplied out (eager).
+        True for fp16 with fused attention, False for fp32 with eager attention.
     """
     from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 

@@ -1,4 +1,4 @@
-"""How fast this machine multiplies matrices: what no network can exceed."""
+"""Speed of matrix products on this machine, the upper limit of any network."""
 
 import time
 
@@ -10,14 +10,14 @@ _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16,
 
 
 def operations_per_second(precision: str, device: torch.device) -> float:
-    """Multiplications and additions a second in square matrices, the fastest of a few runs.
+    """Return the multiplications and additions per second of square matrices, the fastest of a few runs.
 
     Parameters
     ----------
     precision : {"fp32", "bf16", "fp16", "int8"}
-        Of the factors.
+        Precision of the factors.
     device : torch.device
-        Where they are multiplied.
+        Device to run on.
     """
     side = _SIDE[device.type]
     multiply = torch._int_mm if precision == "int8" else torch.mm  # noqa: SLF001 - PyTorch has no other for 8 bits

@@ -1,4 +1,4 @@
-"""One line of the table: a model, run as a tagger runs it, in a process that holds nothing else."""
+"""Measurement of one model in a process of its own, run as a tagger runs it."""
 
 import multiprocessing
 import resource
@@ -34,29 +34,29 @@ NETWORKS: dict[str, tuple[Size, int]] = {
     "small-16-16": ("small", 16),
     "tiny-16-16": ("tiny", 16),
 }
-"""Geometries whose speed can be measured with random weights, on which it does not depend."""
+"""Networks that are measured with random weights, on which speed does not depend."""
 
 _PRECISIONS = ("fp32", "bf16", "fp16", "int8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
-    """What to measure.
+    """One measurement.
 
     Attributes
     ----------
     model : str
-        What `load_tagger` takes.
+        Model for `load_tagger`.
     device, engine, precision, window_seconds
         As for `load_tagger`.
     batch : int
-        Windows at once.
+        Number of windows in a batch.
     runs : int
-        How many batches are timed.
+        Number of batches to time.
     sound : float32 (windows, n)
-        Recordings, cut into windows of the longest length: what is tagged, and what scores are compared on.
+        Recordings, cut into windows of the longest length, to tag and to compare scores on.
     trained : bool
-        Whether the scores mean anything.
+        True if the scores are meaningful.
     """
 
     model: str
@@ -72,32 +72,32 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What was measured: seconds of a batch, from samples on the host to scores on the host.
+    """Figures of one measurement; times run from samples on the host to scores on the host.
 
     Attributes
     ----------
     model, engine : str
-        What ran.
+        Model and engine.
     window_seconds : float
         Length of a window.
     batch : int
-        Windows at once.
+        Number of windows in a batch.
     median_seconds, p95_seconds : float
-        Of a batch.
+        Median and 95th percentile of the time of a batch.
     windows_per_second : float
-        Over all batches.
+        Throughput over all batches.
     real_time_sources : int
-        How many sources that makes at a hop of 1 s.
+        Number of live sources with a hop of 1 s that this equals.
     megabytes : float
-        Memory of the process, once it runs: the program, PyTorch and the model.
+        Memory of the process while it runs: the program, PyTorch and the model.
     gpu_megabytes : float or None
-        The most that PyTorch has had of a GPU's memory.
+        Most GPU memory that PyTorch allocated.
     matrix_share : float
-        Operations of the network a second, over those of matrix products in the same precision.
+        Operations of the network per second, divided by those of matrix products in the same precision.
     largest_difference, top5_agreement : float or None
-        Of the scores from those of PyTorch in single precision; None where weights are random.
+        Scores compared with PyTorch in single precision; None for random weights.
     hugging_face_seconds, ratio : float or None
-        The median of a batch in its hands, in eager fp32, in turns with ours; over ours.
+        Median time of a batch in Hugging Face's eager fp32 network, in turns with ours; that time divided by ours.
     hugging_face_half_seconds, half_ratio : float or None
         The same in fp16 with fused attention, on a GPU.
     """
@@ -127,7 +127,7 @@ def measure(task: Task) -> Row:
     Raises
     ------
     ModelError
-        The model can't be had, or not so.
+        The model can't be loaded, or not with this device, engine or precision.
     """
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_measure, task).result()
@@ -206,7 +206,7 @@ def _seconds(tag: hugging_face.Rival, batch: Samples) -> float:
 
 
 def _difference(tagger: Tagger, task: Task, sound: Samples) -> tuple[float, float]:
-    """How far scores are from those of PyTorch in single precision."""
+    """Compare scores with those of PyTorch in single precision."""
     exact = load_tagger(
         task.model, device="cpu", engine="torch", precision="fp32", window_seconds=task.window_seconds
     )
@@ -219,7 +219,7 @@ def _precision_of(description: str) -> str:
 
 
 def _resident_megabytes() -> float:
-    """Memory of this process; the most it has had, where Linux does not tell what it has."""
+    """Return the memory of this process; its peak where the system reports nothing else."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
         return pages * resource.getpagesize() / 1e6

@@ -19,18 +19,18 @@ _POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """Background of the rooms.
+class Calibration:
+    """Result of listening to the background.
 
     Attributes
     ----------
-    rooms : ThresholdCalibrator
-        Statistics of each watched sound.
+    calibrator : ThresholdCalibrator
+        Statistics and proposed thresholds.
     interrupted : bool
         True if the user stopped listening early.
     """
 
-    rooms: ThresholdCalibrator
+    calibrator: ThresholdCalibrator
     interrupted: bool = False
 
 
@@ -39,7 +39,7 @@ def hear(
     sources: list[Source],
     tagger: assembly.Tagger,
     progress: Callable[[float], None],
-) -> Heard:
+) -> Calibration:
     """Listen for the duration that is set.
 
     Parameters
@@ -58,7 +58,7 @@ def hear(
     SettingsError, SourceError, SinkError
         A sound can't be watched, a source can't be read, or the scores can't be logged.
     """
-    rooms = ThresholdCalibrator(
+    calibrator = ThresholdCalibrator(
         WatchLists(settings.watched, settings.watch_overrides, tagger.labels, tagger.thresholds)
     )
     switches = assembly.make_switches(settings, [source.name for source in sources])
@@ -66,18 +66,18 @@ def hear(
         interrupted = stack.enter_context(interruptible())
         log = stack.enter_context(assembly.logging_scores(settings, tagger))
         threads = stack.enter_context(ThreadGroup())
-        session = assembly.make_session(settings, sources, tagger, sinks=(rooms, log), switches=switches)
+        session = assembly.make_session(settings, sources, tagger, sinks=(calibrator, log), switches=switches)
         session.start(threads)
         over = ending(settings, threads)
         while not (over() or interrupted()):
             threads.wait(_POLL_SECONDS)
-            progress(rooms.seconds)
+            progress(calibrator.seconds)
     if session.failure is not None and not interrupted():
         raise session.failure
-    return Heard(rooms, interrupted())
+    return Calibration(calibrator, interrupted())
 
 
-def recall(settings: Settings, log: Path) -> Heard:
+def recall(settings: Settings, log: Path) -> Calibration:
     """Read the background from a score log.
 
     Raises
@@ -86,9 +86,9 @@ def recall(settings: Settings, log: Path) -> Heard:
         A sound can't be watched, or the log can't be read.
     """
     with reading_scores(log) as logged:
-        rooms = ThresholdCalibrator(
+        calibrator = ThresholdCalibrator(
             WatchLists(settings.watched, settings.watch_overrides, logged.labels, logged.thresholds)
         )
         for message in logged.messages():
-            rooms.accept(message)
-        return Heard(rooms)
+            calibrator.accept(message)
+        return Calibration(calibrator)

@@ -1,4 +1,4 @@
-"""How many live sources a tagger keeps up with on this machine."""
+"""Capacity of this machine: the number of live sources that a tagger keeps up with."""
 
 import time
 from collections.abc import Generator, Iterator
@@ -24,18 +24,18 @@ _POLL_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What became of so many sources.
+    """Figures of a number of sources.
 
     Attributes
     ----------
     sources : int
-        All of them live, each beginning at its own moment within a hop.
+        Number of live sources; their hops are spread evenly.
     windows, dropped_windows : int
-        Tagged, and replaced by newer ones because inference was late.
+        Windows tagged, and windows replaced by newer ones because inference was late.
     latency_p50_seconds, latency_p95_seconds : float
-        From the capture of a window's last sample to its tagging.
+        Time from the capture of a window's last sample to its tagging.
     cores : float
-        Processor time over time: of everything, decoding the recordings included.
+        Processor time per second, including the decoding of the recordings.
     """
 
     sources: int
@@ -47,12 +47,12 @@ class Load:
 
     @property
     def kept(self) -> bool:
-        """Whether every window was tagged."""
+        """True if every window was tagged."""
         return self.dropped_windows == 0
 
 
-class _Late:
-    """A source that begins after a while, so that not all of them are due at once."""
+class _Delayed:
+    """A source that starts after a delay, so that not all windows are due at once."""
 
     def __init__(self, source: Source, seconds: float) -> None:
         self.name, self.live, self.repaired_samples = source.name, source.live, 0
@@ -69,7 +69,7 @@ class _Late:
 
 
 class _Latencies:
-    """A sink that remembers how late taggings were."""
+    """A sink that keeps the latencies of taggings."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -82,20 +82,20 @@ class _Latencies:
 def measure(
     scorer: Scorer, sources: int, *, window_samples: int, hop_samples: int, recording: Path, seconds: float
 ) -> Load:
-    """Listen to a recording as so many live sources, through one tagger.
+    """Listen to a recording as a number of live sources, with one tagger.
 
     Parameters
     ----------
     scorer : callable
         Samples float32 (batch, n) -> scores float32 (batch, classes).
     sources : int
-        How many.
+        Number of sources.
     window_samples, hop_samples : int
-        Length of a window, and from one to the next.
+        Length of a window, and of a hop.
     recording : Path
-        Played over and over.
+        Recording to play in a loop.
     seconds : float
-        How long.
+        Time to listen.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def measure(
     heard = _Latencies()
     session = LiveSession(
         [
-            _Late(Recording(str(place), recording, live=True, loop=True), hop_seconds * place / sources)
+            _Delayed(Recording(str(place), recording, live=True, loop=True), hop_seconds * place / sources)
             for place in range(sources)
         ],
         scorer,
@@ -130,7 +130,7 @@ def measure(
 def capacity(
     scorer: Scorer, *, window_samples: int, hop_samples: int, recording: Path, seconds: float, most: int
 ) -> Iterator[Load]:
-    """Double the sources until windows are dropped, then close in on the most that are kept; parameters as for `measure`."""
+    """Double the sources until windows are dropped, then bisect; yield each measurement. Parameters as for `measure`."""
     kept, lost = 0, most + 1
     while lost - kept > max(1, kept // 8):
         sources = min(2 * kept or 1, most) if lost > most else (kept + lost) // 2

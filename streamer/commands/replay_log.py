@@ -1,4 +1,4 @@
-"""What would have been told: events from scores that were logged, under any rule."""
+"""Events of logged scores, under any settings."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -10,28 +10,28 @@ from ..messages import Event, SourceStatus, Tagging
 def replay(
     messages: Iterable[Tagging | SourceStatus],
     sounds: Sequence[WatchedSound],
-    own_sounds: Mapping[str, Sequence[WatchedSound]] = NO_SOUNDS,
+    sound_overrides: Mapping[str, Sequence[WatchedSound]] = NO_SOUNDS,
 ) -> Iterator[Event]:
-    """Decide on events again, exactly as when the scores were made.
+    """Detect events again, exactly as if the sources were live.
 
     Parameters
     ----------
     messages : iterable of Tagging and SourceStatus
-        In the order of the stream: what `LoggedScores.messages` yields.
+        Messages in the order of the stream, from `LoggedScores.messages`.
     sounds : sequence of WatchedSound
-        What to decide on.
-    own_sounds : mapping of str to sequence of WatchedSound
-        By source, what to decide on instead.
+        Sounds to detect.
+    sound_overrides : mapping of str to sequence of WatchedSound
+        Other sounds for single sources, by the source's name.
 
     Yields
     ------
     Event
-        Beginnings and ends, as they are decided.
+        Starts and ends, in order.
     """
     detectors: dict[str, EventDetector] = {}
     for message in messages:
-        own = own_sounds.get(message.source, sounds)
-        detector = detectors.setdefault(message.source, EventDetector(own))
+        watched = sound_overrides.get(message.source, sounds)
+        detector = detectors.setdefault(message.source, EventDetector(watched))
         if isinstance(message, Tagging):
             yield from detector.feed(message)
         elif not message.online:

@@ -1,4 +1,4 @@
-"""What the command ``tag`` does with a recording."""
+"""Tagging of recordings, for the command ``tag``."""
 
 import logging
 import sys
@@ -24,18 +24,18 @@ _log = logging.getLogger(__name__)
 def sink_for(
     settings: Settings, tagger: "Tagger", label_set: LabelSet, *, events: bool
 ) -> tuple[Sink, Sequence[WatchedSound]]:
-    """Where what is heard in recordings goes, and the sounds to decide on: none where only windows are told.
+    """Return a sink for the results, and the sounds whose events it needs (none for windows).
 
     Parameters
     ----------
     settings : Settings
-        What is watched for, and how it is written.
+        Watched sounds and the form of the output.
     tagger : Tagger
-        What scores.
+        Model.
     label_set : LabelSet
-        What its labels are called.
+        Names of its classes.
     events : bool
-        Whether to tell when sounds begin and end, instead of windows.
+        True to write events instead of windows.
 
     Raises
     ------
@@ -52,25 +52,25 @@ def sink_for(
 def tag(
     recording: Source, tagger: "Tagger", sink: Sink, sounds: Sequence[WatchedSound], *, hop_samples: int
 ) -> Tagging | None:
-    """Tag a recording window by window; the tagging with the highest score, None without sound.
+    """Tag a recording window by window; return the tagging with the highest score, or None if it is empty.
 
     Parameters
     ----------
     recording : Source
-        What to tag.
+        Recording.
     tagger : Tagger
-        What scores its windows.
+        Model.
     sink : Sink
-        Is told of taggings and events.
+        Receives taggings and events.
     sounds : sequence of WatchedSound
-        What to decide on.
+        Sounds to detect.
     hop_samples : int
-        From the end of one window to the end of the next.
+        Samples between windows.
 
     Raises
     ------
     SourceError
-        The recording broke off; what came before is tagged.
+        The recording is broken; everything before that is tagged.
     """
     pipeline = Pipeline(
         recording.name,
@@ -87,5 +87,5 @@ def tag(
                 best = message
     finally:
         if count := recording.repaired_samples:
-            _log.warning("%s: %d samples were not numbers and count as silence", recording.name, count)
+            _log.warning("%s: %d samples were not numbers; they count as silence", recording.name, count)
     return best

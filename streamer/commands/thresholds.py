@@ -1,4 +1,4 @@
-"""Thresholds for a room: above what the model hears in it when nothing happens."""
+"""Calibration of thresholds: just above the scores that a room's background noise reaches."""
 
 import math
 import threading
@@ -19,25 +19,25 @@ from ..messages import (
 from ..settings.file import difference, read, with_thresholds
 
 _MARGIN = 1.25
-"""How far a threshold stays above the background: its odds, over those of the highest score."""
+"""Odds of a threshold over the odds of the highest score of the background."""
 _STEP = 0.001
 _HIGHEST = 0.95
 
 
 @dataclass(slots=True)
 class BackgroundStats:
-    """What the background has to do with one sound.
+    """Scores of one sound on the background.
 
     Attributes
     ----------
     watched : WatchedSound
-        The sound, and its present thresholds.
+        The sound and its current thresholds.
     events : int
-        How often it would have been told.
+        Number of events with these thresholds, all of them false.
     reached : float
-        The highest threshold with which it would have been told at all.
+        Highest threshold that would have caused an event.
     source, at : str, float
-        Where and when (Unix time in seconds) that was.
+        Source and Unix time in seconds of that event.
     """
 
     watched: WatchedSound
@@ -48,21 +48,21 @@ class BackgroundStats:
 
     @property
     def threshold(self) -> float:
-        """The lowest of its classes' present thresholds."""
+        """Lowest current threshold of its classes."""
         return min(self.watched.thresholds)
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether hardly any threshold is above the background."""
+        """True if hardly any threshold is above the background."""
         return self._above() > _HIGHEST
 
     def proposal(self, *, lower: bool = False) -> float | None:
-        """Propose a threshold just above the background; None if the present one shall stay.
+        """Return a threshold just above the background, or None to keep the current one.
 
         Parameters
         ----------
         lower : bool
-            Whether to lower thresholds too, at most to what the sound has in the catalogue.
+            True to lower thresholds too, down to the catalogue's at most.
         """
         if self.events:
             return min(self._above(), _HIGHEST)
@@ -70,139 +70,141 @@ class BackgroundStats:
         return wanted if lower and wanted < round(self.threshold, 3) else None
 
     def _above(self) -> float:
-        """Return a threshold just above what was reached."""
+        """Return a threshold just above the highest score."""
         odds = _MARGIN * self.reached / max(1.0 - self.reached, 1e-9)
         return round(math.ceil(round(odds / (1.0 + odds) / _STEP, 3)) * _STEP, 3)
 
 
-class Room:
-    """A sink that listens to a room in which nothing happens that is watched for.
+class Background:
+    """A sink that collects scores while none of the watched sounds occurs.
 
     Parameters
     ----------
     sounds : sequence of WatchedSound
-        For which to propose thresholds. They hold for all sources that it is told of: the loudest background counts.
+        Sounds whose thresholds to calibrate, for all sources together: the highest score of any of them counts.
     """
 
     def __init__(self, sounds: Sequence[WatchedSound]) -> None:
         self._sounds = sounds
         self._lock = threading.Lock()  # guards what follows
-        self._ears: dict[str, _Ears] = {}
-        self._heard = {entry.sound.name: BackgroundStats(entry) for entry in sounds}
+        self._sources: dict[str, _SourceScores] = {}
+        self._stats = {entry.sound.name: BackgroundStats(entry) for entry in sounds}
         self._windows = 0
         self._seconds = 0.0
 
     @property
     def seconds(self) -> float:
-        """How much sound was listened to, of all sources together."""
+        """Seconds of sound, of all sources together."""
         return self._seconds
 
     @property
     def windows(self) -> int:
-        """How many taggings that were."""
+        """Number of taggings."""
         return self._windows
 
     def accept(self, message: Message) -> None:
-        """Take a tagging; a source that ends, or is switched off, begins anew."""
+        """Count a tagging; start over with a source that ended or was switched off."""
         with self._lock:
             match message:
                 case Tagging():
-                    self._take(message)
+                    self._count(message)
                 case SourceStatus(source=source, online=False):
-                    self._ears.pop(source, None)
+                    self._sources.pop(source, None)
 
-    def heard(self) -> list[BackgroundStats]:
-        """Say what was heard so far, sound by sound."""
+    def stats(self) -> list[BackgroundStats]:
+        """Return the statistics of each sound."""
         with self._lock:
-            return list(self._heard.values())
+            return list(self._stats.values())
 
     def proposals(self, *, lower: bool = False) -> dict[str, float]:
-        """Return the thresholds that are proposed, by the sound's name; `lower` as for `BackgroundStats.proposal`."""
+        """Return the proposed thresholds by the sound's name; `lower` as for `BackgroundStats.proposal`."""
         return {
             entry.watched.sound.name: threshold
-            for entry in self.heard()
+            for entry in self.stats()
             if (threshold := entry.proposal(lower=lower)) is not None
         }
 
-    def _take(self, tagging: Tagging) -> None:
-        ears = self._ears.get(tagging.source)
-        if ears is None:
-            ears = self._ears[tagging.source] = _Ears(self._sounds, tagging.start_sample)
+    def _count(self, tagging: Tagging) -> None:
+        scores = self._sources.get(tagging.source)
+        if scores is None:
+            scores = self._sources[tagging.source] = _SourceScores(self._sounds, tagging.start_sample)
         self._windows += 1
-        self._seconds += (tagging.end_sample - ears.heard_until) / SAMPLE_RATE_HZ
-        ears.heard_until = tagging.end_sample
-        for event in ears.detector.feed(tagging):
-            self._heard[event.label].events += event.kind == "started"
-        for entry, newest in zip(self._sounds, ears.newest, strict=True):
+        self._seconds += (tagging.end_sample - scores.end_sample) / SAMPLE_RATE_HZ
+        scores.end_sample = tagging.end_sample
+        for event in scores.detector.feed(tagging):
+            self._stats[event.label].events += event.kind == "started"
+        for entry, newest in zip(self._sounds, scores.newest, strict=True):
             newest.append(entry.score(tagging.scores))
             reached = sorted(newest)[-entry.sound.hits] if len(newest) >= entry.sound.hits else 0.0
-            heard = self._heard[entry.sound.name]
-            if reached > heard.reached:
-                heard.reached, heard.source, heard.at = reached, tagging.source, tagging.ended_at
+            stats = self._stats[entry.sound.name]
+            if reached > stats.reached:
+                stats.reached, stats.source, stats.at = reached, tagging.source, tagging.ended_at
 
 
-class _Ears:
-    """What is kept of one source: its detector, and the newest scores of each sound."""
+class _SourceScores:
+    """Detector of one source, and the newest scores of each sound."""
 
-    def __init__(self, sounds: Sequence[WatchedSound], heard_until: int) -> None:
+    def __init__(self, sounds: Sequence[WatchedSound], end_sample: int) -> None:
         self.detector = EventDetector(sounds)
         self.newest: list[deque[float]] = [deque(maxlen=entry.sound.of) for entry in sounds]
-        self.heard_until = heard_until
+        self.end_sample = end_sample
 
 
 class ThresholdCalibrator:
-    """A sink that tells each room of the sources that its list holds for.
+    """A sink that collects the background of each list of sounds from the sources that use it.
 
     Parameters
     ----------
     watchlists : WatchLists
-        For which to propose thresholds.
+        Sounds whose thresholds to calibrate.
     """
 
     def __init__(self, watchlists: WatchLists) -> None:
         self._lists = watchlists
-        self._shared = Room(watchlists.shared.sounds)
-        self._own = {source: Room(sounds) for source, sounds in watchlists.sound_overrides.items()}
+        self._shared = Background(watchlists.shared.sounds)
+        self._overrides = {
+            source: Background(sounds) for source, sounds in watchlists.sound_overrides.items()
+        }
 
     @property
     def seconds(self) -> float:
-        """How much sound was listened to, of all sources together."""
-        return sum(room.seconds for room in (self._shared, *self._own.values()))
+        """Seconds of sound, of all sources together."""
+        return sum(background.seconds for background in (self._shared, *self._overrides.values()))
 
     @property
-    def heard(self) -> Mapping[str | None, Room]:
-        """Where something was heard: by the source whose list it is, None for the list that others share."""
-        rooms: list[tuple[str | None, Room]] = [(None, self._shared), *self._own.items()]
-        return {source: room for source, room in rooms if room.windows}
+    def backgrounds(self) -> Mapping[str | None, Background]:
+        """Backgrounds with any sound: by the source that has the list for itself, None for the shared list."""
+        backgrounds: list[tuple[str | None, Background]] = [(None, self._shared), *self._overrides.items()]
+        return {source: background for source, background in backgrounds if background.windows}
 
     def accept(self, message: Message) -> None:
-        """Take a tagging, or that a source has ended or is switched off."""
+        """Count a tagging; start over with a source that ended or was switched off."""
         if isinstance(message, Tagging | SourceStatus):
-            self._own.get(message.source, self._shared).accept(message)
+            self._overrides.get(message.source, self._shared).accept(message)
 
     def change_of_settings(self, file: Path, *, lower: bool = False) -> tuple[str, str]:
-        """Say how the settings file changes where the proposals are taken.
+        """Return the settings file with the proposed thresholds.
 
         Parameters
         ----------
         file : Path
-            The settings file, which need not be there.
+            The settings file; it need not exist.
         lower : bool
             As for `BackgroundStats.proposal`.
 
         Returns
         -------
         text, diff : str
-            The file's new text, and what changes in it as a unified diff, empty if nothing does.
+            New text of the file, and its changes as a unified diff, empty if there are none.
 
         Raises
         ------
         SettingsError
-            The file can't be read, or has no table for a source's own list.
+            The file can't be read, or has no table for a source that has a list for itself.
         """
         text = before = read(file)
-        for source, room in self.heard.items():
-            proposals = room.proposals(lower=lower)
+        for source, background in self.backgrounds.items():
+            proposals = background.proposals(lower=lower)
             if proposals:
                 watchlist = self._lists.shared if source is None else self._lists.of(source)
                 text = with_thresholds(

@@ -1,4 +1,4 @@
-"""How findings are told: lines for people as they come, or one JSON object for programs."""
+"""Reports of check results: lines as they come, or one JSON object."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -13,13 +13,13 @@ _STYLES = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": 
 _INDENT = 25
 
 
-def write_lines(findings: Iterable[CheckResult], stream: IO[str]) -> bool:
-    """Write each finding when it is there, and what to do about it below; whether nothing has failed.
+def write_lines(results: Iterable[CheckResult], stream: IO[str]) -> bool:
+    """Write each result as it comes, with its advice below; return True if nothing failed.
 
     Raises
     ------
     OutputClosed
-        Nobody reads any more.
+        The reader has closed the stream.
     SinkError
         A line can't be written.
     """
@@ -28,32 +28,32 @@ def write_lines(findings: Iterable[CheckResult], stream: IO[str]) -> bool:
 
     console = Console(file=stream, highlight=False)
     lines = Lines(stream)
-    well = True
-    for finding in findings:
-        well = well and finding.state != "failed"
+    passed = True
+    for result in results:
+        passed = passed and result.state != "failed"
         text = Text.assemble(
-            (f"{finding.state:<8}", _STYLES[finding.state]),
-            (f"{printable(finding.check):<{_INDENT - 9}} ", "bold"),
-            printable(finding.found),
+            (f"{result.state:<8}", _STYLES[result.state]),
+            (f"{printable(result.check):<{_INDENT - 9}} ", "bold"),
+            printable(result.found),
         )
-        if finding.advice:
-            text.append(f"\n{'':{_INDENT}}{printable(finding.advice)}")
+        if result.advice:
+            text.append(f"\n{'':{_INDENT}}{printable(result.advice)}")
         with console.capture() as captured:
             console.print(text, soft_wrap=True)
         lines.write(captured.get().removesuffix("\n"))
-    return well
+    return passed
 
 
-def write_json(findings: Iterable[CheckResult], stream: IO[str]) -> bool:
-    """Write all findings as one JSON object; whether nothing has failed.
+def write_json(results: Iterable[CheckResult], stream: IO[str]) -> bool:
+    """Write all results as one JSON object; return True if nothing failed.
 
     Raises
     ------
     OutputClosed
-        Nobody reads any more.
+        The reader has closed the stream.
     SinkError
         It can't be written.
     """
-    found = list(findings)
-    Lines(stream).write(to_json({"checks": [asdict(finding) for finding in found]}))
-    return all(finding.state != "failed" for finding in found)
+    found = list(results)
+    Lines(stream).write(to_json({"checks": [asdict(result) for result in found]}))
+    return all(result.state != "failed" for result in found)

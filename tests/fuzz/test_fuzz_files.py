@@ -17,7 +17,7 @@ from promises import MEBIBYTE, a_file, a_folder, examples, kept, mutated, within
 from models.checkpoints.original import _read_labels
 from models.training.dataset import read_dataset
 from streamer.commands.replay_log import replay
-from streamer.commands.thresholds import Room
+from streamer.commands.thresholds import Background
 from streamer.events.catalogue import Watch, resolve_sounds
 from streamer.live.switches import read_switched_off
 from streamer.messages import Event, Tagging
@@ -104,7 +104,7 @@ def replayed(path: Path) -> int:
 
 def room_of(path: Path) -> None:
     with reading_scores(path) as logged:
-        room = Room(resolve_sounds([Watch("Dog")], logged.labels, logged.thresholds))
+        room = Background(resolve_sounds([Watch("Dog")], logged.labels, logged.thresholds))
         for message in logged.messages():
             room.accept(message)
 
