@@ -58,7 +58,8 @@ def open_view(
         feed = Feed(sources=names, labels=tagger.labels)
         yield View(feed, [feed.add_chunk], partial(_show_window, feed, settings))
         return
-    from streamer.sinks.terminal import JsonLines, LiveTable
+    from streamer.sinks.terminal.lines import JsonLines
+    from streamer.sinks.terminal.table import LiveTable
 
     if settings.json_lines:
         yield View(JsonLines(sys.stdout, label_set, settings.top), [], _wait)

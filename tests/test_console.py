@@ -27,7 +27,8 @@ from support.waiting import wait_until
 from streamer.errors import OutputClosed, SinkError
 from streamer.messages import Event, Health, Losses, SourceHealth, SourceStatus, Tagging
 from streamer.sinks.payloads import LabelSet
-from streamer.sinks.terminal import JsonLines, LiveTable
+from streamer.sinks.terminal.lines import JsonLines
+from streamer.sinks.terminal.table import LiveTable
 
 HEALTH = Health(60.0, 60, 2, 1, 0.5, 0, 0.21, 0.3, 0.46, "base-16-16", "cpu", "connected")
 ROOT = Path(__file__).resolve().parent.parent
@@ -91,7 +92,8 @@ import sys
 import numpy as np
 from streamer.errors import OutputClosed
 from streamer.messages import Tagging
-from streamer.sinks.terminal import JsonLines, LiveTable
+from streamer.sinks.terminal.lines import JsonLines
+from streamer.sinks.terminal.table import LiveTable
 from streamer.sinks.payloads import LabelSet
 words = LabelSet(("Speech",), (None,))
 sink = {view}
@@ -229,7 +231,7 @@ def test_bars_glide_to_their_scores() -> None:
     bar = table._views["desk"].bars[0]
     seen = [bar.drawn]
     for _ in range(12):
-        table._views["desk"].glide(1 / 6)
+        table._views["desk"].animate(1 / 6)
         seen.append(bar.drawn)
     assert seen[0] == 0.0
     assert seen == sorted(seen)
@@ -342,5 +344,5 @@ def test_the_view_is_repainted_by_itself() -> None:
 
 
 def test_importing_the_module_loads_no_rich() -> None:
-    program = "import sys, streamer.sinks.terminal; sys.exit('rich' in sys.modules)"
+    program = "import sys, streamer.sinks.terminal.table; sys.exit('rich' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=60)

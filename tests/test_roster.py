@@ -32,7 +32,7 @@ from streamer.sinks.metrics import Metrics
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.homeassistant import Discovery
 from streamer.sinks.mqtt.publisher import MqttPublisher
-from streamer.sinks.terminal import LiveTable
+from streamer.sinks.terminal.table import LiveTable
 from streamer.text import slugs
 
 NODE = "earshot/attic"

@@ -11,7 +11,7 @@ from ..messages import Tagging
 from ..settings.schema import Settings
 from ..sinks import Sink
 from ..sinks.payloads import LabelSet
-from ..sinks.terminal import JsonLines, RecordingEvents, RecordingLines
+from ..sinks.terminal.lines import JsonLines, RecordingEvents, RecordingLines
 from ..sources import Source
 from ..stream.pipeline import Pipeline
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import IO
 
 from ..sinks.payloads import to_json
-from ..sinks.terminal import Lines
+from ..sinks.terminal.output import LineWriter
 from ..text import printable
 from .result import CheckResult
 
@@ -27,7 +27,7 @@ def write_lines(results: Iterable[CheckResult], stream: IO[str]) -> bool:
     from rich.text import Text
 
     console = Console(file=stream, highlight=False)
-    lines = Lines(stream)
+    lines = LineWriter(stream)
     passed = True
     for result in results:
         passed = passed and result.state != "failed"
@@ -55,5 +55,5 @@ def write_json(results: Iterable[CheckResult], stream: IO[str]) -> bool:
         It can't be written.
     """
     found = list(results)
-    Lines(stream).write(to_json({"checks": [asdict(result) for result in found]}))
+    LineWriter(stream).write(to_json({"checks": [asdict(result) for result in found]}))
     return all(result.state != "failed" for result in found)

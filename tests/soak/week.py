@@ -25,7 +25,7 @@ from streamer.sinks.history.store import History
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.publisher import MqttPublisher
 from streamer.sinks.payloads import LabelSet
-from streamer.sinks.terminal import JsonLines
+from streamer.sinks.terminal.lines import JsonLines
 
 LABELS = ("Speech", "Dog")
 MOST_GROWTH_BYTES = 8_000_000

@@ -5,7 +5,7 @@ import io
 from rich.console import Console
 
 from streamer.sinks.payloads import LabelSet
-from streamer.sinks.terminal import LiveTable
+from streamer.sinks.terminal.table import LiveTable
 
 LABELS = ("Speech", "Dog", "Siren [bold]loud[/bold]", "Bell", "Wind", "Music")
 
@@ -21,7 +21,7 @@ def live_table(width: int = 80, height: int = 24, top: int = 3) -> LiveTable:
 def picture(table: LiveTable) -> list[str]:
     """Render the view as plain text, once the bars have come to rest."""
     for view in table._views.values():
-        view.glide(1e9)
+        view.animate(1e9)
     console = Console(file=io.StringIO(), width=table.console.width, color_system=None)
     console.print(table.render())
     output = console.file

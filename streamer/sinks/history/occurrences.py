@@ -13,7 +13,7 @@ from ...runtime.timing import format_duration, parse_duration
 from ...text import printable
 from ..payloads import occurrence_payload, to_json
 from ..sqlite import storable
-from ..terminal import Lines
+from ..terminal.output import LineWriter
 from . import database
 
 _COLUMNS = ("id", "source", "label", "score", "started_at", "ended_at", "length_seconds", "clip")
@@ -96,7 +96,7 @@ def write_table(occurrences: Iterable[Event], stream: IO[str]) -> int:
     OutputClosed
         Nobody reads any more.
     """
-    lines = Lines(stream)
+    lines = LineWriter(stream)
     count = 0
     for count, event in enumerate(occurrences, 1):
         if count == 1:
@@ -116,7 +116,7 @@ def write_csv(occurrences: Iterable[Event], stream: IO[str]) -> int:
     OutputClosed
         Nobody reads any more.
     """
-    writer = csv.DictWriter(_Rows(Lines(stream).write), _COLUMNS, lineterminator="")
+    writer = csv.DictWriter(_Rows(LineWriter(stream).write), _COLUMNS, lineterminator="")
     writer.writeheader()
     count = 0
     for event in occurrences:
@@ -133,7 +133,7 @@ def write_json(occurrences: Iterable[Event], stream: IO[str]) -> int:
     OutputClosed
         Nobody reads any more.
     """
-    lines = Lines(stream)
+    lines = LineWriter(stream)
     count = 0
     for event in occurrences:
         lines.write(to_json(occurrence_payload(event)))

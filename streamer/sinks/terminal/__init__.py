@@ -1,0 +1,1 @@
+"""Output in a terminal or a pipe: JSON lines, plain lines, or a live table."""

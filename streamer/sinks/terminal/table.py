@@ -1,0 +1,254 @@
+"""Live table of all sources in a terminal; plain lines if the output is not a terminal."""
+
+import logging
+import math
+import sys
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any, Self
+
+from ...messages import Health, Message, SourceStatus, Tagging
+from ...text import printable
+from ..payloads import LabelSet
+from .lines import format_tags
+from .output import LineWriter
+from .source_view import SourceView
+
+if TYPE_CHECKING:  # rich is loaded on first use, so that --help is instant
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+    from rich.text import Text
+
+_MAX_WIDTH = 120
+
+
+class LiveTable:
+    """Shows the tags and level of every source, and a status line.
+
+    If the output is not a terminal, each tagging is printed on a plain line instead.
+
+    While the table is on the screen, output to ``sys.stdout`` and ``sys.stderr`` appears above it, including that of the
+    root logger's handlers. If standard error is not a terminal (``2> log.txt``), it is left alone.
+
+    Parameters
+    ----------
+    label_set : LabelSet
+        Labels of the scores.
+    top : int
+        Number of tags per source; fewer if the terminal is too low.
+    sources : iterable of str
+        Names of the sources in order; others are added as they appear.
+    console : rich.console.Console or None
+        Console to draw on; standard output if None.
+    live : bool or None
+        True for the table, False for plain lines; None for the table if the console is a terminal.
+    repaints_per_second : float
+        Frame rate of the table.
+
+    Examples
+    --------
+    >>> logging.basicConfig()  # doctest: +SKIP
+    >>> with LiveTable(label_set, sources=["desk"]) as table:  # doctest: +SKIP
+    ...     run(sinks=[table])
+    """
+
+    def __init__(
+        self,
+        label_set: LabelSet,
+        top: int = 5,
+        *,
+        sources: Iterable[str] = (),
+        console: "Console | None" = None,
+        live: bool | None = None,
+        repaints_per_second: float = 6.0,
+    ) -> None:
+        from rich.console import Console
+
+        self.console = console or Console(highlight=False)
+        self._label_set = label_set
+        self._labels = tuple(printable(label) for label in label_set.labels)
+        self.top = top
+        self._is_live = self._is_terminal() if live is None else live
+        self._repaints_per_second = repaints_per_second
+        self._writer = LineWriter(self.console.file)
+        self._live: Live | None = None
+        self._log_handlers: list[logging.StreamHandler[Any]] = []
+        self._lock = (
+            threading.Lock()
+        )  # guards the attributes below, which `accept` shares with the repainting thread
+        self._views = {name: SourceView(name) for name in sources}
+        self._health: Health | None = None
+        self._repainted_at = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._is_live:
+            from rich.live import Live
+
+            errors_before = sys.stderr
+            self._live = Live(
+                console=self.console,
+                get_renderable=self.render,
+                refresh_per_second=self._repaints_per_second,
+                redirect_stderr=errors_before.isatty(),
+                vertical_overflow="crop",
+            )
+            self._live.start(refresh=True)
+            self._log_handlers = _redirect_logging(errors_before, sys.stderr)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._live is not None:
+            with self._lock:
+                for view in self._views.values():
+                    view.animate(math.inf)
+            self._live.stop()
+            self._live = None
+            for handler in self._log_handlers:
+                handler.setStream(sys.stderr)
+
+    def accept(self, message: Message) -> None:
+        """Process a message, from any thread, at once; the table shows it in its next frame.
+
+        Raises
+        ------
+        OutputClosed
+            The reader of the plain lines has gone.
+        SinkError
+            A plain line can't be written.
+        """
+        with self._lock:
+            match message:
+                case Tagging():
+                    self._view(message.source).update(message, self.top)
+                case SourceStatus():
+                    self._view(message.source).set_status(message)
+                case Health():
+                    self._health = message
+                case _:
+                    return
+        if not self._is_live:
+            self._print_plainly(message)
+
+    def follow(self, sources: Sequence[str]) -> None:
+        """Replace the list of sources, in this order; from any thread, at once."""
+        with self._lock:
+            self._views = {name: self._view(name) for name in sources}
+
+    def render(self) -> "RenderableType":
+        """Return the next frame; the bars move by the time since the last one."""
+        from rich.console import Group
+        from rich.padding import Padding
+        from rich.table import Table
+
+        width, height = min(self.console.width, _MAX_WIDTH), self.console.height
+        now = time.monotonic()
+        with self._lock:
+            elapsed_seconds, self._repainted_at = now - self._repainted_at, now
+            views = list(self._views.values())
+            # A blank line above, one between sources, one before the footer; each source has a title.
+            room_for_tags = height - 2 * len(views) - 2
+            rows_each = max(
+                1, min(self.top, room_for_tags // max(1, sum(view.is_listening for view in views)))
+            )
+            table = Table.grid(padding=(0, 1, 0, 0))
+            table.width = width - 2
+            table.add_column(width=max(14, min(36, width * 2 // 5)), no_wrap=True, overflow="ellipsis")
+            table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+            table.add_column(width=7, justify="right", no_wrap=True)
+            for number, view in enumerate(views):
+                view.animate(elapsed_seconds)
+                if number > 0:
+                    table.add_row()
+                for row in view.rows(self._labels, rows_each):
+                    table.add_row(*row)
+            footer = _footer(self._health, width - 2)
+        return Padding(Group("", table, "", footer), (0, 1))
+
+    def _is_terminal(self) -> bool:
+        # Not console.is_terminal: FORCE_COLOR, which asks for colours in a pipe, makes that true.
+        return self.console.file.isatty() and not self.console.is_dumb_terminal
+
+    def _view(self, source: str) -> SourceView:
+        if source not in self._views:
+            self._views[source] = SourceView(source)
+        return self._views[source]
+
+    def _print_plainly(self, message: Message) -> None:
+        match message:
+            case Tagging():
+                text = format_tags(message, self._label_set, self.top)
+                clock = time.strftime("%H:%M:%S", time.localtime(message.ended_at))
+            case SourceStatus():
+                text = "online" if message.online else f"offline: {printable(message.reason)}".rstrip(": ")
+                clock = time.strftime("%H:%M:%S")
+            case _:
+                return
+        self._writer.write(f"{clock}  {printable(message.source)}  {text}")
+
+
+def _redirect_logging(old: IO[str], new: IO[str]) -> "list[logging.StreamHandler[Any]]":
+    """Redirect the root logger's handlers of one stream to another, and return them."""
+    moved = []
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and handler.stream is old:
+            handler.setStream(new)
+            moved.append(handler)
+    return moved
+
+
+def _footer(health: Health | None, width: int) -> "Text":
+    """Return the status line; the least important parts are left out if the line is too short."""
+    from rich.text import Text
+
+    hint = "Ctrl+C ends"
+    if health is None:
+        return Text(hint, "dim")
+    # (importance, text, style), in the order of the line
+    parts = [(3, f"{printable(health.model)} on {printable(health.device)}", "")]
+    parts += [
+        (9, f"{printable(source.source)} {source.state}", "yellow")
+        for source in health.sources
+        if source.state != "ok"
+    ]
+    if health.latency_p50_seconds is not None:
+        parts.append((6, f"latency {health.latency_p50_seconds:.2f} s", ""))
+    if health.real_time_factor is not None:
+        slow = health.real_time_factor > 1.0
+        parts.append((7 if slow else 1, f"load {health.real_time_factor:.0%}", "yellow" if slow else ""))
+    for count, text in (
+        (health.dropped_windows, f"{health.dropped_windows} dropped"),
+        (health.lost_seconds, f"{health.lost_seconds:.1f} s lost"),
+    ):
+        parts.append((5 if count else 2, text, "yellow" if count else ""))
+    losses = health.losses
+    parts += [
+        (7, f"{count} events {fate}", "yellow")
+        for count, fate in (
+            (losses.undelivered_events + losses.lost_events, "lost"),
+            (losses.unsaved_events, "unsaved"),
+        )
+        if count
+    ]
+    if health.broker != "none":
+        ok = health.broker == "connected"
+        parts.append(
+            (
+                4 if ok else 8,
+                f"broker {printable(health.broker.partition(':')[0])}",
+                "" if ok else "yellow",
+            )
+        )
+    parts.append((0, hint, ""))
+    while len(parts) > 1 and len(" · ".join(text for _, text, _ in parts)) > width:
+        parts.remove(min(parts))
+    line = Text(no_wrap=True, overflow="ellipsis")
+    for number, (_, text, style) in enumerate(parts):
+        line.append(" · " if number else "", "dim").append(text, style or "dim")
+    return line
