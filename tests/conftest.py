@@ -1,8 +1,10 @@
 """Fixtures that several test modules share; real components of the system are skipped where they are missing."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -24,13 +26,31 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep what the tests leave out of the user's folders; have programs try no other precision where the machine is busy."""
+    """Keep the caches of the tests out of the user's folders, and programs from measuring engines on a busy machine."""
+    session = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        session = session.parent  # workers share what one of them has translated
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_CACHE_HOME", str(session / "cache"))
         if "XDG_RUNTIME_DIR" not in os.environ:
             patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
         patch.setenv("EARSHOT_PRECISION", "fp32")
         yield
+
+
+@pytest.fixture(autouse=True)
+def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep models from measuring engines for a minute on a busy machine; a limit of 0 s asks for it."""
+    if "torch" not in sys.modules:
+        return
+    from models.engines import choice
+
+    measure = choice._fastest
+
+    def settle(make: Any, exact: Any, *more: Any) -> Any:
+        return measure(make, exact, *more) if more[-1] == 0.0 else exact
+
+    monkeypatch.setattr(choice, "_fastest", settle)
 
 
 @pytest.fixture
