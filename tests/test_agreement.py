@@ -26,7 +26,7 @@ from models.training.student import initialise
 from models.training.teacher_tagger import TeacherTagger
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 Floats = NDArray[np.float32]
 

@@ -155,6 +155,7 @@ def test_a_hub_that_refuses_connections_means_tiny(
     assert server.requests == []
 
 
+@pytest.mark.slow
 def test_a_hub_that_never_answers_holds_nobody_up(server: Hub, tmp_path: Path) -> None:
     server.misbehaviour.silent = True
     code = (
@@ -172,6 +173,7 @@ def test_a_hub_that_never_answers_holds_nobody_up(server: Hub, tmp_path: Path) -
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 class TestMeasuring:
     """On windows of a second, which are quick."""
 

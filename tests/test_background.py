@@ -175,6 +175,7 @@ def command(*words: str) -> Result:
     return CliRunner().invoke(app, ["evaluate", *words, "--device", "cpu"], catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_the_embedded_model_is_measured() -> None:
     figures = json.loads(command("--background", "8s", "--hop", "4", "--json").stdout)
     assert figures["model"] == "tiny"

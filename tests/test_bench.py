@@ -28,6 +28,7 @@ def bench(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
 
 
+@pytest.mark.slow
 def test_the_table_has_what_was_measured_beside_hugging_face() -> None:
     done = bench("--model", "tiny", "--precision", "fp32", "--precision", "bf16", "--engine", "torch", "--device", "cpu",
                  "--window", "1", "--batch", "2", "--runs", "2", "--json")  # fmt: skip
@@ -50,6 +51,7 @@ def test_the_table_has_what_was_measured_beside_hugging_face() -> None:
         assert row["gpu_megabytes"] is row["half_ratio"] is None
 
 
+@pytest.mark.slow
 def test_a_geometry_has_a_line_without_scores() -> None:
     done = bench(
         "--network", "tiny-16-16", "--precision", "fp32", "--window", "1", "--runs", "2", "--device", "cpu"
@@ -62,6 +64,7 @@ def test_a_geometry_has_a_line_without_scores() -> None:
     assert figures[-2].endswith("x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [

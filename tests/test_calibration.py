@@ -34,7 +34,7 @@ from models.training.pack import TEACHER_WEIGHTS, Pack
 from models.training.student import initialise
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 Floats = NDArray[np.float32]
 SMALL = AstConfig(

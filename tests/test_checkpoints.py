@@ -239,6 +239,7 @@ def test_a_name_that_is_nearly_right_is_suggested() -> None:
         load_tagger("base-1010")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [1.0, 2.56, 5.0, 10.24])
 @pytest.mark.parametrize(("stride", "rows"), [(10, 128), (16, 1024)])
 def test_every_checkpoint_takes_windows_of_one_to_ten_seconds(
@@ -250,6 +251,7 @@ def test_every_checkpoint_takes_windows_of_one_to_ten_seconds(
     assert np.isfinite(tagger(waveform(round(100 * seconds)))).all()
 
 
+@pytest.mark.slow
 def test_a_shorter_window_scores_as_the_network_with_its_positions_cut(tmp_path: Path) -> None:
     network = random_original(depth=2, fstride=16, tstride=16, input_tdim=1024, label_dim=4)
     save_original(network, tmp_path / "x_16_16.pth")

@@ -11,6 +11,8 @@ import pytest
 from support.microphone import VirtualMicrophone
 from support.system import require
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 LABELS = {"Man speaking", "Piano", "Smoke alarm"}
 

@@ -180,6 +180,7 @@ def test_mosquitto_accepts_the_configuration_of_the_compose_file(tmp_path: Path)
             broker.terminate()
 
 
+@pytest.mark.slow
 def test_the_health_check_passes_while_the_program_is_alive(
     environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -36,7 +36,7 @@ from models.training.pack import (
 from models.training.student import Student, initialise
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 STAGES = "128:1:4:3e-3:1e-3:4,128:0.5:4:1e-3:0:3"
 SMALL = AstConfig(

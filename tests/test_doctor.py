@@ -729,6 +729,7 @@ CHECKS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_without_problems_the_program_reports_success_and_changes_nothing(
     broker: Mosquitto, environment: dict[str, str], tmp_path: Path
@@ -746,6 +747,7 @@ def test_without_problems_the_program_reports_success_and_changes_nothing(
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.slow
 def test_each_list_of_sounds_is_checked(environment: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text(
@@ -764,6 +766,7 @@ def test_each_list_of_sounds_is_checked(environment: dict[str, str], tmp_path: P
     assert "sounds" not in checks, "no source has the list that holds for all"
 
 
+@pytest.mark.slow
 @pytest.mark.system
 def test_all_checks_are_made_whatever_fails_and_no_password_is_shown(
     environment: dict[str, str], tmp_path: Path
@@ -786,6 +789,7 @@ def test_all_checks_are_made_whatever_fails_and_no_password_is_shown(
     assert result.stderr == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -804,6 +808,7 @@ def test_settings_that_can_not_be_read_are_a_usage_error(
     assert "secret" not in result.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_read_enough_ends_the_command_quietly(environment: dict[str, str]) -> None:
     options = [sys.executable, str(ROOT / "run_live.py"), "doctor", "--source", "demo", "--model", "tinny"]
     with subprocess.Popen(

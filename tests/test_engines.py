@@ -72,6 +72,7 @@ def test_openvino_gives_the_scores_of_pytorch(fstride: int, tstride: int, rows: 
         torch.testing.assert_close(got, expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_embedded_model_scores_alike_on_both_engines() -> None:
     waveform = 0.1 * np.random.default_rng(0).standard_normal((2, 40_000)).astype(np.float32)
     plain, fast = (
@@ -176,6 +177,7 @@ def test_windows_side_by_side_have_the_scores_they_have_alone(precision: Precisi
 # bf16 and int8
 
 
+@pytest.mark.slow
 def test_bf16_keeps_the_scores() -> None:
     if not has_bf16():
         pytest.skip("this processor has no bf16")
@@ -193,6 +195,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVinoEngi
         yield small(network(), "int8")
 
 
+@pytest.mark.slow
 def test_int8_is_near_single_precision(quantized: OpenVinoEngine) -> None:
     assert quantized.description == "openvino cpu int8"
     windows = shipped_windows(20_000)[:6]
@@ -201,6 +204,7 @@ def test_int8_is_near_single_precision(quantized: OpenVinoEngine) -> None:
         assert 0 < (got - expected).abs().max() < 0.5 * expected.std()
 
 
+@pytest.mark.slow
 def test_a_network_is_quantized_once(quantized: OpenVinoEngine, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         again = small(network(), "int8")
@@ -209,6 +213,7 @@ def test_a_network_is_quantized_once(quantized: OpenVinoEngine, caplog: pytest.L
     assert [path.stem.endswith("-int8") for path in translations()].count(True) == 1
 
 
+@pytest.mark.slow
 def test_custom_sounds_need_a_new_quantization(quantized: OpenVinoEngine) -> None:
     own = OpenVinoEngine(
         Blueprint.of(network()), mean=-4.3, std=4.6, precision="int8", sounds=noise(4, 128 * 160)
@@ -218,6 +223,7 @@ def test_custom_sounds_need_a_new_quantization(quantized: OpenVinoEngine) -> Non
     assert torch.equal(kept(noise(2))[0], own(noise(2))[0])
 
 
+@pytest.mark.slow
 def test_a_failed_quantization_is_reported(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> None:
     del empty_cache
     monkeypatch.setattr("sys.executable", "/bin/false")
@@ -266,6 +272,7 @@ def test_results_of_a_graph_stay_when_it_runs_again() -> None:
     assert torch.equal(first, kept)
 
 
+@pytest.mark.slow
 def test_half_precision_in_pytorch_keeps_the_scores_of_the_embedded_model() -> None:
     windows = shipped_windows(163_840)[:4].numpy()
     plain, halved = (
@@ -378,6 +385,7 @@ def test_results_remembered_in_another_format_are_measured_again(
     assert contest({"openvino fp32": (1.3, 0.0), "openvino bf16": (0.5, 0.0)}).description == "0.5 s"
 
 
+@pytest.mark.slow
 def test_engines_for_a_large_network_are_measured_on_this_machine(
     empty_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -28,6 +28,8 @@ from models.transformer import AstConfig, AudioSpectrogramTransformer
 from streamer.errors import RecordingError
 from streamer.sources.recording import Recording
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 LABELS = ("Cat", "Dog", "Speech", "Piano")
 ROWS = 128

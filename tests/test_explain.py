@@ -218,6 +218,7 @@ def test_a_cell_is_the_mean_of_the_patches_that_cover_it(strides: tuple[int, int
     np.testing.assert_allclose(over_cells(patches, config), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_top_tag_is_explained_with_the_taggers_score() -> None:
     sound = noise(16_000)
     explanation = explain(load_checkpoint("tiny"), sound, rows=100)
@@ -253,6 +254,7 @@ def test_a_model_that_cannot_be_explained_is_refused() -> None:
         explain(checkpoint(), noise(16_001))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cue", "third"), [("Piano", 1), ("Telephone bell ringing", 2)])
 def test_the_embedded_model_looks_where_the_sound_is(cue: str, third: int) -> None:
     demo, rate_hz = soundfile.read(ASSETS / "demo.ogg", dtype="float32")

@@ -223,6 +223,7 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
 
 
+@pytest.mark.slow
 def test_no_display_no_pyplot_and_no_word_about_caches(tmp_path: Path) -> None:
     code = (
         "import logging, pathlib, sys; logging.basicConfig(level=logging.DEBUG); from models import figures;"

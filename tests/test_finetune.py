@@ -37,7 +37,7 @@ from models.training.student import initialise
 from models.transfer import starting_point
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 SMALL = AstConfig(
     width=24, depth=2, heads=3, mlp_width=48, fstride=16, tstride=16, input_tdim=128, label_dim=2

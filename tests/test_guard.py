@@ -10,6 +10,8 @@ import psutil
 import pytest
 from support.waiting import PATIENCE_SECONDS, wait_until
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 
 

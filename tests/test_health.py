@@ -474,6 +474,7 @@ def test_the_longest_stretch_without_gaps_counts() -> None:
     assert drift.ppm == pytest.approx(-200.0, abs=3.0)
 
 
+@pytest.mark.slow
 def test_a_source_without_a_clock_has_no_drift() -> None:
     drifts = {}
     for live in (False, True):

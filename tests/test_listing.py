@@ -134,6 +134,7 @@ def test_what_runs_a_model_here_is_listed(
     assert "here, and seconds of a window: base-16-16 (openvino bf16, 0.28 s)." in models().stdout
 
 
+@pytest.mark.slow
 def test_a_model_is_quantized_on_sounds_of_ones_own(tmp_path: Path) -> None:
     sound, model = tmp_path / "own.wav", tmp_path / "small.safetensors"
     random = np.random.default_rng(0)
@@ -183,6 +184,7 @@ def test_a_network_other_than_the_published_one_is_refused(server: Hub) -> None:
     assert server.requests
 
 
+@pytest.mark.slow
 def test_a_downloaded_model_works_offline_in_another_process(
     repositories: dict[str, Path], tmp_path: Path
 ) -> None:

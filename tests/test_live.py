@@ -339,6 +339,7 @@ def test_gaps_are_counted() -> None:
     assert (health.latency_p50_seconds, health.real_time_factor) == (None, None)
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_a_simulated_day() -> None:
     """86,400 windows through the pipeline and the meter, in blocks of a second."""
     samples = np.full(16_000, 0.1, np.float32)

@@ -29,6 +29,8 @@ from streamer.messages import Tagging
 from streamer.sinks.score_log import reading_scores
 from streamer.sources.recording import Recording
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 DEMO_NAMES = {
     "Speech": {"Speech"},

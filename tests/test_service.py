@@ -131,6 +131,7 @@ def said_of_settings(program: subprocess.Popen[str]) -> str:
     return next(line for line in program.stderr if "settings" in line.lower() or "next start" in line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
 def test_a_tagger_that_hangs_silences_the_watchdog(systemd: Systemd, environment: dict[str, str]) -> None:
     reading, writing = os.pipe()  # nobody reads what is printed: the tagger waits for ever
@@ -293,6 +294,7 @@ def kept(broker: Mosquitto, beginning: str) -> set[str]:
         return {topic.removeprefix(beginning) for topic in topics if topic.startswith(beginning)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
 def test_sighup_replaces_a_source(systemd: Systemd, environment: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
@@ -315,6 +317,7 @@ def test_sighup_replaces_a_source(systemd: Systemd, environment: dict[str, str],
         assert program.wait(timeout=START_SECONDS) == 130
 
 
+@pytest.mark.slow
 def test_sighup_during_the_start_takes_effect_once_the_program_listens(environment: dict[str, str]) -> None:
     with subprocess.Popen(
         command("--headless", "--model", "tiny", "--offline", "--source", "demo"),
@@ -335,6 +338,7 @@ def catches_sighup(program: subprocess.Popen[str]) -> bool:
     return caught is not None and bool(int(caught[1], 16) & 1 << signal.SIGHUP - 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
 def test_sighup_reaches_the_window_too(systemd: Systemd, environment: dict[str, str], tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
@@ -357,6 +361,7 @@ def test_sighup_reaches_the_window_too(systemd: Systemd, environment: dict[str, 
     assert "Settings taken up: watch.\n" in said
 
 
+@pytest.mark.slow
 @pytest.mark.system
 @pytest.mark.parametrize("systemd", ["a path"], indirect=True)
 def test_closing_the_terminal_still_ends_the_program(systemd: Systemd, environment: dict[str, str]) -> None:

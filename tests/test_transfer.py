@@ -22,6 +22,8 @@ from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.transfer import starting_point
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
+pytestmark = pytest.mark.slow
+
 LABELS = ("alarm", "bark", "cough")
 
 

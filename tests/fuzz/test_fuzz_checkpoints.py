@@ -26,6 +26,8 @@ from models.errors import CheckpointError
 from models.tagger import load_tagger
 from models.transformer import AstConfig, AudioSpectrogramTransformer
 
+pytestmark = pytest.mark.slow
+
 CONFIG = AstConfig(
     width=8, depth=2, heads=2, mlp_width=16, fstride=16, tstride=16, input_tdim=128, label_dim=3
 )

@@ -19,6 +19,8 @@ from typer.main import get_command
 import models.tagger  # noqa: F401 - what a command loads does not count as its memory
 from earshot import cli
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 BUSY = {"doctor", "devices"}
 """Commands that look at the machine and take seconds: they have tests of their own."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from promises import MEBIBYTE, a_file, a_folder, examples, kept, mutated, within
@@ -29,6 +30,8 @@ from streamer.sinks.history.occurrences import (
 )
 from streamer.sinks.history.store import History
 from streamer.sinks.score_log import ScoreLog, reading_scores
+
+pytestmark = pytest.mark.slow
 
 LABELS = ("Speech", "Dog", "Siren")
 EVENT = Event("an-id", "ended", "Dog", "kitchen", 0.5, 1_700_000_000.0, 1_700_000_002.0, None, 0, 32_000)

@@ -21,6 +21,8 @@ from streamer.sinks.mqtt.homeassistant import Discovery
 from streamer.sinks.mqtt.publisher import MqttOptions, MqttPublisher
 from streamer.sinks.payloads import LabelSet
 
+pytestmark = pytest.mark.slow
+
 WATCHED = {"kitchen": ["Dog"]}
 STATUS = "earshot/attic/status"
 LISTEN = "earshot/attic/kitchen/listen/set"

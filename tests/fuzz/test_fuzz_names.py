@@ -18,6 +18,8 @@ from streamer.sinks.history.occurrences import parse_since
 from streamer.sinks.mqtt.broker import parse_broker_url
 from streamer.sources import is_standard_input, join_address, open_source
 
+pytestmark = pytest.mark.slow
+
 SOURCES = [
     "mic",
     "mic:",

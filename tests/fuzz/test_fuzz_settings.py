@@ -22,6 +22,8 @@ from streamer.settings.file import (
 from streamer.settings.loading import load_settings
 from streamer.settings.schema import Settings
 
+pytestmark = pytest.mark.slow
+
 NAMES = [field.alias or name for name, field in Settings.model_fields.items()]
 
 rules = st.dictionaries(

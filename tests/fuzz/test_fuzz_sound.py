@@ -21,6 +21,8 @@ from streamer.sources.conversion import Converter
 from streamer.sources.pcm import PcmInput
 from streamer.sources.recording import Recording
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTES = 256
 SECONDS = 10.0
 MOST_SAMPLES = 16_000 * 120
