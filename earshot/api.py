@@ -230,7 +230,7 @@ def _settings(sources: Sequence[str], hop: float, watch: Sequence[str] | None) -
 
 
 def _source(sound: Sound, rate: float | None) -> "Source":
-    from streamer.sources.array import ArraySource
+    from streamer.sources.memory import ArraySource
     from streamer.sources.recording import Recording
 
     if isinstance(sound, str | os.PathLike):

@@ -24,10 +24,10 @@ from streamer.doctor import CheckResult
 from streamer.doctor.broker import check_broker, check_embedded
 from streamer.doctor.disk import check_folder, check_history
 from streamer.doctor.settings import check_settings
-from streamer.doctor.sounds import check_sounds
 from streamer.doctor.source import check_source, check_sources
 from streamer.doctor.speed import check_speed
 from streamer.doctor.stream import check_stream
+from streamer.doctor.watched_sounds import check_sounds
 from streamer.errors import BrokerError
 from streamer.events.catalogue import Watch
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples
@@ -101,7 +101,7 @@ def test_sound_that_can_be_used_is_measured() -> None:
     ("player", "state", "found", "advice"),
     [
         (Player(0 * noise(3.0)), "failed", "nothing but zeros", "unmute it"),
-        (Player(noise(3.0, 1e-5)), "warning", "fainter than any room", "raise its volume"),
+        (Player(noise(3.0, 1e-5)), "warning", "fainter than the noise of any room", "raise its volume"),
         (
             Player(np.clip(noise(3.0, 1.1), -1, 1)),
             "warning",
@@ -110,7 +110,7 @@ def test_sound_that_can_be_used_is_measured() -> None:
         ),
         (Player(noise(3.0), lost_samples=4_000), "warning", "0.25 s lost in 1 gap", "busy"),
         (Player(noise(3.0) + np.float32(0.2)), "warning", "offset of +20%", "another microphone"),
-        (Player(noise(3.0), pace=0.5), "warning", "only 0.50 s of sound a second", "`earshot devices`"),
+        (Player(noise(3.0), pace=0.5), "warning", "only 0.50 s of audio a second", "`earshot devices`"),
     ],
     ids=["dead", "faint", "clipped", "gaps", "offset", "slow"],
 )
@@ -158,14 +158,14 @@ def test_the_position_where_a_recording_breaks_off_is_reported(tmp_path: Path) -
     path.write_bytes(whole[: len(whole) // 2])
     finding = check_one(path)
     assert (finding.state, finding.found[:16]) == ("failed", "breaks off after")
-    assert "get a whole copy" in finding.advice
+    assert "get an intact copy" in finding.advice
 
 
 def test_non_finite_samples_and_silence_of_a_recording_are_reported(tmp_path: Path) -> None:
     samples = noise(1.0)
     samples[:10] = np.nan
     soundfile.write(tmp_path / "odd.wav", samples, SAMPLE_RATE_HZ, subtype="FLOAT")
-    assert "10 samples that are no numbers" in check_one(tmp_path / "odd.wav").found
+    assert "10 samples that are not numbers" in check_one(tmp_path / "odd.wav").found
     soundfile.write(tmp_path / "silent.wav", 0 * noise(1.0), SAMPLE_RATE_HZ)
     assert check_one(tmp_path / "silent.wav").state == "warning"
 
@@ -217,7 +217,7 @@ def test_sources_that_cannot_be_opened_do_not_stop_others(tmp_path: Path) -> Non
     findings = list(check_sources(sources(*specs), seconds=1.0))
     assert [finding.state for finding in findings] == ["failed", "failed", "failed", "ok", "failed"]
     assert "secret" not in str(findings)
-    assert "NAME=SPEC" in findings[-1].advice
+    assert "NAME=SOURCE" in findings[-1].advice
 
 
 LISTENER = """
@@ -324,15 +324,13 @@ def test_a_model_too_slow_for_all_sources_is_reported_with_a_remedy() -> None:
     finding = SlowScorer(0.3).check(sources=4, remedies=["--model tiny"])
     assert finding.state == "failed"
     assert finding.found == "1.2 s for 4 windows every 1 s: a load of 120%"
-    assert finding.advice == (
-        "give --hop 1.5, --model tiny or fewer sources: windows that come too late are dropped"
-    )
+    assert finding.advice == ("use --hop 1.5, --model tiny or fewer sources: late windows are dropped")
     assert SlowScorer(0.3).check(sources=4, hop_seconds=1.6).state == "ok"
 
 
 def test_a_very_slow_model_is_not_timed_for_long() -> None:
     scorer = SlowScorer(20.0)
-    assert scorer.check().advice.startswith("give --hop 25:")
+    assert scorer.check().advice.startswith("use --hop 25:")
     assert scorer.now == 40.0
 
 
@@ -377,7 +375,7 @@ def test_without_a_broker_the_advice_is_to_look_for_it() -> None:
     broker, home = ask(Broker("127.0.0.1", port))
     assert (broker.state, home.state) == ("failed", "skipped")
     assert broker.found == f"127.0.0.1:{port} can't be reached: connection refused"
-    assert "whether the broker runs" in broker.advice
+    assert "that the broker is running" in broker.advice
 
 
 def test_a_password_that_is_not_text_fails_without_being_shown() -> None:
@@ -432,7 +430,7 @@ def test_a_user_without_permission_to_publish_is_reported(tmp_path: Path) -> Non
         with Mosquitto(folder, username="ear", password=PASSWORD, access=f"user ear\n{access}\n") as running:
             finding, home = ask(at(running, username="ear", password=PASSWORD))
         assert finding.state == "failed"
-        assert "does not come back" in finding.found
+        assert "do not come back" in finding.found
         assert "earshot/attic/#" in finding.advice
         assert home.state == "warning"
 
@@ -500,7 +498,7 @@ def test_home_assistant_is_known_by_what_it_leaves_at_the_broker(broker: Mosquit
         return ask(at(broker))[1]
 
     nothing = home()
-    assert (nothing.state, "no sign" in nothing.found) == ("warning", True)
+    assert (nothing.state, "no messages" in nothing.found) == ("warning", True)
     ours = {"device": {"identifiers": ["earshot_attic_mic"]}, "origin": {"name": "Earshot"}}
     retain(broker, "homeassistant/device/attic_mic/config", json.dumps(ours))
     assert home() == nothing, "what Earshot announces is no sign of Home Assistant"
@@ -508,12 +506,12 @@ def test_home_assistant_is_known_by_what_it_leaves_at_the_broker(broker: Mosquit
     retain(broker, "homeassistant/light/hall/lamp/config", "no JSON")
     others = home()
     assert (others.state, others.figures["announcements"]) == ("ok", 2)
-    assert "does not say whether it runs" in others.found
+    assert "its status is unknown" in others.found
     retain(broker, "homeassistant/status", "offline")
     assert (home().state, home().advice[:20]) == ("warning", "start Home Assistant")
     retain(broker, "homeassistant/status", "online")
     assert home().state == "ok"
-    assert ask(at(broker), prefix="home")[1].found.startswith("no sign of it under home,")
+    assert ask(at(broker), prefix="home")[1].found.startswith("no messages under home;")
     assert ask(at(broker), prefix=None)[1].state == "skipped"
 
 
@@ -572,7 +570,7 @@ def test_a_missing_history_is_not_created(tmp_path: Path) -> None:
 def test_a_history_that_another_earshot_writes_is_a_warning(history: Path) -> None:
     with History(history):
         finding = check_history(history)
-    assert (finding.state, "another Earshot is writing it" in finding.found) == ("warning", True)
+    assert (finding.state, "another Earshot is writing to it" in finding.found) == ("warning", True)
     assert check_history(history).state == "ok"
 
 
@@ -629,9 +627,9 @@ print(finding.state, finding.found, finding.advice, sep="|")' "$1"
 @pytest.mark.parametrize(
     ("prepare", "state", "found", "advice"),
     [
-        ("true", "warning", "only 0.3 MB are free in", "make room"),
-        ('head -c 240000 /dev/zero >"$1/video"', "failed", "no space left on device", "make room"),
-        ('mount -o remount,ro "$1"', "failed", "read-only file system", "let this user write there"),
+        ("true", "warning", "only 0.3 MB free in", "free some space"),
+        ('head -c 240000 /dev/zero >"$1/video"', "failed", "no space left on device", "free some space"),
+        ('mount -o remount,ro "$1"', "failed", "read-only file system", "allow this user to write there"),
     ],
     ids=["small", "full", "read-only"],
 )
@@ -677,7 +675,7 @@ def test_the_origin_of_each_setting_is_named_without_its_value(tmp_path: Path) -
             }
         },
     )
-    assert check_settings([]).found == "all are the defaults"
+    assert check_settings([]).found == "all settings have their defaults"
 
 
 @pytest.mark.parametrize("line", ['mqtt = "mqtt://me:secret@broker"', 'mqtt_password = "secret"'])

@@ -299,7 +299,7 @@ def test_a_reader_that_stops_reading_ends_the_program_quietly(
         (["--source", "/no/such/file.wav"], 1, ["/no/such/file.wav"]),
         (["--source", "{empty}"], 1, ["empty"]),
         (["--source", "{text}"], 1, ["letter.wav", "read"]),
-        (["--source", "x={noise}", "--source", "x={noise}"], 1, ["'x'", "NAME=SPEC"]),
+        (["--source", "x={noise}", "--source", "x={noise}"], 1, ["'x'", "NAME=SOURCE"]),
         (["--source", "a=-", "--source", "b=-"], 1, ["standard input"]),
         (["--source", "rtsp://me:secret@camera/1"], 2, ["everyone on this machine", "EARSHOT_SOURCE"]),
         (["--source", "x=http://radio/1?token=secret"], 2, ["everyone on this machine", "EARSHOT_SOURCE"]),

@@ -158,7 +158,7 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
     assert threading.active_count() == running
 
 
-class ThresholdCalibrator:
+class Rooms:
     """A session on two rooms, and what becomes of changed settings."""
 
     def __init__(self, *sources: object, **settings: object) -> None:
@@ -197,7 +197,7 @@ def room(name: str, **own: object) -> dict[str, object]:
 
 
 def test_a_source_takes_up_its_own_list_and_gives_it_back(caplog: pytest.LogCaptureFixture) -> None:
-    rooms = ThresholdCalibrator(room("kitchen", watch=["Siren"]), "hall=demo")
+    rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
     before = rooms.session._seats["kitchen"].source
     assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Siren"], ["Dog"])
     rooms.reload(room("kitchen", watch=["Siren", "Dog"]), room("hall", watch=[]))
@@ -212,7 +212,7 @@ def test_a_source_takes_up_its_own_list_and_gives_it_back(caplog: pytest.LogCapt
 
 
 def test_whose_sound_is_kept_changes_with_each_source() -> None:
-    rooms = ThresholdCalibrator("kitchen=demo", "hall=demo", clips=True)
+    rooms = Rooms("kitchen=demo", "hall=demo", clips=True)
     rooms.reload("kitchen=demo", room("hall", watch=[]))
     assert not rooms.kept, "what is kept goes on"
     rooms.reload("kitchen=demo", room("hall", watch=[], clips=False))
@@ -222,12 +222,12 @@ def test_whose_sound_is_kept_changes_with_each_source() -> None:
 
 
 def test_whose_sound_is_kept_does_not_begin_anew_where_rooms_come_and_go() -> None:
-    rooms = ThresholdCalibrator("kitchen=demo", "hall=demo", clips=True)
+    rooms = Rooms("kitchen=demo", "hall=demo", clips=True)
     rooms.reload("kitchen=demo", "attic=demo", room("cellar", clips=False))
     rooms.reload("attic=demo")
     assert not rooms.kept, "what is kept goes on"
     assert list(rooms.session.names) == ["attic"]
-    silent = ThresholdCalibrator(room("kitchen", clips=False), room("hall", clips=False), clips=True)
+    silent = Rooms(room("kitchen", clips=False), room("hall", clips=False), clips=True)
     silent.reload(room("kitchen", clips=False), room("hall", clips=False), "attic=demo")
     assert silent.kept == [["attic"]]
 
@@ -236,7 +236,7 @@ def test_rooms_come_go_and_change_their_order_their_lists_and_their_hops(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
-    rooms = ThresholdCalibrator(room("kitchen", watch=["Siren"]), "hall=demo")
+    rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
     hall = rooms.session._seats["hall"].source
     rooms.reload(room("attic", watch=["Siren"], hop=0.5), "hall=demo", "cellar=demo", hop=2.0)
     assert caplog.messages == ["Settings taken up: hop, source."]
@@ -262,14 +262,14 @@ def test_rooms_come_go_and_change_their_order_their_lists_and_their_hops(
             ["kitchen=demo", "hall=demo", room("attic", watch=["Dgo"])],
             "the source 'attic': there is no sound",
         ),
-        (["kitchen=demo", "attic=demo", "attic=demo"], "2 sources are called 'attic'"),
-        (["kitchen=demo", "hall=demo", "kitchen=demo"], "2 sources are called 'kitchen'"),
+        (["kitchen=demo", "attic=demo", "attic=demo"], "2 sources have the name 'attic'"),
+        (["kitchen=demo", "hall=demo", "kitchen=demo"], "2 sources have the name 'kitchen'"),
     ],
 )
 def test_one_room_that_can_not_come_keeps_all_as_it_is(
     sources: list[object], complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    rooms = ThresholdCalibrator("kitchen=demo", room("hall", watch=["Siren"]))
+    rooms = Rooms("kitchen=demo", room("hall", watch=["Siren"]))
     before = rooms.session._seats
     rooms.reload(*sources, hop=2.0, clips=True, watch=["Siren"])
     (line,) = caplog.messages
@@ -284,7 +284,7 @@ def test_one_room_that_can_not_come_keeps_all_as_it_is(
 def test_a_room_that_comes_while_it_is_still_about_to_go_is_asked_to_wait(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    rooms = ThresholdCalibrator("kitchen=demo", "hall=demo")
+    rooms = Rooms("kitchen=demo", "hall=demo")
     rooms.reload("kitchen=demo")  # and no tagger comes to the end of the hall
     rooms.reload("kitchen=demo", "hall=demo")
     assert caplog.messages == [

@@ -40,7 +40,7 @@ DEVICE = "homeassistant/device/attic"
 
 
 class Home:
-    """ThresholdCalibrator with what is watched in each, and a sink that publishes of them."""
+    """Rooms with what is watched in each, and a sink that publishes of them."""
 
     def __init__(self, broker: int | Broker, *rooms: str, **changes: Any) -> None:
         self.watched = {room: ["Dog"] for room in ("hall", "kitchen", "attic room")}

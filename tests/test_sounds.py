@@ -79,10 +79,16 @@ def test_a_custom_label_may_have_a_name_from_the_catalogue() -> None:
     ("watch", "complaint"),
     [
         ([Watch("Dgo")], "no sound called 'Dgo': did you mean 'Dog'"),
-        ([Watch("xqzzy")], "no sound called 'xqzzy': the command sounds lists"),
-        ([Watch("Dog"), Watch("DOG")], "'Dog' is named twice"),
-        ([Watch("Dog", {"hits": 4})], "'Dog' can't be watched like this: there can't be 4 hits of 3"),
-        ([Watch("Dog", {"off_threshold": 0.9})], "off_threshold 0.9 is not between 0 and the threshold, 0.3"),
+        ([Watch("xqzzy")], "no sound called 'xqzzy': list them with `earshot sounds`"),
+        ([Watch("Dog"), Watch("DOG")], "'Dog' is in the list twice: remove one"),
+        (
+            [Watch("Dog", {"hits": 4})],
+            "the rule of the sound 'Dog' is invalid: hits must be between 1 and of .3., not 4",
+        ),
+        (
+            [Watch("Dog", {"off_threshold": 0.9})],
+            "off_threshold must be between 0 and the threshold 0.3, not 0.9",
+        ),
     ],
 )
 def test_a_sound_that_cannot_be_watched_is_reported_in_one_sentence(
@@ -94,7 +100,9 @@ def test_a_sound_that_cannot_be_watched_is_reported_in_one_sentence(
 
 
 def test_a_sound_the_model_lacks_is_distinguished_from_a_wrong_name() -> None:
-    with pytest.raises(SettingsError, match="the model can't hear 'Dog', for it knows none of Dog, Bark"):
+    with pytest.raises(
+        SettingsError, match="the model can't recognise 'Dog', because it has none of the labels Dog, Bark"
+    ):
         resolve_sounds([Watch("Dog")], ("yes", "no"))
 
 
@@ -102,7 +110,7 @@ def test_a_sound_the_model_lacks_is_distinguished_from_a_wrong_name() -> None:
     "numbers", [{"threshold": 0.0}, {"threshold": float("nan")}, {"cooldown_seconds": -1.0}]
 )
 def test_a_sound_with_impossible_numbers_is_refused(numbers: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="threshold|negative"):
+    with pytest.raises(ValueError, match="threshold|must be at least 0"):
         Sound("x", ("X",), **numbers)  # type: ignore[arg-type]
 
 
@@ -152,11 +160,14 @@ def test_settings_accept_names_from_the_environment_or_an_empty_list() -> None:
 @pytest.mark.parametrize(
     ("watch", "complaint"),
     [
-        ([{"sound": "Dog", "threshold": 4}], "'watch.threshold' .*less than or equal to 1, not 4"),
-        ([{"sound": "Dog", "treshold": 0.4}], "'watch.treshold'"),
-        ([{"threshold": 0.4}], "'watch.sound'"),
-        ([{"sound": "Dog", "minimum_off_seconds": -1}], "'watch.minimum_off_seconds'"),
-        (5, "'watch'"),
+        ([{"sound": "Dog", "threshold": 4}], "^threshold in --watch must be at most 1, not 4$"),
+        ([{"sound": "Dog", "treshold": 0.4}], "^treshold in --watch is unknown$"),
+        ([{"threshold": 0.4}], "^sound in --watch is missing$"),
+        (
+            [{"sound": "Dog", "minimum_off_seconds": -1}],
+            "^minimum_off_seconds in --watch must be at least 0 s, not -1$",
+        ),
+        (5, "^--watch must be a list, not 5$"),
     ],
 )
 def test_a_wrong_watch_entry_is_named_in_one_sentence(watch: Any, complaint: str) -> None:

@@ -66,4 +66,4 @@ def _check_model(chosen: "Settings") -> "Iterator[CheckResult]":
     except ModelError as error:
         yield from lacking(str(error))
         return
-    yield from check_model(chosen, loaded, why=choice.reason, engine=loaded.engine.description)
+    yield from check_model(chosen, loaded, reason=choice.reason, engine=loaded.engine.description)

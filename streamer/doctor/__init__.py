@@ -1,4 +1,4 @@
-"""What the command ``doctor`` finds out, a file for each kind of check; nothing here changes what it looks at."""
+"""Checks of the command ``doctor``, a file for each kind; no check changes anything."""
 
 from .result import CheckResult
 

@@ -1,4 +1,4 @@
-"""Whether results reach the MQTT broker, and whether Home Assistant is there to hear of them."""
+"""Checks of the MQTT broker and of Home Assistant."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,111 +11,110 @@ from .result import CheckResult
 
 _BROKER = "broker"
 _HOME = "Home Assistant"
-_USUAL_ADVICE = {
-    "refused": "check the user name, and the password in EARSHOT_MQTT_PASSWORD or mqtt_password_file, with those that "
-    "the broker knows",
-    "unreachable": "see whether the broker runs there, and whether host and port are right",
+_DEFAULT_ADVICE = {
+    "refused": "check the user name, and the password in EARSHOT_MQTT_PASSWORD or mqtt_password_file",
+    "unreachable": "check that the broker is running, and that host and port are right",
 }
 
 
 def check_broker(
     broker: Broker, *, node: str, base_topic: str, discovery_prefix: str | None
 ) -> Iterator[CheckResult]:
-    """Publish to a broker and see whether it comes back; look for Home Assistant there.
+    """Publish to a broker, wait for the message to come back, and look for Home Assistant.
 
     Parameters
     ----------
     broker : Broker
-        Where it listens, and as whom to speak to it.
+        Broker with its credentials.
     node, base_topic : str
-        Name of this machine, and what its topics begin with.
+        Name of this machine, and the beginning of its topics.
     discovery_prefix : str or None
-        Where Home Assistant is told what there is; None where it is not.
+        Prefix of the discovery messages; None if discovery is off.
     """
     try:
-        answer = probe(broker, node=node, base_topic=base_topic, discovery_prefix=discovery_prefix)
+        result = probe(broker, node=node, base_topic=base_topic, discovery_prefix=discovery_prefix)
     except BrokerError as error:
         reason, _, advice = error.reason.partition(": ")
         yield CheckResult(
             _BROKER,
             "failed",
             f"{broker.address} {error.complaint}: {reason}",
-            advice or _USUAL_ADVICE[error.kind],
+            advice or _DEFAULT_ADVICE[error.kind],
             {"address": broker.address},
         )
-        yield _unknown("the broker can't be asked")
+        yield _skip_home_assistant("the broker can't be reached")
         return
     except SettingsError as error:
         yield from unusable(error)
         return
-    yield _judged(answer, broker, base_topic)
+    yield _broker_result(result, broker, base_topic)
     if discovery_prefix is None:
-        yield _unknown("discovery is off")
-    elif answer.traces is None:
-        yield _unknown("the broker can't be asked")
+        yield _skip_home_assistant("discovery is off")
+    elif result.traces is None:
+        yield _skip_home_assistant("the broker can't be reached")
     else:
-        yield _judged_traces(answer.traces, discovery_prefix)
+        yield _home_assistant_result(result.traces, discovery_prefix)
 
 
-def check_embedded(usual_port: int = USUAL_PORT) -> Iterator[CheckResult]:
-    """See whether the program can be its own broker, on the port where clients look for it."""
+def check_embedded(default_port: int = USUAL_PORT) -> Iterator[CheckResult]:
+    """Check that the embedded broker can listen on the default port."""
     try:
-        with closing(EmbeddedBroker(usual_port)) as server:
+        with closing(EmbeddedBroker(default_port)) as server:
             port = server.broker.port
     except SettingsError as error:
         yield from unusable(error)
         return
     figures = {"port": port}
-    if port == usual_port:
-        yield CheckResult(_BROKER, "ok", f"the embedded one can listen on port {port}", figures=figures)
+    if port == default_port:
+        yield CheckResult(_BROKER, "ok", f"the embedded broker can listen on port {port}", figures=figures)
     else:
         yield CheckResult(
             _BROKER,
             "warning",
-            f"port {usual_port} is taken: the embedded one would listen on another, such as {port}",
-            f"if that is a broker, give --mqtt mqtt://127.0.0.1:{usual_port}; else stop what listens there",
+            f"port {default_port} is in use: the embedded broker would listen on another port, such as {port}",
+            f"if that is a broker, use it with --mqtt mqtt://127.0.0.1:{default_port}; otherwise stop the program on this port",
             figures,
         )
-    yield _unknown("the embedded broker does not run yet")
+    yield _skip_home_assistant("the embedded broker is not running yet")
 
 
 def lacking() -> Iterator[CheckResult]:
-    """Say that no broker is set."""
-    yield CheckResult(_BROKER, "skipped", "none is set: --mqtt names one")
-    yield _unknown("no broker is set")
+    """Report that no broker is set."""
+    yield CheckResult(_BROKER, "skipped", "no broker is set; set one with --mqtt")
+    yield _skip_home_assistant("no broker is set")
 
 
 def unusable(error: SettingsError) -> Iterator[CheckResult]:
-    """Say that what is set for the broker can't be used."""
-    yield CheckResult(_BROKER, "failed", "what is set for it can't be used", str(error))
-    yield _unknown("the broker can't be asked")
+    """Report that the settings of the broker are invalid."""
+    yield CheckResult(_BROKER, "failed", "its settings are invalid", str(error))
+    yield _skip_home_assistant("the broker can't be reached")
 
 
-def _unknown(why: str) -> CheckResult:
-    return CheckResult(_HOME, "skipped", why)
+def _skip_home_assistant(reason: str) -> CheckResult:
+    return CheckResult(_HOME, "skipped", reason)
 
 
-def _judged(answer: ProbeResult, broker: Broker, base_topic: str) -> CheckResult:
-    seconds = answer.round_trip_seconds
-    who = f" as {broker.username}" if broker.username else ""
-    where = f"{broker.address}{' over TLS' if broker.tls else ''}{who}"
+def _broker_result(result: ProbeResult, broker: Broker, base_topic: str) -> CheckResult:
+    seconds = result.round_trip_seconds
+    user = f" as {broker.username}" if broker.username else ""
+    where = f"{broker.address}{' over TLS' if broker.tls else ''}{user}"
     if seconds is None:
         return CheckResult(
             _BROKER,
             "failed",
-            f"{where}: connected, but what is published under {base_topic} does not come back",
-            f"let this user read and write {base_topic}/# in the broker's access list",
+            f"{where}: connected, but messages under {base_topic} do not come back",
+            f"allow this user to read and write {base_topic}/# in the broker's access list",
             {"address": broker.address, "round_trip_seconds": None},
         )
     return CheckResult(
         _BROKER,
         "ok",
-        f"{where}: what is published under {base_topic} comes back after {1000 * seconds:.0f} ms",
+        f"{where}: messages under {base_topic} come back after {1000 * seconds:.0f} ms",
         figures={"address": broker.address, "round_trip_seconds": round(seconds, 4)},
     )
 
 
-def _judged_traces(traces: Traces, prefix: str) -> CheckResult:
+def _home_assistant_result(traces: Traces, prefix: str) -> CheckResult:
     figures = {
         "reachable": traces.reachable,
         "status": traces.status,
@@ -125,27 +124,27 @@ def _judged_traces(traces: Traces, prefix: str) -> CheckResult:
         return CheckResult(
             _HOME,
             "warning",
-            f"what is published under {prefix} does not come back",
-            f"let this user read and write {prefix}/# in the broker's access list, or set discovery to off",
+            f"messages under {prefix} do not come back",
+            f"allow this user to read and write {prefix}/# in the broker's access list, or set discovery to off",
             figures,
         )
     if traces.status == "online":
-        return CheckResult(_HOME, "ok", f"{prefix}/status says that it is online", figures=figures)
+        return CheckResult(_HOME, "ok", f"{prefix}/status is online", figures=figures)
     if traces.status is not None:
         return CheckResult(
             _HOME,
             "warning",
-            f"{prefix}/status says {traces.status[:32]!r}",
-            "start Home Assistant: it hears of Earshot when it is back",
+            f"{prefix}/status is {traces.status[:32]!r}",
+            "start Home Assistant; it discovers Earshot when it is back",
             figures,
         )
     if traces.announcements:
-        found = f"{traces.announcements} things of others are announced under {prefix}: it is in use"
-        return CheckResult(_HOME, "ok", f"{found}, though it does not say whether it runs", figures=figures)
+        found = f"{traces.announcements} discovery messages of other devices under {prefix}: it is in use"
+        return CheckResult(_HOME, "ok", f"{found}, but its status is unknown", figures=figures)
     return CheckResult(
         _HOME,
         "warning",
-        f"no sign of it under {prefix}, which proves nothing: it may just have nothing else at this broker",
-        "if you use it, see that its integration MQTT has this broker and this prefix; else set discovery to off",
+        f"no messages under {prefix}; it may have no other device at this broker",
+        "if you use it, check that its MQTT integration has this broker and prefix; otherwise set discovery to off",
         figures,
     )

@@ -1,4 +1,4 @@
-"""Whether what is kept can be kept: folders, room, and the history."""
+"""Checks of the disk: folders, free space, and the history."""
 
 import os
 import shutil
@@ -12,19 +12,19 @@ from ..sinks.history import database
 from ..sinks.history.store import is_being_written
 from .result import CheckResult
 
-_LITTLE_BYTES = 100_000_000
-"""What else is written to the disk takes so much in no time; a year of events is smaller."""
+_MIN_FREE_BYTES = 100_000_000
+"""Free space that other programs may soon fill; a year of events needs less."""
 
-_TRIAL_BYTES = 65_536
+_TEST_BYTES = 65_536
 
 
 def check_history(path: Path | None) -> CheckResult:
-    """See whether the history can be written, what is in it, and whether somebody else writes it.
+    """Check that the history can be written and is not in use by another program, and count its events.
 
     Parameters
     ----------
     path : Path or None
-        The file, which need not be there yet; None where no history is kept.
+        File, existing or not; None if the history is off.
     """
     check = "history"
     if path is None:
@@ -44,38 +44,36 @@ def check_history(path: Path | None) -> CheckResult:
             check,
             "failed",
             f"{path} can't be written ({database.explain(error)})",
-            "make it writable, or give history another name",
+            "make it writable, or set history to another file",
             folder.figures,
         )
-    found = (
-        f"{path}: {events} beginnings and ends, {waiting} of them wait for the broker, {_size(size_bytes)}"
-    )
+    found = f"{path}: {events} starts and ends of events, {waiting} of them wait for the broker, {_size(size_bytes)}"
     figures = {**folder.figures, "events": events, "waiting_events": waiting, "size_bytes": size_bytes}
     if is_being_written(path):
         return CheckResult(
             check,
             "warning",
-            f"{found}; another Earshot is writing it",
-            "stop the other one, or set history to another file, or to off: one at a time can keep it",
+            f"{found}; another Earshot is writing to it",
+            "stop the other one, or set history to another file or to off",
             figures,
         )
     return CheckResult(check, folder.state, f"{found}; {folder.found}", folder.advice, figures)
 
 
 def check_folder(check: str, folder: Path) -> CheckResult:
-    """See whether files can be written in a folder, or where it will be made, and whether there is room.
+    """Check that files can be written in a folder, or in the place where it will be created, and that there is free space.
 
     Parameters
     ----------
     check : str
-        What the folder is for.
+        Name of the check.
     folder : Path
-        It need not be there yet.
+        Folder, existing or not.
     """
     try:
         place = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
         with tempfile.TemporaryFile(dir=place) as file:
-            file.write(b"\0" * _TRIAL_BYTES)
+            file.write(b"\0" * _TEST_BYTES)
             file.flush()
             os.fsync(file.fileno())
         free_bytes = shutil.disk_usage(place).free
@@ -84,19 +82,19 @@ def check_folder(check: str, folder: Path) -> CheckResult:
             check,
             "failed",
             f"{folder} can't be written ({database.explain(error)})",
-            "make room there, let this user write there, or set another place",
+            "free some space, allow this user to write there, or set another folder",
         )
     figures: dict[str, Any] = {"folder": str(folder), "free_bytes": free_bytes}
-    found = f"{_size(free_bytes)} are free in {place}"
-    if free_bytes < _LITTLE_BYTES:
+    found = f"{_size(free_bytes)} free in {place}"
+    if free_bytes < _MIN_FREE_BYTES:
         return CheckResult(
-            check, "warning", f"only {found}", "make room there, or set another place", figures
+            check, "warning", f"only {found}", "free some space, or set another folder", figures
         )
     if others_may(place, 0o022) and not place.stat().st_mode & stat.S_ISVTX:
         return CheckResult(
             check,
             "warning",
-            f"{found}, where others on this machine can replace files",
+            f"{found}, where other users can replace files",
             f"run chmod go-w {place}",
             figures,
         )
@@ -104,7 +102,7 @@ def check_folder(check: str, folder: Path) -> CheckResult:
 
 
 def others_may(path: Path, bits: int) -> bool:
-    """Whether a file or folder gives its group or everyone one of these permissions; False where nobody can tell."""
+    """Return True if a file or folder gives its group or everyone one of these permissions; False if unknown."""
     try:
         return os.name == "posix" and bool(path.stat().st_mode & bits)
     except OSError:

@@ -1,4 +1,4 @@
-"""Whether there is a model, keeps up, and can hear what is watched for."""
+"""Checks of the model: loading, speed and watched sounds."""
 
 from collections.abc import Iterator
 
@@ -6,30 +6,30 @@ from ..live.assembly import Tagger
 from ..messages import SAMPLE_RATE_HZ
 from ..settings.schema import Settings
 from .result import CheckResult
-from .sounds import check_sounds
 from .speed import check_speed
+from .watched_sounds import check_sounds
 
 
-def check_model(settings: Settings, tagger: Tagger, *, why: str, engine: str) -> Iterator[CheckResult]:
-    """Time a model, and look for the watched sounds among its classes.
+def check_model(settings: Settings, tagger: Tagger, *, reason: str, engine: str) -> Iterator[CheckResult]:
+    """Measure the speed of a model, and look for the watched sounds among its labels.
 
     Parameters
     ----------
     settings : Settings
-        What is listened to, and watched for.
+        Settings with the sources and the watched sounds.
     tagger : Tagger
-        The model.
-    why : str
-        Why it was taken.
+        Model.
+    reason : str
+        Reason for the choice of the model.
     engine : str
-        What runs it.
+        Engine of the model.
     """
     name, classes = tagger.name, len(tagger.labels)
     window_seconds = tagger.window_samples / SAMPLE_RATE_HZ
     yield CheckResult(
         "model",
         "ok",
-        f"{name} ({why}), {classes} classes, windows of {window_seconds:g} s, {engine}",
+        f"{name} ({reason}), {classes} classes, windows of {window_seconds:g} s, {engine}",
         figures={"name": name, "classes": classes, "window_seconds": window_seconds, "engine": engine},
     )
     yield check_speed(
@@ -43,14 +43,14 @@ def check_model(settings: Settings, tagger: Tagger, *, why: str, engine: str) ->
             *(["--engine openvino"] if engine.startswith("torch cpu") else []),
         ],
     )
-    own = settings.watch_overrides
-    if len(own) < len(settings.source):
+    overrides = settings.watch_overrides
+    if len(overrides) < len(settings.source):
         yield check_sounds(settings.watched, tagger.labels, tagger.thresholds)
-    for source, watch in own.items():
+    for source, watch in overrides.items():
         yield check_sounds(watch, tagger.labels, tagger.thresholds, source=source)
 
 
 def lacking(reason: str) -> Iterator[CheckResult]:
-    """Say that the model can't be loaded, and that all that needs one is left out."""
+    """Report that the model can't be loaded, and that checks that need it are skipped."""
     yield CheckResult("model", "failed", "can't be loaded", reason)
     yield from (CheckResult(check, "skipped", "there is no model") for check in ("speed", "sounds"))

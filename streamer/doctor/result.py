@@ -1,4 +1,4 @@
-"""What a check has found."""
+"""Result of a check."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ State: TypeAlias = Literal["ok", "warning", "failed", "skipped"]
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What a check has found.
+    """Result of a check.
 
     Attributes
     ----------
     check : str
-        What was looked at.
+        Name of the check.
     state : {"ok", "warning", "failed", "skipped"}
-        A warning is something that Earshot gets along with.
+        Result; Earshot works despite a warning.
     found : str
-        How it is, for people.
+        Finding, for people.
     advice : str
-        What to do about it, as a sentence; empty where there is nothing to do.
+        Advice, as a sentence; empty if there is nothing to do.
     figures : mapping
-        The same for programs: what JSON can hold, units in the names.
+        Finding, for programs: JSON values, with units in the names.
     """
 
     check: str

@@ -1,4 +1,4 @@
-"""Where the settings come from, and who else can read the secrets among them."""
+"""Check of the settings: their places, and permissions of files with secrets."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,17 +11,17 @@ _CHECK = "settings"
 
 
 def check_settings(places: Sequence[Place], secret_files: Sequence[Path] = ()) -> CheckResult:
-    """Name where settings come from, and files with secrets that others can read.
+    """Name the places of settings, and the files with secrets that other users can read.
 
     Parameters
     ----------
     places : sequence of Place
-        Where settings were set.
+        Places where settings are set.
     secret_files : sequence of Path
-        Files that they name, whose content nobody else is to read.
+        Files with secrets that the settings name.
     """
     found = "; ".join(f"{place.name} sets {', '.join(place.settings) or 'nothing'}" for place in places)
-    found = found or "all are the defaults"
+    found = found or "all settings have their defaults"
     figures = {"places": {place.name: list(place.settings) for place in places}}
     secret = [place.secret_file for place in places if place.secret_file is not None]
     exposed = [str(file) for file in (*secret, *secret_files) if others_may(file, 0o044)]
@@ -31,7 +31,7 @@ def check_settings(places: Sequence[Place], secret_files: Sequence[Path] = ()) -
     return CheckResult(
         _CHECK,
         "warning",
-        f"{found}; others on this machine can read the secret in {files}",
+        f"{found}; other users can read the secret in {files}",
         f"run chmod go= {' '.join(exposed)}",
         figures,
     )

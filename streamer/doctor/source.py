@@ -1,4 +1,4 @@
-"""Whether sources deliver sound, and sound that can be used."""
+"""Checks of the sources: they open, and deliver usable audio."""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -10,24 +10,24 @@ from ..messages import SAMPLE_RATE_HZ, AudioChunk
 from ..settings.sources import SourceSettings
 from ..sources import Source, is_socket_source, is_standard_input, open_source, without_secrets
 from .result import CheckResult
-from .sound import Complaint, SoundMeter, complaints
+from .sound_quality import Problem, SoundMeter, problems
 
-_LEAST_PACE = 0.9
+_MIN_SPEED = 0.9
 
 
 def check_sources(
     sources: Iterable[SourceSettings], *, seconds: float, switched_off: Collection[str] = ()
 ) -> Iterator[CheckResult]:
-    """Listen to one source after the other.
+    """Check the sources, one after the other.
 
     Parameters
     ----------
     sources : iterable of SourceSettings
-        With what `open_source` takes.
+        Sources, with the addresses for `open_source`.
     seconds : float
-        How long to listen to what is live; recordings are read to their end.
+        Time to listen to a live source; recordings are read to their end.
     switched_off : collection of str
-        Names of those that are not to be listened to.
+        Names of sources that are switched off, and are not opened.
     """
     names: list[str] = []
     for entry in sources:
@@ -38,71 +38,71 @@ def check_sources(
                 continue
             source = open_source(entry.address, name=entry.name, fast=True)
         except SourceError as error:
-            called = entry.name or without_secrets(entry.address)
-            yield CheckResult(f"source {called}", "failed", "can't be opened", str(error))
+            name = entry.name or without_secrets(entry.address)
+            yield CheckResult(f"source {name}", "failed", "can't be opened", str(error))
             continue
         if source.name in switched_off:
-            finding = _switched_off(source.name)
+            result = _switched_off(source.name)
         elif is_socket_source(entry.address):
-            finding = _sent_to(source.name)
+            result = _waiting_socket(source.name)
         else:
-            finding = check_source(source, seconds=seconds)
+            result = check_source(source, seconds=seconds)
         if source.name in names:
-            finding = CheckResult(
-                finding.check,
+            result = CheckResult(
+                result.check,
                 "failed",
-                f"another source is called '{source.name}' too",
-                "name them apart with NAME=SPEC",
+                f"another source has the name '{source.name}' too",
+                "give each source its own name, as NAME=SOURCE",
             )
         names.append(source.name)
-        yield finding
+        yield result
 
 
 def check_source(
     source: Source, *, seconds: float, clock: Callable[[], float] = time.monotonic
 ) -> CheckResult:
-    """Listen to a source.
+    """Check a source.
 
     Parameters
     ----------
     source : Source
-        As `open_source` makes it.
+        Source from `open_source`.
     seconds : float
-        How long to listen, if it is live.
+        Time to listen, if the source is live.
     clock : callable
-        Seconds, with which the pace is measured.
+        Clock in seconds.
     """
     check = f"source {source.name}"
-    meter, pace = SoundMeter(), _Pace(clock)
+    meter, speed = SoundMeter(), _Speed(clock)
     try:
         with closing(source.chunks()) as chunks:
-            for chunk in _some(chunks, seconds, pace) if source.live else chunks:
-                meter.hear(chunk)
+            for chunk in _limited(chunks, seconds, speed) if source.live else chunks:
+                meter.add(chunk)
     except SourceError as error:
         found = (
-            f"breaks off after {meter.samples / SAMPLE_RATE_HZ:.1f} s" if meter.samples else "can't be heard"
+            f"breaks off after {meter.samples / SAMPLE_RATE_HZ:.1f} s" if meter.samples else "can't be read"
         )
         return CheckResult(check, "failed", found, str(error))
-    sound = meter.sum_up(repaired_samples=source.repaired_samples)
-    wrong = list(complaints(sound, live=source.live))
-    if pace.value is not None and pace.value < _LEAST_PACE:
-        wrong.append(
-            Complaint(
+    quality = meter.result(repaired_samples=source.repaired_samples)
+    faults = list(problems(quality, live=source.live))
+    if speed.value is not None and speed.value < _MIN_SPEED:
+        faults.append(
+            Problem(
                 "warning",
-                f"only {pace.value:.2f} s of sound a second",
-                "plug it in elsewhere, or name another one of those that `earshot devices` lists",
+                f"only {speed.value:.2f} s of audio a second",
+                "plug it in elsewhere, or choose another microphone from `earshot devices`",
             )
         )
-    heard = f"{sound.seconds:.1f} s at {sound.level_dbfs:.0f} dBFS, peak {sound.peak_dbfs:.0f} dBFS"
+    found = f"{quality.seconds:.1f} s at {quality.level_dbfs:.0f} dBFS, peak {quality.peak_dbfs:.0f} dBFS"
     return CheckResult(
         check,
-        wrong[0].state if wrong else "ok",
-        "; ".join((heard, *(complaint.found for complaint in wrong))),
-        "; ".join(complaint.advice for complaint in wrong),
+        faults[0].state if faults else "ok",
+        "; ".join((found, *(fault.found for fault in faults))),
+        "; ".join(fault.advice for fault in faults),
         {
             "source": source.name,
-            **{name: round(value, 4) for name, value in asdict(sound).items()},
-            "pace": pace.value,
+            **{name: round(value, 4) for name, value in asdict(quality).items()},
+            "pace": speed.value,
         },
     )
 
@@ -111,25 +111,23 @@ def _switched_off(name: str) -> CheckResult:
     return CheckResult(
         f"source {name}",
         "skipped",
-        "it is switched off, and not listened to",
-        "press P in the window, or send ON to …/listen/set over MQTT, to have it heard again",
+        "it is switched off, and was not opened",
+        "press P in the window, or send ON to …/listen/set over MQTT, to switch it on",
     )
 
 
-def _sent_to(name: str) -> CheckResult:
-    return CheckResult(
-        f"source {name}", "skipped", "can be listened on: it has sound once something connects"
-    )
+def _waiting_socket(name: str) -> CheckResult:
+    return CheckResult(f"source {name}", "skipped", "ready; it has no audio before a program connects")
 
 
 def _standard_input(*, again: bool) -> CheckResult:
     if again:
-        return CheckResult("source -", "failed", "standard input can be one source only", "give - once")
-    return CheckResult("source -", "skipped", "standard input is not listened to: it can be read only once")
+        return CheckResult("source -", "failed", "standard input can be one source only", "give - only once")
+    return CheckResult("source -", "skipped", "standard input was not read: it can be read only once")
 
 
-class _Pace:
-    """How many seconds of sound come in a second, after the first block, which may have waited for long."""
+class _Speed:
+    """Seconds of audio a second, measured after the first block, which may have waited in a buffer."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -137,7 +135,7 @@ class _Pace:
         self._samples = 0
         self.elapsed = 0.0
 
-    def take(self, chunk: AudioChunk) -> None:
+    def add(self, chunk: AudioChunk) -> None:
         if self._began is None:
             self._began = self._clock()
             return
@@ -149,12 +147,12 @@ class _Pace:
         return round(self._samples / SAMPLE_RATE_HZ / self.elapsed, 3) if self.elapsed else None
 
 
-def _some(chunks: Iterable[AudioChunk], seconds: float, pace: _Pace) -> Iterator[AudioChunk]:
-    """Pass chunks on for some seconds of sound, or for twice as long where it comes more slowly."""
+def _limited(chunks: Iterable[AudioChunk], seconds: float, speed: _Speed) -> Iterator[AudioChunk]:
+    """Yield chunks for some seconds of audio, or for twice this time if audio arrives more slowly."""
     samples = 0
     for chunk in chunks:
-        pace.take(chunk)
+        speed.add(chunk)
         samples += len(chunk.samples)
         yield chunk
-        if samples >= seconds * SAMPLE_RATE_HZ or pace.elapsed >= 2 * seconds:
+        if samples >= seconds * SAMPLE_RATE_HZ or speed.elapsed >= 2 * seconds:
             return

@@ -1,4 +1,4 @@
-"""Whether inference keeps up with the hop."""
+"""Check that inference keeps up with the hop."""
 
 import math
 import statistics
@@ -13,9 +13,9 @@ from .result import CheckResult, State
 
 _RUNS = 5
 _BUDGET_SECONDS = 3.0
-"""No further run begins after this time, but the first two: one that warms up, and one that counts."""
-_COMFORTABLE = 0.8
-"""Of the hop; the rest is for reading sound, drawing, and what else the machine does."""
+"""Time after which no further run begins; there are always two, of which the first is a warm-up."""
+_COMFORTABLE_LOAD = 0.8
+"""Share of the hop for inference; the rest is for reading audio, drawing, and other programs."""
 
 
 def check_speed(
@@ -27,7 +27,7 @@ def check_speed(
     remedies: Sequence[str] = (),
     clock: Callable[[], float] = time.perf_counter,
 ) -> CheckResult:
-    """Time taggings of all sources at once, as they come due when they run in step.
+    """Measure the time for a batch with one window of each source.
 
     Parameters
     ----------
@@ -36,24 +36,24 @@ def check_speed(
     window_samples : int
         Length of a window.
     hop_seconds : float
-        From one window of a source to its next.
+        Hop.
     sources : int
-        How many are listened to.
+        Number of sources.
     remedies : sequence of str
-        What would make it faster, besides a longer hop.
+        Measures against a high load, besides a longer hop.
     clock : callable
-        Seconds.
+        Clock in seconds.
     """
     noise = np.random.default_rng(0).normal(0.0, 0.1, (sources, window_samples)).astype(np.float32)
     windows = [Window(str(number), samples, 0, window_samples, 0.0) for number, samples in enumerate(noise)]
     seconds = _median_seconds(lambda: list(score(scorer, windows)), clock)
     factor = seconds / hop_seconds
-    state: State = "ok" if factor < _COMFORTABLE else "warning" if factor <= 1.0 else "failed"
-    what = "a window" if sources == 1 else f"{sources} windows"
+    state: State = "ok" if factor < _COMFORTABLE_LOAD else "warning" if factor <= 1.0 else "failed"
+    batch = "a window" if sources == 1 else f"{sources} windows"
     return CheckResult(
         "speed",
         state,
-        f"{seconds:.3g} s for {what} every {hop_seconds:g} s: a load of {factor:.0%}",
+        f"{seconds:.3g} s for {batch} every {hop_seconds:g} s: a load of {factor:.0%}",
         "" if state == "ok" else _advice(seconds, sources, remedies),
         {
             "seconds": round(seconds, 4),
@@ -66,7 +66,7 @@ def check_speed(
 
 
 def _median_seconds(run: Callable[[], object], clock: Callable[[], float]) -> float:
-    run()  # the first one warms up
+    run()  # warm-up
     begun, times = clock(), []
     for _ in range(_RUNS):
         before = clock()
@@ -79,7 +79,7 @@ def _median_seconds(run: Callable[[], object], clock: Callable[[], float]) -> fl
 
 
 def _advice(seconds: float, sources: int, remedies: Sequence[str]) -> str:
-    hop = f"--hop {math.ceil(10 * seconds / _COMFORTABLE) / 10:g}"
+    hop = f"--hop {math.ceil(10 * seconds / _COMFORTABLE_LOAD) / 10:g}"
     measures = [hop, *remedies, *(["fewer sources"] if sources > 1 else [])]
     listed = " or ".join(filter(None, (", ".join(measures[:-1]), measures[-1])))
-    return f"give {listed}: windows that come too late are dropped"
+    return f"use {listed}: late windows are dropped"

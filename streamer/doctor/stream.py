@@ -1,4 +1,4 @@
-"""All checks of the stream, from where sound comes to where results go."""
+"""All checks of the stream, from the sources to the broker."""
 
 from collections.abc import Iterator, Sequence
 
@@ -14,16 +14,16 @@ from .source import check_sources
 
 
 def check_stream(settings: Settings, places: Sequence[Place], *, seconds: float) -> Iterator[CheckResult]:
-    """Check what the settings name, one after the other, whatever comes of it.
+    """Check everything that the settings name, one after the other.
 
     Parameters
     ----------
     settings : Settings
-        What the user decides.
+        Settings.
     places : sequence of Place
-        Where that was set.
+        Places where they are set.
     seconds : float
-        How long to listen to each live source.
+        Time to listen to each live source.
     """
     yield check_settings(places, settings.secret_files)
     yield from _check_sources(settings, seconds)
@@ -34,11 +34,11 @@ def check_stream(settings: Settings, places: Sequence[Place], *, seconds: float)
 
 
 def _check_sources(settings: Settings, seconds: float) -> Iterator[CheckResult]:
-    """Listen to sources, unless that might be against somebody's wish."""
+    """Check the sources, except if it is unknown which of them are switched off."""
     try:
         switched_off = read_switched_off(settings.switches_file)
     except SettingsError as error:
-        yield CheckResult("sources", "failed", "nobody can tell which are switched off", str(error))
+        yield CheckResult("sources", "failed", "it is unknown which of them are switched off", str(error))
         return
     yield from check_sources(settings.sources, seconds=seconds, switched_off=switched_off)
 
@@ -47,13 +47,13 @@ def _check_broker(settings: Settings) -> Iterator[CheckResult]:
     if settings.embedded_broker:
         return broker.check_embedded()
     try:
-        named = settings.broker()
+        address = settings.broker()
     except SettingsError as error:
         return broker.unusable(error)
-    if named is None:
+    if address is None:
         return broker.lacking()
     return broker.check_broker(
-        named,
+        address,
         node=settings.node,
         base_topic=settings.base_topic,
         discovery_prefix=None if settings.discovery == "off" else settings.discovery_prefix,

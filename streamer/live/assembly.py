@@ -89,7 +89,7 @@ def check_apart(names: Sequence[str], settings: Settings) -> None:
     for name in names:
         if names.count(name) > 1:
             raise SourceError(
-                f"{names.count(name)} sources are called '{name}': name them apart with NAME=SPEC"
+                f"{names.count(name)} sources have the name '{name}': give each its own name, as NAME=SOURCE"
             )
 
 

@@ -1,4 +1,4 @@
-"""Changes to the settings file that leave everything else in it as the user wrote it, comments and all."""
+"""Changes of the settings file that preserve everything else in it, including comments."""
 
 import difflib
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -23,23 +23,23 @@ def save(
     chosen: Mapping[str, str],
     written: Mapping[str, str | None],
 ) -> None:
-    """Write what was changed into a settings file, and leave the rest as it is.
+    """Write changed settings to a settings file, and preserve the rest.
 
     Parameters
     ----------
     path : Path
-        The settings file, which need not be there.
+        Settings file, existing or not.
     changes : mapping of str to value
         As for `edited`.
     watchlists : WatchLists
-        What is watched; lists that were not changed stay as they are written.
+        Watch lists; only changed ones are written.
     chosen, written
-        As for `with_sources`; if none are chosen, the sources stay.
+        As for `with_sources`; without any chosen source, the sources are preserved.
 
     Raises
     ------
     SettingsError
-        The file can't be read or written, or has no place for a change.
+        The file can't be read or written, or has no table for a change.
     SourceError
         A source's name can't be written.
     """
@@ -60,12 +60,12 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
     text : str
         TOML; empty for a new file.
     changes : mapping of str to value
-        By name; None removes a setting. Lists of tables are written a line each.
+        New values by name; None removes a setting. Each table of a list goes on its own line.
 
     Raises
     ------
     SettingsError
-        The text is no TOML.
+        The text is not TOML.
     """
     document = _parse(text)
     for name, value in changes.items():
@@ -84,28 +84,28 @@ def with_thresholds(
     *,
     source: str | None = None,
 ) -> str:
-    """Set the thresholds of watched sounds in the text of a settings file; each entry of ``watch`` stays where it is, new ones follow.
+    """Set the thresholds of watched sounds in the text of a settings file; entries of ``watch`` keep their order, new ones follow.
 
     Parameters
     ----------
     text : str
         TOML; empty for a new file.
     thresholds : mapping of str to float
-        By the sound's name.
+        Thresholds by the name of the sound.
     watched : sequence of str
-        What to write into ``watch`` before, where the text has none.
+        Entries to write into ``watch`` first, if the text has none.
     name_of : callable
-        Finds a sound's name from what ``watch`` may call it.
+        Function that returns the name of a sound for an entry of ``watch``.
     source : str, optional
-        Whose list is meant; if None, the one that holds for all.
+        Source of the watch list; None for the shared list.
 
     Raises
     ------
     SettingsError
-        The text is no TOML, or has no table of this source.
+        The text is not TOML, or has no table for this source.
     """
-    usual = _item([{"sound": name} if name in thresholds else name for name in watched])
-    document, entries = _with_entries(text, source, usual)
+    default = _item([{"sound": name} if name in thresholds else name for name in watched])
+    document, entries = _with_entries(text, source, default)
     missing = dict(thresholds)
     for index, entry in enumerate(entries):
         threshold = missing.pop(name_of(_sound_of(entry)), None)
@@ -123,23 +123,23 @@ def with_watch(
     *,
     source: str | None = None,
 ) -> str:
-    """Set which sounds are watched in the text of a settings file; entries that stay are left where and as they are.
+    """Set the watched sounds in the text of a settings file; entries that remain are preserved in place.
 
     Parameters
     ----------
     text : str
         TOML; empty for a new file.
     rules : mapping of str to mapping
-        By the sound's name, what of its rule differs from the catalogue's.
+        Rules by the name of the sound: the attributes that differ from the catalogue.
     name_of : callable
-        Finds a sound's name from what ``watch`` may call it.
+        Function that returns the name of a sound for an entry of ``watch``.
     source : str, optional
-        Whose list is meant; if None, the one that holds for all.
+        Source of the watch list; None for the shared list.
 
     Raises
     ------
     SettingsError
-        The text is no TOML, or has no table of this source.
+        The text is not TOML, or has no table for this source.
     """
     document, entries = _with_entries(text, source, tomlkit.array().multiline(multiline=True))
     missing = dict(rules)
@@ -155,74 +155,74 @@ def with_watch(
 
 
 def with_sources(text: str, chosen: Mapping[str, str], written: Mapping[str, str | None]) -> str:
-    """Let sources in the text of a settings file be something else; what their tables say besides stays.
+    """Change the addresses of sources in the text of a settings file; other settings in their tables are preserved.
 
     Parameters
     ----------
     text : str
         TOML; empty for a new file.
     chosen : mapping of str to str
-        By the source's name, its new specification.
+        New addresses by the name of the source.
     written : mapping of str to (str or None)
-        How the settings in force write each source, by its name; None for a table. If the text has not all of those that
-        are chosen, and no tables that would be lost, its list becomes this one.
+        Present entries of all sources by name; None for a table. If chosen sources are missing in the text, and no
+        tables would be lost, this list replaces the one in the text.
 
     Raises
     ------
     SettingsError
-        The text is no TOML, has other sources, or would have a password in it that the user has not written there.
+        The text is not TOML, has other sources, or would contain a password that is not in it now.
     SourceError
         A name can't be written.
     """
     document = _parse(text)
     entries: Any = document.get("source")
-    listed = list(entries) if isinstance(entries, list) else []
-    names = [_name_in(entry, written) for entry in listed]
+    present = list(entries) if isinstance(entries, list) else []
+    names = [_name_in(entry, written) for entry in present]
     if chosen.keys() <= set(names):
-        for name, spec in chosen.items():
+        for name, address in chosen.items():
             entry = entries[names.index(name)]
             if isinstance(entry, MutableMapping):
-                entry["spec"] = spec
+                entry["spec"] = address
             else:
-                entries[names.index(name)] = join_address(name, spec)
-    elif None in written.values() or any(isinstance(entry, Mapping) for entry in listed):
+                entries[names.index(name)] = join_address(name, address)
+    elif None in written.values() or any(isinstance(entry, Mapping) for entry in present):
         missing = ", ".join(sorted(chosen.keys() - set(names)))
-        raise SettingsError(f"{missing} is not among the sources in the settings file: write it there first")
+        raise SettingsError(f"{missing} is not among the sources in the settings file; add it there first")
     else:
         document["source"] = [
-            join_address(name, chosen[name]) if name in chosen else spec for name, spec in written.items()
+            join_address(name, chosen[name]) if name in chosen else entry for name, entry in written.items()
         ]
     _refuse_new_secrets(document["source"], text)
     return tomlkit.dumps(document)
 
 
 def _refuse_new_secrets(entries: Any, text: str) -> None:
-    """Let no password into the text of a settings file that is not in it."""
-    for spec in addresses(entries):
-        if has_secret(spec) and spec not in text:
+    """Refuse passwords that the text of a settings file does not contain."""
+    for address in addresses(entries):
+        if has_secret(address) and address not in text:
             raise SettingsError(
-                f"{without_secrets(spec)} has a password, which is not in the settings file: write the sources there yourself"
+                f"{without_secrets(address)} has a password that is not in the settings file; write the sources there yourself"
             )
 
 
 def _name_in(entry: Any, written: Mapping[str, str | None]) -> str:
-    """Return the name of a source in the list."""
+    """Return the name of a source in a list."""
     if isinstance(entry, Mapping):
         return str(entry.get("name", "")).strip()
     return next((name for name, text in written.items() if text == entry), name_and_address(str(entry))[0])
 
 
-def _with_entries(text: str, source: str | None, usual: Any) -> tuple[tomlkit.TOMLDocument, Any]:
-    """Read a text, and find the watched sounds of a source in it: the usual ones where it names none."""
+def _with_entries(text: str, source: str | None, default: Any) -> tuple[tomlkit.TOMLDocument, Any]:
+    """Parse a text, and find the watched sounds of a source in it; without any, the default is added."""
     document = _parse(text)
     table = _table_of(document, source)
     if not isinstance(table.get("watch"), list):
-        table["watch"] = usual
+        table["watch"] = default
     return document, table["watch"]
 
 
 def _table_of(document: tomlkit.TOMLDocument, source: str | None) -> MutableMapping[str, Any]:
-    """Return the table whose settings are meant: that of a source, or the whole."""
+    """Return the table of a source; the document without a source."""
     if source is None:
         return document
     entries = document.get("source")
@@ -230,7 +230,7 @@ def _table_of(document: tomlkit.TOMLDocument, source: str | None) -> MutableMapp
         if isinstance(entry, MutableMapping) and _name_in(entry, {}) == source:
             return entry
     raise SettingsError(
-        f"the source '{source}' has no table in the settings file, where its own list would stand: write one there first"
+        f"the source '{source}' has no table in the settings file for its watch list; add one first"
     )
 
 
@@ -239,7 +239,7 @@ def _sound_of(entry: Any) -> str:
 
 
 def _set_rule(entries: Any, index: int, rule: Mapping[str, Any]) -> None:
-    """Set what is new in the rule of an entry."""
+    """Set the changed attributes in the rule of an entry."""
     entry = entries[index]
     if isinstance(entry, MutableMapping):
         for name, value in rule.items():
@@ -259,9 +259,9 @@ def _append(entries: Any, name: str, rule: Mapping[str, Any]) -> None:
 
 
 def difference(before: str, after: str, path: Path) -> str:
-    """Write what changes in a file as a unified diff, which ``patch`` can apply; empty if nothing does.
+    """Return the change of a file as a unified diff for ``patch``; empty without a change.
 
-    It has no lines around the changes, for there may be passwords in them.
+    It has no context lines, because they may contain passwords.
     """
     lines = difflib.unified_diff(
         before.splitlines(keepends=True), after.splitlines(keepends=True), str(path), str(path), n=0
@@ -272,12 +272,12 @@ def difference(before: str, after: str, path: Path) -> str:
 
 
 def read(path: Path) -> str:
-    """Read a settings file as it is, line ends included; empty if there is none.
+    """Read a settings file, with its line ends; return an empty text if there is none.
 
     Raises
     ------
     SettingsError
-        It can't be read.
+        The file can't be read.
     """
     try:
         return read_text(path)
@@ -290,16 +290,16 @@ def read(path: Path) -> str:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Put a text in the place of a settings file at once: never half of it is there. Its permissions stay.
+    """Replace a settings file in one step, so that it is never incomplete. Its permissions are preserved.
 
     Raises
     ------
     SettingsError
-        It can't be written.
+        The file can't be written.
     """
-    target = path.resolve()  # a link stays one
+    target = path.resolve()  # a link is preserved
     try:
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o600  # it may hold a password
+        mode = target.stat().st_mode & 0o777 if target.exists() else 0o600  # it may contain a password
         replace_text(target, text, mode=mode)
     except OSError as error:
         raise SettingsError(
@@ -315,7 +315,7 @@ def _parse(text: str) -> tomlkit.TOMLDocument:
 
 
 def _item(value: Any) -> Any:
-    """Turn a value into TOML; a list with tables in it into one of inline tables, each on a line of its own."""
+    """Convert a value to TOML; a list with tables becomes a list of inline tables, each on its own line."""
     if not isinstance(value, (list, tuple)) or not any(isinstance(entry, Mapping) for entry in value):
         return value
     array = tomlkit.array().multiline(multiline=True)

@@ -1,4 +1,4 @@
-"""Whether the model can hear what is watched for."""
+"""Check that the model knows the watched sounds."""
 
 from collections.abc import Sequence
 
@@ -15,34 +15,34 @@ def check_sounds(
     *,
     source: str | None = None,
 ) -> CheckResult:
-    """Look for the watched sounds among the classes of the model.
+    """Look for the watched sounds among the labels of the model.
 
     Parameters
     ----------
     watch, labels, thresholds
         As for `resolve_sounds`.
     source : str, optional
-        Whose list of its own that is.
+        Source of the list; None for the shared list.
     """
     check = "sounds" if source is None else f"sounds {source}"
     if watch is not None and not watch:
-        return CheckResult(check, "skipped", "no sound is watched for")
+        return CheckResult(check, "skipped", "no sound is watched")
     try:
         sounds = resolve_sounds(watch, labels, thresholds)
     except SettingsError as error:
-        return CheckResult(check, "failed", "not all can be watched for", str(error))
+        return CheckResult(check, "failed", "not all sounds can be watched", str(error))
     names = [entry.sound.name for entry in sounds]
     if not names:
         return CheckResult(
             check,
             "warning",
-            "the model knows none of the usual sounds",
-            "name some of its labels with --watch",
+            "the model knows none of the default sounds",
+            "choose some of its labels with --watch",
         )
-    whose = "the usual thresholds" if thresholds is None else "the model's own thresholds"
+    origin = "default thresholds" if thresholds is None else "the thresholds of the model"
     return CheckResult(
         check,
         "ok",
-        f"{len(names)} are watched for: {', '.join(names)}; with {whose}",
+        f"{len(names)} watched: {', '.join(names)}; with {origin}",
         figures={"sounds": names},
     )
