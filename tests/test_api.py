@@ -161,7 +161,7 @@ def test_a_source_that_breaks_off_is_an_error_after_its_taggings(
     (tmp_path / "torn.flac").write_bytes(whole[: len(whole) // 2])
     taggings = listen(str(tmp_path / "torn.flac"), model=tagger, hop=0.5)
     assert next(taggings).end_sample > 0
-    with pytest.raises(RecordingError, match="broken"):
+    with pytest.raises(RecordingError, match="damaged"):
         list(taggings)
 
 
