@@ -113,8 +113,8 @@ def test_a_disk_that_fills_while_events_come_loses_none_of_them(
         assert history.losses() == NO_LOSSES
         assert history.pending(1000) == [started(number) for number in range(500)]
     warning, relief = caplog.messages
-    assert "listening goes on, 1 events are in memory only, and 0 are lost" in warning
-    assert relief.endswith("can be written again.")
+    assert "1 events in memory, 0 lost; listening goes on" in warning
+    assert relief.endswith(": writing again")
 
 
 @spoilt
@@ -237,6 +237,6 @@ def test_the_program_keeps_listening_and_publishing_and_writes_when_it_can(
     assert program.returncode == 130
     assert "Traceback" not in said
     for what in ("history", "score log"):
-        assert len(re.findall(f"The {what} .* can't be written", said)) == 1, said
-        assert len(re.findall(f"The {what} .* can be written again", said)) == 1, said
+        assert len(re.findall(f"{what} .*: can't be written", said)) == 1, said
+        assert len(re.findall(f"{what} .*: writing again", said)) == 1, said
     assert event["id"] in {occurrence.id for occurrence in read_occurrences(file)}

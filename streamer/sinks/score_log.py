@@ -1,4 +1,4 @@
-"""A log of all scores, without any sound: what a rule would have told can then be tried again and again."""
+"""Log of all scores, without audio, to try other settings later."""
 
 import errno
 import json
@@ -33,14 +33,14 @@ _APPLICATION_ID = 0x45617363  # "Easc"
 _VERSION = 1
 _QUIET_SECONDS = 60.0
 _BUSY_SECONDS = 0.1
-"""How long a tagging may wait for somebody who holds the file: whoever tags waits too."""
+"""Longest wait of a tagging for a lock of the file; the tagger waits too."""
 
 _OF_THE_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 _OF_SQLITE_S_DISK = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR}
 _MOST_SAMPLES = 60 * SAMPLE_RATE_HZ
-"""No window is as long."""
+"""Upper limit of a plausible window."""
 
-# A stretch is what a source delivers without being switched off or ending; what is on ends with it.
+# A stretch is the time between a source's coming online and going offline; active events end with it.
 _SCHEMA = """
 CREATE TABLE model (name TEXT NOT NULL, labels TEXT NOT NULL, thresholds BLOB);
 CREATE TABLE stretch (id INTEGER PRIMARY KEY AUTOINCREMENT, source TEXT NOT NULL);
@@ -58,26 +58,26 @@ CREATE TABLE tagging (
 
 
 class ScoreLog:
-    """Writes every tagging, whole, to a SQLite file that only its owner can read; a file of the same model is continued.
+    """Writes every tagging to a SQLite file that only its owner can read; an existing file of the same model is continued.
 
-    A tagging of 527 classes and 10.24 s takes 3 kB: 11 MB an hour at a hop of 1 s. What can't be written is lost and counted, which
-    is said, and listening goes on. So it does where the disk is full or read-only from the beginning.
+    A tagging of 527 classes and 10.24 s takes 3 kB: 11 MB an hour at a hop of 1 s. On a full or read-only disk, taggings are
+    lost and counted, and listening goes on.
 
     Parameters
     ----------
     path : Path
-        The file.
+        File of the log.
     model : str
-        What the model is called.
+        Name of the model.
     labels : sequence of str
-        Of the model.
+        Labels of the model.
     thresholds : float32 (classes,), optional
-        Of the model, if it has any.
+        Thresholds of the model, if it has any.
 
     Raises
     ------
     SinkError
-        The file can't be written, is something else, or is of another model.
+        The file can't be written, is not a score log, or belongs to another model.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class ScoreLog:
     ) -> None:
         self._path = path
         self._model, self._labels, self._thresholds = model, list(labels), thresholds
-        self._lock = threading.Lock()  # guards what follows
+        self._lock = threading.Lock()  # guards the attributes below
         self._connection: sqlite3.Connection | None = None
         self._stretches: dict[str, int] = {}
         self._lost = 0
@@ -93,22 +93,22 @@ class ScoreLog:
         self._failure_line_due = Every(_QUIET_SECONDS)
         if not path.absolute().parent.is_dir():
             raise SinkError(f"the score log {path} can't be written: there is no folder {path.parent}")
-        # One process only: the stretches of two that have a source of the same name could not be told apart.
-        self._only_one = FileLock(f"{path}.lock", timeout=0, mode=0o600, thread_local=False)
+        # One process only: stretches of two processes with the same source could not be told apart.
+        self._file_lock = FileLock(f"{path}.lock", timeout=0, mode=0o600, thread_local=False)
         try:
             self._connected()
         except Timeout:
             raise SinkError(
-                f"another Earshot writes the score log {path}: give --score-log another file"
+                f"another Earshot writes the score log {path}: set --score-log to another file"
             ) from None
         except SinkError:
-            self._only_one.release(force=True)
+            self._file_lock.release(force=True)
             raise
         except (OSError, sqlite3.Error, ValueError, RecursionError) as error:
             if not _may_pass(error):
-                self._only_one.release(force=True)
+                self._file_lock.release(force=True)
                 raise SinkError(
-                    f"the score log {path} can't be written ({error}): give --score-log another file"
+                    f"the score log {path} can't be written ({error}): set --score-log to another file"
                 ) from error
             self._note_failure(error)
 
@@ -125,7 +125,7 @@ class ScoreLog:
         return Losses(unlogged_taggings=self._lost)
 
     def accept(self, message: Message) -> None:
-        """Write a tagging; note where a source ends; everything else is ignored."""
+        """Write a tagging, or end a stretch; ignore other messages."""
         with self._lock:
             match message:
                 case Tagging():
@@ -134,16 +134,16 @@ class ScoreLog:
                     self._stretches.pop(source, None)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             if self._connection is not None:
                 with suppress(sqlite3.Error):
                     self._connection.close()
-            self._only_one.release(force=True)
+            self._file_lock.release(force=True)
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._only_one.acquire()
+            self._file_lock.acquire()
             self._connection = _open_to_write(self._path, self._model, self._labels, self._thresholds)
         return self._connection
 
@@ -168,7 +168,7 @@ class ScoreLog:
             self._stretches[tagging.source] = stretch
             if self._failed:
                 self._failed = False
-                _log.info("The score log %s can be written again.", self._path)
+                _log.info("score log %s: writing again", self._path)
         except (sqlite3.Error, OSError, SinkError) as error:
             self._lost += 1
             self._note_failure(error)
@@ -177,8 +177,8 @@ class ScoreLog:
         self._failed = True
         if self._failure_line_due.due():
             _log.warning(
-                "The score log %s can't be written (%s): listening goes on, and %d taggings so far are not in it. "
-                "Make room, or leave --score-log out.",
+                "score log %s: can't be written (%s); %d taggings lost so far; listening goes on. Make room, or run without "
+                "--score-log",
                 self._path,
                 error,
                 self._lost,
@@ -192,11 +192,11 @@ class LoggedScores:
     Attributes
     ----------
     model : str
-        What gave the scores.
+        Name of the model.
     labels : tuple of str
-        Of its classes.
+        Labels of the model.
     thresholds : float32 (classes,) or None
-        Its own.
+        Thresholds of the model.
     """
 
     model: str
@@ -206,7 +206,7 @@ class LoggedScores:
     _connection: sqlite3.Connection
 
     def messages(self) -> Iterator[Tagging | SourceStatus]:
-        """Yield each tagging, and where a source ended or was switched off, as they were logged; in constant memory.
+        """Yield each tagging, and a status where a source went offline, in order and in constant memory.
 
         Raises
         ------
@@ -228,17 +228,17 @@ class LoggedScores:
 
 @contextmanager
 def reading_scores(path: Path) -> Iterator[LoggedScores]:
-    """Open a score log to read, also while it is being written.
+    """Open a score log read-only, also while it is being written.
 
     Raises
     ------
     SinkError
-        There is none, or it is something else, or damaged.
+        The file does not exist, is not a score log, or is damaged.
     """
-    there = False
-    with suppress(OSError):  # a name that no file can have
-        there = path.is_file()
-    if not there:
+    exists = False
+    with suppress(OSError):  # such as a name that is too long
+        exists = path.is_file()
+    if not exists:
         raise SinkError(f"there is no score log {path}: --score-log {path} writes one")
     with (
         _explained(path),
@@ -253,7 +253,9 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, ValueError, RecursionError) as error:
-        raise SinkError(f"the score log {path} can't be read ({error}): is it one, and whole?") from error
+        raise SinkError(
+            f"the score log {path} can't be read ({error}): check that it is an intact score log"
+        ) from error
 
 
 def _open_to_write(
@@ -269,7 +271,7 @@ def _open_to_write(
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether what went wrong is the disk's, which somebody may mend meanwhile."""
+    """Return True for an error of the disk, which may be fixed later."""
     if isinstance(error, OSError):
         return error.errno in _OF_THE_DISK
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_SQLITE_S_DISK
@@ -282,9 +284,9 @@ def _begin_or_continue(
         _begin(connection, model, labels, thresholds)
     elif _recognise(connection, path)["labels"] != tuple(labels):
         raise SinkError(
-            f"the score log {path} is of a model with other classes: give --score-log another file"
+            f"the score log {path} is of a model with other classes: set --score-log to another file"
         )
-    # Scores are no events: a power cut may take the newest, but never the file.
+    # A power cut may lose the newest scores, but never damages the file.
     connection.execute("PRAGMA synchronous = NORMAL")
 
 
@@ -300,19 +302,19 @@ def _begin(connection: sqlite3.Connection, model: str, labels: list[str], thresh
 
 def _recognise(connection: sqlite3.Connection, path: Path) -> Mapping[str, Any]:
     if sqlite.identify(connection) != (_APPLICATION_ID, _VERSION):
-        raise SinkError(f"{path} is no score log of this Earshot: give the file of --score-log")
+        raise SinkError(f"{path} is not a score log of this version: give the file of --score-log")
     model, labels_json, own = (
         connection.execute("SELECT name, labels, thresholds FROM model").fetchone() or (None,) * 3
     )
     labels = json.loads(labels_json) if isinstance(labels_json, str) else None
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
-        raise ValueError("it does not say of which model it is")
+        raise ValueError("its model is not stated")
     thresholds = None if own is None else _floats(own, len(labels))
     return {"model": str(model), "labels": tuple(labels), "thresholds": thresholds}
 
 
 def _to_tagging(values: Sequence[Any], classes: int) -> Tagging:
-    """Read a tagging from the values of its columns, each of which may hold anything."""
+    """Convert the values of the columns to a tagging; each may be anything."""
     source, start, end, ended_at, level, levels, scores = values
     if not (
         isinstance(source, str)
@@ -322,7 +324,7 @@ def _to_tagging(values: Sequence[Any], classes: int) -> Tagging:
         and sqlite.is_time(ended_at)
         and isinstance(level, (int, float))
     ):
-        raise ValueError("a row is no tagging")
+        raise ValueError("a row is not a tagging")
     return Tagging(
         source=source,
         start_sample=start,
@@ -342,7 +344,7 @@ def _begin_stretch(connection: sqlite3.Connection, source: str) -> int:
 
 
 def _floats(blob: object, count: int | None = None) -> Samples:
-    """Read numbers, of which there must be so many."""
+    """Convert a blob to numbers, `count` of them if given."""
     if not isinstance(blob, bytes) or (count is not None and len(blob) != 4 * count):
-        raise ValueError("a row has too many numbers, or too few")
+        raise ValueError("a row has the wrong number of values")
     return np.frombuffer(blob, "<f4").astype(np.float32)

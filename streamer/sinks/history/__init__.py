@@ -1,1 +1,1 @@
-"""The history of events in one SQLite file, and the outbox of what MQTT has not acknowledged."""
+"""History of events in one SQLite file, which is also the outbox of MQTT."""

@@ -1,4 +1,4 @@
-"""The SQLite file that holds the history: made, opened, recognised, moved out of the way."""
+"""The SQLite file of the history: schema, queries, damage."""
 
 import errno
 import math
@@ -16,15 +16,16 @@ from .. import sqlite
 from ..sqlite import is_time, storable
 
 COLUMNS = "id, kind, label, source, score, started_at, ended_at, clip, start_sample, end_sample"
-"""Of an event, in the order of `to_row` and `to_event`."""
+"""Columns of an event, in the order of `to_row` and `to_event`."""
 
-_APPLICATION_ID = 0x45617273  # "Ears": what tells a history from other databases
+_APPLICATION_ID = 0x45617273  # "Ears"; identifies the file
 _VERSION = 1
 _BUSY_SECONDS = 1.0
+_MAX_PRUNED = 1000  # at once, because the tagger waits
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
-# A row is the beginning or the end of an occurrence, in the order in which they were decided. `published` is 0 while it
-# waits for the broker, 1 once the broker has acknowledged it, and NULL where no broker was set.
+# A row is the start or the end of an occurrence, in order of detection. `published` is 0 while it waits for the broker, 1
+# after the broker has acknowledged it, and NULL if no broker was set.
 _SCHEMA = """
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -47,19 +48,19 @@ CREATE INDEX event_waiting ON event (seq) WHERE published = 0;
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
-    """Open the history, or begin one.
+    """Open the history, or create one.
 
     Returns
     -------
     sqlite3.Connection
-        In autocommit mode; for any thread, one at a time.
+        Connection in autocommit mode, for any thread, one at a time.
 
     Raises
     ------
     sqlite3.Error, OSError
-        It can't be read or written, or is damaged.
+        The file can't be read or written, or is damaged.
     SinkError
-        It is something else.
+        The file is not a history.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     connection = sqlite.open_to_write(path, timeout_seconds=_BUSY_SECONDS)
@@ -70,15 +71,14 @@ def open_to_write(path: Path) -> sqlite3.Connection:
             _recognise(connection, path)
             _check(connection)
         connection.execute("PRAGMA journal_mode = WAL")
-        # What is committed is in the system's hands: a killed process loses nothing, whatever stands here. FULL also
-        # waits for the disk, so that a power cut, which often takes the broker along, loses nothing either. Events are
-        # rare, and a disk takes milliseconds.
+        # A killed process loses nothing in any mode. FULL also waits for the disk, so that a power cut, which often affects
+        # the broker too, loses nothing either. Events are rare, and a disk takes milliseconds.
         connection.execute("PRAGMA synchronous = FULL")
-        for file in _files(path):  # SQLite gives those it adds later the permissions of the first
+        for file in _files(path):  # SQLite creates later files with the permissions of the first
             file.chmod(0o600)
-    except UnicodeDecodeError as error:  # SQLite repeats what it can't read
+    except UnicodeDecodeError as error:  # SQLite's message quotes the name
         connection.close()
-        raise _DamageError("its tables have names that are no UTF-8") from error
+        raise _DamageError("its tables have names that are not UTF-8") from error
     except BaseException:
         connection.close()
         raise
@@ -86,14 +86,14 @@ def open_to_write(path: Path) -> sqlite3.Connection:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is a file where the history is, or would be.
+    """Return True if the file exists.
 
     Raises
     ------
     OSError
-        Nobody can tell.
+        The path can't be examined.
     SinkError
-        There is something else.
+        The path is not a regular file.
     """
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
@@ -104,37 +104,37 @@ def is_there(path: Path) -> bool:
             raise
         regular = False
     if not regular:
-        raise SinkError(f"{path} is no regular file, and so no history of Earshot: give history another name")
+        raise SinkError(f"{path} is not a regular file: set history to another file")
     return True
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the history to read, also while another process writes it.
+    """Open the history read-only, also while another process writes it.
 
     Raises
     ------
     SinkError
-        There is none, or it can't be read.
+        The file does not exist, or can't be read.
     """
     if not is_there(path):
-        raise SinkError(f"there is no history {path} yet: it begins with the first sound that is watched for")
+        raise SinkError(f"there is no history {path} yet: it begins with the first event")
     try:
         with closing(sqlite.open_to_read(path)) as connection:
             _recognise(connection, path)
             yield connection
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite repeats what it can't read
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's message quotes the text
         advice = "move it away" if is_damaged(error) else "check its permissions and its disk"
         raise SinkError(f"the history {path} can't be read ({explain(error)}): {advice}") from error
 
 
 def count_events(path: Path) -> tuple[int, int]:
-    """Count the beginnings and ends in the history, and those that wait for the broker; nothing is changed.
+    """Return the number of starts and ends in the history, and of those that wait for the broker; change nothing.
 
     Raises
     ------
     SinkError
-        It can't be read, is damaged, or is something else.
+        The file can't be read, is damaged, or is not a history.
     """
     with reading(path) as connection:
         _check(connection)
@@ -144,18 +144,82 @@ def count_events(path: Path) -> tuple[int, int]:
     return events, waiting
 
 
-def end_what_is_on(connection: sqlite3.Connection, *, outgoing: bool) -> None:
-    """Append an end to each beginning without one, as it is after the program was killed.
-
-    It is dated by the latest moment that the history knows of, when the sound was last known to be on. Whoever was to be
-    told of the beginning is to be told of the end.
+def insert(connection: sqlite3.Connection, event: Event, *, published: bool | None) -> None:
+    """Append an event, unless the history has it already.
 
     Parameters
     ----------
     connection : sqlite3.Connection
-        Of `open_to_write`, while nobody listens yet.
+        Result of `open_to_write`.
+    event : Event
+        Start or end of a sound.
+    published : bool or None
+        True if the broker has acknowledged the event, False if it waits; None without a broker.
+    """
+    connection.execute(
+        f"INSERT INTO event ({COLUMNS}, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+        "ON CONFLICT (id, kind) DO NOTHING",
+        (*to_row(event), published),
+    )
+
+
+def waiting_events(connection: sqlite3.Connection, *, after: int, limit: int) -> list[Event]:
+    """Return the oldest events that wait for the broker, with a sequence number above `after`."""
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM event WHERE published = 0 AND seq > ? ORDER BY seq LIMIT ?",  # noqa: S608
+        (after, limit),
+    )
+    return [to_event(row) for row in rows]
+
+
+def sequence_of(connection: sqlite3.Connection, event: Event) -> int | None:
+    """Return the sequence number of an event; None if the history does not have it."""
+    row = connection.execute("SELECT seq FROM event WHERE id = ? AND kind = ?", key(event)).fetchone()
+    return None if row is None else row[0]
+
+
+def mark_published(connection: sqlite3.Connection, *, up_to: int) -> None:
+    """Mark the events up to a sequence number as acknowledged by the broker."""
+    connection.execute("UPDATE event SET published = 1 WHERE published = 0 AND seq <= ?", (up_to,))
+
+
+def prune(
+    connection: sqlite3.Connection, *, keep_events: int, keep_seconds: float, acknowledged: int
+) -> tuple[int, bool]:
+    """Delete the oldest rows beyond `keep_events`, and each that is older than `keep_seconds`, a limited number at once.
+
+    Returns
+    -------
+    undelivered : int
+        Number of deleted rows that waited for the broker.
+    more : bool
+        True if there may be more to delete.
+    """
+    (newest,) = connection.execute("SELECT max(seq) FROM event").fetchone()
+    if newest is None:
+        return 0, False
+    # Each by its own date: an event with a wrong date does not affect others.
+    obsolete = connection.execute(
+        "SELECT seq, published = 0 AND seq > ? FROM (SELECT * FROM event ORDER BY seq LIMIT ?) "
+        "WHERE seq <= ? OR coalesce(ended_at, started_at) < ?",
+        (acknowledged, _MAX_PRUNED, newest - keep_events, time.time() - keep_seconds),
+    ).fetchall()
+    connection.executemany("DELETE FROM event WHERE seq = ?", ((seq,) for seq, _ in obsolete))
+    return sum(waited or 0 for _, waited in obsolete), bool(obsolete)
+
+
+def end_active_events(connection: sqlite3.Connection, *, outgoing: bool) -> None:
+    """Append an end to each start without one, as left by a killed program.
+
+    Its date is the latest time in the history, when the sound was last known to be on. It waits for the broker if the start
+    did.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Result of `open_to_write`, before any source is read.
     outgoing : bool
-        Whether there is a broker, for which the ends are to wait.
+        True if there is a broker for which the ends wait.
     """
     connection.execute(
         f"""
@@ -171,50 +235,50 @@ def end_what_is_on(connection: sqlite3.Connection, *, outgoing: bool) -> None:
 
 
 def size_bytes(path: Path) -> int:
-    """How much the history takes on the disk."""
+    """Return the size of the history on the disk."""
     return sum(file.stat().st_size for file in _files(path))
 
 
 def is_damaged(error: Exception) -> bool:
-    """Whether an error says that the file is no intact database."""
+    """Return True if an error means that the file is damaged."""
     return (
         isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
     ) or isinstance(error, (_DamageError, UnicodeDecodeError))
 
 
 def explain(error: Exception) -> str:
-    """Say in a few words what is wrong."""
+    """Return an error in a few words."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return "it is damaged" if is_damaged(error) else str(error)
 
 
 def move_aside(path: Path) -> Path:
-    """Rename a damaged file and those beside it, and return the new name.
+    """Rename a damaged file and its companions, and return the new name.
 
     Raises
     ------
     OSError
-        It can't be renamed.
+        A file can't be renamed.
     """
     aside = path.with_name(f"{path.name}.damaged-{time.strftime('%Y-%m-%dT%H%M%S')}")
     number = 1
     while aside.exists():
         number += 1
         aside = aside.with_name(f"{aside.name}-{number}")
-    # The file itself last: as long as it is there, this can be done again.
+    # The main file last, so that this can be repeated if it fails halfway.
     for file in reversed(_files(path)):
         file.rename(aside.with_name(file.name.replace(path.name, aside.name, 1)))
     return aside
 
 
 def key(event: Event) -> tuple[str, str]:
-    """What tells an event from all others."""
+    """Return the unique key of an event."""
     return storable(event.id), event.kind
 
 
 def to_row(event: Event) -> tuple[Any, ...]:
-    """Write an event as the values of its columns."""
+    """Convert an event to the values of its columns."""
     return (
         *key(event),
         storable(event.label),
@@ -229,12 +293,12 @@ def to_row(event: Event) -> tuple[Any, ...]:
 
 
 def to_event(row: tuple[Any, ...]) -> Event:
-    """Read an event from the values of its columns.
+    """Convert the values of the columns to an event.
 
     Raises
     ------
     sqlite3.Error
-        SQLite keeps any value in any column, and these are no event's: the file is damaged.
+        The values are not those of an event: the file is damaged. SQLite stores any value in any column.
     """
     identifier, kind, label, source, score, started_at, ended_at, clip, *samples = row
     texts = (identifier, label, source, *([] if clip is None else [clip]))
@@ -246,17 +310,17 @@ def to_event(row: tuple[Any, ...]) -> Event:
         and is_time(started_at)
         and (ended_at is None or is_time(ended_at))
     ):
-        raise _DamageError("a row is no event")
-    known_score = math.nan if score is None else score  # SQLite has no other word for what is no number
+        raise _DamageError("a row is not an event")
+    known_score = math.nan if score is None else score  # SQLite stores NaN as NULL
     return Event(identifier, kind, label, source, known_score, started_at, ended_at, clip, *samples)
 
 
 class _DamageError(sqlite3.DatabaseError):
-    """SQLite's own check has found something."""
+    """The content of the file is damaged."""
 
 
 def _files(path: Path) -> list[Path]:
-    """The file, and those that SQLite has put beside it."""
+    """Return the file, and those that SQLite created beside it."""
     files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
     return [file for file in files if file.exists()]
 
@@ -278,9 +342,9 @@ def _begin(connection: sqlite3.Connection) -> None:
 def _recognise(connection: sqlite3.Connection, path: Path) -> None:
     application, version = sqlite.identify(connection)
     if application != _APPLICATION_ID:
-        raise SinkError(f"{path} is no history of Earshot: give history another name")
+        raise SinkError(f"{path} is not a history of Earshot: set history to another file")
     if version != _VERSION:
-        raise SinkError(f"the history {path} was written by a newer Earshot: give history another name")
+        raise SinkError(f"the history {path} was written by a newer Earshot: set history to another file")
 
 
 def _check(connection: sqlite3.Connection) -> None:

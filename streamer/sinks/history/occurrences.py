@@ -1,4 +1,4 @@
-"""What the history says: each occurrence of a sound on one line, for people, spreadsheets and programs."""
+"""Occurrences of sounds in the history, one per line, for people, spreadsheets and programs."""
 
 import csv
 import math
@@ -22,26 +22,26 @@ _COLUMNS = ("id", "source", "label", "score", "started_at", "ended_at", "length_
 def read_occurrences(
     path: Path, *, since: float = -math.inf, labels: Sequence[str] = (), sources: Sequence[str] = ()
 ) -> Iterator[Event]:
-    """Read a history, one event for each occurrence, as they began; in constant memory.
+    """Read a history in constant memory: one event for each occurrence, in order of start.
 
     Parameters
     ----------
     path : Path
-        The history.
+        File of the history.
     since : float
-        Unix time in seconds; what began before is left out.
+        Unix time in seconds; earlier occurrences are left out.
     labels, sources : sequence of str
-        Only these, in upper or lower case; all if empty.
+        Names to include, in any case; all if empty.
 
     Yields
     ------
     Event
-        The end of an occurrence, or its beginning where it has none yet.
+        End of the occurrence, or its start if it has not ended yet.
 
     Raises
     ------
     SinkError
-        There is no history, or it can't be read.
+        The history does not exist, or can't be read.
     """
     query, values = occurrences_query(since, labels, sources)
     with database.reading(path) as connection:
@@ -50,7 +50,7 @@ def read_occurrences(
 
 
 def occurrences_query(since: float, labels: Sequence[str], sources: Sequence[str]) -> tuple[str, list[Any]]:
-    """Write the query of `read_occurrences`, and the values of its question marks."""
+    """Return the query of `read_occurrences`, and the values of its question marks."""
     conditions = ["started_at >= ?"]
     values: list[Any] = [since]
     for column, names in (("label", labels), ("source", sources)):
@@ -68,14 +68,14 @@ def occurrences_query(since: float, labels: Sequence[str], sources: Sequence[str
 
 
 def parse_since(text: str, now: datetime) -> float:
-    """Read ``90s``, ``30m``, ``12h``, ``7d``, ``2w`` before `now`, or a date or time: Unix time in seconds.
+    """Parse ``90s``, ``30m``, ``12h``, ``7d``, ``2w`` before `now`, or a date or time, to a Unix time in seconds.
 
     A time without a time zone is local.
 
     Raises
     ------
     ValueError
-        It is none of these.
+        The text is neither.
     """
     if text.strip()[-1:] in set("smhdw"):
         with suppress(ValueError):
@@ -84,17 +84,17 @@ def parse_since(text: str, now: datetime) -> float:
         return datetime.fromisoformat(text.strip()).timestamp()
     except (ValueError, OverflowError, OSError):
         raise ValueError(
-            f"'{text}' is no time: write 90s, 30m, 12h, 7d or 2w, or a date such as 2026-03-01 or 2026-03-01T18:30"
+            f"'{text}' is not a time: write 90s, 30m, 12h, 7d or 2w, or a date such as 2026-03-01 or 2026-03-01T18:30"
         ) from None
 
 
 def write_table(occurrences: Iterable[Event], stream: IO[str]) -> int:
-    """Write lines for people, times as on the clock here; how many.
+    """Write lines for people, with local times; return the number of occurrences.
 
     Raises
     ------
     OutputClosed
-        Nobody reads any more.
+        The reader has gone.
     """
     lines = LineWriter(stream)
     count = 0
@@ -109,12 +109,12 @@ def write_table(occurrences: Iterable[Event], stream: IO[str]) -> int:
 
 
 def write_csv(occurrences: Iterable[Event], stream: IO[str]) -> int:
-    """Write a table for spreadsheets, times as RFC 3339; how many lines below the head.
+    """Write a table for spreadsheets, with RFC 3339 times; return the number of occurrences.
 
     Raises
     ------
     OutputClosed
-        Nobody reads any more.
+        The reader has gone.
     """
     writer = csv.DictWriter(_Rows(LineWriter(stream).write), _COLUMNS, lineterminator="")
     writer.writeheader()
@@ -126,12 +126,12 @@ def write_csv(occurrences: Iterable[Event], stream: IO[str]) -> int:
 
 
 def write_json(occurrences: Iterable[Event], stream: IO[str]) -> int:
-    """Write a JSON object on each line, times as RFC 3339; how many.
+    """Write one JSON object per line, with RFC 3339 times; return the number of occurrences.
 
     Raises
     ------
     OutputClosed
-        Nobody reads any more.
+        The reader has gone.
     """
     lines = LineWriter(stream)
     count = 0
@@ -142,7 +142,7 @@ def write_json(occurrences: Iterable[Event], stream: IO[str]) -> int:
 
 
 class _Rows:
-    """Looks like a file to `csv`, which hands it one row at a time."""
+    """File-like object for `csv`, which writes one row at a time."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self.write = write

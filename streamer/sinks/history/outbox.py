@@ -1,4 +1,4 @@
-"""What waits to be published, in order, until the broker has acknowledged it."""
+"""Events that wait, in order, until the broker has acknowledged them."""
 
 import threading
 from collections import deque
@@ -10,7 +10,7 @@ from ...messages import Event
 
 
 class Outbox(Protocol):
-    """Keeps events in order. Called from any thread, and quick: the network waits meanwhile."""
+    """Storage of events in order. Methods are called from any thread and return quickly, because the network waits."""
 
     def pending(self, limit: int) -> Sequence[Event]:
         """Return the oldest events that wait, at most `limit`."""
@@ -22,28 +22,28 @@ class Outbox(Protocol):
 
 
 class MemoryOutbox:
-    """An outbox that lasts as long as the program does: for a sink that is given no other.
+    """Outbox in memory, for a sink without a history.
 
     Parameters
     ----------
     capacity : int
-        How many events may wait; beyond, the oldest is given up.
+        Maximum number of events; a further one replaces the oldest.
     """
 
     def __init__(self, capacity: int = 1000) -> None:
         self._waiting: deque[Event] = deque(maxlen=capacity)
         self._lock = threading.Lock()
-        self._given_up = 0
+        self._dropped = 0
 
     @property
-    def given_up(self) -> int:
-        """Events so far that found no room."""
-        return self._given_up
+    def dropped(self) -> int:
+        """Number of events that were replaced so far."""
+        return self._dropped
 
     def put(self, event: Event) -> None:
-        """Let an event wait."""
+        """Append an event."""
         with self._lock:
-            self._given_up += len(self._waiting) == self._waiting.maxlen
+            self._dropped += len(self._waiting) == self._waiting.maxlen
             self._waiting.append(event)
 
     def pending(self, limit: int) -> Sequence[Event]:
@@ -52,8 +52,8 @@ class MemoryOutbox:
             return list(islice(self._waiting, limit))
 
     def mark_published(self, events: Sequence[Event]) -> None:
-        """Forget these events."""
+        """Remove these events."""
         with self._lock:
             for event in events:
-                if self._waiting and self._waiting[0] == event:  # unless it was given up meanwhile
+                if self._waiting and self._waiting[0] == event:  # unless it was replaced meanwhile
                     self._waiting.popleft()

@@ -170,7 +170,7 @@ class MqttPublisher:
         """Return the number of taggings, and of events without an outbox, that were not published so far."""
         return Losses(
             unpublished_taggings=self._taggings.dropped,
-            undelivered_events=self._memory.given_up,
+            undelivered_events=self._memory.dropped,
         )
 
     def accept(self, message: Message) -> None:
