@@ -249,5 +249,5 @@ def _on_thresholds(
     """Return a threshold for each class: that of the model or, without one, of the sound."""
     if thresholds is None:
         return np.full(len(indices), sound.threshold)
-    own = np.asarray(thresholds, np.float64)[list(indices)]
-    return np.where(own > 0.0, own, sound.threshold)
+    from_model = np.asarray(thresholds, np.float64)[list(indices)]
+    return np.where(from_model > 0.0, from_model, sound.threshold)
