@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from earshot import cli
 from models import EngineError
 from models.bench import matrices
 from models.bench.measuring import random_checkpoint
@@ -64,7 +65,6 @@ def test_a_geometry_has_a_line_without_scores() -> None:
     assert figures[-2].endswith("x")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -77,13 +77,19 @@ def test_a_geometry_has_a_line_without_scores() -> None:
     ],
 )
 def test_an_impossible_measurement_is_reported_in_one_sentence(
-    options: tuple[str, ...], sentence: str
+    options: tuple[str, ...],
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    done = bench(*options)
-    assert done.returncode == 1
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    monkeypatch.setattr(sys, "argv", ["earshot", "bench", *options])
+    assert cli.run() == 1
+    output, progress = capsys.readouterr()
+    (complaint,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert sentence in complaint.getMessage()
+    assert "Traceback" not in caplog.text + progress
+    assert output == ""
 
 
 def test_random_weights_are_the_same_each_time(tmp_path: Path) -> None:
