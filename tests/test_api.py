@@ -51,12 +51,14 @@ def test_all_names_are_there_and_no_others() -> None:
         _ = earshot.hear
 
 
+@pytest.mark.slow
 def test_the_commands_do_not_take_the_names_of_the_functions() -> None:
     code = "import earshot.cli; from earshot import tag, listen; print(callable(tag), callable(listen))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["True", "True"]
 
 
+@pytest.mark.slow
 def test_an_array_is_tagged_with_times(tagger: Tagger, noise: NDArray[np.float32]) -> None:
     taggings = tag(noise, RATE, model=tagger, hop=0.5)
     assert [tagging.end_seconds for tagging in taggings] == [0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
@@ -127,6 +129,7 @@ def test_settings_of_the_user_do_not_count(
     assert len(tag(noise, RATE, model=tagger)) == 3
 
 
+@pytest.mark.slow
 def test_events_of_watched_sounds_are_among_the_taggings(tagger: Tagger) -> None:
     found = tag(DEMO_PATH, model=tagger, watch=["speech"])
     events = [message for message in found if isinstance(message, Event)]

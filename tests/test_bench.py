@@ -92,6 +92,7 @@ def test_an_impossible_measurement_is_reported_in_one_sentence(
     assert output == ""
 
 
+@pytest.mark.slow
 def test_random_weights_are_the_same_each_time(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
     for folder in (first, second):

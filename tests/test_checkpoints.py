@@ -36,6 +36,7 @@ def rows_of(
     return input_rows(fbank(torch.from_numpy(samples[None])), rows, **normalisation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fstride", "tstride", "rows"), GEOMETRIES)
 def test_an_original_file_scores_as_the_original_code(
     fstride: int, tstride: int, rows: int, tmp_path: Path
@@ -52,6 +53,7 @@ def test_an_original_file_scores_as_the_original_code(
     assert tagger.window_samples == 160 * rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fstride", "tstride", "rows"), GEOMETRIES)
 def test_a_folder_with_pickled_weights_scores_as_hugging_face(
     fstride: int, tstride: int, rows: int, tmp_path: Path
@@ -79,6 +81,7 @@ def test_the_names_of_a_network_in_memory_are_read_too(tmp_path: Path) -> None:
     assert all(torch.equal(weights[key], saved[key]) for key in saved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fstride", "tstride", "rows"), GEOMETRIES)
 def test_a_model_saved_in_our_own_format_still_scores_as_the_original(
     fstride: int, tstride: int, rows: int, tmp_path: Path

@@ -941,6 +941,7 @@ def test_buttons_and_tabs_fit_into_the_smallest_window(qtbot: QtBot, program: Fa
     assert header._title.width() == header._title.width_with(name=True)
 
 
+@pytest.mark.slow
 def test_the_number_of_widgets_does_not_grow(bench: Bench) -> None:
     fill(bench)
 

@@ -360,6 +360,7 @@ def test_clipping_near_the_limit_does_not_flicker() -> None:
     ]
 
 
+@pytest.mark.slow
 @given(sizes=SIZES)
 def test_the_chunk_size_does_not_change_the_totals(sizes: list[int]) -> None:
     samples = np.random.default_rng(1).uniform(-1.0, 1.0, sum(sizes)).astype(np.float32)
