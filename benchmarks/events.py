@@ -34,7 +34,7 @@ from models.tagger import Tagger, load_tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.detector import EventDetector
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples, Tagging
-from streamer.stream.pipeline import Pipeline
+from streamer.stream.offline import tag_stream
 
 Sizes: TypeAlias = tuple[float, float]
 """Median and 95th percentile of absolute values, in seconds."""
@@ -209,10 +209,13 @@ def merged(truth: Sequence[Occurrence], pauses: dict[str, float], window_seconds
 
 def taggings(samples: Samples, tagger: Tagger) -> list[Tagging]:
     """Tag a stream."""
-    pipeline = Pipeline(
-        "benchmark", window_samples=tagger.window_samples, hop_samples=HOP_SAMPLES, live=False
+    messages = tag_stream(
+        "benchmark",
+        [AudioChunk(samples, 0, 0.0)],
+        tagger,
+        window_samples=tagger.window_samples,
+        hop_samples=HOP_SAMPLES,
     )
-    messages = pipeline.run([AudioChunk(samples, 0, 0.0)], tagger)
     return [message for message in messages if isinstance(message, Tagging)]
 
 

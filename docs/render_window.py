@@ -32,7 +32,8 @@ from streamer.events.detector import EventDetector, detect_events
 from streamer.health import HealthMeter
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, SourceStatus, Tagging
 from streamer.sources import open_source
-from streamer.stream.pipeline import Pipeline
+from streamer.stream.scoring import tagging_of
+from streamer.stream.windows import WindowCutter
 
 WINDOW_PICTURES = ("window", "light", "kiosk")
 """Scenes in the documentation."""
@@ -104,24 +105,21 @@ class Scene:
 def listen(tagger: Tagger, sounds: Sequence[WatchedSound], seconds: float) -> Iterator[tuple[float, Item]]:
     """Yield the chunks and messages of the demo with their times."""
     detector = EventDetector(sounds)
-    pipeline = Pipeline(
-        "demo",
-        window_samples=tagger.window_samples,
-        hop_samples=SAMPLE_RATE_HZ,
-        live=False,
-        detector=detector,
-    )
-    meter = HealthMeter(hop_samples=SAMPLE_RATE_HZ, sources=1, model=tagger.name, device="torch cpu fp32")
+    cutter = WindowCutter("demo", window_samples=tagger.window_samples, hop_samples=SAMPLE_RATE_HZ)
+    meter = HealthMeter(model=tagger.name, device="torch cpu fp32")
+    meter.set_rate(1.0)
+    tagged = meter.source("demo")
     yield 0.0, SourceStatus("demo", online=True)
     for chunk in repeated_demo(seconds):
         now = chunk.start_sample / SAMPLE_RATE_HZ
         yield now, chunk
-        for due in pipeline.feed(chunk):
-            tagging = pipeline.conclude(due, tagger(due.samples)[0])
+        for due in cutter.feed(chunk):
+            tagging = tagging_of(due, tagger(due.samples)[0])
             meter.tagged([tagging], 0.1)
+            tagged.add_tagged()
             yield now, replace(tagging, latency_seconds=0.13)
-            yield now, meter.report(broker="connected")
-            for event in pipeline.decide(tagging):
+            yield now, meter.report([tagged.report()], broker="connected")
+            for event in detector.feed(tagging):
                 yield now, event
 
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from gui.data.feed import Feed
     from models.tagger import Tagger
     from streamer.events.watchlist import WatchLists
-    from streamer.live.choices import Choices
-    from streamer.live.session import ChunkTap, LiveSession
+    from streamer.live.changes import LiveSettings
+    from streamer.live.channel import ChunkTap
     from streamer.live.switches import Switches
     from streamer.messages import Tagging
     from streamer.settings.schema import Settings
@@ -89,10 +89,8 @@ def _wait(
 
 
 def window_actions(
-    settings: "Callable[[], Settings]",
-    config: Path | None,
+    settings: "LiveSettings",
     watchlists: "WatchLists",
-    session: "LiveSession",
     listen: Callable[[str, bool], None],
     switches: "Switches",
 ) -> "Actions":
@@ -100,14 +98,10 @@ def window_actions(
 
     Parameters
     ----------
-    settings : callable
-        Returns the settings in force.
-    config : Path, optional
-        The settings file, as for `load_settings`.
+    settings : LiveSettings
+        Settings in force, and the sources that can be changed.
     watchlists : WatchLists
         Sounds that are watched.
-    session : LiveSession
-        The session whose sources can be changed.
     listen : callable
         Switches a source, by name, on or off.
     switches : Switches
@@ -117,10 +111,8 @@ def window_actions(
 
     from gui.actions import Actions
     from models.labels import family_of
-    from streamer.live.choices import Choices
     from streamer.sources.microphone import play
 
-    choices = Choices(settings, config, watchlists, session)
     watch = _Watching(watchlists)
     return Actions(
         watched=watch.watched,
@@ -128,11 +120,11 @@ def window_actions(
         unwatch=_with_action_errors(watch.unwatch),
         preview_events=_with_action_errors(watch.preview_events),
         list_inputs=_with_action_errors(_inputs),
-        set_input=_with_action_errors(choices.choose),
+        set_input=_with_action_errors(settings.choose),
         set_listening=listen,
         is_listening=switches.is_on,
         play_clip=_with_action_errors(lambda clip: play(read_recording(Path(clip)))),
-        save_settings=_with_action_errors(partial(_save, choices, settings)),
+        save_settings=_with_action_errors(partial(_save, settings)),
         export_folder=user_pictures_path() / "Earshot",
         families={label: family_of(label) for label in watchlists.shared.labels},
     )
@@ -181,12 +173,12 @@ def _inputs() -> "list[AudioInput]":
     return [*found, AudioInput("demo", "The demo")]
 
 
-def _save(choices: "Choices", settings: "Callable[[], Settings]", theme: str) -> str:
+def _save(settings: "LiveSettings", theme: str) -> str:
     """Save what was changed in the window; return the path of the settings file."""
     from gui.style.theme import palette_for
 
-    changes = {} if theme == palette_for(settings().theme).name else {"theme": theme}
-    return str(choices.save(changes))
+    changes = {} if theme == palette_for(settings.current.theme).name else {"theme": theme}
+    return str(settings.save(changes))
 
 
 def _with_action_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:

@@ -56,6 +56,8 @@ class Window:
         Half-open stream span; ``end_sample - start_sample == n``.
     ended_at : float
         Unix time in seconds at which the last sample was captured.
+    hop_samples : int
+        Hop at which the window was cut: the newest samples, whose level the tagging has.
     """
 
     source: str
@@ -63,6 +65,7 @@ class Window:
     start_sample: int
     end_sample: int
     ended_at: float
+    hop_samples: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)

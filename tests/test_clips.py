@@ -19,6 +19,7 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from support.session import live_session
 
 from streamer.events.catalogue import Watch, resolve_sounds
 from streamer.live.session import LiveSession
@@ -488,7 +489,7 @@ def dog_by_level(batch: Samples) -> Samples:
 
 def session(source: Barking, memory: Memory, keeping: Clips, switches: Switches | None = None) -> LiveSession:
     rule = {"threshold": 0.5, "hits": 1, "of": 1, "minimum_off_seconds": 0.0}
-    return LiveSession(
+    return live_session(
         [source],
         dog_by_level,
         window_samples=WINDOW,

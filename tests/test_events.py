@@ -13,7 +13,7 @@ from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.detector import EventDetector, detect_events
 from streamer.levels import levels_dbfs
 from streamer.messages import AudioChunk, Event, Samples, Tagging
-from streamer.stream.pipeline import Pipeline
+from streamer.stream.offline import tag_stream
 
 RATE, HOP, WINDOW = 16_000, 16_000, 163_840
 LABELS = ("Dog", "Siren")
@@ -216,8 +216,8 @@ def listen(
     score: Callable[[Samples], Samples] = scorer,
 ) -> list[Event]:
     detector = EventDetector(sounds, new_id=numbers())
-    pipeline = Pipeline("x", window_samples=window, hop_samples=hop, live=False, detector=detector)
-    return [message for message in pipeline.run(given, score) if isinstance(message, Event)]
+    messages = tag_stream("x", given, score, window_samples=window, hop_samples=hop, detector=detector)
+    return [message for message in messages if isinstance(message, Event)]
 
 
 def spans(events: Sequence[Event]) -> list[tuple[str, float, float]]:
@@ -328,10 +328,8 @@ def assert_same(events: Sequence[Event], expected: Sequence[Event]) -> None:
 
 def test_dropped_windows_do_not_shift_dates() -> None:
     """An inference that takes 2.5 hops sees every third window."""
-    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
-    taggings = [
-        item for item in pipeline.run(chunks(BARKS, [len(BARKS)]), scorer) if isinstance(item, Tagging)
-    ]
+    messages = tag_stream("x", chunks(BARKS, [len(BARKS)]), scorer, window_samples=WINDOW, hop_samples=HOP)
+    taggings = [message for message in messages if isinstance(message, Tagging)]
     detector = EventDetector(watched())
     events = [event for some in taggings[::3] for event in detector.feed(some)] + detector.close()
     times = [time for span in spans(events) for time in span[1:]]

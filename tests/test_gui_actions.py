@@ -6,6 +6,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from support.session import live_session
 
 from earshot.window import window_actions
 from gui.actions import Actions
@@ -14,8 +15,7 @@ from models.labels import audioset_classes
 from streamer.errors import DeviceError, SettingsError, SourceError
 from streamer.events.catalogue import Watch
 from streamer.events.watchlist import WatchLists
-from streamer.live.choices import Choices
-from streamer.live.session import LiveSession
+from streamer.live.changes import LiveSettings, Running
 from streamer.live.switches import Switches
 from streamer.messages import Samples, Tagging
 from streamer.settings.file import save
@@ -41,15 +41,16 @@ class Listening:
         self.settings = load_settings({"source": source}, config=file, environment=environment)
         self.watchlists = WatchLists(self.settings.watched, self.settings.watch_overrides, AUDIOSET)
         sources = [open_source(source.address, name=source.name) for source in self.settings.sources]
-        self.session = LiveSession(sources, scorer, window_samples=16_000, hop_samples=16_000, sinks=[])
+        self.session = live_session(sources, scorer)
+        running = Running(self.session, self.watchlists, lambda *_: None)
+        self.live_settings = LiveSettings(self.settings, lambda: self.settings, file, running)
 
 
 def offers(
     file: Path, environment: Mapping[str, str] = MappingProxyType({}), source: Sequence[object] | None = None
 ) -> Actions:
     listening, switches = Listening(file, environment, source), Switches()
-    settings, session = listening.settings, listening.session
-    return window_actions(lambda: settings, file, listening.watchlists, session, switches.turn, switches)
+    return window_actions(listening.live_settings, listening.watchlists, switches.turn, switches)
 
 
 @pytest.fixture
@@ -212,13 +213,12 @@ def test_an_input_replaced_by_reloaded_settings_is_not_saved(
     file: Path,
 ) -> None:
     listening = Listening(file)
-    session, settings = listening.session, listening.settings
-    choices = Choices(lambda: settings, file, listening.watchlists, session)
+    live_settings = listening.live_settings
     before = file.read_text()
-    choices.choose("room", str(DEMO_PATH))
-    choices.choose("demo", str(DEMO_PATH))
-    session.exchange("room", open_source("room=demo"))
-    assert choices.save({}) == file
+    live_settings.choose("room", str(DEMO_PATH))
+    live_settings.choose("demo", str(DEMO_PATH))
+    listening.session.channels.exchange("room", open_source("room=demo"))
+    assert live_settings.save({}) == file
     assert file.read_text() == before.replace('"demo"]', f'"demo={DEMO_PATH}"]')
 
 

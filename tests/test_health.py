@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.session import live_session
 from support.waiting import PATIENCE_SECONDS
 
 from streamer.errors import DeviceError
@@ -17,8 +18,8 @@ from streamer.health import HealthMeter
 from streamer.health.clock_drift import ClockDrift
 from streamer.health.noise_floor import NoiseFloor
 from streamer.health.signal_quality import SignalQuality
+from streamer.health.source import SourceMeter
 from streamer.levels import Amplitudes
-from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
 from streamer.messages import (
     SAMPLE_RATE_HZ,
@@ -30,16 +31,15 @@ from streamer.messages import (
     Tagging,
     Window,
 )
-from streamer.runtime.queues import BoundedQueue
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks.health_log import HealthLog
-from streamer.stream.pipeline import Pipeline
+from streamer.stream.windows import WindowCutter
 
 DAY_SECONDS = 86_400
 
 
 def meter_for(clock: Callable[[], float] = time.monotonic) -> HealthMeter:
-    return HealthMeter(hop_samples=1_600, sources=1, model="tiny", device="cpu", clock=clock)
+    return HealthMeter(model="tiny", device="cpu", clock=clock)
 
 
 def silence(start: int, length: int) -> AudioChunk:
@@ -74,9 +74,9 @@ def test_every_sample_is_windowed_lost_paused_skipped_or_waits(
     deeds: Sequence[tuple[str, int]], hop: int, window: int
 ) -> None:
     """Held against an account that keeps each single sample."""
-    pipeline = Pipeline("a", window_samples=window * 160, hop_samples=hop * 160, live=True)
-    meter = meter_for()
-    meter.opened("a", live=True)
+    cutter = WindowCutter("a", window_samples=window * 160, hop_samples=hop * 160)
+    meter = SourceMeter("a")
+    meter.open(live=True)
     position, heard, lost, paused = 0, np.zeros(0, bool), 0, 0
     windowed: set[int] = set()
     cut = gaps = 0
@@ -85,14 +85,14 @@ def test_every_sample_is_windowed_lost_paused_skipped_or_waits(
     def take(windows: Iterable[Window]) -> None:
         nonlocal cut
         for due in windows:
-            meter.cut(due)
+            meter.add_window(due)
             cut += 1
             windowed.update(range(due.start_sample, due.end_sample))
 
     for deed, length in [*deeds, ("end", 1)]:
         if deed == "end":
-            take(pipeline.flush())
-            meter.flushed("a")
+            take(cutter.flush())
+            meter.finish()
             continue
         if deed == "lose":
             heard = np.append(heard, np.zeros(length, bool))
@@ -103,18 +103,18 @@ def test_every_sample_is_windowed_lost_paused_skipped_or_waits(
         position += length
         heard = np.append(heard, np.full(length, deed == "hear"))
         if deed == "pause":
-            take(pipeline.flush())
-            meter.flushed("a")
-            meter.paused("a", chunk)
+            take(cutter.flush())
+            meter.finish()
+            meter.add_paused(chunk)
             paused += length
         else:
-            meter.heard("a", chunk)
-            take(pipeline.feed(chunk))
-        health = of(meter.report(broker="none"))
+            meter.add(chunk)
+            take(cutter.feed(chunk))
+        health = meter.report()
         assert_balanced(health)
         assert (health.samples, health.lost_samples, health.paused_samples) == (position, lost, paused)
         assert (health.gaps, health.cut_windows) == (gaps, cut)
-    health = of(meter.report(broker="none"))
+    health = meter.report()
     assert_balanced(health)
     assert health.waiting_samples == 0
     in_windows = sum(1 for sample in windowed if heard[sample])
@@ -123,33 +123,33 @@ def test_every_sample_is_windowed_lost_paused_skipped_or_waits(
 
 
 def test_samples_in_several_windows_count_once() -> None:
-    pipeline, meter = Pipeline("a", window_samples=16_000, hop_samples=1_600, live=True), meter_for()
+    cutter, meter = WindowCutter("a", window_samples=16_000, hop_samples=1_600), SourceMeter("a")
     for start in range(0, 64_000, 800):
-        meter.heard("a", silence(start, 800))
-        for window in pipeline.feed(silence(start, 800)):
-            meter.cut(window)
-    health = of(meter.report(broker="none"))
+        meter.add(silence(start, 800))
+        for window in cutter.feed(silence(start, 800)):
+            meter.add_window(window)
+    health = meter.report()
     assert (health.windowed_samples, health.skipped_samples, health.cut_windows) == (64_000, 0, 40)
 
 
 def test_between_windows_that_do_not_meet_sound_is_skipped() -> None:
-    pipeline, meter = Pipeline("a", window_samples=16_000, hop_samples=64_000, live=True), meter_for()
+    cutter, meter = WindowCutter("a", window_samples=16_000, hop_samples=64_000), SourceMeter("a")
     for start in range(0, 256_000, 16_000):
-        meter.heard("a", silence(start, 16_000))
-        for window in pipeline.feed(silence(start, 16_000)):
-            meter.cut(window)
-    health = of(meter.report(broker="none"))
+        meter.add(silence(start, 16_000))
+        for window in cutter.feed(silence(start, 16_000)):
+            meter.add_window(window)
+    health = meter.report()
     assert (health.windowed_samples, health.skipped_samples) == (64_000, 192_000)
 
 
 def test_twenty_minutes_of_gaps_without_a_window_take_no_more_memory_than_one() -> None:
-    meter = meter_for()
+    meter = SourceMeter("a")
     for number in range(60_000):
-        meter.heard("a", silence(320 * number, 160))
+        meter.add(silence(320 * number, 160))
         if number % 10_000 == 0:
-            assert_balanced(of(meter.report(broker="none")))
-    assert len(meter._sources["a"]._accounting._waiting) <= 163_840 / 320
-    health = of(meter.report(broker="none"))
+            assert_balanced(meter.report())
+    assert len(meter._accounting._waiting) <= 163_840 / 320
+    health = meter.report()
     assert (health.gaps, health.lost_samples) == (59_999, 59_999 * 160)
 
 
@@ -213,11 +213,9 @@ def test_a_whole_session_balances_with_gaps_pauses_drops_failures_and_exchanges(
     memory, switches = Memory(), Switches()
     a, b = Troubled("a", 60.0), Troubled("b", 2.5, switches)
     failing, later = Troubled("c", 0.6, fails=True), Troubled("later", 60.0)
-    session = LiveSession(
+    session = live_session(
         [a, b, failing],
         slow,
-        window_samples=16_000,
-        hop_samples=1_600,
         sinks=[memory],
         switches=switches,
         stay=True,
@@ -231,7 +229,7 @@ def test_a_whole_session_balances_with_gaps_pauses_drops_failures_and_exchanges(
             session._health_due._next = 0
             session.report_health()
             if a.lost and not exchanged:
-                session.exchange("a", later)
+                session.channels.exchange("a", later)
                 exchanged = True
             assert time.monotonic() - began < PATIENCE_SECONDS
     reports = [message for message in memory.messages if isinstance(message, Health)]
@@ -262,11 +260,9 @@ def test_a_whole_session_balances_with_gaps_pauses_drops_failures_and_exchanges(
 def test_a_limit_is_the_end_of_the_account() -> None:
     memory = Memory()
     source = Troubled("a", 60.0)
-    session = LiveSession(
+    session = live_session(
         [source],
         lambda batch: batch[:, :2],
-        window_samples=16_000,
-        hop_samples=1_600,
         sinks=[memory],
         limit_samples=10_000,
     )
@@ -274,19 +270,9 @@ def test_a_limit_is_the_end_of_the_account() -> None:
         session.start(threads)
         while threads.is_running("tagger"):
             threads.wait(0.02)
-    health = of(session.meter.report(broker="none"))
+    health = of(session.health())
     assert_balanced(health)
     assert (health.samples, health.lost_samples) == (10_000, 3_200)
-
-
-def test_a_mailbox_counts_what_was_replaced_under_each_key() -> None:
-    box: BoundedQueue[int] = BoundedQueue(2)
-    for item in range(3):
-        box.put(item, "a")
-    box.put(9, "b")
-    box.put(10)
-    assert (box.replaced("a"), box.replaced("b"), box.replaced("c")) == (2, 0, 0)
-    assert box.dropped == 3, "one was refused"
 
 
 def test_latencies_are_reported_as_percentiles() -> None:
@@ -303,10 +289,11 @@ def test_memory_and_the_time_since_the_last_chunk_and_tagging_are_reported() -> 
     now = 100.0
     meter = meter_for(lambda: now)
     assert meter.report(broker="none").seconds_since_tagging is None
-    meter.heard("a", silence(0, 10))
+    source = meter.source("a")
+    source.add(silence(0, 10))
     meter.tagged([Tagging("a", 0, 1, 0.0, np.zeros(1, np.float32), 0.0, None)], 0.1)
     now = 107.0
-    health = meter.report(broker="none")
+    health = meter.report([source.report()])
     assert (health.seconds_since_tagging, of(health).seconds_since_sound) == (7.0, 7.0)
     assert health.resident_bytes is None or 10e6 < health.resident_bytes < 100e9
 
@@ -480,12 +467,12 @@ def test_a_source_without_a_clock_has_no_drift() -> None:
     drifts = {}
     for live in (False, True):
         now = 0.0
-        meter = meter_for(lambda: now)  # noqa: B023
-        meter.opened("a", live=live)
+        meter = SourceMeter("a", clock=lambda: now)  # noqa: B023
+        meter.open(live=live)
         for second in range(1200):
             now = second * 1.0001
-            meter.heard("a", silence(second * 16_000, 16_000))
-        drifts[live] = of(meter.report(broker="none")).drift_ppm
+            meter.add(silence(second * 16_000, 16_000))
+        drifts[live] = meter.report().drift_ppm
     assert drifts == {False: None, True: pytest.approx(-100.0, abs=1.0)}
 
 

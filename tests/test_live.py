@@ -3,27 +3,29 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 from support.fakes import HOP, WINDOW, Memory, Tone, scorer, slow_scorer
+from support.session import live_session
 from support.waiting import PATIENCE_SECONDS, wait_until
 
 from streamer.errors import DeviceError, RecordingError, SourceError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.health import HealthMeter
-from streamer.live import channel
-from streamer.live.channel import Backoff
+from streamer.live import backoff, channel
+from streamer.live.backoff import Backoff
+from streamer.live.channel import Input
 from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
-from streamer.messages import AudioChunk, Health, Samples, SourceStatus, Tagging
+from streamer.messages import AudioChunk, Health, Message, Samples, SourceStatus, Tagging
 from streamer.runtime.threads import ThreadGroup, threads_remain
 from streamer.runtime.timing import format_duration
 from streamer.sinks.clips.recorder import ClipLimits, Clips
-from streamer.stream.pipeline import Pipeline
+from streamer.stream.offline import tag_stream
 
 
 class Hanging(Tone):
@@ -39,7 +41,7 @@ class Hanging(Tone):
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is removed has all the time that a busy machine needs."""
-    monkeypatch.setattr("streamer.live.session._REMOVAL_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(channel, "_RELEASE_SECONDS", PATIENCE_SECONDS)
 
 
 def listen(session: LiveSession) -> None:
@@ -57,11 +59,9 @@ def listen(session: LiveSession) -> None:
 def test_fast_listening_tags_every_window_in_order() -> None:
     memory = Memory()
     listen(
-        LiveSession(
+        live_session(
             [Tone("a", 5.0, live=False), Tone("b", 3.0, live=False)],
             scorer,
-            window_samples=WINDOW,
-            hop_samples=HOP,
             sinks=[memory],
             fast=True,
         )
@@ -74,12 +74,10 @@ def test_fast_listening_tags_every_window_in_order() -> None:
 
 def test_live_is_what_offline_gives() -> None:
     memory = Memory()
-    session = LiveSession(
-        [Tone("a", 2.0, live=True)], scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory]
-    )
+    session = live_session([Tone("a", 2.0, live=True)], scorer, sinks=[memory])
     listen(session)
-    pipeline = Pipeline("a", window_samples=WINDOW, hop_samples=HOP, live=False)
-    offline = pipeline.run(Tone("a", 2.0, live=False).chunks(), scorer)
+    chunks = Tone("a", 2.0, live=False).chunks()
+    offline = tag_stream("a", chunks, scorer, window_samples=WINDOW, hop_samples=HOP)
     by_end = {tagging.end_sample: tagging for tagging in offline if isinstance(tagging, Tagging)}
     assert memory.taggings
     assert len(memory.taggings) + session.dropped_windows == 20, "a machine under load may drop a few"
@@ -91,9 +89,7 @@ def test_live_is_what_offline_gives() -> None:
 
 def test_late_windows_are_dropped_counted_and_latency_stays_bounded() -> None:
     memory = Memory()
-    session = LiveSession(
-        [Tone("a", 4.0, live=True)], slow_scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory]
-    )
+    session = live_session([Tone("a", 4.0, live=True)], slow_scorer, sinks=[memory])
     listen(session)
     session._health_due._next = 0
     session.report_health()
@@ -123,11 +119,9 @@ def test_a_source_that_is_switched_off_is_not_heard() -> None:
                 yield chunk
 
     listen(
-        LiveSession(
+        live_session(
             [Switching("a", 4.0, live=False)],
             scorer,
-            window_samples=WINDOW,
-            hop_samples=HOP,
             sinks=[memory],
             taps=[hear],
             switches=switches,
@@ -149,16 +143,78 @@ def test_a_source_that_is_switched_off_is_not_heard() -> None:
     assert taggings[-1].end_sample == 64_000
 
 
+class Blocking:
+    """A scorer that waits at its first window until it is let go."""
+
+    def __init__(self) -> None:
+        self.busy, self.free = threading.Event(), threading.Event()
+
+    def __call__(self, batch: Samples) -> Samples:
+        self.busy.set()
+        assert self.free.wait(PATIENCE_SECONDS)
+        return scorer(batch)
+
+
+def test_news_wait_behind_windows_while_the_tagger_is_busy_and_only_windows_are_dropped() -> None:
+    memory, switches, blocking = Memory(), Switches(), Blocking()
+    rounds = 20
+
+    class Toggled(Tone):
+        """Switched off and on again and again, while the tagger is busy with its first window."""
+
+        def chunks(self) -> Generator[AudioChunk, None, None]:
+            for number, chunk in enumerate(super().chunks()):
+                if number == 2:
+                    assert blocking.busy.wait(PATIENCE_SECONDS)
+                switches.turn(self.name, number % 4 != 2)
+                yield chunk
+
+    session = live_session(
+        [Toggled("a", rounds * 4 * 0.05, live=False)],
+        blocking,
+        sinks=[memory],
+        sounds=watched("Hum"),
+        switches=switches,
+    )
+    with ThreadGroup() as threads:
+        session.start(threads)
+        until(lambda: not any(thread.name == "reader a" for thread in threading.enumerate()))
+        assert memory.messages in ([], [SourceStatus("a", online=True)]), "nothing overtakes the window"
+        assert len(session._queue._items) <= 4
+        blocking.free.set()
+        until(lambda: not threads.is_running("tagger"))
+    health = session.health()
+    (source,) = health.sources
+    assert source.cut_windows > rounds
+    assert len(memory.taggings) == 2
+    assert session.dropped_windows == health.dropped_windows == source.cut_windows - 2
+    assert [event.kind for event in memory.events] == ["started", "ended"] * 2, "the pause ends the event"
+    news = statuses(memory, "a")
+    assert news[0] == (True, "")
+    assert news[-1] == (False, "it has ended")
+    last = next(m for m in reversed(memory.messages) if not isinstance(m, Health))
+    assert last == SourceStatus("a", online=False, reason="it has ended")
+
+
+def test_a_tagger_that_waits_is_not_busy() -> None:
+    blocking = Blocking()
+    session = live_session([Tone("a", 0.1, live=True)], blocking, stay=True)
+    with ThreadGroup() as threads:
+        session.start(threads)
+        assert blocking.busy.wait(PATIENCE_SECONDS)
+        assert session.busy_seconds > 0
+        blocking.free.set()
+        until(lambda: session.busy_seconds == 0)
+
+
 def test_a_source_that_is_off_from_the_start_is_not_heard_and_says_so() -> None:
     memory, switches = Memory(), Switches()
     switches.turn("a", on=False)
     heard: list[str] = []
     listen(
-        LiveSession(
+        live_session(
             [Tone("a", 1.0, live=False), Tone("b", 1.0, live=False)],
             scorer,
-            window_samples=WINDOW,
-            hop_samples=HOP,
             sinks=[memory],
             taps=[lambda name, _chunk: heard.append(name)],
             switches=switches,
@@ -172,11 +228,9 @@ def test_a_source_that_is_off_from_the_start_is_not_heard_and_says_so() -> None:
 def test_sources_come_online_and_go_offline() -> None:
     memory = Memory()
     listen(
-        LiveSession(
+        live_session(
             [Tone("a", 1.0, live=False)],
             scorer,
-            window_samples=WINDOW,
-            hop_samples=HOP,
             sinks=[memory],
             fast=True,
         )
@@ -193,9 +247,7 @@ LOUD = resolve_sounds([Watch("loud", {"threshold": 0.05})], ("loud", "rough"))
 
 
 def eventful(sources: list[Tone], memory: Memory, *, fast: bool = True) -> LiveSession:
-    return LiveSession(
-        sources, scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory], sounds=LOUD, fast=fast
-    )
+    return live_session(sources, scorer, sinks=[memory], sounds=LOUD, fast=fast)
 
 
 def test_each_source_has_its_own_events_between_its_taggings_and_the_news_of_its_end() -> None:
@@ -234,11 +286,9 @@ def test_what_is_on_ends_when_the_tagger_fails() -> None:
         return scorer(batch)
 
     memory = Memory()
-    session = LiveSession(
+    session = live_session(
         [Tone("a", 30.0, live=True)],
         breaking,
-        window_samples=WINDOW,
-        hop_samples=HOP,
         sinks=[memory],
         sounds=LOUD,
     )
@@ -250,7 +300,7 @@ def test_what_is_on_ends_when_the_tagger_fails() -> None:
 def test_an_error_of_the_only_source_ends_listening_with_its_sentence() -> None:
     memory = Memory()
     source = Tone("a", 0.5, live=False, error=DeviceError("the microphone has gone: plug it in"))
-    session = LiveSession([source], scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory], fast=True)
+    session = live_session([source], scorer, sinks=[memory], fast=True)
     with pytest.raises(DeviceError, match="plug it in"):
         listen(session)
     assert SourceStatus("a", online=False, reason="the microphone has gone: plug it in") in memory.messages
@@ -260,16 +310,14 @@ def test_an_error_of_the_tagger_reaches_main() -> None:
     def broken(_batch: Samples) -> Samples:
         raise RuntimeError("out of memory")
 
-    session = LiveSession(
-        [Tone("a", 30.0, live=True)], broken, window_samples=WINDOW, hop_samples=HOP, sinks=[]
-    )
+    session = live_session([Tone("a", 30.0, live=True)], broken, sinks=[])
     with pytest.raises(RuntimeError, match="out of memory"):
         listen(session)
 
 
 def test_everyone_is_joined_soon_after_the_end() -> None:
     sources = [Tone(f"s{number}", 60.0, live=True) for number in range(4)]
-    session = LiveSession(sources, slow_scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[])
+    session = live_session(sources, slow_scorer, sinks=[])
     with ThreadGroup(PATIENCE_SECONDS) as threads:
         session.start(threads)
         threads.wait(0.5)
@@ -281,11 +329,9 @@ def test_everyone_is_joined_soon_after_the_end() -> None:
 def test_a_limit_ends_each_source_on_the_sample() -> None:
     memory = Memory()
     heard: list[int] = []
-    session = LiveSession(
+    session = live_session(
         [Tone("a", 60.0, live=False)],
         scorer,
-        window_samples=WINDOW,
-        hop_samples=HOP,
         sinks=[memory],
         taps=[lambda _name, chunk: heard.append(len(chunk.samples))],
         fast=True,
@@ -330,10 +376,13 @@ def test_who_is_left_behind_by_a_crew_is_known_until_it_has_ended() -> None:
 
 
 def test_gaps_are_counted() -> None:
-    meter = HealthMeter(hop_samples=HOP, sources=1, model="m", device="d")
-    meter.heard("a", AudioChunk(np.zeros(10, np.float32), 0, 0.0))
-    meter.heard("a", AudioChunk(np.zeros(10, np.float32), 8_010, 0.0))
-    health = meter.report(replaced_windows=lambda _name: 2, repaired_samples={"a": 7}, broker="none")
+    meter = HealthMeter()
+    source = meter.source("a")
+    source.add(AudioChunk(np.zeros(10, np.float32), 0, 0.0))
+    source.add(AudioChunk(np.zeros(10, np.float32), 8_010, 0.0))
+    source.add_dropped()
+    source.add_dropped()
+    health = meter.report([source.report(repaired_samples=7)])
     assert (health.overruns, health.lost_seconds) == (1, 0.5)
     assert (health.dropped_windows, health.repaired_samples, health.broker) == (2, 7, "none")
     assert (health.latency_p50_seconds, health.real_time_factor) == (None, None)
@@ -348,11 +397,10 @@ def test_memory_is_flat_over_a_simulated_day() -> None:
         for second in range(seconds):
             yield AudioChunk(samples, second * 16_000, 1e9 + second)
 
-    pipeline = Pipeline("a", window_samples=1_600, hop_samples=16_000, live=True)
-    meter = HealthMeter(hop_samples=16_000, sources=1, model="m", device="d")
+    meter = HealthMeter()
     process = psutil.Process()
     windows, resident = 0, []
-    for tagging in pipeline.run(day(86_400), scorer):
+    for tagging in tag_stream("a", day(86_400), scorer, window_samples=1_600, hop_samples=16_000):
         assert isinstance(tagging, Tagging)
         meter.tagged([tagging], 0.01)
         windows += 1
@@ -375,8 +423,14 @@ def statuses(memory: Memory, source: str) -> list[tuple[bool, str]]:
     ]
 
 
+def newcomer(
+    name: str, *, hop_samples: int = HOP, sounds: Sequence[WatchedSound] = LOUD, clipped: bool = False
+) -> Input:
+    return Input(Tone(name, 60.0, live=True), hop_samples, sounds, clipped)
+
+
 def session_on(memory: Memory, *sources: Tone) -> LiveSession:
-    return LiveSession(sources, scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[memory], stay=True)
+    return live_session(sources, scorer, sinks=[memory], stay=True)
 
 
 def test_another_source_takes_the_place_and_the_others_do_not_notice() -> None:
@@ -385,7 +439,7 @@ def test_another_source_takes_the_place_and_the_others_do_not_notice() -> None:
     with ThreadGroup() as threads:
         session.start(threads)
         until(lambda: len(memory.taggings) >= 8)
-        session.exchange("a", Tone("another", 60.0, live=True))
+        session.channels.exchange("a", Tone("another", 60.0, live=True))
         until(lambda: statuses(memory, "a")[-2:] == [(False, "another source was chosen"), (True, "")])
         count = len(memory.taggings)
         until(lambda: {tagging.source for tagging in memory.taggings[count + 8 :]} == {"a", "b"})
@@ -426,7 +480,7 @@ def test_a_source_that_has_ended_waits_for_another_where_somebody_looks_on() -> 
         until(lambda: (False, "it has ended") in statuses(memory, "a"))
         time.sleep(0.3)
         assert threads.is_running("tagger")
-        session.exchange("a", Tone("more", 60.0, live=True))
+        session.channels.exchange("a", Tone("more", 60.0, live=True))
         until(lambda: statuses(memory, "a")[-1] == (True, ""))
 
 
@@ -438,9 +492,9 @@ def test_what_is_watched_changes_from_the_next_tagging_on() -> None:
         session.start(threads)
         until(lambda: len(memory.taggings) >= 3)
         assert memory.events == []
-        session.watch(resolve_sounds([Watch("Mean", rule)], ("Mean", "Deviation")))
+        session.channels.watch("a", resolve_sounds([Watch("Mean", rule)], ("Mean", "Deviation")))
         until(lambda: len(memory.events) == 1)
-        session.watch(())
+        session.channels.watch("a", ())
         until(lambda: len(memory.events) == 2)
     assert [event.kind for event in memory.events] == ["started", "ended"]
 
@@ -456,11 +510,9 @@ def watched(*names: str) -> list[WatchedSound]:
 def test_each_source_decides_on_its_own_sounds() -> None:
     memory = Memory()
     listen(
-        LiveSession(
+        live_session(
             [Tone(name, 1.0, live=False) for name in "abc"],
             scorer,
-            window_samples=WINDOW,
-            hop_samples=HOP,
             sinks=[memory],
             sounds=watched("Hum"),
             own_sounds={"b": watched("Buzz"), "c": ()},
@@ -475,11 +527,11 @@ def test_what_is_watched_at_one_source_changes_and_the_others_do_not_notice() ->
     session = session_on(memory, Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
     with ThreadGroup() as threads:
         session.start(threads)
-        session.watch(watched("Hum"), source="a")
+        session.channels.watch("a", watched("Hum"))
         until(lambda: len(memory.events) == 1)
-        session.watch(watched("Hum", "Buzz"))
+        session.channels.watch("b", watched("Hum", "Buzz"))
         until(lambda: len(memory.events) == 3)
-        session.watch((), source="a")
+        session.channels.watch("a", ())
         until(lambda: len(memory.events) == 4)
     assert [(event.source, event.kind) for event in memory.events[:4]] == [
         ("a", "started"),
@@ -492,12 +544,10 @@ def test_what_is_watched_at_one_source_changes_and_the_others_do_not_notice() ->
 def test_each_source_has_its_own_hop() -> None:
     memory = Memory()
     listen(
-        LiveSession(
+        live_session(
             [Tone("a", 2.0, live=False), Tone("b", 2.0, live=False)],
             scorer,
-            window_samples=WINDOW,
-            hop_samples=HOP,
-            own_hop_samples={"b": 4 * HOP},
+            hops={"b": 4 * HOP},
             sinks=[memory],
             fast=True,
         )
@@ -510,26 +560,17 @@ def test_each_source_has_its_own_hop() -> None:
 
 
 def test_a_source_that_is_added_has_its_own_hop_and_sounds_until_it_shares_those_of_the_others() -> None:
-    memory = Memory()
-    session = LiveSession(
-        [Tone("a", 60.0, live=True)],
-        scorer,
-        window_samples=WINDOW,
-        hop_samples=HOP,
-        own_hop_samples={"b": 4 * HOP},
-        sinks=[memory],
-        sounds=watched("Hum"),
-        own_sounds={"b": watched("Buzz")},
-    )
+    memory, meter = Memory(), HealthMeter()
+    session = live_session([Tone("a", 60.0, live=True)], sinks=[memory], sounds=watched("Hum"), meter=meter)
     with ThreadGroup() as threads:
         session.start(threads)
-        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+        session.channels.rearrange(["a", "b"], [newcomer("b", hop_samples=4 * HOP, sounds=watched("Buzz"))])
         until(lambda: len([tagging for tagging in memory.taggings if tagging.source == "b"]) >= 3)
-        session.share("b")
+        session.channels.watch("b", watched("Hum"))
         until(lambda: ("b", "Hum") in {(event.source, event.label) for event in memory.events})
-        assert session.meter._windows_a_second == pytest.approx(10.0 + 2.5, rel=1e-3)
-        session.rearrange(["a"])
-        assert session.meter._windows_a_second == pytest.approx(10.0)
+        assert meter._windows_per_second == pytest.approx(10.0 + 2.5, rel=1e-3)
+        session.channels.rearrange(["a"])
+        assert meter._windows_per_second == pytest.approx(10.0)
     ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == "b"]
     assert all(end % (4 * HOP) == 0 for end in ends[:3])
     assert [(event.label, event.kind) for event in memory.events if event.source == "b"][:3] == [
@@ -561,7 +602,7 @@ def test_a_source_that_is_missing_at_the_start_is_waited_for_and_told_of_once() 
 
 
 def test_one_that_waits_for_its_source_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(channel, "_FIRST_PAUSE_SECONDS", 3_600.0)
+    monkeypatch.setattr(backoff, "_FIRST_PAUSE_SECONDS", 3_600.0)
     memory = Memory()
     error = DeviceError("there is no a")
     session = eventful([Tone("a", 0.0, live=True, error=error, retry_seconds=3_600.0)], memory, fast=False)
@@ -592,7 +633,7 @@ def test_where_somebody_looks_on_a_recording_that_breaks_off_waits_for_another()
         until(lambda: (False, "a is broken") in statuses(memory, "a"))
         time.sleep(0.3)
         assert threads.is_running("tagger")
-        session.exchange("a", Tone("more", 60.0, live=True))
+        session.channels.exchange("a", Tone("more", 60.0, live=True))
         until(lambda: statuses(memory, "a")[-1] == (True, ""))
     assert session.failure is None
 
@@ -603,16 +644,17 @@ def test_a_source_is_added_and_removed_and_the_others_do_not_notice() -> None:
     with ThreadGroup() as threads:
         session.start(threads)
         until(lambda: len(memory.taggings) >= 3)
-        session.rearrange(["b", "a"], [Tone("b", 60.0, live=True)])
-        assert list(session.names) == ["b", "a"]
+        session.channels.rearrange(["b", "a"], [newcomer("b")])
+        assert list(session.channels.names) == ["b", "a"]
         until(lambda: len([tagging for tagging in memory.taggings if tagging.source == "b"]) >= 4)
-        session.rearrange(["a"])
-        until(lambda: (False, "it was removed") in statuses(memory, "b"))
-        assert list(session.names) == ["a"]
-        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+        session.channels.rearrange(["a"])
+        assert list(session.channels.names) == ["a"]
+        until(lambda: memory.rosters[-1] == ("a",))
+        assert (False, "it was removed") in statuses(memory, "b")
+        session.channels.rearrange(["a", "b"], [newcomer("b")])
         until(lambda: [event.kind for event in memory.events if event.source == "b"].count("started") == 2)
         with pytest.raises(SourceError, match="already"):
-            session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+            session.channels.rearrange(["a", "b"], [newcomer("b")])
     assert statuses(memory, "a") == [(True, ""), (False, "listening was stopped")]
     assert statuses(memory, "b")[:3] == [(True, ""), (False, "it was removed"), (True, "")]
     own = [event.kind for event in memory.events if event.source == "b"]
@@ -620,7 +662,7 @@ def test_a_source_is_added_and_removed_and_the_others_do_not_notice() -> None:
     ends = [tagging.end_sample for tagging in memory.taggings if tagging.source == "a"]
     assert ends == sorted(ends)
     with pytest.raises(SourceError, match="listening is over"):
-        session.rearrange(["a", "b", "d"], [Tone("d", 1.0, live=True)])
+        session.channels.rearrange(["a", "b", "d"], [newcomer("d")])
     assert memory.rosters == [("b", "a"), ("a", "b"), ("a",), ("a", "b")], (
         "one that leaves is known to its end"
     )
@@ -632,8 +674,8 @@ def test_all_sources_may_make_room_for_others_and_listening_goes_on() -> None:
     with ThreadGroup() as threads:
         session.start(threads)
         until(lambda: len(memory.events) == 1)
-        session.rearrange(["b", "c"], [Tone("c", 60.0, live=True), Tone("b", 60.0, live=True)])
-        assert memory.rosters == [("b", "c", "a"), ("b", "c")]
+        session.channels.rearrange(["b", "c"], [newcomer("c"), newcomer("b")])
+        until(lambda: memory.rosters == [("b", "c", "a"), ("b", "c")])
         until(lambda: {tagging.source for tagging in memory.taggings} == {"a", "b", "c"})
         assert threads.is_running("tagger")
     assert [event.kind for event in memory.events if event.source == "a"] == ["started", "ended"]
@@ -645,9 +687,10 @@ def test_sources_that_go_as_soon_as_they_have_come_take_nobody_along() -> None:
     with ThreadGroup() as threads:
         session.start(threads)
         for number in range(30):
-            session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+            session.channels.rearrange(["a", "b"], [newcomer("b")])
             time.sleep(0.01 * (number % 4))
-            session.rearrange(["a"])
+            session.channels.rearrange(["a"])
+            until(lambda: memory.rosters[-1] == ("a",))
         count = len(memory.taggings)
         until(lambda: len(memory.taggings) >= count + 3)
         assert not threads.failed
@@ -655,37 +698,70 @@ def test_sources_that_go_as_soon_as_they_have_come_take_nobody_along() -> None:
     assert [event.source for event in memory.events if event.kind == "started"].count("a") == 1
 
 
-def test_a_source_that_is_chosen_while_the_end_of_the_one_before_it_is_told_is_heard(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    memory, others = Memory(), [Tone("a", 0.5, live=False)]
+def test_a_source_chosen_while_the_end_of_the_one_before_it_is_published_is_heard() -> None:
+    class Chooser(Memory):
+        """Chooses another source once, on the tagger's thread, as soon as the first one has ended."""
+
+        def accept(self, message: Message) -> None:
+            super().accept(message)
+            if isinstance(message, SourceStatus) and not message.online and others:
+                session.channels.exchange("a", others.pop())
+
+    memory, others = Chooser(), [Tone("a", 0.5, live=False)]
     session = eventful([Tone("a", 0.5, live=False)], memory)
-    say = session._say
-
-    def say_and_choose(status: SourceStatus) -> None:
-        say(status)
-        if not status.online and others:
-            session.exchange("a", others.pop())
-
-    monkeypatch.setattr(session, "_say", say_and_choose)
     listen(session)
     assert statuses(memory, "a") == [(True, ""), (False, "it has ended")] * 2
     assert len(memory.taggings) == 10
 
 
-def test_sources_that_hang_are_waited_for_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamer.live.session._REMOVAL_SECONDS", 0.5)
+def test_a_source_chosen_at_the_very_end_of_the_one_before_it_is_heard() -> None:
+    class Last(Tone):
+        def chunks(self) -> Generator[AudioChunk, None, None]:
+            yield from super().chunks()
+            session.channels.exchange("a", Tone("a", 0.5, live=False))
+
+    memory = Memory()
+    session = eventful([Last("a", 0.5, live=False)], memory)
+    listen(session)
+    assert statuses(memory, "a") == [
+        (True, ""),
+        (False, "another source was chosen"),
+        (True, ""),
+        (False, "it has ended"),
+    ]
+    assert len(memory.taggings) == 10
+
+
+def test_a_change_of_sources_returns_at_once_though_a_source_hangs() -> None:
+    memory, hanging = Memory(), Hanging("b", 60.0, live=True)
+    session = eventful([Tone("a", 60.0, live=True), hanging], memory, fast=False)
+    with ThreadGroup(PATIENCE_SECONDS) as threads:
+        session.start(threads)
+        until(lambda: len({tagging.source for tagging in memory.taggings}) == 2)
+        began = time.monotonic()
+        session.channels.rearrange(["a", "c"], [newcomer("c")])
+        assert time.monotonic() - began < 1.0
+        time.sleep(0.5)
+        assert not statuses(memory, "c"), "it waits until the device is free"
+        hanging.let_go()
+        until(lambda: (True, "") in statuses(memory, "c"))
+        until(lambda: memory.rosters[-1] == ("a", "c"))
+
+
+def test_a_new_source_waits_a_short_time_for_all_that_hang_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "_RELEASE_SECONDS", 0.5)
     memory, hanging = Memory(), [Hanging(str(number), 60.0, live=True) for number in range(40)]
     session = eventful([Tone("a", 60.0, live=True), *hanging], memory, fast=False)
     with ThreadGroup(PATIENCE_SECONDS) as threads:
         session.start(threads)
         until(lambda: len({tagging.source for tagging in memory.taggings}) == 41)
         began = time.monotonic()
-        session.rearrange(["a"])
+        session.channels.rearrange(["a", "new"], [newcomer("new")])
+        until(lambda: (True, "") in statuses(memory, "new"))
         assert time.monotonic() - began < 10.0, "one after the other, it would be 20 s"
         for source in hanging:
             source.let_go()
-        until(lambda: memory.rosters[-1] == ("a",))
+        until(lambda: memory.rosters[-1] == ("a", "new"))
 
 
 def test_a_source_that_has_ended_is_removed_and_another_takes_its_place_too() -> None:
@@ -694,19 +770,19 @@ def test_a_source_that_has_ended_is_removed_and_another_takes_its_place_too() ->
     with ThreadGroup() as threads:
         session.start(threads)
         until(lambda: statuses(memory, "b")[-1:] == [(False, "it has ended")])
-        session.exchange("b", Tone("b", 0.5, live=True))
+        session.channels.exchange("b", Tone("b", 0.5, live=True))
         until(lambda: statuses(memory, "b")[2:] == [(True, ""), (False, "it has ended")])
-        session.rearrange(["a"])
-        assert memory.rosters[-1] == ("a",)
-        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+        session.channels.rearrange(["a"])
+        until(lambda: memory.rosters[-1] == ("a",))
+        session.channels.rearrange(["a", "b"], [newcomer("b")])
         until(lambda: statuses(memory, "b")[-1] == (True, ""))
 
 
 def test_nobody_can_take_the_place_of_a_source_that_has_gone() -> None:
     session = session_on(Memory(), Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
-    session.rearrange(["a"])
-    with pytest.raises(SourceError, match="'b' is not listened to any more"):
-        session.exchange("b", Tone("b", 60.0, live=True))
+    session.channels.rearrange(["a"])
+    with pytest.raises(SourceError, match="'b' was removed"):
+        session.channels.exchange("b", Tone("b", 60.0, live=True))
 
 
 def test_another_hop_holds_from_the_next_chunk_on_and_costs_no_sample_and_no_event() -> None:
@@ -715,10 +791,10 @@ def test_another_hop_holds_from_the_next_chunk_on_and_costs_no_sample_and_no_eve
     with ThreadGroup() as threads:
         session.start(threads)
         until(lambda: len(memory.events) == 2)
-        session.pace({"a": 4 * HOP})
+        session.channels.set_hops({"a": 4 * HOP})
         count = len(memory.taggings)
         until(lambda: len([t for t in memory.taggings[count:] if t.source == "a"]) >= 4)
-        session.pace({"a": HOP // 2})
+        session.channels.set_hops({"a": HOP // 2})
         count = len(memory.taggings)
         until(lambda: len([t for t in memory.taggings[count:] if t.source == "a"]) >= 6)
     ends = {name: [t.end_sample for t in memory.taggings if t.source == name][:-1] for name in "ab"}
@@ -748,12 +824,13 @@ def test_a_source_that_is_removed_is_listed_no_more_and_the_account_of_the_other
         session.start(threads)
         until(lambda: len(memory.taggings) >= 10)
         before = health()
-        session.rearrange(["a"])
+        session.channels.rearrange(["a"])
+        until(lambda: memory.rosters[-1] == ("a",))
         after = health()
         assert [source.source for source in after.sources] == ["a"]
         assert after.windows >= before.windows
         assert after.repaired_samples == before.repaired_samples == 6
-        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+        session.channels.rearrange(["a", "b"], [newcomer("b")])
         until(lambda: len(health().sources) == 2)
     last = memory.messages[-1]
     assert isinstance(last, Health)
@@ -770,16 +847,15 @@ def test_the_sound_of_a_newcomer_is_kept_only_where_that_is_wished(tmp_path: Pat
     clips = Clips(
         tmp_path, sources=["a"], model="", limits=ClipLimits(0, 0, 16_000), never=(), days=1.0, most_bytes=10**6
     )  # fmt: skip
-    session = LiveSession(
-        [Tone("a", 60.0, live=True)], scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[], clips=clips
+    session = live_session(
+        [Tone("a", 60.0, live=True)], scorer, sinks=[], clips=clips
     )  # fmt: skip
     with ThreadGroup() as threads:
         session.start(threads)
-        newcomers = [Tone(name, 60.0, live=True) for name in "bc"]
-        session.rearrange(["a", "b", "c"], newcomers, clipped=["a", "c"])
+        session.channels.rearrange(["a", "b", "c"], [newcomer("b"), newcomer("c", clipped=True)])
         assert clips._keepers.keys() == {"a", "c"}
-        session.rearrange(["a", "b"])
-        assert clips._keepers.keys() == {"a"}
+        session.channels.rearrange(["a", "b"])
+        until(lambda: clips._keepers.keys() == {"a"})
 
 
 def test_a_newcomer_that_was_switched_off_is_not_heard_and_that_is_said(
@@ -787,17 +863,15 @@ def test_a_newcomer_that_was_switched_off_is_not_heard_and_that_is_said(
 ) -> None:
     memory, file = Memory(), tmp_path / "off.json"
     Switches(file).turn("b", on=False)
-    session = LiveSession(
+    session = live_session(
         [Tone("a", 60.0, live=True)],
         scorer,
-        window_samples=WINDOW,
-        hop_samples=HOP,
         sinks=[memory],
         switches=Switches(file),
     )
     with ThreadGroup() as threads:
         session.start(threads)
-        session.rearrange(["a", "b"], [Tone("b", 60.0, live=True)])
+        session.channels.rearrange(["a", "b"], [newcomer("b")])
         until(lambda: bool(statuses(memory, "b")))
     assert statuses(memory, "b")[0] == (False, "listening is switched off")
     assert [message.partition(" is ")[0] for message in caplog.messages] == ["b"]
@@ -809,7 +883,7 @@ def test_listening_is_over_when_the_last_source_is_removed() -> None:
     with ThreadGroup() as threads:
         session.start(threads)
         until(lambda: len(memory.taggings) >= 1)
-        session.rearrange([])
+        session.channels.rearrange([])
         until(lambda: not threads.is_running("tagger"))
         assert not threads.failed
 
@@ -818,20 +892,20 @@ def test_the_log_tells_each_reason_once_a_minute_and_how_long_it_took(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now = 0.0
-    backoff = Backoff("a", clock=lambda: now)
+    pauses_of = Backoff("a", clock=lambda: now)
     caplog.set_level("INFO")
     pauses = []
     for _ in range(40):
-        pauses.append(backoff.begin("there is no a", 3.0))
+        pauses.append(pauses_of.fail("there is no a", 3.0))
         now += pauses[-1]
     assert pauses[:4] == [0.5, 1.0, 2.0, 3.0]
     assert set(pauses[3:]) == {3.0}
-    backoff.over(0.1)
+    pauses_of.deliver(0.1)
     assert [record.message for record in caplog.records] == [
-        "a is not heard: there is no a. It is waited for.",
-        "a is not heard: there is no a. It is waited for.",
-        f"a is heard again, after {format_duration(now)}",
+        "no audio from a (there is no a); retrying",
+        "no audio from a (there is no a); retrying",
+        f"audio from a is back after {format_duration(now)}",
     ]
-    assert backoff.begin("there is no a", 3.0) == 3.0, "it was back for a moment only"
-    backoff.over(20.0)
-    assert backoff.begin("there is no a", 3.0) == 0.5
+    assert pauses_of.fail("there is no a", 3.0) == 3.0, "it was back for a moment only"
+    pauses_of.deliver(20.0)
+    assert pauses_of.fail("there is no a", 3.0) == 0.5

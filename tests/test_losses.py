@@ -1,8 +1,8 @@
 """Results that sinks could not deliver or store are counted in the health."""
 
 import numpy as np
+from support.session import live_session
 
-from streamer.live.session import LiveSession
 from streamer.messages import NO_LOSSES, Health, Losses, Message, Samples
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks import total_losses
@@ -43,10 +43,9 @@ def test_losses_of_all_sinks_are_added_up() -> None:
 
 def test_the_health_of_a_session_has_the_losses_of_its_sinks() -> None:
     reports = Reports()
-    session = LiveSession(
+    session = live_session(
         [open_source("demo", name="demo", fast=True)],
         silent,
-        window_samples=16_000,
         hop_samples=16_000,
         sinks=[reports, Lossy(Losses(undelivered_events=7))],
         fast=True,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from support.gaps import end_of, lost_before
 from support.mosquitto import Authority
+from support.session import live_session
 from support.sound_servers import (
     Answer,
     HttpServer,
@@ -26,7 +27,6 @@ from support.system import free_port, require
 from support.waiting import wait_until
 
 from streamer.errors import NetworkError, SourceError
-from streamer.live.session import LiveSession
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, Samples, SourceStatus
 from streamer.runtime.threads import ThreadGroup
 from streamer.sources import open_source
@@ -357,7 +357,7 @@ class Memory:
 @contextmanager
 def listening(url: str) -> Iterator[tuple[Memory, list[AudioChunk]]]:
     memory, chunks = Memory(), list[AudioChunk]()
-    session = LiveSession(
+    session = live_session(
         [source_at(url)],
         lambda batch: np.zeros((len(batch), 2), np.float32),
         window_samples=16_000,

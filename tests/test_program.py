@@ -857,13 +857,13 @@ def test_an_unplugged_microphone_is_waited_for_and_used_again(
     with Program("--hop", "0.5", environment=environment | microphone.environment) as program:
         wait_until(lambda: program.newest("mic"), "sound", START_SECONDS)
         microphone.stop()
-        wait_until(lambda: program.logged("mic is not heard: "), "the end to be noticed")
+        wait_until(lambda: program.logged("no audio from mic ("), "the end to be noticed")
         before = program.newest("mic")
         time.sleep(6.0)  # pauses have grown to their longest
         microphone = VirtualMicrophone.start(pulseaudio_folder, 48_000)
         try:
             wait_until(lambda: program.newest("mic") - before > 6 * 16_000, "sound behind the gap")
-            wait_until(lambda: program.logged("mic is heard again, after "), "that to be said")
+            wait_until(lambda: program.logged("audio from mic is back after "), "that to be said")
         finally:
             microphone.stop()
         wait_until(lambda: len([line for line in program.log if "not heard" in line]) >= 2, "its end")
@@ -878,7 +878,7 @@ def test_a_service_waits_for_a_microphone_that_is_missing_at_the_start(
     microphone.stop()
     heard = environment | microphone.environment
     with Program("--wait-for-sources", environment=heard) as program:
-        wait_until(lambda: program.logged("mic is not heard: "), "its absence to be noticed", START_SECONDS)
+        wait_until(lambda: program.logged("no audio from mic ("), "its absence to be noticed", START_SECONDS)
         microphone = VirtualMicrophone.start(pulseaudio_folder, 48_000)
         try:
             wait_until(lambda: program.newest("mic"), "sound")
@@ -904,7 +904,7 @@ def test_a_password_in_an_address_is_never_shown_anywhere(
             environment=settings,
         ) as program,
     ):
-        wait_until(lambda: program.logged("radio is not heard: "), "the server to be missed", START_SECONDS)
+        wait_until(lambda: program.logged("no audio from radio ("), "the server to be missed", START_SECONDS)
         with HttpServer({"/live": radio}, port=port) as server:
             wait_until(lambda: program.newest("radio"), "sound")
             assert f"/live?token={token}" in server.asked
@@ -959,11 +959,11 @@ def test_one_source_that_dies_does_not_disturb_the_others(
                 if start == 2 * 32_000:
                     radio.stop()
         assert program.wait(START_SECONDS) == 1, "for the recording that breaks off"
-    assert program.logged("torn is not heard any more: ")
+    assert program.logged("no audio from torn any more (")
     assert program.log[-1].startswith("earshot: ")
     assert "torn.flac is damaged" in program.log[-1]
-    assert program.logged("radio is not heard: ")
-    assert program.logged("door is not heard: the sender to ")
+    assert program.logged("no audio from radio (")
+    assert program.logged("no audio from door (the sender to ")
     ends = [line["end_seconds"] for line in program.taggings if line["source"] == "whole"]
     assert ends[-1] == 12.0
     assert np.all(np.diff(ends) <= 4.0), "a busy machine drops a few windows here and there"

@@ -3,19 +3,18 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from support.fakes import HOP, WINDOW, Memory, Tone, scorer, slow_scorer
+from support.fakes import HOP, Memory, Tone, slow_scorer
+from support.session import live_session
 from support.waiting import wait_until
 
-from streamer.errors import SettingsError, SourceError
 from streamer.events.watchlist import WatchLists
-from streamer.live import session as live_session
 from streamer.live.assembly import follow
-from streamer.live.reload import Reloader, live_changes
-from streamer.live.session import LiveSession
+from streamer.live.changes import LiveSettings, Running
+from streamer.live.channel import Channel
 from streamer.runtime.threads import ThreadGroup
 from streamer.settings.loading import load_settings
 from streamer.settings.schema import Settings
@@ -27,81 +26,106 @@ LABELS = ("Dog", "Siren")
 
 
 class Given:
-    """Settings that change, and what becomes of them."""
+    """Settings that change."""
 
     def __init__(self, **settings: object) -> None:
         self.wanted: dict[str, object] = settings
-        self.done: list[str] = []
 
     def load(self) -> Settings:
         return load_settings(self.wanted, config=Path("/dev/null"), environment={})
 
-    def note(self, what: str) -> Callable[[Settings, Settings], Callable[[], None]]:
-        return lambda old, new: lambda: self.done.append(f"{what} {old.top} {new.top}")
+
+class Rooms:
+    """A session on two rooms, and settings that change."""
+
+    def __init__(self, *sources: object, **settings: object) -> None:
+        self.given = Given(source=list(sources), watch=["Dog"], **settings)
+        loaded = self.given.load()
+        self.lists = WatchLists(loaded.watched, loaded.watch_overrides, LABELS)
+        self.session = live_session(
+            [Tone("kitchen", 1.0, live=False), Tone("hall", 1.0, live=False)],
+            sounds=self.lists.shared.sounds,
+            own_sounds=self.lists.sound_overrides,
+        )
+        self.kept: list[list[str]] = []
+        self.shown = Memory()
+        self.shown.top = loaded.top  # type: ignore[attr-defined]
+        follow(self.lists, self.session, None)
+        running = Running(self.session, self.lists, self._make_clips, sinks=[self.shown, None])
+        self.settings = LiveSettings(loaded, self.given.load, None, running)
+
+    def _make_clips(self, _settings: Settings, names: Sequence[str]) -> None:
+        self.kept.append(list(names))
+
+    def reload(self, *sources: object, **settings: object) -> None:
+        self.given.wanted |= {"source": list(sources), **settings}
+        self.settings.reload()
+
+    def channel(self, name: str) -> Channel:
+        return next(channel for channel in self.session.channels if channel.name == name)
+
+    def watched(self, source: str) -> list[str]:
+        """Sounds that become events."""
+        return [entry.sound.name for entry in self.channel(source).sounds]
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.session.channels.names)
 
 
-def test_what_has_changed_is_taken_up_once(caplog: pytest.LogCaptureFixture) -> None:
+def room(name: str, **own: object) -> dict[str, object]:
+    return {"name": name, "spec": "demo", **own}
+
+
+BOTH = ("kitchen=demo", "hall=demo")
+
+
+def test_each_setting_that_has_changed_is_applied_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    given = Given(top=3)
-    changes = {("top",): given.note("top"), ("clips", "clips_days"): given.note("clips")}
-    reloader = Reloader(given.load(), given.load, changes)
-    reloader.reload()
-    assert (given.done, caplog.messages) == ([], ["The settings have not changed."])
-    given.wanted = {"top": 4, "clips_days": 2}
+    rooms = Rooms(*BOTH, top=3)
+    rooms.reload(*BOTH)
+    assert (rooms.kept, caplog.messages) == ([], ["the settings have not changed"])
     for _ in range(2):
-        reloader.reload()
-    assert given.done == ["top 3 4", "clips 3 4"]
-    assert caplog.messages[1:] == [
-        "Settings taken up: clips_days, top.",
-        "The settings have not changed.",
-    ]
-    assert reloader.settings == given.load()
+        rooms.reload(*BOTH, top=4, clips_days=2)
+    assert isinstance(rooms.shown, RankingSink)
+    assert (rooms.shown.top, rooms.kept) == (4, [[]])
+    assert caplog.messages[1:] == ["settings changed: clips_days, top", "the settings have not changed"]
+    assert rooms.settings.current == rooms.given.load()
 
 
-def test_what_waits_for_the_next_start_is_said_until_it_is_taken_back(
+def test_settings_that_need_a_restart_are_logged_until_they_are_as_before(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    given = Given()
-    before = given.load()
-    reloader = Reloader(before, given.load, {})
-    given.wanted = {"model": "tiny", "json": True, "mqtt_password": "secret", "node": before.node}
+    rooms = Rooms(*BOTH)
+    before = rooms.given.load()
     for _ in range(2):
-        reloader.reload()
-    assert caplog.messages == ["Only the next start takes up: json, model, mqtt_password."] * 2
-    assert reloader.settings == before
-    given.wanted = {}
-    reloader.reload()
+        rooms.reload(*BOTH, model="tiny", json=True, mqtt_password="secret", node=before.node)
+    assert caplog.messages == ["settings that need a restart: json, model, mqtt_password"] * 2
+    assert rooms.settings.current == before
+    rooms.given.wanted = {"source": list(BOTH), "watch": ["Dog"]}
+    rooms.settings.reload()
     assert len(caplog.messages) == 2
 
 
-def test_one_thing_that_is_wrong_keeps_all_from_being_taken_up(caplog: pytest.LogCaptureFixture) -> None:
-    def refuse(_old: Settings, _new: Settings) -> Callable[[], None]:
-        raise SettingsError("the sound can't be watched")
-
-    given = Given()
-    reloader = Reloader(given.load(), given.load, {("top",): given.note("top"), ("watch",): refuse})
-    given.wanted = {"top": 4, "watch": ["Dog"]}
-    reloader.reload()
-    assert caplog.messages == ["The settings stay as they are: the sound can't be watched"]
-    given.wanted = {"top": -4}
-    reloader.reload()
-    assert "top" in caplog.messages[1]
-    assert not given.done
+def test_one_setting_that_is_wrong_keeps_all_from_changing(caplog: pytest.LogCaptureFixture) -> None:
+    rooms = Rooms(*BOTH, top=3)
+    rooms.reload(*BOTH, top=4, watch=["Dgo"])
+    rooms.reload(*BOTH, top=-4, watch=["Siren"])
+    assert caplog.messages[0].startswith("settings not reloaded: there is no sound called 'Dgo'")
+    assert "--top must be" in caplog.messages[1]
+    assert rooms.shown.top == 3  # type: ignore[attr-defined]
+    assert rooms.watched("hall") == ["Dog"]
 
 
-def test_listening_that_ends_while_settings_are_taken_up_ends_as_usual(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    def too_late() -> None:
-        raise SourceError("'attic' can't be listened to: listening is over")
-
-    given = Given()
-    reloader = Reloader(given.load(), given.load, {("top",): lambda _old, _new: too_late})
-    given.wanted = {"top": 4}
-    reloader.reload()
-    assert caplog.messages == [
-        "The settings stay as they are: 'attic' can't be listened to: listening is over"
-    ]
+def test_nothing_changes_once_listening_is_over(caplog: pytest.LogCaptureFixture) -> None:
+    rooms = Rooms(*BOTH, top=3)
+    with ThreadGroup() as threads:
+        rooms.session.start(threads)
+        wait_until(lambda: not threads.is_running("tagger"), "both to end")
+    rooms.reload(*BOTH, "attic=demo", top=4, watch=["Siren"])
+    assert caplog.messages == ["settings not reloaded: 'attic' can't be added: listening is over"]
+    assert rooms.shown.top == 3  # type: ignore[attr-defined]
+    assert rooms.watched("hall") == ["Dog"]
 
 
 def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp_path: Path) -> None:
@@ -123,91 +147,48 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
         return clips if settings.clips else None
 
     with History(tmp_path / "history.sqlite3") as history, ThreadGroup() as threads:
-        session = LiveSession(
-            [Tone("room", 60.0, live=True), Tone("street", 60.0, live=True)],
-            scorer,
-            window_samples=WINDOW,
-            hop_samples=HOP,
-            sinks=[memory],
+        session = live_session(
+            [Tone("room", 60.0, live=True), Tone("street", 60.0, live=True)], sinks=[memory]
         )
         follow(watchlists, session, None)
-        changes = live_changes(watchlists, session, history, [memory, None], make_clips)
-        assert set().union(*changes) <= set(Settings.model_fields)
-        reloader = Reloader(given.load(), given.load, changes)
+        parts = Running(session, watchlists, make_clips, history, [memory, None])
+        live_settings = LiveSettings(given.load(), given.load, None, parts)
         session.start(threads)
         given.wanted |= {"clips": True, "history_days": 2, "history_events": 7, "top": 2, "watch": ["Siren"]}
         given.wanted["source"] = ["room=demo", f"street={first}"]
-        reloader.reload()  # there is no such file
+        live_settings.reload()  # there is no such file
         assert not made
         given.wanted["source"] = ["room=demo", "street=demo"]
-        reloader.reload()
-        assert reloader.settings == given.load()
+        live_settings.reload()
+        assert live_settings.current == given.load()
         assert isinstance(memory, RankingSink)
         assert memory.top == 2
         assert [entry.sound.name for entry in watchlists.shared.sounds] == ["Siren"]
         assert not watchlists.shared.changed
         assert (history._keep_seconds, history._keep_events) == (2 * 86_400.0, 7)
-        assert session._clips is clips
+        assert all(channel.clips is clips for channel in session.channels)
         until = time.monotonic() + 10.0
         while not clips._keepers["room"].buffer.cut(0, 1_000_000):
             assert time.monotonic() < until
             time.sleep(0.01)
         given.wanted["clips"] = False
-        reloader.reload()
-        assert session._clips is None
+        live_settings.reload()
+        assert not any(channel.clips for channel in session.channels)
     assert threading.active_count() == running
-
-
-class Rooms:
-    """A session on two rooms, and what becomes of changed settings."""
-
-    def __init__(self, *sources: object, **settings: object) -> None:
-        self.given = Given(source=list(sources), watch=["Dog"], **settings)
-        loaded = self.given.load()
-        self.lists = WatchLists(loaded.watched, loaded.watch_overrides, LABELS)
-        self.session = LiveSession(
-            [Tone("kitchen", 1.0, live=False), Tone("hall", 1.0, live=False)],
-            scorer,
-            window_samples=WINDOW,
-            hop_samples=HOP,
-            sinks=[],
-            sounds=self.lists.shared.sounds,
-            own_sounds=self.lists.sound_overrides,
-        )
-        self.kept: list[list[str]] = []
-        follow(self.lists, self.session, None)
-        self.reloader = Reloader(
-            loaded, self.given.load, live_changes(self.lists, self.session, None, [], self._make_clips)
-        )
-
-    def _make_clips(self, _settings: Settings, names: Sequence[str]) -> None:
-        self.kept.append(list(names))
-
-    def reload(self, *sources: object, **settings: object) -> None:
-        self.given.wanted |= {"source": list(sources), **settings}
-        self.reloader.reload()
-
-    def watched(self, source: str) -> list[str]:
-        """What the session decides on."""
-        return [entry.sound.name for entry in self.session._watched_at(source)]
-
-
-def room(name: str, **own: object) -> dict[str, object]:
-    return {"name": name, "spec": "demo", **own}
 
 
 def test_a_source_takes_up_its_own_list_and_gives_it_back(caplog: pytest.LogCaptureFixture) -> None:
     rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
-    before = rooms.session._seats["kitchen"].source
+    before = rooms.channel("kitchen").source
     assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Siren"], ["Dog"])
     rooms.reload(room("kitchen", watch=["Siren", "Dog"]), room("hall", watch=[]))
     assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Siren", "Dog"], [])
     rooms.reload("kitchen=demo", "hall=demo", watch=["Siren"])
     assert rooms.watched("kitchen") == rooms.watched("hall") == ["Siren"]
     assert not rooms.lists.overrides
-    assert rooms.session._seats["kitchen"].source is before, "it is the same one"
+    assert rooms.channel("kitchen").source is before, "it is the same one"
     rooms.reload(room("kitchen", watch=["Dgo"]), "hall=demo")
-    assert caplog.messages[-1].startswith("The settings stay as they are: the source 'kitchen': there is no")
+    assert caplog.messages[-1].startswith("settings not reloaded: the source 'kitchen': there is no")
     assert rooms.watched("kitchen") == ["Siren"]
 
 
@@ -226,7 +207,7 @@ def test_whose_sound_is_kept_does_not_begin_anew_where_rooms_come_and_go() -> No
     rooms.reload("kitchen=demo", "attic=demo", room("cellar", clips=False))
     rooms.reload("attic=demo")
     assert not rooms.kept, "what is kept goes on"
-    assert list(rooms.session.names) == ["attic"]
+    assert rooms.names == ["attic"]
     silent = Rooms(room("kitchen", clips=False), room("hall", clips=False), clips=True)
     silent.reload(room("kitchen", clips=False), room("hall", clips=False), "attic=demo")
     assert silent.kept == [["attic"]]
@@ -237,20 +218,20 @@ def test_rooms_come_go_and_change_their_order_their_lists_and_their_hops(
 ) -> None:
     caplog.set_level(logging.INFO)
     rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
-    hall = rooms.session._seats["hall"].source
+    hall = rooms.channel("hall").source
     rooms.reload(room("attic", watch=["Siren"], hop=0.5), "hall=demo", "cellar=demo", hop=2.0)
-    assert caplog.messages == ["Settings taken up: hop, source."]
-    assert list(rooms.session.names) == ["attic", "hall", "cellar"]
-    assert rooms.session._seats["hall"].source is hall, "it stays"
-    assert [rooms.watched(name) for name in rooms.session.names] == [["Siren"], ["Dog"], ["Dog"]]
-    assert [rooms.session._hop_at(name) for name in rooms.session.names] == [8_000, 32_000, 32_000]
+    assert caplog.messages == ["settings changed: hop, source"]
+    assert rooms.names == ["attic", "hall", "cellar"]
+    assert rooms.channel("hall").source is hall, "it stays"
+    assert [rooms.watched(name) for name in rooms.names] == [["Siren"], ["Dog"], ["Dog"]]
+    assert [rooms.channel(name).hop_samples for name in rooms.names] == [8_000, 32_000, 32_000]
     assert rooms.lists.overrides.keys() == {"attic"}
-    assert rooms.reloader.settings == rooms.given.load()
+    assert rooms.settings.current == rooms.given.load()
     rooms.reload("cellar=demo", "hall=demo")
-    assert list(rooms.session.names) == ["cellar", "hall"]
+    assert rooms.names == ["cellar", "hall"]
     assert not rooms.lists.overrides
     rooms.reload("landing=demo")
-    assert list(rooms.session.names) == ["landing"]
+    assert rooms.names == ["landing"]
 
 
 @pytest.mark.parametrize(
@@ -270,14 +251,14 @@ def test_one_room_that_can_not_come_keeps_all_as_it_is(
     sources: list[object], complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     rooms = Rooms("kitchen=demo", room("hall", watch=["Siren"]))
-    before = rooms.session._seats
+    before = list(rooms.session.channels)
     rooms.reload(*sources, hop=2.0, clips=True, watch=["Siren"])
     (line,) = caplog.messages
-    assert line.startswith("The settings stay as they are: ")
+    assert line.startswith("settings not reloaded: ")
     assert complaint in line
-    assert rooms.session._seats is before
+    assert list(rooms.session.channels) == before
     assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Dog"], ["Siren"])
-    assert rooms.session._hop_at("kitchen") == HOP
+    assert rooms.channel("kitchen").hop_samples == HOP
     assert not rooms.kept
 
 
@@ -287,38 +268,30 @@ def test_a_room_that_comes_while_it_is_still_about_to_go_is_asked_to_wait(
     rooms = Rooms("kitchen=demo", "hall=demo")
     rooms.reload("kitchen=demo")  # and no tagger comes to the end of the hall
     rooms.reload("kitchen=demo", "hall=demo")
-    assert caplog.messages == [
-        "The settings stay as they are: 'hall' has not come to its end yet: try again in a moment"
-    ]
+    assert caplog.messages == ["settings not reloaded: 'hall' is still shutting down; try again"]
 
 
-def test_a_room_that_goes_decides_to_its_end_on_what_was_watched_there(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(live_session, "_REMOVAL_SECONDS", 0.0)  # the tagger comes to its end later
+def test_a_room_that_goes_decides_to_its_end_on_what_was_watched_there() -> None:
     given = Given(
         source=[room("kitchen", watch=[]), "hall=demo"],
         watch=[{"sound": "Dog", "threshold": 0.05, "hits": 1, "of": 1}],
     )
     loaded, memory = given.load(), Memory()
     lists = WatchLists(loaded.watched, loaded.watch_overrides, LABELS)
-    session = LiveSession(
+    session = live_session(
         [Tone("kitchen", 60.0, live=True), Tone("hall", 60.0, live=True)],
         slow_scorer,
-        window_samples=WINDOW,
-        hop_samples=HOP,
         sinks=[memory],
         sounds=lists.shared.sounds,
         own_sounds=lists.sound_overrides,
     )
     follow(lists, session, None)
-    reloader = Reloader(loaded, given.load, live_changes(lists, session, None, [], lambda *_: None))
+    live_settings = LiveSettings(loaded, given.load, None, Running(session, lists, lambda *_: None))
     with ThreadGroup() as threads:
         session.start(threads)
         wait_until(lambda: {tagging.source for tagging in memory.taggings} == {"kitchen", "hall"}, "both")
         given.wanted["source"] = ["hall=demo"]
-        reloader.reload()
+        live_settings.reload()
         wait_until(lambda: memory.rosters[-1:] == [("hall",)], "the kitchen to come to its end")
     assert {event.source for event in memory.events} == {"hall"}
     assert not lists.overrides
-    assert not session._own_sounds

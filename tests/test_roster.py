@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from support.fakes import HOP, WINDOW, Tone, scorer
+from support.fakes import Tone
 from support.metrics import samples, serving
 from support.mosquitto import Mosquitto, Subscriber
 from support.mqtt import PASSWORD, VOCABULARY, retained, running, sink_for, tagging, wait_for_state
+from support.session import live_session
 from support.system import require
 from support.terminal import live_table, picture
 from support.waiting import wait_until
@@ -20,7 +21,6 @@ from support.waiting import wait_until
 from streamer.events.catalogue import Watch, catalogue
 from streamer.events.watchlist import WatchLists
 from streamer.live import assembly
-from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
 from streamer.runtime.threads import ThreadGroup
@@ -204,7 +204,7 @@ def test_what_is_watched_from_the_window_is_published_at_once_and_no_longer_when
             history=None,
             switches=Switches(tmp_path / "off.json"),
         )
-        session = LiveSession(sources, scorer, window_samples=WINDOW, hop_samples=HOP, sinks=[])
+        session = live_session(sources)
         assembly.follow(lists, session, sink)
         subscriber.wait_for(f"{NODE}/hall/sound/dog", "OFF")
         lists.of("hall").watch("Siren")

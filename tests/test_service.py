@@ -181,16 +181,16 @@ def test_sighup_applies_settings_without_a_gap_and_a_bad_file_changes_nothing(
                 return said_of_settings(program)
 
             assert reload('watch = ["Dgo"]\n') == (
-                "The settings stay as they are: there is no sound called 'Dgo': did you mean 'Dog'?\n"
+                "settings not reloaded: there is no sound called 'Dgo': did you mean 'Dog'?\n"
             )
-            assert reload("watch = [\n").startswith("The settings stay as they are: the settings file ")
+            assert reload("watch = [\n").startswith("settings not reloaded: the settings file ")
             assert "top" in reload('watch = ["Siren"]\ntop = 0\n')
             watch = '[{ sound = "Speech", threshold = 0.01, hits = 1, of = 1 }]'
             assert reload(f"watch = {watch}\ntop = 2\nwindow = 5.0\nnode = 'x'\n") == (
-                "Settings taken up: top, watch.\n"
+                "settings changed: top, watch\n"
             )
             # the node's name was given
-            assert said_of_settings(program) == "Only the next start takes up: window.\n"
+            assert said_of_settings(program) == "settings that need a restart: window\n"
             event = subscriber.wait_for("earshot/test/room/events").json()
             assert (event["event_type"], event["label"]) == ("started", "Speech")
             subscriber.wait_for("earshot/test/room/sound/speech", "ON")
@@ -241,7 +241,7 @@ def test_sighup_adds_and_removes_rooms_and_the_remaining_room_loses_nothing(
                 program.send_signal(signal.SIGHUP)
 
             reload(table("hall"), table("kitchen", watch=["Siren"], hop=0.5))
-            assert said_of_settings(program) == "Settings taken up: source.\n"
+            assert said_of_settings(program) == "settings changed: source\n"
             assert "sound_siren" in subscriber.wait_for("homeassistant/device/test_kitchen/config").text
             subscriber.wait_for("earshot/test/kitchen/status", "online")
             subscriber.wait_for("earshot/test/kitchen/tags")
@@ -252,16 +252,14 @@ def test_sighup_adds_and_removes_rooms_and_the_remaining_room_loses_nothing(
             subscriber.wait_for("earshot/test/kitchen/status", "offline")
 
             reload(table("hall"))
-            assert said_of_settings(program) == "Settings taken up: source.\n"
+            assert said_of_settings(program) == "settings changed: source\n"
             subscriber.wait_for("earshot/test/kitchen/listen", "")
             reload(table("kitchen"), table("hall", hop=2.0))
             assert any(line.startswith("kitchen is still switched off") for line in program.stderr)
-            assert said_of_settings(program) == "Settings taken up: source.\n"
+            assert said_of_settings(program) == "settings changed: source\n"
             subscriber.wait_for("earshot/test/kitchen/listen", "OFF")
             reload(table("kitchen"), table("hall"), '[[source]]\nname = "yard"\nspec = "gone.wav"\n')
-            assert said_of_settings(program).startswith(
-                "The settings stay as they are: there is no file gone.wav"
-            )
+            assert said_of_settings(program).startswith("settings not reloaded: there is no file gone.wav")
             for _ in range(3):
                 subscriber.wait_for("earshot/test/hall/tags")
             program.send_signal(signal.SIGTERM)
@@ -301,13 +299,13 @@ def test_sighup_replaces_a_source(systemd: Systemd, environment: dict[str, str],
     file.write_text('source = ["room=demo"]\n')
     with service("--config", str(file), environment=environment, systemd=systemd) as program:
         for text, said in (
-            ('source = ["room=gone.wav"]', "The settings stay as they are: "),
-            ('source = ["room=demo", "street=demo"]', "Settings taken up: source."),
-            ('source = ["room=demo", "street=demo", "yard=gone.wav"]', "The settings stay as they are: "),
-            (f'source = ["room={tmp_path / "empty.wav"}"]', "The settings stay as they are: "),
+            ('source = ["room=gone.wav"]', "settings not reloaded: "),
+            ('source = ["room=demo", "street=demo"]', "settings changed: source"),
+            ('source = ["room=demo", "street=demo", "yard=gone.wav"]', "settings not reloaded: "),
+            (f'source = ["room={tmp_path / "empty.wav"}"]', "settings not reloaded: "),
             (
                 f'source = ["room={Path(__file__).parent.parent / "streamer" / "assets" / "demo.ogg"}"]',
-                "Settings taken up: source.",
+                "settings changed: source",
             ),
         ):
             file.write_text(text)
@@ -328,7 +326,7 @@ def test_sighup_during_the_start_takes_effect_once_the_program_listens(environme
     ) as program:
         wait_until(lambda: catches_sighup(program), "signals to be caught")
         program.send_signal(signal.SIGHUP)
-        assert said_of_settings(program) == "The settings have not changed.\n"
+        assert said_of_settings(program) == "the settings have not changed\n"
         program.send_signal(signal.SIGTERM)
         assert program.wait(timeout=START_SECONDS) == 130
 
@@ -358,7 +356,7 @@ def test_sighup_reaches_the_window_too(systemd: Systemd, environment: dict[str, 
         program.send_signal(signal.SIGTERM)
         _, said = program.communicate(timeout=START_SECONDS)
     assert program.returncode == 130
-    assert "Settings taken up: watch.\n" in said
+    assert "settings changed: watch\n" in said
 
 
 @pytest.mark.slow

@@ -1,7 +1,8 @@
-"""The stream's core: mailbox, ring, windows, pipeline."""
+"""The core of the stream: ring buffer, windows, scoring, queues."""
 
 import threading
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from streamer.levels import LOWEST_DBFS, level_dbfs
 from streamer.messages import AudioChunk, Event, Samples, Tagging, Window
 from streamer.runtime.queues import BoundedQueue
 from streamer.sources.conversion import Converter
-from streamer.stream.pipeline import Pipeline
+from streamer.stream.offline import tag_stream
 from streamer.stream.ring_buffer import RingBuffer
-from streamer.stream.scoring import score
+from streamer.stream.scoring import score, tagging_of
 from streamer.stream.windows import WindowCutter
 
 HOP, WINDOW = 1_600, 16_000
@@ -125,7 +126,8 @@ def test_a_ring_keeps_the_newest_samples(sizes: list[int]) -> None:
         assert np.array_equal(ring.last(7), written[-7:] if len(written) else written)
 
 
-def taggings(messages: Iterable[Tagging | Event]) -> Iterator[Tagging]:
+def tagged(given: Iterable[AudioChunk]) -> Iterator[Tagging]:
+    messages = tag_stream("x", given, mean_scorer, window_samples=WINDOW, hop_samples=HOP)
     return (message for message in messages if isinstance(message, Tagging))
 
 
@@ -138,10 +140,9 @@ def test_streaming_gives_the_scores_of_the_whole(size: int) -> None:
     samples = np.random.default_rng(0).standard_normal(40_000).astype(np.float32)
 
     def tag(size: int) -> list[tuple[int, list[float], float]]:
-        pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
         return [
             (tagging.end_sample, tagging.scores.tolist(), tagging.level_dbfs)
-            for tagging in taggings(pipeline.run(chunks(samples, forever(size)), mean_scorer))
+            for tagging in tagged(chunks(samples, forever(size)))
         ]
 
     assert tag(size) == tag(len(samples))
@@ -152,10 +153,9 @@ def test_what_came_before_a_failure_is_tagged() -> None:
         yield from chunks(ramp(2_500), forever(500))
         raise RecordingError("it is broken")
 
-    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
     ends = []
     with pytest.raises(RecordingError, match="it is broken"):  # noqa: PT012 - what comes before counts
-        for tagging in taggings(pipeline.run(broken(), mean_scorer)):
+        for tagging in tagged(broken()):
             ends.append(tagging.end_sample)  # noqa: PERF401 - a list would be lost with the exception
     assert ends == [1_600, 2_500]
 
@@ -166,11 +166,17 @@ def test_events_follow_the_tagging_that_brought_them_about_and_end_with_a_stream
         raise RecordingError("it is broken")
 
     sounds = resolve_sounds([Watch("mean", {"hits": 2})], ("mean", "deviation"))
-    detector = EventDetector(sounds)
-    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False, detector=detector)
+    messages = tag_stream(
+        "x",
+        broken(),
+        mean_scorer,
+        window_samples=WINDOW,
+        hop_samples=HOP,
+        detector=EventDetector(sounds),
+    )
     kinds = []
     with pytest.raises(RecordingError, match="it is broken"):  # noqa: PT012 - what comes before counts
-        for message in pipeline.run(broken(), mean_scorer):
+        for message in messages:
             kinds.append(message.kind if isinstance(message, Event) else "tagging")  # noqa: PERF401
     assert kinds == ["tagging", "tagging", "started", "tagging", "tagging", "tagging", "ended"]
 
@@ -182,76 +188,86 @@ def test_windows_of_one_length_are_scored_as_one_batch() -> None:
         batches.append(batch.shape)
         return mean_scorer(batch)
 
-    windows = [Window("x", ramp(size), 0, size, 0.0) for size in (500, 800, 500)]
+    windows = [Window("x", ramp(size), 0, size, 0.0, HOP) for size in (500, 800, 500)]
     scored = list(score(scorer, windows))
     assert batches == [(2, 500), (1, 800)]
     for window, scores in scored:
         assert scores[0] == pytest.approx(window.samples.mean())
 
 
-def test_latency_counts_from_the_capture_of_the_last_sample() -> None:
-    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=True, clock=lambda: 107.5)
-    window = Window("x", ramp(1_600), 0, 1_600, ended_at=107.25)
-    assert pipeline.conclude(window, ramp(2)).latency_seconds == pytest.approx(0.25)
-    unpaced = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
-    assert unpaced.conclude(window, ramp(2)).latency_seconds is None
-
-
 def test_the_level_is_that_of_the_newest_hop() -> None:
     samples = np.concatenate([np.full(8_000, 0.5, np.float32), np.full(HOP, 0.1, np.float32)])
-    pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
-    assert pipeline.conclude(Window("x", samples, 0, 9_600, 0.0), ramp(1)).level_dbfs == pytest.approx(
-        -20, abs=1e-3
-    )
+    window = Window("x", samples, 0, 9_600, 0.0, HOP)
+    assert tagging_of(window, ramp(1)).level_dbfs == pytest.approx(-20, abs=1e-3)
     assert level_dbfs(np.zeros(100, np.float32)) == LOWEST_DBFS
     assert level_dbfs(np.ones(100, np.float32)) == pytest.approx(0)
 
 
+def test_a_window_keeps_the_hop_that_it_was_cut_with() -> None:
+    cutter = WindowCutter("x", window_samples=WINDOW, hop_samples=4 * HOP)
+    samples = np.concatenate([np.full(3 * HOP, 0.5, np.float32), np.full(HOP, 0.1, np.float32)])
+    (waiting,) = cutter.feed(AudioChunk(samples, 0, 100.0))
+    cutter.set_hop(HOP)
+    list(cutter.feed(AudioChunk(samples, 4 * HOP, 100.4)))
+    level = tagging_of(waiting, ramp(1)).level_dbfs
+    assert level == pytest.approx(level_dbfs(samples)), "not that of the last tenth of a second"
+
+
 def test_a_newer_item_replaces_the_one_that_waits_under_its_key() -> None:
-    box: BoundedQueue[int] = BoundedQueue(2)
-    assert all([box.put(1, "a"), box.put(2, "b"), box.put(3, "a")])
-    assert box.take() == [2, 3]
-    assert box.dropped == 1
+    queue: BoundedQueue[int] = BoundedQueue(2)
+    assert [queue.put(1, "a"), queue.put(2, "b"), queue.put(3, "a")] == [True, True, False]
+    assert queue.take() == [2, 3]
+    assert queue.dropped == 1
 
 
-def test_a_full_box_refuses_and_counts() -> None:
-    box: BoundedQueue[int] = BoundedQueue(2)
-    assert [box.put(n) for n in range(4)] == [True, True, False, False]
-    assert box.take() == [0, 1]
-    assert box.dropped == 2
+def test_a_full_queue_refuses_and_counts() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(2)
+    assert [queue.put(n) for n in range(4)] == [True, True, False, False]
+    assert queue.take() == [0, 1]
+    assert queue.dropped == 2
 
 
-def test_a_box_that_waits_drops_nothing() -> None:
-    box: BoundedQueue[int] = BoundedQueue(1, "wait")
-    sender = threading.Thread(target=lambda: [box.put(n) for n in range(20)])
+@pytest.mark.parametrize("when_full", ["refuse", "wait"])
+def test_an_item_with_a_key_has_room_in_a_full_queue_and_keeps_its_place(
+    when_full: Literal["refuse", "wait"],
+) -> None:
+    queue: BoundedQueue[str] = BoundedQueue(2, when_full)
+    assert all([queue.put("first"), queue.put("second"), queue.put("news", "a")])
+    assert queue.take() == ["first", "second", "news"]
+    assert queue.dropped == 0
+
+
+def test_a_queue_that_waits_drops_nothing() -> None:
+    queue: BoundedQueue[int] = BoundedQueue(1, "wait")
+    sender = threading.Thread(target=lambda: [queue.put(n) for n in range(20)])
     sender.start()
     received: list[int] = []
     while len(received) < 20:
-        received += box.take(timeout_seconds=5)
+        received += queue.take(timeout_seconds=5)
     sender.join()
     assert received == list(range(20))
-    assert box.dropped == 0
+    assert queue.dropped == 0
 
 
 def test_closing_frees_a_sender_that_waits() -> None:
-    box: BoundedQueue[int] = BoundedQueue(1, "wait")
-    box.put(1)
-    sender = threading.Thread(target=box.put, args=(2,))
+    queue: BoundedQueue[int] = BoundedQueue(1, "wait")
+    queue.put(1)
+    sender = threading.Thread(target=queue.put, args=(2,))
     sender.start()
-    box.close()
+    queue.close()
     sender.join(timeout=5)
     assert not sender.is_alive()
-    assert (box.take(), box.take()) == ([1], [])
+    assert (queue.take(), queue.take()) == ([1], [])
 
 
 def test_an_error_is_met_after_what_came_before_it() -> None:
-    box: BoundedQueue[int] = BoundedQueue(3)
-    box.put(1)
-    box.fail(ValueError("first"))
-    box.fail(ValueError("second"))
-    assert box.take() == [1]
+    queue: BoundedQueue[int] = BoundedQueue(3)
+    queue.put(1)
+    queue.fail(ValueError("first"))
+    queue.fail(ValueError("second"))
+    assert queue.take() == [1]
     with pytest.raises(ValueError, match="first"):
-        box.take()
+        queue.take()
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100, 48_000])
@@ -266,10 +282,9 @@ def test_resampled_sound_gives_the_same_windows_and_scores_in_any_blocks(rate_hz
         parts.append(converter.flush())
         sizes = (len(part) for part in parts)
         samples = np.concatenate(parts)
-        pipeline = Pipeline("x", window_samples=WINDOW, hop_samples=HOP, live=False)
         return [
             (tagging.start_sample, tagging.end_sample, tagging.scores.tolist())
-            for tagging in taggings(pipeline.run(chunks(samples, sizes), mean_scorer))
+            for tagging in tagged(chunks(samples, sizes))
         ]
 
     whole = tag(len(frames))

@@ -17,7 +17,7 @@ from ..options import takes
 if TYPE_CHECKING:
     from models.tagger import Tagger
     from streamer.events.watchlist import WatchLists
-    from streamer.live.reload import Reloader
+    from streamer.live.changes import LiveSettings
     from streamer.live.session import LiveSession
     from streamer.live.switches import Switches
     from streamer.runtime.systemd import ServiceManager
@@ -57,8 +57,7 @@ def _listen(
 ) -> int:
     """Listen until the sources end, the window is closed or the program is interrupted; return the exit code."""
     from streamer.live import assembly
-    from streamer.live.ending import ending
-    from streamer.live.reload import Reloader, live_changes
+    from streamer.live.changes import LiveSettings, Running
     from streamer.runtime.signals import interruptible
     from streamer.runtime.systemd import ServiceManager
     from streamer.runtime.threads import ThreadGroup
@@ -90,26 +89,18 @@ def _listen(
         sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager)
         session = _session(chosen, sources, parts, view, sinks, mqtt)
         assembly.follow(parts.watchlists, session, mqtt)
-        changes = live_changes(parts.watchlists, session, history, (view.sink, mqtt), parts.make_clips)
-        reloader = Reloader(chosen, load, changes)
+        running = Running(session, parts.watchlists, parts.make_clips, history, (view.sink, mqtt))
+        live_settings = LiveSettings(chosen, load, config, running)
         session.start(threads)
         stack.enter_context(manager.listening())
-        over = ending(chosen, threads)
+        over = assembly.ending(chosen, threads)
 
         def keep_on() -> bool:
-            _tend(session, manager, reloader, hung_up)
+            _tick(session, manager, live_settings, hung_up)
             return not (over() or interrupted())
 
         switch = partial(_switch, parts.switches, mqtt)
-        actions = partial(
-            window.window_actions,
-            lambda: reloader.settings,
-            config,
-            parts.watchlists,
-            session,
-            switch,
-            parts.switches,
-        )
+        actions = partial(window.window_actions, live_settings, parts.watchlists, switch, parts.switches)
         view.show(keep_on, threads.wait, actions)
     return _outcome(session, interrupted=interrupted())
 
@@ -176,15 +167,18 @@ def _session(
     )
 
 
-def _tend(
-    session: "LiveSession", manager: "ServiceManager", reloader: "Reloader", hung_up: Callable[[], bool]
+def _tick(
+    session: "LiveSession",
+    manager: "ServiceManager",
+    live_settings: "LiveSettings",
+    hung_up: Callable[[], bool],
 ) -> None:
     """Report health, signal the service manager, and reload settings on SIGHUP."""
     session.report_health()
     manager.beat(busy_seconds=session.busy_seconds)
     if hung_up():
         with manager.reloading():
-            reloader.reload()
+            live_settings.reload()
 
 
 def _switch(switches: "Switches", mqtt: "MqttPublisher | None", source: str, on: bool) -> None:

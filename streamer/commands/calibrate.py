@@ -7,7 +7,6 @@ from pathlib import Path
 
 from ..events.watchlist import WatchLists
 from ..live import assembly
-from ..live.ending import ending
 from ..runtime.signals import interruptible
 from ..runtime.threads import ThreadGroup
 from ..settings.schema import Settings
@@ -68,7 +67,7 @@ def hear(
         threads = stack.enter_context(ThreadGroup())
         session = assembly.make_session(settings, sources, tagger, sinks=(calibrator, log), switches=switches)
         session.start(threads)
-        over = ending(settings, threads)
+        over = assembly.ending(settings, threads)
         while not (over() or interrupted()):
             threads.wait(_POLL_SECONDS)
             progress(calibrator.seconds)

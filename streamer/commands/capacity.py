@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..live.session import LiveSession
+from ..live.channel import Input, Mode
+from ..live.session import LiveSession, Outputs
 from ..messages import (
     SAMPLE_RATE_HZ,
     AudioChunk,
@@ -104,16 +105,15 @@ def measure(
     """
     hop_seconds = hop_samples / SAMPLE_RATE_HZ
     heard = _Latencies()
+    players = (
+        _Delayed(Recording(str(place), recording, live=True, loop=True), hop_seconds * place / sources)
+        for place in range(sources)
+    )
     session = LiveSession(
-        [
-            _Delayed(Recording(str(place), recording, live=True, loop=True), hop_seconds * place / sources)
-            for place in range(sources)
-        ],
+        [Input(player, hop_samples) for player in players],
         scorer,
-        window_samples=window_samples,
-        hop_samples=hop_samples,
-        sinks=[heard],
-        limit_samples=round(seconds * SAMPLE_RATE_HZ),
+        Mode(window_samples, limit_samples=round(seconds * SAMPLE_RATE_HZ)),
+        Outputs([heard]),
     )
     began, busy = time.perf_counter(), time.process_time()
     with ThreadGroup() as threads:

@@ -13,7 +13,7 @@ from ..sinks import Sink
 from ..sinks.payloads import LabelSet
 from ..sinks.terminal.lines import JsonLines, RecordingEvents, RecordingLines
 from ..sources import Source
-from ..stream.pipeline import Pipeline
+from ..stream.offline import tag_stream
 
 if TYPE_CHECKING:
     from ..live.assembly import Tagger
@@ -72,16 +72,17 @@ def tag(
     SourceError
         The recording is broken; everything before that is tagged.
     """
-    pipeline = Pipeline(
+    messages = tag_stream(
         recording.name,
+        recording.chunks(),
+        tagger,
         window_samples=tagger.window_samples,
         hop_samples=hop_samples,
-        live=recording.live,
         detector=EventDetector(sounds),
     )
     best: Tagging | None = None
     try:
-        for message in pipeline.run(recording.chunks(), tagger):
+        for message in messages:
             sink.accept(message)
             if isinstance(message, Tagging) and (best is None or message.scores.max() > best.scores.max()):
                 best = message

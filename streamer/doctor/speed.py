@@ -45,7 +45,10 @@ def check_speed(
         Clock in seconds.
     """
     noise = np.random.default_rng(0).normal(0.0, 0.1, (sources, window_samples)).astype(np.float32)
-    windows = [Window(str(number), samples, 0, window_samples, 0.0) for number, samples in enumerate(noise)]
+    windows = [
+        Window(str(number), samples, 0, window_samples, 0.0, window_samples)
+        for number, samples in enumerate(noise)
+    ]
     seconds = _median_seconds(lambda: list(score(scorer, windows)), clock)
     factor = seconds / hop_seconds
     state: State = "ok" if factor < _COMFORTABLE_LOAD else "warning" if factor <= 1.0 else "failed"

@@ -1,99 +1,55 @@
-"""Counts what happens to the stream, so that the program can say how it is doing."""
+"""Figures of the whole program: latency, real-time factor, and sums over all sources."""
 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from ..levels import Amplitudes
-from ..messages import SAMPLE_RATE_HZ, AudioChunk, Health, SourceHealth, Tagging, Window
+from ..messages import SAMPLE_RATE_HZ, Health, SourceHealth, Tagging
 from .memory import resident_bytes
 from .source import SourceMeter
 
 _NEWEST_TAGGINGS = 600
 _NEWEST_BATCHES = 20
 _SUMMED = ("windows", "dropped_windows", "overruns", "lost_samples", "repaired_samples")
-"""What is told of all sources together, removed ones included."""
-
-_NONE_REPAIRED: Mapping[str, int] = MappingProxyType({})
+"""Figures that are summed over all sources, removed ones included."""
 
 
 class HealthMeter:
-    """Gathers figures from all threads; `report` puts them together.
+    """Gathers figures of the whole program from all threads; `report` puts them together with those of the sources.
 
-    Of a source it must be told everything in the order in which it happens. What a chunk costs is some microseconds; what is
-    kept does not grow.
+    Memory use does not grow.
 
     Parameters
     ----------
-    hop_samples : int
-        From one window of a source to its next.
-    sources : int
-        How many sources are listened to.
     model, device : str
-        What tags, and on what; for people.
+        Model and device that tag, for people.
     clock : callable
-        Seconds, of a clock that is never set.
+        Monotonic time in seconds.
     """
 
     def __init__(
-        self,
-        *,
-        hop_samples: int,
-        sources: int,
-        model: str,
-        device: str,
-        clock: Callable[[], float] = time.monotonic,
+        self, *, model: str = "", device: str = "", clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self.reckon(sources=sources, hop_samples=hop_samples)
         self._model, self._device = model, device
         self._clock = clock
         self._began = clock()
         self._lock = threading.Lock()
-        self._sources: dict[str, SourceMeter] = {}
+        self._windows_per_second = 0.0
         self._removed: Counter[str] = Counter()
         self._tagged_at: float | None = None
         self._latencies: deque[float] = deque(maxlen=_NEWEST_TAGGINGS)
         self._batches: deque[tuple[int, float]] = deque(maxlen=_NEWEST_BATCHES)
 
-    def reckon(self, *, sources: int, hop_samples: int) -> None:
-        """Reckon from now on with so many sources, and this hop: when one comes or goes."""
-        self._windows_a_second = sources * SAMPLE_RATE_HZ / hop_samples
+    def source(self, name: str) -> SourceMeter:
+        """Return a new meter for one source, with the same clock."""
+        return SourceMeter(name, clock=self._clock)
 
-    def opened(self, source: str, *, live: bool) -> None:
-        """Take that a source begins to deliver, for the first time or once more, and whether a clock paces it."""
-        with self._lock:
-            self._of(source).opened(live=live)
-
-    def heard(self, source: str, chunk: AudioChunk) -> None:
-        """Take a chunk that is listened to, before the windows that it makes due."""
-        amplitudes, now = Amplitudes.of(chunk.samples), self._clock()
-        with self._lock:
-            self._of(source).heard(chunk, amplitudes, now)
-
-    def paused(self, source: str, chunk: AudioChunk) -> None:
-        """Take a chunk that is thrown away, for listening is switched off."""
-        now = self._clock()
-        with self._lock:
-            self._of(source).paused(chunk, now)
-
-    def cut(self, window: Window) -> None:
-        """Take a window that has become due."""
-        with self._lock:
-            self._of(window.source).cut(window)
-
-    def refused(self, window: Window) -> None:
-        """Take that nobody takes a window that was cut."""
-        with self._lock:
-            self._of(window.source).refused()
-
-    def flushed(self, source: str) -> None:
-        """Take that all windows of what was heard so far have been cut."""
-        with self._lock:
-            self._of(source).flushed()
+    def set_rate(self, windows_per_second: float) -> None:
+        """Set the number of windows that all sources together deliver per second."""
+        self._windows_per_second = windows_per_second
 
     def tagged(self, taggings: Sequence[Tagging], busy_seconds: float) -> None:
         """Count a batch of taggings that took `busy_seconds` of inference."""
@@ -102,51 +58,27 @@ class HealthMeter:
         with self._lock:
             self._tagged_at = self._clock()
             self._batches.append((len(taggings), busy_seconds))
-            for tagging in taggings:
-                self._of(tagging.source).tagged += 1
-                if tagging.latency_seconds is not None:
-                    self._latencies.append(tagging.latency_seconds)
+            self._latencies.extend(
+                tagging.latency_seconds for tagging in taggings if tagging.latency_seconds is not None
+            )
 
-    def forget(self, source: str, *, replaced_windows: int, repaired_samples: int) -> None:
-        """Tell no more of a source that was removed; what it adds to the sums stays in them.
-
-        Parameters
-        ----------
-        source : str
-            Its name. One that comes later under the same name begins at zero.
-        replaced_windows, repaired_samples : int
-            As for `report`.
-        """
+    def add_removed(self, source: SourceHealth) -> None:
+        """Keep the last figures of a source that was removed in the sums."""
         with self._lock:
-            meter = self._sources.pop(source, None)
-            if meter is not None:
-                last = meter.report(replaced=replaced_windows, repaired=repaired_samples, now=self._clock())
-                self._removed.update(_summed(last))
+            self._removed.update(_summed(source))
 
-    def report(
-        self,
-        *,
-        broker: str,
-        replaced_windows: Callable[[str], int] = lambda _source: 0,
-        repaired_samples: Mapping[str, int] = _NONE_REPAIRED,
-    ) -> Health:
-        """Sum up, with the figures that others count.
+    def report(self, sources: Sequence[SourceHealth] = (), *, broker: str = "none") -> Health:
+        """Return the health of the program.
 
         Parameters
         ----------
+        sources : sequence of SourceHealth
+            Figures of each source.
         broker : str
-            How the connection to it stands.
-        replaced_windows : callable
-            Says how many windows of a source made room for a newer one.
-        repaired_samples : mapping of str to int
-            By source, samples that were not numbers.
+            State of the connection to the broker.
         """
         now = self._clock()
         with self._lock:
-            sources = tuple(
-                meter.report(replaced=replaced_windows(name), repaired=repaired_samples.get(name, 0), now=now)
-                for name, meter in self._sources.items()
-            )
             total = self._removed.copy()
             latencies, batches, tagged_at = list(self._latencies), list(self._batches), self._tagged_at
         for source in sources:
@@ -168,19 +100,13 @@ class HealthMeter:
             broker=broker,
             seconds_since_tagging=None if tagged_at is None else now - tagged_at,
             resident_bytes=resident_bytes(),
-            sources=sources,
+            sources=tuple(sources),
         )
-
-    def _of(self, source: str) -> SourceMeter:
-        meter = self._sources.get(source)
-        if meter is None:
-            meter = self._sources[source] = SourceMeter(source)
-        return meter
 
     def _real_time_factor(self, batches: Sequence[tuple[int, float]]) -> float | None:
         windows = sum(count for count, _ in batches)
         busy = sum(seconds for _, seconds in batches)
-        return busy * self._windows_a_second / windows if windows else None
+        return busy * self._windows_per_second / windows if windows else None
 
 
 def _summed(source: SourceHealth) -> dict[str, int]:

@@ -1,4 +1,8 @@
-"""What is counted of one source."""
+"""Figures of one source."""
+
+import threading
+import time
+from collections.abc import Callable
 
 from ..levels import Amplitudes
 from ..messages import AudioChunk, SourceHealth, Window
@@ -8,16 +12,22 @@ from .signal_quality import SignalQuality
 
 
 class SourceMeter:
-    """Gathers the figures of one source. It knows no thread: `HealthMeter` locks.
+    """Gathers the figures of one source; any thread may call it.
+
+    A chunk costs some microseconds, and memory use does not grow. The reader's calls must come in the order of the stream.
 
     Parameters
     ----------
     source : str
-        Its name.
+        Name of the source.
+    clock : callable
+        Monotonic time in seconds.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._source = source
+        self._clock = clock
+        self._lock = threading.Lock()
         self._accounting = SampleAccounting()
         self._quality = SignalQuality()
         self._drift = ClockDrift()
@@ -26,64 +36,79 @@ class SourceMeter:
         self._gaps = 0
         self._overruns = 0
         self._cut = 0
-        self._refused = 0
+        self._tagged = 0
+        self._dropped = 0
         self._heard_at: float | None = None
-        self.tagged = 0
 
-    def opened(self, *, live: bool) -> None:
-        """Take that the source, or another one in its place, begins to deliver."""
-        self._paced, self._was_away = live, True
-        self._quality.reset()
-        self._drift.restart()
+    def open(self, *, live: bool) -> None:
+        """Start counting another opening of the source, or of another source in its place; `live` if a clock paces it."""
+        with self._lock:
+            self._paced, self._was_away = live, True
+            self._quality.reset()
+            self._drift.restart()
 
-    def heard(self, chunk: AudioChunk, amplitudes: Amplitudes, now: float) -> None:
-        """Take a chunk, and what it adds up to."""
-        self._follow(self._accounting.add(chunk), now)
-        self._quality.update(amplitudes)
+    def add(self, chunk: AudioChunk) -> None:
+        """Count a chunk, before the windows that it completes."""
+        amplitudes, now = Amplitudes.of(chunk.samples), self._clock()
+        with self._lock:
+            self._move(self._accounting.add(chunk), now)
+            self._quality.update(amplitudes)
 
-    def paused(self, chunk: AudioChunk, now: float) -> None:
-        """Take a chunk that is thrown away."""
-        self._follow(self._accounting.add_paused(chunk), now)
+    def add_paused(self, chunk: AudioChunk) -> None:
+        """Count a chunk that is discarded because the source is switched off."""
+        now = self._clock()
+        with self._lock:
+            self._move(self._accounting.add_paused(chunk), now)
 
-    def cut(self, window: Window) -> None:
-        """Take a window that has become due."""
-        self._cut += 1
-        self._accounting.add_window(window)
+    def add_window(self, window: Window) -> None:
+        """Count a window that is due."""
+        with self._lock:
+            self._cut += 1
+            self._accounting.add_window(window)
 
-    def refused(self) -> None:
-        """Take that a window can't be tagged any more."""
-        self._refused += 1
+    def finish(self) -> None:
+        """Count the samples that still wait as skipped: no further window holds them."""
+        with self._lock:
+            self._accounting.finish()
 
-    def flushed(self) -> None:
-        """Take that what was heard is in the windows so far, or in none."""
-        self._accounting.finish()
+    def add_tagged(self) -> None:
+        """Count a window that was tagged."""
+        with self._lock:
+            self._tagged += 1
 
-    def report(self, *, replaced: int, repaired: int, now: float) -> SourceHealth:
-        """Sum up, with the windows that were replaced by a newer one, and the samples that were repaired."""
-        accounting, quality = self._accounting, self._quality
-        return SourceHealth(
-            source=self._source,
-            state=quality.state,
-            samples=accounting.position,
-            windowed_samples=accounting.windowed,
-            lost_samples=accounting.lost,
-            paused_samples=accounting.paused,
-            skipped_samples=accounting.skipped,
-            waiting_samples=accounting.waiting,
-            gaps=self._gaps,
-            overruns=self._overruns,
-            repaired_samples=repaired,
-            cut_windows=self._cut,
-            windows=self.tagged,
-            dropped_windows=replaced + self._refused,
-            clipped_share=quality.clipped_share,
-            floor_dbfs=quality.noise_floor.level_dbfs,
-            drift_ppm=self._drift.ppm,
-            seconds_since_sound=None if self._heard_at is None else now - self._heard_at,
-        )
+    def add_dropped(self) -> None:
+        """Count a window that is never tagged."""
+        with self._lock:
+            self._dropped += 1
 
-    def _follow(self, lost_samples: int, now: float) -> None:
-        """Count a gap, if there is one, and see when the stream has come how far."""
+    def report(self, *, repaired_samples: int = 0) -> SourceHealth:
+        """Return the health of the source; `repaired_samples` is the source's own count."""
+        now = self._clock()
+        with self._lock:
+            accounting, quality = self._accounting, self._quality
+            return SourceHealth(
+                source=self._source,
+                state=quality.state,
+                samples=accounting.position,
+                windowed_samples=accounting.windowed,
+                lost_samples=accounting.lost,
+                paused_samples=accounting.paused,
+                skipped_samples=accounting.skipped,
+                waiting_samples=accounting.waiting,
+                gaps=self._gaps,
+                overruns=self._overruns,
+                repaired_samples=repaired_samples,
+                cut_windows=self._cut,
+                windows=self._tagged,
+                dropped_windows=self._dropped,
+                clipped_share=quality.clipped_share,
+                floor_dbfs=quality.noise_floor.level_dbfs,
+                drift_ppm=self._drift.ppm,
+                seconds_since_sound=None if self._heard_at is None else now - self._heard_at,
+            )
+
+    def _move(self, lost_samples: int, now: float) -> None:
+        """Count the gap before a chunk, if there is one, and note when the stream came to its position."""
         if lost_samples:
             self._gaps += 1
             self._overruns += not self._was_away

@@ -1,15 +1,18 @@
 """The parts of a stream, made as the settings say."""
 
 import logging
-from collections.abc import Iterator, Sequence
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import SettingsError, SinkError, SourceError
-from ..events.catalogue import NO_SOUNDS, catalogue, resolve_sounds
+from ..events.catalogue import catalogue, resolve_sounds
 from ..events.watchlist import WatchLists
+from ..health import HealthMeter
 from ..messages import SAMPLE_RATE_HZ, Samples
 from ..runtime.threads import ThreadGroup
 from ..settings.schema import Settings
@@ -21,7 +24,8 @@ from ..sinks.mqtt.homeassistant import Discovery
 from ..sinks.payloads import LabelSet
 from ..sinks.score_log import ScoreLog
 from ..sources import Source, is_standard_input, open_source
-from .session import ChunkTap, LiveSession
+from .channel import ChunkTap, Input, Mode
+from .session import LiveSession, Outputs
 from .switches import Switches
 
 if TYPE_CHECKING:
@@ -29,6 +33,9 @@ if TYPE_CHECKING:
     from ..sinks.mqtt.publisher import MqttPublisher
 
 _log = logging.getLogger(__name__)
+
+_STALL_SECONDS = 2.0
+"""Time that listening may take beyond the set duration, if a source stalls."""
 
 
 class Model(Protocol):
@@ -102,7 +109,7 @@ def make_switches(settings: Settings, names: Sequence[str]) -> Switches:
         Nobody can tell which they are.
     """
     switches = Switches(settings.switches_file)
-    switches.mention(names)
+    switches.log(names)
     return switches
 
 
@@ -255,50 +262,74 @@ def make_session(
     device: str = "",
     mqtt: "MqttPublisher | None" = None,
 ) -> LiveSession:
-    """Make what listens.
+    """Make the session that listens.
 
     Parameters
     ----------
     settings : Settings
-        How, and for how long.
+        Settings of the program.
     sources : sequence of Source
-        To whom.
+        The sources of the settings.
     tagger : Tagger
-        Scores what they hear.
+        Scores their sound.
     sinks : sequence of Sink or None
         Receive every message.
     switches : Switches
-        Who is not to be listened to for a while.
+        Sources that are switched off.
     watchlists : WatchLists, optional
-        What to decide on events of; of nothing if None.
+        Sounds that become events; without them there are no events.
     taps : sequence of callable
-        Are told every chunk.
+        Receive every chunk.
     clips : Clips, optional
         Keeps the sound of events.
     device : str
-        What the tagger runs on, for people.
+        Device that the tagger runs on, for people.
     mqtt : MqttPublisher, optional
-        Whose connection is told of.
+        Publisher whose connection health reports.
     """
     return LiveSession(
-        sources,
+        [
+            Input(
+                source,
+                own.hop_samples,
+                () if watchlists is None else watchlists.of(source.name).sounds,
+            )
+            for source, own in zip(sources, settings.sources, strict=True)
+        ],
         tagger,
-        window_samples=tagger.window_samples,
-        hop_samples=settings.hop_samples,
-        sinks=[sink for sink in sinks if sink is not None],
-        sounds=() if watchlists is None else watchlists.shared.sounds,
-        own_sounds=NO_SOUNDS if watchlists is None else watchlists.sound_overrides,
-        own_hop_samples=settings.hop_overrides,
-        taps=taps,
-        clips=clips,
+        Mode(
+            tagger.window_samples,
+            fast=settings.fast,
+            stay=not settings.windowless and settings.duration is None,
+            limit_samples=settings.limit_samples,
+        ),
+        Outputs([sink for sink in sinks if sink is not None], taps, clips),
         switches=switches,
-        fast=settings.fast,
-        stay=not settings.windowless and settings.duration is None,
-        limit_samples=settings.limit_samples,
-        model=tagger.name,
-        device=device,
+        meter=HealthMeter(model=tagger.name, device=device),
         broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
     )
+
+
+def ending(settings: Settings, threads: ThreadGroup) -> Callable[[], bool]:
+    """Return a function that returns True once there is nothing more to listen to, or a thread failed.
+
+    A window stays open when its sources have ended, unless a duration is set.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings of the program.
+    threads : ThreadGroup
+        Threads of the program.
+    """
+    ends = settings.windowless or settings.duration is not None
+    seconds = math.inf if settings.fast or settings.duration is None else settings.duration + _STALL_SECONDS
+    latest = time.monotonic() + seconds
+
+    def over() -> bool:
+        return threads.failed or time.monotonic() > latest or (ends and not threads.is_running("tagger"))
+
+    return over
 
 
 def start_metrics(threads: ThreadGroup, settings: Settings) -> "Metrics | None":
@@ -313,27 +344,23 @@ def start_metrics(threads: ThreadGroup, settings: Settings) -> "Metrics | None":
 
 
 def follow(watchlists: WatchLists, session: LiveSession, mqtt: "MqttPublisher | None") -> None:
-    """Have a session decide on what is watched, and MQTT have topics for it, whenever that changes.
+    """Connect the watched sounds to their users: whenever they change, a session detects them and MQTT has topics for them.
 
     Parameters
     ----------
     watchlists : WatchLists
-        What is watched.
+        Watched sounds.
     session : LiveSession
-        Which listens.
+        Session that listens.
     mqtt : MqttPublisher, optional
-        Which publishes.
+        Publisher.
     """
 
     def change(source: str | None) -> None:
         if mqtt is not None:
-            mqtt.update_watched()  # first, so that there is a topic when a sound begins
-        if source is None:
-            session.watch(watchlists.shared.sounds)
-        elif source in watchlists.overrides:
-            session.watch(watchlists.overrides[source].sounds, source)
-        else:
-            session.share(source)
+            mqtt.update_watched()  # first, so that there is a topic when a sound starts
+        for name in session.channels.names if source is None else (source,):
+            session.channels.watch(name, watchlists.of(name).sounds)
 
     watchlists.on_change = change
 

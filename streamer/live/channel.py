@@ -1,151 +1,371 @@
-"""A source's place in a session: who sits there, where its stream stands, and how long it has been away."""
+"""One source's way: from its chunks to windows and news on the tagger's queue, and from scores to events."""
 
-import logging
 import math
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TypeAlias
 
-from ..messages import SAMPLE_RATE_HZ, AudioChunk
-from ..runtime.timing import elapsed_seconds
-from ..runtime.timing import format_duration as written
+from ..errors import SourceError
+from ..events.catalogue import WatchedSound
+from ..events.detector import EventDetector
+from ..health.source import SourceMeter
+from ..messages import SAMPLE_RATE_HZ, AudioChunk, SourceHealth, SourceStatus, Window
+from ..runtime.queues import BoundedQueue
+from ..sinks.clips.recorder import Clips
 from ..sources import Source
+from ..stream.windows import WindowCutter
+from .backoff import Backoff
+from .continuation import Continuation
+from .switches import Switches
 
-_log = logging.getLogger(__name__)
+ChunkTap: TypeAlias = Callable[[str, AudioChunk], None]
+"""Receives the chunks of each source on that source's thread, and returns at once."""
 
-_FIRST_PAUSE_SECONDS = 0.5
-_STEADY_SECONDS = 10.0
-"""A source that has delivered for as long is well again: if it fails, that is another story."""
+_RELEASE_SECONDS = 2.0
+"""Time that a new source waits for the sources that it replaces to release their devices."""
 
-_QUIET_SECONDS = 60.0
-"""How often the same failure is logged."""
+_POLL_SECONDS = 0.05
 
 
-class Seat:
-    """A source's place in the session, which others may take.
+class State(Enum):
+    """State of a channel."""
 
-    Parameters
-    ----------
-    source : Source
-        Who sits there first.
+    IDLE = auto()
+    """No reader has been started."""
+    STARTING = auto()
+    """The source has delivered no sound yet."""
+    LISTENING = auto()
+    SWITCHED_OFF = auto()
+    """The sound is discarded."""
+    RETRYING = auto()
+    """The source failed; it is opened again after a pause."""
+    WAITING = auto()
+    """The source ended; the reader waits for another one in its place."""
+    ENDED = auto()
+    """The source ended, and so did the reader; another source needs another reader."""
+    REMOVED = auto()
+    """The channel leaves the session: its reader ends soon, or has ended."""
+    STOPPED = auto()
+    """The session stops: the reader ends soon, or has ended."""
+
+
+_GONE = (State.REMOVED, State.STOPPED)
+_UNREAD = (State.IDLE, State.ENDED)
+_REASONS = {State.REMOVED: "it was removed", State.STOPPED: "listening was stopped"}
+_SWITCHED_OFF = "listening is switched off"
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A source, and its own settings.
 
     Attributes
     ----------
     source : Source
-        Who sits there.
-    left : bool
-        Whether nobody is to sit here any more.
-    over : bool
-        Whether nobody reads what comes from here any more.
-    gone : Event
-        Is set once nothing is left of what came from here.
+        Source to listen to.
+    hop_samples : int
+        Distance between the ends of two windows.
+    sounds : sequence of WatchedSound
+        Sounds that become events.
+    clipped : bool
+        True if the sound of events is kept, where clips are kept at all.
     """
 
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.left = False
-        self.over = False
-        self.gone = threading.Event()
-        self.backoff = Backoff(source.name)
-        self._changed = threading.Condition()
-        self._end_sample = 0
-        self._heard_at: float | None = None
-
-    def continued(self, chunks: Iterable[AudioChunk]) -> Iterator[AudioChunk]:
-        """Number the chunks of a stream on from where the one before it ended, behind a gap as long as it took, if it doesn't itself."""
-        shift = None
-        for chunk in chunks:
-            if shift is None and self._heard_at is not None and chunk.start_sample < self._end_sample:
-                away = round((elapsed_seconds() - self._heard_at) * SAMPLE_RATE_HZ)
-                lost = max(0, away - len(chunk.samples))
-                shift = self._end_sample + lost - chunk.start_sample
-            shift = shift or 0
-            placed = replace(chunk, start_sample=chunk.start_sample + shift) if shift else chunk
-            self._end_sample = placed.start_sample + len(placed.samples)
-            self._heard_at = elapsed_seconds()
-            self.backoff.over(len(placed.samples) / SAMPLE_RATE_HZ)
-            yield placed
-
-    def exchange(self, source: Source) -> None:
-        """Give the seat to another source."""
-        with self._changed:
-            before, self.source = self.source, source
-            left = self.left
-            self._changed.notify_all()
-        before.close()
-        if left:
-            source.close()
-
-    def leave(self) -> None:
-        """Have nobody sit here any more."""
-        with self._changed:
-            self.left = True
-            self._changed.notify_all()
-        self.source.close()
-
-    def wait(self, source: Source, seconds: float) -> None:
-        """Sleep until this source no longer sits here, or the time is over."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self.left or self.source is not source, None if seconds == math.inf else seconds
-            )
+    source: Source
+    hop_samples: int
+    sounds: Sequence[WatchedSound] = ()
+    clipped: bool = False
 
 
-class Backoff:
-    """How often a source has failed lately, and what the log says of it: each reason at once, and then not for a minute.
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """Settings that all channels of a session share.
+
+    Attributes
+    ----------
+    window_samples : int
+        Length of a window.
+    fast : bool
+        True if readers wait for the tagger; otherwise late windows are dropped.
+    stay : bool
+        True if the reader of a source that ended waits for another source in its place.
+    limit_samples : int, optional
+        Length of sound to read from each source; everything if None.
+    """
+
+    window_samples: int
+    fast: bool = False
+    stay: bool = False
+    limit_samples: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Post:
+    """Something that a channel has for the tagger.
+
+    Attributes
+    ----------
+    channel : Channel
+        Sender.
+    content : Window or SourceStatus or None
+        A window to tag, news of the source, or None as the last post: nothing more comes.
+    stretch : int
+        Number of the uninterrupted stretch of sound that a window belongs to.
+    """
+
+    channel: "Channel"
+    content: Window | SourceStatus | None
+    stretch: int = 0
+
+
+class _Outbox:
+    """A channel's end of the tagger's queue. Posts stay in order, and only windows are ever dropped.
+
+    News always have room: of each channel, at most one status for each state waits.
+    """
+
+    def __init__(
+        self, channel: "Channel", queue: BoundedQueue[Post], meter: SourceMeter, *, fast: bool
+    ) -> None:
+        self._channel = channel
+        self._queue = queue
+        self._meter = meter
+        self._fast = fast
+        self._stretch = 0
+
+    def send(self, windows: Iterable[Window]) -> None:
+        """Post windows; without `fast`, a window replaces the one that waits."""
+        for window in windows:
+            self._meter.add_window(window)
+            post = Post(self._channel, window, self._stretch)
+            if not self._queue.put(post, None if self._fast else (self._channel, "window")):
+                self._meter.add_dropped()
+
+    def end_stretch(self) -> None:
+        """Note that the sound is interrupted after the windows so far."""
+        self._meter.finish()
+        self._stretch += 1
+
+    def say(self, *, online: bool, reason: str = "") -> None:
+        """Post a status behind the windows that wait."""
+        status = SourceStatus(self._channel.name, online, reason)
+        self._queue.put(Post(self._channel, status), (self._channel, self._channel.state))
+
+    def end(self) -> None:
+        """Post that nothing more comes."""
+        self._queue.put(Post(self._channel, None), (self._channel, "end"))
+
+
+class Channel:
+    """One source and all that belongs to it: window cutter, event detector, hop, watched sounds, status and figures.
+
+    The reader's thread is in `run`: it posts windows and news in order, and an end as its last act. Other threads may `exchange`
+    the source and make the channel `leave`; `source` and `state` change under a lock.
 
     Parameters
     ----------
+    given : Input
+        Source and its settings.
+    mode : Mode
+        Settings of the session.
+    queue : BoundedQueue of Post
+        Queue of the tagger.
+    meter : SourceMeter
+        Figures of the source.
+    switches : Switches
+        Sources whose sound is discarded.
+    taps : sequence of callable
+        Receive every chunk.
+    clips : Clips, optional
+        Keeps the sound of events.
+
+    Attributes
+    ----------
     name : str
-        Of the source.
-    clock : callable
-        Seconds of a clock that nobody sets.
+        Name of the source, and of those that take its place.
+    hop_samples, sounds, clips
+        Settings, from the next chunk or tagging on. The session sets them.
+    detector : EventDetector
+        Detects events. Only the tagger uses it.
+    status, stretch
+        Last status that was published, and stretch of sound that was tagged last. The tagger sets them.
+    failure : SourceError or None
+        Failure that ended the reader.
     """
 
-    def __init__(self, name: str, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._name = name
-        self._clock = clock
-        self._failures = 0
-        self._since: float | None = None
-        self._logged_at: dict[str, float] = {}
-        self._told = False
-        self._delivered_seconds = 0.0
+    def __init__(
+        self,
+        given: Input,
+        mode: Mode,
+        queue: BoundedQueue[Post],
+        *,
+        meter: SourceMeter,
+        switches: Switches,
+        taps: Sequence[ChunkTap] = (),
+        clips: Clips | None = None,
+    ) -> None:
+        self.name, self.source = given.source.name, given.source
+        self.hop_samples, self.sounds, self.clips = given.hop_samples, tuple(given.sounds), clips
+        self.meter, self.detector = meter, EventDetector(given.sounds)
+        self.state = State.IDLE
+        self.status: SourceStatus | None = None
+        self.stretch = 0
+        self.failure: SourceError | None = None
+        self._changed = threading.Condition()
+        self._mode = mode
+        self._switches = switches
+        self._taps = taps
+        self._outbox = _Outbox(self, queue, meter, fast=mode.fast)
+        self._cutter = WindowCutter(
+            self.name, window_samples=mode.window_samples, hop_samples=given.hop_samples
+        )
+        self._continuation = Continuation()
+        self._backoff = Backoff(self.name)
 
-    def begin(self, reason: str, longest_seconds: float) -> float:
-        """Take a failure.
+    @property
+    def health(self) -> SourceHealth:
+        """Figures of the source."""
+        return self.meter.report(repaired_samples=self.source.repaired_samples)
+
+    def exchange(self, source: Source) -> bool:
+        """Read another source from now on; return True if that needs a new reader."""
+        with self._changed:
+            before, self.source, self.failure = self.source, source, None
+            unread = self.state is State.ENDED
+            if self.state not in _GONE and self.state is not State.IDLE:
+                self.state = State.STARTING
+            self._changed.notify_all()
+        before.close()
+        if self.state in _GONE:
+            source.close()
+        return unread
+
+    def leave(self, state: State) -> None:
+        """Make the reader end; `state` is REMOVED or STOPPED, and does not change any more."""
+        with self._changed:
+            unread = self.state in _UNREAD
+            if self.state not in _GONE:
+                self.state = state
+            if unread:
+                self._outbox.end()
+            self._changed.notify_all()
+        self.source.close()
+
+    def start(self) -> None:
+        """Note that a reader is about to start."""
+        self._enter(State.STARTING)
+
+    def run(self, is_free: Callable[[], bool] = lambda: True) -> None:
+        """Read the source, and those that take its place, until nothing more comes.
 
         Parameters
         ----------
-        reason : str
-            What has failed, as a sentence.
-        longest_seconds : float
-            What the pauses grow to.
-
-        Returns
-        -------
-        pause_seconds : float
-            After which to try again: twice as long as the last time.
+        is_free : callable
+            True once the sources that are replaced have released their devices; they get a short time for it.
         """
-        now = self._clock()
-        self._since = now if self._since is None else self._since
-        self._delivered_seconds = 0.0
-        if now - self._logged_at.get(reason, -math.inf) >= _QUIET_SECONDS:
-            self._logged_at[reason] = now
-            self._told = True
-            _log.warning("%s is not heard: %s. It is waited for.", self._name, reason)
-        pause = min(_FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures, 16), longest_seconds)
-        self._failures += 1
-        return pause
+        deadline = time.monotonic() + _RELEASE_SECONDS
+        while not (is_free() or self.state in _GONE or time.monotonic() > deadline):
+            with self._changed:
+                self._changed.wait(_POLL_SECONDS)
+        try:
+            while self._read(self.source):
+                pass
+        except Exception as error:
+            with self._changed:
+                self.state = self.state if self.state in _GONE else State.ENDED
+                self._outbox.say(online=False, reason=str(error))
+                self._outbox.end()
+            raise
 
-    def over(self, seconds: float) -> None:
-        """Take that the source has delivered so much sound."""
-        if self._since is not None:
-            if self._told:
-                _log.info("%s is heard again, after %s", self._name, written(self._clock() - self._since))
-            self._since, self._told = None, False
-        if self._failures:
-            self._delivered_seconds += seconds
-            if self._delivered_seconds >= _STEADY_SECONDS:
-                self._failures = 0
-                self._logged_at.clear()
+    def _read(self, source: Source) -> bool:
+        """Read a source to its end; return True once there is another attempt to make, or another source to read."""
+        failure = None
+        try:
+            self._listen(source)
+        except SourceError as error:
+            failure = error
+        with self._changed:
+            pause_seconds = self._settle(source, failure)
+            if self.state in (State.ENDED, *_GONE):
+                self._outbox.end()
+                return False
+            state = self.state
+            self._changed.wait_for(
+                lambda: self.state is not state or self.source is not source,
+                None if pause_seconds == math.inf else pause_seconds,
+            )
+            if self.state is State.RETRYING:
+                self.state = State.STARTING
+        return True
+
+    def _settle(self, source: Source, failure: SourceError | None) -> float:
+        """Choose the state after the end of a source, and post its reason; return the longest time in that state."""
+        reason = "it has ended" if failure is None else str(failure)
+        seconds = math.inf
+        if self.state in _GONE:
+            reason = _REASONS[self.state]
+        elif self.source is not source:
+            self.state, reason, seconds = State.STARTING, "another source was chosen", 0.0
+        elif failure is not None and source.retry_seconds is not None:
+            self.state, seconds = State.RETRYING, self._backoff.fail(reason, source.retry_seconds)
+        elif self._mode.stay:
+            self.state = State.WAITING
+        else:
+            self.state, self.failure = State.ENDED, failure
+        self._outbox.say(online=False, reason=reason)
+        return seconds
+
+    def _listen(self, source: Source) -> None:
+        self.meter.open(live=source.live)
+        try:
+            with closing(source.chunks()) as chunks:
+                for chunk in _limited(self._continuation.of(chunks), self._mode.limit_samples):
+                    self._backoff.deliver(len(chunk.samples) / SAMPLE_RATE_HZ)
+                    self._take(chunk)
+        finally:  # the sound before a failure is tagged too
+            self._flush()
+
+    def _take(self, chunk: AudioChunk) -> None:
+        is_on = self._switches.is_on(self.name)
+        if self._enter(State.LISTENING if is_on else State.SWITCHED_OFF):
+            if not is_on:
+                self._flush()
+            self._outbox.say(online=is_on, reason="" if is_on else _SWITCHED_OFF)
+        if not is_on:
+            self.meter.add_paused(chunk)
+            return
+        self.meter.add(chunk)
+        for tap in self._taps:
+            tap(self.name, chunk)
+        if (clips := self.clips) is not None:
+            clips.hear(self.name, chunk)
+        self._cutter.set_hop(self.hop_samples)
+        self._outbox.send(self._cutter.feed(chunk))
+
+    def _flush(self) -> None:
+        self._outbox.send(self._cutter.flush())
+        self._outbox.end_stretch()
+
+    def _enter(self, state: State) -> bool:
+        """Change the state, unless the channel leaves; return True if that is another state."""
+        with self._changed:
+            if self.state in _GONE or self.state is state:
+                return False
+            self.state = state
+            return True
+
+
+def _limited(chunks: Iterable[AudioChunk], limit_samples: int | None) -> Iterator[AudioChunk]:
+    """Pass chunks on up to a position in the stream, where the last one is cut."""
+    limit = sys.maxsize if limit_samples is None else limit_samples
+    for chunk in chunks:
+        rest = limit - chunk.start_sample
+        if rest > 0:
+            yield chunk if rest >= len(chunk.samples) else replace(chunk, samples=chunk.samples[:rest])
+        if rest <= len(chunk.samples):
+            return

@@ -85,8 +85,8 @@ class Switches:
         """Whether a source is listened to."""
         return source not in self._off
 
-    def mention(self, sources: Iterable[str]) -> None:
-        """Say which of these sources are switched off, lest somebody wonder at the silence."""
+    def log(self, sources: Iterable[str]) -> None:
+        """Log which of these sources are switched off: their silence would surprise."""
         for source in sources:
             if not self.is_on(source):
                 _log.warning(

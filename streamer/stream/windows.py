@@ -8,24 +8,24 @@ from ..messages import SAMPLE_RATE_HZ, AudioChunk, Window
 from .ring_buffer import RingBuffer
 
 _SMALLEST_REST = 400
-"""Samples of new sound, one frame of the model, that are worth a last window."""
+"""New samples that justify a last window: one frame of the model."""
 
 
 class WindowCutter:
     """Cuts one source into sliding windows.
 
-    A window ends at each multiple of the hop and reaches back over `window_samples`, or to the beginning of a
-    younger stream. How the stream is cut into chunks makes no difference.
+    A window ends at each multiple of the hop and reaches back over `window_samples`, or to the beginning of a younger stream.
+    The size of the chunks makes no difference.
 
-    A gap in the index shorter than a window becomes silence of its length, so that what lies around it stays
-    where it was; after a longer one the stream is young again. No window ends inside a gap.
+    A gap in the index that is shorter than a window becomes silence of the same length, so that the sound around it keeps its
+    place. After a longer gap the stream starts again. No window ends inside a gap.
 
     Parameters
     ----------
     source : str
         Name of the source.
     window_samples, hop_samples : int
-        Length of a window, and from the end of one to the end of the next.
+        Length of a window, and distance between the ends of two windows.
     """
 
     def __init__(self, source: str, *, window_samples: int, hop_samples: int) -> None:
@@ -39,14 +39,14 @@ class WindowCutter:
         self._anchor = 0.0
         self._flushed = False
 
-    def pace(self, hop_samples: int) -> None:
-        """Cut with this hop from the next chunk on."""
+    def set_hop(self, hop_samples: int) -> None:
+        """Use another hop from the next chunk on."""
         if hop_samples != self._hop_samples:
             self._hop_samples = hop_samples
             self._due = self._next_due()
 
     def feed(self, chunk: AudioChunk) -> Iterator[Window]:
-        """Take a chunk and yield the windows that have become due, oldest first."""
+        """Add a chunk and yield the windows that are due, oldest first."""
         self._anchor = chunk.captured_at - chunk.start_sample / SAMPLE_RATE_HZ
         if chunk.start_sample > self._position:
             self._skip(chunk.start_sample - self._position)
@@ -61,7 +61,7 @@ class WindowCutter:
                 yield self._window()
 
     def flush(self) -> Iterator[Window]:
-        """Yield the last window, at the end of the stream, if it holds sound that no other did; what may follow is young again."""
+        """Yield a last window at the end of the stream, if there is sound that no window holds; the next chunk starts a new stream."""
         rest = self._position - self._last_end
         if rest >= _SMALLEST_REST or (rest and not self._last_end):
             yield self._window()
@@ -77,6 +77,7 @@ class WindowCutter:
             start_sample=self._position - len(samples),
             end_sample=self._position,
             ended_at=self._anchor + self._position / SAMPLE_RATE_HZ,
+            hop_samples=self._hop_samples,
         )
 
     def _skip(self, gap: int) -> None:

@@ -17,7 +17,8 @@ from soak.simulated import HOUR_SAMPLES, SimulatedClock, SimulatedMicrophone, lo
 from streamer.events.catalogue import Watch, resolve_sounds
 from streamer.health import HealthMeter
 from streamer.health.memory import resident_bytes
-from streamer.live.session import LiveSession
+from streamer.live.channel import Input, Mode
+from streamer.live.session import LiveSession, Outputs
 from streamer.messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, AudioChunk, SourceHealth
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks.health_log import HealthLog
@@ -120,20 +121,17 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
             outbox=history,
         )
         session = LiveSession(
-            [microphone],
+            [Input(microphone, SAMPLE_RATE_HZ, resolve_sounds([Watch("Speech")], LABELS))],
             loudness_as_scores,
-            window_samples=WINDOW_SAMPLES,
-            hop_samples=SAMPLE_RATE_HZ,
-            sinks=[history, mqtt, JsonLines(nowhere, label_set, 2), HealthLog(clock=lambda: clock.elapsed)],
-            sounds=resolve_sounds([Watch("Speech")], LABELS),
-            taps=[notice],
-            fast=True,
+            Mode(WINDOW_SAMPLES, fast=True),
+            Outputs(
+                [history, mqtt, JsonLines(nowhere, label_set, 2), HealthLog(clock=lambda: clock.elapsed)],
+                taps=[notice],
+            ),
+            meter=HealthMeter(clock=lambda: clock.elapsed),
             broker_state=lambda: mqtt.state,
+            clock=lambda: clock.wall,
         )
-        session._meter = HealthMeter(
-            hop_samples=SAMPLE_RATE_HZ, sources=1, model="", device="", clock=lambda: clock.elapsed
-        )
-        session._pipelines["mic"]._clock = lambda: clock.wall
         threads.start("mqtt", mqtt.run, mqtt.close)
         wait_until(lambda: mqtt.state == "connected", "the broker")
         session.start(threads)
@@ -141,7 +139,7 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
             threads.wait(0.1)
             session.report_health()
         wait_until(lambda: not history.pending(1), "all events to be published", PATIENCE_SECONDS)
-        (account,) = session.meter.report(broker="", replaced_windows=session._due.replaced).sources
+        (account,) = session.health().sources
     end = last[-1].start_sample + len(last[-1].samples)
     said = last[-1].captured_at + len(last[-1].samples) / SAMPLE_RATE_HZ
     assert end == account.samples

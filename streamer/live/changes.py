@@ -1,0 +1,319 @@
+"""Changes while a session listens: settings that are read again, and choices in the window. A plan is applied as a whole, or not at all."""
+
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ..errors import StreamerError
+from ..events.catalogue import Watch
+from ..events.watchlist import WatchLists
+from ..settings.file import save
+from ..settings.loading import settings_file
+from ..settings.schema import Settings
+from ..sinks import RankingSink, Sink
+from ..sinks.clips.recorder import Clips
+from ..sinks.history.store import History
+from ..sources import Source, open_source
+from .assembly import check_apart
+from .channel import Input
+from .session import LiveSession
+
+_log = logging.getLogger(__name__)
+
+_CLIPS = frozenset(name for name in Settings.model_fields if name.startswith("clips"))
+_SOURCES = frozenset({"source", "hop"}) | _CLIPS
+_LIVE = frozenset({"watch", "top", "history_days", "history_events"}) | _SOURCES
+"""Settings that change while a session listens; others need a restart."""
+
+ClipsMaker: TypeAlias = Callable[[Settings, Sequence[str]], Clips | None]
+"""Makes clips from settings and the names of the sources whose sound is kept; None if there are none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Parts of the program that follow changed settings.
+
+    Attributes
+    ----------
+    session : LiveSession
+        Session that listens.
+    watchlists : WatchLists
+        Watched sounds.
+    make_clips : callable
+        Makes new clips.
+    history : History, optional
+        Stored events.
+    sinks : sequence of Sink or None
+        Those that show the highest tags follow the setting `top`.
+    """
+
+    session: LiveSession
+    watchlists: WatchLists
+    make_clips: ClipsMaker
+    history: History | None = None
+    sinks: Sequence[Sink | None] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceChanges:
+    """Changes of the sources.
+
+    Attributes
+    ----------
+    names : sequence of str
+        Names of all sources, in their new order.
+    newcomers, exchanged : sequence of Source
+        Sources under new names, and under names that stay.
+    hop_samples : mapping of str to int
+        Hop of each source.
+    watch : mapping of str to sequence of Watch or None
+        Lists of single sources that change; None where a source shares the common list from now on.
+    clipped : collection of str
+        Names of the sources whose sound is kept.
+    renews_clips : bool
+        True if the clips start over.
+    clips : Clips or None
+        New clips, if they start over.
+    """
+
+    names: Sequence[str]
+    newcomers: Sequence[Source]
+    exchanged: Sequence[Source]
+    hop_samples: Mapping[str, int]
+    watch: Mapping[str, Sequence[Watch] | None]
+    clipped: Collection[str]
+    renews_clips: bool = False
+    clips: Clips | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that changes between two settings; it has been checked, and nothing has changed yet.
+
+    Attributes
+    ----------
+    settings : Settings
+        Settings that hold afterwards.
+    applied, waiting : frozenset of str
+        Names of the settings that change now, and of those that need a restart.
+    sources : SourceChanges or None
+        Changes of the sources, if there are any.
+    """
+
+    settings: Settings
+    applied: frozenset[str]
+    waiting: frozenset[str] = field(default_factory=frozenset)
+    sources: SourceChanges | None = None
+
+
+def diff(old: Settings, new: Settings, running: Running) -> Plan:
+    """Plan the change from one settings to another.
+
+    Raises
+    ------
+    StreamerError
+        The new settings can't be applied.
+    """
+    changed = frozenset(old.changes_from(new))
+    applied = changed & _LIVE
+    if "watch" in applied:
+        running.watchlists.shared.check(new.watched)
+    return Plan(
+        settings=old.model_copy(update={name: getattr(new, name) for name in applied}),
+        applied=applied,
+        waiting=changed - applied,
+        sources=_diff_sources(old, new, running) if applied & _SOURCES else None,
+    )
+
+
+def apply(plan: Plan, running: Running) -> None:
+    """Apply a plan; sources that stay don't notice.
+
+    Raises
+    ------
+    SourceError
+        Listening is over; nothing has changed.
+    """
+    settings, sources = plan.settings, plan.sources
+    if sources is not None:
+        running.session.channels.check(source.name for source in sources.newcomers)
+    if "watch" in plan.applied:
+        running.watchlists.shared.replace(settings.watched)
+    if "top" in plan.applied:
+        for sink in running.sinks:
+            if isinstance(sink, RankingSink):
+                sink.top = settings.top
+    if running.history is not None and not plan.applied.isdisjoint({"history_days", "history_events"}):
+        running.history.keep(days=settings.history_days, events=settings.history_events)
+    if sources is not None:
+        _apply_sources(sources, running)
+
+
+def _diff_sources(old: Settings, new: Settings, running: Running) -> SourceChanges:
+    channels, watchlists = running.session.channels, running.watchlists
+    before = dict(zip(channels.names, old.sources, strict=True))
+    names, opened = _open_changed(channels.names, old, new)
+    after = dict(zip(names, new.sources, strict=True))
+    channels.check(source.name for source in opened if source.name not in before)
+    watch = {
+        name: source.watch
+        for name, source in after.items()
+        if source.watch != (before[name].watch if name in before else None)
+    }
+    for name, own in watch.items():
+        if own is not None:
+            watchlists.check(name, own)
+    clipped_before, clipped = old.with_clips(channels.names), new.with_clips(names)
+    stay = before.keys() & after.keys()
+    renews_clips = (
+        not old.changes_from(new).isdisjoint(_CLIPS)
+        or stay.intersection(clipped_before) != stay.intersection(clipped)
+        or bool(clipped and not clipped_before)
+    )
+    return SourceChanges(
+        names=names,
+        newcomers=[source for source in opened if source.name not in before],
+        exchanged=[source for source in opened if source.name in before],
+        hop_samples={name: source.hop_samples for name, source in after.items()},
+        watch=watch,
+        clipped=clipped,
+        renews_clips=renews_clips,
+        clips=running.make_clips(new, clipped)
+        if renews_clips
+        else None,  # last, as it tidies its folder at once
+    )
+
+
+def _apply_sources(changes: SourceChanges, running: Running) -> None:
+    channels, watchlists = running.session.channels, running.watchlists
+    channels.set_hops(changes.hop_samples)
+    for name, watch in changes.watch.items():
+        watchlists.replace(name, watch)
+    if changes.renews_clips:
+        channels.keep_clips(changes.clips)
+    for source in changes.exchanged:
+        channels.exchange(source.name, source)
+    if list(changes.names) != list(channels.names):
+        newcomers = [
+            Input(
+                source,
+                changes.hop_samples[source.name],
+                watchlists.of(source.name).sounds,
+                clipped=source.name in changes.clipped,
+            )
+            for source in changes.newcomers
+        ]
+        channels.rearrange(changes.names, newcomers)
+    for name in watchlists.overrides.keys() - set(changes.names):
+        del watchlists.overrides[name]
+
+
+def _open_changed(names: Sequence[str], old: Settings, new: Settings) -> tuple[list[str], list[Source]]:
+    """Return the names of the sources of new settings, and open those that are not read under their names already."""
+    known = {(source.name, source.address): name for source, name in zip(old.sources, names, strict=True)}
+    known |= {(name, address): name for (_, address), name in known.items()}
+    wanted, opened = [], []
+    for source in new.sources:
+        name = known.get((source.name, source.address))
+        if name is None:
+            other = open_source(
+                source.address, name=source.name, fast=new.fast, allow_missing=new.waits_for_sources
+            )
+            opened.append(other)
+            name = other.name
+        wanted.append(name)
+    check_apart(wanted, new)
+    return wanted, opened
+
+
+class LiveSettings:
+    """Settings in force while a session listens.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings at the start.
+    load : callable
+        Reads the settings again.
+    config : Path, optional
+        Settings file, as for `load_settings`.
+    running : Running
+        Parts that follow changed settings.
+
+    Attributes
+    ----------
+    current : Settings
+        Settings in force.
+    """
+
+    def __init__(
+        self, settings: Settings, load: Callable[[], Settings], config: Path | None, running: Running
+    ) -> None:
+        self.current = settings
+        self._load = load
+        self._config = config
+        self._running = running
+        self._chosen: dict[str, tuple[str, Source]] = {}
+
+    def reload(self) -> None:
+        """Read the settings again, and log what changes. If anything is wrong, nothing changes."""
+        try:
+            plan = diff(self.current, self._load(), self._running)
+            apply(plan, self._running)
+        except StreamerError as error:
+            _log.warning("settings not reloaded: %s", error)
+            return
+        self.current = plan.settings
+        if plan.applied:
+            _log.info("settings changed: %s", _listed(plan.applied))
+        if plan.waiting:
+            _log.warning("settings that need a restart: %s", _listed(plan.waiting))
+        if not (plan.applied or plan.waiting):
+            _log.info("the settings have not changed")
+
+    def choose(self, name: str, address: str) -> None:
+        """Read another source under a name from now on.
+
+        Raises
+        ------
+        SourceError
+            The source is unknown or missing.
+        """
+        source = open_source(address)
+        source.name = name
+        self._running.session.channels.exchange(name, source)
+        self._chosen[name] = address, source
+
+    def save(self, changes: Mapping[str, Any]) -> Path:
+        """Write the chosen sources that are still read, the watched sounds and other changes to the settings file.
+
+        Parameters
+        ----------
+        changes : mapping of str to value
+            Other settings that change, as for `settings.file.edited`.
+
+        Returns
+        -------
+        file : Path
+            The settings file.
+
+        Raises
+        ------
+        SettingsError, SourceError
+            As for `settings.file.save`.
+        """
+        channels = self._running.session.channels
+        entries = (entry if isinstance(entry, str) else None for entry in self.current.source)
+        chosen = {
+            name: address for name, (address, source) in self._chosen.items() if channels.listens_to(source)
+        }
+        file = settings_file(self._config)
+        save(file, changes, self._running.watchlists, chosen, dict(zip(channels.names, entries, strict=True)))
+        return file
+
+
+def _listed(names: Collection[str]) -> str:
+    """Return settings as users call them."""
+    return ", ".join(sorted(Settings.model_fields[name].alias or name for name in names))
