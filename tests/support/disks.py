@@ -1,4 +1,4 @@
-"""A small real disk that fills up, becomes read-only and is well again."""
+"""Small real disk that can be filled, made read-only and repaired."""
 
 import subprocess
 from collections.abc import Iterator
@@ -13,27 +13,27 @@ from support.system import require
 
 @dataclass
 class Disk:
-    """A file system in memory, of half a megabyte."""
+    """File system in memory, of half a megabyte."""
 
     path: Path
 
     def fill(self) -> None:
-        """Leave room for nothing."""
+        """Fill the disk."""
         with (self.path / "ballast").open("ab", buffering=0) as ballast, suppress(OSError):
             while True:
                 ballast.write(bytes(512))
 
     def make_room(self) -> None:
-        """Take away what fills it."""
+        """Delete what fills the disk."""
         (self.path / "ballast").unlink()
 
     def protect(self, *, against_writing: bool = True) -> None:
-        """Make it read-only, or no longer."""
+        """Make the disk read-only, or writable again."""
         subprocess.run(["mount", "-o", f"remount,{'ro' if against_writing else 'rw'}", self.path], check=True)
 
     @property
     def files(self) -> dict[str, bytes]:
-        """What is on it, by name."""
+        """Files on the disk, by name."""
         return {
             str(file.relative_to(self.path)): file.read_bytes()
             for file in self.path.rglob("*")
@@ -43,7 +43,7 @@ class Disk:
 
 @contextmanager
 def mounted(folder: Path) -> Iterator[Disk]:
-    """Mount one at an empty folder; where that is not allowed, the test is skipped."""
+    """Mount a disk at an empty folder; skip the test where that is not allowed."""
     require("mount", "umount")
     mounting = ["mount", "-t", "tmpfs", "-o", "size=512k", "earshot-test", str(folder)]
     if subprocess.run(mounting, capture_output=True, check=False).returncode:

@@ -12,7 +12,7 @@ HOP, WINDOW = 1_600, 16_000
 
 
 class Tone:
-    """A source of `seconds` of sound, in real time if `live`."""
+    """Source of `seconds` of sound, in real time if `live`."""
 
     repaired_samples = 3
 
@@ -44,7 +44,7 @@ class Tone:
 
 
 class Memory:
-    """A sink that remembers."""
+    """Sink that keeps all messages."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []

@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on loopback that serves folders, and can be told to misbehave."""
+"""Hugging Face Hub on the loopback that serves folders, and misbehaves on request."""
 
 import hashlib
 import json
@@ -16,12 +16,12 @@ from huggingface_hub import constants
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _LARGE = {"model.safetensors", "pytorch_model.bin"}
-"""What the Hub keeps outside git, under its SHA-256."""
+"""Files that the Hub keeps outside git, under their SHA-256."""
 
 
 @dataclass
 class Misbehaviour:
-    """What the server does wrong; nothing at first.
+    """Faults of the server; none at first.
 
     Attributes
     ----------
@@ -52,7 +52,7 @@ class Misbehaviour:
 
 @dataclass
 class Hub:
-    """A running server.
+    """Running server.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class Hub:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def ranges(self, name: str) -> list[str | None]:
-        """Which parts of a file were asked for."""
+        """Return the requested parts of a file."""
         return [span for method, path, span in self.requests if method == "GET" and path.endswith(f"/{name}")]
 
 
@@ -106,7 +106,7 @@ def serve(repositories: Mapping[str, Path]) -> Iterator[Hub]:
 
 
 def digest(path: Path) -> str:
-    """The name of a file's content: SHA-256 of a large file, git's SHA-1 of a small one."""
+    """Return the name of a file's content: SHA-256 of a large file, git's SHA-1 of a small one."""
     content = path.read_bytes()
     if path.name in _LARGE:
         return hashlib.sha256(content).hexdigest()
@@ -123,7 +123,7 @@ def point_at(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Speaks as much of the Hub's language as huggingface_hub asks for."""
+    """Answers the requests of huggingface_hub."""
 
     served: Hub
 
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer()
 
     def log_message(self, *_arguments: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._resolve(repository, revision, name)
 
     def _found(self, repository: str, revision: str) -> Path | None:
-        """The folder of a repository; else the refusal is sent."""
+        """Return the folder of a repository, or send the refusal."""
         folder = self.served.repositories.get(repository)
         if folder is None:
             self._send(401, {"X-Error-Code": "RepoNotFound"}, b"{}")

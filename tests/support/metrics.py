@@ -1,4 +1,4 @@
-"""A running metrics server, and what Prometheus reads from it."""
+"""Running metrics server, and the values that Prometheus reads from it."""
 
 import time
 import urllib.request
@@ -30,7 +30,7 @@ def read(metrics: Metrics) -> str:
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
-    """Values by name and then labels, in the order of the labels' names; read by Prometheus' own parser."""
+    """Return values by name and labels, sorted by the labels' names, as Prometheus' own parser reads them."""
     return {
         (sample.name, *(label for _, label in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(read(metrics))

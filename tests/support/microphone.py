@@ -1,4 +1,4 @@
-"""A virtual microphone into which tests play sound."""
+"""Virtual microphone into which tests play sound."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ EIGHT_CHANNELS = f"{STEREO},rear-left,rear-right,front-center,lfe,side-left,side
 
 @dataclass
 class VirtualMicrophone:
-    """A microphone that hears what is played into it: the monitor of a null sink in a private PulseAudio.
+    """Microphone that records what is played into it: the monitor of a null sink in a private PulseAudio.
 
     Attributes
     ----------
@@ -38,7 +38,7 @@ class VirtualMicrophone:
 
     @classmethod
     def start(cls, folder: Path, rate_hz: int, channel_map: str = STEREO) -> "VirtualMicrophone":
-        """Start PulseAudio with its files in a folder; it returns when the sound server is ready."""
+        """Start PulseAudio with its files in a folder, and return when it is ready."""
         configuration = folder / "asound.conf"
         configuration.write_text(_ALSA_CONFIGURATION)
         microphone = cls(
@@ -75,7 +75,7 @@ class VirtualMicrophone:
             assert player.wait(timeout=120) == 0
 
     def hush(self) -> None:
-        """Stop what is played."""
+        """Stop playing."""
         for player in self._players:
             player.kill()
             player.wait(timeout=60)
@@ -92,7 +92,7 @@ class VirtualMicrophone:
             os.kill(server, signal.SIGCONT)
 
     def stop(self) -> None:
-        """Unplug the microphone; it returns when another one can be plugged in."""
+        """Unplug the microphone, and return when another one can be plugged in."""
         self.hush()
         self._run(["pulseaudio", "--kill"])
         wait_until(lambda: not self._pid_file.exists(), "the sound server to end")

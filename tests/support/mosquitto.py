@@ -1,4 +1,4 @@
-"""A real Mosquitto on a free loopback port, certificates for it, and a subscriber that remembers all it receives."""
+"""Real Mosquitto on a free loopback port, certificates for it, and a subscriber that keeps all messages."""
 
 import getpass
 import json
@@ -24,7 +24,7 @@ _NEW_KEY = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 
 
 class Authority:
-    """Makes a certificate authority of its own, and signs certificates.
+    """Certificate authority that signs certificates.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Authority:
         )
 
     def sign(self, name: str, *, alternative: str = "IP:127.0.0.1", days: int = 1) -> tuple[Path, Path]:
-        """Make a certificate, which has expired if `days` is negative, and its key; their files."""
+        """Make a certificate, expired if `days` is negative, and its key; return their files."""
         certificate, key, request = (self._folder / f"{name}.{suffix}" for suffix in ("pem", "key", "csr"))
         extensions = self._folder / f"{name}.cnf"
         extensions.write_text(f"subjectAltName={alternative}\n", encoding="utf-8")
@@ -64,7 +64,7 @@ class Authority:
 
 
 class Mosquitto:
-    """A broker that can be stopped, started again on its port, and frozen.
+    """Broker that can be stopped, started again on its port, and frozen.
 
     Parameters
     ----------
@@ -127,29 +127,29 @@ class Mosquitto:
         wait_until(self._listens, "mosquitto to listen")
 
     def stop(self) -> None:
-        """Kill it, frozen or not; its retained messages are gone with it."""
+        """Kill the broker, frozen or not; its retained messages are lost."""
         if self._process is not None:
             self._process.kill()
             self._process.wait(timeout=PATIENCE_SECONDS)
             self._process = None
 
     def admit(self, username: str, password: str) -> None:
-        """Accept these credentials too from now on, running or not."""
+        """Accept these credentials too, running or not."""
         self._set_password("-b", username, password)
         if self._process is not None:
             self._process.send_signal(signal.SIGHUP)
 
     def dismiss(self, username: str) -> None:
-        """Accept this user no more after the next start."""
+        """Stop accepting this user from the next start on."""
         self._set_password("-D", username)
 
     def freeze(self) -> None:
-        """Let it answer nothing, while its connections stay open."""
+        """Stop answering, with connections left open."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Let it go on."""
+        """Answer again."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
@@ -174,7 +174,7 @@ class Mosquitto:
 
 @dataclass(frozen=True)
 class Received:
-    """A message as a subscriber got it."""
+    """Message as a subscriber received it."""
 
     topic: str
     text: str
@@ -187,7 +187,7 @@ class Received:
 
 
 class Subscriber:
-    """Receives everything a broker has on a topic filter."""
+    """Subscriber that receives everything on a topic filter."""
 
     def __init__(
         self,
@@ -233,14 +233,14 @@ class Subscriber:
 
     @property
     def messages(self) -> list[Received]:
-        """All that has come so far."""
+        """All messages so far."""
         with self._changed:
             return list(self._messages)
 
     def wait_for(
         self, topic: str, text: str | None = None, *, timeout_seconds: float = PATIENCE_SECONDS
     ) -> Received:
-        """Wait for a message on a topic, or return the latest that has come, and forget all before it."""
+        """Wait for a message on a topic, return the latest, and delete all messages before it."""
         with self._changed:
 
             def matching() -> list[int]:
@@ -259,7 +259,7 @@ class Subscriber:
             return message
 
     def wait_for_all(self, texts: Mapping[str, str]) -> None:
-        """Wait until these are the newest texts on their topics, whichever comes first, and forget nothing."""
+        """Wait until these are the newest texts on their topics, in any order; delete nothing."""
         with self._changed:
 
             def newest() -> dict[str, str]:
@@ -272,7 +272,7 @@ class Subscriber:
     def wait_for_several(
         self, topic: str, count: int, *, timeout_seconds: float = PATIENCE_SECONDS
     ) -> list[Received]:
-        """Wait for messages on a topic, return the first of them, and forget nothing."""
+        """Wait for messages on a topic, and return the first of them; delete nothing."""
         with self._changed:
 
             def come() -> list[Received]:
@@ -284,7 +284,7 @@ class Subscriber:
             return come()[:count]
 
     def wait_for_retained(self, topic: str, text: str | None = None) -> Received:
-        """Wait until the broker keeps something on a topic, or this; it is asked again for what came while one listened."""
+        """Wait for a retained message on a topic; subscribe again for one that was published meanwhile."""
         with self._changed:
 
             def kept() -> Received | None:

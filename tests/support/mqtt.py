@@ -92,7 +92,7 @@ def wait_for_state(sink: MqttPublisher, beginning: str) -> None:
 
 
 def retained(broker: Mosquitto, beginning: str) -> dict[str, str]:
-    """All that the broker keeps on topics that begin like this."""
+    """Return the retained messages on topics with this beginning."""
     marker = "test/marker"
     with Subscriber(broker.port) as latecomer:
         latecomer.publish(marker, "")

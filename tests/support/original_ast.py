@@ -1,4 +1,4 @@
-"""The network of the original AST code, put together anew from timm's DeiT: what the checkpoints in its format are compared with."""
+"""Network of the original AST code, rebuilt from timm's DeiT, as the reference for checkpoints in its format."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +45,7 @@ class OriginalAst(nn.Module):
 
 
 def random_original(**geometry: Any) -> OriginalAst:
-    """Such a network with random weights that leave nothing at zero or one."""
+    """Return such a network with random weights, none of them zero or one."""
     torch.manual_seed(0)
     network = OriginalAst(**geometry).eval()
     for parameter in network.parameters():

@@ -1,4 +1,4 @@
-"""A program that writes and publishes events as fast as it can, to be killed at any moment; and what must hold after that."""
+"""Program that writes and publishes events as fast as it can until it is killed, and the outcome."""
 
 import multiprocessing
 import random
@@ -26,7 +26,7 @@ _LONGEST_LIFE_SECONDS = 0.25
 
 @contextmanager
 def publishing(path: Path, port: int) -> Iterator[tuple[History, MqttPublisher]]:
-    """A history and a sink that publishes what is in it, on a thread."""
+    """Open a history and publish its events on a thread."""
     with History(path) as history:
         sink = MqttPublisher(
             Broker("127.0.0.1", port),
@@ -46,7 +46,7 @@ def publishing(path: Path, port: int) -> Iterator[tuple[History, MqttPublisher]]
 
 
 def make_events(path: Path, port: int, run: int, accepted: Connection) -> None:
-    """Begin and end sounds for ever; say the number of each one whose beginning and end have been taken."""
+    """Begin and end sounds endlessly; send the number of each sound whose beginning and end were accepted."""
     with publishing(path, port) as (history, sink):
         accepted.send(0)
         number = 0
@@ -64,7 +64,7 @@ def make_events(path: Path, port: int, run: int, accepted: Connection) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of killing the program again and again.
+    """Outcome of killing the program again and again.
 
     Attributes
     ----------

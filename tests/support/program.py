@@ -1,4 +1,4 @@
-"""The program as its users start it: a process of its own."""
+"""Program as its users start it, in a process of its own."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def clean_environment(folder: Path) -> dict[str, str]:
-    """Return an environment without settings of the user, display and network, and without a trial of precisions, which is slow."""
+    """Return an environment without the user's settings, display and network, and without slow measurements of engines."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("EARSHOT_", "QT_"))}
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         kept.pop(name, None)
@@ -34,7 +34,7 @@ def command(*options: str) -> list[str]:
 
 
 class Program:
-    """A running Earshot whose lines are read as they come.
+    """Running Earshot whose output is read continuously.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Program:
 
     @property
     def command_line(self) -> str:
-        """What everyone on the machine can read."""
+        """Command line, which every user of the machine can read."""
         return Path(f"/proc/{self._process.pid}/cmdline").read_text()
 
     def newest(self, source: str) -> int:
@@ -80,7 +80,7 @@ class Program:
         return any(words in line for line in self.log)
 
     def interrupt(self) -> int:
-        """End it as Ctrl-C does; its exit code."""
+        """End the program as Ctrl-C does; return its exit code."""
         self._process.send_signal(signal.SIGINT)
         return self.wait(START_SECONDS)
 

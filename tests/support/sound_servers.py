@@ -115,13 +115,13 @@ def status(code: int, **headers: str) -> Answer:
 
 
 def silence(handler: BaseHTTPRequestHandler) -> None:
-    """Accept, and say nothing for a minute."""
+    """Accept the connection, and send nothing for a minute."""
     handler.connection.settimeout(60)
     handler.rfile.read(1)
 
 
 def behind_password(user: str, password: str, then: Answer) -> Answer:
-    """Answer only those who know the password."""
+    """Answer only requests with the password."""
     wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
     def answer(handler: BaseHTTPRequestHandler) -> None:
@@ -134,7 +134,7 @@ def behind_password(user: str, password: str, then: Answer) -> Answer:
 
 
 class _Server:
-    """What both servers share: a thread, and connections that end with the server."""
+    """Base of both servers: a thread, and connections that end with the server."""
 
     def __init__(self, server: socketserver.TCPServer, certificate: tuple[Path, Path] | None) -> None:
         if certificate is not None:
@@ -156,7 +156,7 @@ class _Server:
         self.stop()
 
     def stop(self) -> None:
-        """End, and hang up on everyone."""
+        """Stop, and close all connections."""
         if not self._thread.is_alive():
             return
         self._server.shutdown()
@@ -170,7 +170,7 @@ class _Server:
 
 
 class HttpServer(_Server):
-    """Answers each path as told, others with 404; with a certificate, over TLS.
+    """Server that answers each path as given, others with 404; over TLS with a certificate.
 
     Parameters
     ----------
@@ -204,7 +204,7 @@ class HttpServer(_Server):
                     self.close_connection = True
 
             def log_message(self, *_: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         server.handle_error = lambda *_: None  # type: ignore[method-assign]
@@ -212,7 +212,7 @@ class HttpServer(_Server):
         super().__init__(server, certificate)
 
     def url(self, path: str, *, scheme: str = "http", credentials: str = "") -> str:
-        """Where something is."""
+        """Return the address of a path."""
         return f"{scheme}://{credentials}127.0.0.1:{self.port}{path}"
 
 
@@ -254,7 +254,7 @@ class RtspServer(_Server):
 
     @property
     def description(self) -> str:
-        """What there is, as SDP (RFC 8866)."""
+        """Description of the stream, as SDP (RFC 8866)."""
         media = ["m=video 0 RTP/AVP 96", "a=rtpmap:96 H264/90000", "a=control:video"]
         for track in range(len(self.loudness)):
             media += ["m=audio 0 RTP/AVP 0", f"a=control:track{track}"]
@@ -262,7 +262,7 @@ class RtspServer(_Server):
         return "\r\n".join([*session, *media, ""])
 
     def url(self, *, scheme: str = "rtsp", credentials: str = "") -> str:
-        """Where it is."""
+        """Return the address of the stream."""
         return f"{scheme}://{credentials}127.0.0.1:{self.port}/live"
 
 
@@ -272,7 +272,7 @@ class _RtspListener(socketserver.ThreadingTCPServer):
     camera: RtspServer
 
     def handle_error(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _RtspHandler(socketserver.StreamRequestHandler):

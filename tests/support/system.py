@@ -14,11 +14,11 @@ import pytest
 from support.waiting import wait_until
 
 _PORTS = range(10_000, 32_000)
-"""None that the system gives away by itself: a connection to such a port may meet itself, and another program may get it."""
+"""Ports outside the ephemeral range, so that no other program gets one by chance."""
 
 
 def require(*commands: str) -> None:
-    """Skip the test where a command is missing; fail it where CI=true, which promises to have them all."""
+    """Skip the test if a command is missing; fail it with CI=true, where all must be installed."""
     missing = [command for command in commands if shutil.which(command) is None]
     if not missing:
         return
@@ -29,7 +29,7 @@ def require(*commands: str) -> None:
 
 
 def free_port() -> int:
-    """Find a TCP port of the loopback on which nothing listens, nor will by chance."""
+    """Find a free TCP port of the loopback that no other program gets by chance."""
     while True:
         port = secrets.choice(_PORTS)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 @contextmanager
 def short_folder() -> Iterator[Path]:
-    """Make a folder with a path that is short enough for a socket; it goes when nobody puts anything into it any more."""
+    """Make a folder with a path short enough for a socket; delete it once nothing writes into it."""
     folder = Path(tempfile.mkdtemp(prefix="earshot-"))
 
     def gone() -> bool:

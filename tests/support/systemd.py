@@ -1,4 +1,4 @@
-"""The program as systemd starts it, and the socket on which it notifies systemd."""
+"""Program as systemd starts it, and the socket on which it notifies systemd."""
 
 import socket
 import subprocess
@@ -12,7 +12,7 @@ from support.waiting import PATIENCE_SECONDS, START_SECONDS
 
 
 class Systemd:
-    """Listens where a service is to say how it goes."""
+    """Receiver of a service's notifications."""
 
     def __init__(self, address: str) -> None:
         self.environment = {"NOTIFY_SOCKET": address}
@@ -26,12 +26,12 @@ class Systemd:
         self._socket.close()
 
     def hear(self, timeout_seconds: float = PATIENCE_SECONDS) -> list[str]:
-        """Wait for the next words."""
+        """Wait for the next notification."""
         self._socket.settimeout(timeout_seconds)
         return self._socket.recv(4096).decode().split("\n")
 
     def hear_of(self, word: str, timeout_seconds: float = PATIENCE_SECONDS) -> list[list[str]]:
-        """Wait for a word; returns all up to it."""
+        """Wait for a notification, and return all up to it."""
         heard: list[list[str]] = []
         deadline = time.monotonic() + timeout_seconds
         while not heard or word not in heard[-1]:
@@ -43,7 +43,7 @@ class Systemd:
 def service(
     *options: str, environment: dict[str, str], systemd: Systemd, stdout: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run the program as systemd would, from when it is ready; it is killed if it is still there at the end."""
+    """Run the program as systemd does, once it is ready; kill it if it still runs at the end."""
     with subprocess.Popen(
         command("--headless", "--model", "tiny", "--offline", *options),
         env=environment | systemd.environment,

@@ -19,7 +19,7 @@ def live_table(width: int = 80, height: int = 24, top: int = 3) -> LiveTable:
 
 
 def picture(table: LiveTable) -> list[str]:
-    """Render the view as plain text, once the bars have come to rest."""
+    """Render the view as plain text, with bars at their final length."""
     for view in table._views.values():
         view.animate(1e9)
     console = Console(file=io.StringIO(), width=table.console.width, color_system=None)
