@@ -1,12 +1,12 @@
-"""What a calibration to a room saves: false events before and after it, and the true sounds that it loses.
+"""Effect of calibrating thresholds to a room: false events before and after, and true sounds lost.
 
     python benchmarks/calibration.py [--model tiny] [--minutes 10] [--neighbours 5] [--snr 20] [--seed 0] [--json]
 
-Thresholds are chosen for each sound on clips in quiet noise, as in benchmarks/events.py. Then comes a noisy room: next door somebody
-plays instruments and a lorry reverses, often several at once, up to 5 dB over the noise. `earshot calibrate` listens to some
-minutes of it (the clips of docs/render_sounds.py called train) and proposes thresholds. In other minutes, with the clips that are
-held out, events are counted where nothing happens that is watched for, and in the same minutes with the sounds of
-benchmarks/events.py in them, 20 dB over the noise.
+Thresholds are first chosen for each sound on clips in quiet noise, as in benchmarks/events.py. Then the room is noisy:
+neighbours play instruments and a lorry reverses, often several at once, up to 5 dB above the noise. `earshot calibrate`
+listens to some minutes of it (the training clips of docs/render_sounds.py) and proposes thresholds. Other minutes, with
+held-out clips, are tagged without any watched sound, and again with the sounds of benchmarks/events.py, 20 dB above the
+noise; the events in both are counted.
 """
 
 import argparse
@@ -47,50 +47,52 @@ NEIGHBOURS = (
     *(label for label in SOUNDS if label not in SOUND_OF and label != "Crowd"),
 )
 QUIETER_DB = 15.0
-"""How much quieter than the loudest of them a neighbour may be."""
+"""Largest difference between the loudest neighbour and another one."""
 SECONDS_BETWEEN = 3.0
 WATCHED = tuple(name for name in dict.fromkeys(SOUND_OF.values()) if name != "Music")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What one set of thresholds gives."""
+    """Figures of one set of thresholds."""
 
     thresholds: str
     false_events_per_hour: float
-    there: int
+    sounds: int
     found: int
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument(
-        "--neighbours", type=float, default=5.0, help="the loudest of them over the noise, in dB"
+        "--neighbours", type=float, default=5.0, help="level of the loudest neighbour above the noise, in dB"
     )
-    parser.add_argument("--snr", type=float, default=20.0, help="of each sound over the noise, in dB")
+    parser.add_argument("--snr", type=float, default=20.0, help="level of each sound above the noise, in dB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if missing := missing_packages():
-        sys.exit(f"this needs programs that are not installed: apt-get install {' '.join(missing)}")
+        sys.exit(f"programs are missing; install them with apt-get install {' '.join(missing)}")
     tagger = load_tagger(options.model)
     random = np.random.default_rng(options.seed)
     seconds, loudest = 60.0 * options.minutes, options.neighbours
-    usual = {entry.sound.name: entry for entry in calibrated(tagger, options.snr, random)}
-    before = tuple(usual[name] for name in WATCHED)
-    room = Background(before)
+    initial = {entry.sound.name: entry for entry in calibrated(tagger, options.snr, random)}
+    before = tuple(initial[name] for name in WATCHED)
+    background = Background(before)
     for tagging in taggings(neighbours(seconds, "train", loudest, random), tagger):
-        room.accept(tagging)
+        background.accept(tagging)
     proposed = {
         entry.watched.sound.name: threshold
-        for entry in room.stats()
+        for entry in background.stats()
         if (threshold := entry.proposal()) is not None
     }
-    wishes = [Watch(name, {"threshold": proposed.get(name, usual[name].thresholds[0])}) for name in WATCHED]
-    after = resolve_sounds(wishes, tagger.labels)
+    watches = [
+        Watch(name, {"threshold": proposed.get(name, initial[name].thresholds[0])}) for name in WATCHED
+    ]
+    after = resolve_sounds(watches, tagger.labels)
     rows = measured({"before": before, "calibrated": after}, tagger, seconds, options.snr, loudest, random)
     if options.json:
         print(json.dumps({"proposed": proposed, "rows": [asdict(row) for row in rows]}))
@@ -99,7 +101,7 @@ def main() -> None:
 
 
 def neighbours(seconds: float, part: Part, loudest_db: float, random: np.random.Generator) -> Samples:
-    """Render the room in which nothing happens that is watched for."""
+    """Render a noisy room without any watched sound."""
     samples = pink(round(seconds * SAMPLE_RATE_HZ), random)
     each = 1 + round(seconds / SECONDS_BETWEEN / len(NEIGHBOURS))
     drawn = [clip for label in NEIGHBOURS for clip, _ in clips(label, part, each, loudest_db, random)]
@@ -119,7 +121,7 @@ def measured(
     loudest_db: float,
     random: np.random.Generator,
 ) -> list[Row]:
-    """Count events in a quiet stretch of the room and in one with the sounds, under each set of thresholds."""
+    """Count events in the room without and with the sounds, for each set of thresholds."""
     background = neighbours(seconds, "held-out", loudest_db, random)
     sounds, truth = stream(seconds, snr_db, random)
     truth = [occurrence for occurrence in truth if occurrence.sound in WATCHED]
@@ -139,7 +141,7 @@ def row(
     window_seconds: float,
     seconds: float,
 ) -> Row:
-    """Count what one set of thresholds tells."""
+    """Return the figures of one set of thresholds."""
     pauses = {entry.sound.name: entry.sound.minimum_off_seconds for entry in watched}
     joined = merged(truth, pauses, window_seconds)
     all_sounds = summed("all", compared(watched, truth, joined, list(decided(something, watched))))
@@ -149,12 +151,12 @@ def row(
 
 def show(rows: Sequence[Row], proposed: dict[str, float], title: str) -> None:
     """Print a table."""
-    said = ", ".join(f"{name} {threshold:.3f}" for name, threshold in proposed.items()) or "nothing"
-    table = Table("thresholds", title=title, caption=f"proposed: {said}")
-    for column in ("false events an hour", "sounds there", "found"):
+    changes = ", ".join(f"{name} {threshold:.3f}" for name, threshold in proposed.items()) or "nothing"
+    table = Table("thresholds", title=title, caption=f"proposed: {changes}")
+    for column in ("false events an hour", "sounds", "found"):
         table.add_column(column, justify="right")
     for line in rows:
-        table.add_row(line.thresholds, f"{line.false_events_per_hour:.1f}", str(line.there), str(line.found))
+        table.add_row(line.thresholds, f"{line.false_events_per_hour:.1f}", str(line.sounds), str(line.found))
     Console(width=100).print(table)
 
 

@@ -1,17 +1,17 @@
-"""How well events find sounds, and how well they date them, on rendered sounds at known times.
+"""Accuracy of events: sounds found, and errors of their times, on rendered sounds at known times.
 
     python benchmarks/events.py [--model tiny] [--minutes 5] [--snr 20] [--seed 0] [--json]
 
-Voices, instruments and alarms of docs/render_sounds.py, dry and then put into a room, stand at random times in pink noise; one pause
-in three is shorter than 5 s, the others are longer than a window. They go through the same pipeline as live listening, at a hop
-of 1 s. Two occurrences of a sound whose pause is hardly longer than the window, or shorter than the rule's minimum off time,
-count as one, as events are documented to. The thresholds are chosen on other clips of the same kinds (the part called train), once
-for each sound; what is measured is the part that is held out. Whether a sound is found says more of the model, and when, of
-the events: the times are compared with the nearest true ones. The last row is what the same windows give with the scores of a
-perfect model, which hears a sound as soon as half a second of it is in the window, and nothing else.
+Voices, instruments and alarms of docs/render_sounds.py, with the reverberation of a room, are placed at random times in pink
+noise; one pause in three is shorter than 5 s, the others are longer than a window. They go through the pipeline of live
+listening, at a hop of 1 s. Two occurrences of a sound count as one if their pause is hardly longer than the window, or shorter
+than the minimum off time of the rule, as documented. Thresholds are chosen on the training clips of the same kinds, once for
+each sound; the figures are for the held-out clips. The number of sounds found depends on the model, their times on the event
+detector: they are compared with the nearest true times. The last row uses the scores of a perfect model, which detects a sound
+once half a second of it is in the window.
 
-Beside the errors stands how long after the true time an event was told, which is what its date would be off by if it were
-that of the window that decided it. A window of 10.24 s remembers a sound for so long, so the end is told late.
+The table also has the delay from the true time to the event, which would be its error if it were dated by its window. A window
+of 10.24 s contains a sound for that long, so the end comes late.
 """
 
 import argparse
@@ -57,7 +57,7 @@ SOUND_OF = {
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A sound of the catalogue from one second of the stream to another."""
+    """Occurrence of a sound, in seconds of the stream."""
 
     sound: str
     start_seconds: float
@@ -66,16 +66,16 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An occurrence as events told it, and when they did, in seconds of the stream."""
+    """Occurrence reported by events, and the times of the reports, in seconds of the stream."""
 
-    told: Occurrence
-    start_told_seconds: float
-    end_told_seconds: float
+    reported: Occurrence
+    start_reported_seconds: float
+    end_reported_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sound's figures; None where there is nothing to take them of."""
+    """Figures of one sound; None without data."""
 
     sound: str
     threshold: float | None
@@ -83,14 +83,14 @@ class Row:
     found: int
     false: int
     start_error: Sizes | None
-    start_told_after: Sizes | None
+    start_delay: Sizes | None
     end_error: Sizes | None
-    end_told_after: Sizes | None
+    end_delay: Sizes | None
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What was told of one sound beside what there was."""
+    """Reported and true occurrences of one sound."""
 
     sound: str
     threshold: float | None
@@ -100,16 +100,16 @@ class Comparison:
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--snr", type=float, default=20.0, help="of each sound over the noise, in dB")
+    parser.add_argument("--snr", type=float, default=20.0, help="level of each sound above the noise, in dB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if missing := missing_packages():
-        sys.exit(f"this needs programs that are not installed: apt-get install {' '.join(missing)}")
+        sys.exit(f"programs are missing; install them with apt-get install {' '.join(missing)}")
     tagger = load_tagger(options.model)
     random = np.random.default_rng(options.seed)
     watched = calibrated(tagger, options.snr, random)
@@ -128,7 +128,7 @@ def main() -> None:
 
 
 def pink(length: int, random: np.random.Generator) -> Samples:
-    """Pink noise above 20 Hz at `NOISE_DBFS`."""
+    """Return pink noise above 20 Hz at `NOISE_DBFS`."""
     spectrum = np.fft.rfft(random.standard_normal(length))
     spectrum *= np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ), 20) ** -0.5
     noise = np.fft.irfft(spectrum, length)
@@ -139,7 +139,7 @@ def pink(length: int, random: np.random.Generator) -> Samples:
 def clips(
     label: str, part: Part, count: int, snr_db: float, random: np.random.Generator
 ) -> Iterator[tuple[Samples, int]]:
-    """Yield sounds of 2 to 4 s in a room, which rings on after them, and how many samples they last without it."""
+    """Yield sounds of 2 to 4 s in a reverberant room, and their lengths in samples without reverberation."""
     for dry in SOUNDS[label](part, count, random):
         loud = np.flatnonzero(np.abs(dry) > 0.02 * np.abs(dry).max())
         length = round(random.uniform(2.0, 4.0) * SAMPLE_RATE_HZ)
@@ -152,7 +152,7 @@ def clips(
 
 
 def calibrated(tagger: Tagger, snr_db: float, random: np.random.Generator) -> tuple[WatchedSound, ...]:
-    """Choose each sound's threshold: between what the model gives it, and what it gives it for other sounds."""
+    """Choose the threshold of each sound: between its scores and those that other sounds reach for it."""
     windows, names = [], []
     for label, name in SOUND_OF.items():
         for clip, _ in clips(label, "train", CALIBRATION_CLIPS, snr_db, random):
@@ -174,7 +174,7 @@ def calibrated(tagger: Tagger, snr_db: float, random: np.random.Generator) -> tu
 
 
 def stream(seconds: float, snr_db: float, random: np.random.Generator) -> tuple[Samples, list[Occurrence]]:
-    """Render sounds at random times in noise, and say where they are."""
+    """Render sounds at random times in noise, and return them with their occurrences."""
     samples = pink(round(seconds * SAMPLE_RATE_HZ), random)
     each = 1 + round(seconds / 10.0 / len(SOUND_OF))
     drawn = [
@@ -195,7 +195,7 @@ def stream(seconds: float, snr_db: float, random: np.random.Generator) -> tuple[
 
 
 def merged(truth: Sequence[Occurrence], pauses: dict[str, float], window_seconds: float) -> list[Occurrence]:
-    """Join occurrences of a sound whose pause is too short to be seen."""
+    """Join occurrences of a sound whose pause is too short to be visible."""
     joined: list[Occurrence] = []
     for next_one in sorted(truth, key=lambda entry: (entry.sound, entry.start_seconds)):
         last = joined[-1] if joined else None
@@ -222,7 +222,7 @@ def taggings(samples: Samples, tagger: Tagger) -> list[Tagging]:
 def perfect(
     heard: Sequence[Tagging], truth: Sequence[Occurrence], watched: Sequence[WatchedSound]
 ) -> Iterator[Tagging]:
-    """Yield taggings with the scores of a model that is never wrong."""
+    """Yield taggings with the scores of a perfect model."""
     for tagging in heard:
         start, end = tagging.start_sample / SAMPLE_RATE_HZ, tagging.end_sample / SAMPLE_RATE_HZ
         scores = np.zeros_like(tagging.scores)
@@ -237,18 +237,18 @@ def perfect(
 
 
 def decided(heard: Iterable[Tagging], watched: Sequence[WatchedSound]) -> Iterator[Found]:
-    """Yield what events tell of a stream, and when."""
+    """Yield the occurrences that events report, with the times of the reports."""
     detector = EventDetector(watched)
     now = 0.0
     began: dict[str, float] = {}
     for tagging in heard:
         now = tagging.end_sample / SAMPLE_RATE_HZ
-        yield from told(detector.feed(tagging), began, now)
-    yield from told(detector.close(), began, now)
+        yield from reported(detector.feed(tagging), began, now)
+    yield from reported(detector.close(), began, now)
 
 
-def told(events: Sequence[Event], began: dict[str, float], now: float) -> Iterator[Found]:
-    """Note the events that begin something, and yield what has ended."""
+def reported(events: Sequence[Event], began: dict[str, float], now: float) -> Iterator[Found]:
+    """Store the starts of events, and yield occurrences at their ends."""
     for event in events:
         if event.ended_at is None:
             began[event.id] = now
@@ -263,24 +263,24 @@ def compared(
     joined: Sequence[Occurrence],
     found: Sequence[Found],
 ) -> list[Comparison]:
-    """Compare what was told of each sound with what there was, one by one and where short pauses don't count."""
+    """Compare reported with true occurrences of each sound, and with true ones joined over short pauses."""
     comparisons = []
     for entry in watched:
         name = entry.sound.name
-        events = [event for event in found if event.told.sound == name]
+        events = [event for event in found if event.reported.sound == name]
         there = [occurrence for occurrence in joined if occurrence.sound == name]
         pairs = []
         for occurrence in there:
-            near = [event for event in events if overlap(event.told, occurrence)]
+            near = [event for event in events if overlap(event.reported, occurrence)]
             if near:
-                pairs.append((nearest(near[0].told, truth), near[0]))
+                pairs.append((nearest(near[0].reported, truth), near[0]))
                 events.remove(near[0])
         comparisons.append(Comparison(name, entry.thresholds[0], len(there), len(events), tuple(pairs)))
     return comparisons
 
 
 def summed(name: str, comparisons: Sequence[Comparison]) -> Comparison:
-    """Add up all sounds."""
+    """Sum up all sounds."""
     return Comparison(
         sound=name,
         threshold=None,
@@ -291,7 +291,7 @@ def summed(name: str, comparisons: Sequence[Comparison]) -> Comparison:
 
 
 def row(comparison: Comparison) -> Row:
-    """Put figures to a comparison."""
+    """Return the figures of a comparison."""
     pairs = comparison.pairs
     return Row(
         sound=comparison.sound,
@@ -299,28 +299,28 @@ def row(comparison: Comparison) -> Row:
         occurrences=comparison.occurrences,
         found=len(pairs),
         false=comparison.false,
-        start_error=sizes([event.told.start_seconds - real.start_seconds for real, event in pairs]),
-        start_told_after=sizes([event.start_told_seconds - real.start_seconds for real, event in pairs]),
-        end_error=sizes([event.told.end_seconds - real.end_seconds for real, event in pairs]),
-        end_told_after=sizes([event.end_told_seconds - real.end_seconds for real, event in pairs]),
+        start_error=sizes([event.reported.start_seconds - real.start_seconds for real, event in pairs]),
+        start_delay=sizes([event.start_reported_seconds - real.start_seconds for real, event in pairs]),
+        end_error=sizes([event.reported.end_seconds - real.end_seconds for real, event in pairs]),
+        end_delay=sizes([event.end_reported_seconds - real.end_seconds for real, event in pairs]),
     )
 
 
-def nearest(told: Occurrence, truth: Sequence[Occurrence]) -> Occurrence:
-    """Return the true times that are nearest to what was told: the first bark may have been too faint for the model."""
-    real = [occurrence for occurrence in truth if occurrence.sound == told.sound]
-    start = min((entry.start_seconds for entry in real), key=lambda time: abs(time - told.start_seconds))
-    end = min((entry.end_seconds for entry in real), key=lambda time: abs(time - told.end_seconds))
-    return Occurrence(told.sound, start, end)
+def nearest(found: Occurrence, truth: Sequence[Occurrence]) -> Occurrence:
+    """Return the true times nearest to a report: the first bark may have been too faint for the model."""
+    real = [occurrence for occurrence in truth if occurrence.sound == found.sound]
+    start = min((entry.start_seconds for entry in real), key=lambda time: abs(time - found.start_seconds))
+    end = min((entry.end_seconds for entry in real), key=lambda time: abs(time - found.end_seconds))
+    return Occurrence(found.sound, start, end)
 
 
 def overlap(one: Occurrence, other: Occurrence) -> bool:
-    """Whether two occurrences are less than two seconds apart."""
+    """Return True if two occurrences are less than two seconds apart."""
     return one.start_seconds < other.end_seconds + 2.0 and other.start_seconds < one.end_seconds + 2.0
 
 
 def sizes(errors: Sequence[float]) -> Sizes | None:
-    """Median and 95th percentile of the absolute values."""
+    """Return the median and 95th percentile of the absolute values."""
     if not errors:
         return None
     median, high = np.percentile(np.abs(errors), (50, 95))
@@ -331,12 +331,12 @@ def show(rows: Sequence[Row], title: str) -> None:
     """Print a table."""
     table = Table(
         *("sound", "threshold", "there", "found", "false"),
-        *("start off by", "told after", "end off by", "told after"),
+        *("start error", "start delay", "end error", "end delay"),
         title=title,
         caption="seconds: median, 95th percentile",
     )
     for line in rows:
-        pairs = (line.start_error, line.start_told_after, line.end_error, line.end_told_after)
+        pairs = (line.start_error, line.start_delay, line.end_error, line.end_delay)
         threshold = "" if line.threshold is None else f"{line.threshold:.3f}"
         counts = (threshold, str(line.occurrences), str(line.found), str(line.false))
         shown = ("" if pair is None else f"{pair[0]:.2f}, {pair[1]:.2f}" for pair in pairs)

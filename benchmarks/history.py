@@ -1,9 +1,9 @@
-"""What a history costs: writing an event, and reading a million of them in constant memory.
+"""Cost of the history: writing an event, and reading a million of them in constant memory.
 
     python benchmarks/history.py [--events 1000000] [--folder .]
 
-Writing is measured as the program does it, one event at a time and each on the disk before the next. The large history is
-made in large transactions and read by the command's own code, each question in a process of its own.
+Events are written as the program writes them: one at a time, each on the disk before the next. The large history is
+filled in large transactions and read by the code of the command, each query in its own process.
 """
 
 import argparse
@@ -39,7 +39,7 @@ _LABELS = ("Dog", "Siren", "Speech", "Doorbell")
 
 
 def event(number: int) -> Event:
-    """The beginnings and ends of sounds that follow one another."""
+    """Return the start or end of one of many consecutive sounds."""
     began = _START + number // 2
     label = _LABELS[number // 2 % len(_LABELS)]
     begun = Event(f"{number // 2:032x}", "started", label, "kitchen", 0.5, began)
@@ -47,16 +47,16 @@ def event(number: int) -> Event:
 
 
 def measure_writing(folder: Path) -> None:
-    """Print how long it takes to write an event, and to mark it as published."""
+    """Print the time to write an event, and to mark it as published."""
     with History(folder / "small.sqlite3", days=36_500.0) as history:
         accepting = [_seconds(partial(history.accept, event(number))) for number in range(_WRITTEN)]
         marking = []
         while batch := history.pending(1):
             marking.append(_seconds(partial(history.mark_published, batch)))
-    for what, seconds in (("written, each on the disk", accepting), ("marked as published", marking)):
+    for step, seconds in (("written to the disk", accepting), ("marked as published", marking)):
         cuts = statistics.quantiles(seconds, n=100)
         print(
-            f"an event {what:28} median {cuts[49] * 1e3:6.2f} ms   99th percentile {cuts[98] * 1e3:6.2f} ms   "
+            f"an event {step:28} median {cuts[49] * 1e3:6.2f} ms   99th percentile {cuts[98] * 1e3:6.2f} ms   "
             f"{len(seconds) / sum(seconds):6.0f}/s"
         )
 
@@ -73,14 +73,14 @@ def make_large(path: Path, count: int) -> None:
         )
     seconds = time.perf_counter() - began
     connection.close()
-    print(f"{count} events, {path.stat().st_size / 1e6:.0f} MB, made in {seconds:.1f} s")
+    print(f"{count} events, {path.stat().st_size / 1e6:.0f} MB, written in {seconds:.1f} s")
     began = time.perf_counter()
     History(path, days=36_500.0, events=count).close()
     print(f"opened and checked in {time.perf_counter() - began:.2f} s")
 
 
-def ask(what: str, path: Path) -> None:
-    """Print how long a question takes, and the most memory that this process ever had."""
+def query(name: str, path: Path) -> None:
+    """Print the time for a query, and the peak memory of this process."""
     before = _peak_megabytes()
     began, began_busy = time.perf_counter(), time.process_time()
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
@@ -92,9 +92,9 @@ def ask(what: str, path: Path) -> None:
             "the last 1,000 s": lambda: write_table(
                 read_occurrences(path, since=_last(path) - 999.5), nowhere
             ),
-        }[what]()
+        }[name]()
     print(
-        f"{what:18} {lines:8} lines  {time.perf_counter() - began:7.2f} s ({time.process_time() - began_busy:.2f} s of a "
+        f"{name:18} {lines:8} lines  {time.perf_counter() - began:7.2f} s ({time.process_time() - began_busy:.2f} s of a "
         f"core)   peak memory {_peak_megabytes():.0f} MB "
         f"({before:.0f} MB before)"
     )
@@ -117,19 +117,19 @@ def _peak_megabytes() -> float:
 
 
 def main() -> None:
-    """Measure everything."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--events", type=int, default=1_000_000, help="in the large history")
-    parser.add_argument("--folder", type=Path, default=None, help="on the disk to measure")
+    parser.add_argument("--events", type=int, default=1_000_000, help="events in the large history")
+    parser.add_argument("--folder", type=Path, default=None, help="folder on the disk to measure")
     options = parser.parse_args()
     print(f"{platform.machine()}, {platform.system()} {platform.release()}, {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory(prefix="earshot-", dir=options.folder) as name:
         folder = Path(name)
         measure_writing(folder)
         make_large(folder / "large.sqlite3", options.events)
-        for what in ("all, as a table", "all, as CSV", "all, as JSON", "one sound", "the last 1,000 s"):
+        for query_name in ("all, as a table", "all, as CSV", "all, as JSON", "one sound", "the last 1,000 s"):
             process = multiprocessing.get_context("spawn").Process(
-                target=ask, args=(what, folder / "large.sqlite3")
+                target=query, args=(query_name, folder / "large.sqlite3")
             )
             process.start()
             process.join()

@@ -1,8 +1,9 @@
-"""Where a window's time goes in OpenVINO: by kind of layer and precision, beside what the matrix products would take at the machine's rate.
+"""Time of each kind of layer and precision in OpenVINO, compared with the matrix products at the machine's rate.
 
     python benchmarks/layers.py [--network base-10-10] [--precision bf16]
 
-The network has random weights. Products are fully connected layers and attention; the rate is that of square matrices in PyTorch.
+The network has random weights. Matrix products are those of fully connected layers and attention; the rate is measured with square
+matrices in PyTorch.
 """
 
 import argparse
@@ -28,14 +29,14 @@ WINDOWS = 6
 
 
 class Profiled(OpenVinoEngine):
-    """The engine, with OpenVINO's own counters."""
+    """Engine with the performance counters of OpenVINO."""
 
     def _compiled(self, model: openvino.Model, *, streams: int) -> openvino.CompiledModel:
         self._core.set_property("CPU", {"PERF_COUNT": True})
         return super()._compiled(model, streams=streams)
 
     def layers(self) -> dict[tuple[str, str], float]:
-        """Milliseconds of the last window, by kind and implementation."""
+        """Return the milliseconds of the last window by kind and implementation."""
         sums: dict[tuple[str, str], float] = defaultdict(float)
         for layer in self._request.get_profiling_info():
             sums[layer.node_type, layer.exec_type.rsplit("_", 1)[-1]] += layer.real_time.total_seconds() * 1e3
@@ -43,7 +44,7 @@ class Profiled(OpenVinoEngine):
 
 
 def main() -> None:
-    """Run a few windows, and print what the last one took."""
+    """Run a few windows, and print the times of the last one."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--network", default="base-10-10", choices=sorted(NETWORKS))
     parser.add_argument("--precision", default="bf16", choices=("fp32", "bf16", "int8"))
@@ -66,7 +67,7 @@ def main() -> None:
             print(f"{kind:28} {precision:6} {milliseconds:8.1f} ms {milliseconds / total:7.1%}")
     print(f"{'all layers':35} {total:8.1f} ms")
     print(
-        f"{'its products at the matrix rate':35} {1e3 * operations / rate:8.1f} ms ({rate / 1e9:.0f} Gop/s)"
+        f"{'matrix products at the peak rate':35} {1e3 * operations / rate:8.1f} ms ({rate / 1e9:.0f} Gop/s)"
     )
 
 

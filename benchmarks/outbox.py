@@ -1,10 +1,10 @@
-"""Whether an event is ever lost: the program is killed at random moments while it writes and publishes events.
+"""Delivery of events by a program that is killed at random moments while it writes and publishes them.
 
     python benchmarks/outbox.py [--kills 50] [--seed 0]
 
-A program makes events as fast as it can, writes them to a history and publishes them to a real Mosquitto, and is killed with
-SIGKILL again and again. After that one run is left in peace. The table says what the program had taken, what the history
-holds, and what a subscriber received.
+A program generates events as fast as it can, writes them to a history and publishes them to a real Mosquitto, and is killed
+with SIGKILL again and again. The last run is not killed. The table shows the events that the program accepted, those in the
+history, and those that a subscriber received.
 """
 
 import argparse
@@ -23,10 +23,10 @@ from support.outbox_driver import kill_again_and_again
 
 
 def main() -> None:
-    """Kill, and print what came of it."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--kills", type=int, default=50, help="how often to kill the program")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--kills", type=int, default=50, help="number of kills")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random moments")
     options = parser.parse_args()
     began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="earshot-") as folder, Mosquitto(Path(folder)) as broker:

@@ -1,11 +1,12 @@
-"""What everything but the network costs: from the microphone to the MQTT message, in processor time and in delay.
+"""Processor time and delay from the microphone to the MQTT message, with and without the network.
 
     python benchmarks/path.py [--seconds 60] [--model tiny] [--starts 5]
 
-The real program listens to a virtual microphone (PulseAudio, 48 kHz), into which its own demo is played, and publishes to a real
-Mosquitto with the usual watch list. Once it runs a network of one small block, so that what remains is capture, windows, features, events
-and publishing: their share of a core is printed. Once it runs the model, and a subscriber compares when a message arrives with when its window ended at
-the microphone. Then the program is started a few times more, until its first tags.
+The real program listens to a virtual microphone (PulseAudio, 48 kHz) that plays its demo, and publishes to a real
+Mosquitto with the default watch list. The first run has a network of one small block, so that the processor time is that of
+capture, windows, features, events and publishing; it is printed as a share of one core. The second run has the model, and a
+subscriber compares the arrival of each message with the end of its window at the microphone. Finally the program is started
+several times, until its first tags.
 """
 
 import argparse
@@ -36,11 +37,11 @@ from models.transformer import AstConfig, AudioSpectrogramTransformer
 from streamer.sources import DEMO_PATH
 
 SETTLING_SECONDS = 15.0
-"""Until windows are whole and libraries are warm."""
+"""Time until windows are complete and libraries have warmed up."""
 
 
 def small_network(path: Path) -> Path:
-    """Write a checkpoint whose network costs next to nothing, with the input and the classes of the real ones."""
+    """Write a checkpoint with a tiny network that has the input and labels of the real ones."""
     config = AstConfig(width=12, depth=1, heads=1, mlp_width=12, fstride=16, tstride=16, label_dim=527)
     labels = tuple(entry.name for entry in audioset_classes())
     weights = AudioSpectrogramTransformer(config).state_dict()
@@ -49,7 +50,7 @@ def small_network(path: Path) -> Path:
 
 
 def processor_seconds(program: psutil.Process) -> tuple[float, float]:
-    """Of a program, and of what it has started: the microphone's process."""
+    """Return the processor time of a program, and of its child, the microphone process."""
     own, started = (
         sum(sum(process.cpu_times()[:2]) for process in processes)
         for processes in ([program], program.children(recursive=True))
@@ -59,16 +60,16 @@ def processor_seconds(program: psutil.Process) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of the program at work.
+    """Measurements of one run.
 
     Attributes
     ----------
     core_share, capture_share : float
-        Processor time over time, of the program and of the process that holds the microphone.
+        Processor time divided by time, of the program and of the microphone process.
     delays : list of float
-        Seconds from a window's end at the microphone to its message at the subscriber.
+        Seconds from the end of a window at the microphone to its message at the subscriber.
     inference_seconds : float
-        Of a window, features included.
+        Inference time of a window, including features.
     """
 
     core_share: float
@@ -78,11 +79,11 @@ class Run:
 
 
 def listen(model: str, seconds: float, folder: Path, microphone: VirtualMicrophone) -> Run:
-    """Run the program for a while and a half."""
+    """Run the program, and measure it after it has settled."""
     delays: list[float] = []
     factors: list[float] = []
 
-    def note(_client: object, _data: object, message: paho.MQTTMessage) -> None:
+    def receive(_client: object, _data: object, message: paho.MQTTMessage) -> None:
         arrived, content = time.time(), json.loads(message.payload)
         if message.topic.endswith("/tags"):
             delays.append(arrived - datetime.fromisoformat(content["time"]).timestamp())
@@ -91,7 +92,7 @@ def listen(model: str, seconds: float, folder: Path, microphone: VirtualMicropho
 
     with Mosquitto(folder) as broker:
         client = paho.Client(CallbackAPIVersion.VERSION2)
-        client.on_message = note
+        client.on_message = receive
         client.connect("127.0.0.1", broker.port)
         client.subscribe([("earshot/bench/mic/tags", 0), ("earshot/bench/health", 0)])
         client.loop_start()
@@ -114,11 +115,11 @@ def listen(model: str, seconds: float, folder: Path, microphone: VirtualMicropho
         client.loop_stop()
         microphone.hush()
     own, capture = ((b - a) / taken for a, b in zip(before, after, strict=True))
-    return Run(own, capture, delays, factors[-1])  # at a hop of 1 s
+    return Run(own, capture, delays, factors[-1])  # the hop is 1 s
 
 
 def seconds_to_first_tags(model: str) -> float:
-    """From the start of the program to its first line."""
+    """Return the time from the start of the program to its first line."""
     began = time.perf_counter()
     command = [sys.executable, "run_live.py", "--source", "demo", "--json", "--model", model, "--offline"]
     with subprocess.Popen(  # noqa: S603 - ourselves
@@ -131,13 +132,13 @@ def seconds_to_first_tags(model: str) -> float:
 
 
 def main() -> None:
-    """Run, and print what came of it."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each run")
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of each run")
     parser.add_argument("--model", default="tiny", help="name or path")
-    parser.add_argument("--starts", type=int, default=5, help="how often to start it")
+    parser.add_argument("--starts", type=int, default=5, help="number of starts")
     options = parser.parse_args()
     print(machine("cpu"))
     with tempfile.TemporaryDirectory(prefix="earshot-") as name:
@@ -151,16 +152,16 @@ def main() -> None:
         finally:
             microphone.stop()
     delay = statistics.median(whole.delays)
-    print("share of a core, at a hop of 1 s")
+    print("share of one core, at a hop of 1 s")
     print(f"  windows, features, events, history, publishing: {rest.core_share:.1%}")
-    print(f"  the microphone's process: {rest.capture_share:.1%}")
-    print(f"  all that with {options.model}: {whole.core_share + whole.capture_share:.1%}")
+    print(f"  microphone process: {rest.capture_share:.1%}")
+    print(f"  everything with {options.model}: {whole.core_share + whole.capture_share:.1%}")
     print(
-        f"from the window's end at the microphone to its message: {1e3 * delay:.0f} ms at the median of "
-        f"{len(whole.delays)}, of which inference {1e3 * whole.inference_seconds:.0f} ms"
+        f"end of the window at the microphone to its message: {1e3 * delay:.0f} ms, median of "
+        f"{len(whole.delays)}, including inference of {1e3 * whole.inference_seconds:.0f} ms"
     )
     starts = [seconds_to_first_tags(options.model) for _ in range(options.starts)]
-    print(f"from the start to the first tags: {statistics.median(starts):.2f} s, a hop of 1 s included")
+    print(f"start to first tags: {statistics.median(starts):.2f} s, including a hop of 1 s")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Whether Earshot keeps its promises when things go wrong: they are made to, while the real program runs.
+"""Reliability under faults, which are injected while the real program runs.
 
     python benchmarks/reliability.py [--only NAME] [--times N] [--hours 168]
 
-Each fault is brought about several times, with real sound servers, brokers, disks and signals, and the program's own account of
-what became of every sample must balance exactly all the time. Last, a week of sound goes through in simulated time. The table is that of docs/reliability.md; the
-exit code is 1 if a promise is not held.
+Each fault is injected several times, with real sound servers, brokers, disks and signals, and the program's accounting of
+every sample must be exact all the time. Finally, a week of audio is processed in simulated time. The table is that of
+docs/reliability.md; the exit code is 1 if a promise is broken.
 """
 
 import argparse
@@ -29,22 +29,24 @@ from soak.rig import Rig
 
 
 def main() -> int:
-    """Bring faults about, and print what came of it."""
+    """Inject the faults, and print the results."""
     names = [fault.name for fault in FAULTS]
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--only", action="append", choices=names, help="of the faults; repeatable")
-    parser.add_argument("--times", type=int, help="how often, instead of as often as is usual for each")
-    parser.add_argument("--hours", type=int, default=168, help="of the simulated week")
+    parser.add_argument("--only", action="append", choices=names, help="only this fault; repeatable")
+    parser.add_argument(
+        "--times", type=int, help="number of injections of each fault, instead of its default"
+    )
+    parser.add_argument("--hours", type=int, default=168, help="length of the simulated week")
     options = parser.parse_args()
-    usual = {"week": options.hours}
-    table = Table("fault", "promise", "measured", "held", "took")
+    defaults = {"week": options.hours}
+    table = Table("fault", "promise", "measured", "kept", "time")
     verdicts = []
     for fault in FAULTS:
         if options.only and fault.name not in options.only:
             continue
         print(f"{fault.happens} …", file=sys.stderr, flush=True)
         began = time.perf_counter()
-        verdict, measured = judged(fault, options.times or usual.get(fault.name, fault.times))
+        verdict, measured = inject(fault, options.times or defaults.get(fault.name, fault.times))
         verdicts.append(verdict)
         took = f"{time.perf_counter() - began:.0f} s"
         table.add_row(f"{fault.happens} (--only {fault.name})", fault.promise, measured, verdict, took)
@@ -53,8 +55,8 @@ def main() -> int:
     return int("no" in verdicts)
 
 
-def judged(fault: Fault, times: int) -> tuple[str, str]:
-    """Bring a fault about; whether its promise is held, and what was measured."""
+def inject(fault: Fault, times: int) -> tuple[str, str]:
+    """Inject a fault; return the verdict on its promise, and the measurement."""
     with tempfile.TemporaryDirectory(prefix="earshot-") as folder:
         try:
             with Rig(Path(folder)) as rig:

@@ -1,4 +1,4 @@
-"""Whether the tagger slows down: windows without a pause, minute by minute.
+"""Speed of the tagger over time: windows without a pause, minute by minute.
 
 python benchmarks/steady.py [--minutes 10] [--model tiny] [--precision auto]
 """
@@ -20,7 +20,7 @@ from streamer.health.memory import resident_bytes
 
 
 def main() -> None:
-    """Tag, and print a line a minute."""
+    """Tag windows, and print a line a minute."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=int, default=10)
     parser.add_argument("--model", default="tiny", help="name or path")
@@ -46,7 +46,7 @@ def main() -> None:
             f"{minute + 1:6} {len(times):8} {1e3 * medians[-1]:7.1f} ms {1e3 * np.percentile(times, 95):7.1f} ms {memory:5.0f} MB",
             flush=True,
         )
-    print(f"the last minute's median over the first's: {medians[-1] / medians[0]:.3f}")
+    print(f"median of the last minute, relative to the first: {medians[-1] / medians[0]:.3f}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What each version of `tiny` is worth: agreement with its teacher, false events, speed; the teacher's own row beside them.
+"""Quality of each version of `tiny`: agreement with its teacher, false events and speed, with a row for the teacher.
 
     python benchmarks/tiny.py --pack PACK [--model FILE ...] [--background 10m] [--limit 100] [--json]
 
-The versions are those that the repository's history holds, oldest first, then what lies in the work tree if it is another one, then
-the files that are given, such as a run's or the pack's pilot/warm_start.safetensors. Figures are those of `evaluate --pack` for clips
-followed by silence, of `evaluate --background` (a model's own thresholds, or 0.3), and windows of 10.24 s a second, one at a time.
+The versions are those in the history of the repository, oldest first, then that of the work tree if it differs, then the given
+files, such as that of a run or the pack's pilot/warm_start.safetensors. Figures are those of `evaluate --pack` for clips followed
+by silence, of `evaluate --background` (with the thresholds of the model, or 0.3), and windows of 10.24 s a second, one at a time.
 """
 
 import argparse
@@ -41,7 +41,7 @@ TIMED_WINDOWS = 30
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A file of weights, and what is known of it."""
+    """File of weights, with its description."""
 
     name: str
     what: str
@@ -49,7 +49,7 @@ class Version:
 
     @property
     def windows(self) -> int | None:
-        """Windows that it was trained on since the weights it started from; None where the file does not say."""
+        """Number of windows in its training; None if the file does not contain it."""
         with safe_open(self.file, "pt") as opened:
             notes = json.loads((opened.metadata() or {}).get("earshot", "{}")).get("notes", {})
         windows = notes.get("windows")
@@ -58,7 +58,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One version's figures."""
+    """Figures of one version."""
 
     version: str
     what: str
@@ -74,12 +74,12 @@ class Row:
 
 
 def main() -> None:
-    """Measure what the command line asks for."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--pack", type=Path, required=True)
     parser.add_argument("--model", type=Path, action="append", default=[])
-    parser.add_argument("--background", default="10m", help="of each background")
-    parser.add_argument("--limit", type=int, help="only so many clips")
+    parser.add_argument("--background", default="10m", help="duration of each background")
+    parser.add_argument("--limit", type=int, help="number of clips")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     pack = Pack(options.pack)
@@ -101,7 +101,7 @@ def main() -> None:
 
 
 def history(folder: Path) -> list[Version]:
-    """Write the weights that were ever embedded into a folder, oldest first; what is embedded now, if it is none of them, comes last."""
+    """Write all weights that were ever embedded to a folder, oldest first, with those of the work tree last if they differ."""
     log = git("log", "--reverse", "--format=%h %as %s", "--", WEIGHTS).decode().splitlines()
     versions, known = [], set()
     for line in log:
@@ -118,7 +118,7 @@ def history(folder: Path) -> list[Version]:
 
 
 def git(*arguments: str) -> bytes:
-    """Ask git about this repository."""
+    """Run git in this repository."""
     return subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True).stdout  # noqa: S603, S607
 
 
@@ -146,7 +146,7 @@ def row(
 
 
 def seconds_a_window(tagger: Scorer) -> float:
-    """Median time of one window."""
+    """Return the median time of one window."""
     window = 0.1 * np.random.default_rng(0).standard_normal((1, tagger.window_samples)).astype(np.float32)
     times = []
     for _ in range(TIMED_WINDOWS):

@@ -1,11 +1,11 @@
-"""Renders demo.ogg, the recording behind the source `demo`, and demo.json, its cue sheet.
+"""Render demo.ogg, the recording of the source `demo`, and demo.json, its cue sheet.
 
     python -m docs.render_demo
 
 Everything in it is synthetic: voices of espeak-ng, instruments of the General MIDI sound font FluidR3 (MIT
-licence), a siren and a telephone bell computed here, playing melodies in the public domain. It needs
-espeak-ng, fluidsynth and the package fluid-soundfont-gm. The same versions of them render the same samples;
-only the serial number within the Ogg file differs from run to run.
+licence), a siren and a telephone bell computed here, and melodies in the public domain. It needs espeak-ng, fluidsynth
+and the package fluid-soundfont-gm. The same versions render the same samples; only the serial number in the Ogg file
+differs.
 """
 
 import argparse
@@ -36,7 +36,7 @@ PIANO, VIOLIN, DRUMS = 0, 40, 0  # General MIDI programs, counted from 0
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """What sounds from when to when, under AudioSet's name."""
+    """Start and end of a sound, with its AudioSet label."""
 
     start_seconds: float
     end_seconds: float
@@ -45,7 +45,7 @@ class Cue:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A key that is held down; times in quarters."""
+    """Note; times in quarter notes."""
 
     start: float
     length: float
@@ -56,7 +56,7 @@ class Note:
 def main() -> None:
     """Render both files and print the cue sheet."""
     parser = argparse.ArgumentParser(description="Render the recording behind the source `demo`.")
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where demo.ogg and demo.json go")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="folder for demo.ogg and demo.json")
     folder = parser.parse_args().folder
     sound, cues = rendered()
     soundfile.write(
@@ -97,7 +97,7 @@ def rendered() -> tuple[Samples, list[Cue]]:
 
 
 def fitted(sound: Samples, length: int) -> Samples:
-    """Cut a sound to a length, or follow it with silence, and let it begin and end without a click."""
+    """Cut or pad a sound to a length, with a fade at both ends."""
     sound = np.pad(sound[:length], (0, max(0, length - len(sound))))
     fade = np.linspace(0, 1, SAMPLE_RATE_HZ // 20, dtype=np.float32)
     sound[: len(fade)] *= fade
@@ -106,13 +106,13 @@ def fitted(sound: Samples, length: int) -> Samples:
 
 
 def levelled(sound: Samples) -> Samples:
-    """Bring a sound to the common RMS level, less where its peaks would not fit."""
+    """Scale a sound to the common RMS level, or lower if its peaks would clip."""
     gain = 10 ** (LEVEL_DBFS / 20) / np.sqrt(np.mean(sound**2))
     return sound * np.float32(min(gain, 0.9 / np.abs(sound).max()))
 
 
 def speech() -> Samples:
-    """A conversation of three voices."""
+    """Return a conversation of three voices."""
     lines = [
         ("en-gb", 45, "Good morning. Did you hear that sound in the street last night?"),
         ("en-us+f3", 60, "Yes, I did. It was a siren, and then the telephone rang."),
@@ -128,7 +128,7 @@ def speech() -> Samples:
 
 
 def piano() -> Samples:
-    """The Ode to Joy, with chords in the left hand."""
+    """Return the Ode to Joy, with chords in the left hand."""
     melody = [64, 64, 65, 67, 67, 65, 64, 62, 60, 60, 62, 64]
     notes = [Note(quarter, 0.95, key) for quarter, key in enumerate(melody)]
     notes += [Note(12, 1.5, 64), Note(13.5, 0.5, 62), Note(14, 2, 62)]
@@ -138,7 +138,7 @@ def piano() -> Samples:
 
 
 def violin() -> Samples:
-    """Greensleeves, by a violin alone."""
+    """Return Greensleeves, by a solo violin."""
     melody = [
         (69, 1),
         (72, 2),
@@ -160,7 +160,7 @@ def violin() -> Samples:
 
 
 def drums() -> Samples:
-    """A plain rock beat with a fill at the end of each second bar."""
+    """Return a rock beat with a fill at the end of each second bar."""
     kick, snare, hat, crash, toms = 36, 38, 42, 49, (48, 47, 45, 43)
     notes = [Note(0, 1, crash), Note(8, 1, crash)]
     for bar in range(5):
@@ -174,7 +174,7 @@ def drums() -> Samples:
 
 
 def siren() -> Samples:
-    """A wailing siren: a rich tone that rises and falls in four and a half seconds."""
+    """Return a wailing siren: a rich tone that rises and falls in four and a half seconds."""
     seconds = np.arange(round(SEGMENT_SECONDS * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     pitch_hz = 600 + 400 * (1 - np.cos(2 * np.pi * seconds / 4.5))
     phase = 2 * np.pi * np.cumsum(pitch_hz) / SAMPLE_RATE_HZ
@@ -183,7 +183,7 @@ def siren() -> Samples:
 
 
 def telephone_bell() -> Samples:
-    """The two bells of an old telephone, struck in turn twenty times a second: two seconds on, one off."""
+    """Return the two bells of an old telephone, struck in turn twenty times a second: two seconds on, one off."""
     strike_seconds = np.arange(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
     bells = [
         sum(
@@ -209,7 +209,7 @@ def telephone_bell() -> Samples:
 
 
 def echoed(sound: Samples) -> Samples:
-    """Put a sound between walls: a few reflections, each fainter."""
+    """Add a few reflections of a room, each fainter."""
     result = sound.copy()
     for delay_seconds, gain in ((0.031, 0.4), (0.053, 0.3), (0.097, 0.2), (0.151, 0.12)):
         delay = round(delay_seconds * SAMPLE_RATE_HZ)
@@ -218,7 +218,7 @@ def echoed(sound: Samples) -> Samples:
 
 
 def performed(notes: list[Note], *, program: int, quarters_per_minute: float, channel: int = 0) -> Samples:
-    """Have FluidSynth perform notes on one instrument."""
+    """Render notes on one instrument with FluidSynth."""
     with tempfile.TemporaryDirectory() as folder:
         score, path = Path(folder) / "score.mid", Path(folder) / "score.wav"
         score.write_bytes(
@@ -247,14 +247,14 @@ def midi(notes: list[Note], *, program: int, quarters_per_minute: float, channel
 
 
 def variable_length(number: int) -> Iterator[int]:
-    """Yield a MIDI file's bytes for a number: seven bits each, the high bit set on all but the last."""
+    """Yield the bytes of a variable-length number in a MIDI file: seven bits each, the high bit set on all but the last."""
     groups = max(1, -(-number.bit_length() // 7))
     for group in reversed(range(groups)):
         yield (number >> 7 * group & 0x7F) | (0x80 if group else 0)
 
 
 def run(*command: str | Path) -> None:
-    """Run a program that is on the path; it has to succeed."""
+    """Run a program on the path, and raise if it fails."""
     subprocess.run(command, check=True)  # noqa: S603 - the commands stand in this file
 
 

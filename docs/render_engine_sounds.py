@@ -1,8 +1,8 @@
-"""Render models/assets/sounds.ogg, on which engines are calibrated and compared: minutes of voices, music, alarms and rooms.
+"""Render models/assets/sounds.ogg, the audio to calibrate and compare engines: minutes of voices, music, alarms and rooms.
 
     python docs/render_engine_sounds.py [--out models/assets/sounds.ogg]
 
-Each window of 10.24 s holds one or two of the clips of docs/render_sounds.py in the noise of a room. It needs what they need, and is as synthetic.
+Each window of 10.24 s has one or two of the clips of docs/render_sounds.py in the noise of a room. It needs the same programs.
 """
 
 import argparse
@@ -23,7 +23,7 @@ WINDOWS = 32
 
 
 def window(takes: list[Samples], at_once: bool, random: np.random.Generator) -> Samples:
-    """Lay clips into a room, one after the other or at once."""
+    """Mix clips into the noise of a room, one after the other or at once."""
     room = background(WINDOW_SAMPLES, PLACES["train"], random) * 10 ** (random.uniform(-70, -45) / 20)
     share = WINDOW_SAMPLES // len(takes)
     for place, take in enumerate(takes):
@@ -34,12 +34,12 @@ def window(takes: list[Samples], at_once: bool, random: np.random.Generator) -> 
 
 
 def main() -> None:
-    """Render what the command line asks for."""
+    """Render the file."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=OUT)
     out = parser.parse_args().out
     if missing := missing_packages():
-        sys.exit(f"this needs programs that are not installed: apt-get install {' '.join(missing)}")
+        sys.exit(f"programs are missing; install them with apt-get install {' '.join(missing)}")
     random = np.random.default_rng(0)
     takes = [[*clips(label, "train", 3, 1)] for label in SOUNDS]
     order = (takes[label][take] for take in range(3) for label in random.permutation(len(takes)))

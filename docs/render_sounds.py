@@ -1,12 +1,12 @@
-"""Render labelled folders of sounds to train and to try a classifier on: voices, instruments and alarms.
+"""Render labelled folders of sounds to train and test a classifier: voices, instruments and alarms.
 
     python docs/render_sounds.py OUT [--labels 18] [--per-class 60] [--seed 0]
     python docs/render_sounds.py OUT --esc50 [--labels 18] [--per-class 60] [--seed 0]
 
-The first writes OUT/train/LABEL/*.wav and OUT/held-out/LABEL/*.wav (16 kHz mono, 2 to 4 s) with a CSV of each part. What is
-held out differs in kind, not only in the seed: other sentences, languages, speakers, instruments of the same family, melodies,
-registers, tempi, pitches, timings, rooms, levels and background noise. The second writes a folder in the shape of ESC-50
-(audio/FOLD-SOURCE-TAKE-TARGET.wav of 5 s at 44.1 kHz, meta/esc50.csv, five folds).
+The first form writes OUT/train/LABEL/*.wav and OUT/held-out/LABEL/*.wav (16 kHz mono, 2 to 4 s) with a CSV file for each
+part. Held-out clips differ in kind, not only in the seed: other sentences, languages, speakers, instruments of the same family,
+melodies, registers, tempi, pitches, timings, rooms, levels and background noise. The second form writes a folder with the layout
+of ESC-50 (audio/FOLD-SOURCE-TAKE-TARGET.wav of 5 s at 44.1 kHz, meta/esc50.csv, five folds).
 
 Everything is synthetic: voices of espeak-ng, instruments of the sound font FluidR3, alarms computed here. The same seed and
 the same versions of these programs render the same samples.
@@ -46,32 +46,32 @@ Part: TypeAlias = Literal["train", "held-out"]
 Range: TypeAlias = tuple[float, float]
 Sound: TypeAlias = NDArray[np.floating[Any]]
 Renderer: TypeAlias = Callable[[Part, int, np.random.Generator], Iterator[Samples]]
-"""Part, how many, randomness -> that many dry sounds, 16 kHz mono."""
+"""Function (part, number, random generator) that yields dry sounds, 16 kHz mono."""
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 2.0, 4.0
 ESC50_SECONDS, ESC50_RATE_HZ, ESC50_FOLDS = 5.0, 44_100, 5
 
 
 def main() -> None:
-    """Render what the command line asks for."""
+    """Render the folders."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("out", type=Path, help="a folder that is empty or not there yet")
+    parser.add_argument("out", type=Path, help="empty or new folder")
     parser.add_argument("--labels", type=int, default=len(SOUNDS), help=f"2 to {len(SOUNDS)} classes")
     parser.add_argument(
         "--per-class",
         type=int,
         default=60,
-        help="clips of each class; without --esc50, a third as many again are held out",
+        help="clips of each class; without --esc50, plus a third of that for the held-out part",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--esc50", action="store_true", help="a folder in the shape of ESC-50")
+    parser.add_argument("--esc50", action="store_true", help="write the layout of ESC-50")
     options = parser.parse_args()
     if not 2 <= options.labels <= len(SOUNDS) or options.per_class < 1 or options.seed < 0:
         parser.error(f"--labels takes 2 to {len(SOUNDS)}, --per-class at least 1, --seed no negative number")
     if options.out.exists() and (not options.out.is_dir() or any(options.out.iterdir())):
         parser.error(f"{options.out} is not an empty folder: give another one")
     if missing := missing_packages():
-        sys.exit(f"this needs programs that are not installed: apt-get install {' '.join(missing)}")
+        sys.exit(f"programs are missing; install them with apt-get install {' '.join(missing)}")
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def missing_packages() -> list[str]:
-    """Names of Debian's packages that still have to be installed."""
+    """Return the Debian packages that are not installed."""
     needed = {
         "espeak-ng": shutil.which("espeak-ng"),
         "fluidsynth": shutil.which("fluidsynth"),
@@ -95,7 +95,7 @@ def missing_packages() -> list[str]:
 
 
 def write_part(out: Path, part: Part, labels: Sequence[str], per_class: int, seed: int) -> None:
-    """Write a folder for each label, and a CSV of them all."""
+    """Write a folder for each label, and a CSV file of all clips."""
     table = []
     for label in labels:
         folder = out / part / label
@@ -108,7 +108,7 @@ def write_part(out: Path, part: Part, labels: Sequence[str], per_class: int, see
 
 
 def write_esc50(out: Path, labels: Sequence[str], per_class: int, seed: int) -> None:
-    """Write a folder as ESC-50's authors lay it out (Piczak 2015): short clips are followed by digital silence."""
+    """Write a folder with the layout of ESC-50 (Piczak 2015): short clips are padded with digital silence."""
     (out / "audio").mkdir(parents=True)
     (out / "meta").mkdir()
     table = []
@@ -131,26 +131,26 @@ def write_csv(path: Path, header: Sequence[str], table: Sequence[Sequence[object
 
 
 def slug(label: str) -> str:
-    """Return a label as a part of a file's name."""
+    """Return a label as part of a file name."""
     return label.lower().replace(" ", "-")
 
 
 def clips(label: str, part: Part, count: int, seed: int) -> Iterator[Samples]:
-    """Yield finished clips of a label: what is drawn does not hang on which other labels are rendered."""
+    """Yield the clips of a label; they do not depend on the other labels."""
     random = np.random.default_rng([seed, list(SOUNDS).index(label), part == "held-out"])
     for dry in SOUNDS[label](part, count, random):
         yield staged(dry, PLACES[part], random)
 
 
 def drawn(part: Part, low: float, high: float, random: np.random.Generator) -> float:
-    """Draw from a range that is cut into strips: what is held out lies between what is trained on."""
+    """Draw from a range in alternating strips for the training and the held-out part."""
     strip = 2 * random.integers(4) + (part == "held-out")
     return float(low + (high - low) * (strip + random.random()) / 8)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sound is heard.
+    """Room and recording conditions of a sound.
 
     Attributes
     ----------
@@ -183,7 +183,7 @@ PLACES: dict[Part, Place] = {
 
 
 def staged(dry: Samples, place: Place, random: np.random.Generator) -> Samples:
-    """Cut a sound to a clip's length and put it into a room with background noise: no silence, no clipping."""
+    """Cut a sound to the length of a clip, and add a room with background noise, without silence or clipping."""
     length = round(random.uniform(SHORTEST_SECONDS, LONGEST_SECONDS) * SAMPLE_RATE_HZ)
     sound = reverberated(fitted(dry, length), place, random)
     gain = 10 ** (random.uniform(*place.level_dbfs) / 20) / rms(sound)
@@ -195,7 +195,7 @@ def staged(dry: Samples, place: Place, random: np.random.Generator) -> Samples:
 
 
 def reverberated(sound: Sound, place: Place, random: np.random.Generator) -> Sound:
-    """Add a diffuse room: the sound, convolved with noise that decays."""
+    """Add diffuse reverberation: the sound convolved with decaying noise."""
     decay_seconds = random.uniform(*place.decay_seconds)
     seconds = np.arange(round(decay_seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     tail = random.standard_normal(len(seconds)) * 10 ** (-3 * seconds / decay_seconds)
@@ -207,7 +207,7 @@ def reverberated(sound: Sound, place: Place, random: np.random.Generator) -> Sou
 
 
 def background(length: int, place: Place, random: np.random.Generator) -> Sound:
-    """Coloured noise above 20 Hz with mains hum, at an RMS of 1."""
+    """Return coloured noise above 20 Hz with mains hum, at an RMS of 1."""
     frequencies_hz = np.fft.rfftfreq(length, 1 / SAMPLE_RATE_HZ)
     spectrum = np.fft.rfft(random.standard_normal(length))
     spectrum *= np.where(
@@ -221,7 +221,7 @@ def background(length: int, place: Place, random: np.random.Generator) -> Sound:
 
 
 def rms(sound: Sound) -> float:
-    """Root of the mean square."""
+    """Return the root mean square."""
     return float(np.sqrt(np.mean(sound**2)))
 
 
@@ -256,7 +256,7 @@ WOMEN: dict[Part, tuple[str, ...]] = {
 
 
 def spoken(variant: str, part: Part, random: np.random.Generator) -> Samples:
-    """Have espeak-ng say two sentences: enough for the longest clip."""
+    """Return two sentences spoken by espeak-ng: enough for the longest clip."""
     chosen = [TEXTS[part][index] for index in random.permutation(len(TEXTS[part]))]
     language = chosen[0][0]
     text = " ".join(sentence for name, sentence in chosen if name == language)
@@ -277,13 +277,13 @@ def spoken(variant: str, part: Part, random: np.random.Generator) -> Samples:
 def speaker(
     variants: Mapping[Part, Sequence[str]], part: Part, count: int, random: np.random.Generator
 ) -> Iterator[Samples]:
-    """One voice at a time, each variant of espeak-ng's in turn."""
+    """Yield single voices, each variant of espeak-ng in turn."""
     for number in range(count):
         yield spoken(variants[part][number % len(variants[part])], part, random)
 
 
 def crowd(part: Part, count: int, random: np.random.Generator) -> Iterator[Samples]:
-    """Ten voices at once, none of which leads."""
+    """Yield ten voices at once, none of them dominant."""
     people = [spoken(variant, part, random) for variant in (*MEN[part], *WOMEN[part]) for _ in range(3)]
     for _ in range(count):
         babble = np.zeros(round(LONGEST_SECONDS * SAMPLE_RATE_HZ), np.float32)
@@ -295,20 +295,20 @@ def crowd(part: Part, count: int, random: np.random.Generator) -> Iterator[Sampl
 
 
 PHRASE_SECONDS = 6.0
-"""From one phrase to the next in a performance: the longest clip, and time for its last note to die away."""
+"""Time from one phrase to the next in a performance: the longest clip, and the decay of its last note."""
 
 PHRASES: dict[Part, tuple[tuple[int, ...], tuple[int, ...], tuple[float, ...]]] = {
     "train": ((0, 2, 4, 5, 7, 9, 11), (-2, -1, 1, 2), (1, 1, 2)),
     "held-out": ((0, 2, 3, 5, 7, 8, 10), (-4, -3, 3, 4), (1, 1.5, 0.5)),
 }
-"""A scale in semitones, steps on it from note to note, relative lengths of notes."""
+"""Scale in semitones, steps on it from note to note, relative lengths of the notes."""
 
 KICK, SNARE, RIM, CLOSED_HAT, OPEN_HAT, RIDE, CRASH, TOMS = 36, 38, 37, 42, 46, 51, 49, (50, 47, 45, 41)
 
 
 @dataclass(frozen=True, slots=True)
 class Instrument:
-    """What plays phrases.
+    """Instrument that plays phrases.
 
     Attributes
     ----------
@@ -330,7 +330,7 @@ class Instrument:
         return performances(phrases, self.programs[part], channel=0)
 
     def _phrase(self, part: Part, random: np.random.Generator) -> list[Note]:
-        """Notes, timed in seconds: stepwise and in major to train, in leaps and in minor where held out."""
+        """Return notes, timed in seconds: stepwise and in major for training, in leaps and in minor when held out."""
         scale, steps, lengths = PHRASES[part]
         tonic = int(random.integers(12))
         ladder = [key for key in range(*self.keys) if (key - tonic) % 12 in scale]
@@ -356,7 +356,7 @@ def drum_kit(part: Part, count: int, random: np.random.Generator) -> Iterator[Sa
 def performances(
     phrases: Sequence[Sequence[Note]], programs: Sequence[int], *, channel: int
 ) -> Iterator[Samples]:
-    """Perform phrases, timed in seconds: FluidSynth is started once for all that share a program."""
+    """Yield phrases, timed in seconds; FluidSynth is started once for all phrases of a MIDI program."""
     stride = round(PHRASE_SECONDS * SAMPLE_RATE_HZ)
     for turn, program in enumerate(programs):
         notes = [
@@ -371,7 +371,7 @@ def performances(
 
 
 def beat(part: Part, random: np.random.Generator) -> list[Note]:
-    """A rock beat to train; a shuffle on the ride with toms and rim shots where held out."""
+    """Return a rock beat for training; a shuffle on the ride with toms and rim shots when held out."""
     quarter = drawn(part, 0.35, 0.7, random)
     notes = [Note(0, 0.3, CRASH, 110)] if random.random() < 0.3 else []
     for number in range(int(LONGEST_SECONDS / quarter) + 1):
@@ -390,7 +390,7 @@ def beat(part: Part, random: np.random.Generator) -> list[Note]:
 
 
 def tone(pitch_hz: Sound, overtones: Sequence[float]) -> Sound:
-    """A tone whose pitch is given for each sample; amplitudes of the fundamental and its overtones, those above 7.6 kHz left out."""
+    """Return a tone with a pitch for each sample; amplitudes are those of the fundamental and its overtones below 7.6 kHz."""
     phase = 2 * np.pi * np.cumsum(pitch_hz) / SAMPLE_RATE_HZ
     sound = np.zeros(len(pitch_hz))
     for number, amplitude in enumerate(overtones, 1):
@@ -399,7 +399,7 @@ def tone(pitch_hz: Sound, overtones: Sequence[float]) -> Sound:
 
 
 def steady(pitch_hz: float, seconds: float, overtones: Sequence[float]) -> Sound:
-    """A tone of one pitch that begins and ends within 5 ms."""
+    """Return a tone of one pitch with fades of 5 ms."""
     length = round(seconds * SAMPLE_RATE_HZ)
     sound = tone(np.full(length, pitch_hz), overtones)
     return sound * np.minimum(
@@ -408,7 +408,7 @@ def steady(pitch_hz: float, seconds: float, overtones: Sequence[float]) -> Sound
 
 
 def struck(pitch_hz: float, seconds: float, partials: Sequence[tuple[float, float, float]]) -> Sound:
-    """A struck bell or bar; (ratio to the pitch, amplitude, decay in 1/s) of its partials."""
+    """Return a struck bell or bar; partials are (ratio to the pitch, amplitude, decay in 1/s)."""
     time = np.arange(round(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     sound = np.zeros(len(time))
     for ratio, amplitude, decay in partials:
@@ -418,7 +418,7 @@ def struck(pitch_hz: float, seconds: float, partials: Sequence[tuple[float, floa
 
 
 def sequence(events: Sequence[tuple[float, Sound]]) -> Samples:
-    """Sounds that begin at given seconds, added up over the length of the longest clip."""
+    """Return the sum of sounds that start at given seconds, as long as the longest clip."""
     total = np.zeros(round(LONGEST_SECONDS * SAMPLE_RATE_HZ), np.float32)
     for start_seconds, sound in events:
         start = round(start_seconds * SAMPLE_RATE_HZ)
@@ -439,7 +439,7 @@ def alarm(
 
 
 def smoke_alarm(part: Part, random: np.random.Generator) -> Samples:
-    """The temporal pattern of ISO 8201: three beeps of half a second, half a second apart, then a pause."""
+    """Return the temporal pattern of ISO 8201: three beeps of half a second, half a second apart, then a pause."""
     pitch_hz = drawn(part, 2_750, 3_500, random)
     beep_seconds = {"train": 0.5, "held-out": random.uniform(0.42, 0.58)}[part]
     begin = random.uniform(0, 0.3)
@@ -448,7 +448,7 @@ def smoke_alarm(part: Part, random: np.random.Generator) -> Samples:
 
 
 def siren(part: Part, random: np.random.Generator) -> Samples:
-    """A siren of two tones in turn, or one that wails: smoothly to train, with sharp turns where held out."""
+    """Return a siren of two alternating tones, or a wailing one: smooth for training, with sharp turns when held out."""
     period_seconds = drawn(part, 1.2, 4, random)
     time = np.arange(round(LONGEST_SECONDS * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     swing = (time / period_seconds + random.random()) % 1
@@ -462,7 +462,7 @@ def siren(part: Part, random: np.random.Generator) -> Samples:
 
 
 def telephone(part: Part, random: np.random.Generator) -> Samples:
-    """The two bells of a telephone, struck in turn: single rings to train, double ones where held out."""
+    """Return the two bells of a telephone, struck in turn: single rings for training, double rings when held out."""
     rings: Mapping[Part, tuple[Range, ...]] = {
         "train": ((0.0, 1.6),),
         "held-out": ((0.0, 0.6), (0.8, 0.6)),
@@ -483,7 +483,7 @@ def telephone(part: Part, random: np.random.Generator) -> Samples:
 
 
 def doorbell(part: Part, random: np.random.Generator) -> Samples:
-    """An electric chime: two falling notes to train, of another interval or three where held out."""
+    """Return an electric chime: two falling notes for training, another interval or three notes when held out."""
     intervals: Mapping[Part, tuple[tuple[float, ...], ...]] = {
         "train": ((1, 4 / 5), (1, 5 / 6)),
         "held-out": ((1, 3 / 4), (1, 5 / 6, 2 / 3)),
@@ -499,7 +499,7 @@ def doorbell(part: Part, random: np.random.Generator) -> Samples:
 
 
 def car_horn(part: Part, random: np.random.Generator) -> Samples:
-    """Two reeds at once, a third apart: bursts of any length to train, short ones or a long one where held out."""
+    """Return two reeds at once, a third apart: bursts of any length for training, short ones or a long one when held out."""
     pitch_hz, interval = drawn(part, 320, 450, random), drawn(part, 1.19, 1.26, random)
     overtones = [0.4, 0.8, 1, 0.9, 0.7, 0.6, 0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.1]
     events: list[tuple[float, Sound]] = []
@@ -512,7 +512,7 @@ def car_horn(part: Part, random: np.random.Generator) -> Samples:
 
 
 def reversing_beeper(part: Part, random: np.random.Generator) -> Samples:
-    """A lorry that reverses: a hard, even beep."""
+    """Return the reversing beep of a lorry."""
     pitch_hz, half_seconds = drawn(part, 1_000, 1_600, random), drawn(part, 0.28, 0.55, random)
     starts = np.arange(random.uniform(0, half_seconds), LONGEST_SECONDS, 2 * half_seconds)
     return sequence([(start, steady(pitch_hz, half_seconds, [1, 0.05, 0.33, 0.03, 0.2])) for start in starts])
@@ -538,7 +538,7 @@ SOUNDS: dict[str, Renderer] = {
     "Trumpet": Instrument({"train": (56,), "held-out": (56,)}, (54, 82)),
     "Xylophone": Instrument({"train": (12, 13), "held-out": (13,)}, (60, 96)),
 }
-"""Voices, instruments and alarms in turn, so that the first few labels are of all three."""
+"""Renderers by label; voices, instruments and alarms alternate, so that the first labels have all three."""
 
 if __name__ == "__main__":
     main()
