@@ -724,7 +724,7 @@ def test_a_source_that_was_switched_off_stays_off_when_the_program_is_started_ag
         with Subscriber(broker.port) as subscriber:
             result = run(*short, *more, environment=environment)
             assert (result.returncode, result.stdout) == (0, b"")
-            assert b"room is still switched off, and is not heard: press P in the window" in result.stderr
+            assert b"room is still switched off; to listen to it, press P in the window" in result.stderr
             assert f"or delete {file} and start again".encode() in result.stderr
             assert subscriber.wait_for_retained("earshot/test/room/listen").text == "OFF"
             assert "ON" not in {

@@ -12,7 +12,7 @@ from support.session import live_session
 from support.waiting import wait_until
 
 from streamer.events.watchlist import WatchLists
-from streamer.live.assembly import follow
+from streamer.live.assembly import connect_watchlists
 from streamer.live.changes import LiveSettings, Running
 from streamer.live.channel import Channel
 from streamer.runtime.threads import ThreadGroup
@@ -50,7 +50,7 @@ class Rooms:
         self.kept: list[list[str]] = []
         self.shown = Memory()
         self.shown.top = loaded.top  # type: ignore[attr-defined]
-        follow(self.lists, self.session, None)
+        connect_watchlists(self.lists, self.session, None)
         running = Running(self.session, self.lists, self._make_clips, sinks=[self.shown, None])
         self.settings = LiveSettings(loaded, self.given.load, None, running)
 
@@ -150,7 +150,7 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
         session = live_session(
             [Tone("room", 60.0, live=True), Tone("street", 60.0, live=True)], sinks=[memory]
         )
-        follow(watchlists, session, None)
+        connect_watchlists(watchlists, session, None)
         parts = Running(session, watchlists, make_clips, history, [memory, None])
         live_settings = LiveSettings(given.load(), given.load, None, parts)
         session.start(threads)
@@ -285,7 +285,7 @@ def test_a_room_that_goes_decides_to_its_end_on_what_was_watched_there() -> None
         sounds=lists.shared.sounds,
         own_sounds=lists.sound_overrides,
     )
-    follow(lists, session, None)
+    connect_watchlists(lists, session, None)
     live_settings = LiveSettings(loaded, given.load, None, Running(session, lists, lambda *_: None))
     with ThreadGroup() as threads:
         session.start(threads)

@@ -205,7 +205,7 @@ def test_what_is_watched_from_the_window_is_published_at_once_and_no_longer_when
             switches=Switches(tmp_path / "off.json"),
         )
         session = live_session(sources)
-        assembly.follow(lists, session, sink)
+        assembly.connect_watchlists(lists, session, sink)
         subscriber.wait_for(f"{NODE}/hall/sound/dog", "OFF")
         lists.of("hall").watch("Siren")
         subscriber.wait_for(f"{NODE}/hall/sound/siren", "OFF")

@@ -57,7 +57,7 @@ def test_two_programs_keep_each_other_s_switches(file: Path) -> None:
 def test_an_unreadable_file_keeps_all_sources_off(file: Path, content: str) -> None:
     file.parent.mkdir()
     file.write_text(content, encoding="latin-1")
-    with pytest.raises(SettingsError, match="can't be read from .*: delete it, and all are listened to"):
+    with pytest.raises(SettingsError, match="can't be read; delete it to listen to all"):
         Switches(file)
 
 
@@ -71,8 +71,8 @@ def test_an_unwritable_file_keeps_a_switch_until_the_end_with_a_warning(
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.getMessage() == (
-        f"That door is switched off will be forgotten at the next start: {file} can't be written (File exists). "
-        "Make room there, and switch once more."
+        f"door is switched off, which will be forgotten at the next start: {file} can't be written (File exists); "
+        "make room there, and switch again"
     )
     file.parent.unlink()
     switches.turn("door", on=False)

@@ -72,8 +72,8 @@ def _listen(
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
         view = stack.enter_context(window.open_view(chosen, names, parts.tagger, parts.label_set))
-        history = stack.enter_context(assembly.keeping_history(chosen))
-        log = stack.enter_context(assembly.logging_scores(chosen, parts.tagger))
+        history = stack.enter_context(assembly.open_history(chosen))
+        log = stack.enter_context(assembly.open_score_log(chosen, parts.tagger))
         threads = stack.enter_context(ThreadGroup())
         metrics = assembly.start_metrics(threads, chosen)
         mqtt = assembly.start_mqtt(
@@ -88,7 +88,7 @@ def _listen(
         )
         sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager)
         session = _session(chosen, sources, parts, view, sinks, mqtt)
-        assembly.follow(parts.watchlists, session, mqtt)
+        assembly.connect_watchlists(parts.watchlists, session, mqtt)
         running = Running(session, parts.watchlists, parts.make_clips, history, (view.sink, mqtt))
         live_settings = LiveSettings(chosen, load, config, running)
         session.start(threads)

@@ -63,7 +63,7 @@ def hear(
     switches = assembly.make_switches(settings, [source.name for source in sources])
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
-        log = stack.enter_context(assembly.logging_scores(settings, tagger))
+        log = stack.enter_context(assembly.open_score_log(settings, tagger))
         threads = stack.enter_context(ThreadGroup())
         session = assembly.make_session(settings, sources, tagger, sinks=(calibrator, log), switches=switches)
         session.start(threads)

@@ -1,4 +1,4 @@
-"""The parts of a stream, made as the settings say."""
+"""The parts of the live program, made from the settings."""
 
 import logging
 import math
@@ -39,19 +39,19 @@ _STALL_SECONDS = 2.0
 
 
 class Model(Protocol):
-    """What the stream knows of a model, besides that it scores."""
+    """Description of a model."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """Name for people."""
 
     @property
     def labels(self) -> Sequence[str]:
-        """Its classes."""
+        """Names of the classes."""
 
     @property
     def thresholds(self) -> Samples | None:
-        """Its own thresholds, float32 (classes,), if it has some."""
+        """Thresholds of the model itself, float32 (classes,), if it has any."""
 
 
 class Tagger(Model, Protocol):
@@ -59,7 +59,7 @@ class Tagger(Model, Protocol):
 
     @property
     def window_samples(self) -> int:
-        """The most samples that it looks at."""
+        """Length of a window."""
 
     def __call__(self, samples: Samples, /) -> Samples:
         """Samples float32 (batch, n) -> scores float32 (batch, classes)."""
@@ -71,7 +71,7 @@ def open_sources(settings: Settings) -> list[Source]:
     Raises
     ------
     SourceError
-        One of them is not there, or two can't be told apart.
+        A source is not available, or two have the same name.
     """
     sources = [
         open_source(
@@ -84,15 +84,15 @@ def open_sources(settings: Settings) -> list[Source]:
 
 
 def check_apart(names: Sequence[str], settings: Settings) -> None:
-    """See that the sources of settings, which are called so, can be told apart.
+    """Check that the sources of settings have different names.
 
     Raises
     ------
     SourceError
-        They can't.
+        Two have the same name, or both are standard input.
     """
     if sum(is_standard_input(source.address) for source in settings.sources) > 1:
-        raise SourceError("standard input can be one source only: give - once")
+        raise SourceError("standard input can be one source only; give - once")
     for name in names:
         if names.count(name) > 1:
             raise SourceError(
@@ -101,12 +101,12 @@ def check_apart(names: Sequence[str], settings: Settings) -> None:
 
 
 def make_switches(settings: Settings, names: Sequence[str]) -> Switches:
-    """Take up which of the sources that are called so were switched off, and say so, lest somebody wonder at the silence.
+    """Load the switches, and log which sources are switched off.
 
     Raises
     ------
     SettingsError
-        Nobody can tell which they are.
+        The file of switches can't be read.
     """
     switches = Switches(settings.switches_file)
     switches.log(names)
@@ -114,23 +114,23 @@ def make_switches(settings: Settings, names: Sequence[str]) -> Switches:
 
 
 def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Clips | None:
-    """Make what keeps the sound of events; None if that is not wanted.
+    """Make the clips that keep the sound of events; None if no source has clips.
 
     Parameters
     ----------
     settings : Settings
-        How it is kept.
+        Settings of the program.
     names : sequence of str
-        Of the sources whose sound is kept.
+        Names of the sources whose sound is kept.
     model : Model
-        What decides on events.
+        Model that finds the events.
 
     Raises
     ------
     SettingsError
         A sound of `clips_never` is unknown.
     SinkError
-        Nothing can be kept there.
+        The folder can't be written.
     """
     if not names:
         return None
@@ -155,13 +155,15 @@ def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Cli
 
 
 @contextmanager
-def keeping_history(settings: Settings) -> Iterator[History | None]:
-    """Keep what begins and ends on disk. Without a wish of the user's, an Earshot that finds another one keeping it goes without.
+def open_history(settings: Settings) -> Iterator[History | None]:
+    """Open the history of events, and close it afterwards.
+
+    Where the user did not ask for a history, and another Earshot has it open, there is none.
 
     Raises
     ------
     SinkError
-        The user wishes a history, and it can't be kept.
+        The user asked for a history that can't be opened.
     """
     if settings.history_file is None:
         yield None
@@ -176,7 +178,7 @@ def keeping_history(settings: Settings) -> Iterator[History | None]:
     except SinkError as error:
         if settings.history is not None:
             raise
-        _log.warning("no history is kept: %s", error)
+        _log.warning("events are not stored: %s", error)
         yield None
         return
     with history:
@@ -184,8 +186,8 @@ def keeping_history(settings: Settings) -> Iterator[History | None]:
 
 
 @contextmanager
-def logging_scores(settings: Settings, model: Model) -> Iterator[ScoreLog | None]:
-    """Log all scores of a model, if that is wished."""
+def open_score_log(settings: Settings, model: Model) -> Iterator[ScoreLog | None]:
+    """Open the log of all scores of a model, if there is to be one, and close it afterwards."""
     if settings.score_log_file is None:
         yield None
         return
@@ -206,26 +208,26 @@ def start_mqtt(
     history: History | None,
     switches: Switches,
 ) -> "MqttPublisher | None":
-    """Publish over MQTT in a thread; None if that is not wanted.
+    """Start a thread that publishes over MQTT; None without a broker.
 
     Parameters
     ----------
     threads : ThreadGroup
-        Runs what is needed for it.
+        Group of the new threads.
     broker : Broker, optional
-        Where to publish, unless the settings wish a broker of our own.
+        Broker to publish to, unless the settings ask for an embedded one.
     settings : Settings
-        How to publish.
+        Settings of the program.
     names : sequence of str
-        Of the sources.
+        Names of the sources.
     label_set : LabelSet
-        What labels are called.
+        Names of the labels.
     watchlists : WatchLists
-        What has topics.
+        Sounds that have topics.
     history : History, optional
-        Keeps events until they have been delivered.
+        Keeps events until they are delivered.
     switches : Switches
-        What the switches of MQTT turn.
+        Switches of the sources.
     """
     if settings.embedded_broker:
         broker = _serve_mqtt(threads)
@@ -333,7 +335,7 @@ def ending(settings: Settings, threads: ThreadGroup) -> Callable[[], bool]:
 
 
 def start_metrics(threads: ThreadGroup, settings: Settings) -> "Metrics | None":
-    """Serve Prometheus in a thread; None if that is not wanted."""
+    """Start a thread that serves Prometheus; None without a port."""
     if not settings.metrics_port:
         return None
     from ..sinks.metrics import Metrics
@@ -343,7 +345,7 @@ def start_metrics(threads: ThreadGroup, settings: Settings) -> "Metrics | None":
     return metrics
 
 
-def follow(watchlists: WatchLists, session: LiveSession, mqtt: "MqttPublisher | None") -> None:
+def connect_watchlists(watchlists: WatchLists, session: LiveSession, mqtt: "MqttPublisher | None") -> None:
     """Connect the watched sounds to their users: whenever they change, a session detects them and MQTT has topics for them.
 
     Parameters
@@ -366,12 +368,12 @@ def follow(watchlists: WatchLists, session: LiveSession, mqtt: "MqttPublisher | 
 
 
 def _watched_names(watchlists: WatchLists, source: str) -> list[str]:
-    """Return the sounds that are watched now at a source."""
+    """Return the names of the sounds that are watched at a source."""
     return [entry.sound.name for entry in watchlists.of(source).sounds]
 
 
 def _serve_mqtt(threads: ThreadGroup) -> Broker:
-    """Start a broker of our own."""
+    """Start the embedded broker."""
     from ..sinks.mqtt.embedded import EmbeddedBroker
 
     server = EmbeddedBroker()
@@ -380,7 +382,7 @@ def _serve_mqtt(threads: ThreadGroup) -> Broker:
 
 
 def _discovery(settings: Settings) -> Discovery | None:
-    """How Home Assistant is told, if it is."""
+    """Return the discovery for Home Assistant; None if it is off."""
     if settings.discovery == "off":
         return None
     return Discovery(catalogue(), settings.discovery, settings.discovery_prefix, version("earshot"))

@@ -1,4 +1,4 @@
-"""The file of sources that are switched off: what somebody did not want to be heard is not heard after a restart either."""
+"""Switches of the sources, and the file that keeps them over a restart."""
 
 import json
 import logging
@@ -13,12 +13,12 @@ _log = logging.getLogger(__name__)
 
 
 def read_switched_off(path: Path) -> set[str]:
-    """Read the names of sources that are switched off; none where there is no file.
+    """Return the names of the sources that are switched off; none without a file.
 
     Raises
     ------
     SettingsError
-        There is a file, and nobody can tell what is in it.
+        The file can't be read.
     """
     try:
         content = json.loads(read_text(path))
@@ -29,13 +29,13 @@ def read_switched_off(path: Path) -> set[str]:
     names = content.get("off") if isinstance(content, dict) else None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise SettingsError(
-            f"which sources are switched off can't be read from {path}: delete it, and all are listened to"
+            f"{path}, which lists the sources that are switched off, can't be read; delete it to listen to all of them"
         )
     return set(names)
 
 
 def remember_switch(path: Path, source: str, on: bool) -> None:
-    """Write down that a source is switched on or off, and keep what is said of others. Failure is said, and no more."""
+    """Store that a source is switched on or off, without a change for the others; log a failure."""
     try:
         before = read_switched_off(path)
         after = before - {source} if on else before | {source}
@@ -43,8 +43,8 @@ def remember_switch(path: Path, source: str, on: bool) -> None:
             replace_text(path, json.dumps({"off": sorted(after)}) + "\n")
     except (OSError, SettingsError) as error:
         _log.warning(
-            "That %s is switched %s will be forgotten at the next start: %s can't be written (%s). Make room there, and "
-            "switch once more.",
+            "%s is switched %s, which will be forgotten at the next start: %s can't be written (%s); make room there, and "
+            "switch again",
             source,
             "on" if on else "off",
             path,
@@ -53,17 +53,17 @@ def remember_switch(path: Path, source: str, on: bool) -> None:
 
 
 class Switches:
-    """Which sources are listened to: all, until somebody says otherwise. Any thread may ask, or change it.
+    """On and off switches of the sources; all are on at first. Any thread may use them.
 
     Parameters
     ----------
     file : Path, optional
-        Where what is switched off is remembered for the next start; nowhere if None.
+        File that keeps the switches for the next start.
 
     Raises
     ------
     SettingsError
-        Nobody can tell what is in the file.
+        The file can't be read.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -72,7 +72,7 @@ class Switches:
         self._lock = threading.Lock()
 
     def turn(self, source: str, on: bool) -> None:
-        """Listen to a source, or don't."""
+        """Switch a source on or off."""
         with self._lock:
             if on:
                 self._off.discard(source)
@@ -82,7 +82,7 @@ class Switches:
                 remember_switch(self._file, source, on)
 
     def is_on(self, source: str) -> bool:
-        """Whether a source is listened to."""
+        """Return True if a source is switched on."""
         return source not in self._off
 
     def log(self, sources: Iterable[str]) -> None:
@@ -90,8 +90,8 @@ class Switches:
         for source in sources:
             if not self.is_on(source):
                 _log.warning(
-                    "%s is still switched off, and is not heard: press P in the window, send ON to …/listen/set over MQTT, or "
-                    "delete %s and start again.",
+                    "%s is still switched off; to listen to it, press P in the window, send ON to …/listen/set over MQTT, or "
+                    "delete %s and restart",
                     source,
                     self._file,
                 )
