@@ -268,6 +268,7 @@ def test_a_shorter_window_scores_as_the_network_with_its_positions_cut(tmp_path:
     np.testing.assert_allclose(tagger.logits(samples), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_ensemble_averages_probabilities(tmp_path: Path) -> None:
     members = []
     for number, (stride, rows) in enumerate([(16, 1024), (12, 1024), (16, 256)]):

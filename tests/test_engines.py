@@ -92,6 +92,7 @@ def test_results_of_a_window_stay_when_the_next_is_scored() -> None:
     assert torch.equal(first, kept)
 
 
+@pytest.mark.slow
 def test_a_network_is_translated_once(empty_cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert not empty_cache.exists()
     with caplog.at_level(logging.INFO):
@@ -105,6 +106,7 @@ def test_a_network_is_translated_once(empty_cache: Path, caplog: pytest.LogCaptu
     assert len(translations()) == 3
 
 
+@pytest.mark.slow
 def test_only_the_newest_translations_are_kept(empty_cache: Path) -> None:  # noqa: ARG001 - where they are kept
     for seed in range(10):
         both(network(seed=seed))
