@@ -72,7 +72,7 @@ def test_fast_listening_tags_every_window_in_order() -> None:
     assert all(tagging.scores[0] == pytest.approx(0.1) for tagging in memory.taggings)
 
 
-def test_live_is_what_offline_gives() -> None:
+def test_live_equals_offline() -> None:
     memory = Memory()
     session = live_session([Tone("a", 2.0, live=True)], scorer, sinks=[memory])
     listen(session)
@@ -103,7 +103,7 @@ def test_late_windows_are_dropped_counted_and_latency_stays_bounded() -> None:
     assert max(latency for latency in latencies if latency is not None) < 5.0, "in line, it would be 10 s"
 
 
-def test_a_source_that_is_switched_off_is_not_heard() -> None:
+def test_a_switched_off_source_is_not_tagged() -> None:
     memory, switches = Memory(), Switches()
     heard: list[int] = []
 
@@ -207,7 +207,7 @@ def test_a_tagger_that_waits_is_not_busy() -> None:
         until(lambda: session.busy_seconds == 0)
 
 
-def test_a_source_that_is_off_from_the_start_is_not_heard_and_says_so() -> None:
+def test_a_source_switched_off_from_the_start_is_not_read_and_reports_it() -> None:
     memory, switches = Memory(), Switches()
     switches.turn("a", on=False)
     heard: list[str] = []
@@ -250,7 +250,7 @@ def eventful(sources: list[Tone], memory: Memory, *, fast: bool = True) -> LiveS
     return live_session(sources, scorer, sinks=[memory], sounds=LOUD, fast=fast)
 
 
-def test_each_source_has_its_own_events_between_its_taggings_and_the_news_of_its_end() -> None:
+def test_each_source_has_its_own_events_between_its_taggings_and_its_last_status() -> None:
     memory = Memory()
     listen(eventful([Tone("a", 2.0, live=False), Tone("b", 1.0, live=False)], memory))
     for name, seconds in (("a", 2.0), ("b", 1.0)):
@@ -268,7 +268,7 @@ def test_each_source_has_its_own_events_between_its_taggings_and_the_news_of_its
         assert (ended.kind, ended.end_sample) == ("ended", seconds * 16_000)
 
 
-def test_what_is_on_ends_when_listening_is_stopped() -> None:
+def test_active_sounds_end_when_listening_is_stopped() -> None:
     memory = Memory()
     with ThreadGroup() as threads:
         eventful([Tone("a", 60.0, live=True)], memory, fast=False).start(threads)
@@ -277,7 +277,7 @@ def test_what_is_on_ends_when_listening_is_stopped() -> None:
     assert memory.events[0].id == memory.events[1].id
 
 
-def test_what_is_on_ends_when_the_tagger_fails() -> None:
+def test_active_sounds_end_when_the_tagger_fails() -> None:
     calls = iter(range(100))
 
     def breaking(batch: Samples) -> Samples:
@@ -315,7 +315,7 @@ def test_an_error_of_the_tagger_reaches_main() -> None:
         listen(session)
 
 
-def test_everyone_is_joined_soon_after_the_end() -> None:
+def test_all_threads_are_joined_soon_after_the_end() -> None:
     sources = [Tone(f"s{number}", 60.0, live=True) for number in range(4)]
     session = live_session(sources, slow_scorer, sinks=[])
     with ThreadGroup(PATIENCE_SECONDS) as threads:
@@ -362,7 +362,7 @@ def test_the_first_error_wins() -> None:
         work()
 
 
-def test_who_is_left_behind_by_a_crew_is_known_until_it_has_ended() -> None:
+def test_a_thread_left_behind_is_listed_until_it_ends() -> None:
     over = threading.Event()
 
     def be_busy() -> None:
@@ -433,7 +433,7 @@ def session_on(memory: Memory, *sources: Tone) -> LiveSession:
     return live_session(sources, scorer, sinks=[memory], stay=True)
 
 
-def test_another_source_takes_the_place_and_the_others_do_not_notice() -> None:
+def test_replacing_a_source_does_not_affect_the_others() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
     with ThreadGroup() as threads:
@@ -457,7 +457,7 @@ def test_another_source_takes_the_place_and_the_others_do_not_notice() -> None:
     assert others == sorted(others)
 
 
-def test_a_source_that_returns_is_opened_again_whenever_it_fails() -> None:
+def test_a_source_with_retries_is_reopened_whenever_it_fails() -> None:
     memory = Memory()
     error = DeviceError("a has stopped")
     session = eventful([Tone("a", 0.3, live=True, error=error, retry_seconds=0.1)], memory, fast=False)
@@ -472,7 +472,7 @@ def test_a_source_that_returns_is_opened_again_whenever_it_fails() -> None:
     assert ends[-1] > round(0.3 * 16_000), "positions in the stream go on, behind the gap"
 
 
-def test_a_source_that_has_ended_waits_for_another_where_somebody_looks_on() -> None:
+def test_with_a_window_an_ended_source_waits_for_another() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 0.3, live=True))
     with ThreadGroup() as threads:
@@ -484,7 +484,7 @@ def test_a_source_that_has_ended_waits_for_another_where_somebody_looks_on() -> 
         until(lambda: statuses(memory, "a")[-1] == (True, ""))
 
 
-def test_what_is_watched_changes_from_the_next_tagging_on() -> None:
+def test_watched_sounds_change_from_the_next_tagging_on() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 60.0, live=True))
     rule = {"threshold": 0.05, "hits": 1, "of": 1}
@@ -507,7 +507,7 @@ def watched(*names: str) -> list[WatchedSound]:
     return [sound for name in names for sound in resolve_sounds([Watch(name, RULE)], (name, "rough"))]
 
 
-def test_each_source_decides_on_its_own_sounds() -> None:
+def test_each_source_detects_its_own_sounds() -> None:
     memory = Memory()
     listen(
         live_session(
@@ -522,7 +522,7 @@ def test_each_source_decides_on_its_own_sounds() -> None:
     assert {(event.source, event.label) for event in memory.events} == {("a", "Hum"), ("b", "Buzz")}
 
 
-def test_what_is_watched_at_one_source_changes_and_the_others_do_not_notice() -> None:
+def test_changing_the_watched_sounds_of_a_source_does_not_affect_the_others() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
     with ThreadGroup() as threads:
@@ -559,7 +559,7 @@ def test_each_source_has_its_own_hop() -> None:
     }
 
 
-def test_a_source_that_is_added_has_its_own_hop_and_sounds_until_it_shares_those_of_the_others() -> None:
+def test_an_added_source_has_its_own_hop_and_sounds_until_it_shares_those_of_all() -> None:
     memory, meter = Memory(), HealthMeter()
     session = live_session([Tone("a", 60.0, live=True)], sinks=[memory], sounds=watched("Hum"), meter=meter)
     with ThreadGroup() as threads:
@@ -580,7 +580,7 @@ def test_a_source_that_is_added_has_its_own_hop_and_sounds_until_it_shares_those
     ]
 
 
-def test_a_source_that_is_missing_at_the_start_is_waited_for_and_told_of_once() -> None:
+def test_a_source_missing_at_the_start_is_waited_for_and_reported_once() -> None:
     class Plugged(Tone):
         """A microphone that is not there at first."""
 
@@ -601,7 +601,7 @@ def test_a_source_that_is_missing_at_the_start_is_waited_for_and_told_of_once() 
     assert statuses(memory, "a") == [(False, "there is no a"), (True, ""), (False, "listening was stopped")]
 
 
-def test_one_that_waits_for_its_source_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_a_source_ends_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "_FIRST_PAUSE_SECONDS", 3_600.0)
     memory = Memory()
     error = DeviceError("there is no a")
@@ -613,7 +613,7 @@ def test_one_that_waits_for_its_source_ends_at_once(monkeypatch: pytest.MonkeyPa
     assert time.monotonic() - began < 10.0
 
 
-def test_a_recording_that_breaks_off_ends_while_the_others_go_on_and_is_the_sessions_failure() -> None:
+def test_a_broken_recording_ends_alone_and_is_the_sessions_failure() -> None:
     memory = Memory()
     torn = Tone("torn", 0.5, live=True, error=RecordingError("torn is broken"))
     session = eventful([torn, Tone("whole", 2.0, live=True)], memory, fast=False)
@@ -625,7 +625,7 @@ def test_a_recording_that_breaks_off_ends_while_the_others_go_on_and_is_the_sess
     assert ends[-1] == 32_000
 
 
-def test_where_somebody_looks_on_a_recording_that_breaks_off_waits_for_another() -> None:
+def test_with_a_window_a_broken_recording_waits_for_another() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 0.3, live=True, error=RecordingError("a is broken")))
     with ThreadGroup() as threads:
@@ -638,7 +638,7 @@ def test_where_somebody_looks_on_a_recording_that_breaks_off_waits_for_another()
     assert session.failure is None
 
 
-def test_a_source_is_added_and_removed_and_the_others_do_not_notice() -> None:
+def test_adding_and_removing_a_source_does_not_affect_the_others() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
     with ThreadGroup() as threads:
@@ -668,7 +668,7 @@ def test_a_source_is_added_and_removed_and_the_others_do_not_notice() -> None:
     )
 
 
-def test_all_sources_may_make_room_for_others_and_listening_goes_on() -> None:
+def test_all_sources_may_be_replaced_while_listening_continues() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
     with ThreadGroup() as threads:
@@ -681,7 +681,7 @@ def test_all_sources_may_make_room_for_others_and_listening_goes_on() -> None:
     assert [event.kind for event in memory.events if event.source == "a"] == ["started", "ended"]
 
 
-def test_sources_that_go_as_soon_as_they_have_come_take_nobody_along() -> None:
+def test_sources_removed_right_after_they_were_added_affect_no_others() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
     with ThreadGroup() as threads:
@@ -764,7 +764,7 @@ def test_a_new_source_waits_a_short_time_for_all_that_hang_together(monkeypatch:
         until(lambda: memory.rosters[-1] == ("a", "new"))
 
 
-def test_a_source_that_has_ended_is_removed_and_another_takes_its_place_too() -> None:
+def test_an_ended_source_can_be_removed_and_replaced() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True), Tone("b", 0.3, live=True)], memory, fast=False)
     with ThreadGroup() as threads:
@@ -778,14 +778,14 @@ def test_a_source_that_has_ended_is_removed_and_another_takes_its_place_too() ->
         until(lambda: statuses(memory, "b")[-1] == (True, ""))
 
 
-def test_nobody_can_take_the_place_of_a_source_that_has_gone() -> None:
+def test_a_removed_source_cannot_be_replaced() -> None:
     session = session_on(Memory(), Tone("a", 60.0, live=True), Tone("b", 60.0, live=True))
     session.channels.rearrange(["a"])
     with pytest.raises(SourceError, match="'b' was removed"):
         session.channels.exchange("b", Tone("b", 60.0, live=True))
 
 
-def test_another_hop_holds_from_the_next_chunk_on_and_costs_no_sample_and_no_event() -> None:
+def test_a_new_hop_applies_from_the_next_chunk_and_loses_no_sample_or_event() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True), Tone("b", 60.0, live=True)], memory, fast=True)
     with ThreadGroup() as threads:
@@ -811,7 +811,7 @@ def test_another_hop_holds_from_the_next_chunk_on_and_costs_no_sample_and_no_eve
         assert source.samples == source.windowed_samples + source.skipped_samples
 
 
-def test_a_source_that_is_removed_is_listed_no_more_and_the_account_of_the_others_is_exact() -> None:
+def test_a_removed_source_is_not_listed_and_the_accounts_of_the_others_are_exact() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True), Tone("b", 60.0, live=True)], memory, fast=False)
 
@@ -843,7 +843,7 @@ def test_a_source_that_is_removed_is_listed_no_more_and_the_account_of_the_other
     assert a.windows + b.windows < last.windows
 
 
-def test_the_sound_of_a_newcomer_is_kept_only_where_that_is_wished(tmp_path: Path) -> None:
+def test_clips_of_an_added_source_are_kept_only_if_it_allows_them(tmp_path: Path) -> None:
     clips = Clips(
         tmp_path, sources=["a"], model="", limits=ClipLimits(0, 0, 16_000), never=(), days=1.0, most_bytes=10**6
     )  # fmt: skip
@@ -858,7 +858,7 @@ def test_the_sound_of_a_newcomer_is_kept_only_where_that_is_wished(tmp_path: Pat
         until(lambda: clips._keepers.keys() == {"a"})
 
 
-def test_a_newcomer_that_was_switched_off_is_not_heard_and_that_is_said(
+def test_an_added_source_that_is_switched_off_is_not_read_and_reports_it(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     memory, file = Memory(), tmp_path / "off.json"
@@ -877,7 +877,7 @@ def test_a_newcomer_that_was_switched_off_is_not_heard_and_that_is_said(
     assert [message.partition(" is ")[0] for message in caplog.messages] == ["b"]
 
 
-def test_listening_is_over_when_the_last_source_is_removed() -> None:
+def test_listening_ends_when_the_last_source_is_removed() -> None:
     memory = Memory()
     session = eventful([Tone("a", 60.0, live=True)], memory, fast=False)
     with ThreadGroup() as threads:
@@ -888,7 +888,7 @@ def test_listening_is_over_when_the_last_source_is_removed() -> None:
         assert not threads.failed
 
 
-def test_the_log_tells_each_reason_once_a_minute_and_how_long_it_took(
+def test_the_log_has_each_reason_once_a_minute_and_the_length_of_the_outage(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     now = 0.0

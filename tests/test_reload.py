@@ -128,7 +128,7 @@ def test_nothing_changes_once_listening_is_over(caplog: pytest.LogCaptureFixture
     assert rooms.watched("hall") == ["Dog"]
 
 
-def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp_path: Path) -> None:
+def test_a_session_applies_sounds_sources_limits_and_clips_while_it_listens(tmp_path: Path) -> None:
     running = threading.active_count()
     first = tmp_path / "first.raw"
     given = Given(source=["room=demo", "street=demo"], watch=["Dog"])
@@ -177,7 +177,7 @@ def test_a_session_takes_up_sounds_sources_limits_and_clips_while_it_listens(tmp
     assert threading.active_count() == running
 
 
-def test_a_source_takes_up_its_own_list_and_gives_it_back(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_source_gets_its_own_list_and_returns_to_the_shared_one(caplog: pytest.LogCaptureFixture) -> None:
     rooms = Rooms(room("kitchen", watch=["Siren"]), "hall=demo")
     before = rooms.channel("kitchen").source
     assert (rooms.watched("kitchen"), rooms.watched("hall")) == (["Siren"], ["Dog"])
@@ -192,7 +192,7 @@ def test_a_source_takes_up_its_own_list_and_gives_it_back(caplog: pytest.LogCapt
     assert rooms.watched("kitchen") == ["Siren"]
 
 
-def test_whose_sound_is_kept_changes_with_each_source() -> None:
+def test_clips_are_switched_for_each_source() -> None:
     rooms = Rooms("kitchen=demo", "hall=demo", clips=True)
     rooms.reload("kitchen=demo", room("hall", watch=[]))
     assert not rooms.kept, "what is kept goes on"
@@ -202,7 +202,7 @@ def test_whose_sound_is_kept_changes_with_each_source() -> None:
     assert rooms.kept == [["kitchen"], ["kitchen"], []]
 
 
-def test_whose_sound_is_kept_does_not_begin_anew_where_rooms_come_and_go() -> None:
+def test_clips_continue_when_other_rooms_are_added_or_removed() -> None:
     rooms = Rooms("kitchen=demo", "hall=demo", clips=True)
     rooms.reload("kitchen=demo", "attic=demo", room("cellar", clips=False))
     rooms.reload("attic=demo")
@@ -213,7 +213,7 @@ def test_whose_sound_is_kept_does_not_begin_anew_where_rooms_come_and_go() -> No
     assert silent.kept == [["attic"]]
 
 
-def test_rooms_come_go_and_change_their_order_their_lists_and_their_hops(
+def test_rooms_are_added_removed_reordered_and_change_their_lists_and_hops(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -247,7 +247,7 @@ def test_rooms_come_go_and_change_their_order_their_lists_and_their_hops(
         (["kitchen=demo", "hall=demo", "kitchen=demo"], "2 sources have the name 'kitchen'"),
     ],
 )
-def test_one_room_that_can_not_come_keeps_all_as_it_is(
+def test_a_room_that_cannot_be_added_prevents_all_changes(
     sources: list[object], complaint: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     rooms = Rooms("kitchen=demo", room("hall", watch=["Siren"]))
@@ -262,7 +262,7 @@ def test_one_room_that_can_not_come_keeps_all_as_it_is(
     assert not rooms.kept
 
 
-def test_a_room_that_comes_while_it_is_still_about_to_go_is_asked_to_wait(
+def test_a_room_added_while_it_is_still_ending_must_be_added_later(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     rooms = Rooms("kitchen=demo", "hall=demo")
@@ -271,7 +271,7 @@ def test_a_room_that_comes_while_it_is_still_about_to_go_is_asked_to_wait(
     assert caplog.messages == ["settings not reloaded: 'hall' is still shutting down; try again"]
 
 
-def test_a_room_that_goes_decides_to_its_end_on_what_was_watched_there() -> None:
+def test_a_removed_room_detects_its_sounds_to_the_end() -> None:
     given = Given(
         source=[room("kitchen", watch=[]), "hall=demo"],
         watch=[{"sound": "Dog", "threshold": 0.05, "hits": 1, "of": 1}],

@@ -104,7 +104,7 @@ def components(broker: Mosquitto, part: str) -> set[str]:
 
 
 @pytest.mark.system
-def test_over_mqtt_a_source_comes_and_another_goes_on_the_running_connection(broker: Mosquitto) -> None:
+def test_a_source_is_added_and_another_removed_on_the_open_connection(broker: Mosquitto) -> None:
     home = Home(broker.port, "hall", "kitchen")
     with Subscriber(broker.port) as subscriber, running(home.sink) as sink:
         home.hear("hall")
@@ -139,7 +139,7 @@ def test_over_mqtt_a_source_comes_and_another_goes_on_the_running_connection(bro
 
 
 @pytest.mark.system
-def test_a_sound_that_is_watched_anew_has_its_topic_and_entity_at_once_and_loses_them_as_soon(
+def test_a_newly_watched_sound_gets_its_topic_and_entity_at_once_and_loses_them_at_once(
     broker: Mosquitto,
 ) -> None:
     home = Home(broker.port, "hall", "kitchen")
@@ -165,7 +165,7 @@ def test_a_sound_that_is_watched_anew_has_its_topic_and_entity_at_once_and_loses
 
 
 @pytest.mark.system
-def test_a_sound_that_is_on_is_on_again_when_it_is_watched_again_before_it_has_ended(
+def test_an_active_sound_is_on_again_when_it_is_watched_again(
     broker: Mosquitto,
 ) -> None:
     home = Home(broker.port, "hall")
@@ -187,7 +187,7 @@ def test_a_sound_that_is_on_is_on_again_when_it_is_watched_again_before_it_has_e
 
 
 @pytest.mark.system
-def test_what_is_watched_from_the_window_is_published_at_once_and_no_longer_when_that_is_over(
+def test_a_sound_watched_in_the_window_is_published_until_it_is_unwatched(
     broker: Mosquitto, tmp_path: Path
 ) -> None:
     settings = load_settings({"node": "attic"}, config=Path("/dev/null"), environment={})
@@ -229,7 +229,7 @@ def open_to(broker: Mosquitto, name: str) -> Iterator[Subscriber]:
 
 
 @pytest.mark.system
-def test_what_goes_while_the_broker_is_away_is_taken_back_when_it_returns(tmp_path: Path) -> None:
+def test_a_source_removed_during_an_outage_is_cleared_when_the_broker_returns(tmp_path: Path) -> None:
     require("mosquitto", "mosquitto_passwd")
     guarded = Mosquitto(tmp_path, username="observer", password=PASSWORD)
     home = Home(Broker("127.0.0.1", guarded.port, username="ear", password=PASSWORD), "hall", "kitchen")
@@ -266,7 +266,7 @@ def test_what_goes_while_the_broker_is_away_is_taken_back_when_it_returns(tmp_pa
 
 @pytest.mark.system
 @pytest.mark.parametrize("style", ["device", "component"])
-def test_of_a_source_that_went_between_two_runs_nothing_is_kept(
+def test_a_source_removed_between_two_runs_is_cleared(
     broker: Mosquitto, style: Literal["device", "component"]
 ) -> None:
     discovery = Discovery(catalogue(), style)
@@ -283,7 +283,7 @@ def test_of_a_source_that_went_between_two_runs_nothing_is_kept(
 
 
 @pytest.mark.system
-def test_events_of_a_source_that_is_gone_are_still_delivered(broker: Mosquitto, tmp_path: Path) -> None:
+def test_events_of_a_removed_source_are_still_delivered(broker: Mosquitto, tmp_path: Path) -> None:
     with History(tmp_path / "history.sqlite3", days=36_500.0) as history:
         home = Home(broker.port, "hall", "kitchen", outbox=history)
         for message in (bark("hall"), bark("hall", "ended")):
@@ -298,7 +298,7 @@ def test_events_of_a_source_that_is_gone_are_still_delivered(broker: Mosquitto, 
 
 
 @pytest.mark.system
-def test_a_source_takes_its_state_along_where_it_no_longer_shares_its_name(broker: Mosquitto) -> None:
+def test_a_source_keeps_its_state_when_its_topic_changes(broker: Mosquitto) -> None:
     home = Home(broker.port, "Hall", "hall")
     with running(home.sink) as sink:
         home.sink.accept(SourceStatus("hall", online=True))
@@ -310,7 +310,7 @@ def test_a_source_takes_its_state_along_where_it_no_longer_shares_its_name(broke
 
 
 @pytest.mark.system
-def test_sources_that_come_and_go_faster_than_the_broker_hears_of_it_leave_nothing(broker: Mosquitto) -> None:
+def test_sources_added_and_removed_faster_than_they_are_published_leave_nothing(broker: Mosquitto) -> None:
     home = Home(broker.port, "kitchen")
     with running(home.sink) as sink:
         wait_for_state(sink, "connected")
@@ -355,7 +355,7 @@ class Wanderer:
 @pytest.mark.system
 @pytest.mark.parametrize("style", ["device", "component"])
 @pytest.mark.parametrize("seed", range(2))
-def test_whatever_has_come_and_gone_the_broker_keeps_what_a_fresh_start_would_publish(
+def test_after_any_changes_the_broker_keeps_what_a_fresh_start_would_publish(
     broker: Mosquitto, tmp_path: Path, seed: int, style: Literal["device", "component"]
 ) -> None:
     def home_of(port: int, wanderer: Wanderer) -> Home:
@@ -401,12 +401,12 @@ def test_whatever_has_come_and_gone_the_broker_keeps_what_a_fresh_start_would_pu
                 wait_until(same, "the same to be kept")
 
 
-def test_the_sinks_that_know_the_sources_by_name_follow_them() -> None:
+def test_sinks_that_know_sources_by_name_follow_changes() -> None:
     assert all(issubclass(kind, RosterSink) for kind in (MqttPublisher, LiveTable, Metrics, HealthLog))
     assert not issubclass(History, RosterSink)
 
 
-def test_the_view_shows_the_sources_that_there_are_in_their_order() -> None:
+def test_the_view_shows_the_current_sources_in_order() -> None:
     def shown(table: LiveTable) -> list[str]:
         rows = [line for line in picture(table) if line.strip().startswith(("●", "○"))]
         return [row.split()[1] for row in rows]
@@ -421,7 +421,7 @@ def test_the_view_shows_the_sources_that_there_are_in_their_order() -> None:
     )
 
 
-def test_the_figures_of_a_source_that_is_gone_are_served_no_more() -> None:
+def test_the_figures_of_a_removed_source_are_not_served() -> None:
     with serving() as metrics:
         for room in ("hall", "kitchen"):
             for message in (SourceStatus(room, online=True), heard(room), bark(room)):
@@ -440,7 +440,7 @@ def test_the_figures_of_a_source_that_is_gone_are_served_no_more() -> None:
         assert any("hall" in label for label in labels())
 
 
-def test_what_is_lost_at_a_source_that_comes_again_is_told_from_the_beginning(
+def test_losses_of_a_source_that_is_added_again_are_counted_from_zero(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     log = HealthLog(pause_seconds=0.0)
