@@ -161,7 +161,11 @@ def _repository(name: str, entry: Published | None) -> tuple[str, str | None]:
     if named := repository_of(name):
         return named
     near = get_close_matches(name, [*ALIASES, *PUBLISHED, *ENSEMBLES, EMBEDDED], n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"take a name that models lists, or {HUB}OWNER/REPO"
+    hint = (
+        f"did you mean '{near[0]}'?"
+        if near
+        else f"give a name that the command models lists, or {HUB}OWNER/REPO"
+    )
     raise CheckpointError(f"there is no model '{name}' to fetch: {hint}")
 
 

@@ -131,7 +131,7 @@ def test_what_runs_a_model_here_is_listed(
     remember_choice("base-16-16", "openvino bf16", 0.284)
     row = listed()["base-16-16"]
     assert (row["engine"], row["seconds_per_window_here"]) == ("openvino bf16", 0.284)
-    assert "here, and seconds of a window: base-16-16 (openvino bf16, 0.28 s)." in models().stdout
+    assert "here, and its seconds per window: base-16-16 (openvino bf16, 0.28 s)." in models().stdout
 
 
 @pytest.mark.slow

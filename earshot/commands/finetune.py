@@ -247,21 +247,21 @@ def _bars(console: "Console", run: "FineTuning") -> "Iterator[Callable[[Told], N
         task = bars.add_task("", total=None, figures="")
         shown = 0
 
-        def update(told: "Told") -> None:
+        def update(now: "Told") -> None:
             nonlocal task, shown
-            if shown != told.part:
+            if shown != now.part:
                 if shown:
                     bars.update(task, total=bars.tasks[-1].completed)
-                    task = bars.add_task("", total=told.steps, figures="")
-                shown = told.part
-            name = f"{told.name} ({told.part} of {told.parts}), " if told.parts > 1 else ""
-            best = "" if told.best is None else f", {run.metric_name} {told.best:.3f}"
+                    task = bars.add_task("", total=now.steps, figures="")
+                shown = now.part
+            name = f"{now.name} ({now.part} of {now.parts}), " if now.parts > 1 else ""
+            best = "" if now.best is None else f", {run.metric_name} {now.best:.3f}"
             bars.update(
                 task,
-                description=f"{name}epoch {told.epoch} of {told.epochs}",
-                completed=told.done,
-                total=told.steps,
-                figures=f"loss {told.loss:.3f}{best}",
+                description=f"{name}epoch {now.epoch} of {now.epochs}",
+                completed=now.done,
+                total=now.steps,
+                figures=f"loss {now.loss:.3f}{best}",
             )
 
         yield update

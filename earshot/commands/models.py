@@ -126,16 +126,18 @@ def _print_table(rows: "Sequence[ModelInfo]") -> None:
     Console().print(table)
     ran = [f"{row.name} ({row.choice.engine}, {row.choice.seconds:.2g} s)" for row in rows if row.choice]
     if ran:
-        typer.echo(f"\nThe fastest that kept the scores here, and seconds of a window: {', '.join(ran)}.")
+        typer.echo(
+            f"\nFastest engine that keeps the scores here, and its seconds per window: {', '.join(ran)}."
+        )
     typer.echo(
-        "\nmAP: mean average precision on AudioSet's evaluation set, measured by AST's authors; the card of tiny is"
-        "\nmodels/assets/tiny.md. seconds: of a window. runs on: what keeps up with a hop of 1 s; a GPU does with all."
-        "\nTo fetch one: models download NAME, which also takes hub:OWNER/REPO."
+        "\nmAP: mean average precision on AudioSet's evaluation set, measured by the authors; for tiny see"
+        "\nmodels/assets/tiny.md. seconds: length of a window. runs on: the machine that a hop of 1 s needs; a GPU"
+        "\nruns them all. To download one: models download NAME, or hub:OWNER/REPO."
     )
 
 
 def _span(strides: tuple[tuple[int, int], ...]) -> str:
-    """The strides of all parts, which are the same along mel bins and rows."""
+    """Return the range of strides of all parts, which are the same along mel bins and rows."""
     values = sorted({stride for pair in strides for stride in pair})
     return str(values[0]) if len(values) == 1 else f"{values[0]}-{values[-1]}"
 
