@@ -38,10 +38,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def single_precision() -> Iterator[None]:
     """Keep models from measuring engines for a minute on a busy machine; a limit of 0 s asks for it."""
     if "torch" not in sys.modules:
+        yield
         return
     from models.engines import choice
 
@@ -50,7 +51,9 @@ def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     def settle(make: Any, exact: Any, *more: Any) -> Any:
         return measure(make, exact, *more) if more[-1] == 0.0 else exact
 
-    monkeypatch.setattr(choice, "_fastest", settle)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(choice, "_fastest", settle)
+        yield
 
 
 @pytest.fixture
