@@ -21,7 +21,7 @@ _WAITING_PER_CHANNEL = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SharedParts:
     """Parts of a session that all its channels share.
 
     Attributes
@@ -57,13 +57,13 @@ class ChannelSet:
     ----------
     inputs : sequence of Input
         Sources with different names.
-    shared : Surroundings
+    shared : SharedParts
         Parts that all channels share.
     clips : Clips, optional
         Keeps the sound of events.
     """
 
-    def __init__(self, inputs: Sequence[Input], shared: Surroundings, clips: Clips | None) -> None:
+    def __init__(self, inputs: Sequence[Input], shared: SharedParts, clips: Clips | None) -> None:
         self._shared = shared
         self._clips = clips
         self._threads: ThreadGroup | None = None

@@ -15,7 +15,7 @@ from ..sinks import RosterSink, Sink, total_losses
 from ..sinks.clips.recorder import Clips
 from ..stream.scoring import Scorer
 from .channel import Channel, ChunkTap, Input, Mode, Post
-from .channels import ChannelSet, Surroundings
+from .channels import ChannelSet, SharedParts
 from .switches import Switches
 from .tagger import Tagger
 
@@ -98,7 +98,7 @@ class LiveSession:
         self._tagger = Tagger(
             self._queue, scorer, publish=self._publish, on_end=self._on_end, meter=meter, clock=clock
         )
-        shared = Surroundings(mode, self._queue, meter, switches or Switches(), outputs.taps, self._announce)
+        shared = SharedParts(mode, self._queue, meter, switches or Switches(), outputs.taps, self._announce)
         self.channels = ChannelSet(inputs, shared, outputs.clips)
 
     @property
