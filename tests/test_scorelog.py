@@ -146,7 +146,7 @@ def test_other_thresholds_give_other_events(tmp_path: Path) -> None:
 def test_a_log_of_another_model_is_not_continued(tmp_path: Path) -> None:
     path = tmp_path / "scores.sqlite3"
     scorelog(path).close()
-    with pytest.raises(SinkError, match="other classes: set --score-log another file"):
+    with pytest.raises(SinkError, match="other classes: set --score-log to another file"):
         ScoreLog(path, model="other", labels=("Cat",))
 
 
