@@ -468,7 +468,7 @@ def test_certificates_hold_or_the_remedy_is_named(tmp_path: Path) -> None:
         missing, _ = ask(at(running, tls=True, ca_file=tmp_path / "none.pem"))
         plain, _ = ask(at(running))
     assert (trusted.state, "over TLS" in trusted.found) == ("ok", True)
-    assert (strange.state, strange.advice) == ("failed", "give another mqtt_ca")
+    assert (strange.state, strange.advice) == ("failed", "set another mqtt_ca")
     assert (missing.state, "none.pem" in missing.advice) == ("failed", True)
     assert (plain.state, "mqtts://" in plain.advice) == ("failed", True)
 

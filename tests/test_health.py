@@ -508,9 +508,9 @@ def test_a_problem_with_the_sound_and_its_end_are_logged_once(
     log = Log(caplog)
     assert log.after(0) == []
     (line,) = log.after(2, state="silent")
-    assert line.startswith("WARNING: kitchen delivers nothing but zeros: unmute it")
+    assert line.startswith("WARNING: kitchen: audio is nothing but zeros; unmute it")
     assert log.after(100, state="silent") == []
-    assert log.after(2, state="ok") == ["INFO: kitchen: its sound is well again"]
+    assert log.after(2, state="ok") == ["INFO: kitchen: audio is back to normal"]
     assert log.after(100, state="ok") == []
 
 
@@ -540,12 +540,12 @@ def test_a_problem_that_ends_before_it_is_due_is_not_logged(caplog: pytest.LogCa
 def test_lost_sound_is_summed_up_over_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     log = Log(caplog)
     assert log.after(0, overruns=1, gaps=1, lost_samples=8_000) == [
-        "WARNING: kitchen: 0.50 s lost in 1 gap: see what keeps this machine or its sound system busy"
+        "WARNING: kitchen: 0.50 s of audio lost in 1 gap; check what keeps this machine or its sound system busy"
     ]
     assert log.after(20, overruns=2, gaps=2, lost_samples=16_000) == []
     assert log.after(20, overruns=3, gaps=3, lost_samples=24_000) == []
     (line,) = log.after(20, overruns=3, gaps=3, lost_samples=24_000)
-    assert "1.00 s lost in 2 gaps" in line
+    assert "1.00 s of audio lost in 2 gaps" in line
     assert log.after(100, overruns=3, gaps=4, lost_samples=99_000) == [], (
         "it was away, which is told elsewhere"
     )
@@ -557,7 +557,7 @@ def test_dropped_windows_are_logged_with_a_remedy_and_again_when_they_end(
     log = Log(caplog)
     (line,) = log.after(0, dropped=3, load=1.3)
     assert line.startswith(
-        "WARNING: 3 windows were dropped, for inference takes 130 % of the time there is: a longer --hop"
+        "WARNING: 3 windows dropped: inference takes 130 % of the available time; use a longer --hop"
     )
     assert log.after(30, dropped=9, load=1.3) == []
     (line,) = log.after(30, dropped=10, load=1.3)
@@ -566,7 +566,7 @@ def test_dropped_windows_are_logged_with_a_remedy_and_again_when_they_end(
     assert log.after(30, dropped=10) == ["INFO: inference keeps up again"]
     assert log.after(600, dropped=10) == []
     (line,) = log.after(600, dropped=11, load=0.4)
-    assert line == "WARNING: 1 window was dropped, for this machine was busy: see with what"
+    assert line == "WARNING: 1 window dropped: this machine was busy; check what keeps it busy"
 
 
 def test_a_name_does_not_rewrite_the_terminal(caplog: pytest.LogCaptureFixture) -> None:

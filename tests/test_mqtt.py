@@ -291,7 +291,7 @@ def test_tls_trusts_the_system_or_the_authority_it_is_given(
         with running(sink_for(over_tls(broker))) as sink:
             wait_for_state(
                 sink,
-                "unreachable: its certificate is not signed by an authority that this machine trusts: give mqtt_ca",
+                "unreachable: its certificate is not signed by an authority that this machine trusts: set mqtt_ca",
             )
         with running(sink_for(over_tls(broker, ca_file=another.certificate))) as sink:
             wait_for_state(
@@ -313,9 +313,9 @@ def test_tls_trusts_the_system_or_the_authority_it_is_given(
         ({"days": -1}, "its certificate has expired: renew it there"),
         (
             {"alternative": "DNS:broker.example"},
-            "its certificate is not for 127.0.0.1: give the name that stands in it",
+            "its certificate is not for 127.0.0.1: use the host name of the certificate",
         ),
-        ({"alternative": "IP:127.0.0.2"}, "its certificate is not for 127.0.0.1: give the name"),
+        ({"alternative": "IP:127.0.0.2"}, "its certificate is not for 127.0.0.1: use the host name"),
     ],
 )
 def test_a_certificate_that_does_not_hold_is_explained(
@@ -342,16 +342,16 @@ def test_a_certificate_of_ours_opens_a_broker_that_asks_for_one(tmp_path: Path) 
     with Mosquitto(tmp_path, certificate=certificate, key=key, authority=authority.certificate) as broker:
         nobody = over_tls(broker, ca_file=authority.certificate)
         with running(sink_for(nobody, timeout_seconds=0.5)) as sink:
-            wait_for_state(sink, "unreachable: it ends the connection: if it asks for a certificate, give")
+            wait_for_state(sink, "unreachable: it closes the connection: if it asks for a certificate, set")
         stranger = over_tls(
             broker, ca_file=authority.certificate, certificate_file=wrong_certificate, key_file=wrong_key
         )
         with running(sink_for(stranger, timeout_seconds=0.5)) as sink:
             wait_for_state(
-                sink, f"unreachable: it ends the connection: it does not accept {wrong_certificate}"
+                sink, f"unreachable: it closes the connection: it may not accept {wrong_certificate}"
             )
         with running(sink_for(broker.port, timeout_seconds=0.5)) as sink:
-            wait_for_state(sink, "unreachable: it ends the connection: if it speaks TLS there, write")
+            wait_for_state(sink, "unreachable: it closes the connection: if it speaks TLS there, write")
         member = over_tls(
             broker, ca_file=authority.certificate, certificate_file=our_certificate, key_file=our_key
         )
@@ -363,7 +363,7 @@ def test_a_certificate_of_ours_opens_a_broker_that_asks_for_one(tmp_path: Path) 
 @leaves_sockets
 def test_a_broker_without_tls_is_told_from_one_that_is_away(broker: Mosquitto) -> None:
     with running(sink_for(over_tls(broker))) as sink:
-        wait_for_state(sink, "unreachable: it ends the connection: if it asks for a certificate")
+        wait_for_state(sink, "unreachable: it closes the connection: if it asks for a certificate")
         assert "if it does not speak TLS there, write the address as mqtt://" in sink.state
 
 

@@ -453,7 +453,7 @@ def test_losses_of_a_source_that_is_added_again_are_counted_from_zero(
     log.follow(["kitchen"])
     log.follow(["kitchen", "hall"])
     lose(2)
-    assert [message.partition(":")[2].partition(":")[0] for message in caplog.messages] == [
-        " 5.00 s lost in 5 gaps",
-        " 2.00 s lost in 2 gaps",
+    assert [message.partition(": ")[2].partition(";")[0] for message in caplog.messages] == [
+        "5.00 s of audio lost in 5 gaps",
+        "2.00 s of audio lost in 2 gaps",
     ]

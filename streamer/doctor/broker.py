@@ -5,7 +5,7 @@ from contextlib import closing
 
 from ..errors import BrokerError, SettingsError
 from ..sinks.mqtt.broker import Broker
-from ..sinks.mqtt.embedded import USUAL_PORT, EmbeddedBroker
+from ..sinks.mqtt.embedded import DEFAULT_PORT, EmbeddedBroker
 from ..sinks.mqtt.probe import ProbeResult, Traces, probe
 from .result import CheckResult
 
@@ -56,7 +56,7 @@ def check_broker(
         yield _home_assistant_result(result.traces, discovery_prefix)
 
 
-def check_embedded(default_port: int = USUAL_PORT) -> Iterator[CheckResult]:
+def check_embedded(default_port: int = DEFAULT_PORT) -> Iterator[CheckResult]:
     """Check that the embedded broker can listen on the default port."""
     try:
         with closing(EmbeddedBroker(default_port)) as server:

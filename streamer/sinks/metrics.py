@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from ..errors import SettingsError, SinkError
 from ..messages import Event, Health, Message, SoundState, SourceHealth, SourceStatus, Tagging
 
-if TYPE_CHECKING:  # it is loaded where it is wanted
+if TYPE_CHECKING:  # loaded on first use
     from prometheus_client.metrics_core import Metric
 
 _log = logging.getLogger(__name__)
@@ -22,25 +22,25 @@ _PATIENCE_SECONDS = 2.0
 
 
 class Metrics:
-    """Answers each request with the figures as they stand: one thread is in `run` until `close` is called.
+    """Serves the current figures over HTTP; one thread is in `run` until `close` is called.
 
-    It listens from the beginning. `accept` is called by any thread and never blocks.
+    It listens as soon as it is created. Any thread may call `accept`, which never blocks.
 
     Parameters
     ----------
     port : int
-        Where to listen; 0 for any free one.
+        Port to listen on; 0 for any free one.
     host : str
-        On which of this machine's addresses; by default only for programs on the machine itself.
+        Address to listen on; by default, only programs on this machine can connect.
     version : str
-        Of Earshot.
+        Version of Earshot.
 
     Raises
     ------
     SettingsError
-        The library it needs is not installed.
+        The library prometheus_client is not installed.
     SinkError
-        Nothing can listen there.
+        The address can't be used.
     """
 
     def __init__(self, port: int, *, host: str = "127.0.0.1", version: str = "") -> None:
@@ -55,21 +55,21 @@ class Metrics:
             )
         except ImportError:
             raise SettingsError(
-                'metrics need a library that is not installed: pip install "earshot[metrics]", or give no --metrics-port'
+                'metrics need a library that is not installed: pip install "earshot[metrics]", or leave out --metrics-port'
             ) from None
         registry = CollectorRegistry()
         self._latencies = Histogram(
             "earshot_latency_seconds",
-            "From the capture of a window's last sample to its tagging.",
+            "Time from the capture of a window's last sample to its tagging.",
             ["source"],
             buckets=_LATENCY_BUCKETS,
             registry=registry,
         )
         self._up = Gauge(
-            "earshot_source_up", "Whether a source delivers sound.", ["source"], registry=registry
+            "earshot_source_up", "1 while the source delivers audio.", ["source"], registry=registry
         )
         self._events = Counter(
-            "earshot_events", "Sounds that have begun.", ["source", "label"], registry=registry
+            "earshot_events", "Sounds that started.", ["source", "label"], registry=registry
         )
         self._sources: set[str] = set()
         self._figures = _Figures(version)
@@ -88,11 +88,11 @@ class Metrics:
 
     @property
     def address(self) -> str:
-        """Where it listens: HOST:PORT."""
+        """Address and port, as HOST:PORT."""
         return _address(*self._server.server_address[:2])
 
     def accept(self, message: Message) -> None:
-        """Count a message; from any thread, at once."""
+        """Process a message; from any thread, at once."""
         match message:
             case Tagging():
                 if message.latency_seconds is not None:
@@ -107,28 +107,28 @@ class Metrics:
                 self._figures.health = message
 
     def follow(self, sources: Sequence[str]) -> None:
-        """Tell no more of others; from any thread, at once."""
+        """Remove the figures of other sources; from any thread, at once."""
         gone = self._sources.difference(sources)
         self._sources -= gone
         for source in gone:
             for metric in (self._latencies, self._up, self._events):
                 metric.remove_by_labels({"source": source})
-        self._figures.leave_out(gone)
+        self._figures.remove(gone)
 
     def run(self) -> None:
-        """Answer, one after the other, until `close` is called."""
-        _log.info("Metrics are at http://%s/metrics.", self.address)
+        """Answer requests, one after the other, until `close` is called."""
+        _log.info("metrics: http://%s/metrics", self.address)
         with self._server:
             while not self._closing.is_set():
                 self._server.handle_request()
 
     def close(self) -> None:
-        """Make `run` return soon; from any thread, more than once if need be."""
+        """Make `run` return soon; from any thread, repeatedly."""
         self._closing.set()
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _PATIENCE_SECONDS  # of a client that says nothing
+    timeout = _PATIENCE_SECONDS  # for a client that sends nothing
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         _log.debug(format, *args)
@@ -136,7 +136,7 @@ class _Handler(WSGIRequestHandler):
 
 class _Server(WSGIServer):
     def handle_error(self, _request: Any, client_address: Any) -> None:
-        _log.debug("the request of %s has failed", client_address, exc_info=True)
+        _log.debug("request of %s failed", client_address, exc_info=True)
 
 
 class _Server6(_Server):
@@ -152,13 +152,13 @@ def _address(host: object, port: object) -> str:
 
 
 class _Figures:
-    """Turns the newest health into metrics, when they are asked for."""
+    """Converts the newest health to metrics on request."""
 
     def __init__(self, version: str) -> None:
         self.health: Health | None = None
         self._version = version
 
-    def leave_out(self, gone: Collection[str]) -> None:
+    def remove(self, gone: Collection[str]) -> None:
         if (health := self.health) is not None:
             present = tuple(source for source in health.sources if source.source not in gone)
             self.health = replace(health, sources=present)
@@ -166,24 +166,24 @@ class _Figures:
     def collect(self) -> Iterator["Metric"]:
         health = self.health
         if health is not None:
-            yield from self._of_the_program(health)
-            yield from _of_the_sources(health.sources)
+            yield from self._program_metrics(health)
+            yield from _source_metrics(health.sources)
 
-    def _of_the_program(self, health: Health) -> Iterator["Metric"]:
+    def _program_metrics(self, health: Health) -> Iterator["Metric"]:
         from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
         about = {"version": self._version, "model": health.model, "device": health.device}
-        yield InfoMetricFamily("earshot", "What listens.", about)
+        yield InfoMetricFamily("earshot", "Version, model and device.", about)
         for name, text, value in (
             (
                 "earshot_real_time_factor",
-                "Inference time over the time of sound it kept up with.",
+                "Inference time divided by the duration of the audio it covered.",
                 health.real_time_factor,
             ),
-            ("earshot_tagging_age_seconds", "Since the last tagging.", health.seconds_since_tagging),
+            ("earshot_tagging_age_seconds", "Seconds since the last tagging.", health.seconds_since_tagging),
             (
                 "earshot_broker_connected",
-                "Whether there is a connection to the MQTT broker.",
+                "1 while connected to the MQTT broker.",
                 None if health.broker == "none" else float(health.broker == "connected"),
             ),
         ):
@@ -212,26 +212,28 @@ class _Figures:
         )
 
 
-def _of_the_sources(sources: tuple[SourceHealth, ...]) -> Iterator["Metric"]:
+def _source_metrics(sources: tuple[SourceHealth, ...]) -> Iterator["Metric"]:
     from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
     for name, text, attribute in (
         ("earshot_windows", "Windows tagged.", "windows"),
         ("earshot_windows_cut", "Windows that became due.", "cut_windows"),
-        ("earshot_windows_dropped", "Windows that were not tagged: inference was late.", "dropped_windows"),
-        ("earshot_gaps", "Gaps in the sound.", "gaps"),
+        (
+            "earshot_windows_dropped",
+            "Windows that were not tagged because inference was late.",
+            "dropped_windows",
+        ),
+        ("earshot_gaps", "Gaps in the audio.", "gaps"),
         ("earshot_overruns", "Gaps while the source was open.", "overruns"),
-        ("earshot_repaired_samples", "Samples that were not numbers.", "repaired_samples"),
+        ("earshot_repaired_samples", "Samples that were not finite.", "repaired_samples"),
     ):
         counter = CounterMetricFamily(name, text, labels=["source"])
         for source in sources:
             counter.add_metric([source.source], getattr(source, attribute))
         yield counter
-    samples = CounterMetricFamily(
-        "earshot_samples", "What became of each sample, at 16 kHz.", labels=["source", "fate"]
-    )
+    samples = CounterMetricFamily("earshot_samples", "Samples by fate, at 16 kHz.", labels=["source", "fate"])
     state = GaugeMetricFamily(
-        "earshot_sound_state", "1 for what its sound is like.", labels=["source", "state"]
+        "earshot_sound_state", "1 for the current state of the audio.", labels=["source", "state"]
     )
     for source in sources:
         for fate in ("windowed", "lost", "paused", "skipped"):
@@ -241,10 +243,10 @@ def _of_the_sources(sources: tuple[SourceHealth, ...]) -> Iterator["Metric"]:
     yield samples
     yield state
     for name, text, attribute, factor in (
-        ("earshot_clipped_ratio", "Of the last minute's samples, those at full scale.", "clipped_share", 1.0),
-        ("earshot_floor_dbfs", "How quiet it usually gets.", "floor_dbfs", 1.0),
-        ("earshot_clock_drift_ratio", "How much faster than right the clock runs.", "drift_ppm", 1e-6),
-        ("earshot_sound_age_seconds", "Since the last sound came.", "seconds_since_sound", 1.0),
+        ("earshot_clipped_ratio", "Share of samples at full scale in the last minute.", "clipped_share", 1.0),
+        ("earshot_floor_dbfs", "Noise floor.", "floor_dbfs", 1.0),
+        ("earshot_clock_drift_ratio", "Clock error; positive if the clock is fast.", "drift_ppm", 1e-6),
+        ("earshot_sound_age_seconds", "Seconds since the last audio.", "seconds_since_sound", 1.0),
     ):
         gauge = GaugeMetricFamily(name, text, labels=["source"])
         for source in sources:

@@ -1,4 +1,4 @@
-"""The JSON that people build on: one place for what MQTT and ``--json`` say."""
+"""JSON payloads of MQTT, ``--json``, the history and clips."""
 
 import json
 import math
@@ -16,19 +16,19 @@ Payload: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class LabelSet:
-    """What the scores of a tagging stand for.
+    """Labels of the scores of a tagging.
 
     Attributes
     ----------
     labels : tuple of str
-        A name for each class, in the order of the scores.
+        Name of each class, in the order of the scores.
     mids : tuple of (str or None)
-        AudioSet's machine identifier of each class, such as "/m/09x0r"; None for a class that has none.
+        AudioSet identifier of each class, such as "/m/09x0r"; None if it has none.
 
     Raises
     ------
     ValueError
-        The two differ in length.
+        The lengths differ.
     """
 
     labels: tuple[str, ...]
@@ -46,13 +46,13 @@ class Tag:
     Attributes
     ----------
     index : int
-        Position of the class in the label_set.
+        Index of the class in the label set.
     label : str
-        Its name.
+        Name of the class.
     mid : str or None
-        Its AudioSet identifier.
+        AudioSet identifier.
     score : float or None
-        In 0..1, rounded to four digits; None where the model gave no number.
+        Score in 0..1, rounded to four digits; None if it is not finite.
     """
 
     index: int
@@ -62,26 +62,26 @@ class Tag:
 
 
 def top_tags(scores: Samples, label_set: LabelSet, count: int) -> list[Tag]:
-    """Pick the classes with the highest scores.
+    """Return the classes with the highest scores.
 
     Parameters
     ----------
     scores : float32 (classes,)
-        In the label_set's order. What is not a number comes last.
+        Scores in the order of the label set; those that are not finite come last.
     label_set : LabelSet
-        What the scores stand for.
+        Labels of the scores.
     count : int
-        How many to pick, at most.
+        Maximum number of tags.
 
     Returns
     -------
     list of Tag
-        Highest first; equal scores in the label_set's order.
+        Tags, highest first; equal scores in the order of the label set.
 
     Raises
     ------
     ValueError
-        There is not one score for each class.
+        The number of scores differs from the number of classes.
     """
     if scores.shape != (len(label_set.labels),):
         raise ValueError(f"scores of shape {scores.shape} for {len(label_set.labels)} classes")
@@ -93,18 +93,18 @@ def top_tags(scores: Samples, label_set: LabelSet, count: int) -> list[Tag]:
 
 
 def tags_payload(tagging: Tagging, label_set: LabelSet, top: int, latency_seconds: float | None) -> Payload:
-    """Say what was heard in one window.
+    """Return the payload of a tagging.
 
     Parameters
     ----------
     tagging : Tagging
-        What was heard.
+        Scores of one window.
     label_set : LabelSet
-        What its scores stand for.
+        Labels of the scores.
     top : int
-        How many tags to name.
+        Number of tags.
     latency_seconds : float or None
-        From the capture of the last sample to this message; None where no clock paces the source.
+        Time from the capture of the last sample to this message; None for a source that is not live.
     """
     return {
         "time": rfc3339(tagging.ended_at),
@@ -119,7 +119,7 @@ def tags_payload(tagging: Tagging, label_set: LabelSet, top: int, latency_second
 
 
 def line_payload(tagging: Tagging, label_set: LabelSet, top: int) -> Payload:
-    """Say the same, and which source it was and where in its stream: a line of ``--json``."""
+    """Return a line of ``--json``: the payload of a tagging, its source and its position in the stream."""
     return {
         "source": tagging.source,
         "start_seconds": _rounded(tagging.start_sample / SAMPLE_RATE_HZ, 3),
@@ -129,7 +129,7 @@ def line_payload(tagging: Tagging, label_set: LabelSet, top: int) -> Payload:
 
 
 def event_payload(event: Event) -> Payload:
-    """Say what has begun or ended, and when; the same at each delivery."""
+    """Return the payload of an event, the same at each delivery."""
     return {
         "event_type": event.kind,
         "id": event.id,
@@ -142,7 +142,7 @@ def event_payload(event: Event) -> Payload:
 
 
 def occurrence_payload(event: Event) -> Payload:
-    """Say what has been on, from when to when: a line of the history, from an occurrence's latest event."""
+    """Return a line of the history, from the latest event of an occurrence."""
     length = None if event.ended_at is None else event.ended_at - event.started_at
     return {
         "id": event.id,
@@ -159,20 +159,20 @@ def occurrence_payload(event: Event) -> Payload:
 def clip_payload(
     event: Event, *, started_at: float, samples: int, gaps: Iterable[tuple[int, int]], model: str
 ) -> Payload:
-    """Say what is in the clip of an event: what lies beside the recording.
+    """Return the description of a clip, for the file beside the recording.
 
     Parameters
     ----------
     event : Event
-        What has ended.
+        End of a sound.
     started_at : float
-        Unix time in seconds of the clip's first sample.
+        Unix time in seconds of the first sample.
     samples : int
-        How many there are.
+        Length of the clip.
     gaps : iterable of (int, int)
-        Where sound is missing: half-open spans of the clip's samples.
+        Half-open spans of missing samples.
     model : str
-        What named the sound.
+        Name of the model.
     """
     return {
         "event": event_payload(event),
@@ -187,7 +187,7 @@ def clip_payload(
 
 
 def health_payload(health: Health) -> Payload:
-    """Say how the program is doing; the keys are the attributes of `Health`, and in `sources` the names."""
+    """Return the health; its keys are the attributes of `Health`, those of `sources` the names of the sources."""
     return {
         "uptime_seconds": _rounded(health.uptime_seconds, 1),
         "windows": health.windows,
@@ -210,7 +210,7 @@ def health_payload(health: Health) -> Payload:
 
 
 def source_health_payload(health: SourceHealth) -> Payload:
-    """Say how a source is doing; the keys are the attributes of `SourceHealth`, and what they mean to people."""
+    """Return the health of a source; its keys are the attributes of `SourceHealth`, `problem` and `lost_seconds`."""
     return {
         "state": health.state,
         "problem": "OFF" if health.state == "ok" else "ON",
@@ -235,28 +235,28 @@ def source_health_payload(health: SourceHealth) -> Payload:
 
 
 def to_json(payload: Mapping[str, Any]) -> str:
-    """Write compact JSON on one line, which always encodes to UTF-8.
+    """Return compact JSON on one line that always encodes to UTF-8.
 
-    Half a surrogate pair, as in the name of a file that is not UTF-8, becomes a question mark.
+    Unpaired surrogates, as in the name of a file that is not UTF-8, become question marks.
 
     Raises
     ------
     ValueError
-        A number is not finite; the functions above write None for those.
+        A number is not finite; the functions above return None for those.
     """
     text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def rfc3339(unix_seconds: float) -> str | None:
-    """Write a Unix time as UTC with milliseconds, such as ``2026-03-01T12:00:00.250Z``; None if it is no number."""
+    """Return a Unix time as UTC with milliseconds, such as ``2026-03-01T12:00:00.250Z``; None if it is not finite."""
     if not math.isfinite(unix_seconds):
         return None
     return datetime.fromtimestamp(unix_seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _rounded(value: float | np.floating[Any] | None, digits: int) -> float | None:
-    """Round to a Python float, or None if it is no number; minus zero becomes zero."""
+    """Round to a Python float; None if it is not finite. Minus zero becomes zero."""
     if value is None or not math.isfinite(value):
         return None
     return round(float(value), digits) + 0.0

@@ -1,1 +1,1 @@
-"""Recordings of events, where clips are turned on."""
+"""Clips: the audio of events in files."""

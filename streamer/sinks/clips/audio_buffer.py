@@ -1,4 +1,4 @@
-"""The sound of a source that may still be wanted, by its place in the stream."""
+"""Recent audio of a source, by position in the stream."""
 
 import threading
 from collections import deque
@@ -15,16 +15,16 @@ Pcm: TypeAlias = NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Excerpt:
-    """A stretch of a stream.
+    """Part of a stream.
 
     Attributes
     ----------
     samples : int16 (n,)
-        16 kHz mono; what is missing is digital silence.
+        16 kHz mono; missing samples are zero.
     start_sample : int
         Stream index of the first sample.
     gaps : tuple of (int, int)
-        What is missing: half-open spans, counted from the excerpt's beginning.
+        Half-open spans of missing samples, relative to the start of the excerpt.
     """
 
     samples: Pcm
@@ -33,40 +33,40 @@ class Excerpt:
 
     @property
     def end_sample(self) -> int:
-        """Stream index behind the last sample."""
+        """Stream index after the last sample."""
         return self.start_sample + len(self.samples)
 
 
 class AudioBuffer:
-    """Keeps the chunks of one source until they are let go.
+    """Chunks of one source, kept until they are discarded.
 
     One thread may write while another one reads.
 
     Parameters
     ----------
     capacity : int, optional
-        Samples to keep at most, the newest; without a limit, it is for the reader to let go in time.
+        Maximum number of samples, the newest; without a limit, the reader must discard old ones.
     """
 
     def __init__(self, capacity: int | None = None) -> None:
         self._capacity = capacity
-        self._lock = threading.Lock()  # held only while chunks come and go
+        self._lock = threading.Lock()  # held only while chunks are added or removed
         self._chunks: deque[AudioChunk] = deque()
 
     def write(self, chunk: AudioChunk) -> None:
-        """Append the next chunk; none of it is copied."""
+        """Append the next chunk, without a copy."""
         with self._lock:
             self._chunks.append(chunk)
             if self._capacity is not None:
-                self._let_go(_end(chunk) - self._capacity)
+                self._discard(_end(chunk) - self._capacity)
 
-    def forget(self, before_sample: int) -> None:
-        """Let go of the chunks that end before a sample."""
+    def discard(self, before_sample: int) -> None:
+        """Discard the chunks that end before a sample."""
         with self._lock:
-            self._let_go(before_sample)
+            self._discard(before_sample)
 
     def cut(self, start_sample: int, end_sample: int) -> Excerpt | None:
-        """Copy a stretch; it begins later where its beginning is not there, and is None where none of it is."""
+        """Copy a part; it starts later if its start is missing, and is None if all of it is missing."""
         if end_sample <= start_sample:
             return None
         with self._lock:
@@ -81,7 +81,7 @@ class AudioBuffer:
         for chunk in chunks:
             begin, end = max(chunk.start_sample, start_sample), min(_end(chunk), end_sample)
             part = chunk.samples[begin - chunk.start_sample : end - chunk.start_sample]
-            # Samples that came as 16-bit integers become the same ones again.
+            # Samples that were 16-bit integers become the same integers again.
             samples[begin - start_sample : end - start_sample] = np.clip(
                 np.rint(part * 32_768.0), -32_768, 32_767
             )
@@ -92,7 +92,7 @@ class AudioBuffer:
             gaps.append((position - start_sample, end_sample - start_sample))
         return Excerpt(samples, start_sample, tuple(gaps))
 
-    def _let_go(self, before_sample: int) -> None:
+    def _discard(self, before_sample: int) -> None:
         while self._chunks and _end(self._chunks[0]) <= before_sample:
             self._chunks.popleft()
 

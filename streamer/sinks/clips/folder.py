@@ -1,4 +1,4 @@
-"""The folder of clips: a name for each, files that only their owner can read, and none that is too old or too much."""
+"""Folder of clips: their names, private files, and the deletion of old ones."""
 
 import logging
 import os
@@ -26,21 +26,21 @@ _FILE = re.compile(r"(\d{9}-[a-z0-9_]+-[a-z0-9_]+-[a-z0-9]{1,8})\.(flac|json)(\.
 
 
 class ClipFolder:
-    """Writes clips, a FLAC file with JSON beside it, into a folder for each day, and deletes the oldest in time.
+    """Writes clips, a FLAC file and a JSON file each, into a folder per day, and deletes the oldest ones.
 
-    Names are made of the time, in UTC, at which the sound began. A file has its name only once all of it is on the disk,
-    the FLAC file first. What has another name is none of ours and is left alone, and so is what links lead to.
+    Names start with the UTC time at which the sound started. A file gets its name when all of it is on the disk, the FLAC file
+    first. Files with other names, and links, are left alone.
 
-    What can't be written (the disk is full, or read-only) is lost, which is said in one line.
+    On a full or read-only disk, clips are lost; this is logged.
 
     Parameters
     ----------
     path : Path
-        The folder. Where it is missing, it is made for its owner alone.
+        Folder of the clips; if missing, it is created for its owner only.
     days : float
-        How long clips are kept.
+        Maximum age of clips.
     most_bytes : int
-        What they take together; the newest is kept even if it takes more.
+        Maximum size of all clips; the newest is kept even if it is larger.
     """
 
     def __init__(self, path: Path, *, days: float, most_bytes: int) -> None:
@@ -54,7 +54,7 @@ class ClipFolder:
             _make_private(self._path)
         except OSError as error:
             self._note_failure(error)
-        self.tend()
+        self.prune_if_due()
 
     def name(self, event: Event) -> Path:
         """Return the absolute path of an event's FLAC file."""
@@ -64,7 +64,7 @@ class ClipFolder:
         return self._path / f"{began:%Y-%m-%d}" / f"{stem}.flac"
 
     def write(self, path: Path, flac: bytes, json: str) -> bool:
-        """Write a clip under a name that `name` has given it; whether that was possible."""
+        """Write a clip to the path that `name` returned; return False if that failed."""
         files = {path: flac, path.with_suffix(".json"): f"{json}\n".encode()}
         size = sum(map(len, files.values()))
         if self._bytes + size > self._most_bytes:
@@ -85,18 +85,18 @@ class ClipFolder:
         self._bytes += size
         return True
 
-    def tend(self) -> None:
-        """Delete what has become too old, or is too much, if that has not been done for a while. Called often."""
+    def prune_if_due(self) -> None:
+        """Delete clips that are too old or too many, at most once an hour."""
         if self._pruning_due.due():
             self._prune()
 
     def _prune(self, room: int = 0) -> None:
-        """Delete the oldest clips: all that are too old, and as many as leave room for so many bytes."""
+        """Delete all clips that are too old, and the oldest ones until `room` bytes are free within the limit."""
         try:
             clips = self._clips()
             sizes = {name: sum(file.stat().st_size for file in files) for name, files in clips.items()}
         except FileNotFoundError:
-            return  # there is no folder yet, or another Earshot has just deleted a clip
+            return  # the folder does not exist yet, or another process deleted a clip
         except OSError as error:
             self._note_failure(error)
             return
@@ -112,7 +112,7 @@ class ClipFolder:
                 self._note_failure(error)
 
     def _clips(self) -> dict[str, list[os.DirEntry[str]]]:
-        """The files of each clip, by its day and name."""
+        """Return the files of each clip, by day and name."""
         clips = defaultdict(list)
         for day in _entries(self._path):
             if _DAY.fullmatch(day.name) and day.is_dir(follow_symlinks=False):
@@ -125,27 +125,27 @@ class ClipFolder:
     def _note_failure(self, error: OSError) -> None:
         if self._failure_line_due.due():
             _log.warning(
-                "The clips in %s can't be written or deleted (%s): listening goes on without them. Make room, or give "
-                "clips_folder another name.",
+                "clips in %s: can't be written or deleted (%s); listening goes on without them. Make room, or set "
+                "clips_folder to another folder",
                 self._path,
                 (error.strerror or str(error)).lower(),
             )
 
 
 def _stamp(time: datetime) -> str:
-    """The time of a day as the nine digits with which a name begins: names sort as times do."""
+    """Return the time of day as nine digits, so that names sort by time."""
     return f"{time:%H%M%S}{time.microsecond // 1000:03}"
 
 
 def _make_private(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, for its owner alone."""
+    """Create a folder and its missing parents for the owner only."""
     if not folder.is_dir():
         _make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """Write a file for its owner alone, and wait until it is on the disk."""
+    """Write a file for the owner only, and wait until it is on the disk."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
         file.flush()
@@ -158,7 +158,7 @@ def _entries(folder: os.PathLike[str]) -> list[os.DirEntry[str]]:
 
 
 def _delete(files: list[os.DirEntry[str]]) -> None:
-    """Delete the files of a clip, what describes the sound before the sound, and the folder of a day that is empty now."""
+    """Delete the files of a clip, the JSON file first, and the day's folder if it is empty."""
     paths = sorted(map(Path, files), reverse=True)
     for path in paths:
         path.unlink(missing_ok=True)

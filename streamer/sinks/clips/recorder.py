@@ -1,4 +1,4 @@
-"""The sound of what was heard, kept as clips: where it was switched on, and nothing was heard that must not be kept."""
+"""Recording of clips: the audio of events, unless it contains a forbidden sound."""
 
 import io
 from collections.abc import Sequence
@@ -19,19 +19,19 @@ from .folder import ClipFolder
 from .spans import Spans
 
 _LATEST_SAMPLES = 60 * SAMPLE_RATE_HZ
-"""How far a tagger may be behind the sound of live sources before the sound is forgotten."""
+"""Maximum delay of the tagger behind live sources, beyond which audio is discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipLimits:
-    """What of the sound around an event belongs to its clip.
+    """Limits of a clip around its event.
 
     Attributes
     ----------
     pre_samples, post_samples : int
-        From before its beginning, and from after its end as far as that has been tagged when the end is decided.
+        Audio before the start, and after the end as far as it has been tagged when the end is detected.
     longest_samples : int
-        From its beginning on, at most: of a longer sound, the beginning is kept.
+        Maximum length from the start; of a longer sound, the first part is kept.
     """
 
     pre_samples: int
@@ -40,33 +40,33 @@ class ClipLimits:
 
 
 class Clips:
-    """Keeps the sound of events in files, with what is to know of it beside them.
+    """Records the audio of events to files, with a description beside each.
 
-    `hear` is called by the threads that read, all else by the one that tags, in the order of the stream: of each tagging first
-    `heed`, then `keep` for the events that it decides. Memory is bounded: there are the last seconds of each source, and
-    one clip at most for each sound that is on.
+    The readers' threads call `hear`; the tagger's thread calls everything else, in stream order: for each tagging first
+    `heed`, then `keep` for its events. Memory is bounded: the last seconds of each source, and at most one clip for each
+    active event.
 
-    A window in which a sound of `never` reaches its threshold forbids all clips that overlap it. So does a stretch that
-    is in no window, since nobody knows what there was to hear. Windows count up to the one that decided the end.
+    A window in which a sound of `never` reaches its threshold forbids all clips that overlap it, and so does audio that is in no
+    window, because its content is unknown. Windows count up to the one in which the end was detected.
 
     Parameters
     ----------
     folder : Path
-        Where the files go.
+        Folder of the clips.
     sources : sequence of str
-        The names of the sources whose sound is kept; of others, nothing is.
+        Names of the sources to record.
     model : str
-        What names the sounds.
+        Name of the model.
     limits : ClipLimits
-        What is kept.
+        Length of the clips.
     never : sequence of WatchedSound
-        What must not be kept; without any, everything may be.
+        Sounds that must not be recorded.
     days : float
-        How long clips are kept.
+        Maximum age of clips.
     most_bytes : int
-        What they take together, at most.
+        Maximum size of all clips.
     fast : bool
-        Whether sources wait for the tagger: nothing is forgotten then before it has been tagged.
+        True if sources wait for the tagger: then no audio is discarded before it has been tagged.
     """
 
     def __init__(
@@ -87,60 +87,62 @@ class Clips:
         self._never = never
         self._limits = limits
         self._capacity = capacity
-        self._keepers: dict[str, _Keeper] = {}
+        self._keepers: dict[str, _SourceRecorder] = {}
         for name in sources:
             self.add(name)
         self._folder = ClipFolder(folder, days=days, most_bytes=most_bytes)
 
     def add(self, source: str) -> None:
-        """Keep the sound of one more source, or of another one under the same name."""
-        self._keepers[source] = _Keeper(AudioBuffer(self._capacity), self._limits, strict=bool(self._never))
+        """Record one more source, or a new one with the same name."""
+        self._keepers[source] = _SourceRecorder(
+            AudioBuffer(self._capacity), self._limits, strict=bool(self._never)
+        )
 
     def remove(self, source: str) -> None:
-        """Keep the sound of a source no longer; its events have ended."""
+        """Stop recording a source; its events have ended."""
         self._keepers.pop(source, None)
 
     def hear(self, source: str, chunk: AudioChunk) -> None:
-        """Take what a source delivers."""
-        if keeper := self._keepers.get(source):
-            keeper.buffer.write(chunk)
+        """Append a chunk of a source."""
+        if recorder := self._keepers.get(source):
+            recorder.buffer.write(chunk)
 
     def heed(self, tagging: Tagging) -> None:
-        """Note what was heard in a window, and let go of sound that no event can want any more."""
-        if keeper := self._keepers.get(tagging.source):
-            keeper.heed(tagging, forbidden=any(sound.is_on(tagging.scores) for sound in self._never))
-        self._folder.tend()
+        """Process a tagging, and discard audio that no event needs any more."""
+        if recorder := self._keepers.get(tagging.source):
+            recorder.observe(tagging, forbidden=any(sound.is_on(tagging.scores) for sound in self._never))
+        self._folder.prune_if_due()
 
     def keep(self, event: Event) -> Event:
-        """Write the clip of an event that has ended; return the event with its path, or as it was if there is none."""
-        keeper = self._keepers.get(event.source)
-        if keeper is None:
+        """Write the clip of an event that has ended; return the event with the path, or unchanged if there is no clip."""
+        recorder = self._keepers.get(event.source)
+        if recorder is None:
             return event
         if event.kind == "started":
-            keeper.begin(event)
+            recorder.begin(event)
             return event
-        excerpt = keeper.end(event)
+        excerpt = recorder.end(event)
         if excerpt is None or event.start_sample is None:
             return event
         path = self._folder.name(event)
-        told = replace(event, clip=str(path))
+        recorded = replace(event, clip=str(path))
         description = clip_payload(
-            told,
+            recorded,
             started_at=event.started_at + (excerpt.start_sample - event.start_sample) / SAMPLE_RATE_HZ,
             samples=len(excerpt.samples),
             gaps=excerpt.gaps,
             model=self._model,
         )
-        return told if self._folder.write(path, _flac(excerpt.samples), to_json(description)) else event
+        return recorded if self._folder.write(path, _flac(excerpt.samples), to_json(description)) else event
 
     def forget(self, source: str) -> None:
-        """Let go of what has been tagged of a source that nobody listens to any more; its events have ended."""
-        if keeper := self._keepers.get(source):
-            keeper.forget()
+        """Discard the tagged audio of a source that is offline; its events have ended."""
+        if recorder := self._keepers.get(source):
+            recorder.discard()
 
 
-class _Keeper:
-    """One source: its sound, what was heard in it, and the events that wait for their end."""
+class _SourceRecorder:
+    """Recorder of one source: its audio, its tagged and forbidden spans, and its active events."""
 
     def __init__(self, buffer: AudioBuffer, limits: ClipLimits, *, strict: bool) -> None:
         self.buffer = buffer
@@ -149,11 +151,11 @@ class _Keeper:
         self._tagged = Spans()
         self._forbidden = Spans()
         self._tagged_until = 0
-        self._lasting: dict[str, int] = {}  # where the sounds began whose clips are not complete
-        self._complete: dict[str, Excerpt | None] = {}  # clips of sounds that are on for longer than that
+        self._lasting: dict[str, int] = {}  # start of each event whose clip is not complete
+        self._complete: dict[str, Excerpt | None] = {}  # clips of events that last longer than the limit
 
-    def heed(self, tagging: Tagging, *, forbidden: bool) -> None:
-        """Take the next tagging."""
+    def observe(self, tagging: Tagging, *, forbidden: bool) -> None:
+        """Process the next tagging."""
         self._tagged.add(tagging.start_sample, tagging.end_sample)
         if forbidden:
             self._forbidden.add(tagging.start_sample, tagging.end_sample)
@@ -163,19 +165,19 @@ class _Keeper:
             if tagging.start_sample >= end_sample:  # no later window overlaps it
                 del self._lasting[key]
                 self._complete[key] = self._cut(start_sample, end_sample)
-        # What is yet to begin does not begin before the newest window.
+        # A later event does not start before the newest window.
         earliest = min([tagging.start_sample, *self._lasting.values()]) - self._limits.pre_samples
-        self.buffer.forget(earliest)
-        self._tagged.forget(earliest)
-        self._forbidden.forget(earliest)
+        self.buffer.discard(earliest)
+        self._tagged.discard(earliest)
+        self._forbidden.discard(earliest)
 
     def begin(self, event: Event) -> None:
-        """Hold on to the sound of an event."""
+        """Keep the audio of an event."""
         if event.start_sample is not None:
             self._lasting[event.id] = event.start_sample
 
     def end(self, event: Event) -> Excerpt | None:
-        """Return the sound of an event, if it may be kept."""
+        """Return the audio of an event, if it may be recorded."""
         self._lasting.pop(event.id, None)
         if event.id in self._complete:
             return self._complete.pop(event.id)
@@ -184,9 +186,9 @@ class _Keeper:
         latest = event.start_sample + self._limits.longest_samples
         return self._cut(event.start_sample, min(event.end_sample + self._limits.post_samples, latest))
 
-    def forget(self) -> None:
-        """Let go of what has been tagged."""
-        self.buffer.forget(self._tagged_until)
+    def discard(self) -> None:
+        """Discard tagged audio."""
+        self.buffer.discard(self._tagged_until)
 
     def _cut(self, start_sample: int, end_sample: int) -> Excerpt | None:
         excerpt = self.buffer.cut(
@@ -195,11 +197,11 @@ class _Keeper:
         if excerpt is None or not self._strict:
             return excerpt
         span = excerpt.start_sample, excerpt.end_sample
-        return excerpt if self._tagged.cover(*span) and not self._forbidden.touch(*span) else None
+        return excerpt if self._tagged.cover(*span) and not self._forbidden.overlap(*span) else None
 
 
 def _flac(samples: Pcm) -> bytes:
-    """Encode samples int16 (n,) as a FLAC file."""
+    """Encode samples, int16 (n,), as a FLAC file."""
     import soundfile
 
     file = io.BytesIO()

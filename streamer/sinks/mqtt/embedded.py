@@ -11,7 +11,7 @@ from .broker import Broker
 _log = logging.getLogger(__name__)
 
 _LOOPBACK = "127.0.0.1"
-USUAL_PORT = 1883
+DEFAULT_PORT = 1883
 """Default port of MQTT clients."""
 
 _LISTENER = "default"
@@ -33,7 +33,7 @@ class EmbeddedBroker:
         The library amqtt is not installed.
     """
 
-    def __init__(self, port: int = USUAL_PORT) -> None:
+    def __init__(self, port: int = DEFAULT_PORT) -> None:
         try:
             import amqtt.broker  # noqa: F401 - to fail now, not on a thread
         except ImportError:

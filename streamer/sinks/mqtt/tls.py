@@ -50,21 +50,19 @@ def explain(error: ssl.SSLError, broker: Broker) -> str:
     reason = error.reason or ""
     if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason or "HANDSHAKE_FAILURE" in reason:
         return explain_hang_up(broker)
-    return "it does not speak TLS on this port: the usual one is 8883, and mqtt:// is without TLS"
+    return "it does not speak TLS on this port: the default one is 8883, and mqtt:// is without TLS"
 
 
 def explain_hang_up(broker: Broker) -> str:
     """Return likely reasons why a broker closes the connection without an error."""
     if not broker.tls:
-        return "it ends the connection: if it speaks TLS there, write the address as mqtts://"
+        return "it closes the connection: if it speaks TLS there, write the address as mqtts://"
     if broker.certificate_file is None:
         return (
-            "it ends the connection: if it asks for a certificate, give mqtt_certificate and mqtt_key; "
+            "it closes the connection: if it asks for a certificate, set mqtt_certificate and mqtt_key; "
             "if it does not speak TLS there, write the address as mqtt://"
         )
-    return (
-        f"it ends the connection: it does not accept {broker.certificate_file}, maybe: check mqtt_certificate"
-    )
+    return f"it closes the connection: it may not accept {broker.certificate_file}; check mqtt_certificate"
 
 
 def _explain_certificate(code: int, broker: Broker) -> str | None:
@@ -73,11 +71,11 @@ def _explain_certificate(code: int, broker: Broker) -> str | None:
     if code == _NOT_YET_VALID:
         return "its certificate is not valid yet: set this machine's clock"
     if code in _OTHER_NAME:
-        return f"its certificate is not for {broker.host}: give the name that stands in it as the host"
+        return f"its certificate is not for {broker.host}: use the host name of the certificate"
     if code in _UNTRUSTED and broker.ca_file is not None:
-        return f"its certificate is not signed by the authority in {broker.ca_file}: give another mqtt_ca"
+        return f"its certificate is not signed by the authority in {broker.ca_file}: set another mqtt_ca"
     if code in _UNTRUSTED:
-        return "its certificate is not signed by an authority that this machine trusts: give mqtt_ca"
+        return "its certificate is not signed by an authority that this machine trusts: set mqtt_ca"
     return None
 
 
