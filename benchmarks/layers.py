@@ -23,7 +23,7 @@ from models.bench.plan import machine
 from models.catalogue import gigaflop
 from models.checkpoints import load_checkpoint
 from models.engines.openvino_engine import OpenVinoEngine
-from models.sounds import shipped_windows
+from models.reference_audio import shipped_windows
 
 WINDOWS = 6
 

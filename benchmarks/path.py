@@ -30,10 +30,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 from support.microphone import VirtualMicrophone
 from support.mosquitto import Mosquitto
 
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.bench.plan import machine
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.labels import audioset_classes
-from models.transformer import AstConfig, AudioSpectrogramTransformer
 from streamer.sources import DEMO_PATH
 
 SETTLING_SECONDS = 15.0

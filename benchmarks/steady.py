@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models import load_tagger
 from models.bench.plan import machine
-from models.sounds import shipped_windows
+from models.reference_audio import shipped_windows
 from streamer.health.memory import resident_bytes
 
 

@@ -27,7 +27,8 @@ from safetensors import safe_open
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from models.tagger import LONGEST_WINDOW_SECONDS, Tagger, load_tagger
+from models.frontends import LONGEST_WINDOW_SECONDS
+from models.tagger import Tagger, load_tagger
 from models.training.agreement import Scorer, compare_with_teacher
 from models.training.background import measure_background
 from models.training.pack import Pack

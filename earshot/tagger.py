@@ -30,7 +30,7 @@ def choose_model(settings: "Settings") -> ModelChoice:
     """Return the model that is set, or with ``auto`` the best one for this machine."""
     if settings.model != "auto":
         return ModelChoice(settings.model, "as requested")
-    from models.auto import choose
+    from models.selection.model_choice import choose
 
     choice = choose(
         hop_seconds=settings.mean_hop,

@@ -76,7 +76,7 @@ def _show_window(
     actions: "Callable[[], Actions]",
 ) -> None:
     from gui.app.run import run
-    from models.fbank import log_mel
+    from models.frontends import log_mel
 
     run(feed, log_mel=log_mel, poll=keep_on, kiosk=settings.kiosk, actions=actions(), theme=settings.theme)
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 EMBEDDED = "tiny"
 """The checkpoint that is part of Earshot."""
+ENSEMBLE = "ensemble:"
+"""Prefix of an ensemble: ``ensemble:A+B+C``. A path in it must not contain ``+``."""
 HUB = "hub:"
 """How a repository on the Hugging Face Hub is named: ``hub:OWNER/REPO``, ``hub:OWNER/REPO@REVISION``."""
 CONFIG = "config.json"

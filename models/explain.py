@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
 
-from . import fbank
+from . import frontends
+from .ast_network import AstConfig, AudioSpectrogramTransformer
 from .checkpoints import Checkpoint
 from .engines.torch_engine import pick_device
 from .errors import CheckpointError, SoundError
-from .geometry import AstConfig
-from .transformer import AudioSpectrogramTransformer
 
 Floats = NDArray[np.float32]
 
@@ -88,16 +87,16 @@ def explain(
     """
     network = checkpoint.build(rows).to(pick_device(device))
     config = network.config
-    if samples.ndim != 1 or len(samples) > config.input_tdim * fbank.FRAME_SHIFT:
+    if samples.ndim != 1 or len(samples) > config.input_tdim * frontends.FRAME_SHIFT:
         raise ValueError(
-            f"samples must be one waveform of at most {config.input_tdim * fbank.FRAME_SHIFT} samples, not {samples.shape}"
+            f"samples must be one waveform of at most {config.input_tdim * frontends.FRAME_SHIFT} samples, not {samples.shape}"
         )
-    if len(samples) < fbank.FRAME_LENGTH:
+    if len(samples) < frontends.FRAME_LENGTH:
         raise SoundError(
             "the sound is shorter than 25 ms, so that there is nothing to explain: give a longer one"
         )
-    features = fbank.fbank(torch.from_numpy(samples)[None], config.input_fdim)
-    normalised = fbank.input_rows(features, config.input_tdim, checkpoint.mean, checkpoint.std)
+    features = frontends.fbank(torch.from_numpy(samples)[None], config.input_fdim)
+    normalised = frontends.input_rows(features, config.input_tdim, checkpoint.mean, checkpoint.std)
     normalised = normalised.to(next(network.parameters()).device)
     with torch.inference_mode():
         logits = network(normalised)[0]
@@ -106,7 +105,7 @@ def explain(
     return Explanation(
         label=checkpoint.labels[index],
         score=float(scores[index]),
-        spectrogram=fbank.input_rows(features[0], config.input_tdim, mean=0.0, std=0.5).numpy(),
+        spectrogram=frontends.input_rows(features[0], config.input_tdim, mean=0.0, std=0.5).numpy(),
         relevance=over_cells(attention_rollout(network, normalised, index), config),
         sound_rows=min(features.shape[1], config.input_tdim),
         start_seconds=start_seconds,

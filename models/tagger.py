@@ -8,23 +8,19 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from . import catalogue, fbank
-from .checkpoints import Activation, Checkpoint, Geometry, load_checkpoint
+from . import frontends
+from .checkpoints import Activation, Checkpoint, Geometry, load_checkpoint, member_specs, window_rows
 from .engines import Engine, EngineName, Precision
-from .engines.choice import FAST_ENOUGH_SECONDS, check_wishes, make_engine
 from .engines.ensemble import EnsembleEngine
 from .engines.torch_engine import TorchEngine
 from .errors import CheckpointError
+from .frontends import LONGEST_WINDOW_SECONDS, SHORTEST_WINDOW_SECONDS
+from .selection.engine_choice import FAST_ENOUGH_SECONDS, check_wishes, make_engine
 
 Floats = NDArray[np.float32]
 
-SHORTEST_WINDOW_SECONDS = 1.0
-LONGEST_WINDOW_SECONDS = 10.24
 AUTO = "auto"
-ENSEMBLE = "ensemble:"
-"""How an ensemble is named: ``ensemble:A+B+C``; a path in it has no ``+``."""
 
-_ROWS_PER_SECOND = fbank.SAMPLE_RATE_HZ // fbank.FRAME_SHIFT
 _LOUDEST = 16.0
 """What is far beyond full scale is in another unit."""
 
@@ -75,7 +71,7 @@ class Tagger:
         self.name = name
         self.labels = labels
         self.thresholds = None if thresholds is None else np.array(thresholds, np.float32)
-        self.window_samples = rows * fbank.FRAME_SHIFT
+        self.window_samples = rows * frontends.FRAME_SHIFT
         self._activation = activation
 
     def __call__(self, samples: ArrayLike | Tensor) -> Floats:
@@ -131,7 +127,7 @@ class Tagger:
             )
         if array.shape[1] > self.window_samples:
             raise ValueError(
-                f"a window has at most {self.window_samples} samples ({self.window_samples / fbank.SAMPLE_RATE_HZ:g} s), "
+                f"a window has at most {self.window_samples} samples ({self.window_samples / frontends.SAMPLE_RATE_HZ:g} s), "
                 f"not {array.shape[1]}: cut the sound into windows"
             )
         if not np.isfinite(array).all():
@@ -198,7 +194,7 @@ def load_tagger(
     check_wishes(device, engine, precision)
     model = os.fspath(model)
     if model == AUTO:
-        from .auto import choose
+        from .selection.model_choice import choose
 
         model = choose(hop_seconds=1.0, window_seconds=window_seconds, device=device, offline=offline).model
     geometry = Geometry(fstride=fstride, tstride=tstride, input_tdim=input_tdim)
@@ -264,7 +260,7 @@ def _require_alike(model: str, checkpoints: list[Checkpoint], rows: list[int]) -
     """Refuse an ensemble whose members can't hear the same windows, or don't know the same classes."""
     first = checkpoints[0]
     if len(set(rows)) > 1:
-        lengths = " and ".join(f"{count / _ROWS_PER_SECOND:g}" for count in sorted(set(rows)))
+        lengths = " and ".join(f"{count / frontends.ROWS_PER_SECOND:g}" for count in sorted(set(rows)))
         raise CheckpointError(
             f"the members of '{model}' have windows of {lengths} s: give one for all with window_seconds, on the command line --window"
         )
@@ -274,22 +270,3 @@ def _require_alike(model: str, checkpoints: list[Checkpoint], rows: list[int]) -
                 f"'{first.name}' and '{other.name}' have different classes or scores, so that they can't be averaged: make an "
                 "ensemble of models of the same task"
             )
-
-
-def member_specs(model: str) -> list[str]:
-    """The checkpoints that a model is made of: several for an ensemble."""
-    if model in catalogue.ENSEMBLES:
-        return list(catalogue.ENSEMBLES[model])
-    if not model.startswith(ENSEMBLE):
-        return [model]
-    members = [member.strip() for member in model.removeprefix(ENSEMBLE).split("+")]
-    if not all(members):
-        raise CheckpointError(f"'{model}' names no models: give {ENSEMBLE}A+B+C")
-    return members
-
-
-def window_rows(checkpoint: Checkpoint, window_seconds: float | None) -> int:
-    """Rows of a window: of the wished length, else of the checkpoint's own up to the longest."""
-    if window_seconds is None:
-        return min(checkpoint.config.input_tdim, round(LONGEST_WINDOW_SECONDS * _ROWS_PER_SECOND))
-    return round(window_seconds * _ROWS_PER_SECOND)

@@ -44,15 +44,15 @@ def single_precision() -> Iterator[None]:
     if "torch" not in sys.modules:
         yield
         return
-    from models.engines import choice
+    from models.selection import engine_choice
 
-    measure = choice._fastest
+    measure = engine_choice._fastest
 
     def settle(make: Any, exact: Any, *more: Any) -> Any:
         return measure(make, exact, *more) if more[-1] == 0.0 else exact
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(choice, "_fastest", settle)
+        patch.setattr(engine_choice, "_fastest", settle)
         yield
 
 

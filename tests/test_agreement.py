@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from earshot.cli import add_commands
 from models import TrainingError, load_tagger
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.labels import audioset_classes
 from models.training import metrics, places, teacher
@@ -24,7 +25,6 @@ from models.training.pack import TEACHER_WEIGHTS, Kind, Pack
 from models.training.places import CLIP_ALONE, FOLLOWED_BY_SILENCE, PLACES
 from models.training.student import initialise
 from models.training.teacher_tagger import TeacherTagger
-from models.transformer import AstConfig, AudioSpectrogramTransformer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 

@@ -33,15 +33,15 @@ OWNERS = {
     "nncf": {"models/engines/quantization.py"},
     "torch": {"models"},
     "torchaudio": {"models"},
-    "timm": {"models/transformer.py"},
+    "timm": {"models/ast_network.py"},
     "huggingface_hub": {"models/hub"},
     "httpx2": {"models/hub"},
-    "matplotlib": {"models/figures.py"},
+    "matplotlib": {"models/training/figures.py"},
     "sklearn": {"models/training/metrics.py", "models/training/calibration.py"},
     "soundfile": {
         "streamer/sources/recording.py",
         "streamer/sinks/clips/recorder.py",
-        "models/sounds.py",
+        "models/reference_audio.py",
         "models/training/pack.py",
     },
     "av": {"streamer/sources/recording.py", "streamer/sources/network.py"},
@@ -126,7 +126,7 @@ def test_only_these_files_start_threads() -> None:
         "streamer/sources/portaudio/process.py",
         "streamer/sinks/mqtt/client.py",
         "streamer/sources/network.py",
-        "models/hub/asking.py",
+        "models/hub/api.py",
     }
 
 

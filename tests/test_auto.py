@@ -16,9 +16,9 @@ from support.hub_server import Hub, point_at, serve
 from support.system import free_port
 
 from models import hub
-from models.auto import CANDIDATES, choose
 from models.errors import EngineError
-from models.speed import Speedometer
+from models.selection.model_choice import CANDIDATES, choose
+from models.selection.speed import Speedometer
 
 ROOT = Path(__file__).parent.parent
 BEST, SECOND = CANDIDATES
@@ -159,7 +159,7 @@ def test_a_hub_that_refuses_connections_means_tiny(
 def test_a_hub_that_never_answers_holds_nobody_up(server: Hub, tmp_path: Path) -> None:
     server.misbehaviour.silent = True
     code = (
-        "import time; from models.auto import choose; began = time.monotonic();"
+        "import time; from models.selection.model_choice import choose; began = time.monotonic();"
         "print(choose(hop_seconds=1.0).model, time.monotonic() - began)"
     )
     environment = os.environ | {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path)}

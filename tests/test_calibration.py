@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from earshot.cli import add_commands
 from models import TrainingError, load_tagger
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.labels import audioset_classes
 from models.tagger import tagger_of
@@ -32,7 +33,6 @@ from models.training.calibration import (
 )
 from models.training.pack import TEACHER_WEIGHTS, Pack
 from models.training.student import initialise
-from models.transformer import AstConfig, AudioSpectrogramTransformer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 

@@ -18,7 +18,7 @@ from support.program import command
 from support.system import require
 from support.waiting import START_SECONDS, wait_until
 
-from models.remembered import Memory
+from models.selection.json_cache import Memory
 from streamer.errors import SettingsError
 from streamer.live.switches import Switches
 from streamer.messages import NO_LOSSES, Event, Health, Losses, Tagging

@@ -16,7 +16,8 @@ from torchaudio.transforms import MelSpectrogram
 from typer.testing import CliRunner
 
 from earshot.cli import add_commands
-from models import TrainingError, fbank, load_tagger
+from models import TrainingError, frontends, load_tagger
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.labels import audioset_classes
 from models.training import teacher
@@ -34,7 +35,6 @@ from models.training.pack import (
     load_features,
 )
 from models.training.student import Student, initialise
-from models.transformer import AstConfig, AudioSpectrogramTransformer
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -83,7 +83,11 @@ def distillation(
 def mixer(features: Features) -> Mixer:
     weights = torch.ones(features.clips)
     return Mixer(
-        features, weights, mean=fbank.AUDIOSET_MEAN, std=fbank.AUDIOSET_STD, device=torch.device("cpu")
+        features,
+        weights,
+        mean=frontends.AUDIOSET_MEAN,
+        std=frontends.AUDIOSET_STD,
+        device=torch.device("cpu"),
     )
 
 
@@ -145,7 +149,7 @@ def test_a_broken_clip_is_named(folder: Path, tmp_path: Path) -> None:
 
 def test_the_cache_holds_the_programs_own_features(folder: Path, features: Features) -> None:
     pack = Pack(folder)
-    rows = fbank.fbank(torch.from_numpy(pack.samples(pack.clips[4])))
+    rows = frontends.fbank(torch.from_numpy(pack.samples(pack.clips[4])))
     start = int(features.start[4])
     torch.testing.assert_close(features.student[start : start + len(rows)].float(), rows, atol=0.02, rtol=0)
     assert len(features.start) > features.clips
@@ -228,7 +232,7 @@ def test_a_sound_counts_wherever_it_is_but_not_behind_the_end() -> None:
 
 def test_windows_that_end_early_are_padded_as_the_live_program_pads(features: Features) -> None:
     windows = mixer(features)(64, 256, torch.Generator().manual_seed(0))
-    padding = -fbank.AUDIOSET_MEAN / (2 * fbank.AUDIOSET_STD)
+    padding = -frontends.AUDIOSET_MEAN / (2 * frontends.AUDIOSET_STD)
     padded = (windows.student[:, -1] == padding).all(-1)
     assert 0.3 < padded.float().mean() < 0.6
     assert windows.valid[:, 0].all()
@@ -240,7 +244,7 @@ def test_windows_that_end_early_are_padded_as_the_live_program_pads(features: Fe
 
 def test_windows_of_ten_seconds_have_the_two_pad_rows(features: Features) -> None:
     windows = mixer(features)(4, 1024, torch.Generator().manual_seed(0))
-    padding = -fbank.AUDIOSET_MEAN / (2 * fbank.AUDIOSET_STD)
+    padding = -frontends.AUDIOSET_MEAN / (2 * frontends.AUDIOSET_STD)
     assert (windows.student[:, 1022:] == padding).all()
 
 
@@ -263,7 +267,7 @@ def test_a_reverberant_sound_lasts_longer_and_has_the_same_energy(
     features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only(monkeypatch, REVERBERANT=1.0)
-    dry = torch.zeros(16, 400, fbank.MEL_BINS)
+    dry = torch.zeros(16, 400, frontends.MEL_BINS)
     dry[:, 50:60] = 100.0
     wet = mixer(features)._reverberate(dry.clone(), torch.Generator().manual_seed(0))
     assert (wet[:, :50] == 0).all()
@@ -274,7 +278,7 @@ def test_a_reverberant_sound_lasts_longer_and_has_the_same_energy(
 
 
 def test_a_microphone_cuts_the_band_and_is_far(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
-    flat = torch.ones(32, 4, fbank.MEL_BINS)
+    flat = torch.ones(32, 4, frontends.MEL_BINS)
     only(monkeypatch, BAND_LIMITED=1.0)
     narrow = mixer(features)._through_microphone(flat, torch.Generator().manual_seed(0))
     assert (narrow[:, :, 25:70] == 1).all()
@@ -298,7 +302,7 @@ def test_the_teacher_hears_the_sound_without_the_room(
 
 def test_a_sound_is_repeated_to_the_end_after_pauses(features: Features) -> None:
     made = mixer(features)
-    into = torch.zeros(400, fbank.MEL_BINS), torch.zeros(400, teacher.MEL_BINS)
+    into = torch.zeros(400, frontends.MEL_BINS), torch.zeros(400, teacher.MEL_BINS)
     made._add(into, 0, 0.0, 400, 0.0, pause=50)
     length = int(features.length[0])
     sounding = into[0].sum(1) > 0
@@ -432,7 +436,7 @@ def test_an_exported_network_scores_as_the_trained_one(
     samples = sound(3)[: tagger.window_samples]
     network = AudioSpectrogramTransformer(SMALL).eval()
     network.load_state_dict(run.mean_weights)
-    rows = fbank.input_rows(fbank.fbank(torch.from_numpy(samples)), 128)
+    rows = frontends.input_rows(frontends.fbank(torch.from_numpy(samples)), 128)
     with torch.no_grad():
         logits = network(rows[None]).numpy()
     taught = Pack(folder).teacher_to_student

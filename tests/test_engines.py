@@ -11,18 +11,18 @@ import pytest
 import torch
 
 from models import EngineError, load_tagger
-from models.blueprint import Blueprint
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.engines import Engine, Precision
-from models.engines.choice import Way, _fastest, make_engine
 from models.engines.graph_engine import LARGEST_BATCH, GraphEngine
 from models.engines.openvino_engine import OpenVinoEngine, has_bf16
 from models.engines.torch_engine import TorchEngine
-from models.engines.trial import LARGEST_DIFFERENCE, Trials, compare
 from models.labels import audioset_classes
-from models.remembered import remembered_choice
-from models.sounds import shipped_windows
-from models.transformer import AstConfig, AudioSpectrogramTransformer
+from models.network_spec import Blueprint
+from models.reference_audio import shipped_windows
+from models.selection.engine_benchmark import LARGEST_DIFFERENCE, Trials, compare
+from models.selection.engine_choice import Way, _fastest, make_engine
+from models.selection.json_cache import remembered_choice
 
 LABELS = tuple(entry.name for entry in audioset_classes())
 
@@ -144,7 +144,7 @@ def test_a_network_that_openvino_can_not_run_is_run_by_pytorch(monkeypatch: pyte
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("Exception from src/core:\nno such operation")
 
-    monkeypatch.setattr("models.engines.translation._translate", fail)
+    monkeypatch.setattr("models.engines.openvino_cache._translate", fail)
     unseen = network(seed=9)
     assert make_engine(Blueprint.of(unseen), mean=0, std=1, device="cpu").description == "torch cpu fp32"
     with pytest.raises(
@@ -319,7 +319,7 @@ def contest(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[...,
     """Let ways of given seconds and errors run against each other."""
     del empty_cache
     clock = [0.0]
-    monkeypatch.setattr("models.engines.trial.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("models.selection.engine_benchmark.time.perf_counter", lambda: clock[0])
 
     def run(ways: dict[str, tuple[float, float] | None], enough: float = 0.1) -> Engine:
         def make(way: Way) -> Engine:

@@ -19,12 +19,12 @@ from typer.testing import CliRunner, Result
 
 from earshot.cli import add_commands
 from models import Tagger, TrainingError, load_tagger
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.errors import SoundError
 from models.training.dataset import read_dataset
 from models.training.evaluate import evaluate, windows_of, write_class_table
 from models.training.metrics import ranking_figures
-from models.transformer import AstConfig, AudioSpectrogramTransformer
 from streamer.errors import RecordingError
 from streamer.sources.recording import Recording
 

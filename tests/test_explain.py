@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from models import CheckpointError
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint
 from models.errors import SoundError
 from models.explain import attention_rollout, explain, over_cells
 from models.tagger import load_tagger
-from models.transformer import AstConfig, AudioSpectrogramTransformer
 
 Doubles = NDArray[np.float64]
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchaudio.compliance import kaldi
 
-from models import fbank
+from models import frontends
 
 
 def reference(waveform: torch.Tensor) -> torch.Tensor:
@@ -27,7 +27,7 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 
 def test_one_waveform_has_the_reference_numbers() -> None:
     waveform = noise(163_840)
-    rows = fbank.fbank(waveform)
+    rows = frontends.fbank(waveform)
     assert rows.shape == (1022, 128)
     torch.testing.assert_close(rows, reference(waveform), atol=1e-5, rtol=0)
 
@@ -42,49 +42,49 @@ def test_a_batch_has_the_reference_numbers_of_each_waveform(samples: int) -> Non
             torch.zeros(samples),
         ]
     )
-    rows = fbank.fbank(batch)
-    assert rows.shape == (4, fbank.row_count(samples), 128)
+    rows = frontends.fbank(batch)
+    assert rows.shape == (4, frontends.row_count(samples), 128)
     for waveform, found in zip(batch, rows, strict=True):
         torch.testing.assert_close(found, reference(waveform), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("samples", [1, 160, 399])
 def test_less_than_a_frame_gives_no_rows(samples: int) -> None:
-    assert fbank.fbank(noise(2, samples)).shape == (2, 0, 128)
-    assert fbank.row_count(samples) == 0
+    assert frontends.fbank(noise(2, samples)).shape == (2, 0, 128)
+    assert frontends.row_count(samples) == 0
 
 
 def test_rows_of_a_hop_are_those_of_the_whole_window() -> None:
     waveform = noise(163_840)
-    tail = fbank.fbank(waveform[922 * 160 :])
+    tail = frontends.fbank(waveform[922 * 160 :])
     assert tail.shape == (100, 128)
-    torch.testing.assert_close(tail, fbank.fbank(waveform)[922:], atol=1e-6, rtol=0)
+    torch.testing.assert_close(tail, frontends.fbank(waveform)[922:], atol=1e-6, rtol=0)
 
 
 def test_subtracting_the_windows_mean_changes_nothing() -> None:
     waveform = noise(16_000) + 0.25
     torch.testing.assert_close(
-        fbank.fbank(waveform - waveform.mean()), fbank.fbank(waveform), atol=2e-2, rtol=0
+        frontends.fbank(waveform - waveform.mean()), frontends.fbank(waveform), atol=2e-2, rtol=0
     )
 
 
 def test_missing_rows_are_zeros_before_the_normalisation() -> None:
-    rows = fbank.input_rows(fbank.fbank(noise(163_840)), 1024)
+    rows = frontends.input_rows(frontends.fbank(noise(163_840)), 1024)
     assert rows.shape == (1024, 128)
-    expected = -fbank.AUDIOSET_MEAN / (2 * fbank.AUDIOSET_STD)
+    expected = -frontends.AUDIOSET_MEAN / (2 * frontends.AUDIOSET_STD)
     torch.testing.assert_close(rows[1022:], torch.full((2, 128), expected))
 
 
 def test_surplus_rows_are_cut() -> None:
-    assert fbank.input_rows(fbank.fbank(noise(3, 163_840)), 512).shape == (3, 512, 128)
+    assert frontends.input_rows(frontends.fbank(noise(3, 163_840)), 512).shape == (3, 512, 128)
 
 
 def test_the_displays_rows_are_those_of_the_model() -> None:
     waveform = noise(8_000)
-    rows = fbank.log_mel(waveform.numpy())
+    rows = frontends.log_mel(waveform.numpy())
     assert rows.dtype == np.float32
-    np.testing.assert_allclose(rows, fbank.fbank(waveform).numpy(), atol=1e-3)
+    np.testing.assert_allclose(rows, frontends.fbank(waveform).numpy(), atol=1e-3)
     np.testing.assert_allclose(
-        fbank.log_mel(np.zeros(560, np.float32)), fbank.fbank(torch.zeros(560)).numpy()
+        frontends.log_mel(np.zeros(560, np.float32)), frontends.fbank(torch.zeros(560)).numpy()
     )
-    assert fbank.log_mel(np.zeros(399, np.float32)).shape == (0, 128)
+    assert frontends.log_mel(np.zeros(399, np.float32)).shape == (0, 128)

@@ -15,10 +15,10 @@ from matplotlib.image import imread
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from models import figures
 from models.errors import ModelError
 from models.explain import Explanation
-from models.fbank import log_mel
+from models.frontends import log_mel
+from models.training import figures
 from models.training.calibration import reliability
 
 LONG = "Power windows, electric windows, and the like"
@@ -226,7 +226,7 @@ def test_what_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_path: Pat
 @pytest.mark.slow
 def test_no_display_no_pyplot_and_no_word_about_caches(tmp_path: Path) -> None:
     code = (
-        "import logging, pathlib, sys; logging.basicConfig(level=logging.DEBUG); from models import figures;"
+        "import logging, pathlib, sys; logging.basicConfig(level=logging.DEBUG); from models.training import figures;"
         "figures.draw_curves(pathlib.Path(sys.argv[1]), [1], [1.0], [1.0], [0.5], 'accuracy');"
         "assert 'matplotlib.pyplot' not in sys.modules"
     )

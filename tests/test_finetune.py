@@ -23,7 +23,8 @@ from support.waiting import wait_until
 from typer.testing import CliRunner
 
 from earshot.cli import add_commands
-from models import TrainingError, fbank, load_tagger
+from models import TrainingError, frontends, load_tagger
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.errors import SoundError
 from models.training.batches import Batches, example_weights, normalisation
@@ -34,8 +35,7 @@ from models.training.plan import Part, plan_parts, window_seconds_for
 from models.training.recipes import RECIPES, Recipe, recipe
 from models.training.report import confusion
 from models.training.student import initialise
-from models.transfer import starting_point
-from models.transformer import AstConfig, AudioSpectrogramTransformer
+from models.training.transfer import starting_point
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -263,7 +263,7 @@ def test_untouched_batches_are_what_the_tagger_computes(tones: Path, small: str)
     assert sorted(order.tolist()) == list(range(18))
     for row, target, index in zip(batch.rows, batch.targets, order, strict=True):
         samples = torch.from_numpy(read(dataset.examples[index].path))
-        expected = fbank.input_rows(fbank.fbank(samples), 128, start.mean, start.std)
+        expected = frontends.input_rows(frontends.fbank(samples), 128, start.mean, start.std)
         torch.testing.assert_close(row, expected)
         assert target.argmax() == dataset.examples[index].labels[0]
     assert tagged(batch.rows).shape == batch.targets.shape
@@ -286,7 +286,7 @@ def test_a_placed_sound_has_silence_around_and_no_padding(tones: Path, small: st
         0, 0
     )
     log_mel = batch.rows * 2 * start.std + start.mean
-    silent = torch.isclose(log_mel[:, :126], torch.tensor(np.log(fbank.FLOOR)).float(), atol=1e-3).all(-1)
+    silent = torch.isclose(log_mel[:, :126], torch.tensor(np.log(frontends.FLOOR)).float(), atol=1e-3).all(-1)
     assert (silent.sum(1) > 30).all()
     assert torch.allclose(log_mel[:, 126:], torch.zeros(()), atol=1e-5)
 
@@ -303,7 +303,7 @@ def test_rare_classes_are_drawn_as_often(tones: Path, small: str) -> None:
 
 def test_normalisation_is_that_of_the_rows(tones: Path) -> None:
     dataset = read_dataset(tones)
-    rows = np.concatenate([fbank.log_mel(read(example.path)) for example in dataset.examples])
+    rows = np.concatenate([frontends.log_mel(read(example.path)) for example in dataset.examples])
     mean, std = normalisation(dataset, read, SMALL, 0)
     assert (mean, std) == pytest.approx((rows.mean(), rows.std()), rel=1e-3)
 
@@ -565,7 +565,7 @@ def test_a_full_disk_is_reported_in_one_sentence_and_leaves_the_old_files(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("torch.save", full)
-    monkeypatch.setattr("models.checkpoints.own.save_file", full)
+    monkeypatch.setattr("models.checkpoints.native.save_file", full)
     with pytest.raises(TrainingError, match="No space left on device.*free some space") as error:
         run.run()
     one_sentence(error)

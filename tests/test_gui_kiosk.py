@@ -27,7 +27,7 @@ from gui.data.histories import SourceHistories
 from gui.style import pictograms
 from gui.style.theme import Tone
 from gui.widgets.banner import Banner
-from models.fbank import log_mel
+from models.frontends import log_mel
 from models.labels import audioset_classes, family_of
 from streamer.messages import Event, SourceStatus
 

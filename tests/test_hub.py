@@ -22,10 +22,10 @@ from support.system import free_port
 from support.waiting import wait_until
 
 from models import hub
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.catalogue import ENSEMBLES, PUBLISHED, published
 from models.errors import HubError
-from models.hub import asking
-from models.transformer import AstConfig, AudioSpectrogramTransformer
+from models.hub import api
 
 ROOT = Path(__file__).parent.parent
 ONE = "someone/one"
@@ -271,7 +271,7 @@ class TestRefusals:
 
     def test_a_hub_that_does_not_answer(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         server.misbehaviour.silent = True
-        monkeypatch.setattr(asking, "_DESCRIPTION_SECONDS", 0.3)
+        monkeypatch.setattr(api, "_DESCRIPTION_SECONDS", 0.3)
         assert not hub.answers(0.3)
         assert "can't be reached" in refusal()
 

@@ -16,10 +16,10 @@ from support.hub_server import Hub, point_at, serve
 from typer.testing import CliRunner, Result
 
 from earshot.commands.models import app as models_app
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.catalogue import ENSEMBLES, PUBLISHED
 from models.checkpoints import Checkpoint, save_checkpoint
-from models.remembered import remember_choice
-from models.transformer import AstConfig, AudioSpectrogramTransformer
+from models.selection.json_cache import remember_choice
 
 ROOT = Path(__file__).parent.parent
 SMALL = "someone/small"

@@ -1,9 +1,9 @@
 import torch
 from torch.nn import functional as F  # noqa: N812
 
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.training.batches import Batch
 from models.training.probe import fit_head
-from models.transformer import AstConfig, AudioSpectrogramTransformer
 
 
 def test_the_head_alone_learns_what_the_network_can_tell_apart() -> None:

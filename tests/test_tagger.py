@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 
 from models import CheckpointError, EngineError, load_tagger
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.labels import audioset_classes, mid_of
 from models.tagger import Tagger
-from models.transformer import AstConfig, AudioSpectrogramTransformer
 
 
 @pytest.fixture(scope="module")

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from models import CheckpointError
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from models.transfer import starting_point
-from models.transformer import AstConfig, AudioSpectrogramTransformer
+from models.training.transfer import starting_point
 
 pytestmark = pytest.mark.slow
 

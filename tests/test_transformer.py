@@ -6,8 +6,14 @@ import torch
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
 from models import CheckpointError, load_tagger
-from models.fbank import fbank, input_rows
-from models.transformer import SIZES, AstConfig, AudioSpectrogramTransformer, Size, adapt_positions
+from models.ast_network import (
+    SIZES,
+    AstConfig,
+    AudioSpectrogramTransformer,
+    Size,
+    adapt_positions,
+)
+from models.frontends import fbank, input_rows
 
 GEOMETRIES = [
     {"frequency_stride": 10, "time_stride": 10, "max_length": 256, "num_mel_bins": 128},

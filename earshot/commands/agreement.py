@@ -44,7 +44,7 @@ _WIDEST_WORD = 8
 
 def open_teacher(pack: Path, window_seconds: float | None) -> "Scorer":
     """Return the teacher in place of a model, with windows of 10.24 s by default."""
-    from models.tagger import LONGEST_WINDOW_SECONDS
+    from models.frontends import LONGEST_WINDOW_SECONDS
     from models.training.pack import Pack
     from models.training.teacher_tagger import TeacherTagger
 
@@ -112,9 +112,9 @@ def compare(
 
 
 def _draw_reliability(path: Path, scored: "Mapping[str, Scored]", silence: int | None) -> None:
-    from models.figures import draw_reliability
     from models.training.agreement import SURE, without_silence
     from models.training.calibration import reliability
+    from models.training.figures import draw_reliability
 
     heard = {place: without_silence(there, silence) for place, there in scored.items()}
     draw_reliability(

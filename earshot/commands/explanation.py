@@ -38,8 +38,8 @@ def require_one_network(model: str) -> None:
     CheckpointError
         The model is one.
     """
+    from models.checkpoints import member_specs
     from models.errors import CheckpointError
-    from models.tagger import member_specs
 
     if len(members := member_specs(model)) > 1:
         raise CheckpointError(f"--explain needs a single network, not an ensemble: give --model {members[0]}")
@@ -64,11 +64,11 @@ def draw(picture: Path, tagging: "Tagging", model: str, settings: "Settings") ->
     ModelError
         The window is too short, or the picture can't be written.
     """
-    from models.checkpoints import Geometry, load_checkpoint
+    from models.checkpoints import Geometry, load_checkpoint, member_specs
+    from models.checkpoints.checkpoint import window_rows
     from models.explain import explain
-    from models.fbank import SAMPLE_RATE_HZ
-    from models.figures import draw_explanation
-    from models.tagger import member_specs, window_rows
+    from models.frontends import SAMPLE_RATE_HZ
+    from models.training.figures import draw_explanation
 
     (address,) = member_specs(model)
     geometry = Geometry(fstride=settings.fstride, tstride=settings.tstride, input_tdim=settings.input_tdim)

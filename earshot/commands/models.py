@@ -13,7 +13,7 @@ from ..recordings import read_recording
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from models.inventory import ModelInfo
+    from models.selection.inventory import ModelInfo
 
 app = typer.Typer(cls=Group)
 
@@ -24,7 +24,7 @@ def models(context: typer.Context, *, as_json: bool) -> None:
     """List the models, or download some."""
     if context.invoked_subcommand is not None:
         return
-    from models.inventory import inventory
+    from models.selection.inventory import inventory
 
     found = inventory()
     if as_json:
@@ -37,8 +37,8 @@ def models(context: typer.Context, *, as_json: bool) -> None:
 @takes("download")
 def download(*, names: list[str]) -> None:
     """Download models and check them, for use offline."""
-    from models import inventory
     from models.errors import ModelError
+    from models.selection import inventory
 
     failed = False
     for name in inventory.parts_of(names):
@@ -61,7 +61,7 @@ def quantize(*, name: str, sound: list[Path], window: float | None) -> None:
     from rich.console import Console
 
     from models.errors import EngineError, SoundError
-    from models.quantizing import quantize_on
+    from models.selection.user_quantization import quantize_on
 
     try:
         sounds = [read_recording(path) for path in sound]

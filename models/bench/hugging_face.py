@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..geometry import AstConfig
+from ..ast_network import AstConfig
 
 Rival: TypeAlias = Callable[[NDArray[np.float32]], object]
 """Samples float32 (batch, n) -> scores, on the host."""

@@ -13,15 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..ast_network import AstConfig, AudioSpectrogramTransformer, Size
 from ..catalogue import gigaflop
-from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint, window_rows
 from ..engines import EngineName, Precision
 from ..engines.torch_engine import pick_device
-from ..engines.trial import compare
-from ..geometry import AstConfig, Size
 from ..labels import audioset_classes
-from ..tagger import Tagger, load_tagger, window_rows
-from ..transformer import AudioSpectrogramTransformer
+from ..selection.engine_benchmark import compare
+from ..tagger import Tagger, load_tagger
 from . import hugging_face, matrices
 
 Samples = NDArray[np.float32]

@@ -51,8 +51,7 @@ def windows_of(recordings: "Sequence[Path]", read: "Reader") -> "Samples":
     """Cut recordings into windows of the longest length that overlap by half: float32 (windows, n)."""
     import numpy as np
 
-    from ..fbank import SAMPLE_RATE_HZ
-    from ..tagger import LONGEST_WINDOW_SECONDS
+    from ..frontends import LONGEST_WINDOW_SECONDS, SAMPLE_RATE_HZ
 
     length = round(LONGEST_WINDOW_SECONDS * SAMPLE_RATE_HZ)
     windows = []
@@ -100,8 +99,8 @@ def rows(plan: Plan, sound: "Samples", announce: Callable[[str], None]) -> "list
     ModelError
         A model can't be loaded, or not with this device, engine or precision.
     """
-    from ..engines.choice import check_wishes
     from ..errors import EngineError
+    from ..selection.engine_choice import check_wishes
     from .measuring import NETWORKS, Task, measure, random_checkpoint
 
     if unknown := set(plan.networks) - set(NETWORKS):
@@ -151,7 +150,7 @@ def machine(device: str) -> str:
     """Describe the machine: processor, libraries, versions."""
     import platform
 
-    from .. import remembered
     from ..engines.torch_engine import pick_device
+    from ..selection.machine import machine as describe
 
-    return f"{remembered.machine(pick_device(device))} | Python {platform.python_version()}"
+    return f"{describe(pick_device(device))} | Python {platform.python_version()}"

@@ -12,13 +12,23 @@ from pathlib import Path
 from .. import catalogue
 from ..catalogue import CONFIG, EMBEDDED, HUB
 from ..errors import CheckpointError
-from .checkpoint import Activation, Checkpoint
+from .checkpoint import Activation, Checkpoint, window_rows
+from .native import HEADER, own_checkpoint, save_checkpoint
 from .original import Geometry, is_original, original_checkpoint
-from .own import HEADER, own_checkpoint, save_checkpoint
 from .pretrained import is_pretrained, pretrained_checkpoint
 from .tensors import read_tensors
 
-__all__ = ["EMBEDDED", "HUB", "Activation", "Checkpoint", "Geometry", "load_checkpoint", "save_checkpoint"]
+__all__ = [
+    "EMBEDDED",
+    "HUB",
+    "Activation",
+    "Checkpoint",
+    "Geometry",
+    "load_checkpoint",
+    "member_specs",
+    "save_checkpoint",
+    "window_rows",
+]
 
 
 def load_checkpoint(spec: str, *, offline: bool = False, geometry: Geometry | None = None) -> Checkpoint:
@@ -42,6 +52,18 @@ def load_checkpoint(spec: str, *, offline: bool = False, geometry: Geometry | No
     checkpoint = _load(spec, offline, geometry or Geometry())
     _check_geometry(checkpoint, geometry or Geometry())
     return checkpoint
+
+
+def member_specs(model: str) -> list[str]:
+    """The checkpoints that a model is made of: several for an ensemble."""
+    if model in catalogue.ENSEMBLES:
+        return list(catalogue.ENSEMBLES[model])
+    if not model.startswith(catalogue.ENSEMBLE):
+        return [model]
+    members = [member.strip() for member in model.removeprefix(catalogue.ENSEMBLE).split("+")]
+    if not all(members):
+        raise CheckpointError(f"'{model}' names no models: give {catalogue.ENSEMBLE}A+B+C")
+    return members
 
 
 def _load(spec: str, offline: bool, geometry: Geometry) -> Checkpoint:

@@ -3,18 +3,15 @@
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
-from .. import fbank
-from ..blueprint import Blueprint, fingerprint
+from .. import frontends
+from ..ast_network import AstConfig, AudioSpectrogramTransformer, adapt_positions
 from ..errors import CheckpointError
-from ..geometry import AstConfig, adapt_positions
-
-if TYPE_CHECKING:
-    from ..transformer import AudioSpectrogramTransformer
+from ..network_spec import Blueprint, fingerprint
 
 Activation: TypeAlias = Literal["sigmoid", "softmax"]
 
@@ -48,8 +45,8 @@ class Checkpoint:
     config: AstConfig
     labels: tuple[str, ...]
     weights: dict[str, Tensor]
-    mean: float = fbank.AUDIOSET_MEAN
-    std: float = fbank.AUDIOSET_STD
+    mean: float = frontends.AUDIOSET_MEAN
+    std: float = frontends.AUDIOSET_STD
     activation: Activation = "sigmoid"
     thresholds: tuple[float, ...] | None = None
 
@@ -79,7 +76,7 @@ class Checkpoint:
         config = _config_with_rows(self.config, rows or self.config.input_tdim)
         return Blueprint(config, fingerprint(config, self.weights), lambda: self.build(rows))
 
-    def build(self, rows: int | None = None) -> "AudioSpectrogramTransformer":
+    def build(self, rows: int | None = None) -> AudioSpectrogramTransformer:
         """Make the network, in float32 and evaluation mode.
 
         Parameters
@@ -92,8 +89,6 @@ class Checkpoint:
         CheckpointError
             Weights are missing, surplus or of another shape.
         """
-        from ..transformer import AudioSpectrogramTransformer
-
         config = self.config
         self._require_size()
         with torch.device("meta"):
@@ -127,6 +122,15 @@ class Checkpoint:
             )
 
 
+def window_rows(checkpoint: Checkpoint, window_seconds: float | None) -> int:
+    """Rows of a window: of the wished length, else of the checkpoint's own up to the longest."""
+    if window_seconds is None:
+        return min(
+            checkpoint.config.input_tdim, round(frontends.LONGEST_WINDOW_SECONDS * frontends.ROWS_PER_SECOND)
+        )
+    return round(window_seconds * frontends.ROWS_PER_SECOND)
+
+
 def _config_with_rows(config: AstConfig, rows: int) -> AstConfig:
     try:
         return replace(config, input_tdim=rows)
@@ -136,10 +140,8 @@ def _config_with_rows(config: AstConfig, rows: int) -> AstConfig:
         ) from error
 
 
-def _with_rows(network: "AudioSpectrogramTransformer", rows: int) -> "AudioSpectrogramTransformer":
+def _with_rows(network: AudioSpectrogramTransformer, rows: int) -> AudioSpectrogramTransformer:
     """The same network for another number of rows."""
-    from ..transformer import AudioSpectrogramTransformer
-
     config = _config_with_rows(network.config, rows)
     weights = network.state_dict()
     weights[POSITIONS] = adapt_positions(weights[POSITIONS], network.config.grid, config.grid)

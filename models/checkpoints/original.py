@@ -13,9 +13,9 @@ from pathlib import Path
 
 from torch import Tensor
 
-from .. import fbank
+from .. import frontends
+from ..ast_network import AstConfig
 from ..errors import CheckpointError
-from ..geometry import AstConfig
 from ..labels import audioset_classes
 from .checkpoint import POSITIONS, Activation, Checkpoint
 
@@ -38,8 +38,8 @@ _TASKS: dict[int, tuple[str, float, float, Activation]] = {
 
 _AUDIOSET: tuple[str, float, float, Activation] = (
     "AudioSet",
-    fbank.AUDIOSET_MEAN,
-    fbank.AUDIOSET_STD,
+    frontends.AUDIOSET_MEAN,
+    frontends.AUDIOSET_STD,
     "sigmoid",
 )
 

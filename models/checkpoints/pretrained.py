@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import fbank
+from .. import frontends
+from ..ast_network import AstConfig
 from ..catalogue import CONFIG, EXTRACTOR, WEIGHTS
 from ..errors import CheckpointError
-from ..geometry import AstConfig
 from .checkpoint import POSITIONS, Checkpoint
 from .tensors import read_tensors
 
@@ -86,11 +86,13 @@ def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
 
 def _normalisation(extractor: Mapping[str, Any]) -> tuple[float, float]:
     """Mean and deviation of a feature extractor's file; one that does not normalise leaves rows as they are."""
-    if int(extractor.get("sampling_rate", fbank.SAMPLE_RATE_HZ)) != fbank.SAMPLE_RATE_HZ:
+    if int(extractor.get("sampling_rate", frontends.SAMPLE_RATE_HZ)) != frontends.SAMPLE_RATE_HZ:
         raise ValueError(f"its features are made at {extractor['sampling_rate']} Hz, and not at 16 kHz")
     if not extractor.get("do_normalize", True):
         return 0.0, 0.5
-    return float(extractor.get("mean", fbank.AUDIOSET_MEAN)), float(extractor.get("std", fbank.AUDIOSET_STD))
+    return float(extractor.get("mean", frontends.AUDIOSET_MEAN)), float(
+        extractor.get("std", frontends.AUDIOSET_STD)
+    )
 
 
 def _labels(content: Mapping[str, Any], weights: Mapping[str, Tensor]) -> tuple[str, ...]:

@@ -8,13 +8,14 @@ import openvino
 import torch
 from torch import Tensor
 
-from .. import fbank
-from ..blueprint import Blueprint
+from .. import frontends
 from ..errors import EngineError
-from ..sounds import shipped_windows
+from ..network_spec import Blueprint
+from ..reference_audio import shipped_windows
 from . import Precision
-from .translation import Rows, Translations
+from .openvino_cache import Rows, Translations
 
+VERSION: str = openvino.__version__
 PRECISIONS = ("fp32", "bf16", "int8")
 
 _THREADS_PER_STREAM = 4
@@ -91,8 +92,8 @@ class OpenVinoEngine:
     def features(self, samples: Tensor) -> Tensor:
         """Samples float32 (batch, n) -> normalised rows float32 (batch, rows, bins)."""
         with torch.inference_mode():
-            rows = fbank.fbank(samples, self._config.input_fdim)
-            return fbank.input_rows(rows, self._config.input_tdim, self._mean, self._std)
+            rows = frontends.fbank(samples, self._config.input_fdim)
+            return frontends.input_rows(rows, self._config.input_tdim, self._mean, self._std)
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised rows -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""
@@ -126,7 +127,7 @@ class OpenVinoEngine:
     def _calibration(self, sounds: Tensor | None) -> tuple[Rows, Rows]:
         """Normalised rows (windows, rows, bins) to quantize on, and others to compare on."""
         if sounds is None:
-            sounds = shipped_windows(self._config.input_tdim * fbank.FRAME_SHIFT)
+            sounds = shipped_windows(self._config.input_tdim * frontends.FRAME_SHIFT)
         rows = self.features(sounds).numpy()
         return rows[::2], rows[1::2]
 

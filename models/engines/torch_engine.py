@@ -2,17 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from .. import fbank
+from .. import frontends
+from ..ast_network import AudioSpectrogramTransformer
 from ..errors import EngineError
 from . import Precision
-
-if TYPE_CHECKING:
-    from ..transformer import AudioSpectrogramTransformer
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -75,7 +73,7 @@ class TorchEngine:
 
     def __init__(
         self,
-        network: "AudioSpectrogramTransformer",
+        network: AudioSpectrogramTransformer,
         *,
         mean: float,
         std: float,
@@ -103,8 +101,8 @@ class TorchEngine:
         """Samples float32 (batch, n) -> normalised rows float32 (batch, rows, bins), on the device."""
         config = self._network.config
         with torch.inference_mode():
-            rows = fbank.fbank(samples.to(self.device, non_blocking=True), config.input_fdim)
-            return fbank.input_rows(rows, config.input_tdim, self._mean, self._std)
+            rows = frontends.fbank(samples.to(self.device, non_blocking=True), config.input_fdim)
+            return frontends.input_rows(rows, config.input_tdim, self._mean, self._std)
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised rows -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""

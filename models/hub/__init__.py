@@ -8,10 +8,10 @@ from pathlib import Path
 from huggingface_hub import is_offline_mode
 
 from ..errors import HubError
-from .asking import answers, describe
+from .api import answers, describe
 from .cache import local
 from .download import Download
-from .sentences import errors_in_a_sentence
+from .error_messages import errors_in_a_sentence
 
 __all__ = ["answers", "fetch", "is_offline_mode", "local"]
 

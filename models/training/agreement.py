@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .. import fbank
+from .. import frontends
 from ..errors import TrainingError
 from . import teacher
 from .metrics import hits_in_top, mean_average_precision
@@ -177,7 +177,7 @@ def score_places(
     chosen = _chosen_clips(pack, split, limit)
     network = teacher.load_teacher(pack.folder / TEACHER_WEIGHTS, torch.device("cpu"))
     silence = network.label(torch.full((1, teacher.PATCH_ROWS, teacher.MEL_BINS), teacher.SILENT_ROW))[0]
-    patches = teacher.patch_count(tagger.window_samples // fbank.FRAME_SHIFT)
+    patches = teacher.patch_count(tagger.window_samples // frontends.FRAME_SHIFT)
     scores: dict[str, list[Floats]] = {place: [] for place in places}
     truths: dict[str, list[Floats]] = {place: [] for place in places}
     for done, position in enumerate(chosen):

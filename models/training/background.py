@@ -12,13 +12,13 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import fbank
+from .. import frontends
 from .agreement import Scorer
 
 Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 
-BLOCK = fbank.SAMPLE_RATE_HZ
+BLOCK = frontends.SAMPLE_RATE_HZ
 """Samples that are rendered at once: 1 s, in which a tone of whole hertz comes out even."""
 DEFAULT_THRESHOLD = 0.3
 """From where on a class counts as heard, for a model without thresholds of its own."""
@@ -26,7 +26,7 @@ HOP_SECONDS = 5.0
 
 _TURN_SECONDS = 30
 """After so long, a background takes another form."""
-_HERTZ = np.maximum(np.fft.rfftfreq(2 * BLOCK, 1 / fbank.SAMPLE_RATE_HZ), 20.0)
+_HERTZ = np.maximum(np.fft.rfftfreq(2 * BLOCK, 1 / frontends.SAMPLE_RATE_HZ), 20.0)
 """Of each component of a noise; what can't be heard is no louder than what can."""
 _SECOND = np.arange(BLOCK) / BLOCK
 _FADE = np.sin(np.pi * (np.arange(2 * BLOCK) + 0.5) / (2 * BLOCK))
@@ -243,8 +243,8 @@ def measure_background(
     ValueError
         The hop is shorter than a frame, or longer than all.
     """
-    hop_samples = round(hop_seconds * fbank.SAMPLE_RATE_HZ)
-    windows = int(seconds / hop_seconds + 1e-9) if hop_samples >= fbank.FRAME_LENGTH else 0
+    hop_samples = round(hop_seconds * frontends.SAMPLE_RATE_HZ)
+    windows = int(seconds / hop_seconds + 1e-9) if hop_samples >= frontends.FRAME_LENGTH else 0
     if not windows:
         raise ValueError(f"a hop must last 0.025 to {seconds:g} s, not {hop_seconds:g}")
     if thresholds is None:

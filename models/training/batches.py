@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import WeightedRandomSampler
 
-from .. import fbank
+from .. import frontends
+from ..ast_network import AstConfig
 from ..checkpoints import Checkpoint
-from ..geometry import AstConfig
 from .augment import add_noise, mask_rows, mix_up, place, random_gain
 from .dataset import Dataset, Indices, Reader, Samples
 from .recipes import Recipe
@@ -104,22 +104,24 @@ class Batches:
 
     def _window(self, index: int, random: np.random.Generator) -> tuple[Samples, int]:
         """Samples (window,) of an example, and how many rows they give before the padding."""
-        length = self._network.config.input_tdim * fbank.FRAME_SHIFT
+        length = self._network.config.input_tdim * frontends.FRAME_SHIFT
         samples = self._sounds(self._dataset.examples[index].path)
         if random.random() < self._recipe.placement:
-            return place(samples, length, random), fbank.row_count(length)
+            return place(samples, length, random), frontends.row_count(length)
         samples = samples[:length]
-        return np.pad(samples, (0, length - len(samples))), fbank.row_count(len(samples))
+        return np.pad(samples, (0, length - len(samples))), frontends.row_count(len(samples))
 
     def _features(self, samples: Tensor, valid: Tensor, random: np.random.Generator) -> Tensor:
         """Rows (batch, rows, bins) as `Tagger` makes them: behind the `valid` ones is padding."""
         config, recipe = self._network.config, self._recipe
-        rows = fbank.input_rows(fbank.fbank(samples, config.input_fdim), config.input_tdim, mean=0.0, std=0.5)
+        rows = frontends.input_rows(
+            frontends.fbank(samples, config.input_fdim), config.input_tdim, mean=0.0, std=0.5
+        )
         padding = torch.arange(config.input_tdim) >= valid[:, None]  # (batch, rows)
         rows = rows.masked_fill(padding[..., None], 0.0)
         if recipe.mask_bins or recipe.mask_share:
             rows = mask_rows(rows, random, recipe.mask_bins, recipe.mask_share)
-        return fbank.input_rows(rows, config.input_tdim, self._network.mean, self._network.std)
+        return frontends.input_rows(rows, config.input_tdim, self._network.mean, self._network.std)
 
 
 def example_weights(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -132,9 +134,9 @@ def normalisation(dataset: Dataset, sounds: Reader, config: AstConfig, seed: int
     """Measure mean and deviation of the log-mel rows, without padding, of the first windows of at most 1,000 recordings."""
     count = min(1000, len(dataset.examples))
     chosen = np.random.default_rng(seed).choice(len(dataset.examples), count, replace=False)
-    length = config.input_tdim * fbank.FRAME_SHIFT
+    length = config.input_tdim * frontends.FRAME_SHIFT
     windows = (sounds(dataset.examples[index].path)[:length] for index in chosen)
     cells = torch.cat(
-        [fbank.fbank(torch.from_numpy(window), config.input_fdim) for window in windows]
+        [frontends.fbank(torch.from_numpy(window), config.input_fdim) for window in windows]
     ).double()
     return float(cells.mean()), float(cells.std())

@@ -22,12 +22,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from .. import fbank
+from .. import frontends
+from ..ast_network import AstConfig, AudioSpectrogramTransformer, Size
 from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ..engines.torch_engine import pick_device
 from ..errors import TrainingError
-from ..geometry import AstConfig, Size
-from ..transformer import AudioSpectrogramTransformer
 from . import teacher
 from .mixtures import Mixer, clip_weights
 from .muon import Muon
@@ -512,8 +511,8 @@ def _starting_point(pack: Pack, init: str | None, size: Size, seed: int) -> Chec
         config=config,
         labels=pack.labels,
         weights=network.state_dict(),
-        mean=fbank.AUDIOSET_MEAN,
-        std=fbank.AUDIOSET_STD,
+        mean=frontends.AUDIOSET_MEAN,
+        std=frontends.AUDIOSET_STD,
     )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import fbank
+from .. import frontends
 from ..errors import SoundError, TrainingError
 from .agreement import Scorer
 from .dataset import Dataset, Reader, Samples
@@ -142,7 +142,7 @@ def _read_ahead(reader: Reader, paths: Sequence[Path], ahead: int) -> Iterator[S
             samples = reader(path)
         except SoundError as error:
             return error
-        if len(samples) < fbank.FRAME_LENGTH:
+        if len(samples) < frontends.FRAME_LENGTH:
             return SoundError(f"{path} is shorter than the 25 ms of a frame: name a longer recording")
         return samples
 
@@ -162,10 +162,10 @@ def _mean_scores(tagger: Scorer, recordings: Sequence[Sequence[Samples]], batch:
     What has equally many rows is scored together: samples behind the last whole frame count for nothing.
     """
     windows = [window for windows in recordings for window in windows]
-    rows = np.array([fbank.row_count(len(window)) for window in windows], np.int64)
+    rows = np.array([frontends.row_count(len(window)) for window in windows], np.int64)
     scores = np.empty((len(windows), len(tagger.labels)), np.float32)
     for count in np.unique(rows):
-        samples = fbank.FRAME_LENGTH + (int(count) - 1) * fbank.FRAME_SHIFT
+        samples = frontends.FRAME_LENGTH + (int(count) - 1) * frontends.FRAME_SHIFT
         alike = np.flatnonzero(rows == count)
         for begin in range(0, len(alike), batch):
             chosen = alike[begin : begin + batch]

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
 from torch.optim.swa_utils import get_swa_multi_avg_fn
 
+from ..ast_network import AudioSpectrogramTransformer
 from ..checkpoints import Checkpoint
 from ..engines.torch_engine import TorchEngine
 from ..errors import TrainingError
 from ..tagger import Tagger
-from ..transformer import AudioSpectrogramTransformer
 from .batches import Batch, Batches
 from .dataset import Dataset, Reader
 from .evaluate import evaluate

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .. import fbank
+from .. import frontends
 from . import teacher
 from .pack import Features
 
@@ -113,7 +113,7 @@ class Mixer:
         energies, magnitudes = self._mix(batch, rows, ends, random)
         inside = torch.arange(rows) < ends[:, None]  # (batch, rows)
         student = self._augment(
-            self._through_microphone(energies, random).clamp_min(fbank.FLOOR).log(), random
+            self._through_microphone(energies, random).clamp_min(frontends.FLOOR).log(), random
         )
         student = student.masked_fill(~inside.to(self._device)[..., None], -self._mean / self._scale)
         taught = (magnitudes.sqrt() + teacher.LOG_OFFSET).log()
@@ -128,7 +128,7 @@ class Mixer:
 
     def _mix(self, batch: int, rows: int, ends: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Mel energies for the student (batch, rows, 128); squared mel magnitudes for the teacher (batch, rows, 64)."""
-        energies = torch.zeros(batch, rows, fbank.MEL_BINS, device=self._device)
+        energies = torch.zeros(batch, rows, frontends.MEL_BINS, device=self._device)
         powers = torch.zeros(batch, rows, teacher.MEL_BINS, device=self._device)
         shares = torch.tensor(SOUNDS_IN_SHORT if rows <= LONGEST_SHORT_ROWS else SOUNDS_IN_LONG)
         sounds = torch.multinomial(shares, batch, replacement=True, generator=random)
@@ -186,7 +186,7 @@ class Mixer:
         begin = start + int(place * (max(0, length - room) + 1))
         count = min(length, room)
         at = 0 if pause == 0 else int(place * (room - count + 1))
-        student = (self._student[begin : begin + count].float().exp() - fbank.FLOOR).clamp_min(0)
+        student = (self._student[begin : begin + count].float().exp() - frontends.FLOOR).clamp_min(0)
         taught = (
             (self._teacher[begin : begin + count].float().exp() - teacher.LOG_OFFSET).clamp_min(0).square()
         )
@@ -240,7 +240,7 @@ class Mixer:
         shapes = torch.stack((pitch, pitch.square() - 1 / 3, torch.sin(3 * pitch)))  # (3, bins)
         coloured = torch.rand(batch, 1, generator=random) < _SHARE_COLOURED
         colour = (_uniform((-1, 1), (batch, 3), random) * coloured) @ shapes * (_DECIBEL * _COLOUR_DB / 2)
-        sounding = log_mel > math.log(fbank.FLOOR) + 1  # digital silence has no colour
+        sounding = log_mel > math.log(frontends.FLOOR) + 1  # digital silence has no colour
         x = log_mel + colour.to(log_mel.device)[:, None] * sounding
         x = (x - self._mean) / self._scale
         masked = torch.rand(batch, 1, generator=random) < _SHARE_MASKED

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
 
-from .. import fbank
+from .. import frontends
 from ..errors import TrainingError
 from . import teacher
 
@@ -124,9 +124,9 @@ class Pack:
             raise TrainingError(
                 f"{member} in {self.folder / AUDIO} can't be read ({error}): copy the pack again"
             ) from error
-        if rate != fbank.SAMPLE_RATE_HZ or samples.ndim != 1:
+        if rate != frontends.SAMPLE_RATE_HZ or samples.ndim != 1:
             raise TrainingError(f"{member} in {self.folder / AUDIO} is not 16 kHz mono: the pack is damaged")
-        return np.pad(samples, (0, max(0, fbank.FRAME_LENGTH - len(samples))))
+        return np.pad(samples, (0, max(0, frontends.FRAME_LENGTH - len(samples))))
 
     def loudest_labels(self) -> NDArray[np.float32]:
         """The teacher's highest probability of each class in each clip: float32 (clips, 521).
@@ -169,7 +169,7 @@ class Features:
     Attributes
     ----------
     student : float16 tensor (frames, 128)
-        What AST reads, before normalisation: `fbank.fbank`.
+        What AST reads, before normalisation: `frontends.fbank`.
     teacher : float16 tensor (frames, 64)
         What YAMNet reads: `teacher.log_mel`.
     start, length : int64 tensor (clips + noises,)
@@ -209,7 +209,7 @@ def load_features(
             _write_features(pack, folder, progress)
         with np.load(folder / "rows.npz") as rows:
             start, length = torch.from_numpy(rows["start"]), torch.from_numpy(rows["length"])
-        student = np.memmap(folder / "student.f16", np.float16, "c").reshape(-1, fbank.MEL_BINS)
+        student = np.memmap(folder / "student.f16", np.float16, "c").reshape(-1, frontends.MEL_BINS)
         taught = np.memmap(folder / "teacher.f16", np.float16, "c").reshape(-1, teacher.MEL_BINS)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(
@@ -246,9 +246,9 @@ def _write_features(pack: Pack, folder: Path, progress: Callable[[int, int], Non
     with (folder / "student.f16").open("wb") as student, (folder / "teacher.f16").open("wb") as taught:
         for done, samples in enumerate(_sounds(pack)):
             rows = silent_tail(samples)
-            student.write(fbank.fbank(rows).half().numpy().tobytes())
+            student.write(frontends.fbank(rows).half().numpy().tobytes())
             taught.write(teacher.log_mel(rows).half().numpy().tobytes())
-            lengths.append(fbank.row_count(len(rows)))
+            lengths.append(frontends.row_count(len(rows)))
             if done % 100 == 0:
                 progress(done, total)
     progress(total, total)
@@ -261,8 +261,8 @@ def _write_features(pack: Pack, folder: Path, progress: Callable[[int, int], Non
 def silent_tail(samples: Samples) -> Tensor:
     """Take away the mean, and pad so that the last frame that has sound in it counts: float32 (n,) -> float32 tensor (m,)."""
     sound = torch.from_numpy(samples - samples.mean())
-    partial = (len(samples) - fbank.FRAME_LENGTH) % fbank.FRAME_SHIFT
-    return F.pad(sound, (0, fbank.FRAME_SHIFT - partial if partial else 0))
+    partial = (len(samples) - frontends.FRAME_LENGTH) % frontends.FRAME_SHIFT
+    return F.pad(sound, (0, frontends.FRAME_SHIFT - partial if partial else 0))
 
 
 def _sounds(pack: Pack) -> Iterator[Samples]:
@@ -270,8 +270,8 @@ def _sounds(pack: Pack) -> Iterator[Samples]:
     for clip in pack.clips:
         yield pack.samples(clip)
     random = np.random.default_rng(0)
-    count = _NOISE_SECONDS * fbank.SAMPLE_RATE_HZ
-    hertz = np.maximum(np.fft.rfftfreq(count, 1 / fbank.SAMPLE_RATE_HZ), 30)
+    count = _NOISE_SECONDS * frontends.SAMPLE_RATE_HZ
+    hertz = np.maximum(np.fft.rfftfreq(count, 1 / frontends.SAMPLE_RATE_HZ), 30)
     for _ in range(_NOISES):
         slope = hertz ** (-random.uniform(-0.3, 2.2) / 2)
         centre, width = random.uniform(100, 6000), random.uniform(100, 1500)

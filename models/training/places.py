@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ..fbank import SAMPLE_RATE_HZ
+from ..frontends import SAMPLE_RATE_HZ
 from .pack import Samples
 
 Place: TypeAlias = Callable[[Samples, int, np.random.Generator], Samples]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import fbank
+from .. import frontends
 from ..errors import TrainingError
 from .dataset import Dataset, Indices, Reader, by_fold, check_trainable, hold_out, k_fold
 
@@ -94,5 +94,5 @@ def window_seconds_for(dataset: Dataset, sounds: Reader) -> float:
     """Find the shortest usual window, 1.28 to 10.24 s, that holds nearly all recordings."""
     step = max(1, len(dataset.examples) // _LOOKED_AT)
     lengths = [len(sounds(example.path)) for example in dataset.examples[::step]]
-    needed = float(np.quantile(lengths, _NEARLY_ALL, method="lower")) / fbank.SAMPLE_RATE_HZ
+    needed = float(np.quantile(lengths, _NEARLY_ALL, method="lower")) / frontends.SAMPLE_RATE_HZ
     return next((window for window in _WINDOWS_SECONDS if needed <= window), _WINDOWS_SECONDS[-1])

@@ -5,12 +5,12 @@ from dataclasses import replace
 from typing import Any
 
 from ..checkpoints import Checkpoint
-from ..fbank import FRAME_SHIFT, SAMPLE_RATE_HZ
-from ..transfer import starting_point
+from ..frontends import FRAME_SHIFT, SAMPLE_RATE_HZ
 from .batches import normalisation
 from .dataset import Dataset, Reader
 from .plan import window_seconds_for
 from .recipes import Recipe, recipe
+from .transfer import starting_point
 
 
 def adjusted_recipe(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from ..transformer import AudioSpectrogramTransformer
+from ..ast_network import AudioSpectrogramTransformer
 from .batches import Batch
 
 _DECAY = 1e-3

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import TrainingError
-from ..figures import draw_classes, draw_confusion, draw_curves
 from .dataset import Dataset
 from .evaluate import write_class_table
+from .figures import draw_classes, draw_confusion, draw_curves
 from .finetune import Result
 from .metrics import Figures, ranking_figures
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ..transformer import AudioSpectrogramTransformer
+from ..ast_network import AudioSpectrogramTransformer
 from . import teacher
 
 _COLUMNS, _COLUMN_SHIFT = 6, 3

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
 
-from .. import fbank
+from .. import frontends
 from ..errors import TrainingError
 from .precision import mixed_precision
 
@@ -109,16 +109,21 @@ def _mel_bank(device: torch.device) -> Tensor:
     from torchaudio.functional import melscale_fbanks
 
     bank: Tensor = melscale_fbanks(
-        fbank.FFT_LENGTH // 2 + 1, _LOWEST_HZ, _HIGHEST_HZ, MEL_BINS, fbank.SAMPLE_RATE_HZ, mel_scale="htk"
+        frontends.FFT_LENGTH // 2 + 1,
+        _LOWEST_HZ,
+        _HIGHEST_HZ,
+        MEL_BINS,
+        frontends.SAMPLE_RATE_HZ,
+        mel_scale="htk",
     )
     return bank.to(device)
 
 
 def log_mel(samples: Tensor) -> Tensor:
     """YAMNet's features: float32 samples (..., n) at 16 kHz -> float32 (..., rows, 64), rows as for AST's features."""
-    frames = samples.unfold(-1, fbank.FRAME_LENGTH, fbank.FRAME_SHIFT)  # (..., rows, 400)
-    window = torch.hann_window(fbank.FRAME_LENGTH, device=samples.device)
-    magnitudes = torch.fft.rfft(frames * window, n=fbank.FFT_LENGTH).abs()  # (..., rows, 257)
+    frames = samples.unfold(-1, frontends.FRAME_LENGTH, frontends.FRAME_SHIFT)  # (..., rows, 400)
+    window = torch.hann_window(frontends.FRAME_LENGTH, device=samples.device)
+    magnitudes = torch.fft.rfft(frames * window, n=frontends.FFT_LENGTH).abs()  # (..., rows, 257)
     energies: Tensor = magnitudes @ _mel_bank(samples.device)
     return (energies + LOG_OFFSET).log()
 

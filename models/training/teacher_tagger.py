@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .. import fbank
+from .. import frontends
 from . import teacher
 from .pack import TEACHER_WEIGHTS, Pack, Samples, silent_tail
 
@@ -38,7 +38,7 @@ class TeacherTagger:
         self.name = "teacher"
         self.labels = pack.labels
         self.window_samples = (
-            round(window_seconds * fbank.SAMPLE_RATE_HZ / fbank.FRAME_SHIFT) * fbank.FRAME_SHIFT
+            round(window_seconds * frontends.SAMPLE_RATE_HZ / frontends.FRAME_SHIFT) * frontends.FRAME_SHIFT
         )
         self._classes = pack.teacher_to_student
         self._silence = pack.silence

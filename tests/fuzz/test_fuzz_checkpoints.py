@@ -20,11 +20,11 @@ from promises import MEBIBYTE, a_file, a_folder, examples, json_values, kept, mu
 from safetensors.torch import save as as_safetensors
 from transformers import ASTConfig, ASTForAudioClassification
 
+from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import load_checkpoint
-from models.checkpoints.own import HEADER
+from models.checkpoints.native import HEADER
 from models.errors import CheckpointError
 from models.tagger import load_tagger
-from models.transformer import AstConfig, AudioSpectrogramTransformer
 
 pytestmark = pytest.mark.slow
 

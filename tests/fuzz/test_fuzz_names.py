@@ -9,8 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from promises import assert_one_sentence, examples, kept, within, words
 
-from models.checkpoints import load_checkpoint
-from models.tagger import member_specs
+from models.checkpoints import load_checkpoint, member_specs
 from streamer.errors import SettingsError, SourceError
 from streamer.runtime.timing import format_duration, parse_duration
 from streamer.settings.loading import load_settings

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from models import fbank
+from models import frontends
 from models.labels import audioset_classes
 from models.training import teacher
 from models.training.pack import AUDIO, CLASSES, INDEX, TEACHER_LABELS, TEACHER_WEIGHTS
@@ -46,7 +46,7 @@ def write_pack(folder: Path, clips: int = 10) -> Path:
         rows.writerow(("index", "mid", "display_name", "yamnet_index"))
         for entry in audioset_classes():
             rows.writerow((entry.index, entry.mid, entry.name, entry.index if entry.index < 521 else ""))
-    patches = [teacher.patch_count(fbank.row_count(len(sound(number)))) for number in range(clips)]
+    patches = [teacher.patch_count(frontends.row_count(len(sound(number)))) for number in range(clips)]
     clip_ptr = np.concatenate(([0], np.cumsum(patches)))
     np.savez(
         folder / TEACHER_LABELS,

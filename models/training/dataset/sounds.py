@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from ... import fbank
+from ... import frontends
 from ...errors import SoundError, TrainingError
 from .examples import Dataset
 
@@ -102,7 +102,7 @@ def readable(
         except SoundError as error:
             unreadable.append((example.path, str(error)))
         else:
-            if len(samples) < fbank.FRAME_LENGTH:
+            if len(samples) < frontends.FRAME_LENGTH:
                 unreadable.append((example.path, f"{example.path} is shorter than 25 ms: record it again"))
             else:
                 kept.append(index)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..remembered import Memory, remember_choice
-from . import Engine
+from ..engines import Engine
+from .json_cache import Memory, remember_choice
 
 _log = logging.getLogger(__name__)
 

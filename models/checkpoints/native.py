@@ -10,8 +10,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..ast_network import AstConfig
 from ..errors import CheckpointError
-from ..geometry import AstConfig
 from .checkpoint import Activation, Checkpoint
 
 HEADER = "earshot"

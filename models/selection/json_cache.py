@@ -2,17 +2,13 @@
 
 import json
 import os
-import platform
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import platformdirs
-
-if TYPE_CHECKING:
-    import torch
 
 _CHOICE_SECONDS = 90 * 24 * 3600.0
 
@@ -97,20 +93,3 @@ def remember_choice(model: str, engine: str, seconds: float) -> None:
 
 def _choices() -> Memory:
     return Memory.in_cache("models.json", _CHOICE_SECONDS)
-
-
-def machine(device: "torch.device") -> str:
-    """What speed depends on, besides the model."""
-    import torch
-
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    return f"{name} | {torch.get_num_threads()} threads | torch {torch.__version__}"
-
-
-def processor() -> str:
-    """Name of the CPU; Linux keeps it where `platform` does not look."""
-    with suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import openvino
@@ -17,11 +17,9 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
-from ..blueprint import Blueprint
+from ..ast_network import AudioSpectrogramTransformer
+from ..network_spec import Blueprint
 from .quantization import quantize
-
-if TYPE_CHECKING:
-    from ..transformer import AudioSpectrogramTransformer
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +142,7 @@ def _keep(model: openvino.Model, scratch: Path, file: Path) -> None:
 class _Both(nn.Module):
     """What OpenVINO is given: rows in, logits and embeddings out."""
 
-    def __init__(self, network: "AudioSpectrogramTransformer") -> None:
+    def __init__(self, network: AudioSpectrogramTransformer) -> None:
         super().__init__()
         self.network = network
 
@@ -153,7 +151,7 @@ class _Both(nn.Module):
         return self.network.forward_head(tokens), self.network.forward_embedding(tokens)
 
 
-def _translate(network: "AudioSpectrogramTransformer") -> openvino.Model:
+def _translate(network: AudioSpectrogramTransformer) -> openvino.Model:
     """Translate a trace of the network for one window."""
     _log.info("preparing the model for this processor, once")
     rows = torch.zeros(1, network.config.input_tdim, network.config.input_fdim)

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .checkpoints import Checkpoint, load_checkpoint
-from .checkpoints.checkpoint import POSITIONS
-from .checkpoints.tensors import read_tensors
-from .errors import CheckpointError
-from .geometry import AstConfig, adapt_positions
+from ..ast_network import AstConfig, adapt_positions
+from ..checkpoints import Checkpoint, load_checkpoint
+from ..checkpoints.checkpoint import POSITIONS
+from ..checkpoints.tensors import read_tensors
+from ..errors import CheckpointError
 
 IMAGENET = "imagenet"
 
@@ -88,7 +88,7 @@ def starting_point(
 def _from_imagenet(name: str, geometry: Mapping[str, Any], offline: bool) -> Checkpoint:
     """A DeiT as an AST without a head."""
     if name in DEIT:
-        from . import hub
+        from .. import hub
 
         folder = hub.fetch(_REPOSITORY.format(DEIT[name]), network=DEIT[name], offline=offline)
         path = folder / "model.safetensors"

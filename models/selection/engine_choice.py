@@ -5,20 +5,26 @@ from collections.abc import Callable, Sequence
 from functools import cache, partial
 from typing import TypeAlias, get_args
 
-import openvino
 import torch
 from torch import Tensor
 
-from .. import fbank
-from ..blueprint import Blueprint
+from .. import frontends
+from ..engines import Engine, EngineName, Precision
+from ..engines.graph_engine import GraphEngine
+from ..engines.openvino_engine import VERSION as OPENVINO_VERSION
+from ..engines.openvino_engine import OpenVinoEngine, has_bf16
+from ..engines.torch_engine import TorchEngine, pick_device
 from ..errors import EngineError
-from ..remembered import machine
-from ..sounds import shipped_windows
-from . import Engine, EngineName, Precision
-from .graph_engine import GraphEngine
-from .openvino_engine import OpenVinoEngine, has_bf16
-from .torch_engine import TorchEngine, pick_device
-from .trial import IMPOSSIBLE, Trial, Trials, compare, run
+from ..network_spec import Blueprint
+from ..reference_audio import shipped_windows
+from .engine_benchmark import (
+    IMPOSSIBLE,
+    Trial,
+    Trials,
+    compare,
+    run,
+)
+from .machine import machine
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +103,7 @@ def make_engine(
         The device, engine or precision does not exist, or can't be had here.
     """
     check_wishes(device, engine, precision)
-    window_samples = network.config.input_tdim * fbank.FRAME_SHIFT
+    window_samples = network.config.input_tdim * frontends.FRAME_SHIFT
 
     def make(way: Way) -> Engine:
         runner, chosen = way
@@ -123,7 +129,7 @@ def make_engine(
     others += [("openvino", "bf16")] if has_bf16() else []
     others += [("openvino", "int8")]
     trials = Trials(
-        name, f"{machine(torch.device('cpu'))} | openvino {openvino.__version__} | {network.fingerprint}"
+        name, f"{machine(torch.device('cpu'))} | openvino {OPENVINO_VERSION} | {network.fingerprint}"
     )
     return _fastest(make, exact, others, trials, window_samples, enough_seconds)
 

@@ -5,8 +5,8 @@ from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 
-from . import hub
-from .catalogue import (
+from .. import hub
+from ..catalogue import (
     ALIASES,
     EMBEDDED,
     ENSEMBLE_MEAN_AVERAGE_PRECISION,
@@ -18,8 +18,8 @@ from .catalogue import (
     published,
     repository_of,
 )
-from .errors import CheckpointError
-from .remembered import Choice, remembered_choice
+from ..errors import CheckpointError
+from .json_cache import Choice, remembered_choice
 
 _ROWS_PER_SECOND = 100
 _TINY_GIGAFLOP = gigaflop(192, 12, 16, 16, 1024)
@@ -141,7 +141,7 @@ def download(name: str) -> str:
     CheckpointError
         There is no such model, or it can't be fetched or read.
     """
-    from .checkpoints import load_checkpoint
+    from ..checkpoints import load_checkpoint
 
     if name == EMBEDDED:
         return f"{name}: is part of Earshot"

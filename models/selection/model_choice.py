@@ -3,16 +3,15 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from . import fbank, hub
-from .catalogue import PUBLISHED, Published
-from .checkpoints import EMBEDDED
-from .errors import HubError
+from .. import frontends, hub
+from ..catalogue import PUBLISHED, Published
+from ..checkpoints import EMBEDDED
+from ..errors import HubError
 from .speed import Speedometer
 
 CANDIDATES = (PUBLISHED["base-10-10"], PUBLISHED["base-16-16"])
 """Best first."""
 
-_ROWS_PER_SECOND = fbank.SAMPLE_RATE_HZ / fbank.FRAME_SHIFT
 _HUB_SECONDS = 3.0
 """The longest that a start without a network may be held up."""
 _SHARE = 0.9
@@ -66,7 +65,7 @@ def choose(
     refused = _Refused(offline=offline or hub.is_offline_mode())
     limit = _SHARE * hop_seconds
     for entry in CANDIDATES:
-        rows = entry.rows if window_seconds is None else round(_ROWS_PER_SECOND * window_seconds)
+        rows = entry.rows if window_seconds is None else round(frontends.ROWS_PER_SECOND * window_seconds)
         speed = Speedometer(device, rows, sources)
         seconds = speed.recall(entry)
         here = hub.local(entry.repository) is not None

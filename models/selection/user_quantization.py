@@ -8,13 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from . import fbank
-from .checkpoints import load_checkpoint
-from .engines.openvino_engine import OpenVinoEngine
-from .engines.trial import compare
-from .errors import EngineError
-from .sounds import shipped_windows
-from .tagger import window_rows
+from .. import frontends
+from ..checkpoints import load_checkpoint, window_rows
+from ..engines.openvino_engine import OpenVinoEngine
+from ..errors import EngineError
+from ..reference_audio import shipped_windows
+from .engine_benchmark import compare
 
 _MOST_WINDOWS = 300
 _FEWEST_WINDOWS = 2
@@ -61,7 +60,7 @@ def quantize_on(
     """
     checkpoint = load_checkpoint(model)
     rows = window_rows(checkpoint, window_seconds)
-    samples = rows * fbank.FRAME_SHIFT
+    samples = rows * frontends.FRAME_SHIFT
     windows = [
         sound[first : first + samples]
         for sound in sounds
@@ -69,7 +68,7 @@ def quantize_on(
     ][:_MOST_WINDOWS]
     if len(windows) < _FEWEST_WINDOWS:
         raise EngineError(
-            f"that is too little sound to quantize on: give recordings of {2 * samples / fbank.SAMPLE_RATE_HZ:g} s or more"
+            f"that is too little sound to quantize on: give recordings of {2 * samples / frontends.SAMPLE_RATE_HZ:g} s or more"
         )
     blueprint = checkpoint.blueprint(rows)
     make = partial(OpenVinoEngine, blueprint, mean=checkpoint.mean, std=checkpoint.std)

@@ -3,15 +3,11 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from .geometry import AstConfig
-
-if TYPE_CHECKING:
-    from .transformer import AudioSpectrogramTransformer
+from .ast_network import AstConfig, AudioSpectrogramTransformer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,10 +26,10 @@ class Blueprint:
 
     config: AstConfig
     fingerprint: str
-    build: "Callable[[], AudioSpectrogramTransformer]"
+    build: Callable[[], AudioSpectrogramTransformer]
 
     @classmethod
-    def of(cls, network: "AudioSpectrogramTransformer") -> "Blueprint":
+    def of(cls, network: AudioSpectrogramTransformer) -> "Blueprint":
         """The blueprint of a network that is there already."""
         return cls(network.config, fingerprint(network.config, network.state_dict()), lambda: network)
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from . import fbank
-from .errors import ModelError
+from .. import frontends
+from ..errors import ModelError
 
 logging.getLogger("matplotlib").setLevel(
     logging.ERROR
@@ -32,8 +32,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator  # noqa: E402
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from .explain import Explanation
-    from .training.calibration import Reliability
+    from ..explain import Explanation
+    from .calibration import Reliability
 
 Floats = NDArray[np.float32]
 Extent: TypeAlias = tuple[float, float, float, float]
@@ -133,14 +133,14 @@ def _draw_relevance(axes: "Axes", relevance: Floats, extent: Extent) -> None:
 
 def _extent(rows: Floats, start_seconds: float) -> Extent:
     """Edges of rows (rows, bins) in a picture: seconds, mel bins."""
-    seconds = rows.shape[0] * fbank.FRAME_SHIFT / fbank.SAMPLE_RATE_HZ
+    seconds = rows.shape[0] * frontends.FRAME_SHIFT / frontends.SAMPLE_RATE_HZ
     return start_seconds, start_seconds + seconds, 0.0, float(rows.shape[1])
 
 
 def _height(frequency_hz: float, bins: int) -> float:
-    """Return the height of a frequency in mel bins, 0.5 the middle of the lowest: Kaldi's mel scale, `models.fbank`'s triangles."""
+    """Return the height of a frequency in mel bins, 0.5 the middle of the lowest: Kaldi's mel scale, `models.frontends`'s triangles."""
     low, high, here = (
-        math.log1p(hz / 700) for hz in (fbank.LOWEST_HZ, fbank.SAMPLE_RATE_HZ / 2, frequency_hz)
+        math.log1p(hz / 700) for hz in (frontends.LOWEST_HZ, frontends.SAMPLE_RATE_HZ / 2, frequency_hz)
     )
     return (here - low) / (high - low) * (bins + 1) - 0.5
 

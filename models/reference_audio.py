@@ -5,10 +5,10 @@ from importlib.resources import files
 import torch
 from torch import Tensor
 
-from . import fbank
+from . import frontends
 
 WINDOWS = 32
-_WINDOW_SAMPLES = 1024 * fbank.FRAME_SHIFT
+_WINDOW_SAMPLES = 1024 * frontends.FRAME_SHIFT
 
 
 def shipped_windows(samples: int) -> Tensor:

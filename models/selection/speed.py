@@ -6,23 +6,21 @@ The time is linear in the number of blocks, so that networks of one and of three
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import fbank
-from .blueprint import Blueprint
-from .catalogue import Published
-from .engines import Engine, Precision
-from .engines.graph_engine import GraphEngine
-from .engines.openvino_engine import OpenVinoEngine, has_bf16
-from .engines.torch_engine import TorchEngine, pick_device
-from .geometry import AstConfig
-from .remembered import Memory, machine
-
-if TYPE_CHECKING:
-    from .transformer import AudioSpectrogramTransformer
+from .. import frontends
+from ..ast_network import AstConfig, AudioSpectrogramTransformer
+from ..catalogue import Published
+from ..engines import Engine, Precision
+from ..engines.graph_engine import GraphEngine
+from ..engines.openvino_engine import OpenVinoEngine, has_bf16
+from ..engines.torch_engine import TorchEngine, pick_device
+from ..network_spec import Blueprint
+from .json_cache import Memory
+from .machine import machine
 
 _RUNS = 5
 _BUDGET_SECONDS = 0.6
@@ -81,27 +79,25 @@ class Speedometer:
     def _time(self, config: AstConfig) -> float:
         """Seconds of one batch, from samples on the host to scores on the host."""
         engine = self._engine(_random_network(config))
-        samples = _noise(torch.empty(self._batch, self._rows * fbank.FRAME_SHIFT))
+        samples = _noise(torch.empty(self._batch, self._rows * frontends.FRAME_SHIFT))
         return _fastest(lambda: engine(samples))
 
-    def _engine(self, network: "AudioSpectrogramTransformer") -> Engine:
+    def _engine(self, network: AudioSpectrogramTransformer) -> Engine:
         """What is likely to run it here; how far int8 keeps scores shows with the weights only."""
-        mean, std = fbank.AUDIOSET_MEAN, fbank.AUDIOSET_STD
+        mean, std = frontends.AUDIOSET_MEAN, frontends.AUDIOSET_STD
         if self._device.type == "cpu":
             precision: Precision = "bf16" if has_bf16() else "fp32"
             return OpenVinoEngine(Blueprint.of(network), mean=mean, std=std, precision=precision, keep=False)
         eager = TorchEngine(network, mean=mean, std=std, device=str(self._device))
-        return GraphEngine(eager, window_samples=self._rows * fbank.FRAME_SHIFT)
+        return GraphEngine(eager, window_samples=self._rows * frontends.FRAME_SHIFT)
 
     def _conditions(self, entry: Published) -> str:
         """All that the time depends on, as far as it can be named."""
         return f"{machine(self._device)} | base {entry.fstride}-{entry.tstride} | {self._rows} rows | batch {self._batch}"
 
 
-def _random_network(config: AstConfig) -> "AudioSpectrogramTransformer":
+def _random_network(config: AstConfig) -> AudioSpectrogramTransformer:
     """A network whose weights cost nothing to make; numbers of a usual size, since zeros run faster on a GPU."""
-    from .transformer import AudioSpectrogramTransformer
-
     with torch.device("meta"):
         network = AudioSpectrogramTransformer(config)
     network.to_empty(device="cpu")

@@ -1,0 +1,1 @@
+"""Choice of model, engine and precision for this machine, and the cache of measurements behind it."""
