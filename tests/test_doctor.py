@@ -76,8 +76,8 @@ class Player:
 
 
 def test_sound_that_can_be_used_is_measured() -> None:
-    finding = Player(noise(10.0)).check()
-    assert finding == CheckResult(
+    result = Player(noise(10.0)).check()
+    assert result == CheckResult(
         "source desk",
         "ok",
         "3.0 s at -25 dBFS, peak -20 dBFS",
@@ -117,16 +117,16 @@ def test_sound_that_can_be_used_is_measured() -> None:
 def test_a_problem_with_the_sound_is_reported_with_its_remedy(
     player: Player, state: str, found: str, advice: str
 ) -> None:
-    finding = player.check()
-    assert finding.state == state
-    assert found in finding.found
-    assert advice in finding.advice
+    result = player.check()
+    assert result.state == state
+    assert found in result.found
+    assert advice in result.advice
 
 
 def test_all_problems_of_a_source_are_reported_worst_first() -> None:
-    finding = Player(0 * noise(3.0), lost_samples=1_600).check()
-    assert finding.state == "failed"
-    assert finding.found.endswith("; nothing but zeros; 0.10 s lost in 1 gap")
+    result = Player(0 * noise(3.0), lost_samples=1_600).check()
+    assert result.state == "failed"
+    assert result.found.endswith("; nothing but zeros; 0.10 s lost in 1 gap")
 
 
 def test_a_source_that_comes_slowly_is_not_waited_for() -> None:
@@ -139,15 +139,15 @@ def sources(*specs: str | Path) -> list[SourceSettings]:
 
 
 def check_one(spec: str | Path) -> CheckResult:
-    (finding,) = check_sources(sources(spec), seconds=1.0)
-    return finding
+    (result,) = check_sources(sources(spec), seconds=1.0)
+    return result
 
 
 def test_a_recording_is_read_to_its_end(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "door.wav", noise(12.5), SAMPLE_RATE_HZ)
-    finding = check_one(tmp_path / "door.wav")
-    assert (finding.check, finding.state) == ("source door", "ok")
-    assert (finding.figures["seconds"], finding.figures["pace"]) == (12.5, None)
+    result = check_one(tmp_path / "door.wav")
+    assert (result.check, result.state) == ("source door", "ok")
+    assert (result.figures["seconds"], result.figures["pace"]) == (12.5, None)
     assert check_one("demo").figures["seconds"] > 60.0
 
 
@@ -156,9 +156,9 @@ def test_the_position_where_a_recording_breaks_off_is_reported(tmp_path: Path) -
     soundfile.write(path, noise(10.0), SAMPLE_RATE_HZ)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
-    finding = check_one(path)
-    assert (finding.state, finding.found[:16]) == ("failed", "breaks off after")
-    assert "get an intact copy" in finding.advice
+    result = check_one(path)
+    assert (result.state, result.found[:16]) == ("failed", "breaks off after")
+    assert "get an intact copy" in result.advice
 
 
 def test_non_finite_samples_and_silence_of_a_recording_are_reported(tmp_path: Path) -> None:
@@ -173,14 +173,14 @@ def test_non_finite_samples_and_silence_of_a_recording_are_reported(tmp_path: Pa
 def test_a_socket_is_checked_without_waiting_for_a_sender(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     listed = sources(f"unix:{tmp_path / 'door'}", f"unix:{tmp_path / 'file'}")
-    assert [finding.state for finding in check_sources(listed, seconds=1.0)] == ["skipped", "failed"]
+    assert [result.state for result in check_sources(listed, seconds=1.0)] == ["skipped", "failed"]
 
 
 @pytest.mark.parametrize("spec", ["-", "kitchen=-"])
 def test_standard_input_is_not_read(spec: str) -> None:
-    finding = check_one(spec)
-    assert (finding.state, "only once" in finding.found) == ("skipped", True)
-    assert [finding.state for finding in check_sources(sources(spec, spec), seconds=1.0)] == [
+    result = check_one(spec)
+    assert (result.state, "only once" in result.found) == ("skipped", True)
+    assert [result.state for result in check_sources(sources(spec, spec), seconds=1.0)] == [
         "skipped",
         "failed",
     ]
@@ -200,8 +200,8 @@ def test_no_source_is_opened_when_the_switches_cannot_be_read(
     monkeypatch.setattr("streamer.settings.storage.user_data_path", lambda _name: tmp_path)
     (tmp_path / "switches.json").write_text("{")
     settings = load_settings({"source": ["demo"]}, environment={})
-    found = [finding for finding in check_stream(settings, [], seconds=1.0) if "source" in finding.check]
-    assert [(finding.check, finding.state) for finding in found] == [("sources", "failed")]
+    found = [result for result in check_stream(settings, [], seconds=1.0) if "source" in result.check]
+    assert [(result.check, result.state) for result in found] == [("sources", "failed")]
     assert "switches.json" in found[0].advice
 
 
@@ -214,10 +214,10 @@ def test_sources_that_cannot_be_opened_do_not_stop_others(tmp_path: Path) -> Non
         f"{tmp_path}/door.wav",
         f"{tmp_path}/door.wav",
     ]
-    findings = list(check_sources(sources(*specs), seconds=1.0))
-    assert [finding.state for finding in findings] == ["failed", "failed", "failed", "ok", "failed"]
-    assert "secret" not in str(findings)
-    assert "NAME=SOURCE" in findings[-1].advice
+    results = list(check_sources(sources(*specs), seconds=1.0))
+    assert [result.state for result in results] == ["failed", "failed", "failed", "ok", "failed"]
+    assert "secret" not in str(results)
+    assert "NAME=SOURCE" in results[-1].advice
 
 
 LISTENER = """
@@ -225,8 +225,8 @@ import json, sys
 from dataclasses import asdict
 from streamer.doctor.source import check_sources
 from streamer.settings.schema import Settings
-for finding in check_sources(Settings(source=sys.argv[1:]).sources, seconds=6.0):
-    print(json.dumps(asdict(finding)))
+for result in check_sources(Settings(source=sys.argv[1:]).sources, seconds=6.0):
+    print(json.dumps(asdict(result)))
 """
 
 
@@ -256,19 +256,19 @@ def speech(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.system
 def test_a_microphone_into_which_nothing_is_played_is_dead(virtual_microphone: VirtualMicrophone) -> None:
-    finding = listen(virtual_microphone)
-    assert (finding["check"], finding["state"]) == ("source mic", "failed")
-    assert "nothing but zeros" in finding["found"]
-    assert finding["figures"]["seconds"] >= 6.0
-    assert finding["figures"]["pace"] == pytest.approx(1.0, abs=0.1)
+    result = listen(virtual_microphone)
+    assert (result["check"], result["state"]) == ("source mic", "failed")
+    assert "nothing but zeros" in result["found"]
+    assert result["figures"]["seconds"] >= 6.0
+    assert result["figures"]["pace"] == pytest.approx(1.0, abs=0.1)
 
 
 @pytest.mark.system
 def test_a_microphone_with_speech_is_fine(virtual_microphone: VirtualMicrophone, speech: Path) -> None:
     virtual_microphone.play(speech, wait=False)
-    finding = listen(virtual_microphone)
-    assert (finding["state"], finding["advice"]) == ("ok", "")
-    assert -40 < finding["figures"]["level_dbfs"] < finding["figures"]["peak_dbfs"] <= 0
+    result = listen(virtual_microphone)
+    assert (result["state"], result["advice"]) == ("ok", "")
+    assert -40 < result["figures"]["level_dbfs"] < result["figures"]["peak_dbfs"] <= 0
 
 
 @pytest.mark.system
@@ -278,10 +278,10 @@ def test_the_remedy_for_a_clipping_microphone_is_a_lower_gain(
     samples, rate_hz = soundfile.read(speech, dtype="float32")
     soundfile.write(tmp_path / "loud.wav", np.clip(30 * samples, -1, 1), rate_hz)
     virtual_microphone.play(tmp_path / "loud.wav", wait=False)
-    finding = listen(virtual_microphone)
-    assert finding["state"] == "warning"
-    assert finding["figures"]["clipped_share"] > 0.01
-    assert finding["advice"].startswith("lower its volume")
+    result = listen(virtual_microphone)
+    assert result["state"] == "warning"
+    assert result["figures"]["clipped_share"] > 0.01
+    assert result["advice"].startswith("lower its volume")
 
 
 # Model
@@ -313,18 +313,18 @@ class SlowScorer:
     ("seconds", "state"), [(0.1, "ok"), (0.79, "ok"), (0.81, "warning"), (0.99, "warning"), (1.01, "failed")]
 )
 def test_a_model_keeps_up_with_the_hop_or_does_not(seconds: float, state: str) -> None:
-    finding = SlowScorer(seconds).check()
-    assert finding.state == state
-    assert finding.figures["real_time_factor"] == pytest.approx(seconds)
-    assert bool(finding.advice) == (state != "ok")
+    result = SlowScorer(seconds).check()
+    assert result.state == state
+    assert result.figures["real_time_factor"] == pytest.approx(seconds)
+    assert bool(result.advice) == (state != "ok")
 
 
 def test_a_model_too_slow_for_all_sources_is_reported_with_a_remedy() -> None:
     assert SlowScorer(0.3).check(sources=1).state == "ok"
-    finding = SlowScorer(0.3).check(sources=4, remedies=["--model tiny"])
-    assert finding.state == "failed"
-    assert finding.found == "1.2 s for 4 windows every 1 s: a load of 120%"
-    assert finding.advice == ("use --hop 1.5, --model tiny or fewer sources: late windows are dropped")
+    result = SlowScorer(0.3).check(sources=4, remedies=["--model tiny"])
+    assert result.state == "failed"
+    assert result.found == "1.2 s for 4 windows every 1 s: a load of 120%"
+    assert result.advice == ("use --hop 1.5, --model tiny or fewer sources: late windows are dropped")
     assert SlowScorer(0.3).check(sources=4, hop_seconds=1.6).state == "ok"
 
 
@@ -358,9 +358,9 @@ def at(broker: Mosquitto, **more: Any) -> Broker:
 @pytest.mark.system
 def test_a_broker_that_returns_a_published_message_is_fine(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as subscriber:
-        finding, _ = ask(at(broker))
-        assert finding.state == "ok"
-        assert finding.figures["round_trip_seconds"] > 0
+        result, _ = ask(at(broker))
+        assert result.state == "ok"
+        assert result.figures["round_trip_seconds"] > 0
         seen = subscriber.wait_for("earshot/attic/doctor")
         assert (seen.qos, seen.retained) == (1, False)
         assert not [m for m in subscriber.messages if m.topic.endswith("/status")]
@@ -428,10 +428,10 @@ def test_a_user_without_permission_to_publish_is_reported(tmp_path: Path) -> Non
     for folder, access in zip(folders, ["topic read earshot/#", "topic readwrite garden/#"], strict=True):
         folder.mkdir()
         with Mosquitto(folder, username="ear", password=PASSWORD, access=f"user ear\n{access}\n") as running:
-            finding, home = ask(at(running, username="ear", password=PASSWORD))
-        assert finding.state == "failed"
-        assert "do not come back" in finding.found
-        assert "earshot/attic/#" in finding.advice
+            result, home = ask(at(running, username="ear", password=PASSWORD))
+        assert result.state == "failed"
+        assert "do not come back" in result.found
+        assert "earshot/attic/#" in result.advice
         assert home.state == "warning"
 
 
@@ -440,8 +440,8 @@ def test_a_user_without_permission_for_discovery_is_reported(tmp_path: Path) -> 
     require("mosquitto", "mosquitto_passwd")
     access = "user ear\ntopic readwrite earshot/#\n"
     with Mosquitto(tmp_path, username="ear", password=PASSWORD, access=access) as running:
-        finding, home = ask(at(running, username="ear", password=PASSWORD))
-    assert (finding.state, home.state) == ("ok", "warning")
+        result, home = ask(at(running, username="ear", password=PASSWORD))
+    assert (result.state, home.state) == ("ok", "warning")
     assert "homeassistant/#" in home.advice
 
 
@@ -481,8 +481,8 @@ def test_a_certificate_that_has_expired_is_to_be_renewed(tmp_path: Path) -> None
     authority = Authority(tmp_path)
     certificate, key = authority.sign("broker", days=-1)
     with Mosquitto(tmp_path, certificate=certificate, key=key) as running:
-        finding, _ = ask(at(running, tls=True, ca_file=authority.certificate))
-    assert (finding.state, finding.advice[:14]) == ("failed", "renew it there")
+        result, _ = ask(at(running, tls=True, ca_file=authority.certificate))
+    assert (result.state, result.advice[:14]) == ("failed", "renew it there")
 
 
 def retain(broker: Mosquitto, topic: str, *texts: str) -> None:
@@ -518,17 +518,17 @@ def test_home_assistant_is_known_by_what_it_leaves_at_the_broker(broker: Mosquit
 @pytest.mark.system
 def test_more_announcements_than_a_broker_queues_are_all_seen(broker: Mosquitto) -> None:
     retain(broker, "homeassistant/sensor/{}/config", *(1_500 * ["{}"]))
-    finding, home = ask(at(broker))
-    assert (finding.state, home.figures["announcements"]) == ("ok", 1_500)
+    result, home = ask(at(broker))
+    assert (result.state, home.figures["announcements"]) == ("ok", 1_500)
 
 
 def test_the_embedded_broker_has_its_port_or_another(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
-    assert [finding.state for finding in check_embedded(port)] == ["ok", "skipped"]
+    assert [result.state for result in check_embedded(port)] == ["ok", "skipped"]
     with socket.create_server(("127.0.0.1", port)):
-        finding, _ = check_embedded(port)
-    assert finding.state == "warning"
-    assert f"mqtt://127.0.0.1:{port}" in finding.advice
+        result, _ = check_embedded(port)
+    assert result.state == "warning"
+    assert f"mqtt://127.0.0.1:{port}" in result.advice
     monkeypatch.setitem(sys.modules, "amqtt.broker", None)
     missing, _ = check_embedded(port)
     assert (missing.state, "pip install" in missing.advice) == ("failed", True)
@@ -552,49 +552,49 @@ def history(tmp_path: Path) -> Path:
 
 def test_a_history_is_counted_and_left_as_it_is(history: Path) -> None:
     before = history.read_bytes()
-    finding = check_history(history)
-    assert finding.state == "ok"
-    assert (finding.figures["events"], finding.figures["waiting_events"]) == (2, 1)
-    assert finding.figures["size_bytes"] >= len(before)
-    assert finding.figures["free_bytes"] > 0
+    result = check_history(history)
+    assert result.state == "ok"
+    assert (result.figures["events"], result.figures["waiting_events"]) == (2, 1)
+    assert result.figures["size_bytes"] >= len(before)
+    assert result.figures["free_bytes"] > 0
     assert history.read_bytes() == before
 
 
 def test_a_missing_history_is_not_created(tmp_path: Path) -> None:
-    finding = check_history(tmp_path / "new" / "folder" / "history.sqlite3")
-    assert finding.state == "ok"
+    result = check_history(tmp_path / "new" / "folder" / "history.sqlite3")
+    assert result.state == "ok"
     assert not (tmp_path / "new").exists()
     assert check_history(None).state == "skipped"
 
 
 def test_a_history_that_another_earshot_writes_is_a_warning(history: Path) -> None:
     with History(history):
-        finding = check_history(history)
-    assert (finding.state, "another Earshot is writing to it" in finding.found) == ("warning", True)
+        result = check_history(history)
+    assert (result.state, "another Earshot is writing to it" in result.found) == ("warning", True)
     assert check_history(history).state == "ok"
 
 
 def test_a_history_that_is_damaged_or_none_at_all_fails_and_is_left_alone(history: Path) -> None:
     for content in (b"Dear diary", history.read_bytes()[:4096] + b"x" * 20_000):
         history.write_bytes(content)
-        finding = check_history(history)
-        assert finding.state == "failed"
-        assert finding.advice
+        result = check_history(history)
+        assert result.state == "failed"
+        assert result.advice
         assert history.read_bytes() == content
 
 
 def test_a_folder_that_others_can_write_is_a_warning(tmp_path: Path) -> None:
     tmp_path.chmod(0o777)
-    finding = check_folder("history", tmp_path)
-    assert (finding.state, finding.advice) == ("warning", f"run chmod go-w {tmp_path}")
+    result = check_folder("history", tmp_path)
+    assert (result.state, result.advice) == ("warning", f"run chmod go-w {tmp_path}")
     tmp_path.chmod(0o777 | stat.S_ISVTX)
     assert check_folder("history", tmp_path).state == "ok"
 
 
 def test_a_path_that_is_not_a_folder_fails(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where a folder should be")
-    finding = check_history(tmp_path / "data" / "history.sqlite3")
-    assert (finding.state, "not a directory" in finding.found) == ("failed", True)
+    result = check_history(tmp_path / "data" / "history.sqlite3")
+    assert (result.state, "not a directory" in result.found) == ("failed", True)
 
 
 def test_the_folder_of_clips_is_checked_where_they_are_on(tmp_path: Path) -> None:
@@ -602,8 +602,8 @@ def test_the_folder_of_clips_is_checked_where_they_are_on(tmp_path: Path) -> Non
     given = {"source": ["-"], "history": "off", "clips_folder": str(tmp_path / "clips")}
     states = [
         {
-            finding.check: finding.state
-            for finding in check_stream(load_settings({**given, "clips": on}, environment={}), [], seconds=1)
+            result.check: result.state
+            for result in check_stream(load_settings({**given, "clips": on}, environment={}), [], seconds=1)
         }
         for on in (True, False)
     ]
@@ -618,8 +618,8 @@ mount -t tmpfs -o size=256k none "$1"
 exec "$2" -c 'import sys
 from pathlib import Path
 from streamer.doctor.disk import check_history
-finding = check_history(Path(sys.argv[1]) / "history.sqlite3")
-print(finding.state, finding.found, finding.advice, sep="|")' "$1"
+result = check_history(Path(sys.argv[1]) / "history.sqlite3")
+print(result.state, result.found, result.advice, sep="|")' "$1"
 """
 
 
@@ -662,8 +662,8 @@ def test_the_origin_of_each_setting_is_named_without_its_value(tmp_path: Path) -
     file.write_text('hop = 0.5\nmqtt = "mqtt://me:secret@broker"\n')
     file.chmod(0o600)
     environment = {"EARSHOT_CONFIG": str(file), "EARSHOT_MQTT_USERNAME": "secret", "PATH": "/"}
-    finding = check_settings(where_set({"model": "tiny", "top": None}, environment=environment))
-    assert finding == CheckResult(
+    result = check_settings(where_set({"model": "tiny", "top": None}, environment=environment))
+    assert result == CheckResult(
         "settings",
         "ok",
         f"the file {file} sets hop, mqtt; the environment sets mqtt_username; the command line sets model",
@@ -683,8 +683,8 @@ def test_a_password_in_a_file_that_others_can_read_is_a_warning(tmp_path: Path, 
     file = tmp_path / "earshot.toml"
     file.write_text(f"{line}\n")
     file.chmod(0o644)
-    finding = check_settings(where_set({}, config=file, environment={}))
-    assert (finding.state, finding.advice) == ("warning", f"run chmod go= {file}")
+    result = check_settings(where_set({}, config=file, environment={}))
+    assert (result.state, result.advice) == ("warning", f"run chmod go= {file}")
     file.write_text("hop = 2\n")
     assert check_settings(where_set({}, config=file, environment={})).state == "ok"
 
