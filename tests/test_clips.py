@@ -43,7 +43,7 @@ SOUND = (PCM / np.float32(32_768)).astype(np.float32)
 def clips(
     folder: Path, *, longest: float = 30.0, sources: Sequence[str] = ("desk",), **changes: Any
 ) -> Clips:
-    plain: dict[str, Any] = {"model": "tiny", "never": SPEECH, "days": 36_500.0, "most_bytes": 10**9}
+    plain: dict[str, Any] = {"model": "tiny", "never": SPEECH, "days": 36_500.0, "max_bytes": 10**9}
     return Clips(
         folder,
         sources=sources,
@@ -79,9 +79,9 @@ class Ear:
             for start in range((second - 1) * RATE, second * RATE, self.chunk_samples):
                 if not _within(start / RATE, self.deaf):
                     stop = min(start + self.chunk_samples, second * RATE)
-                    self.clips.hear(self.source, AudioChunk(SOUND[start:stop], start, ANCHOR + start / RATE))
+                    self.clips.write(self.source, AudioChunk(SOUND[start:stop], start, ANCHOR + start / RATE))
             if not _within(second, self.late):
-                self.clips.heed(self._tagging(second))
+                self.clips.observe(self._tagging(second))
         self._seconds = until
 
     def _tagging(self, second: int) -> Tagging:
@@ -108,9 +108,9 @@ def bark(ear: Ear, start: int, end: int, *, told: int = 20) -> Event:
     """Hear a dog from one second to another, told of at once and some seconds later; the event of its end."""
     ear.listen(start + 1)
     event = started(start * RATE, ear.source)
-    assert ear.clips.keep(event) is event
+    assert ear.clips.record(event) is event
     ear.listen(told)
-    return ear.clips.keep(ended(event, end * RATE))
+    return ear.clips.record(ended(event, end * RATE))
 
 
 def read(event: Event) -> NDArray[np.int16]:
@@ -137,9 +137,9 @@ def test_a_clip_is_the_sound_with_what_came_before_and_after_to_the_sample(
     ear = Ear(clips(tmp_path), chunk_samples=chunk_samples)
     ear.listen(6)
     event = started(80_123)
-    ear.clips.keep(event)
+    ear.clips.record(event)
     ear.listen(12)
-    told = ear.clips.keep(ended(event, 112_345))
+    told = ear.clips.record(ended(event, 112_345))
     np.testing.assert_array_equal(read(told), PCM[80_123 - 2 * RATE : 112_345 + 2 * RATE])
     assert told == replace(ended(event, 112_345), clip=told.clip)
     assert told.clip == str(tmp_path / "2026-03-01" / f"120005257-desk-dog-{event.id[:8]}.flac")
@@ -182,18 +182,18 @@ def test_a_clip_keeps_the_beginning_of_a_sound_that_is_longer(tmp_path: Path) ->
 def test_the_buffer_is_bounded_however_long_a_sound_or_silence_lasts(tmp_path: Path) -> None:
     keeping = clips(tmp_path, longest=5.0)
     ear = Ear(keeping)
-    buffer = keeping._keepers["desk"].buffer
+    buffer = keeping._recorders["desk"].buffer
 
     def held() -> int:
         return sum(len(chunk.samples) for chunk in buffer._chunks)
 
     ear.listen(40)
     assert held() <= WINDOW + 2 * RATE, "a window, and what came before it"
-    keeping.keep(started(40 * RATE))
+    keeping.record(started(40 * RATE))
     ear.listen(100)
     assert held() <= WINDOW + 2 * RATE
     for second in range(1_000):  # the tagger is stuck
-        keeping.hear("desk", AudioChunk(SOUND[:RATE], (100 + second) * RATE, 0.0))
+        keeping.write("desk", AudioChunk(SOUND[:RATE], (100 + second) * RATE, 0.0))
     assert held() <= (2 + 5 + 60) * RATE + 163_840 + RATE
 
 
@@ -264,12 +264,12 @@ def test_each_source_has_its_own_sound_and_its_own_speech(tmp_path: Path) -> Non
         desk.listen(second)
         door.listen(second)
     at_the_desk, at_the_door = started(5 * RATE), started(5 * RATE, "Front door")
-    keeping.keep(at_the_desk)
-    keeping.keep(at_the_door)
+    keeping.record(at_the_desk)
+    keeping.record(at_the_door)
     desk.listen(20)
     door.listen(20)
-    assert keeping.keep(ended(at_the_desk, 8 * RATE)).clip is None
-    told = keeping.keep(ended(at_the_door, 8 * RATE))
+    assert keeping.record(ended(at_the_desk, 8 * RATE)).clip is None
+    told = keeping.record(ended(at_the_door, 8 * RATE))
     np.testing.assert_array_equal(read(told), PCM[3 * RATE : 10 * RATE])
     assert "-front_door-dog-" in str(told.clip)
 
@@ -278,20 +278,20 @@ def test_sounds_at_the_same_time_have_a_clip_each(tmp_path: Path) -> None:
     ear = Ear(clips(tmp_path))
     ear.listen(6)
     dog, cat = started(5 * RATE), started(4 * RATE, label="Cat")
-    ear.clips.keep(dog)
-    ear.clips.keep(cat)
+    ear.clips.record(dog)
+    ear.clips.record(cat)
     ear.listen(20)
-    np.testing.assert_array_equal(read(ear.clips.keep(ended(dog, 8 * RATE))), PCM[3 * RATE : 10 * RATE])
-    np.testing.assert_array_equal(read(ear.clips.keep(ended(cat, 6 * RATE))), PCM[2 * RATE : 8 * RATE])
+    np.testing.assert_array_equal(read(ear.clips.record(ended(dog, 8 * RATE))), PCM[3 * RATE : 10 * RATE])
+    np.testing.assert_array_equal(read(ear.clips.record(ended(cat, 6 * RATE))), PCM[2 * RATE : 8 * RATE])
 
 
 def test_an_end_without_sound_or_without_a_place_in_the_stream_has_no_clip(tmp_path: Path) -> None:
     keeping = clips(tmp_path)
     unheard = ended(started(0), RATE)
-    assert keeping.keep(unheard) is unheard
+    assert keeping.record(unheard) is unheard
     Ear(keeping).listen(10)
     placeless = replace(unheard, start_sample=None, end_sample=None)
-    assert keeping.keep(placeless) is placeless
+    assert keeping.record(placeless) is placeless
     assert not list(tmp_path.rglob("*.*"))
 
 
@@ -300,11 +300,11 @@ def test_names_of_any_length_and_script_make_a_name_that_is_recognised(tmp_path:
     ear = Ear(keeping, "厨房" * 200)
     ear.listen(10)
     event = started(5 * RATE, ear.source, label="Bell, or chime " * 40)
-    keeping.keep(event)
-    told = keeping.keep(ended(event, 6 * RATE))
+    keeping.record(event)
+    told = keeping.record(ended(event, 6 * RATE))
     assert told.clip is not None
     assert len(Path(told.clip).name) < 200
-    ClipFolder(tmp_path, days=0.1, most_bytes=10**9)
+    ClipFolder(tmp_path, days=0.1, max_bytes=10**9)
     assert not list(tmp_path.iterdir())
 
 
@@ -370,7 +370,7 @@ def test_an_unwritable_folder_is_reported_at_the_start_and_tried_again(
 
 def make(folder: Path, days_ago: float, size: int = 1_000, number: int = 0, suffix: str = "") -> list[Path]:
     """Write the two files of a clip of some days ago."""
-    clip_folder = ClipFolder(folder, days=36_500.0, most_bytes=10**9)
+    clip_folder = ClipFolder(folder, days=36_500.0, max_bytes=10**9)
     event = replace(started(0), id=f"{number:08x}", started_at=time.time() - days_ago * DAY_SECONDS)
     flac = clip_folder.name(event)
     assert clip_folder.write(flac, bytes(size), "{}")
@@ -385,7 +385,7 @@ def there(*clips: list[Path]) -> list[bool]:
 def test_clips_that_are_too_old_go_at_the_start_also_unfinished_ones(tmp_path: Path) -> None:
     old, unfinished = make(tmp_path, 9.0), make(tmp_path, 8.0, suffix=".part")
     young, young_unfinished = make(tmp_path, 6.0), make(tmp_path, 0.0, suffix=".part")
-    ClipFolder(tmp_path, days=7.0, most_bytes=10**9)
+    ClipFolder(tmp_path, days=7.0, max_bytes=10**9)
     assert there(old, unfinished, young, young_unfinished) == [False, False, True, True]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         {young[0].parent.name, young_unfinished[0].parent.name}
@@ -404,7 +404,7 @@ def test_clips_that_become_too_old_go_now_and_then(tmp_path: Path) -> None:
 
 def test_the_oldest_clips_go_where_there_is_no_room_for_a_new_one(tmp_path: Path) -> None:
     oldest, older, old = (make(tmp_path, days, size=1_000, number=int(days)) for days in (3.0, 2.0, 1.0))
-    folder = ClipFolder(tmp_path, days=7.0, most_bytes=3_100)
+    folder = ClipFolder(tmp_path, days=7.0, max_bytes=3_100)
     assert there(oldest, older, old) == [True, True, True]
     new = folder.name(replace(started(0), started_at=time.time()))
     assert folder.write(new, bytes(1_500), "{}")
@@ -432,7 +432,7 @@ def test_other_files_stay_and_links_are_not_followed(tmp_path: Path) -> None:
     links[1].symlink_to(theirs[0])
     (folder / day / "120000000-desk-dog-00000002.flac").mkdir()
     ours = make(folder, 90.0, number=3)
-    ClipFolder(folder, days=7.0, most_bytes=1)
+    ClipFolder(folder, days=7.0, max_bytes=1)
     assert there(ours, theirs, kept) == [False, True, True]
     assert all(link.is_symlink() for link in links)
 
@@ -534,7 +534,7 @@ def test_a_clip_has_no_sound_from_while_a_source_was_switched_off(tmp_path: Path
     heard = np.concatenate([read(event) for event in memory.events if event.kind == "ended"])
     for start, kept in ((5 * RATE, True), (6 * RATE, False), (7 * RATE, False), (9 * RATE, True)):
         assert _contains(heard, PCM[start : start + 1_600]) == kept
-    assert not keeping._keepers["desk"].buffer._chunks, "a source that has ended leaves nothing in memory"
+    assert not keeping._recorders["desk"].buffer._chunks, "a source that has ended leaves nothing in memory"
 
 
 def _contains(samples: NDArray[np.int16], part: NDArray[np.int16]) -> bool:

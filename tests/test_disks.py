@@ -186,7 +186,7 @@ def test_clips_are_left_out_whole_and_come_again(
 ) -> None:
     now = time.time()
     events = [Event(f"{number:08}", "ended", "Dog", "x", 0.5, now + number) for number in range(3)]
-    folder = ClipFolder(disk.path / "clips", days=1.0, most_bytes=1_000_000)
+    folder = ClipFolder(disk.path / "clips", days=1.0, max_bytes=1_000_000)
     names = [folder.name(event) for event in events]
     assert folder.write(names[0], bytes(1000), "{}")
     before = disk.files

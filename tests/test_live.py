@@ -845,7 +845,7 @@ def test_a_removed_source_is_not_listed_and_the_accounts_of_the_others_are_exact
 
 def test_clips_of_an_added_source_are_kept_only_if_it_allows_them(tmp_path: Path) -> None:
     clips = Clips(
-        tmp_path, sources=["a"], model="", limits=ClipLimits(0, 0, 16_000), never=(), days=1.0, most_bytes=10**6
+        tmp_path, sources=["a"], model="", limits=ClipLimits(0, 0, 16_000), never=(), days=1.0, max_bytes=10**6
     )  # fmt: skip
     session = live_session(
         [Tone("a", 60.0, live=True)], scorer, sinks=[], clips=clips
@@ -853,9 +853,9 @@ def test_clips_of_an_added_source_are_kept_only_if_it_allows_them(tmp_path: Path
     with ThreadGroup() as threads:
         session.start(threads)
         session.channels.rearrange(["a", "b", "c"], [newcomer("b"), newcomer("c", clipped=True)])
-        assert clips._keepers.keys() == {"a", "c"}
+        assert clips._recorders.keys() == {"a", "c"}
         session.channels.rearrange(["a", "b"])
-        until(lambda: clips._keepers.keys() == {"a"})
+        until(lambda: clips._recorders.keys() == {"a"})
 
 
 def test_an_added_source_that_is_switched_off_is_not_read_and_reports_it(

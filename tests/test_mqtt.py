@@ -296,7 +296,7 @@ def test_tls_trusts_the_system_or_the_authority_it_is_given(
         with running(sink_for(over_tls(broker, ca_file=another.certificate))) as sink:
             wait_for_state(
                 sink,
-                f"unreachable: its certificate is not signed by the authority in {another.certificate}: give another",
+                f"unreachable: its certificate is not signed by the authority in {another.certificate}: set another",
             )
         with running(sink_for(over_tls(broker, ca_file=authority.certificate))) as sink:
             wait_for_state(sink, "connected")

@@ -137,7 +137,7 @@ def test_a_session_applies_sounds_sources_limits_and_clips_while_it_listens(tmp_
     memory.top = 5  # type: ignore[attr-defined]
     clips = Clips(
         tmp_path / "clips", sources=["room", "street"], model="", limits=ClipLimits(0, 0, 16_000), never=(),
-        days=1.0, most_bytes=1000,
+        days=1.0, max_bytes=1000,
     )  # fmt: skip
     made: list[Settings] = []
 
@@ -168,7 +168,7 @@ def test_a_session_applies_sounds_sources_limits_and_clips_while_it_listens(tmp_
         assert (history._keep_seconds, history._keep_events) == (2 * 86_400.0, 7)
         assert all(channel.clips is clips for channel in session.channels)
         until = time.monotonic() + 10.0
-        while not clips._keepers["room"].buffer.cut(0, 1_000_000):
+        while not clips._recorders["room"].buffer.cut(0, 1_000_000):
             assert time.monotonic() < until
             time.sleep(0.01)
         given.wanted["clips"] = False

@@ -25,7 +25,7 @@ from streamer.live.switches import Switches
 from streamer.messages import Event, Health, SourceHealth, SourceStatus, Tagging
 from streamer.runtime.threads import ThreadGroup
 from streamer.settings.loading import load_settings
-from streamer.sinks import RosterSink
+from streamer.sinks import SourceListSink
 from streamer.sinks.health_log import HealthLog
 from streamer.sinks.history.store import History
 from streamer.sinks.metrics import Metrics
@@ -402,8 +402,8 @@ def test_after_any_changes_the_broker_keeps_what_a_fresh_start_would_publish(
 
 
 def test_sinks_that_know_sources_by_name_follow_changes() -> None:
-    assert all(issubclass(kind, RosterSink) for kind in (MqttPublisher, LiveTable, Metrics, HealthLog))
-    assert not issubclass(History, RosterSink)
+    assert all(issubclass(kind, SourceListSink) for kind in (MqttPublisher, LiveTable, Metrics, HealthLog))
+    assert not issubclass(History, SourceListSink)
 
 
 def test_the_view_shows_the_current_sources_in_order() -> None:

@@ -149,7 +149,7 @@ def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Cli
         ),
         never=never,
         days=settings.clips_days,
-        most_bytes=settings.clips_megabytes * 1_000_000,
+        max_bytes=settings.clips_megabytes * 1_000_000,
         fast=settings.fast,
     )
 

@@ -343,7 +343,7 @@ class Channel:
         for tap in self._taps:
             tap(self.name, chunk)
         if (clips := self.clips) is not None:
-            clips.hear(self.name, chunk)
+            clips.write(self.name, chunk)
         self._cutter.set_hop(self.hop_samples)
         self._outbox.send(self._cutter.feed(chunk))
 

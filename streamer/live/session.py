@@ -11,7 +11,7 @@ from ..messages import Health, Message
 from ..runtime.queues import BoundedQueue
 from ..runtime.threads import ThreadGroup
 from ..runtime.timing import Every
-from ..sinks import RosterSink, Sink, total_losses
+from ..sinks import Sink, SourceListSink, total_losses
 from ..sinks.clips.recorder import Clips
 from ..stream.scoring import Scorer
 from .channel import Channel, ChunkTap, Input, Mode, Post
@@ -151,7 +151,7 @@ class LiveSession:
 
     def _announce(self, names: Sequence[str]) -> None:
         for sink in self._sinks:
-            if isinstance(sink, RosterSink):
+            if isinstance(sink, SourceListSink):
                 sink.follow(names)
 
     def _publish(self, message: Message) -> None:

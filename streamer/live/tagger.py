@@ -101,7 +101,7 @@ class Tagger:
             channel.stretch = post.stretch
             self._close_events(channel)
         if (clips := channel.clips) is not None:
-            clips.heed(tagging)
+            clips.observe(tagging)
         self._publish(tagging)
         ended = channel.detector.watch(channel.sounds)
         self._publish_events(channel, [*ended, *channel.detector.feed(tagging)])
@@ -117,9 +117,9 @@ class Tagger:
     def _close_events(self, channel: Channel) -> None:
         self._publish_events(channel, channel.detector.close())
         if (clips := channel.clips) is not None:
-            clips.forget(channel.name)
+            clips.discard(channel.name)
 
     def _publish_events(self, channel: Channel, events: Iterable[Event]) -> None:
         clips = channel.clips
         for event in events:
-            self._publish(event if clips is None else clips.keep(event))
+            self._publish(event if clips is None else clips.record(event))

@@ -29,7 +29,7 @@ class RankingSink(Protocol):
 
 
 @runtime_checkable
-class RosterSink(Protocol):
+class SourceListSink(Protocol):
     """A sink that knows the sources by name, and ignores or tolerates messages of others."""
 
     def follow(self, sources: Sequence[str]) -> None:

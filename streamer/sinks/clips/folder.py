@@ -39,14 +39,14 @@ class ClipFolder:
         Folder of the clips; if missing, it is created for its owner only.
     days : float
         Maximum age of clips.
-    most_bytes : int
+    max_bytes : int
         Maximum size of all clips; the newest is kept even if it is larger.
     """
 
-    def __init__(self, path: Path, *, days: float, most_bytes: int) -> None:
+    def __init__(self, path: Path, *, days: float, max_bytes: int) -> None:
         self._path = path.absolute()
         self._keep_seconds = days * _DAY_SECONDS
-        self._most_bytes = most_bytes
+        self._most_bytes = max_bytes
         self._bytes = 0
         self._pruning_due = Every(_PRUNING_SECONDS)
         self._failure_line_due = Every(_QUIET_SECONDS)

@@ -42,8 +42,8 @@ class ClipLimits:
 class Clips:
     """Records the audio of events to files, with a description beside each.
 
-    The readers' threads call `hear`; the tagger's thread calls everything else, in stream order: for each tagging first
-    `heed`, then `keep` for its events. Memory is bounded: the last seconds of each source, and at most one clip for each
+    The readers' threads call `write`; the tagger's thread calls everything else, in stream order: for each tagging first
+    `observe`, then `record` for its events. Memory is bounded: the last seconds of each source, and at most one clip for each
     active event.
 
     A window in which a sound of `never` reaches its threshold forbids all clips that overlap it, and so does audio that is in no
@@ -63,7 +63,7 @@ class Clips:
         Sounds that must not be recorded.
     days : float
         Maximum age of clips.
-    most_bytes : int
+    max_bytes : int
         Maximum size of all clips.
     fast : bool
         True if sources wait for the tagger: then no audio is discarded before it has been tagged.
@@ -78,7 +78,7 @@ class Clips:
         limits: ClipLimits,
         never: Sequence[WatchedSound],
         days: float,
-        most_bytes: int,
+        max_bytes: int,
         fast: bool = False,
     ) -> None:
         needed = limits.pre_samples + limits.longest_samples + WINDOW_SAMPLES
@@ -87,35 +87,35 @@ class Clips:
         self._never = never
         self._limits = limits
         self._capacity = capacity
-        self._keepers: dict[str, _SourceRecorder] = {}
+        self._recorders: dict[str, _SourceRecorder] = {}
         for name in sources:
             self.add(name)
-        self._folder = ClipFolder(folder, days=days, most_bytes=most_bytes)
+        self._folder = ClipFolder(folder, days=days, max_bytes=max_bytes)
 
     def add(self, source: str) -> None:
         """Record one more source, or a new one with the same name."""
-        self._keepers[source] = _SourceRecorder(
+        self._recorders[source] = _SourceRecorder(
             AudioBuffer(self._capacity), self._limits, strict=bool(self._never)
         )
 
     def remove(self, source: str) -> None:
         """Stop recording a source; its events have ended."""
-        self._keepers.pop(source, None)
+        self._recorders.pop(source, None)
 
-    def hear(self, source: str, chunk: AudioChunk) -> None:
+    def write(self, source: str, chunk: AudioChunk) -> None:
         """Append a chunk of a source."""
-        if recorder := self._keepers.get(source):
+        if recorder := self._recorders.get(source):
             recorder.buffer.write(chunk)
 
-    def heed(self, tagging: Tagging) -> None:
+    def observe(self, tagging: Tagging) -> None:
         """Process a tagging, and discard audio that no event needs any more."""
-        if recorder := self._keepers.get(tagging.source):
+        if recorder := self._recorders.get(tagging.source):
             recorder.observe(tagging, forbidden=any(sound.is_on(tagging.scores) for sound in self._never))
         self._folder.prune_if_due()
 
-    def keep(self, event: Event) -> Event:
+    def record(self, event: Event) -> Event:
         """Write the clip of an event that has ended; return the event with the path, or unchanged if there is no clip."""
-        recorder = self._keepers.get(event.source)
+        recorder = self._recorders.get(event.source)
         if recorder is None:
             return event
         if event.kind == "started":
@@ -135,9 +135,9 @@ class Clips:
         )
         return recorded if self._folder.write(path, _flac(excerpt.samples), to_json(description)) else event
 
-    def forget(self, source: str) -> None:
+    def discard(self, source: str) -> None:
         """Discard the tagged audio of a source that is offline; its events have ended."""
-        if recorder := self._keepers.get(source):
+        if recorder := self._recorders.get(source):
             recorder.discard()
 
 
