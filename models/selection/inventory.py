@@ -85,7 +85,7 @@ def inventory() -> list[ModelInfo]:
 
 
 def _tiny() -> ModelInfo:
-    size = Path(str(files(__package__) / "assets" / "tiny.safetensors")).stat().st_size
+    size = Path(str(files("models") / "assets" / "tiny.safetensors")).stat().st_size
     return ModelInfo(
         name=EMBEDDED,
         figure="see its card",
