@@ -86,7 +86,7 @@ def test_latency_is_measured_when_it_is_published(broker: Mosquitto) -> None:
 
 
 @pytest.mark.system
-def test_what_was_heard_last_is_published_before_the_goodbye(broker: Mosquitto) -> None:
+def test_the_last_tagging_is_published_before_the_offline_status(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as subscriber:
         with running(sink_for(broker.port)) as sink:
             wait_for_state(sink, "connected")
@@ -96,7 +96,7 @@ def test_what_was_heard_last_is_published_before_the_goodbye(broker: Mosquitto) 
 
 
 @pytest.mark.system
-def test_at_the_end_everything_is_said_once(broker: Mosquitto, history: History) -> None:
+def test_every_last_message_is_published_once(broker: Mosquitto, history: History) -> None:
     status = "earshot/attic/front_door/status"
     for number in range(10):
         with Subscriber(broker.port) as subscriber:
@@ -189,7 +189,7 @@ def test_after_a_restart_of_the_broker_all_states_come_again(
 
 
 @pytest.mark.system
-def test_a_broker_that_comes_and_goes_is_not_announced_each_time(
+def test_a_flapping_broker_is_not_logged_each_time(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
     with running(sink_for(broker.port)) as sink:
@@ -203,7 +203,7 @@ def test_a_broker_that_comes_and_goes_is_not_announced_each_time(
 
 
 @pytest.mark.system
-def test_a_broker_that_comes_later_is_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broker_that_starts_later_is_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     require("mosquitto")
     broker = Mosquitto(tmp_path)
     with running(sink_for(broker.port)) as sink:
@@ -236,7 +236,7 @@ def test_a_tagging_that_waited_too_long_is_not_published(tmp_path: Path) -> None
 
 
 @pytest.mark.system
-def test_a_wrong_password_is_said_once_and_tried_again(
+def test_a_wrong_password_is_logged_once_and_tried_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     require("mosquitto", "mosquitto_passwd")
@@ -318,9 +318,7 @@ def test_tls_trusts_the_system_or_the_authority_it_is_given(
         ({"alternative": "IP:127.0.0.2"}, "its certificate is not for 127.0.0.1: use the host name"),
     ],
 )
-def test_a_certificate_that_does_not_hold_is_explained(
-    tmp_path: Path, terms: dict[str, Any], reason: str
-) -> None:
+def test_an_invalid_certificate_is_explained(tmp_path: Path, terms: dict[str, Any], reason: str) -> None:
     require("mosquitto", "openssl")
     authority = Authority(tmp_path)
     certificate, key = authority.sign("broker", **terms)
@@ -333,7 +331,7 @@ def test_a_certificate_that_does_not_hold_is_explained(
 
 @pytest.mark.system
 @leaves_sockets
-def test_a_certificate_of_ours_opens_a_broker_that_asks_for_one(tmp_path: Path) -> None:
+def test_a_client_certificate_opens_a_broker_that_asks_for_one(tmp_path: Path) -> None:
     require("mosquitto", "openssl")
     authority, another = Authority(tmp_path), Authority(tmp_path, "another")
     certificate, key = authority.sign("broker")
@@ -361,14 +359,14 @@ def test_a_certificate_of_ours_opens_a_broker_that_asks_for_one(tmp_path: Path) 
 
 @pytest.mark.system
 @leaves_sockets
-def test_a_broker_without_tls_is_told_from_one_that_is_away(broker: Mosquitto) -> None:
+def test_a_broker_without_tls_is_distinguished_from_one_that_is_away(broker: Mosquitto) -> None:
     with running(sink_for(over_tls(broker))) as sink:
         wait_for_state(sink, "unreachable: it closes the connection: if it asks for a certificate")
         assert "if it does not speak TLS there, write the address as mqtt://" in sink.state
 
 
 @pytest.mark.system
-def test_files_for_tls_that_can_not_be_used_are_named(tmp_path: Path) -> None:
+def test_unusable_files_for_tls_are_named(tmp_path: Path) -> None:
     require("openssl")
     authority = Authority(tmp_path)
     certificate, key = authority.sign("ear")
@@ -397,7 +395,7 @@ def test_files_for_tls_that_can_not_be_used_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-def test_a_frozen_broker_is_left_in_time_and_hears_of_it_later(broker: Mosquitto) -> None:
+def test_a_frozen_broker_is_left_in_time_and_gets_the_offline_status_later(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as subscriber:
         with running(sink_for(broker.port)) as sink:
             subscriber.wait_for("earshot/attic/front_door/status", "offline")
@@ -412,7 +410,7 @@ def test_a_frozen_broker_is_left_in_time_and_hears_of_it_later(broker: Mosquitto
 
 
 @pytest.mark.system
-def test_a_broker_that_stops_to_acknowledge_counts_as_lost(broker: Mosquitto) -> None:
+def test_a_broker_that_stops_acknowledging_counts_as_lost(broker: Mosquitto) -> None:
     with running(sink_for(broker.port, timeout_seconds=0.3)) as sink:
         wait_for_state(sink, "connected")
         broker.freeze()
@@ -424,7 +422,7 @@ def test_a_broker_that_stops_to_acknowledge_counts_as_lost(broker: Mosquitto) ->
             latecomer.wait_for_retained("earshot/attic/front_door/status", "online")
 
 
-def test_a_broker_that_never_answers_is_given_up_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broker_that_never_answers_is_tried_again_after_a_timeout(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
         mute.settimeout(PATIENCE_SECONDS)
         with running(sink_for(mute.getsockname()[1], timeout_seconds=0.2)) as sink:
@@ -466,7 +464,7 @@ def test_a_sink_closed_before_it_runs_returns_at_once() -> None:
         pass
 
 
-def test_without_a_broker_every_message_is_taken_at_once_and_memory_stays_bounded() -> None:
+def test_without_a_broker_every_message_is_accepted_at_once_and_memory_is_bounded() -> None:
     with running(sink_for(free_port())) as sink:
         wait_for_state(sink, "unreachable")
         began = time.monotonic()
@@ -479,7 +477,7 @@ def test_without_a_broker_every_message_is_taken_at_once_and_memory_stays_bounde
     sink.accept(tagging())
 
 
-def test_messages_it_does_not_know_are_ignored() -> None:
+def test_unknown_messages_are_ignored() -> None:
     sink = sink_for(free_port())
     sink.accept(Event("1", "started", "Dog", "front door", 0.9, 0.0))
     sink.accept(SourceStatus("another", online=True))
@@ -545,7 +543,7 @@ def test_an_event_arrives_as_documented_and_is_not_retained(broker: Mosquitto) -
 
 
 @pytest.mark.system
-def test_what_an_earlier_run_could_not_publish_goes_out_first_and_is_marked(
+def test_unpublished_events_of_an_earlier_run_are_published_first_and_marked(
     broker: Mosquitto, history: History
 ) -> None:
     backlog = [began(1), over(began(1)), replace(began(2), source="a source of last week")]
@@ -600,7 +598,7 @@ def test_events_of_an_outage_arrive_in_order(guarded: Mosquitto, history: Histor
 
 
 @pytest.mark.system
-def test_a_broker_that_is_killed_while_events_come_costs_none(guarded: Mosquitto, history: History) -> None:
+def test_killing_the_broker_loses_no_events(guarded: Mosquitto, history: History) -> None:
     accepted: list[tuple[str, str]] = []
     received: list[tuple[str, str]] = []
     with running(sink_of_ear(guarded, outbox=history)) as sink:
@@ -621,7 +619,7 @@ def test_a_broker_that_is_killed_while_events_come_costs_none(guarded: Mosquitto
     assert list(dict.fromkeys(received)) == accepted
 
 
-def test_without_an_outbox_memory_for_events_is_bounded_and_what_goes_is_counted() -> None:
+def test_without_an_outbox_memory_for_events_is_bounded_and_dropped_ones_are_counted() -> None:
     sink = sink_for(free_port())
     for number in range(1100):
         sink.accept(began(number))
@@ -629,7 +627,7 @@ def test_without_an_outbox_memory_for_events_is_bounded_and_what_goes_is_counted
 
 
 @pytest.mark.system
-def test_a_watched_sound_is_off_at_first_then_on_then_off_for_latecomers_too(broker: Mosquitto) -> None:
+def test_a_watched_sound_is_off_then_on_then_off_for_late_subscribers_too(broker: Mosquitto) -> None:
     with running(sink_for(broker.port, watched=WATCHED)) as sink:
         wait_for_state(sink, "connected")
         with Subscriber(broker.port) as subscriber:
@@ -651,7 +649,7 @@ def test_a_watched_sound_is_off_at_first_then_on_then_off_for_latecomers_too(bro
 
 
 @pytest.mark.system
-def test_the_state_of_a_sound_that_is_no_longer_watched_is_cleared_and_all_else_is_left_alone(
+def test_only_the_state_of_an_unwatched_sound_is_cleared(
     broker: Mosquitto,
 ) -> None:
     others = ["earshot/attic/cellar/sound/dog", "earshot/attic_2/front_door/sound/dog"]
@@ -667,7 +665,7 @@ def test_the_state_of_a_sound_that_is_no_longer_watched_is_cleared_and_all_else_
 
 
 @pytest.mark.system
-def test_two_programs_of_one_name_do_not_clear_each_other_s_states_for_ever(broker: Mosquitto) -> None:
+def test_two_programs_of_one_name_do_not_clear_each_others_states_endlessly(broker: Mosquitto) -> None:
     with (
         Subscriber(broker.port) as observer,
         running(sink_for(broker.port, watched={"front door": ["Dog"]})) as first,
@@ -683,7 +681,7 @@ def test_two_programs_of_one_name_do_not_clear_each_other_s_states_for_ever(brok
 
 
 @pytest.mark.system
-def test_after_an_outage_a_sound_is_as_it_is_now_and_old_changes_are_not_replayed(guarded: Mosquitto) -> None:
+def test_after_an_outage_a_sound_has_its_current_state_without_old_changes(guarded: Mosquitto) -> None:
     with running(sink_of_ear(guarded, watched=WATCHED)) as sink:
         wait_for_state(sink, "unreachable")
         for number in range(3):
@@ -701,7 +699,7 @@ def test_after_an_outage_a_sound_is_as_it_is_now_and_old_changes_are_not_replaye
 
 
 @pytest.mark.system
-def test_the_last_end_is_published_with_the_goodbye(broker: Mosquitto) -> None:
+def test_the_last_end_is_published_with_the_offline_status(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as subscriber:
         with running(sink_for(broker.port, watched=WATCHED)) as sink:
             wait_for_state(sink, "connected")
@@ -750,7 +748,7 @@ def test_a_paused_source_is_still_paused_for_a_broker_that_comes_back(broker: Mo
 
 
 @pytest.mark.system
-def test_a_source_that_is_paused_from_the_start_says_so_to_latecomers(broker: Mosquitto) -> None:
+def test_a_source_paused_from_the_start_is_off_for_late_subscribers(broker: Mosquitto) -> None:
     sink = sink_for(
         broker.port,
         sources=["front door", "cellar"],
@@ -764,7 +762,7 @@ def test_a_source_that_is_paused_from_the_start_says_so_to_latecomers(broker: Mo
 
 
 @pytest.mark.system
-def test_a_source_that_is_paused_elsewhere_says_so(broker: Mosquitto) -> None:
+def test_a_source_paused_elsewhere_publishes_its_state(broker: Mosquitto) -> None:
     switch = "earshot/attic/front_door/listen"
     turned: list[bool] = []
     sink = sink_for(broker.port, on_listen=lambda _source, listening: turned.append(listening))
@@ -781,7 +779,7 @@ def test_a_source_that_is_paused_elsewhere_says_so(broker: Mosquitto) -> None:
 
 
 @pytest.mark.system
-def test_without_anyone_to_pause_a_source_there_is_no_switch(broker: Mosquitto) -> None:
+def test_without_a_callback_there_is_no_listen_switch(broker: Mosquitto) -> None:
     with running(sink_for(broker.port)) as sink:
         wait_for_state(sink, "connected")
         with Subscriber(broker.port) as subscriber:
@@ -816,7 +814,7 @@ def test_the_embedded_broker_serves_states_and_events(caplog: pytest.LogCaptureF
     )
 
 
-def test_the_embedded_broker_takes_a_free_port_where_the_usual_one_is_taken() -> None:
+def test_the_embedded_broker_takes_a_free_port_if_the_default_one_is_occupied() -> None:
     port = free_port()
     with (
         socket.create_server(("127.0.0.1", port)),
@@ -833,7 +831,7 @@ def test_an_embedded_broker_closed_before_it_runs_returns_at_once() -> None:
     server.run()
 
 
-def test_an_embedded_broker_that_is_not_installed_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_embedded_broker_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "amqtt.broker", None)
     with pytest.raises(SettingsError, match=r"pip install .earshot\[embedded\]"):
         EmbeddedBroker()
@@ -902,7 +900,7 @@ def test_a_node_name_that_does_not_fit_a_topic_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("topic", ["", "/a", "a/", "a//b", "a/+/b", "a/#", "$SYS/a", "a\x00"])
-def test_a_base_topic_that_can_not_be_published_to_is_refused(topic: str) -> None:
+def test_an_invalid_base_topic_is_refused(topic: str) -> None:
     with pytest.raises(SettingsError):
         check_base_topic(topic)
     assert check_base_topic("home/Küche 1/ear") == "home/Küche 1/ear"
@@ -928,7 +926,7 @@ TAGS, LOUDEST, LEVEL = (f"earshot/attic/front_door/{name}" for name in ("tags", 
 
 
 @pytest.mark.system
-def test_of_level_and_loudest_sound_only_changes_are_published_and_they_are_kept(broker: Mosquitto) -> None:
+def test_only_changes_of_level_and_loudest_sound_are_published_and_retained(broker: Mosquitto) -> None:
     courses = [(0.5, -30.2), (0.6, -29.8), (0.0, -0.3), (0.0, float("nan"))]
     with Subscriber(broker.port) as subscriber, running(sink_for(broker.port, gauge_seconds=0.0)) as sink:
         wait_for_state(sink, "connected")
@@ -943,7 +941,7 @@ def test_of_level_and_loudest_sound_only_changes_are_published_and_they_are_kept
 
 
 @pytest.mark.system
-def test_level_and_loudest_sound_change_at_most_once_in_a_while(broker: Mosquitto) -> None:
+def test_level_and_loudest_sound_are_published_at_a_limited_rate(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as subscriber, running(sink_for(broker.port, gauge_seconds=60.0)) as sink:
         wait_for_state(sink, "connected")
         for count, score in enumerate((0.5, 0.0, 0.5), start=1):
@@ -981,7 +979,7 @@ def test_a_problem_of_a_source_is_a_retained_state_of_that_source(broker: Mosqui
 
 
 @pytest.mark.system
-def test_figures_of_the_health_have_topics_of_their_own_for_their_changes(broker: Mosquitto) -> None:
+def test_health_figures_have_their_own_topics_and_publish_changes(broker: Mosquitto) -> None:
     dropped, latency = "earshot/attic/health/dropped_windows", "earshot/attic/health/latency_p50_seconds"
     with Subscriber(broker.port) as subscriber, running(sink_for(broker.port)) as sink:
         wait_for_state(sink, "connected")
@@ -1039,7 +1037,7 @@ def test_the_same_is_announced_after_a_restart_and_stays_when_the_program_ends(b
 
 
 @pytest.mark.system
-def test_what_is_no_longer_watched_is_removed_with_the_next_start(broker: Mosquitto) -> None:
+def test_an_unwatched_sound_is_removed_by_the_next_start(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as observer:
         with running(announcing(broker, "Dog", "Siren")):
             wait_for_announcements(observer, 1)
@@ -1054,7 +1052,7 @@ def test_what_is_no_longer_watched_is_removed_with_the_next_start(broker: Mosqui
 
 @pytest.mark.system
 @pytest.mark.parametrize(("style", "messages"), [("device", 1), ("component", 14)])
-def test_a_source_that_is_gone_is_removed_and_another_node_is_left_alone(
+def test_a_removed_source_is_cleared_and_another_node_is_left_alone(
     broker: Mosquitto, style: Literal["device", "component"], messages: int
 ) -> None:
     def count(times: int) -> None:
@@ -1073,7 +1071,7 @@ def test_a_source_that_is_gone_is_removed_and_another_node_is_left_alone(
 
 
 @pytest.mark.system
-def test_what_earlier_versions_announced_of_a_node_with_an_underscore_is_taken_back(
+def test_announcements_of_earlier_versions_for_a_node_with_an_underscore_are_cleared(
     broker: Mosquitto,
 ) -> None:
     before = ANNOUNCED.replace("attic", "attic_2")
@@ -1087,7 +1085,7 @@ def test_what_earlier_versions_announced_of_a_node_with_an_underscore_is_taken_b
 
 
 @pytest.mark.system
-def test_another_style_takes_back_what_the_first_has_announced(broker: Mosquitto) -> None:
+def test_another_discovery_style_clears_the_announcements_of_the_first(broker: Mosquitto) -> None:
     with running(announcing(broker, "Dog", style="component")):
         wait_until(lambda: retained(broker, "homeassistant/switch/"), "the last entity")
     with running(announcing(broker, "Dog")):
@@ -1095,7 +1093,7 @@ def test_another_style_takes_back_what_the_first_has_announced(broker: Mosquitto
 
 
 @pytest.mark.system
-def test_all_is_said_again_when_home_assistant_has_started(broker: Mosquitto) -> None:
+def test_everything_is_announced_again_when_home_assistant_starts(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as observer, running(announcing(broker, "Dog")) as sink:
         wait_for_state(sink, "connected")
         sink.accept(began(1))
@@ -1123,7 +1121,7 @@ def test_all_is_said_again_when_home_assistant_has_started(broker: Mosquitto) ->
 
 
 @pytest.mark.system
-def test_two_programs_of_one_name_do_not_take_back_each_other_s_for_ever(broker: Mosquitto) -> None:
+def test_two_programs_of_one_name_do_not_clear_each_others_announcements_endlessly(broker: Mosquitto) -> None:
     with (
         Subscriber(broker.port) as observer,
         running(announcing(broker, "Dog")),
@@ -1136,7 +1134,7 @@ def test_two_programs_of_one_name_do_not_take_back_each_other_s_for_ever(broker:
 
 
 @pytest.mark.system
-def test_strange_announcements_are_survived(broker: Mosquitto) -> None:
+def test_malformed_announcements_are_ignored(broker: Mosquitto) -> None:
     with Subscriber(broker.port) as observer, running(announcing(broker, "Dog")) as sink:
         wait_for_announcements(observer, 1)
         for number, text in enumerate(["{", "[]", '{"availability":1}', "null"]):
