@@ -23,7 +23,7 @@ from models.bench.plan import machine
 from models.catalogue import gigaflop
 from models.checkpoints import load_checkpoint
 from models.engines.openvino_engine import OpenVinoEngine
-from models.reference_audio import shipped_windows
+from models.reference_audio import reference_windows
 
 WINDOWS = 6
 
@@ -52,9 +52,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = load_checkpoint(str(random_checkpoint(options.network, Path(folder))))
         engine = Profiled(
-            checkpoint.blueprint(), mean=checkpoint.mean, std=checkpoint.std, precision=options.precision
+            checkpoint.network_spec(), mean=checkpoint.mean, std=checkpoint.std, precision=options.precision
         )
-    for window in shipped_windows(163_840)[:WINDOWS]:
+    for window in reference_windows(163_840)[:WINDOWS]:
         engine(window[None])
     layers = engine.layers()
     total = sum(layers.values())

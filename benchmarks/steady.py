@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from models import load_tagger
 from models.bench.plan import machine
-from models.reference_audio import shipped_windows
+from models.reference_audio import reference_windows
 from streamer.health.memory import resident_bytes
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--hop", type=float, default=0.0, help="seconds from window to window; 0: no pause")
     options = parser.parse_args()
     tagger = load_tagger(options.model, precision=options.precision)
-    windows = shipped_windows(tagger.window_samples).numpy()
+    windows = reference_windows(tagger.window_samples).numpy()
     print(f"{tagger.name}, {tagger.engine.description} | {machine('auto')}")
     print("minute  windows     median        p95   memory")
     medians = []

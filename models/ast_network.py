@@ -98,7 +98,7 @@ class AstConfig:
         )
 
     @property
-    def least_parameters(self) -> int:
+    def min_parameters(self) -> int:
         """Numbers in its matrices, to which vectors come."""
         block = 4 * self.width**2 + 2 * self.width * self.mlp_width
         tokens = 2 + self.grid[0] * self.grid[1]

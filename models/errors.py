@@ -10,7 +10,7 @@
     └── TrainingError         training or evaluation can't go on (data, disk, diverged loss)
 """
 
-_MOST_CHARACTERS = 1000
+_MAX_CHARACTERS = 1000
 
 
 class ModelError(Exception):
@@ -22,9 +22,9 @@ class ModelError(Exception):
 
 def _one_line(text: str) -> str:
     """Replace control characters, and leave out the middle of what is too long."""
-    half = _MOST_CHARACTERS // 2 - 2
+    half = _MAX_CHARACTERS // 2 - 2
     line = " ".join(text.split())
-    if len(line) > _MOST_CHARACTERS:
+    if len(line) > _MAX_CHARACTERS:
         line = f"{line[:half]} … {line[-half:]}"
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line

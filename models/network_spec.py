@@ -11,7 +11,7 @@ from .ast_network import AstConfig, AudioSpectrogramTransformer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Blueprint:
+class NetworkSpec:
     """What a network is, and how to get it.
 
     Attributes
@@ -29,8 +29,8 @@ class Blueprint:
     build: Callable[[], AudioSpectrogramTransformer]
 
     @classmethod
-    def of(cls, network: AudioSpectrogramTransformer) -> "Blueprint":
-        """The blueprint of a network that is there already."""
+    def from_network(cls, network: AudioSpectrogramTransformer) -> "NetworkSpec":
+        """Return the spec of a network that is already built."""
         return cls(network.config, fingerprint(network.config, network.state_dict()), lambda: network)
 
 

@@ -11,7 +11,7 @@ WINDOWS = 32
 _WINDOW_SAMPLES = 1024 * frontends.FRAME_SHIFT
 
 
-def shipped_windows(samples: int) -> Tensor:
+def reference_windows(samples: int) -> Tensor:
     """Voices, music, alarms and rooms: float32 (32, n), at most `samples` samples each, as docs/render_engine_sounds.py renders them."""
     import soundfile
 

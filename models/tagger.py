@@ -15,7 +15,7 @@ from .engines.ensemble import EnsembleEngine
 from .engines.torch_engine import TorchEngine
 from .errors import CheckpointError
 from .frontends import LONGEST_WINDOW_SECONDS, SHORTEST_WINDOW_SECONDS
-from .selection.engine_choice import FAST_ENOUGH_SECONDS, check_wishes, make_engine
+from .selection.engine_choice import FAST_ENOUGH_SECONDS, check_request, make_engine
 
 Floats = NDArray[np.float32]
 
@@ -191,7 +191,7 @@ def load_tagger(
         `window_seconds` is out of range.
     """
     _require_length(window_seconds)
-    check_wishes(device, engine, precision)
+    check_request(device, engine, precision)
     model = os.fspath(model)
     if model == AUTO:
         from .selection.model_choice import choose
@@ -203,7 +203,7 @@ def load_tagger(
     _require_alike(model, checkpoints, rows)
     engines = [
         make_engine(
-            checkpoint.blueprint(count),
+            checkpoint.network_spec(count),
             name=checkpoint.name,
             mean=checkpoint.mean,
             std=checkpoint.std,

@@ -18,7 +18,7 @@ from support.system import free_port
 from models import hub
 from models.errors import EngineError
 from models.selection.model_choice import CANDIDATES, choose
-from models.selection.speed import Speedometer
+from models.selection.speed import SpeedEstimator
 
 ROOT = Path(__file__).parent.parent
 BEST, SECOND = CANDIDATES
@@ -46,18 +46,18 @@ def speed_file(server: Hub, tmp_path: Path) -> Path:
     return tmp_path / "user" / "earshot" / "speed.json"
 
 
-Remember = Callable[..., None]
+SaveSpeeds = Callable[..., None]
 
 
 @pytest.fixture
-def remember(server: Hub) -> Remember:
+def save_speeds(server: Hub) -> SaveSpeeds:
     """Make this machine one on which the candidates take so many seconds."""
     del server
 
     def put(best: float, second: float, rows: int = 1024) -> None:
-        speed = Speedometer("cpu", rows, 1)
+        speed = SpeedEstimator("cpu", rows, 1)
         for entry, seconds in ((BEST, best), (SECOND, second)):
-            speed._memory.put(speed._conditions(entry), seconds)
+            speed._cache.put(speed._conditions(entry), seconds)
 
     return put
 
@@ -74,9 +74,9 @@ def remember(server: Hub) -> Remember:
     ],
 )
 def test_the_best_that_keeps_up_is_taken(
-    server: Hub, remember: Remember, hop: float, sources: int, model: str
+    server: Hub, save_speeds: SaveSpeeds, hop: float, sources: int, model: str
 ) -> None:
-    remember(0.6, 0.2)
+    save_speeds(0.6, 0.2)
     choice = choose(hop_seconds=hop, sources=sources, device="cpu")
     assert choice.model == model
     assert ("keeps up" in choice.reason) == (model != "tiny")
@@ -87,16 +87,16 @@ def test_the_best_that_keeps_up_is_taken(
         assert server.requests == []
 
 
-def test_what_it_took_is_not_fetched_again(server: Hub, remember: Remember) -> None:
-    remember(0.6, 0.2)
+def test_what_it_took_is_not_fetched_again(server: Hub, save_speeds: SaveSpeeds) -> None:
+    save_speeds(0.6, 0.2)
     choose(hop_seconds=1.0, device="cpu")
     asked = len(server.requests)
     assert choose(hop_seconds=1.0, device="cpu", offline=True) == choose(hop_seconds=1.0, device="cpu")
     assert len(server.requests) == asked
 
 
-def test_the_reason_is_one_phrase_with_the_figures(server: Hub, remember: Remember) -> None:
-    remember(1.5, 0.61)
+def test_the_reason_is_one_phrase_with_the_figures(server: Hub, save_speeds: SaveSpeeds) -> None:
+    save_speeds(1.5, 0.61)
     assert choose(hop_seconds=1.0, device="cpu").reason == (
         "the best AST that keeps up with a hop of 1 s here: 0.61 s a window; too slow for it: base-10-10 (1.5 s)"
     )
@@ -116,9 +116,9 @@ def test_nothing_is_asked_or_measured_offline(
 
 
 def test_the_second_is_taken_where_only_it_is_here(
-    server: Hub, remember: Remember, monkeypatch: pytest.MonkeyPatch
+    server: Hub, save_speeds: SaveSpeeds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remember(0.5, 0.2)
+    save_speeds(0.5, 0.2)
     hub.fetch(SECOND.repository)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     choice = choose(hop_seconds=1.0, device="cpu")
@@ -127,16 +127,16 @@ def test_the_second_is_taken_where_only_it_is_here(
     assert server.requests
 
 
-def test_the_next_is_taken_when_a_fetch_fails(server: Hub, remember: Remember) -> None:
-    remember(0.5, 0.2)
+def test_the_next_is_taken_when_a_fetch_fails(server: Hub, save_speeds: SaveSpeeds) -> None:
+    save_speeds(0.5, 0.2)
     server.repositories = {SECOND.repository: server.repositories[SECOND.repository]}
     choice = choose(hop_seconds=1.0, device="cpu")
     assert choice.model == SECOND.name
     assert "base-10-10 can't be fetched: there is no repository" in choice.reason
 
 
-def test_tiny_is_taken_when_all_fetches_fail(server: Hub, remember: Remember) -> None:
-    remember(0.5, 0.2)
+def test_tiny_is_taken_when_all_fetches_fail(server: Hub, save_speeds: SaveSpeeds) -> None:
+    save_speeds(0.5, 0.2)
     server.misbehaviour.gated = True
     choice = choose(hop_seconds=1.0, device="cpu")
     assert choice.model == "tiny"
@@ -179,50 +179,52 @@ class TestMeasuring:
 
     def test_a_measurement_is_remembered(self, server: Hub, speed_file: Path) -> None:
         del server
-        speed = Speedometer("cpu", 100, 1)
-        assert speed.recall(SECOND) is None
+        speed = SpeedEstimator("cpu", 100, 1)
+        assert speed.cached(SECOND) is None
         seconds = speed.measure(SECOND, limit=100.0)
         assert seconds > 0
-        assert Speedometer("cpu", 100, 1).recall(SECOND) == seconds
-        assert Speedometer("cpu", 100, 3).recall(SECOND) == pytest.approx(3 * seconds)
-        assert Speedometer("cpu", 128, 1).recall(SECOND) is None
-        assert speed.recall(BEST) is None
+        assert SpeedEstimator("cpu", 100, 1).cached(SECOND) == seconds
+        assert SpeedEstimator("cpu", 100, 3).cached(SECOND) == pytest.approx(3 * seconds)
+        assert SpeedEstimator("cpu", 128, 1).cached(SECOND) is None
+        assert speed.cached(BEST) is None
         assert [path.name for path in speed_file.parent.iterdir()] == ["speed.json"]
 
     def test_what_is_clearly_too_slow_is_not_measured_further(self, server: Hub) -> None:
         del server
-        speed = Speedometer("cpu", 100, 1)
+        speed = SpeedEstimator("cpu", 100, 1)
         assert speed.measure(SECOND, limit=1e-9) > 1e-9
 
     def test_a_first_start_measures_and_takes_what_keeps_up(self, server: Hub, speed_file: Path) -> None:
         choice = choose(hop_seconds=600.0, window_seconds=1.0, device="cpu")
         assert choice.model == BEST.name
-        assert list(json.loads(speed_file.read_text())) == [Speedometer("cpu", 100, 1)._conditions(BEST)]
+        assert list(json.loads(speed_file.read_text())) == [SpeedEstimator("cpu", 100, 1)._conditions(BEST)]
         assert server.requests
 
     @pytest.mark.parametrize("content", ["", "not JSON", "[1]", '{"a": 1}', '{"a": ["x", "y"]}'])
-    def test_a_damaged_file_is_replaced(self, remember: Remember, speed_file: Path, content: str) -> None:
+    def test_a_damaged_file_is_replaced(
+        self, save_speeds: SaveSpeeds, speed_file: Path, content: str
+    ) -> None:
         speed_file.parent.mkdir(parents=True)
         speed_file.write_text(content)
-        assert Speedometer("cpu", 1024, 1).recall(BEST) is None
-        remember(0.5, 0.2)
-        assert Speedometer("cpu", 1024, 1).recall(BEST) == 0.5
+        assert SpeedEstimator("cpu", 1024, 1).cached(BEST) is None
+        save_speeds(0.5, 0.2)
+        assert SpeedEstimator("cpu", 1024, 1).cached(BEST) == 0.5
 
     def test_an_old_measurement_is_forgotten(
-        self, remember: Remember, monkeypatch: pytest.MonkeyPatch
+        self, save_speeds: SaveSpeeds, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        remember(0.5, 0.2)
+        save_speeds(0.5, 0.2)
         now = time.time()
         monkeypatch.setattr(time, "time", lambda: now + 8 * 24 * 3600)
-        assert Speedometer("cpu", 1024, 1).recall(BEST) is None
+        assert SpeedEstimator("cpu", 1024, 1).cached(BEST) is None
 
     def test_a_folder_that_can_not_be_written_is_no_obstacle(
-        self, remember: Remember, speed_file: Path
+        self, save_speeds: SaveSpeeds, speed_file: Path
     ) -> None:
         speed_file.parent.parent.mkdir()
         speed_file.parent.touch()
-        remember(0.5, 0.2)
-        assert Speedometer("cpu", 1024, 1).recall(BEST) is None
+        save_speeds(0.5, 0.2)
+        assert SpeedEstimator("cpu", 1024, 1).cached(BEST) is None
 
 
 def test_a_device_that_is_not_there_is_told() -> None:

@@ -99,7 +99,7 @@ def test_random_weights_are_the_same_each_time(tmp_path: Path) -> None:
         folder.mkdir()
         random_checkpoint("tiny-16-16", folder)
     (a,), (b,) = first.iterdir(), second.iterdir()
-    one, other = (load_checkpoint(str(path)).blueprint().fingerprint for path in (a, b))
+    one, other = (load_checkpoint(str(path)).network_spec().fingerprint for path in (a, b))
     assert one == other
 
 

@@ -18,7 +18,7 @@ from support.program import command
 from support.system import require
 from support.waiting import START_SECONDS, wait_until
 
-from models.selection.json_cache import Memory
+from models.selection.json_cache import JsonCache
 from streamer.errors import SettingsError
 from streamer.live.switches import Switches
 from streamer.messages import NO_LOSSES, Event, Health, Losses, Tagging
@@ -161,8 +161,8 @@ def test_an_atomic_write_leaves_the_old_file_or_the_new_one(
     )
     write_atomically(settings, "hop = 0.5\n")
     Switches(switches).turn("door", on=False)
-    memory = Memory(speeds, 60.0)
-    memory.put("here", 1.0)
+    cache = JsonCache(speeds, 60.0)
+    cache.put("here", 1.0)
     before = disk.files
     spoil(disk)
     with pytest.raises(SettingsError, match="can't be written .*: check its folder"):
@@ -170,14 +170,14 @@ def test_an_atomic_write_leaves_the_old_file_or_the_new_one(
     listening = Switches(switches)
     listening.turn("kitchen" * 1000, on=False)
     assert not listening.is_on("kitchen" * 1000)
-    memory.put("there" * 10_000, 2.0)
+    cache.put("there" * 10_000, 2.0)
     assert disk.files == before
     assert "will be forgotten at the next start" in caplog.text
     well_again(disk)
-    memory.put("there", 2.0)
+    cache.put("there", 2.0)
     listening.turn("kitchen", on=False)
     assert json.loads(switches.read_text())["off"] == ["door", "kitchen"]
-    assert (memory.get("here"), memory.get("there")) == (1.0, 2.0)
+    assert (cache.get("here"), cache.get("there")) == (1.0, 2.0)
 
 
 @spoilt

@@ -18,11 +18,11 @@ from models.engines.graph_engine import LARGEST_BATCH, GraphEngine
 from models.engines.openvino_engine import OpenVinoEngine, has_bf16
 from models.engines.torch_engine import TorchEngine
 from models.labels import audioset_classes
-from models.network_spec import Blueprint
-from models.reference_audio import shipped_windows
-from models.selection.engine_benchmark import LARGEST_DIFFERENCE, Trials, compare
-from models.selection.engine_choice import Way, _fastest, make_engine
-from models.selection.json_cache import remembered_choice
+from models.network_spec import NetworkSpec
+from models.reference_audio import reference_windows
+from models.selection.engine_benchmark import MAX_DIFFERENCE, EngineBenchmark, compare
+from models.selection.engine_choice import EngineSpec, _fastest, make_engine
+from models.selection.json_cache import cached_choice
 
 LABELS = tuple(entry.name for entry in audioset_classes())
 
@@ -39,19 +39,19 @@ def network(
 
 def both(network: AudioSpectrogramTransformer) -> tuple[TorchEngine, OpenVinoEngine]:
     return TorchEngine(network, mean=-4.3, std=4.6, device="cpu"), OpenVinoEngine(
-        Blueprint.of(network), mean=-4.3, std=4.6
+        NetworkSpec.from_network(network), mean=-4.3, std=4.6
     )
 
 
 def small(network: AudioSpectrogramTransformer, precision: Precision) -> OpenVinoEngine:
-    return OpenVinoEngine(Blueprint.of(network), mean=-4.3, std=4.6, precision=precision)
+    return OpenVinoEngine(NetworkSpec.from_network(network), mean=-4.3, std=4.6, precision=precision)
 
 
 def noise(windows: int, samples: int = 20_000) -> torch.Tensor:
     return 0.1 * torch.randn(windows, samples, generator=torch.Generator().manual_seed(0))
 
 
-def translations() -> list[Path]:
+def cached_models() -> list[Path]:
     return sorted(Path(platformdirs.user_cache_dir("earshot"), "openvino").glob("*.xml"))
 
 
@@ -103,14 +103,14 @@ def test_a_network_is_translated_once(empty_cache: Path, caplog: pytest.LogCaptu
         both(network(seed=1))  # other weights
         both(network(rows=256))  # another length
         assert caplog.text.count("preparing the model") == 3
-    assert len(translations()) == 3
+    assert len(cached_models()) == 3
 
 
 @pytest.mark.slow
 def test_only_the_newest_translations_are_kept(empty_cache: Path) -> None:  # noqa: ARG001 - where they are kept
     for seed in range(10):
         both(network(seed=seed))
-    kept = translations()
+    kept = cached_models()
     assert len(kept) == 8
     assert all(file.with_suffix(".bin").is_file() for file in kept)
     assert len(list(kept[0].parent.iterdir())) == 16
@@ -118,7 +118,7 @@ def test_only_the_newest_translations_are_kept(empty_cache: Path) -> None:  # no
 
 def test_a_damaged_translation_is_made_again(empty_cache: Path) -> None:  # noqa: ARG001 - where they are kept
     plain, _ = both(network())
-    (file,) = translations()
+    (file,) = cached_models()
     file.write_text("<net")
     _, fast = both(network())
     samples = torch.randn(1, 20_000)
@@ -134,9 +134,9 @@ def test_an_unwritable_cache_is_not_used(empty_cache: Path) -> None:
 
 
 def test_a_cpu_gets_openvino_unless_something_else_is_asked_for() -> None:
-    made = make_engine(Blueprint.of(network()), mean=0, std=1, device="cpu")
+    made = make_engine(NetworkSpec.from_network(network()), mean=0, std=1, device="cpu")
     assert made.description == "openvino cpu fp32"
-    asked = make_engine(Blueprint.of(network()), mean=0, std=1, device="cpu", engine="torch")
+    asked = make_engine(NetworkSpec.from_network(network()), mean=0, std=1, device="cpu", engine="torch")
     assert asked.description == "torch cpu fp32"
 
 
@@ -144,13 +144,16 @@ def test_a_network_that_openvino_can_not_run_is_run_by_pytorch(monkeypatch: pyte
     def fail(*_: object, **__: object) -> None:
         raise RuntimeError("Exception from src/core:\nno such operation")
 
-    monkeypatch.setattr("models.engines.openvino_cache._translate", fail)
+    monkeypatch.setattr("models.engines.openvino_cache._convert", fail)
     unseen = network(seed=9)
-    assert make_engine(Blueprint.of(unseen), mean=0, std=1, device="cpu").description == "torch cpu fp32"
+    assert (
+        make_engine(NetworkSpec.from_network(unseen), mean=0, std=1, device="cpu").description
+        == "torch cpu fp32"
+    )
     with pytest.raises(
         EngineError, match=r"can't run this network \(no such operation\): give --engine torch"
     ):
-        make_engine(Blueprint.of(unseen), mean=0, std=1, device="cpu", engine="openvino")
+        make_engine(NetworkSpec.from_network(unseen), mean=0, std=1, device="cpu", engine="openvino")
 
 
 def test_precisions_that_the_chip_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +203,7 @@ def quantized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVinoEngi
 @pytest.mark.slow
 def test_int8_is_near_single_precision(quantized: OpenVinoEngine) -> None:
     assert quantized.description == "openvino cpu int8"
-    windows = shipped_windows(20_000)[:6]
+    windows = reference_windows(20_000)[:6]
     for expected, got in zip(both(network())[0](windows), quantized(windows), strict=True):
         assert got.dtype == torch.float32
         assert 0 < (got - expected).abs().max() < 0.5 * expected.std()
@@ -212,13 +215,13 @@ def test_a_network_is_quantized_once(quantized: OpenVinoEngine, caplog: pytest.L
         again = small(network(), "int8")
     assert "quantizing" not in caplog.text
     assert torch.equal(again(noise(2))[0], quantized(noise(2))[0])
-    assert [path.stem.endswith("-int8") for path in translations()].count(True) == 1
+    assert [path.stem.endswith("-int8") for path in cached_models()].count(True) == 1
 
 
 @pytest.mark.slow
 def test_custom_sounds_need_a_new_quantization(quantized: OpenVinoEngine) -> None:
     own = OpenVinoEngine(
-        Blueprint.of(network()), mean=-4.3, std=4.6, precision="int8", sounds=noise(4, 128 * 160)
+        NetworkSpec.from_network(network()), mean=-4.3, std=4.6, precision="int8", sounds=noise(4, 128 * 160)
     )
     assert not torch.equal(own(noise(2))[0], quantized(noise(2))[0])
     kept = small(network(), "int8")
@@ -233,7 +236,7 @@ def test_a_failed_quantization_is_reported(monkeypatch: pytest.MonkeyPatch, empt
         small(network(seed=5), "int8")
 
 
-# A GPU's way, on the CPU
+# The path of a GPU, on the CPU
 
 
 class Recorder:
@@ -276,7 +279,7 @@ def test_results_of_a_graph_stay_when_it_runs_again() -> None:
 
 @pytest.mark.slow
 def test_half_precision_in_pytorch_keeps_the_scores_of_the_embedded_model() -> None:
-    windows = shipped_windows(163_840)[:4].numpy()
+    windows = reference_windows(163_840)[:4].numpy()
     plain, halved = (
         load_tagger("tiny", device="cpu", engine="torch", precision=precision)
         for precision in ("fp32", "fp16")
@@ -286,7 +289,7 @@ def test_half_precision_in_pytorch_keeps_the_scores_of_the_embedded_model() -> N
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 def test_a_gpu_gives_the_scores_of_the_cpu() -> None:
-    windows = shipped_windows(163_840)[:3].numpy()
+    windows = reference_windows(163_840)[:3].numpy()
     plain = load_tagger("tiny", device="cpu", engine="torch", precision="fp32")(windows)
     fast = load_tagger("tiny", device="cuda")
     for _ in range(2):
@@ -316,63 +319,65 @@ class Timed:
 
 @pytest.fixture
 def contest(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Engine]:
-    """Let ways of given seconds and errors run against each other."""
+    """Measure engines of given seconds and errors."""
     del empty_cache
     clock = [0.0]
     monkeypatch.setattr("models.selection.engine_benchmark.time.perf_counter", lambda: clock[0])
 
-    def run(ways: dict[str, tuple[float, float] | None], enough: float = 0.1) -> Engine:
-        def make(way: Way) -> Engine:
-            figures = ways[" ".join(way)]
+    def run(results: dict[str, tuple[float, float] | None], enough: float = 0.1) -> Engine:
+        def make(spec: EngineSpec) -> Engine:
+            figures = results[" ".join(spec)]
             if figures is None:
                 raise EngineError("not here")
             return Timed(*figures, clock)
 
-        others = [cast("Way", tuple(name.split())) for name in list(ways)[1:]]
-        return _fastest(make, make(("openvino", "fp32")), others, Trials("ours", "here"), 16_000, enough)
+        others = [cast("EngineSpec", tuple(name.split())) for name in list(results)[1:]]
+        return _fastest(
+            make, make(("openvino", "fp32")), others, EngineBenchmark("ours", "here"), 16_000, enough
+        )
 
     return run
 
 
 def test_single_precision_stays_where_it_is_fast_enough(contest: Fake) -> None:
-    ways: dict[str, tuple[float, float] | None] = {"openvino fp32": (0.09, 0), "openvino bf16": (0.01, 0)}
-    assert contest(ways).description == "0.09 s"
-    assert contest(ways, enough=0.05).description == "0.01 s"
+    results: dict[str, tuple[float, float] | None] = {"openvino fp32": (0.09, 0), "openvino bf16": (0.01, 0)}
+    assert contest(results).description == "0.09 s"
+    assert contest(results, enough=0.05).description == "0.01 s"
 
 
 def test_the_fastest_that_keeps_the_scores_is_taken(contest: Fake) -> None:
-    ways = {
+    results = {
         "openvino fp32": (1.3, 0.0),
         "torch fp32": (1.7, 0.0),
         "openvino bf16": (0.7, 0.01),
         "openvino int8": (0.4, 0.5),
     }
-    assert contest(ways).description == "0.7 s"
-    choice = remembered_choice("ours")
+    assert contest(results).description == "0.7 s"
+    choice = cached_choice("ours")
     assert choice is not None
     assert choice.engine == "openvino bf16"
     assert choice.seconds == pytest.approx(0.7)
-    assert remembered_choice("theirs") is None
+    assert cached_choice("theirs") is None
 
 
 def test_single_precision_is_run_once_for_its_speed_and_its_scores(empty_cache: Path) -> None:
     del empty_cache
     clock = [0.0]
     exact, other = Timed(1.0, 0.0, clock), Timed(1.0, 0.0, [0.0])
-    trials = Trials("ours", "here")
-    _fastest(lambda _: other, exact, [("openvino", "bf16")], trials, 16_000, enough_seconds=0.0)
-    assert trials.of("openvino bf16") is not None
+    benchmark = EngineBenchmark("ours", "here")
+    _fastest(lambda _: other, exact, [("openvino", "bf16")], benchmark, 16_000, enough_seconds=0.0)
+    assert benchmark.get("openvino bf16") is not None
     assert clock == [8.0], "once for each window"
 
 
 def test_an_unavailable_engine_is_skipped_and_not_tried_again(
     contest: Fake, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ways = {"openvino fp32": (1.3, 0.0), "openvino bf16": None, "openvino int8": (0.4, 0.1)}
+    results = {"openvino fp32": (1.3, 0.0), "openvino bf16": None, "openvino int8": (0.4, 0.1)}
     with caplog.at_level(logging.INFO, "models"):
-        assert contest(ways).description == "0.4 s"
+        assert contest(results).description == "0.4 s"
         assert caplog.text.count("trying how") == 1
-        assert contest(ways).description == "0.4 s"
+        assert contest(results).description == "0.4 s"
         assert caplog.text.count("trying how") == 1
 
 
@@ -393,15 +398,19 @@ def test_engines_for_a_large_network_are_measured_on_this_machine(
 ) -> None:
     del empty_cache
     with caplog.at_level(logging.INFO, "models"):
-        chosen = make_engine(Blueprint.of(network()), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0)
+        chosen = make_engine(
+            NetworkSpec.from_network(network()), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0
+        )
         assert "trying how this model runs fastest" in caplog.text
         caplog.clear()
-        again = make_engine(Blueprint.of(network()), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0)
+        again = make_engine(
+            NetworkSpec.from_network(network()), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0
+        )
     assert again.description == chosen.description
     assert not caplog.text
     plain = both(network())[0]
-    windows = shipped_windows(20_480)[:4]
-    assert compare(chosen(windows)[0], plain(windows)[0])[0] <= LARGEST_DIFFERENCE
+    windows = reference_windows(20_480)[:4]
+    assert compare(chosen(windows)[0], plain(windows)[0])[0] <= MAX_DIFFERENCE
 
 
 def test_openvino_is_refused_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from earshot.commands.models import app as models_app
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.catalogue import ENSEMBLES, PUBLISHED
 from models.checkpoints import Checkpoint, save_checkpoint
-from models.selection.json_cache import remember_choice
+from models.selection.json_cache import save_choice
 
 ROOT = Path(__file__).parent.parent
 SMALL = "someone/small"
@@ -128,7 +128,7 @@ def test_what_runs_a_model_here_is_listed(
     del server
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert listed()["base-16-16"]["engine"] is None
-    remember_choice("base-16-16", "openvino bf16", 0.284)
+    save_choice("base-16-16", "openvino bf16", 0.284)
     row = listed()["base-16-16"]
     assert (row["engine"], row["seconds_per_window_here"]) == ("openvino bf16", 0.284)
     assert "here, and its seconds per window: base-16-16 (openvino bf16, 0.28 s)." in models().stdout

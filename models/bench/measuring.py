@@ -159,7 +159,7 @@ def _measure(task: Task) -> Row:
     megabytes = _resident_megabytes()
     checkpoint = load_checkpoint(task.model)
     rows = window_rows(checkpoint, task.window_seconds)
-    config = checkpoint.blueprint(rows).config
+    config = checkpoint.network_spec(rows).config
     halves = (False, True) if device.type == "cuda" else (False,)
     installed = hugging_face.is_installed()
     rivals = [hugging_face.rival(config, device, half=half) for half in halves if installed]

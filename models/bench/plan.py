@@ -100,14 +100,14 @@ def rows(plan: Plan, sound: "Samples", announce: Callable[[str], None]) -> "list
         A model can't be loaded, or not with this device, engine or precision.
     """
     from ..errors import EngineError
-    from ..selection.engine_choice import check_wishes
+    from ..selection.engine_choice import check_request
     from .measuring import NETWORKS, Task, measure, random_checkpoint
 
     if unknown := set(plan.networks) - set(NETWORKS):
         raise EngineError(f"there is no network '{unknown.pop()}': give one of {', '.join(NETWORKS)}")
     precisions = plan.precisions or _all_precisions(plan.device, plan.engine)
     for precision in precisions:
-        check_wishes(plan.device, plan.engine, precision)
+        check_request(plan.device, plan.engine, precision)
     measured = []
     with tempfile.TemporaryDirectory() as folder:
         addresses = [(model, model) for model in plan.models]

@@ -13,7 +13,7 @@ from .. import catalogue
 from ..catalogue import CONFIG, EMBEDDED, HUB
 from ..errors import CheckpointError
 from .checkpoint import Activation, Checkpoint, window_rows
-from .native import HEADER, own_checkpoint, save_checkpoint
+from .native import HEADER, native_checkpoint, save_checkpoint
 from .original import Geometry, is_original, original_checkpoint
 from .pretrained import is_pretrained, pretrained_checkpoint
 from .tensors import read_tensors
@@ -115,7 +115,7 @@ def _read_file(path: Path, geometry: Geometry) -> Checkpoint:
     """Read a single file of any format: what is in it says which."""
     metadata, tensors = read_tensors(path)
     if HEADER in metadata:
-        return own_checkpoint(path, metadata[HEADER], tensors)
+        return native_checkpoint(path, metadata[HEADER], tensors)
     if is_original(tensors):
         return original_checkpoint(path, tensors, geometry)
     if is_pretrained(tensors) and (path.parent / CONFIG).is_file():

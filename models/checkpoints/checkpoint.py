@@ -11,7 +11,7 @@ from torch import Tensor
 from .. import frontends
 from ..ast_network import AstConfig, AudioSpectrogramTransformer, adapt_positions
 from ..errors import CheckpointError
-from ..network_spec import Blueprint, fingerprint
+from ..network_spec import NetworkSpec, fingerprint
 
 Activation: TypeAlias = Literal["sigmoid", "softmax"]
 
@@ -71,10 +71,10 @@ class Checkpoint:
                 f"the checkpoint '{self.name}' has thresholds that are not in 0..1: calibrate it again"
             )
 
-    def blueprint(self, rows: int | None = None) -> Blueprint:
+    def network_spec(self, rows: int | None = None) -> NetworkSpec:
         """The network before it is built; `rows` as for `build`, most of whose errors come when it is."""
         config = _config_with_rows(self.config, rows or self.config.input_tdim)
-        return Blueprint(config, fingerprint(config, self.weights), lambda: self.build(rows))
+        return NetworkSpec(config, fingerprint(config, self.weights), lambda: self.build(rows))
 
     def build(self, rows: int | None = None) -> AudioSpectrogramTransformer:
         """Make the network, in float32 and evaluation mode.
@@ -112,7 +112,7 @@ class Checkpoint:
     def _require_size(self) -> None:
         """Refuse a network that is larger than its weights, before time and memory go into it."""
         numbers = sum(value.numel() for value in self.weights.values())
-        if self.config.depth > len(self.weights) or self.config.least_parameters > numbers:
+        if self.config.depth > len(self.weights) or self.config.min_parameters > numbers:
             raise CheckpointError(
                 f"the checkpoint '{self.name}' describes a larger network than it holds weights of: fetch or export it again"
             )

@@ -58,7 +58,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, notes: Mapping[str, Any]
     part.replace(path)
 
 
-def own_checkpoint(path: Path, header_json: str, weights: dict[str, Tensor]) -> Checkpoint:
+def native_checkpoint(path: Path, header_json: str, weights: dict[str, Tensor]) -> Checkpoint:
     """Put together what a file of `save_checkpoint` holds.
 
     Raises

@@ -16,7 +16,7 @@ from ..errors import CheckpointError
 from .checkpoint import POSITIONS, Checkpoint
 from .tensors import read_tensors
 
-_MOST_BYTES = 16 * 2**20
+_MAX_BYTES = 16 * 2**20
 
 
 def is_pretrained(tensors: Mapping[str, Tensor]) -> bool:
@@ -27,7 +27,7 @@ def is_pretrained(tensors: Mapping[str, Tensor]) -> bool:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            content = json.loads(file.read(_MOST_BYTES))  # more than any description of a network has
+            content = json.loads(file.read(_MAX_BYTES))  # more than any description of a network has
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} can't be read as JSON ({error}): fetch the checkpoint again"

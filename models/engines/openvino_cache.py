@@ -18,7 +18,7 @@ from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
 from ..ast_network import AudioSpectrogramTransformer
-from ..network_spec import Blueprint
+from ..network_spec import NetworkSpec
 from .quantization import quantize
 
 _log = logging.getLogger(__name__)
@@ -28,24 +28,24 @@ Rows: TypeAlias = NDArray[np.float32]
 Logits: TypeAlias = Callable[[openvino.Model, Rows], Rows]
 """What a model makes of windows: float32 (windows, classes)."""
 
-_KEPT = 8
-"""Translations in the cache; those that were not used for the longest time go first."""
+_MAX_MODELS = 8
+"""Most models in the cache; the least recently used are deleted first."""
 
 
-class Translations:
-    """The translations of one network.
+class OpenVinoCache:
+    """The models of one network.
 
     Parameters
     ----------
     core : openvino.Core
         Reads and writes them.
-    network : Blueprint
+    network : NetworkSpec
         Built only where no translation of it is kept.
     keep : bool
         Whether to keep what is made.
     """
 
-    def __init__(self, core: openvino.Core, network: Blueprint, *, keep: bool = True) -> None:
+    def __init__(self, core: openvino.Core, network: NetworkSpec, *, keep: bool = True) -> None:
         self._core = core
         self._network = network
         self._keep = keep
@@ -56,10 +56,10 @@ class Translations:
 
     def single(self) -> openvino.Model:
         """The network in single precision."""
-        return self._kept(self._single, lambda _: _translate(self._network.build()))
+        return self._cached(self._single, lambda _: _convert(self._network.build()))
 
     def quantized(
-        self, calibration: Callable[[], tuple[Rows, Rows]], logits: Logits, *, anew: bool
+        self, calibration: Callable[[], tuple[Rows, Rows]], logits: Logits, *, rebuild: bool
     ) -> openvino.Model:
         """The network in 8 bits, quantized in whichever of two ways changes less.
 
@@ -69,7 +69,7 @@ class Translations:
             Returns rows to calibrate on, and others to compare on.
         logits : callable
             Runs a model.
-        anew : bool
+        rebuild : bool
             Whether not to take what was made before.
 
         Raises
@@ -77,9 +77,9 @@ class Translations:
         EngineError
             The network can't be quantized.
         """
-        if anew:
+        if rebuild:
             self._quantized.unlink(missing_ok=True)
-        return self._kept(self._quantized, lambda scratch: self._quantize(scratch, *calibration(), logits))
+        return self._cached(self._quantized, lambda scratch: self._quantize(scratch, *calibration(), logits))
 
     def _quantize(self, scratch: Path, rows: Rows, others: Rows, logits: Logits) -> openvino.Model:
         _log.info("quantizing the model to 8 bits, once; this takes a minute")
@@ -98,7 +98,7 @@ class Translations:
         assert best is not None  # noqa: S101 - an error is a number
         return best
 
-    def _kept(self, file: Path, make: Callable[[Path], openvino.Model]) -> openvino.Model:
+    def _cached(self, file: Path, make: Callable[[Path], openvino.Model]) -> openvino.Model:
         """Read a model from the cache, or make it with the help of a scratch folder, and keep it."""
         if file.is_file():
             with suppress(RuntimeError):  # damaged, or of another version: made again
@@ -110,7 +110,7 @@ class Translations:
             model = make(scratch)
             if self._keep:
                 with suppress(OSError, RuntimeError):  # without a cache, the next start takes longer
-                    _keep(model, scratch, file)
+                    _save(model, scratch, file)
         return model
 
 
@@ -127,14 +127,14 @@ def _scratch(folder: Path | None) -> Iterator[Path]:
         yield Path(stack.enter_context(made))
 
 
-def _keep(model: openvino.Model, scratch: Path, file: Path) -> None:
+def _save(model: openvino.Model, scratch: Path, file: Path) -> None:
     """Write a model: weights first, so that a kill leaves none or a whole one."""
     part = scratch / file.name
     openvino.save_model(model, part, compress_to_fp16=False)
     part.with_suffix(".bin").replace(file.with_suffix(".bin"))
     part.replace(file)
-    translations = sorted(file.parent.glob("*.xml"), key=lambda path: path.stat().st_mtime)
-    for old in translations[:-_KEPT]:
+    models = sorted(file.parent.glob("*.xml"), key=lambda path: path.stat().st_mtime)
+    for old in models[:-_MAX_MODELS]:
         old.unlink()
         old.with_suffix(".bin").unlink(missing_ok=True)
 
@@ -151,7 +151,7 @@ class _Both(nn.Module):
         return self.network.forward_head(tokens), self.network.forward_embedding(tokens)
 
 
-def _translate(network: AudioSpectrogramTransformer) -> openvino.Model:
+def _convert(network: AudioSpectrogramTransformer) -> openvino.Model:
     """Translate a trace of the network for one window."""
     _log.info("preparing the model for this processor, once")
     rows = torch.zeros(1, network.config.input_tdim, network.config.input_fdim)

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from .. import frontends
 from ..errors import EngineError
-from ..network_spec import Blueprint
-from ..reference_audio import shipped_windows
+from ..network_spec import NetworkSpec
+from ..reference_audio import reference_windows
 from . import Precision
-from .openvino_cache import Rows, Translations
+from .openvino_cache import OpenVinoCache, Rows
 
 VERSION: str = openvino.__version__
 PRECISIONS = ("fp32", "bf16", "int8")
@@ -32,7 +32,7 @@ class OpenVinoEngine:
 
     Parameters
     ----------
-    network : Blueprint
+    network : NetworkSpec
         Built only where no translation of it is kept.
     mean, std : float
         Normalisation of the rows.
@@ -40,7 +40,7 @@ class OpenVinoEngine:
         Of the matrix products; ``auto`` is fp32. In int8, the first and the last layer, and all between the products, are in bf16
         where the processor has it.
     sounds : float32 tensor (windows, n), optional
-        To quantize anew on, at least 2; on the sounds that ship, and once, if None.
+        Sounds to quantize on again, at least 2. With None, the bundled sounds are used, once.
     keep : bool
         Whether to keep the translation for later starts.
 
@@ -52,7 +52,7 @@ class OpenVinoEngine:
 
     def __init__(
         self,
-        network: Blueprint,
+        network: NetworkSpec,
         *,
         mean: float,
         std: float,
@@ -72,13 +72,13 @@ class OpenVinoEngine:
         self._core = openvino.Core()
         self._hint = "f32" if chosen == "fp32" or not has_bf16() else "bf16"
         try:
-            translations = Translations(self._core, network, keep=keep)
+            cache = OpenVinoCache(self._core, network, keep=keep)
             if chosen == "int8":
-                self._model = translations.quantized(
-                    lambda: self._calibration(sounds), self._logits, anew=sounds is not None
+                self._model = cache.quantized(
+                    lambda: self._calibration(sounds), self._logits, rebuild=sounds is not None
                 )
             else:
-                self._model = translations.single()
+                self._model = cache.single()
             self._request = self._compiled(self._model, streams=1).create_infer_request()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
@@ -127,7 +127,7 @@ class OpenVinoEngine:
     def _calibration(self, sounds: Tensor | None) -> tuple[Rows, Rows]:
         """Normalised rows (windows, rows, bins) to quantize on, and others to compare on."""
         if sounds is None:
-            sounds = shipped_windows(self._config.input_tdim * frontends.FRAME_SHIFT)
+            sounds = reference_windows(self._config.input_tdim * frontends.FRAME_SHIFT)
         rows = self.features(sounds).numpy()
         return rows[::2], rows[1::2]
 

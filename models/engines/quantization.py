@@ -26,7 +26,7 @@ def quantize(source: Path, rows: Path, target: Path, *, smooth: bool) -> None:
     Parameters
     ----------
     source, target : Path
-        Translations: what there is, and what is to be.
+        OpenVINO models to read and to write.
     rows : Path
         An ``.npy`` file of normalised rows float32 (windows, rows, bins) to calibrate on.
     smooth : bool
@@ -55,7 +55,7 @@ def quantize(source: Path, rows: Path, target: Path, *, smooth: bool) -> None:
         raise EngineError(f"this network can't be quantized ({reason}): give --precision fp32")
 
 
-def main(source: str, rows: str, target: str, *ways: str) -> None:
+def main(source: str, rows: str, target: str, *options: str) -> None:
     """Quantize: all but the first layer, which sees raw numbers, and the last one, whose errors nothing averages out."""
     import nncf
 
@@ -71,7 +71,7 @@ def main(source: str, rows: str, target: str, *ways: str) -> None:
         ignored_scope=nncf.IgnoredScope(names=[node.get_friendly_name() for node in (first, last)]),
         advanced_parameters=nncf.AdvancedQuantizationParameters(
             smooth_quant_alphas=nncf.AdvancedSmoothQuantParameters(
-                matmul=_SMOOTHING if "smooth" in ways else -1
+                matmul=_SMOOTHING if "smooth" in options else -1
             )
         ),
     )

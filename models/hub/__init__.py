@@ -11,7 +11,7 @@ from ..errors import HubError
 from .api import answers, describe
 from .cache import local
 from .download import Download
-from .error_messages import errors_in_a_sentence
+from .error_messages import translate_errors
 
 __all__ = ["answers", "fetch", "is_offline_mode", "local"]
 
@@ -53,6 +53,6 @@ def fetch(repository: str, *, revision: str | None = None, network: str = AST, o
             f"'{repository}' is not on this machine, or not whole, and the Hub is not asked while offline: let it be fetched once "
             "without --offline and HF_HUB_OFFLINE, or take tiny"
         )
-    with errors_in_a_sentence(repository, revision):
+    with translate_errors(repository, revision):
         info = describe(repository, revision)
         return Download(repository, revision, network, info).run()

@@ -85,7 +85,7 @@ class Download:
         self._revision = revision
         self._network = network
         self._commit = info.sha or revision
-        self._files = _wanted_files(repository, info)
+        self._files = _required_files(repository, info)
         folder = repo_folder_name(repo_id=repository, repo_type="model")
         self._blobs = Path(constants.HF_HUB_CACHE) / folder / "blobs"
         self._locks = Path(constants.HF_HUB_CACHE) / ".locks" / folder
@@ -160,7 +160,7 @@ class Download:
             return
 
 
-def _wanted_files(repository: str, info: ModelInfo) -> list[File]:
+def _required_files(repository: str, info: ModelInfo) -> list[File]:
     """What a tagger needs of a repository: the config first, which says what it is; the weights last: where they are, all is."""
     there = {sibling.rfilename: sibling for sibling in info.siblings or ()}
     weights = [name for name in WEIGHTS if name in there][:1]

@@ -12,7 +12,7 @@ from ..errors import HubError
 
 
 @contextmanager
-def errors_in_a_sentence(repository: str, revision: str | None) -> Iterator[None]:
+def translate_errors(repository: str, revision: str | None) -> Iterator[None]:
     """Turn what the libraries raise into HubErrors."""
     try:
         yield

@@ -1,4 +1,4 @@
-"""Which way of running a network is the fastest that keeps its scores, tried on this machine and remembered."""
+"""Measurements of engines on this machine, kept in the user's cache."""
 
 import logging
 import statistics
@@ -12,23 +12,23 @@ import torch
 from torch import Tensor
 
 from ..engines import Engine
-from .json_cache import Memory, remember_choice
+from .json_cache import JsonCache, save_choice
 
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-LARGEST_DIFFERENCE = 0.05
+MAX_DIFFERENCE = 0.05
 """Of a score from that in single precision, on the sounds that ship."""
-LEAST_AGREEMENT = 0.95
+MIN_AGREEMENT = 0.95
 """Of the five highest classes, on average."""
 
-_REMEMBERED_SECONDS = 30 * 24 * 3600.0
+_LIFETIME_SECONDS = 30 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """How one way fared.
+class EngineResult:
+    """Measurement of one engine at one precision.
 
     Attributes
     ----------
@@ -47,11 +47,11 @@ class Trial:
     @property
     def keeps_scores(self) -> bool:
         """Whether anybody would notice."""
-        return self.difference <= LARGEST_DIFFERENCE and self.agreement >= LEAST_AGREEMENT
+        return self.difference <= MAX_DIFFERENCE and self.agreement >= MIN_AGREEMENT
 
 
-IMPOSSIBLE = Trial(seconds=0.0, difference=1.0, agreement=0.0)
-"""Of a way that there isn't for a network."""
+UNAVAILABLE = EngineResult(seconds=0.0, difference=1.0, agreement=0.0)
+"""Result of an engine that can't run a network."""
 
 
 def run(engine: Engine, windows: Tensor, budget_seconds: float) -> tuple[float, Tensor]:
@@ -78,7 +78,7 @@ def compare(logits: Tensor, expected: Tensor) -> tuple[float, float]:
     return difference, float(np.mean(shared))
 
 
-class Trials:
+class EngineBenchmark:
     """What was tried of one network on this machine.
 
     Parameters
@@ -92,35 +92,35 @@ class Trials:
     def __init__(self, name: str, conditions: str) -> None:
         self._name = name
         self._conditions = conditions
-        self._memory = Memory.in_cache("engines.json", _REMEMBERED_SECONDS)
-        self._trials: dict[str, Trial] = _read(self._memory.get(conditions))
+        self._cache = JsonCache.in_user_cache("engines.json", _LIFETIME_SECONDS)
+        self._results: dict[str, EngineResult] = _read(self._cache.get(conditions))
 
-    def of(self, way: str) -> Trial | None:
-        """How a way fared, if it was tried."""
-        return self._trials.get(way)
+    def get(self, spec: str) -> EngineResult | None:
+        """Return the result of an engine, if it was measured."""
+        return self._results.get(spec)
 
-    def add(self, way: str, trial: Trial) -> Trial:
-        """Remember how a way fared."""
-        self._trials[way] = trial
-        self._memory.put(self._conditions, {way: asdict(trial) for way, trial in self._trials.items()})
-        _log.debug("%s: %s", way, trial)
-        return trial
+    def add(self, spec: str, result: EngineResult) -> EngineResult:
+        """Save the result of an engine."""
+        self._results[spec] = result
+        self._cache.put(self._conditions, {spec: asdict(result) for spec, result in self._results.items()})
+        _log.debug("%s: %s", spec, result)
+        return result
 
-    def best(self, ways: Mapping[str, T]) -> T:
-        """The fastest of these ways, by name, that was tried and keeps the scores."""
-        tried = {way: trial for way in ways if (trial := self.of(way)) and trial.keeps_scores}
-        return ways[self.choose(min(tried, key=lambda way: tried[way].seconds))]
+    def fastest(self, specs: Mapping[str, T]) -> T:
+        """Return the fastest of these engines, by name, that keeps the scores."""
+        tried = {spec: result for spec in specs if (result := self.get(spec)) and result.keeps_scores}
+        return specs[self.choose(min(tried, key=lambda spec: tried[spec].seconds))]
 
-    def choose(self, way: str) -> str:
+    def choose(self, spec: str) -> str:
         """Remember, under the model's name, what runs it now."""
-        remember_choice(self._name, way, self._trials[way].seconds)
-        return way
+        save_choice(self._name, spec, self._results[spec].seconds)
+        return spec
 
 
-def _read(content: object) -> dict[str, Trial]:
+def _read(content: object) -> dict[str, EngineResult]:
     try:
         return (
-            {str(way): Trial(**trial) for way, trial in content.items()}
+            {str(spec): EngineResult(**result) for spec, result in content.items()}
             if isinstance(content, Mapping)
             else {}
         )

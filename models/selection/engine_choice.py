@@ -15,12 +15,12 @@ from ..engines.openvino_engine import VERSION as OPENVINO_VERSION
 from ..engines.openvino_engine import OpenVinoEngine, has_bf16
 from ..engines.torch_engine import TorchEngine, pick_device
 from ..errors import EngineError
-from ..network_spec import Blueprint
-from ..reference_audio import shipped_windows
+from ..network_spec import NetworkSpec
+from ..reference_audio import reference_windows
 from .engine_benchmark import (
-    IMPOSSIBLE,
-    Trial,
-    Trials,
+    UNAVAILABLE,
+    EngineBenchmark,
+    EngineResult,
     compare,
     run,
 )
@@ -32,16 +32,16 @@ FAST_ENOUGH_SECONDS = 0.25
 """A window that takes no longer keeps up with everything: single precision stays."""
 
 _WINDOWS = 8
-_TRIAL_SECONDS = 10.0
-"""No further window of a way is begun after this time."""
+_BUDGET_SECONDS = 10.0
+"""No further window is run on an engine after this time."""
 
-Way: TypeAlias = tuple[EngineName, Precision]
-Make: TypeAlias = Callable[[Way], Engine]
+EngineSpec: TypeAlias = tuple[EngineName, Precision]
+Make: TypeAlias = Callable[[EngineSpec], Engine]
 
-_EXACT: Way = ("openvino", "fp32")
+_EXACT: EngineSpec = ("openvino", "fp32")
 
 
-def check_wishes(device: str, engine: EngineName, precision: Precision) -> None:
+def check_request(device: str, engine: EngineName, precision: Precision) -> None:
     """Refuse what can't be had, before anything is loaded.
 
     Raises
@@ -65,7 +65,7 @@ def check_wishes(device: str, engine: EngineName, precision: Precision) -> None:
 
 
 def make_engine(
-    network: Blueprint,
+    network: NetworkSpec,
     *,
     name: str = "",
     mean: float,
@@ -82,7 +82,7 @@ def make_engine(
 
     Parameters
     ----------
-    network : Blueprint
+    network : NetworkSpec
         What to run.
     name : str
         What the model is called, for those who ask later what runs it.
@@ -102,11 +102,11 @@ def make_engine(
     EngineError
         The device, engine or precision does not exist, or can't be had here.
     """
-    check_wishes(device, engine, precision)
+    check_request(device, engine, precision)
     window_samples = network.config.input_tdim * frontends.FRAME_SHIFT
 
-    def make(way: Way) -> Engine:
-        runner, chosen = way
+    def make(spec: EngineSpec) -> Engine:
+        runner, chosen = spec
         if runner == "openvino":
             return OpenVinoEngine(network, mean=mean, std=std, precision=chosen)
         eager = TorchEngine(network.build(), mean=mean, std=std, device=device, precision=chosen)
@@ -117,7 +117,7 @@ def make_engine(
     if pick_device(device).type == "cuda":
         return make(("torch", precision))
     if precision != "auto" or engine == "torch":
-        return _first(make, _ways_at(engine, precision))
+        return _first(make, _specs_for(engine, precision))
     try:
         exact = make(_EXACT)
     except EngineError as error:
@@ -125,19 +125,19 @@ def make_engine(
             raise
         _log.debug("PyTorch takes over: %s", error)
         return make(("torch", "fp32"))
-    others: list[Way] = [("torch", "fp32")] if engine == "auto" else []
+    others: list[EngineSpec] = [("torch", "fp32")] if engine == "auto" else []
     others += [("openvino", "bf16")] if has_bf16() else []
     others += [("openvino", "int8")]
-    trials = Trials(
+    benchmark = EngineBenchmark(
         name, f"{machine(torch.device('cpu'))} | openvino {OPENVINO_VERSION} | {network.fingerprint}"
     )
-    return _fastest(make, exact, others, trials, window_samples, enough_seconds)
+    return _fastest(make, exact, others, benchmark, window_samples, enough_seconds)
 
 
-def _ways_at(engine: EngineName, precision: Precision) -> list[Way]:
+def _specs_for(engine: EngineName, precision: Precision) -> list[EngineSpec]:
     """What can run on a CPU at a precision that is asked for, the faster engine first."""
-    in_torch: Way = ("torch", "fp32" if precision == "auto" else precision)
-    in_openvino: Way = ("openvino", precision)
+    in_torch: EngineSpec = ("torch", "fp32" if precision == "auto" else precision)
+    in_openvino: EngineSpec = ("openvino", precision)
     if engine != "auto":
         return [in_torch if engine == "torch" else in_openvino]
     if precision == "int8":
@@ -145,52 +145,52 @@ def _ways_at(engine: EngineName, precision: Precision) -> list[Way]:
     return [in_torch] if precision == "fp16" else [in_openvino, in_torch]
 
 
-def _first(make: Make, ways: Sequence[Way]) -> Engine:
+def _first(make: Make, specs: Sequence[EngineSpec]) -> Engine:
     """The first that can be made."""
-    for way in ways[:-1]:
+    for spec in specs[:-1]:
         try:
-            return make(way)
+            return make(spec)
         except EngineError as error:
-            _log.debug("%s does without: %s", way, error)
-    return make(ways[-1])
+            _log.debug("%s does without: %s", spec, error)
+    return make(specs[-1])
 
 
 def _fastest(
     make: Make,
     exact: Engine,
-    others: Sequence[Way],
-    trials: Trials,
+    others: Sequence[EngineSpec],
+    benchmark: EngineBenchmark,
     window_samples: int,
     enough_seconds: float,
 ) -> Engine:
-    """Single precision where it is fast enough; else the fastest way that keeps its scores."""
+    """Single precision where it is fast enough; else the fastest engine that keeps the scores."""
     engines = {_EXACT: exact}
     windows = cache(partial(_windows, window_samples))
-    run_exact = cache(lambda: run(exact, windows(), _TRIAL_SECONDS))
-    measured = trials.of(_name(_EXACT)) or trials.add(_name(_EXACT), Trial(run_exact()[0]))
+    run_exact = cache(lambda: run(exact, windows(), _BUDGET_SECONDS))
+    measured = benchmark.get(_name(_EXACT)) or benchmark.add(_name(_EXACT), EngineResult(run_exact()[0]))
     if measured.seconds <= enough_seconds:
-        trials.choose(_name(_EXACT))
+        benchmark.choose(_name(_EXACT))
         return exact
-    if any(trials.of(_name(way)) is None for way in others):
+    if any(benchmark.get(_name(spec)) is None for spec in others):
         _log.info("trying how this model runs fastest on this processor, once; this takes a minute or two")
         _, expected = run_exact()
-        for way in others:
+        for spec in others:
             try:
-                engines[way] = make(way)
+                engines[spec] = make(spec)
             except EngineError as error:
-                _log.debug("%s: %s", _name(way), error)
-                trials.add(_name(way), IMPOSSIBLE)
+                _log.debug("%s: %s", _name(spec), error)
+                benchmark.add(_name(spec), UNAVAILABLE)
                 continue
-            seconds, logits = run(engines[way], windows()[: len(expected)], _TRIAL_SECONDS)
-            trials.add(_name(way), Trial(seconds, *compare(logits, expected[: len(logits)])))
-    best = trials.best({_name(way): way for way in (_EXACT, *others)})
+            seconds, logits = run(engines[spec], windows()[: len(expected)], _BUDGET_SECONDS)
+            benchmark.add(_name(spec), EngineResult(seconds, *compare(logits, expected[: len(logits)])))
+    best = benchmark.fastest({_name(spec): spec for spec in (_EXACT, *others)})
     return engines.get(best) or make(best)
 
 
 def _windows(samples: int) -> Tensor:
     """Windows to try on: float32 (windows, n), none of them among those to quantize on."""
-    return shipped_windows(samples)[1::2][:_WINDOWS]
+    return reference_windows(samples)[1::2][:_WINDOWS]
 
 
-def _name(way: Way) -> str:
-    return " ".join(way)
+def _name(spec: EngineSpec) -> str:
+    return " ".join(spec)

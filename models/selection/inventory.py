@@ -19,7 +19,7 @@ from ..catalogue import (
     repository_of,
 )
 from ..errors import CheckpointError
-from .json_cache import Choice, remembered_choice
+from .json_cache import EngineChoice, cached_choice
 
 _ROWS_PER_SECOND = 100
 _TINY_GIGAFLOP = gigaflop(192, 12, 16, 16, 1024)
@@ -49,7 +49,7 @@ class ModelInfo:
         Operations for a window.
     needs : str
         Machine that keeps up with a hop of 1 s.
-    choice : Choice or None
+    choice : EngineChoice or None
         Engine that ran it last on this machine.
     here, parts : int
         Number of its parts on this machine, and in all.
@@ -66,7 +66,7 @@ class ModelInfo:
     megabytes: int
     gigaflop: float
     needs: str
-    choice: Choice | None
+    choice: EngineChoice | None
     here: int
     parts: int
     repositories: tuple[str, ...]
@@ -96,7 +96,7 @@ def _tiny() -> ModelInfo:
         megabytes=round(size / 1e6),
         gigaflop=_TINY_GIGAFLOP,
         needs=_needs(_TINY_GIGAFLOP),
-        choice=remembered_choice(EMBEDDED),
+        choice=cached_choice(EMBEDDED),
         here=1,
         parts=1,
         repositories=(),
@@ -117,7 +117,7 @@ def _info(name: str, parts: tuple[Published, ...]) -> ModelInfo:
         megabytes=sum(part.megabytes for part in parts),
         gigaflop=cost,
         needs=_needs(cost),
-        choice=remembered_choice(name),
+        choice=cached_choice(name),
         here=sum(hub.local(part.repository) is not None for part in parts),
         parts=len(parts),
         repositories=tuple(part.repository for part in parts),

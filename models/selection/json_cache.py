@@ -10,10 +10,10 @@ from typing import Any, Self
 
 import platformdirs
 
-_CHOICE_SECONDS = 90 * 24 * 3600.0
+_CHOICE_LIFETIME_SECONDS = 90 * 24 * 3600.0
 
 
-class Memory:
+class JsonCache:
     """Values by conditions in a JSON file, which may be missing, damaged or unwritable: then all is measured again.
 
     Parameters
@@ -29,17 +29,17 @@ class Memory:
         self._seconds = seconds
 
     @classmethod
-    def in_cache(cls, name: str, seconds: float) -> Self:
+    def in_user_cache(cls, name: str, seconds: float) -> Self:
         """One in the user's cache."""
         return cls(Path(platformdirs.user_cache_dir("earshot")) / name, seconds)
 
     def get(self, conditions: str) -> Any:
         """What was put under these conditions; None if nothing was, or long ago."""
-        return self._fresh().get(conditions, (None, 0.0))[0]
+        return self._valid_entries().get(conditions, (None, 0.0))[0]
 
     def put(self, conditions: str, value: Any) -> None:
         """Remember a value that JSON can hold."""
-        content = self._fresh() | {conditions: (value, time.time())}
+        content = self._valid_entries() | {conditions: (value, time.time())}
         part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ class Memory:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
 
-    def _fresh(self) -> dict[str, tuple[Any, float]]:
+    def _valid_entries(self) -> dict[str, tuple[Any, float]]:
         """What was put lately, and when."""
         now = time.time()
         try:
@@ -61,7 +61,7 @@ class Memory:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EngineChoice:
     """What runs a model here.
 
     Attributes
@@ -76,20 +76,20 @@ class Choice:
     seconds: float
 
 
-def remembered_choice(model: str) -> Choice | None:
+def cached_choice(model: str) -> EngineChoice | None:
     """What has run a model of that name here lately."""
     chosen = _choices().get(model)
     try:
-        return Choice(str(chosen["engine"]), float(chosen["seconds"]))
+        return EngineChoice(str(chosen["engine"]), float(chosen["seconds"]))
     except (TypeError, KeyError, ValueError):
         return None
 
 
-def remember_choice(model: str, engine: str, seconds: float) -> None:
+def save_choice(model: str, engine: str, seconds: float) -> None:
     """Remember what runs a model now."""
-    if remembered_choice(model) != Choice(engine, seconds):
-        _choices().put(model, asdict(Choice(engine, seconds)))
+    if cached_choice(model) != EngineChoice(engine, seconds):
+        _choices().put(model, asdict(EngineChoice(engine, seconds)))
 
 
-def _choices() -> Memory:
-    return Memory.in_cache("models.json", _CHOICE_SECONDS)
+def _choices() -> JsonCache:
+    return JsonCache.in_user_cache("models.json", _CHOICE_LIFETIME_SECONDS)

@@ -7,7 +7,7 @@ from .. import frontends, hub
 from ..catalogue import PUBLISHED, Published
 from ..checkpoints import EMBEDDED
 from ..errors import HubError
-from .speed import Speedometer
+from .speed import SpeedEstimator
 
 CANDIDATES = (PUBLISHED["base-10-10"], PUBLISHED["base-16-16"])
 """Best first."""
@@ -19,7 +19,7 @@ _SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ModelChoice:
     """A model, and why.
 
     Attributes
@@ -41,7 +41,7 @@ def choose(
     window_seconds: float | None = None,
     device: str = "auto",
     offline: bool = False,
-) -> Choice:
+) -> ModelChoice:
     """Choose the best AST that keeps up, and fetch it if need be; else the embedded one.
 
     Parameters
@@ -62,35 +62,35 @@ def choose(
     EngineError
         There is no such device here.
     """
-    refused = _Refused(offline=offline or hub.is_offline_mode())
+    rejected = _Rejected(offline=offline or hub.is_offline_mode())
     limit = _SHARE * hop_seconds
     for entry in CANDIDATES:
         rows = entry.rows if window_seconds is None else round(frontends.ROWS_PER_SECOND * window_seconds)
-        speed = Speedometer(device, rows, sources)
-        seconds = speed.recall(entry)
+        speed = SpeedEstimator(device, rows, sources)
+        seconds = speed.cached(entry)
         here = hub.local(entry.repository) is not None
-        if not here and (seconds is None or seconds <= limit) and not refused.hub_answers:
-            refused.missing.append(entry)
+        if not here and (seconds is None or seconds <= limit) and not rejected.hub_answers:
+            rejected.missing.append(entry)
             continue
         if seconds is None:
             seconds = speed.measure(entry, limit)
         if seconds > limit:
-            refused.slow.append((entry, seconds))
+            rejected.slow.append((entry, seconds))
             continue
         try:
             hub.fetch(entry.repository, offline=offline)
         except HubError as error:
-            refused.failed.append((entry, error))
+            rejected.failed.append((entry, error))
             continue
         cost = f"{seconds:.2g} s a {'window' if sources == 1 else f'round of {sources} windows'}"
         merit = f"the best AST that keeps up with a hop of {hop_seconds:g} s here: {cost}"
-        return Choice(entry.name, "; ".join((merit, *refused.phrases("it"))))
-    phrases = refused.phrases(f"a hop of {hop_seconds:g} s")
-    return Choice(EMBEDDED, "; ".join(("embedded in Earshot", *phrases)))
+        return ModelChoice(entry.name, "; ".join((merit, *rejected.phrases("it"))))
+    phrases = rejected.phrases(f"a hop of {hop_seconds:g} s")
+    return ModelChoice(EMBEDDED, "; ".join(("embedded in Earshot", *phrases)))
 
 
 @dataclass
-class _Refused:
+class _Rejected:
     """Better candidates that were not taken, and why."""
 
     offline: bool

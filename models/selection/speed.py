@@ -18,18 +18,18 @@ from ..engines import Engine, Precision
 from ..engines.graph_engine import GraphEngine
 from ..engines.openvino_engine import OpenVinoEngine, has_bf16
 from ..engines.torch_engine import TorchEngine, pick_device
-from ..network_spec import Blueprint
-from .json_cache import Memory
+from ..network_spec import NetworkSpec
+from .json_cache import JsonCache
 from .machine import machine
 
 _RUNS = 5
 _BUDGET_SECONDS = 0.6
 """No further run of a network begins after this time. The first run warms up, and is the only one on a very slow machine."""
-_REMEMBERED_SECONDS = 7 * 24 * 3600.0
+_LIFETIME_SECONDS = 7 * 24 * 3600.0
 """A measurement may have been disturbed, so that none counts for ever."""
 
 
-class Speedometer:
+class SpeedEstimator:
     """Tells what a tagging of all sources would take, in seconds.
 
     Parameters
@@ -52,11 +52,11 @@ class Speedometer:
         self._rows = rows
         self._batch = windows if self._device.type == "cuda" else 1
         self._batches = windows / self._batch
-        self._memory = Memory.in_cache("speed.json", _REMEMBERED_SECONDS)
+        self._cache = JsonCache.in_user_cache("speed.json", _LIFETIME_SECONDS)
 
-    def recall(self, entry: Published) -> float | None:
+    def cached(self, entry: Published) -> float | None:
         """Seconds of an earlier measurement under the same conditions, if there was one."""
-        seconds = self._memory.get(self._conditions(entry))
+        seconds = self._cache.get(self._conditions(entry))
         return seconds * self._batches if isinstance(seconds, float) else None
 
     def measure(self, entry: Published, limit: float) -> float:
@@ -73,7 +73,7 @@ class Speedometer:
         if one * self._batches <= limit:
             block = max(0.0, self._time(replace(config, depth=3)) - one) / 2
         seconds = one + (config.depth - 1) * block
-        self._memory.put(self._conditions(entry), seconds)
+        self._cache.put(self._conditions(entry), seconds)
         return seconds * self._batches
 
     def _time(self, config: AstConfig) -> float:
@@ -87,7 +87,9 @@ class Speedometer:
         mean, std = frontends.AUDIOSET_MEAN, frontends.AUDIOSET_STD
         if self._device.type == "cpu":
             precision: Precision = "bf16" if has_bf16() else "fp32"
-            return OpenVinoEngine(Blueprint.of(network), mean=mean, std=std, precision=precision, keep=False)
+            return OpenVinoEngine(
+                NetworkSpec.from_network(network), mean=mean, std=std, precision=precision, keep=False
+            )
         eager = TorchEngine(network, mean=mean, std=std, device=str(self._device))
         return GraphEngine(eager, window_samples=self._rows * frontends.FRAME_SHIFT)
 

@@ -12,15 +12,15 @@ from .. import frontends
 from ..checkpoints import load_checkpoint, window_rows
 from ..engines.openvino_engine import OpenVinoEngine
 from ..errors import EngineError
-from ..reference_audio import shipped_windows
+from ..reference_audio import reference_windows
 from .engine_benchmark import compare
 
-_MOST_WINDOWS = 300
-_FEWEST_WINDOWS = 2
+_MAX_WINDOWS = 300
+_MIN_WINDOWS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class QuantizationResult:
     """What came of it.
 
     Attributes
@@ -39,7 +39,7 @@ class Outcome:
 
 def quantize_on(
     model: str, sounds: Sequence[NDArray[np.float32]], *, window_seconds: float | None = None
-) -> Outcome:
+) -> QuantizationResult:
     """Quantize a model anew; from then on, its precision int8 is this one.
 
     Parameters
@@ -65,13 +65,12 @@ def quantize_on(
         sound[first : first + samples]
         for sound in sounds
         for first in range(0, len(sound) - samples + 1, samples // 2)
-    ][:_MOST_WINDOWS]
-    if len(windows) < _FEWEST_WINDOWS:
+    ][:_MAX_WINDOWS]
+    if len(windows) < _MIN_WINDOWS:
         raise EngineError(
             f"that is too little sound to quantize on: give recordings of {2 * samples / frontends.SAMPLE_RATE_HZ:g} s or more"
         )
-    blueprint = checkpoint.blueprint(rows)
-    make = partial(OpenVinoEngine, blueprint, mean=checkpoint.mean, std=checkpoint.std)
+    make = partial(OpenVinoEngine, checkpoint.network_spec(rows), mean=checkpoint.mean, std=checkpoint.std)
     engines = make(precision="fp32"), make(precision="int8", sounds=torch.from_numpy(np.stack(windows)))
-    expected, got = (engine(shipped_windows(samples))[0] for engine in engines)
-    return Outcome(len(windows), *compare(got, expected))
+    expected, got = (engine(reference_windows(samples))[0] for engine in engines)
+    return QuantizationResult(len(windows), *compare(got, expected))
