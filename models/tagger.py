@@ -74,6 +74,10 @@ class Tagger:
         self.window_samples = rows * frontends.FRAME_SHIFT
         self._activation = activation
 
+    def __repr__(self) -> str:
+        seconds = self.window_samples / frontends.SAMPLE_RATE_HZ
+        return f"<Tagger {self.name}: {len(self.labels)} classes, {seconds:g} s windows, {self.engine.description}>"
+
     def __call__(self, samples: ArrayLike | Tensor) -> Floats:
         """Score windows.
 

@@ -216,3 +216,8 @@ def test_identifiers_follow_names() -> None:
     assert mid_of("Speech") == "/m/09x0r"
     assert mid_of("my own sound") is None
     assert len({entry.mid for entry in audioset_classes()}) == 527
+
+
+def test_repr_names_model_classes_window_and_engine() -> None:
+    tagger = load_tagger("tiny", device="cpu", engine="torch", precision="fp32")
+    assert repr(tagger) == "<Tagger tiny: 527 classes, 10.24 s windows, torch cpu fp32>"
