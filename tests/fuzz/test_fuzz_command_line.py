@@ -87,6 +87,7 @@ def nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "HF_HOME"):
             monkeypatch.setenv(name, str(folder / name))
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+        monkeypatch.setenv("EARSHOT_PRECISION", "fp32")  # measures no engines
         monkeypatch.chdir(folder)
         loggers = [logging.getLogger(name) for name in ("earshot", "streamer", "models", "gui")]
         levels = [logger.level for logger in loggers]
