@@ -227,7 +227,7 @@ def test_missing_packages_are_named_with_the_command_that_installs_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pyqtgraph" else name)
-    with pytest.raises(DisplayError, match=r'pip install "earshot\[gui\]"'):
+    with pytest.raises(DisplayError, match=r'pip install -e "\.\[gui\]"'):
         require_display()
 
 

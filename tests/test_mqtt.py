@@ -833,7 +833,7 @@ def test_an_embedded_broker_closed_before_it_runs_returns_at_once() -> None:
 
 def test_a_missing_embedded_broker_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "amqtt.broker", None)
-    with pytest.raises(SettingsError, match=r"pip install .earshot\[embedded\]"):
+    with pytest.raises(SettingsError, match=r"pip install -e \"\.\[embedded\]"):
         EmbeddedBroker()
 
 

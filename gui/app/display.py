@@ -23,7 +23,7 @@ def require_display() -> None:
     """
     if not all(importlib.util.find_spec(name) for name in ("PySide6", "pyqtgraph")):
         raise DisplayError(
-            'the packages for the window are not installed; run pip install "earshot[gui]", or use --headless'
+            'the packages for the window are not installed; run pip install -e ".[gui]" in the checkout, or use --headless'
         )
     if sys.platform == "linux" and not any(
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")

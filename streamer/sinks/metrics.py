@@ -55,7 +55,7 @@ class Metrics:
             )
         except ImportError:
             raise SettingsError(
-                'metrics need a library that is not installed: pip install "earshot[metrics]", or leave out --metrics-port'
+                'metrics need a library that is not installed: run pip install -e ".[metrics]" in the checkout, or leave out --metrics-port'
             ) from None
         registry = CollectorRegistry()
         self._latencies = Histogram(

@@ -38,7 +38,7 @@ class EmbeddedBroker:
             import amqtt.broker  # noqa: F401 - to fail now, not on a thread
         except ImportError:
             raise SettingsError(
-                'the embedded broker is not installed: pip install "earshot[embedded]", or give --mqtt mqtt://HOST'
+                'the embedded broker is not installed: run pip install -e ".[embedded]" in the checkout, or give --mqtt mqtt://HOST'
             ) from None
         try:
             self._socket = socket.create_server((_LOOPBACK, port))
