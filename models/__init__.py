@@ -1,4 +1,4 @@
-"""Sound in, scores out: the Audio Spectrogram Transformer.
+"""Audio tagging with the Audio Spectrogram Transformer.
 
 >>> from models import load_tagger
 >>> tagger = load_tagger("tiny")
@@ -16,7 +16,7 @@ __all__ = ["CheckpointError", "EngineError", "ModelError", "Tagger", "TrainingEr
 
 
 def __getattr__(name: str) -> Any:
-    """Import torch only when a tagger is wanted: the program's help must answer at once."""
+    """Import torch when a tagger is first used: `--help` must be instant."""
     if name in {"Tagger", "load_tagger"}:
         from . import tagger
 

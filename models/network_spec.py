@@ -1,4 +1,4 @@
-"""A network before it is built, which takes longer than to read one that is kept ready."""
+"""Description of a network that is built on demand: reading a cached engine is faster than building."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -12,16 +12,16 @@ from .ast_network import AstConfig, AudioSpectrogramTransformer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NetworkSpec:
-    """What a network is, and how to get it.
+    """Configuration, fingerprint and factory of a network.
 
     Attributes
     ----------
     config : AstConfig
-        Its geometry.
+        Geometry of the network.
     fingerprint : str
-        Of its geometry and its weights.
+        Hash of the geometry and the weights.
     build : callable
-        Returns it in float32 and evaluation mode.
+        Builds the network in float32 and evaluation mode.
     """
 
     config: AstConfig
@@ -35,7 +35,7 @@ class NetworkSpec:
 
 
 def fingerprint(config: AstConfig, weights: Mapping[str, Tensor]) -> str:
-    """A short text that differs wherever a geometry or a weight does."""
+    """Return a hash of a geometry and its weights."""
     content = hashlib.sha256(repr(asdict(config)).encode())
     for name, values in weights.items():
         content.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())

@@ -1,4 +1,4 @@
-"""The sounds that ship with the models: on them engines are calibrated and compared."""
+"""The bundled sounds, on which engines are calibrated and compared."""
 
 from importlib.resources import files
 
@@ -12,7 +12,10 @@ _WINDOW_SAMPLES = 1024 * frontends.FRAME_SHIFT
 
 
 def reference_windows(samples: int) -> Tensor:
-    """Voices, music, alarms and rooms: float32 (32, n), at most `samples` samples each, as docs/render_engine_sounds.py renders them."""
+    """Return windows of voices, music, alarms and rooms: float32 (32, n), at most `samples` samples each.
+
+    docs/render_engine_sounds.py renders them.
+    """
     import soundfile
 
     with files("models").joinpath("assets", "sounds.ogg").open("rb") as file:

@@ -1,4 +1,4 @@
-"""Samples in, scores out: what the rest of Earshot, and anybody's Python, calls."""
+"""The tagger: samples in, scores out."""
 
 import os
 from collections.abc import Sequence
@@ -22,39 +22,39 @@ Floats = NDArray[np.float32]
 AUTO = "auto"
 
 _LOUDEST = 16.0
-"""What is far beyond full scale is in another unit."""
+"""Largest accepted absolute sample value; samples beyond it are in another unit."""
 
 
 class Tagger:
     """An Audio Spectrogram Transformer that is ready to tag.
 
-    Use `load_tagger` to make one. Calls do not change it; one thread at a time may call it.
+    Use `load_tagger` to create one. Calls do not change it; one thread at a time may call it.
 
     Parameters
     ----------
     engine : Engine
         Runs the network.
     name : str
-        What the model is called.
+        Name of the model.
     labels : tuple of str
         Names of the classes.
     rows : int
         Rows of the network's input: 100 a second.
     activation : {"sigmoid", "softmax"}
-        From logits to scores.
+        Function from logits to scores.
     thresholds : sequence of float, optional
-        Of each class.
+        Threshold of each class.
 
     Attributes
     ----------
     name, labels
         As given.
     thresholds : float32 (classes,) or None
-        The score from which on each class counts as heard; None where nobody has measured that.
+        Calibrated thresholds of the classes, if the model has some.
     window_samples : int
-        The most samples that one call looks at.
+        Largest number of samples in a window.
     engine : Engine
-        The engine; its `description` is for people.
+        Engine that runs the network; its `description` names it.
     """
 
     def __init__(
@@ -84,8 +84,8 @@ class Tagger:
         Parameters
         ----------
         samples : float32 (batch, n) or (n,)
-            16 kHz mono in [-1, 1]; at most `window_samples` long. Shorter windows are padded at the end, as a short
-            AudioSet clip was.
+            16 kHz mono in [-1, 1], at most `window_samples` long. Shorter windows are padded at the end, as AudioSet's short
+            clips were.
 
         Returns
         -------
@@ -107,7 +107,7 @@ class Tagger:
         return self._array(logits)
 
     def embed(self, samples: ArrayLike | Tensor) -> Floats:
-        """Describe windows: float32 (batch, width), the mean of the class and the distillation token. Parameters as for a call."""
+        """Compute embeddings of windows: float32 (batch, width), the mean of the class and the distillation token. Parameters as for a call."""
         _, embeddings = self._forward(samples)
         return self._array(embeddings)
 
@@ -123,7 +123,7 @@ class Tagger:
         array = np.atleast_2d(given.astype(np.float32))
         if array.ndim != 2 or 0 in array.shape:
             raise ValueError(
-                f"samples must be (batch, n) or (n,) with at least one of each, not {np.shape(samples)}"
+                f"samples must be (batch, n) or (n,), and not empty: their shape is {np.shape(samples)}"
             )
         if array.shape[0] > array.shape[1]:
             raise ValueError(
@@ -137,7 +137,7 @@ class Tagger:
         if not np.isfinite(array).all():
             raise ValueError("samples must be finite numbers: replace NaN and infinity by 0")
         if np.abs(array).max() > _LOUDEST:
-            raise ValueError("samples must be in [-1, 1]: divide what was int16 by 32768")
+            raise ValueError("samples must be in [-1, 1]: divide int16 samples by 32768")
         return torch.from_numpy(np.ascontiguousarray(array))
 
     @staticmethod
@@ -166,31 +166,31 @@ def load_tagger(
     model : str or path
         ``tiny`` (embedded, needs no network); a published name such as ``base`` or ``base-16-16``; ``hub:OWNER/REPO`` of any
         `ASTForAudioClassification`; a path: a folder written by `save_pretrained`, or a file that Earshot or the original AST code wrote;
-        ``ensemble:A+B+C`` of these, whose probabilities are averaged; or ``auto``, the best AST that keeps up with a hop of 1 s here. What is not
-        on this machine is fetched, with a progress bar.
+        ``ensemble:A+B+C`` of these, whose probabilities are averaged; or ``auto``, the best AST that keeps up with a hop of 1 s on this machine.
+        A model that is not on this machine is fetched, with a progress bar.
     device : str
         ``auto`` (a CUDA device where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
     engine : {"auto", "torch", "openvino"}
-        What runs the network; ``auto`` is PyTorch on a GPU, on a CPU whatever is fastest, mostly OpenVINO.
+        Engine that runs the network; ``auto`` is PyTorch on a GPU and the fastest one, usually OpenVINO, on a CPU.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
-        Of the matrix products; ``auto`` is fp16 on a GPU. On a CPU it is fp32 where a window takes no longer than `enough_seconds`, else the
-        fastest that keeps the scores here, which is tried once and remembered.
+        Precision of the matrix products; ``auto`` is fp16 on a GPU. On a CPU it is fp32 if a window takes no longer than `enough_seconds`, else
+        the fastest one that keeps the scores. That is measured once, and cached.
     window_seconds : float, optional
-        1 to 10.24: the longest window. One that differs from the model's own adapts the positional embedding. None takes the
-        model's own, which is 10.24 s for those trained on AudioSet.
+        Length of the longest window, 1 to 10.24; by default the model's length, which is 10.24 s for those trained on AudioSet. With another
+        length, the positional embedding is adapted.
     offline : bool
-        Never fetch anything.
+        True to fetch nothing.
     fstride, tstride, input_tdim : int, optional
-        Geometry of an original ``.pth`` file whose name and size do not say it.
+        Geometry of an original ``.pth`` file whose name and size do not give it.
     enough_seconds : float
-        How fast a window is fast enough for single precision.
+        Longest time for a window in single precision.
 
     Raises
     ------
     CheckpointError
-        There is no such model, it can't be fetched (`HubError`) or read, or the members of an ensemble do not fit.
+        The model does not exist, can't be fetched (`HubError`) or read, or the members of an ensemble do not match.
     EngineError
-        The device, engine or precision can't be had here.
+        The device, engine or precision is not available on this machine.
     ValueError
         `window_seconds` is out of range.
     """
@@ -222,14 +222,14 @@ def load_tagger(
 
 
 def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:
-    """Make a checkpoint ready to tag windows of its own length, at the device's usual precision.
+    """Return a tagger for a checkpoint, with windows of its length, at the device's default precision.
 
     Raises
     ------
     CheckpointError
-        Its weights do not fit.
+        The weights do not match the configuration.
     EngineError
-        The device can't be had here.
+        The device is not available on this machine.
     """
     rows = window_rows(checkpoint, None)
     engine = TorchEngine(checkpoint.build(rows), mean=checkpoint.mean, std=checkpoint.std, device=device)
@@ -237,7 +237,7 @@ def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:
 
 
 def _joined(checkpoints: Sequence[Checkpoint], engines: Sequence[Engine], rows: int) -> Tagger:
-    """Make a tagger of a checkpoint and its engine, or an ensemble of several."""
+    """Return a tagger of one checkpoint and its engine, or an ensemble of several."""
     first = checkpoints[0]
     alone = len(engines) == 1
     return Tagger(
@@ -251,7 +251,7 @@ def _joined(checkpoints: Sequence[Checkpoint], engines: Sequence[Engine], rows: 
 
 
 def _require_length(window_seconds: float | None) -> None:
-    """Refuse windows that are too short or too long."""
+    """Raise ValueError unless the length of the window is in range."""
     if window_seconds is not None and not (
         SHORTEST_WINDOW_SECONDS <= window_seconds <= LONGEST_WINDOW_SECONDS
     ):
@@ -261,16 +261,16 @@ def _require_length(window_seconds: float | None) -> None:
 
 
 def _require_alike(model: str, checkpoints: list[Checkpoint], rows: list[int]) -> None:
-    """Refuse an ensemble whose members can't hear the same windows, or don't know the same classes."""
+    """Raise CheckpointError unless all members have the same window and the same classes."""
     first = checkpoints[0]
     if len(set(rows)) > 1:
         lengths = " and ".join(f"{count / frontends.ROWS_PER_SECOND:g}" for count in sorted(set(rows)))
         raise CheckpointError(
-            f"the members of '{model}' have windows of {lengths} s: give one for all with window_seconds, on the command line --window"
+            f"the members of '{model}' have windows of {lengths} s: give one for all with window_seconds (--window on the command line)"
         )
     for other in checkpoints[1:]:
         if (other.labels, other.activation) != (first.labels, first.activation):
             raise CheckpointError(
-                f"'{first.name}' and '{other.name}' have different classes or scores, so that they can't be averaged: make an "
-                "ensemble of models of the same task"
+                f"'{first.name}' and '{other.name}' have different classes or activations and can't be averaged: choose "
+                "models of the same task"
             )

@@ -79,8 +79,8 @@ def test_a_shorter_window_adapts_the_network(seconds: float) -> None:
     [
         (noise(163_841), "at most 163840 samples"),
         (np.array([0.0, np.nan], np.float32), "finite"),
-        (np.zeros((2, 0), np.float32), "at least one"),
-        (np.zeros((1, 1, 400), np.float32), "at least one"),
+        (np.zeros((2, 0), np.float32), "not empty"),
+        (np.zeros((1, 1, 400), np.float32), "not empty"),
         (np.zeros((16_000, 2), np.float32), "transpose"),
         (np.full(400, 1e30, np.float32), r"in \[-1, 1\]"),
         (np.ones(400, np.int16), "divide int16 by 32768"),

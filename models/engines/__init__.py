@@ -1,4 +1,4 @@
-"""How a forward pass runs: one small interface, an engine for each way."""
+"""Engines that run the forward pass: plain PyTorch, CUDA graphs and OpenVINO."""
 
 from typing import Literal, Protocol, TypeAlias
 
@@ -14,7 +14,7 @@ class Engine(Protocol):
     Attributes
     ----------
     description : str
-        For people: engine, device and precision, such as ``torch cpu fp32``.
+        Engine, device and precision, such as ``torch cpu fp32``.
     """
 
     description: str

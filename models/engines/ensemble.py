@@ -1,4 +1,4 @@
-"""Several networks that hear the same sound: the mean of their probabilities."""
+"""Ensemble of several networks: the mean of their probabilities."""
 
 import math
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from functools import reduce
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from ..checkpoints import Activation
 from . import Engine
@@ -18,9 +18,9 @@ class EnsembleEngine:
     Parameters
     ----------
     members : sequence of Engine
-        With the same classes, in the same order; each brings its own features.
+        Engines with the same classes, in the same order; each computes its features.
     activation : {"sigmoid", "softmax"}
-        From logits to probabilities, in all of them.
+        Function from logits to probabilities, the same for all members.
     """
 
     def __init__(self, members: Sequence[Engine], activation: Activation) -> None:
@@ -40,5 +40,5 @@ class EnsembleEngine:
 
 
 def _log_mean(logarithms: Tensor) -> Tensor:
-    """Logarithm of the mean over the first dimension, exact where a probability is next to 0 or 1."""
+    """Return the logarithm of the mean over the first dimension, exact even for probabilities close to 0 or 1."""
     return reduce(torch.logaddexp, logarithms.unbind()) - math.log(len(logarithms))

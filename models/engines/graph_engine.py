@@ -1,4 +1,4 @@
-"""The whole way from samples to results as one CUDA graph, so that a GPU never waits for Python."""
+"""The whole computation, from samples to results, as one CUDA graph, so that a GPU never waits for Python."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from torch import Tensor
 from .torch_engine import TorchEngine
 
 Capture: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
-"""Takes what launches work on fixed buffers; returns what does that work again."""
+"""Function that records work on fixed buffers, and returns a function that repeats it."""
 
 LARGEST_BATCH = 32
-"""More windows are taken in turns: a larger batch is no faster, and takes memory."""
+"""Largest batch of a graph; larger batches are split, because they are no faster and take memory."""
 _WARM_UPS = 3
-"""Runs before a capture, in which libraries choose their kernels and get their memory (torch.cuda.graph's documentation)."""
+"""Runs before a capture, during which libraries choose their kernels and get their memory (torch.cuda.graph's documentation)."""
 
 
 def capture_cuda_graph(run: Callable[[], None]) -> Callable[[], None]:
-    """Record the kernels that `run` launches on the current device; returns what launches them all at once, and waits for them."""
+    """Record the kernels that `run` launches on the current device; return a function that launches them all at once and waits."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -39,18 +39,18 @@ def capture_cuda_graph(run: Callable[[], None]) -> Callable[[], None]:
 
 
 class GraphEngine:
-    """A graph for each batch size, captured when it is first needed: copy in, features, network, copy out.
+    """Engine with one graph for each batch size, captured at its first use: copy in, features, network, copy out.
 
-    Shorter windows, of which there are only in a source's first seconds, go through the eager engine.
+    Shorter windows, which occur only in a source's first seconds, use the eager engine.
 
     Parameters
     ----------
     engine : TorchEngine
-        What is captured.
+        Engine to capture.
     window_samples : int
-        Length of a whole window.
+        Length of a full window.
     capture : callable
-        Makes a graph.
+        Function that captures a graph.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class GraphEngine:
 
 @dataclass(frozen=True, slots=True)
 class _Graph:
-    """One batch size's way, between buffers on the host."""
+    """Graph of one batch size, between buffers on the host."""
 
     samples: Tensor
     results: tuple[Tensor, Tensor]
@@ -87,7 +87,7 @@ class _Graph:
 
     @classmethod
     def captured(cls, engine: TorchEngine, shape: tuple[int, int], capture: Capture) -> "_Graph":
-        """Run once to see what comes out, make buffers that the GPU can reach, and capture."""
+        """Run once to learn the shapes, allocate buffers that the GPU can access, and capture."""
         buffer = partial(torch.empty, pin_memory=engine.device.type == "cuda")
         samples = buffer(shape).zero_()
         results = tuple(buffer(result.shape) for result in engine(samples))

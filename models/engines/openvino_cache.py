@@ -1,4 +1,4 @@
-"""From the network in PyTorch to a model in OpenVINO's form, made once and kept in the user's cache."""
+"""Conversion of networks from PyTorch to OpenVINO, cached in the user's cache folder."""
 
 import logging
 import tempfile
@@ -26,23 +26,23 @@ _log = logging.getLogger(__name__)
 Rows: TypeAlias = NDArray[np.float32]
 """Normalised rows float32 (windows, rows, bins)."""
 Logits: TypeAlias = Callable[[openvino.Model, Rows], Rows]
-"""What a model makes of windows: float32 (windows, classes)."""
+"""Function that runs a model on windows, and returns float32 (windows, classes)."""
 
 _MAX_MODELS = 8
 """Most models in the cache; the least recently used are deleted first."""
 
 
 class OpenVinoCache:
-    """The models of one network.
+    """Cached OpenVINO models of one network.
 
     Parameters
     ----------
     core : openvino.Core
-        Reads and writes them.
+        Core that reads the models.
     network : NetworkSpec
-        Built only where no translation of it is kept.
+        Network; it is built only if no converted model is cached.
     keep : bool
-        Whether to keep what is made.
+        True to save new models in the cache.
     """
 
     def __init__(self, core: openvino.Core, network: NetworkSpec, *, keep: bool = True) -> None:
@@ -55,22 +55,22 @@ class OpenVinoCache:
         self._quantized = self._single.with_name(f"{self._single.stem}-int8.xml")
 
     def single(self) -> openvino.Model:
-        """The network in single precision."""
+        """Return the network in single precision."""
         return self._cached(self._single, lambda _: _convert(self._network.build()))
 
     def quantized(
         self, calibration: Callable[[], tuple[Rows, Rows]], logits: Logits, *, rebuild: bool
     ) -> openvino.Model:
-        """The network in 8 bits, quantized in whichever of two ways changes less.
+        """Return the network in 8 bits, quantized with or without smoothing, whichever changes the scores less.
 
         Parameters
         ----------
         calibration : callable
-            Returns rows to calibrate on, and others to compare on.
+            Function that returns rows to calibrate on, and rows to compare on.
         logits : callable
-            Runs a model.
+            Function that runs a model.
         rebuild : bool
-            Whether not to take what was made before.
+            True to ignore a cached model.
 
         Raises
         ------
@@ -95,13 +95,13 @@ class OpenVinoCache:
             error = float(np.abs(logits(model, others) - expected).mean())
             if error < least:
                 best, least = model, error
-        assert best is not None  # noqa: S101 - an error is a number
+        assert best is not None  # noqa: S101 - an error is a finite number
         return best
 
     def _cached(self, file: Path, make: Callable[[Path], openvino.Model]) -> openvino.Model:
-        """Read a model from the cache, or make it with the help of a scratch folder, and keep it."""
+        """Read a model from the cache, or make it in a temporary folder and save it."""
         if file.is_file():
-            with suppress(RuntimeError):  # damaged, or of another version: made again
+            with suppress(RuntimeError):  # damaged, or from another version: made again
                 model = self._core.read_model(file)
                 with suppress(OSError):
                     file.touch()
@@ -116,7 +116,7 @@ class OpenVinoCache:
 
 @contextmanager
 def _scratch(folder: Path | None) -> Iterator[Path]:
-    """A folder for a while: where the cache is, so that what is made there can be moved; elsewhere if nothing is or can be kept."""
+    """Create a temporary folder: in `folder`, so that files can be moved from it, or elsewhere if that is None or unwritable."""
     with ExitStack() as stack:
         try:
             if folder is not None:
@@ -128,7 +128,7 @@ def _scratch(folder: Path | None) -> Iterator[Path]:
 
 
 def _save(model: openvino.Model, scratch: Path, file: Path) -> None:
-    """Write a model: weights first, so that a kill leaves none or a whole one."""
+    """Write a model: weights first, so that a kill leaves no model or a complete one. Delete the oldest ones."""
     part = scratch / file.name
     openvino.save_model(model, part, compress_to_fp16=False)
     part.with_suffix(".bin").replace(file.with_suffix(".bin"))
@@ -140,7 +140,7 @@ def _save(model: openvino.Model, scratch: Path, file: Path) -> None:
 
 
 class _Both(nn.Module):
-    """What OpenVINO is given: rows in, logits and embeddings out."""
+    """Network from rows to logits and embeddings, for tracing."""
 
     def __init__(self, network: AudioSpectrogramTransformer) -> None:
         super().__init__()
@@ -152,11 +152,11 @@ class _Both(nn.Module):
 
 
 def _convert(network: AudioSpectrogramTransformer) -> openvino.Model:
-    """Translate a trace of the network for one window."""
-    _log.info("preparing the model for this processor, once")
+    """Convert a trace of the network for one window."""
+    _log.info("converting the model for OpenVINO, once")
     rows = torch.zeros(1, network.config.input_tdim, network.config.input_fdim)
     with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of tracing: shapes are constant, and meant to be
+        warnings.simplefilter("ignore")  # tracing warns about constant shapes, which are intended
         traced = torch.jit.trace(_Both(network).eval(), rows, check_trace=False)  # type: ignore[no-untyped-call]
         decoder = TorchScriptPythonDecoder(traced, example_input=rows)
         frontend = FrontEndManager().load_by_framework("pytorch")

@@ -1,4 +1,4 @@
-"""The forward pass in OpenVINO, which is faster than plain PyTorch on CPUs."""
+"""Engine on OpenVINO, which is faster than plain PyTorch on CPUs."""
 
 from functools import cached_property
 from typing import Any
@@ -19,35 +19,35 @@ VERSION: str = openvino.__version__
 PRECISIONS = ("fp32", "bf16", "int8")
 
 _THREADS_PER_STREAM = 4
-"""Where several windows wait, so many threads share one: more wait for each other too often."""
+"""Threads for each of several windows in parallel; more threads wait for each other too often."""
 
 
 def has_bf16() -> bool:
-    """Whether this processor multiplies in bfloat16."""
+    """Return True if this processor multiplies in bfloat16."""
     return "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoEngine:
-    """OpenVINO on the CPU: a single window on all cores, several windows side by side.
+    """OpenVINO on the CPU: a single window on all cores, several windows in parallel.
 
     Parameters
     ----------
     network : NetworkSpec
-        Built only where no translation of it is kept.
+        Network; it is built only if no converted model is cached.
     mean, std : float
         Normalisation of the rows.
     precision : {"auto", "fp32", "bf16", "int8"}
-        Of the matrix products; ``auto`` is fp32. In int8, the first and the last layer, and all between the products, are in bf16
-        where the processor has it.
+        Precision of the matrix products; ``auto`` is fp32. In int8, the first and the last layer, and all between the products, are in bf16
+        if the processor has it.
     sounds : float32 tensor (windows, n), optional
         Sounds to quantize on again, at least 2. With None, the bundled sounds are used, once.
     keep : bool
-        Whether to keep the translation for later starts.
+        True to cache the converted model for later starts.
 
     Raises
     ------
     EngineError
-        The precision can't be had here, or the network can't be translated.
+        The precision is not available on this machine, or the network can't be converted.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class OpenVinoEngine:
 
     @cached_property
     def _queue(self) -> Any:
-        """Requests side by side; compiled when several windows wait for the first time."""
+        """Queue of parallel requests; compiled at the first batch of several windows."""
         streams = max(2, torch.get_num_threads() // _THREADS_PER_STREAM)
         return openvino.AsyncInferQueue(self._compiled(self._model, streams=streams), streams)
 
@@ -120,12 +120,12 @@ class OpenVinoEngine:
             "NUM_STREAMS": streams,
             "INFERENCE_PRECISION_HINT": self._hint,
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-            "ENABLE_CPU_PINNING": False,  # other programs may want these cores too
+            "ENABLE_CPU_PINNING": False,  # other programs use these cores too
         }
         return self._core.compile_model(model, "CPU", properties)
 
     def _calibration(self, sounds: Tensor | None) -> tuple[Rows, Rows]:
-        """Normalised rows (windows, rows, bins) to quantize on, and others to compare on."""
+        """Return normalised rows (windows, rows, bins) to quantize on, and others to compare on."""
         if sounds is None:
             sounds = reference_windows(self._config.input_tdim * frontends.FRAME_SHIFT)
         rows = self.features(sounds).numpy()
@@ -137,6 +137,6 @@ class OpenVinoEngine:
 
 
 def _results(request: Any) -> tuple[Tensor, Tensor]:
-    """Copies of what a request has found: logits (1, classes), embeddings (1, width)."""
+    """Copy the results of a request: logits (1, classes), embeddings (1, width)."""
     logits, embeddings = (torch.from_numpy(request.get_output_tensor(i).data.copy()) for i in (0, 1))
     return logits, embeddings

@@ -1,6 +1,6 @@
-"""From a translation in 32 bits to one in 8, with NNCF: the only importer of nncf.
+"""Quantization of OpenVINO models from 32 bits to 8, with NNCF. Only this module imports nncf.
 
-NNCF prints, reports home unless it is told not to, and takes several times the memory of what it works on: it runs in a process of its own.
+NNCF prints, sends usage statistics unless they are turned off, and takes several times the memory of the model. It runs in a separate process.
 """
 
 import os
@@ -15,13 +15,13 @@ import openvino
 from ..errors import EngineError
 
 _QUIET = {"NNCF_CI": "1"}
-"""Which keeps NNCF from sending statistics of its use."""
+"""Environment that stops NNCF from sending usage statistics."""
 _SMOOTHING = 0.95
-"""Share of an activation's range that smoothing moves into the weights; NNCF's own for transformers."""
+"""Share of an activation's range that smoothing moves into the weights; NNCF's default for transformers."""
 
 
 def quantize(source: Path, rows: Path, target: Path, *, smooth: bool) -> None:
-    """Quantize a translation in another process, and wait for it.
+    """Quantize a model in another process, and wait for it.
 
     Parameters
     ----------
@@ -30,12 +30,12 @@ def quantize(source: Path, rows: Path, target: Path, *, smooth: bool) -> None:
     rows : Path
         An ``.npy`` file of normalised rows float32 (windows, rows, bins) to calibrate on.
     smooth : bool
-        Move the range of outlying activations into the weights first (Xiao et al., "SmoothQuant", ICML 2023).
+        True to move the range of outlying activations into the weights first (Xiao et al., "SmoothQuant", ICML 2023).
 
     Raises
     ------
     EngineError
-        It went wrong.
+        The network can't be quantized.
     """
     command = [
         sys.executable,
@@ -47,7 +47,7 @@ def quantize(source: Path, rows: Path, target: Path, *, smooth: bool) -> None:
         *(["smooth"] if smooth else []),
     ]
     folder = Path(__file__).parents[2]
-    done = subprocess.run(  # noqa: S603 - ourselves
+    done = subprocess.run(  # noqa: S603 - this module
         command, cwd=folder, env=os.environ | _QUIET, capture_output=True, text=True, check=False
     )
     if done.returncode:
@@ -56,7 +56,7 @@ def quantize(source: Path, rows: Path, target: Path, *, smooth: bool) -> None:
 
 
 def main(source: str, rows: str, target: str, *options: str) -> None:
-    """Quantize: all but the first layer, which sees raw numbers, and the last one, whose errors nothing averages out."""
+    """Quantize all layers but the first, whose input is not normalised, and the last, whose errors are not averaged out."""
     import nncf
 
     model = openvino.Core().read_model(source)
@@ -79,7 +79,7 @@ def main(source: str, rows: str, target: str, *options: str) -> None:
 
 
 def _calibration(rows: Path) -> list[Any]:
-    """One window at a time (1, rows, bins), as the network takes them."""
+    """Return the windows one at a time (1, rows, bins), as the network takes them."""
     return list(np.load(rows)[:, None])
 
 

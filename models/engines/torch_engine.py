@@ -1,4 +1,4 @@
-"""The forward pass in plain PyTorch, on the CPU or a CUDA device."""
+"""Engine on plain PyTorch, on the CPU or a CUDA device."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ def pick_device(name: str) -> torch.device:
     Raises
     ------
     EngineError
-        There is no such device here.
+        The device does not exist on this machine.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -52,23 +52,23 @@ class TorchEngine:
     Parameters
     ----------
     network : AudioSpectrogramTransformer
-        In evaluation mode; moved to the device, and its blocks to the precision.
+        Network in evaluation mode; it is moved to the device, and its blocks to the precision.
     mean, std : float
         Normalisation of the rows.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        Of the blocks; features and results stay float32.
+        Precision of the blocks; features and results stay float32.
 
     Attributes
     ----------
     device : torch.device
-        Where it runs.
+        Device that runs the network.
 
     Raises
     ------
     EngineError
-        The device or precision can't be had here.
+        The device or precision is not available on this machine.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class TorchEngine:
         return logits.cpu(), embeddings.cpu()
 
     def launch(self, samples: Tensor) -> tuple[Tensor, Tensor]:
-        """As a call, but the results stay on the device, which may still be at work on them. Pinned samples are not waited for."""
+        """Run like a call, but leave the results on the device, possibly still being computed. Pinned samples are copied asynchronously."""
         return self.launch_forward(self.features(samples))
 
     def features(self, samples: Tensor) -> Tensor:
@@ -117,7 +117,7 @@ class TorchEngine:
 
     @contextmanager
     def on_device(self) -> Iterator[None]:
-        """Make the device the current one, where there are several."""
+        """Make the device the current CUDA device."""
         if self.device.type == "cuda":
             with torch.cuda.device(self.device):
                 yield

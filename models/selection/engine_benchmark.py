@@ -19,9 +19,9 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MAX_DIFFERENCE = 0.05
-"""Of a score from that in single precision, on the sounds that ship."""
+"""Largest accepted difference of a score from single precision, on the bundled sounds."""
 MIN_AGREEMENT = 0.95
-"""Of the five highest classes, on average."""
+"""Smallest accepted share of the five highest classes that stay the same, on average."""
 
 _LIFETIME_SECONDS = 30 * 24 * 3600.0
 
@@ -33,11 +33,11 @@ class EngineResult:
     Attributes
     ----------
     seconds : float
-        Of one window, from samples to results: the median.
+        Median time for one window, from samples to results.
     difference : float
-        The largest, of any score from that in single precision.
+        Largest difference of a score from single precision.
     agreement : float
-        Which share of the five highest classes is the same, on average.
+        Share of the five highest classes that stay the same, on average.
     """
 
     seconds: float
@@ -46,7 +46,7 @@ class EngineResult:
 
     @property
     def keeps_scores(self) -> bool:
-        """Whether anybody would notice."""
+        """True if the scores are close enough to single precision."""
         return self.difference <= MAX_DIFFERENCE and self.agreement >= MIN_AGREEMENT
 
 
@@ -55,9 +55,9 @@ UNAVAILABLE = EngineResult(seconds=0.0, difference=1.0, agreement=0.0)
 
 
 def run(engine: Engine, windows: Tensor, budget_seconds: float) -> tuple[float, Tensor]:
-    """Run windows (n, samples) one by one: the median of their seconds but the first's, and logits (n, classes).
+    """Run windows (n, samples) one by one; return the median seconds, without the first window, and the logits (n, classes).
 
-    Once the budget is spent, no further window is begun but the second.
+    At least two windows are run; no further one begins after the budget.
     """
     times, logits, begun = [], [], time.perf_counter()
     for window in windows:
@@ -70,7 +70,7 @@ def run(engine: Engine, windows: Tensor, budget_seconds: float) -> tuple[float, 
 
 
 def compare(logits: Tensor, expected: Tensor) -> tuple[float, float]:
-    """Largest difference of a score, and agreement of the first five, of logits (n, classes)."""
+    """Return the largest difference of a score, and the agreement of the five highest classes, of logits (n, classes)."""
     difference = float((logits.sigmoid() - expected.sigmoid()).abs().max())
     first = min(5, expected.shape[1])
     ours, theirs = (part.topk(first).indices.numpy() for part in (logits, expected))
@@ -79,14 +79,14 @@ def compare(logits: Tensor, expected: Tensor) -> tuple[float, float]:
 
 
 class EngineBenchmark:
-    """What was tried of one network on this machine.
+    """Cached measurements of one network on this machine.
 
     Parameters
     ----------
     name : str
-        What the model is called.
+        Name of the model.
     conditions : str
-        All that speed and scores depend on.
+        Cache key of everything that speed and scores depend on.
     """
 
     def __init__(self, name: str, conditions: str) -> None:
@@ -112,7 +112,7 @@ class EngineBenchmark:
         return specs[self.choose(min(tried, key=lambda spec: tried[spec].seconds))]
 
     def choose(self, spec: str) -> str:
-        """Remember, under the model's name, what runs it now."""
+        """Save an engine as the one that runs the model, and return it."""
         save_choice(self._name, spec, self._results[spec].seconds)
         return spec
 
@@ -124,5 +124,5 @@ def _read(content: object) -> dict[str, EngineResult]:
             if isinstance(content, Mapping)
             else {}
         )
-    except TypeError:  # of another version
+    except TypeError:  # written by another version
         return {}

@@ -1,4 +1,4 @@
-"""Which engine runs a network."""
+"""Choice of the engine and the precision that run a network."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ from .machine import machine
 _log = logging.getLogger(__name__)
 
 FAST_ENOUGH_SECONDS = 0.25
-"""A window that takes no longer keeps up with everything: single precision stays."""
+"""Time for a window at which single precision is fast enough for every use."""
 
 _WINDOWS = 8
 _BUDGET_SECONDS = 10.0
@@ -42,12 +42,12 @@ _EXACT: EngineSpec = ("openvino", "fp32")
 
 
 def check_request(device: str, engine: EngineName, precision: Precision) -> None:
-    """Refuse what can't be had, before anything is loaded.
+    """Check that device, engine and precision are available, before anything is loaded.
 
     Raises
     ------
     EngineError
-        The device, engine or precision does not exist, or they do not go together.
+        The device, engine or precision does not exist, or they can't be combined.
     """
     if engine not in get_args(EngineName):
         raise EngineError(f"there is no engine '{engine}': give one of {', '.join(get_args(EngineName))}")
@@ -59,7 +59,7 @@ def check_request(device: str, engine: EngineName, precision: Precision) -> None
     if engine == "openvino" and not on_cpu:
         raise EngineError("the openvino engine runs on the CPU: give --device cpu or --engine torch")
     if precision == "int8" and (engine == "torch" or not on_cpu):
-        raise EngineError("only the openvino engine, on a CPU, has int8: give --precision bf16 or fp32")
+        raise EngineError("only the openvino engine on a CPU has int8: give --precision bf16 or fp32")
     if precision == "fp16" and engine == "openvino":
         raise EngineError("the openvino engine has no fp16: give --precision bf16 or fp32")
 
@@ -75,32 +75,32 @@ def make_engine(
     precision: Precision = "auto",
     enough_seconds: float = FAST_ENOUGH_SECONDS,
 ) -> Engine:
-    """Make a network ready to run.
+    """Return the engine for a network.
 
-    On a GPU, that is PyTorch in fp16, as a CUDA graph. On a CPU, what is left open is tried, once, and remembered: if OpenVINO in single precision
-    is fast enough, it stays; else the fastest that keeps the scores is taken.
+    On a GPU, ``auto`` is PyTorch in fp16, as a CUDA graph. On a CPU, it is OpenVINO in single precision if that is fast enough, else the fastest
+    engine that keeps the scores. The engines are measured once, and the result is cached.
 
     Parameters
     ----------
     network : NetworkSpec
-        What to run.
+        Network to run.
     name : str
-        What the model is called, for those who ask later what runs it.
+        Name of the model, under which the choice is saved.
     mean, std : float
         Normalisation of the rows.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     engine : {"auto", "torch", "openvino"}
-        What runs it.
+        Engine to use.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
-        Of the matrix products.
+        Precision of the matrix products.
     enough_seconds : float
-        How fast a window is fast enough.
+        Longest time for a window in single precision.
 
     Raises
     ------
     EngineError
-        The device, engine or precision does not exist, or can't be had here.
+        The device, engine or precision does not exist, or is not available on this machine.
     """
     check_request(device, engine, precision)
     window_samples = network.config.input_tdim * frontends.FRAME_SHIFT
@@ -123,7 +123,7 @@ def make_engine(
     except EngineError as error:
         if engine == "openvino":
             raise
-        _log.debug("PyTorch takes over: %s", error)
+        _log.debug("using PyTorch: %s", error)
         return make(("torch", "fp32"))
     others: list[EngineSpec] = [("torch", "fp32")] if engine == "auto" else []
     others += [("openvino", "bf16")] if has_bf16() else []
@@ -135,7 +135,7 @@ def make_engine(
 
 
 def _specs_for(engine: EngineName, precision: Precision) -> list[EngineSpec]:
-    """What can run on a CPU at a precision that is asked for, the faster engine first."""
+    """Return the engines that have a precision on a CPU, the faster one first."""
     in_torch: EngineSpec = ("torch", "fp32" if precision == "auto" else precision)
     in_openvino: EngineSpec = ("openvino", precision)
     if engine != "auto":
@@ -146,12 +146,12 @@ def _specs_for(engine: EngineName, precision: Precision) -> list[EngineSpec]:
 
 
 def _first(make: Make, specs: Sequence[EngineSpec]) -> Engine:
-    """The first that can be made."""
+    """Return the first engine that is available."""
     for spec in specs[:-1]:
         try:
             return make(spec)
         except EngineError as error:
-            _log.debug("%s does without: %s", spec, error)
+            _log.debug("%s is not available: %s", _name(spec), error)
     return make(specs[-1])
 
 
@@ -163,7 +163,7 @@ def _fastest(
     window_samples: int,
     enough_seconds: float,
 ) -> Engine:
-    """Single precision where it is fast enough; else the fastest engine that keeps the scores."""
+    """Return single precision if it is fast enough, else the fastest engine that keeps the scores."""
     engines = {_EXACT: exact}
     windows = cache(partial(_windows, window_samples))
     run_exact = cache(lambda: run(exact, windows(), _BUDGET_SECONDS))
@@ -172,7 +172,7 @@ def _fastest(
         benchmark.choose(_name(_EXACT))
         return exact
     if any(benchmark.get(_name(spec)) is None for spec in others):
-        _log.info("trying how this model runs fastest on this processor, once; this takes a minute or two")
+        _log.info("measuring engines for this model once; this takes a minute or two")
         _, expected = run_exact()
         for spec in others:
             try:
@@ -188,7 +188,7 @@ def _fastest(
 
 
 def _windows(samples: int) -> Tensor:
-    """Windows to try on: float32 (windows, n), none of them among those to quantize on."""
+    """Return windows to measure on, float32 (windows, n); none of them is used for quantization."""
     return reference_windows(samples)[1::2][:_WINDOWS]
 
 

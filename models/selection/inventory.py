@@ -1,4 +1,4 @@
-"""The models that there are, and fetching them."""
+"""Lists and downloads models."""
 
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -139,7 +139,7 @@ def download(name: str) -> str:
     Raises
     ------
     CheckpointError
-        There is no such model, or it can't be fetched or read.
+        The model does not exist, or can't be fetched or read.
     """
     from ..checkpoints import load_checkpoint
 
@@ -149,7 +149,7 @@ def download(name: str) -> str:
     repository, revision = _repository(name, entry)
     there = hub.local(repository, revision=revision) is not None
     folder = hub.fetch(repository, revision=revision)
-    load_checkpoint(name, offline=True)  # checks it
+    load_checkpoint(name, offline=True)  # raises if the files are damaged
     state = "is already on this machine" if there else "fetched"
     return f"{name}: {state}, {_folder_megabytes(folder):.0f} MB in {folder}"
 

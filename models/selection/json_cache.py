@@ -1,4 +1,4 @@
-"""What was measured on this machine, remembered for a while."""
+"""Caches of measurements in JSON files."""
 
 import json
 import os
@@ -14,14 +14,14 @@ _CHOICE_LIFETIME_SECONDS = 90 * 24 * 3600.0
 
 
 class JsonCache:
-    """Values by conditions in a JSON file, which may be missing, damaged or unwritable: then all is measured again.
+    """Cache of values in a JSON file, by key. A missing, damaged or unwritable file is an empty cache.
 
     Parameters
     ----------
     file : Path
-        Where they are kept.
+        Path of the file.
     seconds : float
-        How long a value counts: a measurement may have been disturbed.
+        Lifetime of a value: a measurement may have been disturbed.
     """
 
     def __init__(self, file: Path, seconds: float) -> None:
@@ -30,16 +30,16 @@ class JsonCache:
 
     @classmethod
     def in_user_cache(cls, name: str, seconds: float) -> Self:
-        """One in the user's cache."""
+        """Return the cache of this file name in the user's cache folder."""
         return cls(Path(platformdirs.user_cache_dir("earshot")) / name, seconds)
 
-    def get(self, conditions: str) -> Any:
-        """What was put under these conditions; None if nothing was, or long ago."""
-        return self._valid_entries().get(conditions, (None, 0.0))[0]
+    def get(self, key: str) -> Any:
+        """Return the value of a key; None if there is no value, or an expired one."""
+        return self._valid_entries().get(key, (None, 0.0))[0]
 
-    def put(self, conditions: str, value: Any) -> None:
-        """Remember a value that JSON can hold."""
-        content = self._valid_entries() | {conditions: (value, time.time())}
+    def put(self, key: str, value: Any) -> None:
+        """Save a value that JSON can represent."""
+        content = self._valid_entries() | {key: (value, time.time())}
         part = self._path.with_name(f"{self._path.name}.{os.getpid()}.part")
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,26 +50,26 @@ class JsonCache:
                 part.unlink(missing_ok=True)
 
     def _valid_entries(self) -> dict[str, tuple[Any, float]]:
-        """What was put lately, and when."""
+        """Return the values that are not expired, with the times of their measurement."""
         now = time.time()
         try:
             content = json.loads(self._path.read_text(encoding="utf-8"))
-            kept = {str(key): (value, float(when)) for key, (value, when) in content.items()}
+            entries = {str(key): (value, float(when)) for key, (value, when) in content.items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
-        return {key: entry for key, entry in kept.items() if 0 <= now - entry[1] < self._seconds}
+        return {key: entry for key, entry in entries.items() if 0 <= now - entry[1] < self._seconds}
 
 
 @dataclass(frozen=True, slots=True)
 class EngineChoice:
-    """What runs a model here.
+    """Engine that runs a model on this machine.
 
     Attributes
     ----------
     engine : str
-        And its precision.
+        Name and precision of the engine.
     seconds : float
-        Of a window.
+        Time for a window.
     """
 
     engine: str
@@ -77,7 +77,7 @@ class EngineChoice:
 
 
 def cached_choice(model: str) -> EngineChoice | None:
-    """What has run a model of that name here lately."""
+    """Return the engine that last ran a model on this machine; None if it is not cached."""
     chosen = _choices().get(model)
     try:
         return EngineChoice(str(chosen["engine"]), float(chosen["seconds"]))
@@ -86,7 +86,7 @@ def cached_choice(model: str) -> EngineChoice | None:
 
 
 def save_choice(model: str, engine: str, seconds: float) -> None:
-    """Remember what runs a model now."""
+    """Save the engine that runs a model."""
     if cached_choice(model) != EngineChoice(engine, seconds):
         _choices().put(model, asdict(EngineChoice(engine, seconds)))
 

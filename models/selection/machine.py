@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def machine(device: "torch.device") -> str:
-    """What speed depends on, besides the model."""
+    """Return a description of the processor or GPU, the threads and the version of PyTorch."""
     import torch
 
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
@@ -18,7 +18,7 @@ def machine(device: "torch.device") -> str:
 
 
 def processor() -> str:
-    """Name of the CPU; Linux keeps it where `platform` does not look."""
+    """Return the name of the CPU; on Linux, `platform` does not know it."""
     with suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):

@@ -1,4 +1,4 @@
-"""What ``--model auto`` takes: the best AST that keeps up with the hop on this machine."""
+"""Choice of the model for ``--model auto``: the best AST that keeps up with the hop on this machine."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,21 +13,21 @@ CANDIDATES = (PUBLISHED["base-10-10"], PUBLISHED["base-16-16"])
 """Best first."""
 
 _HUB_SECONDS = 3.0
-"""The longest that a start without a network may be held up."""
+"""Longest wait for the Hub at a start without a network."""
 _SHARE = 0.9
-"""Of the hop that inference may take: the rest is for reading sound, drawing, and what else the machine does."""
+"""Share of the hop that inference may take; the rest is for audio, drawing and other programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """A model, and why.
+    """Chosen model, with the reason.
 
     Attributes
     ----------
     model : str
-        A name that `load_tagger` takes, of what is on this machine.
+        Name that `load_tagger` accepts; the model is on this machine.
     reason : str
-        For people: a part of one line in a log.
+        Reason, as part of one line in a log.
     """
 
     model: str
@@ -42,25 +42,25 @@ def choose(
     device: str = "auto",
     offline: bool = False,
 ) -> ModelChoice:
-    """Choose the best AST that keeps up, and fetch it if need be; else the embedded one.
+    """Choose the best AST that keeps up, and fetch it if necessary; else the embedded model.
 
     Parameters
     ----------
     hop_seconds : float
-        Seconds between taggings, in which all sources must be tagged once.
+        Seconds between taggings; all sources must be tagged once within them.
     sources : int
-        How many sources are heard.
+        Number of sources.
     window_seconds : float, optional
-        How long a window is; None for the model's own length.
+        Length of a window; by default the model's length.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     offline : bool
-        Whether to open no connection.
+        True to open no connection.
 
     Raises
     ------
     EngineError
-        There is no such device here.
+        The device does not exist on this machine.
     """
     rejected = _Rejected(offline=offline or hub.is_offline_mode())
     limit = _SHARE * hop_seconds
@@ -91,7 +91,7 @@ def choose(
 
 @dataclass
 class _Rejected:
-    """Better candidates that were not taken, and why."""
+    """Better candidates that were rejected, with the reasons."""
 
     offline: bool
     slow: list[tuple[Published, float]] = field(default_factory=list)
@@ -100,11 +100,11 @@ class _Rejected:
 
     @cached_property
     def hub_answers(self) -> bool:
-        """Asked once, when it first matters."""
+        """True if the Hub answers; asked once, when it is first needed."""
         return not self.offline and hub.answers(_HUB_SECONDS)
 
     def phrases(self, hop: str) -> list[str]:
-        """The reasons, in words; `hop` is what to call it."""
+        """Return the reasons in words; `hop` is the name of the hop in them."""
         words = []
         if self.slow:
             costs = ", ".join(f"{entry.name} ({seconds:.2g} s)" for entry, seconds in self.slow)

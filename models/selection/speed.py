@@ -1,6 +1,6 @@
-"""How long a published AST would take on this machine, measured without its weights and remembered.
+"""Estimates of the time that a published AST takes on this machine, measured without its weights, and cached.
 
-The time is linear in the number of blocks, so that networks of one and of three tell it.
+The time is linear in the number of blocks, so networks of one and of three blocks are measured.
 """
 
 import time
@@ -24,13 +24,13 @@ from .machine import machine
 
 _RUNS = 5
 _BUDGET_SECONDS = 0.6
-"""No further run of a network begins after this time. The first run warms up, and is the only one on a very slow machine."""
+"""No further run begins after this time. The first run warms up, and is the only one on a very slow machine."""
 _LIFETIME_SECONDS = 7 * 24 * 3600.0
-"""A measurement may have been disturbed, so that none counts for ever."""
+"""Lifetime of a measurement, which may have been disturbed."""
 
 
 class SpeedEstimator:
-    """Tells what a tagging of all sources would take, in seconds.
+    """Estimates the seconds that a tagging of all sources takes.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ class SpeedEstimator:
     rows : int
         Rows of a window.
     windows : int
-        How many are tagged at once. A GPU is given all of them; a CPU takes them one after the other, so that one is timed.
+        Number of windows that are tagged at once: as one batch on a GPU, one by one on a CPU.
 
     Raises
     ------
     EngineError
-        There is no such device here.
+        The device does not exist on this machine.
     """
 
     def __init__(self, device: str, rows: int, windows: int) -> None:
@@ -55,12 +55,15 @@ class SpeedEstimator:
         self._cache = JsonCache.in_user_cache("speed.json", _LIFETIME_SECONDS)
 
     def cached(self, entry: Published) -> float | None:
-        """Seconds of an earlier measurement under the same conditions, if there was one."""
+        """Return the seconds of an earlier measurement under the same conditions; None if there is none."""
         seconds = self._cache.get(self._conditions(entry))
         return seconds * self._batches if isinstance(seconds, float) else None
 
     def measure(self, entry: Published, limit: float) -> float:
-        """Seconds, measured now and remembered. It takes about two seconds; less where a single block takes longer than `limit`."""
+        """Measure the seconds, and save them.
+
+        This takes about two seconds; less if a single block takes longer than `limit`.
+        """
         config = AstConfig.of_size(
             "base",
             fstride=entry.fstride,
@@ -69,7 +72,7 @@ class SpeedEstimator:
             label_dim=entry.classes,
         )
         one = self._time(replace(config, depth=1))
-        block = one  # about: what is not in the blocks takes little
+        block = one  # an approximation: the rest of the network takes little
         if one * self._batches <= limit:
             block = max(0.0, self._time(replace(config, depth=3)) - one) / 2
         seconds = one + (config.depth - 1) * block
@@ -77,13 +80,13 @@ class SpeedEstimator:
         return seconds * self._batches
 
     def _time(self, config: AstConfig) -> float:
-        """Seconds of one batch, from samples on the host to scores on the host."""
+        """Return the seconds of one batch, from samples on the host to scores on the host."""
         engine = self._engine(_random_network(config))
         samples = _noise(torch.empty(self._batch, self._rows * frontends.FRAME_SHIFT))
         return _fastest(lambda: engine(samples))
 
     def _engine(self, network: AudioSpectrogramTransformer) -> Engine:
-        """What is likely to run it here; how far int8 keeps scores shows with the weights only."""
+        """Return the likely engine. It is never int8, whose accuracy depends on the weights."""
         mean, std = frontends.AUDIOSET_MEAN, frontends.AUDIOSET_STD
         if self._device.type == "cpu":
             precision: Precision = "bf16" if has_bf16() else "fp32"
@@ -94,12 +97,12 @@ class SpeedEstimator:
         return GraphEngine(eager, window_samples=self._rows * frontends.FRAME_SHIFT)
 
     def _conditions(self, entry: Published) -> str:
-        """All that the time depends on, as far as it can be named."""
+        """Return a cache key of everything that the time depends on."""
         return f"{machine(self._device)} | base {entry.fstride}-{entry.tstride} | {self._rows} rows | batch {self._batch}"
 
 
 def _random_network(config: AstConfig) -> AudioSpectrogramTransformer:
-    """A network whose weights cost nothing to make; numbers of a usual size, since zeros run faster on a GPU."""
+    """Return a network with cheap random weights of realistic size: zeros run faster on a GPU."""
     with torch.device("meta"):
         network = AudioSpectrogramTransformer(config)
     network.to_empty(device="cpu")
@@ -113,7 +116,7 @@ def _noise(tensor: Tensor) -> Tensor:
 
 
 def _fastest(run: Callable[[], Any]) -> float:
-    """Seconds of the fastest of a few runs: what else the machine does makes them longer only."""
+    """Return the seconds of the fastest of a few runs: other work on the machine only makes runs longer."""
     fastest, begun = float("inf"), time.perf_counter()
     for _ in range(_RUNS):
         before = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Quantizing a model on sounds of the user's own."""
+"""Quantization of a model on the user's sounds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,15 +21,15 @@ _MIN_WINDOWS = 2
 
 @dataclass(frozen=True, slots=True)
 class QuantizationResult:
-    """What came of it.
+    """Result of a quantization.
 
     Attributes
     ----------
     windows : int
-        What it was quantized on.
+        Number of windows that it was calibrated on.
     difference, agreement : float
-        On the sounds that ship: the largest difference of a score from that in single precision, and the share of the
-        five highest classes that are the same.
+        Largest difference of a score from single precision, and share of the five highest classes that stay the same, on the
+        bundled sounds.
     """
 
     windows: int
@@ -40,21 +40,21 @@ class QuantizationResult:
 def quantize_on(
     model: str, sounds: Sequence[NDArray[np.float32]], *, window_seconds: float | None = None
 ) -> QuantizationResult:
-    """Quantize a model anew; from then on, its precision int8 is this one.
+    """Quantize a model again; its precision int8 uses the result from then on.
 
     Parameters
     ----------
     model : str
-        What `load_checkpoint` takes.
+        Model, as for `load_checkpoint`.
     sounds : sequence of float32 (n,)
-        16 kHz mono; cut into windows that overlap by half.
+        Recordings at 16 kHz, mono; they are cut into windows that overlap by half.
     window_seconds : float, optional
-        As for `load_tagger`.
+        Length of a window, as for `load_tagger`.
 
     Raises
     ------
     CheckpointError
-        There is no such model.
+        The model does not exist.
     EngineError
         The sounds are too short, or the model can't be quantized.
     """
@@ -68,7 +68,7 @@ def quantize_on(
     ][:_MAX_WINDOWS]
     if len(windows) < _MIN_WINDOWS:
         raise EngineError(
-            f"that is too little sound to quantize on: give recordings of {2 * samples / frontends.SAMPLE_RATE_HZ:g} s or more"
+            f"too little sound to quantize on: give recordings of {2 * samples / frontends.SAMPLE_RATE_HZ:g} s or more"
         )
     make = partial(OpenVinoEngine, checkpoint.network_spec(rows), mean=checkpoint.mean, std=checkpoint.std)
     engines = make(precision="fp32"), make(precision="int8", sounds=torch.from_numpy(np.stack(windows)))
