@@ -21,14 +21,14 @@ from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.labels import audioset_classes
 from models.tagger import tagger_of
 from models.training.agreement import SURE, score_places
-from models.training.background import BACKGROUNDS, Heard, measure_background
+from models.training.background import BACKGROUNDS, FalseAlarms, measure_background
 from models.training.calibration import (
     calibrate,
     class_thresholds,
     fit_scaling,
-    lifted,
+    pooled,
+    raised,
     reliability,
-    together,
     with_scaling,
 )
 from models.training.pack import TEACHER_WEIGHTS, Pack
@@ -191,12 +191,12 @@ def test_thresholds_stay_in_their_limits() -> None:
 
 def test_backgrounds_lift_thresholds_and_never_lower_them() -> None:
     heard = [
-        Heard(
+        FalseAlarms(
             label="", score=0.0, windows=1, false_events_per_hour=0.0, highest=np.array(highest, np.float32)
         )
         for highest in ([0.1, 0.6, 0.0, 0.97], [0.46, 0.3, 0.0, 0.2])
     ]
-    thresholds = lifted(np.array([0.5, 0.5, 0.2, 0.9], np.float32), heard)
+    thresholds = raised(np.array([0.5, 0.5, 0.2, 0.9], np.float32), heard)
     assert thresholds == pytest.approx([0.56, 0.7, 0.2, 1.0])
 
 
@@ -213,7 +213,7 @@ def test_calibrated_scores_are_reliable_and_keep_their_order(checkpoint: Checkpo
     before, after = tagger_of(checkpoint, device="cpu"), tagger_of(done.checkpoint, device="cpu")
     order = before.logits(noise())[0].argsort()
     assert (np.diff(after.logits(noise())[0][order]) > -0.05).all()  # float16 rounds
-    errors = [reliability(*together(score_places(tagger, pack).values())).error for tagger in (before, after)]
+    errors = [reliability(*pooled(score_places(tagger, pack).values())).error for tagger in (before, after)]
     assert errors[1] < 0.5 * errors[0]
     again = calibrate(done.checkpoint, pack, background_seconds=10, device="cpu")
     assert again.slope == pytest.approx(1, abs=0.05)
@@ -228,7 +228,7 @@ def test_nothing_false_is_heard_in_the_backgrounds_that_set_the_thresholds(
     assert tagger.thresholds is not None
     assert tagger.thresholds.shape == (527,)
     assert 0.15 <= tagger.thresholds.min() <= done.median_threshold <= tagger.thresholds.max() <= 1
-    assert 0 < done.lifted <= 527
+    assert 0 < done.raised <= 527
     heard = measure_background(tagger, 20, seed=1, thresholds=tagger.thresholds)
     assert heard.keys() == BACKGROUNDS.keys()
     assert [there.false_events_per_hour for there in heard.values()] == [0.0] * 5

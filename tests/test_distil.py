@@ -156,9 +156,9 @@ def test_the_cache_holds_the_programs_own_features(folder: Path, features: Featu
 
 
 def test_the_cache_is_made_once(folder: Path, features: Features) -> None:
-    told: list[int] = []
-    again = load_features(Pack(folder), folder / "cache", lambda done, _of: told.append(done))
-    assert not told
+    updates: list[int] = []
+    again = load_features(Pack(folder), folder / "cache", lambda done, _of: updates.append(done))
+    assert not updates
     torch.testing.assert_close(again.student, features.student)
 
 
@@ -320,12 +320,12 @@ def test_auxiliary_heads_start_where_least_squares_puts_them(
 ) -> None:
     run = distillation(folder, features, small, tmp_path)
     before = [value.clone() for value in run._student.network.parameters()]
-    lesson = run._prepare(run.stages[0], 0)
+    batch = run._prepare(run.stages[0], 0)
 
     def likeness() -> float:
         with torch.no_grad():
-            _, _, embeddings = run._student(lesson.rows, *lesson.chosen)
-        close = torch.cosine_similarity(embeddings[lesson.valid], lesson.embeddings, dim=-1)
+            _, _, embeddings = run._student(batch.rows, *batch.chosen)
+        close = torch.cosine_similarity(embeddings[batch.valid], batch.embeddings, dim=-1)
         return float(close.mean())
 
     at_random = likeness()
@@ -393,7 +393,7 @@ def test_muon_is_torchs_muon() -> None:
 def test_a_few_steps_lower_the_loss(folder: Path, features: Features, small: str, tmp_path: Path) -> None:
     run = distillation(folder, features, small, tmp_path, "128:1:8:2e-2:2e-2:20")
     losses: list[float] = []
-    assert run.run(listen=lambda _progress, figures: losses.append(figures["loss"]))
+    assert run.run(on_step=lambda _progress, figures: losses.append(figures["loss"]))
     assert len(losses) == 20
     assert losses[-1] < 0.95 * losses[0]
 
@@ -439,11 +439,11 @@ def test_an_exported_network_scores_as_the_trained_one(
     rows = frontends.input_rows(frontends.fbank(torch.from_numpy(samples)), 128)
     with torch.no_grad():
         logits = network(rows[None]).numpy()
-    taught = Pack(folder).teacher_to_student
-    np.testing.assert_allclose(tagger.logits(samples)[0, taught], logits[0, taught], atol=0.02)
-    untaught = np.setdiff1d(np.arange(len(LABELS)), taught)
-    assert len(untaught) == 6
-    assert (tagger(samples)[0, untaught] < 1e-5).all()
+    classes = Pack(folder).teacher_to_student
+    np.testing.assert_allclose(tagger.logits(samples)[0, classes], logits[0, classes], atol=0.02)
+    missing = np.setdiff1d(np.arange(len(LABELS)), classes)
+    assert len(missing) == 6
+    assert (tagger(samples)[0, missing] < 1e-5).all()
 
 
 def test_a_new_network_is_untrained_but_sound(folder: Path, features: Features, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.errors import SoundError
 from models.training.batches import Batches, example_weights, normalisation
 from models.training.dataset import SoundCache, read_dataset
-from models.training.finetune import FineTuning, Told
+from models.training.finetune import FineTuning, Progress
 from models.training.learning import DivergedError
 from models.training.plan import Part, plan_parts, window_seconds_for
 from models.training.recipes import RECIPES, Recipe, recipe
@@ -316,7 +316,7 @@ def test_a_few_epochs_teach_what_is_easy(tones: Path, small: str, tmp_path: Path
     run = tuning(tones, small, tmp_path, Recipe(init="", epochs=15, batch=3, rate=1e-2), everything)
     assert run.run()
     (result,) = run.results
-    assert result.judgement is None
+    assert result.validation is None
     assert result.history[-1].train_loss < 0.5 * result.history[0].train_loss
     assert run.export(tmp_path / "tones.safetensors").activation == "softmax"
     tagger = load_tagger(str(tmp_path / "tones.safetensors"), device="cpu")
@@ -331,13 +331,13 @@ def test_the_measured_scores_are_the_taggers(tones: Path, small: str, tmp_path: 
     run.export(tmp_path / "tones.safetensors")
     tagger = load_tagger(str(tmp_path / "tones.safetensors"), device="cpu", precision="fp32")
     (result,) = run.results
-    assert result.judgement is not None
+    assert result.validation is not None
     held_out = run.dataset.subset(run.parts[0].validation)
     scores = np.concatenate([tagger(read(example.path)) for example in held_out.examples])
-    np.testing.assert_allclose(result.judgement.scores.numpy(), scores, atol=1e-5)
+    np.testing.assert_allclose(result.validation.scores.numpy(), scores, atol=1e-5)
     truth = held_out.targets().argmax(1)
-    assert result.judgement.metric == pytest.approx(accuracy_score(truth, scores.argmax(1)))
-    assert result.judgement.loss == pytest.approx(
+    assert result.validation.metric == pytest.approx(accuracy_score(truth, scores.argmax(1)))
+    assert result.validation.loss == pytest.approx(
         -np.log(scores[np.arange(len(truth)), truth]).mean(), rel=1e-4
     )
 
@@ -358,12 +358,12 @@ def test_several_labels_are_learned_with_binary_cross_entropy(
     )
     run.run()
     assert run.export(tmp_path / "tones.safetensors").activation == "sigmoid"
-    judgement = run.results[0].judgement
-    assert judgement is not None
-    expected = average_precision_score(judgement.targets.numpy(), judgement.scores.numpy())
-    assert judgement.metric == pytest.approx(expected)
-    loss = torch.nn.functional.binary_cross_entropy(judgement.scores, judgement.targets)
-    assert judgement.loss == pytest.approx(loss.item(), rel=1e-4)
+    validation = run.results[0].validation
+    assert validation is not None
+    expected = average_precision_score(validation.targets.numpy(), validation.scores.numpy())
+    assert validation.metric == pytest.approx(expected)
+    loss = torch.nn.functional.binary_cross_entropy(validation.scores, validation.targets)
+    assert validation.loss == pytest.approx(loss.item(), rel=1e-4)
 
 
 def test_the_average_is_the_mean_of_the_weights_of_epochs(tones: Path, small: str, tmp_path: Path) -> None:
@@ -372,11 +372,11 @@ def test_the_average_is_the_mean_of_the_weights_of_epochs(tones: Path, small: st
     run = tuning(tones, small, tmp_path, parts=everything)
     network = run.learning._network
 
-    def listen(_: object) -> None:
-        if run.learning.progress.step == 0:
+    def on_step(_: object) -> None:
+        if run.learning.counters.step == 0:
             ends.append({key: value.clone() for key, value in network.state_dict().items()})
 
-    run.run(listen=listen)
+    run.run(on_step=on_step)
     assert run.results[0].kept == "average"
     exported = run.export(tmp_path / "tones.safetensors").weights
     for key, value in exported.items():
@@ -425,8 +425,8 @@ def test_folds_end_with_a_network_that_learned_from_everything(
     run = tuning(tones, small, tmp_path, parts=plan_parts(read_dataset(tones), folds="3"))
     run.run()
     *folds, last = run.results
-    assert all(result.judgement is not None for result in folds)
-    assert last.judgement is None
+    assert all(result.validation is not None for result in folds)
+    assert last.validation is None
     assert len(last.history) == round(float(np.median([result.epochs for result in folds])))
 
 
@@ -454,16 +454,16 @@ def test_a_diverging_training_is_reported_and_keeps_the_best_weights(
     assert again.run()
 
 
-def explode(run: FineTuning, part: int, epoch: int) -> Callable[[Told], None]:
+def explode(run: FineTuning, part: int, epoch: int) -> Callable[[Progress], None]:
     """A listener that blows the weights up once an epoch of a part has begun."""
 
-    def listen(told: Told) -> None:
-        if (told.part, told.epoch) == (part, epoch):
+    def on_step(progress: Progress) -> None:
+        if (progress.part, progress.epoch) == (part, epoch):
             with torch.no_grad():
                 for parameter in run.learning._network.parameters():
                     parameter.mul_(1e6)
 
-    return listen
+    return on_step
 
 
 @pytest.mark.parametrize(("part", "epoch"), [(1, 2), (2, 1), (3, 1)])
@@ -473,8 +473,8 @@ def test_after_divergence_the_last_measured_weights_are_written(
     parts = plan_parts(read_dataset(tones), folds="2")
     run = tuning(tones, small, tmp_path, replace(QUICK, average_from=None), parts)
     with pytest.raises(DivergedError):
-        run.run(listen=explode(run, part, epoch))
-    measured = run.learning.best if epoch > 1 else run.results[-1].judgement
+        run.run(on_step=explode(run, part, epoch))
+    measured = run.learning.best if epoch > 1 else run.results[-1].validation
     assert measured is not None
     assert run.export_measured(tmp_path / "tones.safetensors")
     tagger = load_tagger(str(tmp_path / "tones.safetensors"), device="cpu", precision="fp32")
@@ -490,7 +490,7 @@ def test_after_divergence_nothing_is_written_that_was_not_measured(
     parts = plan_parts(read_dataset(tones), validation=validation)
     run = tuning(tones, small, tmp_path, replace(QUICK, average_from=None), parts)
     with pytest.raises(DivergedError):
-        run.run(listen=explode(run, 1, 1 if validation else 2))
+        run.run(on_step=explode(run, 1, 1 if validation else 2))
     assert not run.export_measured(tmp_path / "tones.safetensors")
     assert not (tmp_path / "tones.safetensors").exists()
 
@@ -545,7 +545,7 @@ def test_a_broken_state_is_reported_in_one_sentence(tones: Path, small: str, tmp
     whole = (tmp_path / "state").read_bytes()
     for broken in (b"", b"PK broken", whole[: len(whole) // 2]):
         (tmp_path / "state").write_bytes(broken)
-        with pytest.raises(TrainingError, match="can't be resumed.*start anew with --overwrite") as error:
+        with pytest.raises(TrainingError, match="can't be resumed.*start over with --overwrite") as error:
             tuning(tones, small, tmp_path).restore()
         one_sentence(error)
     torch.save({"run": run._fingerprint, "results": {}, 119: 0}, tmp_path / "state")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from models.training.agreement import Scorer
-    from models.training.background import Heard
+    from models.training.background import FalseAlarms
 
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600}
 
@@ -67,7 +67,7 @@ def measure_background(tagger: "Scorer", seconds: float, hop_seconds: float, *, 
         )
 
 
-def _figures(heard: "Heard") -> dict[str, object]:
+def _figures(heard: "FalseAlarms") -> dict[str, object]:
     return {
         "windows": heard.windows,
         "label": heard.label,
@@ -76,7 +76,7 @@ def _figures(heard: "Heard") -> dict[str, object]:
     }
 
 
-def _print(name: str, heard: "Mapping[str, Heard]", thresholds: str) -> None:
+def _print(name: str, heard: "Mapping[str, FalseAlarms]", thresholds: str) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -80,7 +80,7 @@ def write_calibrated(
     console.print(
         f"{path}: slope {calibration.slope:.3f}, offset {calibration.offset:+.3f}, "
         f"median threshold {calibration.median_threshold:.2f}, "
-        f"{calibration.lifted} thresholds lifted above the backgrounds",
+        f"{calibration.raised} thresholds raised above the backgrounds",
         markup=False,
         soft_wrap=True,
     )

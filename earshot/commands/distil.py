@@ -95,7 +95,7 @@ def _train(run: "Distillation", save_every: int, minutes: float | None) -> bool:
     with Progress(*columns, console=Console(stderr=True)) as bars:
         task = bars.add_task("stage 1", total=1.0, figures="")
 
-        def listen(done: Done, figures: dict[str, float]) -> None:
+        def update(done: Done, figures: dict[str, float]) -> None:
             stage = run.stages[done.stage]
             bars.update(
                 task,
@@ -104,4 +104,4 @@ def _train(run: "Distillation", save_every: int, minutes: float | None) -> bool:
                 figures=f"{done.windows} windows, {figures['windows_per_second']:.1f}/s, loss {figures['loss']:.3f}",
             )
 
-        return run.run(save_every=save_every, minutes=minutes, listen=listen)
+        return run.run(save_every=save_every, minutes=minutes, on_step=update)

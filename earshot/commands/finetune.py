@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from models.checkpoints import Checkpoint
     from models.training.dataset import Dataset, Reader
-    from models.training.finetune import FineTuning, Result, Told
+    from models.training.finetune import FineTuning, Progress, Result
     from models.training.recipes import Recipe
     from models.training.report import Summary
 
@@ -219,8 +219,8 @@ def _train(run: "FineTuning", console: "Console", minutes: float | None, out: Pa
     from models.training.learning import DivergedError
 
     try:
-        with _bars(console, run) as listen:
-            return run.run(minutes=minutes, listen=listen)
+        with _bars(console, run) as update:
+            return run.run(minutes=minutes, on_step=update)
     except DivergedError as error:
         measured = run.export_measured(out)
         advice = [f"the best weights that were measured are in {out}" if measured else "no model was written"]
@@ -234,20 +234,20 @@ def _train(run: "FineTuning", console: "Console", minutes: float | None, out: Pa
 
 
 @contextmanager
-def _bars(console: "Console", run: "FineTuning") -> "Iterator[Callable[[Told], None]]":
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+def _bars(console: "Console", run: "FineTuning") -> "Iterator[Callable[[Progress], None]]":
+    from rich import progress
 
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[figures]}"),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("{task.fields[figures]}"),
     )
-    with Progress(*columns, console=console) as bars:
+    with progress.Progress(*columns, console=console) as bars:
         task = bars.add_task("", total=None, figures="")
         shown = 0
 
-        def update(now: "Told") -> None:
+        def update(now: "Progress") -> None:
             nonlocal task, shown
             if shown != now.part:
                 if shown:
@@ -312,7 +312,7 @@ def _summary(
     done: bool,
 ) -> "Iterator[str]":
     """Yield the lines of the summary."""
-    measured = [result for result in results if result.judgement is not None]
+    measured = [result for result in results if result.validation is not None]
     name = "mean average precision" if multi_label else "accuracy"
     if len(measured) > 1:
         yield f"{name} {summary.metric:.1%} (+/- {summary.deviation:.1%}) over {len(measured)} folds"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..ast_network import AstConfig
 
-Rival: TypeAlias = Callable[[NDArray[np.float32]], object]
+Baseline: TypeAlias = Callable[[NDArray[np.float32]], object]
 """Samples float32 (batch, n) -> scores, on the host."""
 
 
@@ -19,7 +19,7 @@ def is_installed() -> bool:
     return find_spec("transformers") is not None
 
 
-def rival(config: AstConfig, device: torch.device, *, half: bool = False) -> Rival:
+def baseline(config: AstConfig, device: torch.device, *, half: bool = False) -> Baseline:
     """Make a network of the same geometry with random weights.
 
     Parameters

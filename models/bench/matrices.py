@@ -22,11 +22,11 @@ def operations_per_second(precision: str, device: torch.device) -> float:
     side = _SIDE[device.type]
     multiply = torch._int_mm if precision == "int8" else torch.mm  # noqa: SLF001 - PyTorch has no other for 8 bits
     factors = torch.randint(-100, 100, (side, side), device=device).to(_DTYPES[precision])
-    fastest, begun = float("inf"), time.perf_counter()
-    while time.perf_counter() - begun < _SECONDS or fastest == float("inf"):
-        before = time.perf_counter()
+    fastest, started = float("inf"), time.perf_counter()
+    while time.perf_counter() - started < _SECONDS or fastest == float("inf"):
+        run_started = time.perf_counter()
         multiply(factors, factors)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        fastest = min(fastest, time.perf_counter() - before)
+        fastest = min(fastest, time.perf_counter() - run_started)
     return 2.0 * side**3 / fastest

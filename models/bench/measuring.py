@@ -162,15 +162,15 @@ def _measure(task: Task) -> Row:
     config = checkpoint.network_spec(rows).config
     halves = (False, True) if device.type == "cuda" else (False,)
     installed = hugging_face.is_installed()
-    rivals = [hugging_face.rival(config, device, half=half) for half in halves if installed]
-    for rival in rivals:
-        rival(batches[0])
+    baselines = [hugging_face.baseline(config, device, half=half) for half in halves if installed]
+    for run_baseline in baselines:
+        run_baseline(batches[0])
     ours: list[float] = []
-    theirs: list[list[float]] = [[] for _ in rivals]
+    theirs: list[list[float]] = [[] for _ in baselines]
     for batch in batches[1:]:
         ours.append(_seconds(tagger, batch))
-        for times, rival in zip(theirs, rivals, strict=True):
-            times.append(_seconds(rival, batch))
+        for times, run_baseline in zip(theirs, baselines, strict=True):
+            times.append(_seconds(run_baseline, batch))
     median = statistics.median(ours)
     medians = [statistics.median(times) for times in theirs] + [None, None]
     difference = _difference(tagger, task, sound) if task.trained else (None, None)
@@ -198,7 +198,7 @@ def _measure(task: Task) -> Row:
     )
 
 
-def _seconds(tag: hugging_face.Rival, batch: Samples) -> float:
+def _seconds(tag: hugging_face.Baseline, batch: Samples) -> float:
     before = time.perf_counter()
     tag(batch)
     return time.perf_counter() - before

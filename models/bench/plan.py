@@ -82,7 +82,7 @@ def first_tagger(plan: Plan) -> "Tagger":
         )
 
 
-def rows(plan: Plan, sound: "Samples", announce: Callable[[str], None]) -> "list[Row]":
+def rows(plan: Plan, sound: "Samples", on_start: Callable[[str], None]) -> "list[Row]":
     """Measure a plan.
 
     Parameters
@@ -91,7 +91,7 @@ def rows(plan: Plan, sound: "Samples", announce: Callable[[str], None]) -> "list
         Measurements to make.
     sound : float32 (windows, n)
         Recordings, cut into windows of the longest length.
-    announce : callable
+    on_start : callable
         Receives a description of each measurement before it begins.
 
     Raises
@@ -115,7 +115,7 @@ def rows(plan: Plan, sound: "Samples", announce: Callable[[str], None]) -> "list
         for (name, address), precision, window, batch in itertools.product(
             addresses, precisions, plan.windows_seconds, plan.batches
         ):
-            announce(f"{name}, {precision}, batches of {batch}")
+            on_start(f"{name}, {precision}, batches of {batch}")
             measured.append(
                 measure(
                     Task(

@@ -174,7 +174,7 @@ def score_places(
         raise TrainingError(
             f"the model '{tagger.name}' has other classes than the pack, so that they can't be compared"
         )
-    chosen = _chosen_clips(pack, split, limit)
+    chosen = _clips_to_score(pack, split, limit)
     network = teacher.load_teacher(pack.folder / TEACHER_WEIGHTS, torch.device("cpu"))
     silence = network.label(torch.full((1, teacher.PATCH_ROWS, teacher.MEL_BINS), teacher.SILENT_ROW))[0]
     patches = teacher.patch_count(tagger.window_samples // frontends.FRAME_SHIFT)
@@ -182,12 +182,12 @@ def score_places(
     truths: dict[str, list[Floats]] = {place: [] for place in places}
     for done, position in enumerate(chosen):
         clip = pack.samples(pack.clips[position])[: tagger.window_samples]
-        alone = patch_labels(network, clip)  # (patches, 521)
-        followed = torch.cat((alone, silence.expand(max(0, patches - len(alone)), -1)))
+        clip_labels = patch_labels(network, clip)  # (patches, 521)
+        window_labels = torch.cat((clip_labels, silence.expand(max(0, patches - len(clip_labels)), -1)))
         for place in places:
             window = PLACES[place](clip, tagger.window_samples, np.random.default_rng(position))
             scores[place].append(tagger(window)[0, pack.teacher_to_student])
-            labels = alone if place == CLIP_ALONE else followed
+            labels = clip_labels if place == CLIP_ALONE else window_labels
             truths[place].append(teacher.pool_all(labels, pack.silence).numpy())
         progress(done + 1, len(chosen))
     kinds = tuple(pack.clips[position].kind for position in chosen)
@@ -207,9 +207,9 @@ def agreements(scored: Mapping[str, Scored], silence: int | None) -> dict[str, A
     silence : int or None
         The teacher's number of the class ``Silence``, which doesn't count.
     """
-    heard = {place: without_silence(there, silence) for place, there in scored.items()}
-    usual = heard[FOLLOWED_BY_SILENCE].scores.argmax(1) if FOLLOWED_BY_SILENCE in heard else None
-    return {place: _agreement(there, usual) for place, there in heard.items()}
+    compared = {place: without_silence(scored_place, silence) for place, scored_place in scored.items()}
+    reference = compared[FOLLOWED_BY_SILENCE].scores.argmax(1) if FOLLOWED_BY_SILENCE in compared else None
+    return {place: _agreement(scored_place, reference) for place, scored_place in compared.items()}
 
 
 def without_silence(scored: Scored, silence: int | None) -> Scored:
@@ -221,7 +221,7 @@ def without_silence(scored: Scored, silence: int | None) -> Scored:
     return Scored(scores=scores, truth=truth, kinds=scored.kinds)
 
 
-def _chosen_clips(pack: Pack, split: Split, limit: int | None) -> list[int]:
+def _clips_to_score(pack: Pack, split: Split, limit: int | None) -> list[int]:
     """Positions of the clips to score."""
     chosen = pack.of(split)
     if not chosen:
@@ -232,8 +232,8 @@ def _chosen_clips(pack: Pack, split: Split, limit: int | None) -> list[int]:
     return sorted(np.random.default_rng(0).choice(chosen, limit, replace=False).tolist())
 
 
-def _agreement(scored: Scored, usual: NDArray[np.int64] | None) -> Agreement:
-    """Figures of one place; `usual` is the model's first class (clips,) of the clips followed by silence."""
+def _agreement(scored: Scored, reference: NDArray[np.int64] | None) -> Agreement:
+    """Figures of one place; `reference` is the model's first class (clips,) of the clips followed by silence."""
     scores, truth = scored.scores, scored.truth
     precision, classes = mean_average_precision(scores, truth > HOLDS, FEWEST_POSITIVES)
     sure = truth.max(1) > SURE
@@ -254,7 +254,7 @@ def _agreement(scored: Scored, usual: NDArray[np.int64] | None) -> Agreement:
         top5=_mean(top5[sure]),
         score=_mean(asked_scores),
         right_over_03=_mean(asked_scores > SURE),
-        same=float("nan") if usual is None else _mean((scores.argmax(1) == usual)[sure]),
+        same=float("nan") if reference is None else _mean((scores.argmax(1) == reference)[sure]),
     )
 
 

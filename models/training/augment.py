@@ -134,10 +134,10 @@ def mix_up(
     batch = len(samples)
     partner = torch.from_numpy(random.permutation(batch)).to(samples.device)
     weight = random.beta(alpha, alpha, batch)
-    own = _column(np.where(random.random(batch) < probability, weight, 1.0), samples)
+    weights = _column(np.where(random.random(batch) < probability, weight, 1.0), samples)
     return (
-        own * samples + (1 - own) * samples[partner],
-        own * targets + (1 - own) * targets[partner],
+        weights * samples + (1 - weights) * samples[partner],
+        weights * targets + (1 - weights) * targets[partner],
     )
 
 

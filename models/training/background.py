@@ -24,7 +24,7 @@ DEFAULT_THRESHOLD = 0.3
 """From where on a class counts as heard, for a model without thresholds of its own."""
 HOP_SECONDS = 5.0
 
-_TURN_SECONDS = 30
+_FORM_SECONDS = 30
 """After so long, a background takes another form."""
 _HERTZ = np.maximum(np.fft.rfftfreq(2 * BLOCK, 1 / frontends.SAMPLE_RATE_HZ), 20.0)
 """Of each component of a noise; what can't be heard is no louder than what can."""
@@ -45,7 +45,7 @@ def _hiss(random: np.random.Generator) -> Iterator[Doubles]:
     """White and pink noise at -55 and -35 dBFS, by turns."""
     white, pink = np.ones_like(_HERTZ), _HERTZ**-0.5
     forms = [_at_level(colour, dbfs) for dbfs in (-55.0, -35.0) for colour in (white, pink)]
-    return _noise(random, (forms[second // _TURN_SECONDS % len(forms)] for second in count()))
+    return _noise(random, (forms[second // _FORM_SECONDS % len(forms)] for second in count()))
 
 
 def _hum(random: np.random.Generator) -> Iterator[Doubles]:
@@ -60,7 +60,7 @@ def _hum(random: np.random.Generator) -> Iterator[Doubles]:
         for turn in count():
             shape = random.uniform(0.2, 1.0, len(harmonics)) / harmonics
             shape *= np.sqrt(2 / np.square(shape).sum())
-            for second in range(turn * _TURN_SECONDS, (turn + 1) * _TURN_SECONDS):
+            for second in range(turn * _FORM_SECONDS, (turn + 1) * _FORM_SECONDS):
                 yield shape * 10 ** (dbfs(second) / 20)
 
     noise = _noise(random, (_at_level(pink, dbfs(second) - 20) for second in count()))
@@ -87,7 +87,7 @@ def _fan(random: np.random.Generator) -> Iterator[Doubles]:
     air = _HERTZ**-0.5 / np.sqrt(1 + (_HERTZ / 2000) ** 2)
 
     def speed(second: int) -> int:
-        return second // _TURN_SECONDS % len(shafts_hz)
+        return second // _FORM_SECONDS % len(shafts_hz)
 
     def amplitudes() -> Iterator[Doubles]:
         for second in count():
@@ -190,7 +190,7 @@ def windows_of(name: str, seed: int, window_samples: int, hop_samples: int) -> I
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Heard:
+class FalseAlarms:
     """What a model hears in a background that isn't there.
 
     Attributes
@@ -220,7 +220,7 @@ def measure_background(
     hop_seconds: float = HOP_SECONDS,
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
-) -> dict[str, Heard]:
+) -> dict[str, FalseAlarms]:
     """Listen to some time of each background.
 
     Parameters
@@ -249,23 +249,23 @@ def measure_background(
         raise ValueError(f"a hop must last 0.025 to {seconds:g} s, not {hop_seconds:g}")
     if thresholds is None:
         thresholds = np.full(len(tagger.labels), DEFAULT_THRESHOLD, np.float32)
-    heard = {}
+    results = {}
     for number, (name, background) in enumerate(BACKGROUNDS.items()):
-        false = np.array([label not in background.names for label in tagger.labels])
-        highest, above, events = np.zeros(len(false), np.float32), np.zeros_like(false), 0
+        unrelated = np.array([label not in background.names for label in tagger.labels])
+        highest, active, events = np.zeros(len(unrelated), np.float32), np.zeros_like(unrelated), 0
         sounds = windows_of(name, seed, tagger.window_samples, hop_samples)
         for done, samples in zip(range(windows), sounds, strict=False):
-            scores = tagger(samples)[0] * false
-            rises = (scores >= thresholds) & false
-            events += int((rises & ~above).sum())
-            above, highest = rises, np.maximum(highest, scores)
+            scores = tagger(samples)[0] * unrelated
+            rises = (scores >= thresholds) & unrelated
+            events += int((rises & ~active).sum())
+            active, highest = rises, np.maximum(highest, scores)
             progress(number * windows + done + 1, len(BACKGROUNDS) * windows)
         best = int(highest.argmax())
-        heard[name] = Heard(
+        results[name] = FalseAlarms(
             label=tagger.labels[best],
             score=float(highest[best]),
             windows=windows,
             false_events_per_hour=events / (windows * hop_seconds / 3600),
             highest=highest,
         )
-    return heard
+    return results

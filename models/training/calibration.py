@@ -17,7 +17,7 @@ from ..checkpoints import Checkpoint
 from ..errors import TrainingError
 from ..tagger import tagger_of
 from .agreement import SURE, Scored, score_places, without_silence
-from .background import Heard, measure_background
+from .background import FalseAlarms, measure_background
 from .pack import Pack, Split
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -150,18 +150,20 @@ def class_thresholds(
     float32 (classes,)
     """
     grid = np.arange(round(_LOWEST / _STEP), round(_HIGHEST / _STEP) + 1) * _STEP
-    heard = np.array([(scores >= threshold).sum(0) for threshold in grid])  # (thresholds, classes)
+    detected = np.array([(scores >= threshold).sum(0) for threshold in grid])  # (thresholds, classes)
     right = np.array([((scores >= threshold) & holds).sum(0) for threshold in grid])
-    weight = 1 / (heard + prior_clips)
-    average = (right * weight).sum(1, keepdims=True) / (heard * weight).sum(1, keepdims=True).clip(_SMALLEST)
+    weight = 1 / (detected + prior_clips)
+    average = (right * weight).sum(1, keepdims=True) / (detected * weight).sum(1, keepdims=True).clip(
+        _SMALLEST
+    )
     reached = (right + prior_clips * average) * weight >= precision
     thresholds: Floats = np.where(reached.any(0), grid[reached.argmax(0)], grid[-1]).astype(np.float32)
     return thresholds
 
 
-def lifted(thresholds: Floats, heard: Iterable[Heard]) -> Floats:
+def raised(thresholds: Floats, detected: Iterable[FalseAlarms]) -> Floats:
     """Lift thresholds (classes,) to 0.1 above what each class scores in backgrounds that it doesn't name, at most to 1."""
-    highest: Floats = np.max([background.highest for background in heard], 0)
+    highest: Floats = np.max([background.highest for background in detected], 0)
     above: Floats = np.maximum(thresholds, np.minimum(highest + np.float32(_MARGIN), 1))
     return above
 
@@ -176,14 +178,14 @@ class Calibration:
         With scaled logits and thresholds.
     slope, offset : float
         Of the logits.
-    lifted : int
+    raised : int
         Thresholds that a background lifted.
     """
 
     checkpoint: Checkpoint
     slope: float
     offset: float
-    lifted: int
+    raised: int
 
     @property
     def median_threshold(self) -> float:
@@ -227,43 +229,43 @@ def calibrate(
             f"the classes of '{checkpoint.name}' exclude each other, so that they have no thresholds: give a model of AudioSet"
         )
 
-    def score(now: Checkpoint, split: Split, count: int | None) -> dict[str, Scored]:
-        def tell(done: int, total: int) -> None:
+    def score(model: Checkpoint, split: Split, count: int | None) -> dict[str, Scored]:
+        def update(done: int, total: int) -> None:
             progress(_PARTS[split], done, total)
 
-        return score_places(tagger_of(now, device=device), pack, split=split, limit=count, progress=tell)
+        return score_places(tagger_of(model, device=device), pack, split=split, limit=count, progress=update)
 
     training = score(checkpoint, "train", min(limit or TRAINING_CLIPS, TRAINING_CLIPS))
     slope, offset = fit_scaling(
-        *together(without_silence(there, pack.silence) for there in training.values())
+        *pooled(without_silence(scored_place, pack.silence) for scored_place in training.values())
     )
     scaled = with_scaling(checkpoint, slope, offset)
-    scores, holds = together(score(scaled, "val", limit).values())
+    scores, holds = pooled(score(scaled, "val", limit).values())
     chosen = class_thresholds(_to_student(scores, pack), _to_student(holds, pack))
-    heard = measure_background(
+    detected = measure_background(
         tagger_of(scaled, device=device),
         BACKGROUND_SECONDS if background_seconds is None else background_seconds,
         seed=_BACKGROUND_SEED,
         progress=lambda done, total: progress("backgrounds", done, total),
     )
-    thresholds = lifted(chosen, heard.values())
+    thresholds = raised(chosen, detected.values())
     return Calibration(
         checkpoint=replace(scaled, thresholds=tuple(round(float(threshold), 4) for threshold in thresholds)),
         slope=slope,
         offset=offset,
-        lifted=int((thresholds > chosen).sum()),
+        raised=int((thresholds > chosen).sum()),
     )
 
 
-def together(scored: Iterable[Scored]) -> tuple[Floats, Truth]:
+def pooled(scored: Iterable[Scored]) -> tuple[Floats, Truth]:
     """Put what was scored in several places into one: scores float32 (n, 521), and whether the class is there, bool (n, 521).
 
     It is there where the teacher is as sure of it as it must be to be asked: a window's label is a mean of two patches, so that a word
     shorter than a second hardly gets beyond 0.5.
     """
     places = list(scored)
-    scores = np.concatenate([there.scores for there in places])
-    return scores, np.concatenate([there.truth for there in places]) > SURE
+    scores = np.concatenate([scored_place.scores for scored_place in places])
+    return scores, np.concatenate([scored_place.truth for scored_place in places]) > SURE
 
 
 def _to_student(of_teacher: NDArray[Any], pack: Pack) -> NDArray[Any]:

@@ -59,11 +59,11 @@ def confusions(scored: Scored, pack: Pack) -> list[Confusion]:
     pack : Pack
         That was scored.
     """
-    heard = without_silence(scored, pack.silence)
-    sure = heard.truth.max(1) > SURE
-    taught = heard.truth[sure].argmax(1).tolist()
-    occurrences = Counter(taught)
-    pairs = Counter(zip(taught, heard.scores[sure].argmax(1).tolist(), strict=True))
+    audible = without_silence(scored, pack.silence)
+    sure = audible.truth.max(1) > SURE
+    expected = audible.truth[sure].argmax(1).tolist()
+    occurrences = Counter(expected)
+    pairs = Counter(zip(expected, audible.scores[sure].argmax(1).tolist(), strict=True))
     names = _names(pack)
     return [
         Confusion(taught=names[first], heard=names[other], clips=clips, of=occurrences[first])
@@ -87,12 +87,12 @@ def class_precisions(scored: Scored, pack: Pack) -> list[ClassPrecision]:
     NonFiniteScoresError
         A score is not a finite number.
     """
-    heard = without_silence(scored, pack.silence)
-    holds = heard.truth > HOLDS
+    audible = without_silence(scored, pack.silence)
+    holds = audible.truth > HOLDS
     counted = np.flatnonzero(holds.sum(0) >= FEWEST_POSITIVES)
     if not len(counted):
         return []
-    figures = ranking_figures(heard.scores[:, counted], holds[:, counted]).per_class
+    figures = ranking_figures(audible.scores[:, counted], holds[:, counted]).per_class
     names = _names(pack)
     classes = [
         ClassPrecision(

@@ -44,9 +44,9 @@ STATE, REPORT = "state.pt", "report.jsonl"
 _LABEL_WEIGHT = 50.0
 """Of both cross entropies, which are means over 521 mostly absent classes; the embeddings' cosine counts once."""
 _WARM_UP_STEPS = 40
-_NEVER = -12.0
+_ABSENT_LOGIT = -12.0
 """Logit of a class that the teacher lacks: a probability of 6 in a million."""
-_HEAD_LESSONS = 40
+_HEAD_BATCHES = 40
 """Batches to which the auxiliary heads of a trained network are fitted."""
 _CLIP_NORM = 2.0
 _WEIGHT_DECAY = 0.05
@@ -163,7 +163,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _Lesson:
+class _Batch:
     """What a step learns from.
 
     Attributes
@@ -287,7 +287,7 @@ class Distillation:
         *,
         save_every: int = 50,
         minutes: float | None = None,
-        listen: Callable[[Progress, dict[str, float]], None] = lambda _progress, _figures: None,
+        on_step: Callable[[Progress, dict[str, float]], None] = lambda _progress, _figures: None,
     ) -> bool:
         """Train to the end of the last stage, saving the state on the way.
 
@@ -297,7 +297,7 @@ class Distillation:
             Steps between two savings of the state, and between two lines of the report.
         minutes : float, optional
             Stop after this time, to be resumed.
-        listen : callable, optional
+        on_step : callable, optional
             Told of each step: the progress, and figures of that step.
 
         Returns
@@ -310,21 +310,21 @@ class Distillation:
         TrainingError
             The loss is no longer a finite number, or the disk can't be written.
         """
-        begun = time.monotonic()
+        started = time.monotonic()
         if self._trained and not self.progress.steps:
             self._fit_heads()
         means: dict[str, float] = {}
-        with ThreadPoolExecutor(1, "lessons") as preparer:  # the next batch is made while this one is learned
-            following: Future[_Lesson] | None = None
+        with ThreadPoolExecutor(1, "batches") as worker:  # the next batch is made while this one is learned
+            upcoming: Future[_Batch] | None = None
             for stage in self._steps_to_do():
-                step_begun = time.monotonic()
-                if following is None or following.result().stage is not stage:
-                    following = preparer.submit(self._prepare, stage, self.progress.steps)
-                lesson = following.result()
-                following = preparer.submit(self._prepare, stage, self.progress.steps + 1)
+                step_started = time.monotonic()
+                if upcoming is None or upcoming.result().stage is not stage:
+                    upcoming = worker.submit(self._prepare, stage, self.progress.steps)
+                batch = upcoming.result()
+                upcoming = worker.submit(self._prepare, stage, self.progress.steps + 1)
                 rate = stage.rate(self.progress.step, self.progress.seconds)
-                figures = self._learn(lesson, rate)
-                seconds = time.monotonic() - step_begun
+                figures = self._learn(batch, rate)
+                seconds = time.monotonic() - step_started
                 if not math.isfinite(figures["loss"]):
                     raise TrainingError(
                         f"the loss is {figures['loss']} after {self.progress.windows} windows: resume with a lower learning rate"
@@ -336,11 +336,11 @@ class Distillation:
                 figures |= {"rate": rate, "windows_per_second": stage.batch / seconds}
                 for key, value in figures.items():
                     means[key] = means.get(key, value) + 0.04 * (value - means.get(key, value))
-                listen(self.progress, means)
+                on_step(self.progress, means)
                 if self.progress.steps % save_every == 0:
                     self._report(means)
                     self.save()
-                if minutes is not None and time.monotonic() - begun > 60 * minutes:
+                if minutes is not None and time.monotonic() - started > 60 * minutes:
                     break
         self._report(means)
         self.save()
@@ -356,13 +356,13 @@ class Distillation:
                 self.progress.stage += 1
                 self.progress.step, self.progress.seconds = 0, 0.0
 
-    def _prepare(self, stage: Stage, step: int) -> _Lesson:
+    def _prepare(self, stage: Stage, step: int) -> _Batch:
         """Mix and label what step number `step` learns from."""
         random = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
         with torch.no_grad():
             windows = self._mixer(stage.batch, stage.rows, random)
             labels, embeddings = self._label(windows.teacher, windows.valid)
-            return _Lesson(
+            return _Batch(
                 stage=stage,
                 rows=windows.student,
                 valid=windows.valid,
@@ -375,27 +375,25 @@ class Distillation:
     @torch.no_grad()
     def _fit_heads(self) -> None:
         """Fit the auxiliary heads to the trained network that the run starts from."""
-        lessons = [self._prepare(self.stages[0], -number) for number in range(1, _HEAD_LESSONS + 1)]
-        patches = [
-            self._student.patches(lesson.rows, *lesson.chosen)[lesson.valid].float() for lesson in lessons
-        ]
+        batches = [self._prepare(self.stages[0], -number) for number in range(1, _HEAD_BATCHES + 1)]
+        patches = [self._student.patches(batch.rows, *batch.chosen)[batch.valid].float() for batch in batches]
         self._student.fit_heads(
             torch.cat(patches),
-            torch.cat([lesson.labels for lesson in lessons]),
-            torch.cat([lesson.embeddings for lesson in lessons]),
+            torch.cat([batch.labels for batch in batches]),
+            torch.cat([batch.embeddings for batch in batches]),
         )
 
-    def _learn(self, lesson: _Lesson, rate: float) -> dict[str, float]:
+    def _learn(self, batch: _Batch, rate: float) -> dict[str, float]:
         """Take one step; the parts of the loss."""
         mixed = self._dtype is not None
         with torch.autocast(self._device.type, self._dtype, enabled=mixed):
-            window, labels, embeddings = self._forward(lesson.rows, *lesson.chosen)
-        window, labels = window.float()[:, self._classes], labels.float()[lesson.valid]
-        likeness = F.cosine_similarity(embeddings.float()[lesson.valid], lesson.embeddings, dim=-1)
+            window, labels, embeddings = self._forward(batch.rows, *batch.chosen)
+        window, labels = window.float()[:, self._classes], labels.float()[batch.valid]
+        similarity = F.cosine_similarity(embeddings.float()[batch.valid], batch.embeddings, dim=-1)
         losses = {
-            "window": F.binary_cross_entropy_with_logits(window, lesson.window),
-            "patches": F.binary_cross_entropy_with_logits(labels, lesson.labels),
-            "embeddings": 1 - likeness.mean(),
+            "window": F.binary_cross_entropy_with_logits(window, batch.window),
+            "patches": F.binary_cross_entropy_with_logits(labels, batch.labels),
+            "embeddings": 1 - similarity.mean(),
         }
         loss = _LABEL_WEIGHT * (losses["window"] + losses["patches"]) + losses["embeddings"]
         for optimizer in self._optimizers:
@@ -419,9 +417,9 @@ class Distillation:
     @torch.no_grad()
     def _update_average(self) -> None:
         kept = min(self._average, (1 + self.progress.steps) / (10 + self.progress.steps))
-        now = self._student.network.state_dict()
+        current = self._student.network.state_dict()
         average = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
-        average(list(self.mean_weights.values()), [now[key] for key in self.mean_weights], None)
+        average(list(self.mean_weights.values()), [current[key] for key in self.mean_weights], None)
 
     def save(self) -> None:
         """Write the state from which `restore` goes on.
@@ -448,7 +446,7 @@ class Distillation:
         TrainingError
             There is no state, it can't be read, or it is of another network.
         """
-        with restoring(self.out / STATE, self._device, anew="give another --out") as state:
+        with restoring(self.out / STATE, self._device, advice="give another --out") as state:
             self._student.load_state_dict(state["student"])
             self.mean_weights = state["mean_weights"]
             for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
@@ -465,10 +463,10 @@ class Distillation:
             The file can't be written.
         """
         weights = {key: value.detach().half().cpu() for key, value in self.mean_weights.items()}
-        untaught = torch.ones(len(self._template.labels), dtype=torch.bool)
-        untaught[self._classes.cpu()] = False
-        weights["mlp_head.1.weight"] = weights["mlp_head.1.weight"].masked_fill(untaught[:, None], 0.0)
-        weights["mlp_head.1.bias"] = weights["mlp_head.1.bias"].masked_fill(untaught, _NEVER)
+        missing = torch.ones(len(self._template.labels), dtype=torch.bool)
+        missing[self._classes.cpu()] = False
+        weights["mlp_head.1.weight"] = weights["mlp_head.1.weight"].masked_fill(missing[:, None], 0.0)
+        weights["mlp_head.1.bias"] = weights["mlp_head.1.bias"].masked_fill(missing, _ABSENT_LOGIT)
         checkpoint = replace(self._template, name=path.stem, weights=weights, thresholds=None)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

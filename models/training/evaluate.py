@@ -19,7 +19,7 @@ from .. import frontends
 from ..errors import SoundError, TrainingError
 from .agreement import Scorer
 from .dataset import Dataset, Reader, Samples
-from .dataset.sounds import nothing_readable
+from .dataset.sounds import no_readable_recordings
 from .metrics import ClassFigures, Figures, ranking_figures
 
 Floats = NDArray[np.float32]
@@ -93,18 +93,18 @@ def evaluate(
     unreadable: list[tuple[Path, str]] = []
     paths = [example.path for example in dataset.examples]
     sounds = enumerate(_read_ahead(reader, paths, ahead=2 * batch))
-    while lot := list(islice(sounds, _BATCHES_AHEAD * batch)):
+    while group := list(islice(sounds, _BATCHES_AHEAD * batch)):
         windows = []
-        for index, sound in lot:
+        for index, sound in group:
             if isinstance(sound, SoundError):
                 unreadable.append((paths[index], str(sound)))
             else:
                 windows.append(windows_of(sound, tagger.window_samples))
                 scored.append(index)
         scores += _mean_scores(tagger, windows, batch)
-        progress(lot[-1][0] + 1, len(paths))
+        progress(group[-1][0] + 1, len(paths))
     if not scored:
-        raise nothing_readable(unreadable)
+        raise no_readable_recordings(unreadable)
     measured, table = dataset.subset(scored), np.array(scores)
     return Evaluation(
         dataset=measured,
@@ -146,14 +146,14 @@ def _read_ahead(reader: Reader, paths: Sequence[Path], ahead: int) -> Iterator[S
             return SoundError(f"{path} is shorter than the 25 ms of a frame: name a longer recording")
         return samples
 
-    waiting: deque[Future[Samples | SoundError]] = deque()
+    pending: deque[Future[Samples | SoundError]] = deque()
     with ThreadPoolExecutor(_READERS, "recordings") as pool:
         for path in paths:
-            waiting.append(pool.submit(read, path))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            pending.append(pool.submit(read, path))
+            if len(pending) > ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
 
 
 def _mean_scores(tagger: Scorer, recordings: Sequence[Sequence[Samples]], batch: int) -> list[Floats]:
@@ -166,9 +166,9 @@ def _mean_scores(tagger: Scorer, recordings: Sequence[Sequence[Samples]], batch:
     scores = np.empty((len(windows), len(tagger.labels)), np.float32)
     for count in np.unique(rows):
         samples = frontends.FRAME_LENGTH + (int(count) - 1) * frontends.FRAME_SHIFT
-        alike = np.flatnonzero(rows == count)
-        for begin in range(0, len(alike), batch):
-            chosen = alike[begin : begin + batch]
+        equal = np.flatnonzero(rows == count)
+        for begin in range(0, len(equal), batch):
+            chosen = equal[begin : begin + batch]
             scores[chosen] = tagger(np.stack([windows[index][:samples] for index in chosen]))
     ends = np.cumsum([len(windows) for windows in recordings])
     return [part.mean(0) for part in np.split(scores, ends[:-1])] if recordings else []

@@ -19,7 +19,7 @@ from ..engines.torch_engine import pick_device
 from ..errors import TrainingError
 from .batches import Batches
 from .dataset import Dataset, Reader
-from .learning import Epoch, Judge, Judgement, Kept, Learning, Outcome
+from .learning import Epoch, Learning, Outcome, Selection, Validation, Validator
 from .plan import Part
 from .precision import TrainingPrecision
 from .recipes import Recipe
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SAVE_SECONDS = 60.0
-_SAVING_SHARE = 0.05
+_MAX_SAVING_SHARE = 0.05
 """Saving takes at most this share of the time."""
 
 
@@ -47,19 +47,19 @@ class Result:
         Epochs that these took.
     history : tuple of Epoch
         All epochs.
-    judgement : Judgement or None
+    validation : Validation or None
         Of these weights.
     """
 
     name: str
-    kept: Kept
+    kept: Selection
     epochs: int
     history: tuple[Epoch, ...]
-    judgement: Judgement | None
+    validation: Validation | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Progress:
     """What listeners are told after each step.
 
     Attributes
@@ -145,7 +145,7 @@ class FineTuning:
         self.results: list[Result] = []
         self._weights: dict[str, Tensor] = {}
         self.learning = self._begin()
-        self._fingerprint = self._fingerprint_now()
+        self._fingerprint = self._compute_fingerprint()
 
     @property
     def metric_name(self) -> str:
@@ -165,30 +165,30 @@ class FineTuning:
             training, self._sounds, self.recipe, self._start, self.seed + 1000 * len(self.results)
         )
         validation = self.dataset.subset(part.validation)
-        judge = Judge(validation, self._sounds, self._device) if len(part.validation) else None
+        validator = Validator(validation, self._sounds, self._device) if len(part.validation) else None
         recipe, stop_after = self.recipe, None
         if self.results:
-            recipe, stop_after = self._as_the_folds_did(judge)
+            recipe, stop_after = self._final_recipe(validator)
         return Learning(
             self._start,
             batches,
-            judge,
+            validator,
             recipe,
             device=self._device,
             precision=self._precision,
             stop_after=stop_after,
         )
 
-    def _as_the_folds_did(self, judge: Judge | None) -> tuple[Recipe, int | None]:
+    def _final_recipe(self, validator: Validator | None) -> tuple[Recipe, int | None]:
         """How to learn from everything: as long as the folds took, and averaged if that was better in most of them."""
-        if judge is not None:
+        if validator is not None:
             return self.recipe, None
         averaged = 2 * sum(result.kept == "average" for result in self.results) > len(self.results)
         epochs = round(statistics.median(result.epochs for result in self.results))
         return (self.recipe if averaged else replace(self.recipe, average_from=None)), epochs
 
     def run(
-        self, *, minutes: float | None = None, listen: Callable[[Told], None] = lambda _told: None
+        self, *, minutes: float | None = None, on_step: Callable[[Progress], None] = lambda _: None
     ) -> bool:
         """Learn until all parts are done, saving the state after each epoch and each minute.
 
@@ -196,7 +196,7 @@ class FineTuning:
         ----------
         minutes : float, optional
             Stop after this time, to be resumed.
-        listen : callable, optional
+        on_step : callable, optional
             Told of each step.
 
         Returns
@@ -209,18 +209,18 @@ class FineTuning:
         TrainingError
             The training diverged, or the disk can't be written. What was saved last stays.
         """
-        begun = saved = time.monotonic()
-        pause = _SAVE_SECONDS
+        started = saved = time.monotonic()
+        interval = _SAVE_SECONDS
 
         def after_step() -> bool:
-            nonlocal saved, pause
-            listen(self._told())
+            nonlocal saved, interval
+            on_step(self._progress())
             now = time.monotonic()
-            if self.learning.progress.step == 0 or now - saved > pause:
+            if self.learning.counters.step == 0 or now - saved > interval:
                 self.save()
                 saved = time.monotonic()
-                pause = max(_SAVE_SECONDS, (saved - now) / _SAVING_SHARE)
-            return minutes is None or now - begun < 60 * minutes
+                interval = max(_SAVE_SECONDS, (saved - now) / _MAX_SAVING_SHARE)
+            return minutes is None or now - started < 60 * minutes
 
         while not self.finished:
             self.learning.run(after_step)
@@ -230,18 +230,18 @@ class FineTuning:
         self.save()
         return self.finished
 
-    def _told(self) -> Told:
+    def _progress(self) -> Progress:
         learning = self.learning
-        progress, best = learning.progress, learning.best
-        ended = progress.windows == 0
-        loss = learning.history[-1].train_loss if ended else progress.loss / progress.windows
-        return Told(
+        counters, best = learning.counters, learning.best
+        ended = counters.windows == 0
+        loss = learning.history[-1].train_loss if ended else counters.loss / counters.windows
+        return Progress(
             part=len(self.results) + 1,
             parts=len(self.parts),
             name=self.parts[len(self.results)].name,
-            epoch=progress.epoch + (0 if ended else 1),
+            epoch=counters.epoch + (0 if ended else 1),
             epochs=learning.epochs,
-            done=progress.epoch * learning.steps + progress.step,
+            done=counters.epoch * learning.steps + counters.step,
             steps=learning.epochs * learning.steps,
             loss=loss,
             best=None if best is None else best.metric,
@@ -260,7 +260,7 @@ class FineTuning:
             kept=outcome.kept,
             epochs=outcome.epochs,
             history=tuple(self.learning.history),
-            judgement=outcome.judgement,
+            validation=outcome.validation,
         )
 
     def so_far(self) -> tuple[Result, ...]:
@@ -293,11 +293,11 @@ class FineTuning:
         TrainingError
             There is no state, it can't be read, or it is of another run.
         """
-        with restoring(self._state_file, self._device, anew="start anew with --overwrite") as state:
+        with restoring(self._state_file, self._device, advice="start over with --overwrite") as state:
             if state["run"] != self._fingerprint:
                 raise TrainingError(
                     f"the run in {self._state_file} had other recordings or settings: give the same ones (only the learning rate may "
-                    "change), or start anew with --overwrite"
+                    "change), or start over with --overwrite"
                 )
             self.results = [_result_of(plain) for plain in state["results"]]
             self._weights = state["weights"]
@@ -305,7 +305,7 @@ class FineTuning:
                 self.learning = self._begin()
                 self.learning.restore(state["learning"])
 
-    def _fingerprint_now(self) -> str:
+    def _compute_fingerprint(self) -> str:
         """Changes with everything that a state depends on."""
         config = asdict(self._start.config) | {
             "mean": self._start.mean,
@@ -376,22 +376,22 @@ def _size(path: Path) -> int | None:
 
 
 def _plain(result: Result) -> dict[str, Any]:
-    judgement = result.judgement
+    validation = result.validation
     return {
         "name": result.name,
         "kept": result.kept,
         "epochs": result.epochs,
         "history": [asdict(epoch) for epoch in result.history],
-        "judgement": None if judgement is None else asdict(judgement),
+        "judgement": None if validation is None else asdict(validation),
     }
 
 
 def _result_of(plain: Mapping[str, Any]) -> Result:
-    judgement = plain["judgement"]
+    validation = plain["judgement"]
     return Result(
         name=plain["name"],
         kept=plain["kept"],
         epochs=plain["epochs"],
         history=tuple(Epoch(**epoch) for epoch in plain["history"]),
-        judgement=None if judgement is None else Judgement(**judgement),
+        validation=None if validation is None else Validation(**validation),
     )

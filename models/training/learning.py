@@ -28,13 +28,13 @@ from .precision import TrainingPrecision, mixed_precision
 from .probe import fit_head
 from .recipes import Recipe
 
-Kept: TypeAlias = Literal["best", "average", "last"]
+Selection: TypeAlias = Literal["best", "average", "last"]
 
 _PREPARERS = 2
 """Threads that make batches, and batches that wait."""
-_MOST_PROBED = 4000
+_PROBE_WINDOWS = 4000
 """Windows that the head is fitted to."""
-_ABSURD_LOSS = 1e3
+_HIGHEST_LOSS = 1e3
 """Nats; a network that knows nothing has the logarithm of the number of classes, at most 7 or so."""
 
 
@@ -43,7 +43,7 @@ class DivergedError(TrainingError):
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Judgement:
+class Validation:
     """How a network does on recordings that it hasn't learned from.
 
     Attributes
@@ -72,7 +72,7 @@ class Judgement:
         return (-math.inf if math.isnan(self.metric) else self.metric, -self.loss)
 
 
-class Judge:
+class Validator:
     """Measures a network as `evaluate` does, through the tagger.
 
     Parameters
@@ -88,7 +88,7 @@ class Judge:
     def __init__(self, dataset: Dataset, sounds: Reader, device: torch.device) -> None:
         self._dataset, self._sounds, self._device = dataset, sounds, device
 
-    def __call__(self, checkpoint: Checkpoint) -> Judgement:
+    def __call__(self, checkpoint: Checkpoint) -> Validation:
         """Score all recordings."""
         engine = TorchEngine(
             checkpoint.build(), mean=checkpoint.mean, std=checkpoint.std, device=str(self._device)
@@ -102,7 +102,7 @@ class Judge:
         )
         result = evaluate(tagger, self._dataset, self._sounds)
         figures = result.figures
-        return Judgement(
+        return Validation(
             metric=figures.mean_average_precision if self._dataset.multi_label else figures.accuracy,
             loss=_loss_of_scores(result.scores, result.dataset.targets(), checkpoint.activation),
             scores=torch.from_numpy(result.scores),
@@ -119,7 +119,7 @@ def _loss_of_scores(scores: np.ndarray[Any, Any], targets: np.ndarray[Any, Any],
 
 
 @dataclass(slots=True)
-class Progress:
+class Counters:
     """Where a training is.
 
     Attributes
@@ -172,14 +172,14 @@ class Outcome:
         Whether these are the weights of the best epoch, the average over epochs, or those of the last step.
     epochs : int
         Epochs after which training could have ended with these weights.
-    judgement : Judgement or None
+    validation : Validation or None
         Of these weights.
     """
 
     weights: dict[str, Tensor]
-    kept: Kept
+    kept: Selection
     epochs: int
-    judgement: Judgement | None
+    validation: Validation | None
 
 
 class Learning:
@@ -191,7 +191,7 @@ class Learning:
         What it starts from; stays as it is.
     batches : Batches
         What it learns from.
-    judge : Judge or None
+    validator : Validator or None
         What it is measured with after each epoch.
     recipe : Recipe
         How.
@@ -202,13 +202,13 @@ class Learning:
 
     Attributes
     ----------
-    progress : Progress
+    counters : Counters
         Where it is.
     epochs : int
         Epochs that it may take.
     history : list of Epoch
         What it did.
-    best : Judgement or None
+    best : Validation or None
         Of the best epoch.
     """
 
@@ -216,18 +216,18 @@ class Learning:
         self,
         start: Checkpoint,
         batches: Batches,
-        judge: Judge | None,
+        validator: Validator | None,
         recipe: Recipe,
         *,
         device: torch.device,
         precision: TrainingPrecision = "auto",
         stop_after: int | None = None,
     ) -> None:
-        self.progress, self.history = Progress(), list[Epoch]()
-        self.best: Judgement | None = None
+        self.counters, self.history = Counters(), list[Epoch]()
+        self.best: Validation | None = None
         recipe = recipe.for_steps(batches.steps)
         self.epochs = min(recipe.epochs, stop_after or recipe.epochs)
-        self._start, self._batches, self._judge, self._recipe = start, batches, judge, recipe
+        self._start, self._batches, self._validator, self._recipe = start, batches, validator, recipe
         self._device, self._dtype = device, mixed_precision(device, precision)
         weights = {key: value.clone() for key, value in start.weights.items()}
         self._network = replace(start, weights=weights).build().train().to(device)
@@ -249,8 +249,10 @@ class Learning:
     def finished(self) -> bool:
         """Whether there is nothing left to do."""
         patience = self._recipe.patience
-        tired = self._judge is not None and patience is not None and self.progress.stale >= patience
-        return self.progress.epoch >= self.epochs or (tired and self.progress.step == 0)
+        out_of_patience = (
+            self._validator is not None and patience is not None and self.counters.stale >= patience
+        )
+        return self.counters.epoch >= self.epochs or (out_of_patience and self.counters.step == 0)
 
     def run(self, after_step: Callable[[], bool]) -> None:
         """Learn until it is finished, or `after_step` says not to go on.
@@ -260,19 +262,19 @@ class Learning:
         DivergedError
             The loss is absurd, or it or the scores are no finite numbers.
         """
-        if self._recipe.probe and self.progress == Progress():
-            steps = min(self.steps, -(-_MOST_PROBED // self._recipe.batch))
-            after_all = self._recipe.epochs  # an epoch whose batches are not learned from later
-            fit_head(self._network, (self._batches(after_all, step) for step in range(steps)), self._loss)
+        if self._recipe.probe and self.counters == Counters():
+            steps = min(self.steps, -(-_PROBE_WINDOWS // self._recipe.batch))
+            unused_epoch = self._recipe.epochs  # an epoch whose batches are not learned from later
+            fit_head(self._network, (self._batches(unused_epoch, step) for step in range(steps)), self._loss)
         with closing(self._upcoming()) as batches:
             for batch in batches:
                 if self.finished:
                     break
                 rate = self._set_rate()
-                self.progress.loss += self._learn(batch) * len(batch.targets)
-                self.progress.windows += len(batch.targets)
-                self.progress.step += 1
-                if self.progress.step == self.steps:
+                self.counters.loss += self._learn(batch) * len(batch.targets)
+                self.counters.windows += len(batch.targets)
+                self.counters.step += 1
+                if self.counters.step == self.steps:
                     self._end_epoch(rate)
                 if not after_step():
                     break
@@ -282,27 +284,27 @@ class Learning:
 
         A GPU finds the next ones made when it has learned one. On a CPU that would make two teams of threads get in each other's way.
         """
-        first = self.progress.epoch * self.steps + self.progress.step
+        first = self.counters.epoch * self.steps + self.counters.step
         numbers = (divmod(number, self.steps) for number in range(first, self.epochs * self.steps))
         if self._device.type == "cpu":
             yield from (self._batches(*number) for number in numbers)
             return
         with ThreadPoolExecutor(_PREPARERS, "batches") as preparers:
-            waiting: deque[Future[Batch]] = deque()
+            pending: deque[Future[Batch]] = deque()
             try:
                 for number in numbers:
-                    waiting.append(preparers.submit(self._batches, *number))
-                    if len(waiting) > _PREPARERS:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
+                    pending.append(preparers.submit(self._batches, *number))
+                    if len(pending) > _PREPARERS:
+                        yield pending.popleft().result()
+                while pending:
+                    yield pending.popleft().result()
             finally:
-                for future in waiting:
+                for future in pending:
                     future.cancel()
 
     def _set_rate(self) -> float:
-        recipe, progress = self._recipe, self.progress
-        rate = recipe.rate * recipe.share_of_rate(progress.epoch, progress.step, self.steps)
+        recipe, counters = self._recipe, self.counters
+        rate = recipe.rate * recipe.share_of_rate(counters.epoch, counters.step, self.steps)
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["factor"]
@@ -312,13 +314,13 @@ class Learning:
         """Take one step; the loss."""
         rows, targets = batch.rows.to(self._device), batch.targets.to(self._device)
         with (
-            self._chance(batch.seed),
+            self._seeded(batch.seed),
             torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None),
         ):
             logits = self._network(rows)
         loss = self._loss(logits.float(), targets)
         value = loss.item()
-        if not value < _ABSURD_LOSS:  # or no number
+        if not value < _HIGHEST_LOSS:  # or no number
             raise self._diverged(f"the loss is {value:.3g}")
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -334,7 +336,7 @@ class Learning:
         return float(value)
 
     @contextmanager
-    def _chance(self, seed: int) -> Iterator[None]:
+    def _seeded(self, seed: int) -> Iterator[None]:
         """Seed torch's global generators for a while."""
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(seed)
@@ -345,64 +347,64 @@ class Learning:
             return F.cross_entropy(logits, targets, label_smoothing=self._recipe.label_smoothing)
         return F.binary_cross_entropy_with_logits(logits, targets)
 
-    def _diverged(self, sign: str) -> DivergedError:
+    def _diverged(self, reason: str) -> DivergedError:
         return DivergedError(
-            f"the training diverged in epoch {self.progress.epoch + 1} ({sign}): give a lower --rate than {self._recipe.rate:g}"
+            f"the training diverged in epoch {self.counters.epoch + 1} ({reason}): give a lower --rate than {self._recipe.rate:g}"
         )
 
     def _end_epoch(self, rate: float) -> None:
-        progress = self.progress
-        judgement = self._judged(self._network.state_dict())
-        train_loss = progress.loss / progress.windows
-        progress.epoch, progress.step, progress.loss, progress.windows = progress.epoch + 1, 0, 0.0, 0
-        if self._recipe.average_from is not None and progress.epoch >= self._recipe.average_from:
+        counters = self.counters
+        validation = self._validate(self._network.state_dict())
+        train_loss = counters.loss / counters.windows
+        counters.epoch, counters.step, counters.loss, counters.windows = counters.epoch + 1, 0, 0.0, 0
+        if self._recipe.average_from is not None and counters.epoch >= self._recipe.average_from:
             self._update_average()
-        if judgement is None:
-            self.history.append(Epoch(epoch=progress.epoch, rate=rate, train_loss=train_loss))
+        if validation is None:
+            self.history.append(Epoch(epoch=counters.epoch, rate=rate, train_loss=train_loss))
             return
-        progress.stale += 1
-        if self.best is None or judgement.key > self.best.key:
-            self.best, self._best_epoch, progress.stale = judgement, progress.epoch, 0
+        counters.stale += 1
+        if self.best is None or validation.key > self.best.key:
+            self.best, self._best_epoch, counters.stale = validation, counters.epoch, 0
             self._best_weights = _copy(self._network.state_dict())
         self.history.append(
             Epoch(
-                epoch=progress.epoch,
+                epoch=counters.epoch,
                 rate=rate,
                 train_loss=train_loss,
-                validation_loss=judgement.loss,
-                metric=judgement.metric,
+                validation_loss=validation.loss,
+                metric=validation.metric,
             )
         )
 
-    def _judged(self, weights: dict[str, Tensor]) -> Judgement | None:
-        if self._judge is None:
+    def _validate(self, weights: dict[str, Tensor]) -> Validation | None:
+        if self._validator is None:
             return None
         try:
-            return self._judge(replace(self._start, weights=weights))
+            return self._validator(replace(self._start, weights=weights))
         except NonFiniteScoresError as error:
             raise self._diverged("the scores are no finite numbers") from error
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        now = self._network.state_dict()
+        current = self._network.state_dict()
         if self._averaged:
             average = get_swa_multi_avg_fn()  # type: ignore[no-untyped-call]
-            average(list(self._average.values()), [now[key] for key in self._average], self._averaged)
+            average(list(self._average.values()), [current[key] for key in self._average], self._averaged)
         else:
-            self._average = _copy(now)
+            self._average = _copy(current)
         self._averaged += 1
 
     def outcome(self) -> Outcome:
         """The better ones on validation of the best epoch's weights and their average; without validation the average, else the last ones."""
         best = self.best_outcome()
-        if best is None or best.judgement is None:
-            kept: Kept = "average" if self._averaged else "last"
+        if best is None or best.validation is None:
+            kept: Selection = "average" if self._averaged else "last"
             weights = self._average if self._averaged else self._network.state_dict()
-            return Outcome(weights=_copy(weights), kept=kept, epochs=self.progress.epoch, judgement=None)
-        average = self._judged(self._average) if self._averaged > 1 else None
-        if average is not None and average.key >= best.judgement.key:
-            weights, epochs = _copy(self._average), self.progress.epoch
-            return Outcome(weights=weights, kept="average", epochs=epochs, judgement=average)
+            return Outcome(weights=_copy(weights), kept=kept, epochs=self.counters.epoch, validation=None)
+        average = self._validate(self._average) if self._averaged > 1 else None
+        if average is not None and average.key >= best.validation.key:
+            weights, epochs = _copy(self._average), self.counters.epoch
+            return Outcome(weights=weights, kept="average", epochs=epochs, validation=average)
         return best
 
     def best_outcome(self) -> Outcome | None:
@@ -410,7 +412,7 @@ class Learning:
         if self.best is None:
             return None
         weights = _copy(self._best_weights)
-        return Outcome(weights=weights, kept="best", epochs=self._best_epoch, judgement=self.best)
+        return Outcome(weights=weights, kept="best", epochs=self._best_epoch, validation=self.best)
 
     def state(self) -> dict[str, Any]:
         """All that `restore` needs, as tensors and plain values."""
@@ -418,7 +420,7 @@ class Learning:
             "network": self._network.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
             "scaler": self._scaler.state_dict(),
-            "progress": asdict(self.progress),
+            "progress": asdict(self.counters),
             "history": [asdict(epoch) for epoch in self.history],
             "best": None if self.best is None else asdict(self.best),
             "best_epoch": self._best_epoch,
@@ -439,9 +441,9 @@ class Learning:
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
         self._scaler.load_state_dict(state["scaler"])
-        self.progress = Progress(**state["progress"])
+        self.counters = Counters(**state["progress"])
         self.history = [Epoch(**epoch) for epoch in state["history"]]
-        self.best = None if state["best"] is None else Judgement(**state["best"])
+        self.best = None if state["best"] is None else Validation(**state["best"])
         self._best_epoch, self._best_weights = state["best_epoch"], state["best_weights"]
         self._average, self._averaged = state["average"], state["averaged"]
 

@@ -116,9 +116,9 @@ class Mixer:
             self._through_microphone(energies, random).clamp_min(frontends.FLOOR).log(), random
         )
         student = student.masked_fill(~inside.to(self._device)[..., None], -self._mean / self._scale)
-        taught = (magnitudes.sqrt() + teacher.LOG_OFFSET).log()
-        taught = taught.masked_fill(~inside.to(self._device)[..., None], teacher.SILENT_ROW)
-        patches = teacher.patches_of(taught)
+        teacher_rows = (magnitudes.sqrt() + teacher.LOG_OFFSET).log()
+        teacher_rows = teacher_rows.masked_fill(~inside.to(self._device)[..., None], teacher.SILENT_ROW)
+        patches = teacher.patches_of(teacher_rows)
         # a patch counts where at least half of it lies in the window, and the student can see that half
         valid = (
             torch.arange(patches.shape[1]) * teacher.PATCH_SHIFT + teacher.PATCH_ROWS // 2 <= ends[:, None]
@@ -148,12 +148,12 @@ class Mixer:
         pauses = _uniform(_PAUSE_ROWS, (batch, len(shares)), random).long()
         rooms = [min(rows, max(int(end), teacher.PATCH_ROWS)) for end in ends]
         for window, room in enumerate(rooms):
-            into = energies[window], powers[window]
+            target = energies[window], powers[window]
             for layer in range(int(sounds[window])):
                 clip = int(clips[window * len(shares) + layer])
                 pause = int(pauses[window, layer]) if repeated[window, layer] else None
                 self._add(
-                    into,
+                    target,
                     clip,
                     float(clip_levels[window, layer]),
                     room,
@@ -164,13 +164,13 @@ class Mixer:
         for window, room in enumerate(rooms):
             if noisy[window]:
                 level = float(noise_levels[window]) - _NOISE_BANK_DBFS
-                into = energies[window], powers[window]
-                self._add(into, int(noises[window]), level, room, float(places[window, -1]), pause=0)
+                target = energies[window], powers[window]
+                self._add(target, int(noises[window]), level, room, float(places[window, -1]), pause=0)
         return energies, powers
 
     def _add(
         self,
-        into: tuple[Tensor, Tensor],
+        target: tuple[Tensor, Tensor],
         sound: int,
         level_db: float,
         room: int,
@@ -187,13 +187,13 @@ class Mixer:
         count = min(length, room)
         at = 0 if pause == 0 else int(place * (room - count + 1))
         student = (self._student[begin : begin + count].float().exp() - frontends.FLOOR).clamp_min(0)
-        taught = (
+        teacher_rows = (
             (self._teacher[begin : begin + count].float().exp() - teacher.LOG_OFFSET).clamp_min(0).square()
         )
         while at < room:
             count = min(count, room - at)
-            into[0][at : at + count].add_(student[:count], alpha=math.exp(_DECIBEL * level_db))
-            into[1][at : at + count].add_(taught[:count], alpha=math.exp(_DECIBEL * level_db))
+            target[0][at : at + count].add_(student[:count], alpha=math.exp(_DECIBEL * level_db))
+            target[1][at : at + count].add_(teacher_rows[:count], alpha=math.exp(_DECIBEL * level_db))
             if pause is None:
                 return
             at += count + pause
@@ -226,8 +226,8 @@ class Mixer:
         batch, _, bins = energies.shape
         bin_ = torch.arange(bins)
         low, high = (_uniform(limits, (batch, 1), random) for limits in (_LOWEST_BIN, _HIGHEST_BIN))
-        narrow = torch.rand(batch, 1, generator=random) < _SHARE_BAND_LIMITED
-        outside = narrow & ((bin_ < low) | (bin_ > high))  # (batch, bins)
+        limited = torch.rand(batch, 1, generator=random) < _SHARE_BAND_LIMITED
+        outside = limited & ((bin_ < low) | (bin_ > high))  # (batch, bins)
         gain = torch.where(outside, _uniform(_OUT_OF_BAND_DB, (batch, 1), random), 0.0)
         quiet = torch.rand(batch, 1, generator=random) < _SHARE_QUIET
         gain += torch.where(quiet, _uniform(_QUIET_DB, (batch, 1), random), 0.0)

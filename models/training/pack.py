@@ -210,14 +210,14 @@ def load_features(
         with np.load(folder / "rows.npz") as rows:
             start, length = torch.from_numpy(rows["start"]), torch.from_numpy(rows["length"])
         student = np.memmap(folder / "student.f16", np.float16, "c").reshape(-1, frontends.MEL_BINS)
-        taught = np.memmap(folder / "teacher.f16", np.float16, "c").reshape(-1, teacher.MEL_BINS)
+        teacher_file = np.memmap(folder / "teacher.f16", np.float16, "c").reshape(-1, teacher.MEL_BINS)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(
             f"the feature cache in {folder} can't be written or read ({error}): remove it, or give another --cache"
         ) from error
     return Features(
         student=torch.from_numpy(student),
-        teacher=torch.from_numpy(taught),
+        teacher=torch.from_numpy(teacher_file),
         start=start,
         length=length,
         clips=len(pack.clips),
@@ -243,11 +243,11 @@ def _write_features(pack: Pack, folder: Path, progress: Callable[[int, int], Non
     (folder / "stamp.json").unlink(missing_ok=True)
     total = len(pack.clips) + _NOISES
     lengths = []
-    with (folder / "student.f16").open("wb") as student, (folder / "teacher.f16").open("wb") as taught:
+    with (folder / "student.f16").open("wb") as student, (folder / "teacher.f16").open("wb") as teacher_file:
         for done, samples in enumerate(_sounds(pack)):
             rows = silent_tail(samples)
             student.write(frontends.fbank(rows).half().numpy().tobytes())
-            taught.write(teacher.log_mel(rows).half().numpy().tobytes())
+            teacher_file.write(teacher.log_mel(rows).half().numpy().tobytes())
             lengths.append(frontends.row_count(len(rows)))
             if done % 100 == 0:
                 progress(done, total)

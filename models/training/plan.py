@@ -12,7 +12,7 @@ ALL_FOLDS = "all"
 
 _WINDOWS_SECONDS = (1.28, 2.56, 5.12, 10.24)
 _NEARLY_ALL = 0.95
-_LOOKED_AT = 1000
+_MEASURED_RECORDINGS = 1000
 """Recordings whose lengths say how long a window must be."""
 
 
@@ -62,15 +62,15 @@ def plan_parts(
     TrainingError
         There are no such folds, or what remains can't be learned from.
     """
-    everything, nothing = np.arange(len(dataset.examples)), np.empty(0, np.int64)
+    all_examples, no_examples = np.arange(len(dataset.examples)), np.empty(0, np.int64)
     if folds is not None:
         splits = _folds(dataset, folds, seed)
         parts = [Part(f"fold {name}", *split) for name, split in splits.items()]
-        parts.append(Part("everything", everything, nothing))
+        parts.append(Part("everything", all_examples, no_examples))
     elif fold is not None:
         parts = [Part(f"fold {fold}", *by_fold(dataset, fold))]
     elif validation == 0:
-        parts = [Part("everything", everything, nothing)]
+        parts = [Part("everything", all_examples, no_examples)]
     else:
         parts = [Part("validation", *hold_out(dataset, validation, seed))]
     for part in parts:
@@ -92,7 +92,7 @@ def _folds(dataset: Dataset, folds: str, seed: int) -> dict[int, tuple[Indices, 
 
 def window_seconds_for(dataset: Dataset, sounds: Reader) -> float:
     """Find the shortest usual window, 1.28 to 10.24 s, that holds nearly all recordings."""
-    step = max(1, len(dataset.examples) // _LOOKED_AT)
+    step = max(1, len(dataset.examples) // _MEASURED_RECORDINGS)
     lengths = [len(sounds(example.path)) for example in dataset.examples[::step]]
-    needed = float(np.quantile(lengths, _NEARLY_ALL, method="lower")) / frontends.SAMPLE_RATE_HZ
-    return next((window for window in _WINDOWS_SECONDS if needed <= window), _WINDOWS_SECONDS[-1])
+    length_seconds = float(np.quantile(lengths, _NEARLY_ALL, method="lower")) / frontends.SAMPLE_RATE_HZ
+    return next((window for window in _WINDOWS_SECONDS if length_seconds <= window), _WINDOWS_SECONDS[-1])

@@ -164,10 +164,10 @@ class Recipe:
             Steps of an epoch.
         """
         done, total = epoch * steps + step, self.epochs * steps
-        warmth = min(1.0, (done + 1) / max(1, min(self.warm_up_steps, total // 10)))
+        warm_up = min(1.0, (done + 1) / max(1, min(self.warm_up_steps, total // 10)))
         if self.step_decay is not None:
-            return warmth * self.step_decay(epoch)
-        return warmth * 0.5 * (1 + math.cos(math.pi * done / total))
+            return warm_up * self.step_decay(epoch)
+        return warm_up * 0.5 * (1 + math.cos(math.pi * done / total))
 
 
 RECIPES = {

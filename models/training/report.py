@@ -22,7 +22,7 @@ from .finetune import Result
 from .metrics import Figures, ranking_figures
 
 REPORT, HISTORY, CLASSES, UNREADABLE = "report.json", "history.csv", "classes.csv", "unreadable.txt"
-_NOT_IN_EACH = (
+_OPTIONAL_FILES = (
     *(CLASSES, UNREADABLE, "classes.png", "confusion.png"),
     *("curves.png", "curves-fold-*.png", "curves-everything.png"),
 )
@@ -54,19 +54,23 @@ class Summary:
 
 def summarise(results: Sequence[Result]) -> Summary:
     """Put together what the parts of a run were measured with: each recording counts once, scored by a network that never heard it."""
-    judgements = [result.judgement for result in results if result.judgement is not None]
-    metrics = [judgement.metric for judgement in judgements]
-    none = np.empty((0, 0), np.float32)
+    validations = [result.validation for result in results if result.validation is not None]
+    metrics = [validation.metric for validation in validations]
+    empty = np.empty((0, 0), np.float32)
     scores = (
-        np.concatenate([judgement.scores.cpu().numpy() for judgement in judgements]) if judgements else none
+        np.concatenate([validation.scores.cpu().numpy() for validation in validations])
+        if validations
+        else empty
     )
     targets = (
-        np.concatenate([judgement.targets.cpu().numpy() for judgement in judgements]) if judgements else none
+        np.concatenate([validation.targets.cpu().numpy() for validation in validations])
+        if validations
+        else empty
     )
     return Summary(
         metric=statistics.fmean(metrics) if metrics else math.nan,
         deviation=statistics.stdev(metrics) if len(metrics) > 1 else math.nan,
-        figures=ranking_figures(scores, targets > 0) if judgements else None,
+        figures=ranking_figures(scores, targets > 0) if validations else None,
         scores=scores,
         targets=targets,
     )
@@ -108,7 +112,7 @@ def write_report(
     metric = "mAP" if dataset.multi_label else "accuracy"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for pattern in _NOT_IN_EACH:
+        for pattern in _OPTIONAL_FILES:
             for stale in folder.glob(pattern):
                 stale.unlink()
         _write_json(folder / REPORT, _content(results, summary, dataset, metric, settings, unreadable))
@@ -151,8 +155,8 @@ def _content(
                 "name": result.name,
                 "weights": result.kept,
                 "epochs": result.epochs,
-                "value": None if result.judgement is None else result.judgement.metric,
-                "loss": None if result.judgement is None else result.judgement.loss,
+                "value": None if result.validation is None else result.validation.metric,
+                "loss": None if result.validation is None else result.validation.loss,
             }
             for result in results
         ],
@@ -170,17 +174,17 @@ def _version(package: str) -> str | None:
 
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     part = file.with_name(f"{file.name}.part")
-    text = json.dumps(_numbers(content), indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
     part.write_text(text, encoding="utf-8", errors="backslashreplace")  # which are JSON's escapes too
     part.replace(file)
 
 
-def _numbers(value: Any) -> Any:
+def _finite(value: Any) -> Any:
     """JSON has neither NaN nor infinity: such a figure is null."""
     if isinstance(value, Mapping):
-        return {key: _numbers(item) for key, item in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_numbers(item) for item in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

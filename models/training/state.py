@@ -34,7 +34,7 @@ def save_state(state: Mapping[str, Any], file: Path) -> None:
 
 
 @contextmanager
-def restoring(file: Path, device: torch.device, *, anew: str) -> Iterator[dict[str, Any]]:
+def restoring(file: Path, device: torch.device, *, advice: str) -> Iterator[dict[str, Any]]:
     """Read what `save_state` wrote, and put it to use within the ``with``.
 
     Parameters
@@ -43,7 +43,7 @@ def restoring(file: Path, device: torch.device, *, anew: str) -> Iterator[dict[s
         The state.
     device : torch.device
         Where its tensors go.
-    anew : str
+    advice : str
         What to do where it can't be used, for people.
 
     Raises
@@ -70,5 +70,5 @@ def restoring(file: Path, device: torch.device, *, anew: str) -> Iterator[dict[s
     ) as error:
         reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
         raise TrainingError(
-            f"{file} can't be resumed ({reason}): it is broken or of another run, {anew}"
+            f"{file} can't be resumed ({reason}): it is broken or of another run, {advice}"
         ) from error

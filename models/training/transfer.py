@@ -72,14 +72,14 @@ def starting_point(
         There is no such starting point, it can't be fetched or read, or the geometry is impossible.
     """
     geometry = {"fstride": fstride, "tstride": tstride, "input_tdim": rows}
-    wished = {name: value for name, value in geometry.items() if value is not None}
+    overrides = {name: value for name, value in geometry.items() if value is not None}
     random = torch.Generator().manual_seed(seed)
     kind, _, detail = init.partition(":")
     try:
         if kind == IMAGENET:
-            checkpoint = _from_imagenet(detail or _DEFAULT, wished, offline)
+            checkpoint = _from_imagenet(detail or _DEFAULT, overrides, offline)
         else:
-            checkpoint = _with_geometry(load_checkpoint(init, offline=offline), wished)
+            checkpoint = _with_geometry(load_checkpoint(init, offline=offline), overrides)
     except ValueError as error:
         raise CheckpointError(f"'{init}' can't start such a network: {error}") from error
     return _with_labels(checkpoint, tuple(labels), random)

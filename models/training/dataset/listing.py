@@ -27,7 +27,7 @@ _SOUND = re.compile(
 SEPARATOR = "|"
 """Between the labels of a recording in a CSV file."""
 
-_WANTED = "its first line must be path,label, or path,label,fold"
+_EXPECTED_HEADER = "its first line must be path,label, or path,label,fold"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +107,24 @@ def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Datase
 
 
 def _entries_of_folder(folder: Path) -> Iterator[_Entry]:
-    others = 0
+    ignored = 0
     for child in sorted(folder.iterdir()):
         if child.name.startswith("."):
             continue
         if not child.is_dir():
-            others += 1
+            ignored += 1
             continue
         files = _files_below(child)
         sounds = [file for file in files if _SOUND.fullmatch(file.suffix)]
-        others += len(files) - len(sounds)
+        ignored += len(files) - len(sounds)
         if not sounds:
             logger.warning("%s holds no recordings and is no class", child)
         if sounds:
             _check_utf_8(child)
         for file in sounds:
             yield _Entry(file, (child.name,), None, str(child))
-    if others:
-        logger.warning("%d files in %s are no recordings of a class and are left out", others, folder)
+    if ignored:
+        logger.warning("%d files in %s are no recordings of a class and are left out", ignored, folder)
 
 
 def _check_utf_8(folder: Path) -> None:
@@ -201,7 +201,7 @@ def _column(path: Path, header: Sequence[str], name: str, synonym: str) -> int:
         if accepted in header:
             return header.index(accepted)
     raise TrainingError(
-        f"{path} has no column '{name}' (its first line is '{','.join(header)[:80]}'): {_WANTED}"
+        f"{path} has no column '{name}' (its first line is '{','.join(header)[:80]}'): {_EXPECTED_HEADER}"
     )
 
 

@@ -110,7 +110,7 @@ def readable(
                     silent.append(example.path)
         progress(index + 1, len(dataset.examples))
     if not kept:
-        raise nothing_readable(unreadable)
+        raise no_readable_recordings(unreadable)
     if silent:
         logger.warning(
             "recordings without any sound: %d (the first: %s); take them away unless silence is a class",
@@ -120,7 +120,7 @@ def readable(
     return dataset.subset(kept), unreadable
 
 
-def nothing_readable(unreadable: list[tuple[Path, str]]) -> TrainingError:
+def no_readable_recordings(unreadable: list[tuple[Path, str]]) -> TrainingError:
     """The error to raise where no recording at all can be read."""
     first = f" (the first: {unreadable[0][1]})" if unreadable else ""
     return TrainingError(
