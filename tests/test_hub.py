@@ -219,7 +219,7 @@ class TestBreaks:
         blob = weights.resolve()
         blob.write_bytes(blob.read_bytes()[:-1])
         assert hub.local(ONE) is None
-        assert "not whole" in refusal(offline=True)
+        assert "incomplete" in refusal(offline=True)
         assert hub.fetch(ONE) == weights.parent
         assert digest(weights) == digest(server.repositories[ONE] / "model.safetensors")
 
@@ -231,9 +231,9 @@ class TestRefusals:
             (Misbehaviour(gated=True), "is gated"),
             (Misbehaviour(status=500), "fails (status 500)"),
             (Misbehaviour(status=503), "fails (status 503)"),
-            (Misbehaviour(status=429), "refuses more requests"),
+            (Misbehaviour(status=429), "limits the number of requests"),
             (Misbehaviour(status=404), "there is no repository"),
-            (Misbehaviour(status=200), "does not speak like the Hub"),
+            (Misbehaviour(status=200), "does not answer like the Hub"),
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
@@ -253,14 +253,14 @@ class TestRefusals:
     def test_a_repository_without_an_ast(self, server: Hub, missing: str) -> None:
         (server.repositories[ONE] / missing).unlink()
         (server.repositories[ONE] / "pytorch_model.bin").unlink()
-        assert re.search(f"holds no AST, since it has no {missing}", refusal())
+        assert re.search(f"holds no AST: it has no {missing}", refusal())
 
     @pytest.mark.parametrize("content", ['{"model_type": "bert"}', "[]", "not JSON"])
     def test_another_network_is_refused_before_its_weights_are_fetched(
         self, server: Hub, content: str
     ) -> None:
         (server.repositories[ONE] / "config.json").write_text(content)
-        assert "and not of 'audio-spectrogram-transformer'" in refusal()
+        assert ", not 'audio-spectrogram-transformer'" in refusal()
         assert server.ranges("model.safetensors") == []
 
     def test_a_hub_that_refuses_connections(self, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,12 +286,12 @@ class TestRefusals:
 
     @pytest.mark.parametrize("name", ["one", "a/b/c", "../one", "a b/c", "https://huggingface.co/a/b", ""])
     def test_a_name_that_is_none(self, server: Hub, name: str) -> None:
-        assert "names no repository" in refusal(name)
+        assert "is not a repository" in refusal(name)
         assert server.requests == []
 
     @pytest.mark.parametrize("revision", ["../../main", "", "a b", "-x"])
     def test_a_revision_that_is_none(self, server: Hub, revision: str) -> None:
-        assert "names no revision" in refusal(revision=revision)
+        assert "is not a revision" in refusal(revision=revision)
         assert server.requests == []
 
     @pytest.mark.parametrize("way", ["argument", "environment"])

@@ -163,7 +163,7 @@ def test_weights_that_do_not_fit_their_config_are_refused(tmp_path: Path) -> Non
     del checkpoint.weights["v.cls_token"]
     path = tmp_path / "odd.safetensors"
     save_checkpoint(checkpoint, path)
-    with pytest.raises(CheckpointError, match=r"do not fit their own description.*v\.cls_token"):
+    with pytest.raises(CheckpointError, match=r"do not match their configuration.*v\.cls_token"):
         load_tagger(str(path))
 
 

@@ -1,7 +1,7 @@
-"""Checkpoints: from what a user names to a config, labels, normalisation and weights.
+"""Checkpoints: configuration, labels, normalisation and weights by name or path.
 
-Three formats come in: Earshot's own (`own`), folders of Hugging Face's `save_pretrained` (`pretrained`), and the files of the
-original AST code (`original`). Nothing but tensors is ever unpickled.
+There are three formats: Earshot's (`native`), folders of Hugging Face's `save_pretrained` (`pretrained`), and files of the
+original AST code (`original`). Only tensors are unpickled.
 """
 
 import difflib
@@ -40,14 +40,14 @@ def load_checkpoint(spec: str, *, offline: bool = False, geometry: Geometry | No
         ``tiny``; a name of `catalogue`, such as ``base``; ``hub:OWNER/REPO`` of any `ASTForAudioClassification`; or a path: a folder of
         `save_pretrained`, or a file that `save_checkpoint` or the original AST code wrote.
     offline : bool
-        Whether to take what is on this machine only.
+        True to open no connection.
     geometry : Geometry, optional
-        Of an original file that does not say it.
+        Geometry of an original file that does not contain it.
 
     Raises
     ------
     CheckpointError
-        There is no such checkpoint, or it can't be fetched or read.
+        The checkpoint does not exist, or can't be fetched or read.
     """
     checkpoint = _load(spec, offline, geometry or Geometry())
     _check_geometry(checkpoint, geometry or Geometry())
@@ -55,14 +55,14 @@ def load_checkpoint(spec: str, *, offline: bool = False, geometry: Geometry | No
 
 
 def member_specs(model: str) -> list[str]:
-    """The checkpoints that a model is made of: several for an ensemble."""
+    """Return the checkpoints of a model: several for an ensemble."""
     if model in catalogue.ENSEMBLES:
         return list(catalogue.ENSEMBLES[model])
     if not model.startswith(catalogue.ENSEMBLE):
         return [model]
     members = [member.strip() for member in model.removeprefix(catalogue.ENSEMBLE).split("+")]
     if not all(members):
-        raise CheckpointError(f"'{model}' names no models: give {catalogue.ENSEMBLE}A+B+C")
+        raise CheckpointError(f"'{model}' is not an ensemble of models: give {catalogue.ENSEMBLE}A+B+C")
     return members
 
 
@@ -77,9 +77,9 @@ def _load(spec: str, offline: bool, geometry: Geometry) -> Checkpoint:
         repository, revision = named
         return _fetched(repository, revision, repository.rpartition("/")[2], offline)
     path = Path(spec)
-    with suppress(RuntimeError, ValueError):  # this machine knows no such user: it is a name like others
+    with suppress(RuntimeError, ValueError):  # no such user: treat it as a name
         path = path.expanduser()
-    with suppress(OSError):  # a name that no file can have
+    with suppress(OSError):  # not a valid path
         if path.is_dir():
             return pretrained_checkpoint(path)
         if path.is_file():
@@ -89,7 +89,7 @@ def _load(spec: str, offline: bool, geometry: Geometry) -> Checkpoint:
     raise CheckpointError(
         f"there is no model '{spec}': "
         + (f"did you mean '{near[0]}'? " if near else "")
-        + f"take '{EMBEDDED}', a name that the command models lists, {HUB}OWNER/REPO, or the path of a checkpoint"
+        + f"give '{EMBEDDED}', a name that `earshot models` lists, {HUB}OWNER/REPO, or the path of a checkpoint"
     )
 
 
@@ -100,19 +100,19 @@ def _fetched(repository: str, revision: str | None, name: str, offline: bool) ->
 
 
 def _require_published(entry: catalogue.Published, checkpoint: Checkpoint) -> None:
-    """Refuse what is another network than the catalogue says, such as from an endpoint that is not the Hub."""
+    """Check that a checkpoint is the network in the catalogue: the endpoint may not be the Hub."""
     config = checkpoint.config
-    wanted = (entry.fstride, entry.tstride, entry.rows, entry.classes)
+    expected = (entry.fstride, entry.tstride, entry.rows, entry.classes)
     found = (config.fstride, config.tstride, config.input_tdim, config.label_dim)
-    if found != wanted:
+    if found != expected:
         raise CheckpointError(
-            f"what {entry.repository} holds is not '{entry.name}': its strides, rows and classes are {found} and not {wanted}: check "
-            "HF_ENDPOINT, and take it out of the cache of HF_HOME"
+            f"{entry.repository} is not '{entry.name}': its strides, rows and classes are {found}, not {expected}: check "
+            "HF_ENDPOINT, and delete the repository from the cache in HF_HOME"
         )
 
 
 def _read_file(path: Path, geometry: Geometry) -> Checkpoint:
-    """Read a single file of any format: what is in it says which."""
+    """Read a single file of any format, detected from its content."""
     metadata, tensors = read_tensors(path)
     if HEADER in metadata:
         return native_checkpoint(path, metadata[HEADER], tensors)
@@ -121,18 +121,18 @@ def _read_file(path: Path, geometry: Geometry) -> Checkpoint:
     if is_pretrained(tensors) and (path.parent / CONFIG).is_file():
         return pretrained_checkpoint(path.parent)
     raise CheckpointError(
-        f"{path} does not say what network it holds: give the folder that save_pretrained wrote it into"
+        f"{path} does not describe its network: give the folder that save_pretrained wrote"
         if is_pretrained(tensors)
-        else f"{path} holds no AST: its tensors have other names than those of the original code, Hugging Face and Earshot"
+        else f"{path} holds no AST: its tensors do not have the names of the original code, Hugging Face or Earshot"
     )
 
 
 def _check_geometry(checkpoint: Checkpoint, geometry: Geometry) -> None:
-    """Refuse a wish that contradicts what the checkpoint says."""
+    """Check that a requested geometry is that of the checkpoint."""
     for field in ("fstride", "tstride", "input_tdim"):
-        wanted, real = getattr(geometry, field), getattr(checkpoint.config, field)
-        if wanted is not None and wanted != real:
+        requested, actual = getattr(geometry, field), getattr(checkpoint.config, field)
+        if requested is not None and requested != actual:
             raise CheckpointError(
-                f"the model '{checkpoint.name}' was made with {field} {real}, not {wanted}: leave that out, or make another "
-                "model of it with finetune"
+                f"the model '{checkpoint.name}' has {field} {actual}, not {requested}: omit the option, or make another "
+                "model with `earshot finetune`"
             )

@@ -1,4 +1,4 @@
-"""A checkpoint: everything that a tagger needs, whatever file it came from."""
+"""The checkpoint: everything that a tagger needs, independent of the file format."""
 
 import math
 import re
@@ -26,9 +26,9 @@ class Checkpoint:
     Attributes
     ----------
     name : str
-        What the user called it.
+        Name of the model.
     config : AstConfig
-        The network.
+        Configuration of the network.
     labels : tuple of str
         Names of the classes, in the order of the logits.
     weights : dict of str to tensor
@@ -36,9 +36,9 @@ class Checkpoint:
     mean, std : float
         Normalisation of the log-mel rows.
     activation : {"sigmoid", "softmax"}
-        From logits to scores: sigmoid where several classes may hold at once.
+        Function from logits to scores: sigmoid if several classes can occur at once.
     thresholds : tuple of float or None
-        Of each class, the score in 0..1 from which on it counts as heard; None where nobody has measured that.
+        Calibrated threshold of each class, 0..1; None if the model is not calibrated.
     """
 
     name: str
@@ -58,7 +58,7 @@ class Checkpoint:
             )
         if not (self.std > 0 and math.isfinite(self.std) and math.isfinite(self.mean)):
             raise CheckpointError(
-                f"the checkpoint '{self.name}' gives a mean of {self.mean:g} and a standard deviation of {self.std:g}, which must be "
+                f"the checkpoint '{self.name}' has a mean of {self.mean:g} and a standard deviation of {self.std:g}: both must be "
                 "finite, and the deviation above 0"
             )
         if self.thresholds is not None and len(self.thresholds) != len(self.labels):
@@ -72,7 +72,7 @@ class Checkpoint:
             )
 
     def network_spec(self, rows: int | None = None) -> NetworkSpec:
-        """The network before it is built; `rows` as for `build`, most of whose errors come when it is."""
+        """Return the spec of the network; `rows` as for `build`. Errors in the weights are raised when it is built."""
         config = _config_with_rows(self.config, rows or self.config.input_tdim)
         return NetworkSpec(config, fingerprint(config, self.weights), lambda: self.build(rows))
 
@@ -82,12 +82,12 @@ class Checkpoint:
         Parameters
         ----------
         rows : int, optional
-            Rows of the input, if not the checkpoint's own: the positional embedding is adapted.
+            Rows of the input, by default the checkpoint's. With another number, the positional embedding is adapted.
 
         Raises
         ------
         CheckpointError
-            Weights are missing, surplus or of another shape.
+            Weights are missing, unexpected or of another shape.
         """
         config = self.config
         self._require_size()
@@ -99,22 +99,22 @@ class Checkpoint:
         except RuntimeError as error:
             detail = re.sub(r"\s+", " ", str(error))[:300]
             raise CheckpointError(
-                f"the weights of '{self.name}' do not fit their own description ({detail}): fetch or export them again"
+                f"the weights of '{self.name}' do not match their configuration ({detail}): fetch or export them again"
             ) from error
         if not all(value.isfinite().all() for value in weights.values()):
             raise CheckpointError(
-                f"the weights of '{self.name}' hold numbers that are not finite: its training has failed, take another"
+                f"the weights of '{self.name}' contain numbers that are not finite: the training failed, choose another model"
             )
         if rows is not None and rows != config.input_tdim:
             network = _with_rows(network, rows)
         return network.eval()
 
     def _require_size(self) -> None:
-        """Refuse a network that is larger than its weights, before time and memory go into it."""
+        """Check that a network is not larger than its weights, before it is built."""
         numbers = sum(value.numel() for value in self.weights.values())
         if self.config.depth > len(self.weights) or self.config.min_parameters > numbers:
             raise CheckpointError(
-                f"the checkpoint '{self.name}' describes a larger network than it holds weights of: fetch or export it again"
+                f"the checkpoint '{self.name}' describes a larger network than its weights: fetch or export it again"
             )
         if not all(value.is_floating_point() for value in self.weights.values()):
             raise CheckpointError(
@@ -123,7 +123,7 @@ class Checkpoint:
 
 
 def window_rows(checkpoint: Checkpoint, window_seconds: float | None) -> int:
-    """Rows of a window: of the wished length, else of the checkpoint's own up to the longest."""
+    """Return the rows of a window: of the requested length, or of the checkpoint's, up to the longest."""
     if window_seconds is None:
         return min(
             checkpoint.config.input_tdim, round(frontends.LONGEST_WINDOW_SECONDS * frontends.ROWS_PER_SECOND)
@@ -136,12 +136,12 @@ def _config_with_rows(config: AstConfig, rows: int) -> AstConfig:
         return replace(config, input_tdim=rows)
     except ValueError as error:
         raise CheckpointError(
-            f"the model can't look at windows of {rows} rows ({error}): give a longer window"
+            f"the model can't take windows of {rows} rows ({error}): give a longer window"
         ) from error
 
 
 def _with_rows(network: AudioSpectrogramTransformer, rows: int) -> AudioSpectrogramTransformer:
-    """The same network for another number of rows."""
+    """Return the same network for another number of rows."""
     config = _config_with_rows(network.config, rows)
     weights = network.state_dict()
     weights[POSITIONS] = adapt_positions(weights[POSITIONS], network.config.grid, config.grid)

@@ -1,4 +1,4 @@
-"""Earshot's own format: one safetensors file whose metadata carries all but the weights, as JSON under the key ``earshot``."""
+"""Earshot's format: a safetensors file with a JSON header in its metadata."""
 
 import json
 from collections.abc import Mapping
@@ -15,25 +15,25 @@ from ..errors import CheckpointError
 from .checkpoint import Activation, Checkpoint
 
 HEADER = "earshot"
-"""The key of the metadata."""
+"""Key of the header in the metadata."""
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, notes: Mapping[str, Any] | None = None) -> None:
-    """Write Earshot's own format: one safetensors file with a JSON header under the key ``earshot``.
+    """Write a checkpoint in Earshot's format.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-        The weights are written in the dtype they have.
+        Checkpoint to write; the weights keep their dtype.
     path : Path
-        Written beside and renamed, so that a kill leaves the old file or the new one.
+        File to write. It is replaced atomically, so that a kill leaves the old file or the new one.
     notes : mapping, optional
-        Further JSON values for people (how it was trained).
+        Further JSON values for people, such as the settings of the training.
 
     Raises
     ------
     OSError
-        The file can't be written; an older one is still there.
+        The file can't be written; an older one is kept.
     """
     header = {
         "config": asdict(checkpoint.config),
@@ -51,15 +51,15 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, notes: Mapping[str, Any]
     mode = part.stat().st_mode
     try:
         save_file(weights, part, metadata=metadata)
-    except SafetensorError as error:  # what the library makes of all errors of the disk
+    except SafetensorError as error:  # the library's exception for all errors of the disk
         part.unlink(missing_ok=True)
         raise OSError(str(error)) from error
-    part.chmod(mode)  # the library gives the file to its owner alone
+    part.chmod(mode)  # the library makes the file readable for its owner only
     part.replace(path)
 
 
 def native_checkpoint(path: Path, header_json: str, weights: dict[str, Tensor]) -> Checkpoint:
-    """Put together what a file of `save_checkpoint` holds.
+    """Return the checkpoint in a file that `save_checkpoint` wrote.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def native_checkpoint(path: Path, header_json: str, weights: dict[str, Tensor]) 
     """
     try:
         header = json.loads(header_json)
-        thresholds = header.get("thresholds")  # which files of older versions don't have
+        thresholds = header.get("thresholds")  # missing in files of older versions
         return Checkpoint(
             name=path.stem,
             config=AstConfig(**header["config"]),

@@ -20,44 +20,44 @@ _MAX_BYTES = 16 * 2**20
 
 
 def is_pretrained(tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the tensors carry Hugging Face's names."""
+    """Return True if the tensors have Hugging Face's names."""
     return any(key.startswith("audio_spectrogram_transformer.") for key in tensors)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            content = json.loads(file.read(_MAX_BYTES))  # more than any description of a network has
+            content = json.loads(file.read(_MAX_BYTES))  # more than any config needs
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(
             f"{path} can't be read as JSON ({error}): fetch the checkpoint again"
         ) from error
     if not isinstance(content, dict):
-        raise CheckpointError(f"{path} holds no JSON object: fetch the checkpoint again")
+        raise CheckpointError(f"{path} is not a JSON object: fetch the checkpoint again")
     return content
 
 
 def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
-    """Read a folder, with or without the feature extractor's file.
+    """Read a folder; the feature extractor's file is optional.
 
     Parameters
     ----------
     folder : Path
-        With ``config.json``, ``model.safetensors`` or ``pytorch_model.bin``, and perhaps ``preprocessor_config.json``.
+        Folder with ``config.json``, ``model.safetensors`` or ``pytorch_model.bin``, and optionally ``preprocessor_config.json``.
     name : str, optional
-        What to call the checkpoint, if not as the folder.
+        Name of the checkpoint; by default that of the folder.
 
     Raises
     ------
     CheckpointError
-        Something is missing or damaged, or the model is no AST.
+        A file is missing or damaged, or the model is not an AST.
     """
     config_file = folder / CONFIG
     weights_file = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if not config_file.is_file():
-        raise CheckpointError(f"{folder} holds no checkpoint: there is no {CONFIG} in it")
+        raise CheckpointError(f"{folder} holds no checkpoint: it has no {CONFIG}")
     if weights_file is None:
-        raise CheckpointError(f"{folder} holds no checkpoint: there is no {' and no '.join(WEIGHTS)} in it")
+        raise CheckpointError(f"{folder} holds no checkpoint: it has no {' and no '.join(WEIGHTS)}")
     content = _read_json(config_file)
     extractor_file = folder / EXTRACTOR
     extractor = _read_json(extractor_file) if extractor_file.is_file() else {}
@@ -85,9 +85,9 @@ def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
 
 
 def _normalisation(extractor: Mapping[str, Any]) -> tuple[float, float]:
-    """Mean and deviation of a feature extractor's file; one that does not normalise leaves rows as they are."""
+    """Return mean and deviation of a feature extractor's file; (0, 0.5) leaves rows unchanged."""
     if int(extractor.get("sampling_rate", frontends.SAMPLE_RATE_HZ)) != frontends.SAMPLE_RATE_HZ:
-        raise ValueError(f"its features are made at {extractor['sampling_rate']} Hz, and not at 16 kHz")
+        raise ValueError(f"its features are computed at {extractor['sampling_rate']} Hz, not at 16 kHz")
     if not extractor.get("do_normalize", True):
         return 0.0, 0.5
     return float(extractor.get("mean", frontends.AUDIOSET_MEAN)), float(
@@ -102,9 +102,9 @@ def _labels(content: Mapping[str, Any], weights: Mapping[str, Tensor]) -> tuple[
 
 
 def _config_of_pretrained(content: Mapping[str, Any], classes: int) -> AstConfig:
-    """Hugging Face's names and defaults (`transformers.ASTConfig`), which a config file may leave out."""
+    """Convert a config, with the defaults of `transformers.ASTConfig` for missing keys."""
     if content.get("hidden_act", "gelu") != "gelu":
-        raise ValueError(f"the activation is {content['hidden_act']!r}, and only 'gelu' is an AST's")
+        raise ValueError(f"the activation is {content['hidden_act']!r}, and an AST has 'gelu'")
     return AstConfig(
         width=int(content.get("hidden_size", 768)),
         depth=int(content.get("num_hidden_layers", 12)),
@@ -123,7 +123,7 @@ def _config_of_pretrained(content: Mapping[str, Any], classes: int) -> AstConfig
 
 
 _BLOCK = r"^(?:encoder\.layer|layers)\.(\d+)\."
-"""How the name of a block's parameter begins: as files have it, and as a network of transformers 5 has it."""
+"""Start of a block's parameter name, in files and in networks of transformers 5."""
 _RENAMED = (
     (r"^audio_spectrogram_transformer\.", ""),
     (r"^embeddings\.cls_token$", "v.cls_token"),
@@ -143,7 +143,7 @@ _RENAMED = (
 
 
 def _rename_pretrained(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Hugging Face's parameter names to ours; query, key and value become one matrix, as in timm."""
+    """Rename Hugging Face's parameters to ours, and join query, key and value to one matrix, as in timm."""
     renamed = {}
     for key, value in weights.items():
         for pattern, name in _RENAMED:

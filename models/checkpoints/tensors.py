@@ -1,4 +1,4 @@
-"""Files of tensors: safetensors, and what `torch.save` wrote, of which nothing but tensors is ever unpickled."""
+"""Files of tensors: safetensors and files of `torch.save`, from which only tensors are unpickled."""
 
 import pickle
 import struct
@@ -15,9 +15,9 @@ from torch import Tensor
 from ..errors import CheckpointError
 
 _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
-"""How a file of `torch.save` begins: today's, and those written before PyTorch 1.6."""
+"""First bytes of files of `torch.save`: current ones, and those of PyTorch before 1.6."""
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Under which keys training scripts put the weights beside other things."""
+"""Keys under which training scripts save the weights beside other values."""
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -26,14 +26,14 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     Parameters
     ----------
     path : Path
-        Told apart by its first bytes, unless it is called ``….safetensors``.
+        File to read. Its first bytes tell the format, unless its name ends in ``.safetensors``.
 
     Returns
     -------
     metadata : dict of str to str
-        Of safetensors; a pickle has none.
+        Metadata of a safetensors file; empty for a pickle.
     tensors : dict of str to tensor
-        By name.
+        Tensors by name.
 
     Raises
     ------
@@ -52,14 +52,16 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if start == _ZIP:
         _refuse_packed(path)
     tensors = _read_pickle(path)
-    # Numbers may stand for many others: a tensor says by itself how its memory is to be seen.
+    # A tensor defines its strides, so that a few numbers in the file may become a huge tensor.
     if sum(tensor.nbytes for tensor in tensors.values()) > path.stat().st_size:
-        raise CheckpointError(f"{path} describes larger weights than it holds: save its state_dict() again")
+        raise CheckpointError(
+            f"{path} describes larger weights than it contains: save its state_dict() again"
+        )
     return {}, tensors
 
 
 def _refuse_packed(path: Path) -> None:
-    """Refuse a file that would be larger in memory than it is: PyTorch packs nothing."""
+    """Refuse a compressed file, which may be huge in memory: PyTorch does not compress."""
     try:
         with zipfile.ZipFile(path) as archive:
             whole = sum(entry.file_size for entry in archive.infolist())
@@ -68,7 +70,9 @@ def _refuse_packed(path: Path) -> None:
             f"{path} is damaged ({_first_line(error)}): it is cut short or of another format, fetch it again"
         ) from error
     if whole > path.stat().st_size:
-        raise CheckpointError(f"{path} is packed, as torch.save packs nothing: save its state_dict() again")
+        raise CheckpointError(
+            f"{path} is compressed, which torch.save never does: save its state_dict() again"
+        )
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -84,12 +88,12 @@ def _read_safetensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
 def _read_pickle(path: Path) -> dict[str, Tensor]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the ways of old versions of PyTorch
+            warnings.simplefilter("ignore")  # about formats of old versions of PyTorch
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
-            f"{path} is damaged or holds more than weights, and nothing else is ever unpickled: fetch it again, or save "
-            "its state_dict() alone"
+            f"{path} is damaged or holds more than weights, and only weights are unpickled: fetch it again, or save "
+            "only its state_dict()"
         ) from error
     except (
         OSError,
@@ -101,7 +105,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
         AssertionError,
         ArithmeticError,
         EOFError,
-        MemoryError,  # a length that is nonsense
+        MemoryError,  # a corrupt length
         struct.error,
     ) as error:
         raise CheckpointError(
@@ -111,7 +115,7 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
 
 
 def _state_dict(content: Any, path: Path) -> dict[str, Tensor]:
-    """The weights among what a training script saved."""
+    """Return the weights in a file of a training script."""
     if isinstance(content, Mapping):
         for wrapper in _WRAPPERS:
             if isinstance(content.get(wrapper), Mapping):

@@ -1,6 +1,6 @@
-"""The Hugging Face Hub: repositories fetched into its usual cache, so that other programs find them too, and found there.
+"""Repositories of the Hugging Face Hub, in its default cache, which other programs share.
 
-`huggingface_hub` asks, authenticates and keeps the cache in order; it honours HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and HF_TOKEN.
+`huggingface_hub` sends the requests, authenticates and manages the cache; it honours HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and HF_TOKEN.
 """
 
 from pathlib import Path
@@ -17,41 +17,41 @@ __all__ = ["answers", "fetch", "is_offline_mode", "local"]
 
 
 AST = "audio-spectrogram-transformer"
-"""What the config of an `ASTForAudioClassification` says that it is."""
+"""Model type in the config of an `ASTForAudioClassification`."""
 
 
 def fetch(repository: str, *, revision: str | None = None, network: str = AST, offline: bool = False) -> Path:
-    """Find a repository's files in the cache, else fetch them, with a progress bar.
+    """Find a repository's files in the cache, or fetch them, with a progress bar.
 
-    A repository that is there is not asked for again.
+    A repository in the cache is not requested again.
 
     Parameters
     ----------
     repository : str
         OWNER/REPO.
     revision : str, optional
-        A branch, tag or commit; by default the main branch.
+        Branch, tag or commit; by default the main branch.
     network : str
-        What the repository must hold, as its config says it: transformers' `model_type` or timm's `architecture`.
+        Required model, as named in its config: transformers' `model_type` or timm's `architecture`.
     offline : bool
-        Whether to open no connection.
+        True to open no connection.
 
     Returns
     -------
     Path
-        A folder with ``config.json``, ``model.safetensors`` or ``pytorch_model.bin``, and ``preprocessor_config.json`` if there is one.
+        Folder with ``config.json``, ``model.safetensors`` or ``pytorch_model.bin``, and ``preprocessor_config.json`` if there is one.
 
     Raises
     ------
     HubError
-        The files are not here and can't be had; its sentence says why.
+        The files are not in the cache and can't be fetched.
     """
     if folder := local(repository, revision=revision):
         return folder
     if offline or is_offline_mode():
         raise HubError(
-            f"'{repository}' is not on this machine, or not whole, and the Hub is not asked while offline: let it be fetched once "
-            "without --offline and HF_HUB_OFFLINE, or take tiny"
+            f"'{repository}' is not on this machine, or incomplete, and offline mode prevents the download: start once "
+            "without --offline and HF_HUB_OFFLINE, or use the model tiny"
         )
     with translate_errors(repository, revision):
         info = describe(repository, revision)

@@ -1,4 +1,4 @@
-"""What of the Hub is on this machine already."""
+"""Repositories that are on this machine already."""
 
 import re
 import zipfile
@@ -14,26 +14,26 @@ from ..catalogue import CONFIG, EXTRACTOR, WEIGHTS
 from ..errors import HubError
 
 _OLD_PICKLE = b"\x80"
-"""How a file of weights begins that PyTorch wrote before 1.6; it does not say how long it is."""
+"""First byte of files that PyTorch wrote before 1.6, which do not contain their length."""
 
 
 def local(repository: str, *, revision: str | None = None) -> Path | None:
-    """Find a repository's files in the cache, without a network.
+    """Find a repository's files in the cache, without a connection.
 
     Parameters
     ----------
     repository, revision : str
-        As for `fetch`.
+        Name and revision, as for `fetch`.
 
     Returns
     -------
     Path or None
-        The folder if all that `fetch` brings is in it and the weights are not cut off.
+        Folder of the files; None if some are missing or the weights are incomplete.
 
     Raises
     ------
     HubError
-        The names are none of a repository and its revision.
+        The name of the repository or of the revision is invalid.
     """
     check_names(repository, revision)
     find = partial(try_to_load_from_cache, repository, revision=revision)
@@ -45,12 +45,12 @@ def local(repository: str, *, revision: str | None = None) -> Path | None:
             return None
         found = [Path(path) for path in map(find, WEIGHTS) if isinstance(path, str)]
         return next((path.parent for path in found if _looks_whole(path)), None)
-    except OSError:  # a cache that can't be read holds nothing
+    except OSError:  # an unreadable cache is an empty one
         return None
 
 
 def check_names(repository: str, revision: str | None) -> None:
-    """Refuse what can't name a repository or a revision, before it becomes a path or an address."""
+    """Check the names of a repository and a revision, before they become a path or an address."""
     try:
         validate_repo_id(repository)
     except HFValidationError:
@@ -59,14 +59,14 @@ def check_names(repository: str, revision: str | None) -> None:
         owner, _, _ = repository.rpartition("/")
     if not owner:
         raise HubError(
-            f"'{repository}' names no repository of the Hub: give OWNER/REPO, such as MIT/ast-finetuned-audioset-10-10-0.4593"
+            f"'{repository}' is not a repository of the Hub: give OWNER/REPO, such as MIT/ast-finetuned-audioset-10-10-0.4593"
         )
     if revision is not None and (not re.fullmatch(r"\w[\w./-]*", revision) or ".." in revision):
-        raise HubError(f"'{revision}' names no revision of '{repository}': give a branch, a tag or a commit")
+        raise HubError(f"'{revision}' is not a revision of '{repository}': give a branch, a tag or a commit")
 
 
 def _looks_whole(weights: Path) -> bool:
-    """Whether a file of weights is as long as it says itself; cheap enough for each start."""
+    """Return True if a file of weights has its full length; cheap enough for every start."""
     if weights.suffix != ".safetensors":
         with weights.open("rb") as file:
             return file.read(1) == _OLD_PICKLE or zipfile.is_zipfile(file)

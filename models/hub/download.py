@@ -1,7 +1,7 @@
-"""Downloads that go on where they were cut off, and are compared with the hash that the Hub announced.
+"""Downloads that resume after an interruption, and are verified with the hash that the Hub announces.
 
-`huggingface_hub` does neither: its own downloads begin anew, and only their length is looked at. So the content of its cache is brought here,
-and the library then finds it there and does the rest.
+`huggingface_hub` does neither: its downloads start again, and it checks only their length. So this module fetches the content of its cache,
+and the library does the rest.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ from .progress import megabytes, progress
 
 _PROGRAM = "earshot"
 _STALL_SECONDS = 10.0
-"""How long a download may stand still."""
+"""Longest time without data in a download."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +45,9 @@ class File:
     Attributes
     ----------
     name : str
-        In the repository.
+        Name in the repository.
     size : int
-        In bytes.
+        Size in bytes.
     digest : str
         SHA-256 of a large file, git's SHA-1 of a small one, as hexadecimal digits: its name in the cache.
     """
@@ -57,7 +57,7 @@ class File:
     digest: str
 
     def fits(self, path: Path) -> bool:
-        """Whether the content of a path is this file's."""
+        """Return True if a path has the content of this file."""
         if not path.is_file() or path.stat().st_size != self.size:
             return False
         if len(self.digest) == 64:
@@ -68,16 +68,14 @@ class File:
 
 
 class Download:
-    """Brings a repository's files into the cache.
+    """Download of a repository's files into the cache.
 
     Parameters
     ----------
-    repository, revision : str
-        As for `fetch`.
-    network : str
-        As for `fetch`.
+    repository, revision, network : str
+        Arguments of `fetch`.
     info : ModelInfo
-        What the Hub says about them.
+        Description of the repository.
     """
 
     def __init__(self, repository: str, revision: str | None, network: str, info: ModelInfo) -> None:
@@ -91,7 +89,7 @@ class Download:
         self._locks = Path(constants.HF_HUB_CACHE) / ".locks" / folder
 
     def run(self) -> Path:
-        """Fetch what is missing: the folder in which the files are."""
+        """Fetch the missing files, and return their folder."""
         total = sum(file.size for file in self._files)
         self._require_room(total)
         _log.info("fetching %s from %s: %s", self._repository, constants.ENDPOINT, megabytes(total))
@@ -117,12 +115,12 @@ class Download:
         free = shutil.disk_usage(there).free
         if free < needed:
             raise HubError(
-                f"the disk is full: the download takes {megabytes(needed)} and there are {megabytes(free)} left at {there}: make room, "
-                "or name a folder on another disk in HF_HOME"
+                f"the disk is full: the download takes {megabytes(needed)}, and {megabytes(free)} are free at {there}: make room, "
+                "or set HF_HOME to a folder on another disk"
             )
 
     def _bring(self, file: File, before: int, report: Callable[[int], None]) -> int:
-        """Fetch a file's content unless it is there, and report on top of the bytes before it: the bytes with it."""
+        """Fetch a file's content if it is missing; report and return the number of bytes including the files before it."""
         pointer = try_to_load_from_cache(self._repository, file.name, revision=self._commit)
         if not isinstance(pointer, str) or not file.fits(Path(pointer)):
             if isinstance(pointer, str):
@@ -132,7 +130,7 @@ class Download:
         return before + file.size
 
     def _fetch(self, file: File, report: Callable[[int], None]) -> None:
-        """Bring a file's content into the cache, whole and compared with its hash, or not at all."""
+        """Fetch a file's content into the cache, and verify its hash."""
         blob, part = self._blobs / file.digest, self._part(file)
         with WeakFileLock(self._locks / f"{file.digest}.lock"):
             if file.fits(blob):
@@ -141,7 +139,7 @@ class Download:
             if not file.fits(part):
                 part.unlink()
                 raise HubError(
-                    f"{file.name} of '{self._repository}' arrived damaged (its hash is not the announced one) and was removed: try again"
+                    f"{file.name} of '{self._repository}' arrived damaged (wrong hash) and was removed: try again"
                 )
             part.replace(blob)
 
@@ -149,11 +147,11 @@ class Download:
         return self._blobs / f"{file.digest}.incomplete"
 
     def _place(self, name: str) -> Path:
-        """Have the library put a file, whose content is there, where it belongs: its path."""
+        """Have the library link a file whose content is in the cache, and return its path."""
         return Path(hf_hub_download(self._repository, name, revision=self._revision, library_name=_PROGRAM))
 
     def _note_absence(self) -> None:
-        """Have the library note that there is no extractor's file, so that `local` does not miss it."""
+        """Have the library record that there is no extractor's file, so that `local` does not expect it."""
         try:
             self._place(EXTRACTOR)
         except RemoteEntryNotFoundError:
@@ -161,19 +159,19 @@ class Download:
 
 
 def _required_files(repository: str, info: ModelInfo) -> list[File]:
-    """What a tagger needs of a repository: the config first, which says what it is; the weights last: where they are, all is."""
+    """Return the files that a tagger needs: the config first, to check the model; the weights last, to mark completion."""
     there = {sibling.rfilename: sibling for sibling in info.siblings or ()}
     weights = [name for name in WEIGHTS if name in there][:1]
-    for needed, what in ((CONFIG in there, CONFIG), (weights, " or ".join(WEIGHTS))):
-        if not needed:
+    for found, what in ((CONFIG in there, CONFIG), (weights, " or ".join(WEIGHTS))):
+        if not found:
             raise HubError(
-                f"the repository '{repository}' holds no AST, since it has no {what}: name one of an ASTForAudioClassification"
+                f"the repository '{repository}' holds no AST: it has no {what}: choose one with an ASTForAudioClassification"
             )
     return [_file(there[name]) for name in (CONFIG, EXTRACTOR, *weights) if name in there]
 
 
 def _file(sibling: RepoSibling) -> File:
-    """Take a file's description from the Hub; what is wrong in it must not become a path."""
+    """Convert a file's description from the Hub, and check it: the hash becomes part of a path."""
     digest = sibling.lfs.sha256 if sibling.lfs else sibling.blob_id
     if sibling.size is None or not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", digest or ""):
         raise ValueError(f"{sibling.rfilename} has no size or hash")
@@ -181,7 +179,7 @@ def _file(sibling: RepoSibling) -> File:
 
 
 def _require_network(repository: str, config: Path, network: str) -> None:
-    """Refuse another network before its weights, which may be many gigabytes, are fetched."""
+    """Check the model in the config before the weights, which may be many gigabytes, are fetched."""
     try:
         content = json.loads(config.read_bytes())
     except ValueError:
@@ -190,12 +188,12 @@ def _require_network(repository: str, config: Path, network: str) -> None:
     kind = described.get("model_type", described.get("architecture"))
     if kind != network:
         raise HubError(
-            f"the repository '{repository}' holds a model of type '{kind}' and not of '{network}': name another one"
+            f"the repository '{repository}' holds a model of type '{kind}', not '{network}': choose another one"
         )
 
 
 def _fill(part: Path, url: str, size: int, report: Callable[[int], None]) -> None:
-    """Fetch what is missing of a file; go on after each break that came after some headway."""
+    """Fetch the missing part of a file; resume after each interruption as long as some data arrived."""
     while (before := _size(part)) < size:
         try:
             _append(part, url, report)
@@ -204,11 +202,11 @@ def _fill(part: Path, url: str, size: int, report: Callable[[int], None]) -> Non
                 raise
         else:
             if _size(part) <= before:
-                raise httpx2.ReadError(f"nothing of {url} arrives")
+                raise httpx2.ReadError(f"no data from {url}")
 
 
 def _append(part: Path, url: str, report: Callable[[int], None]) -> None:
-    """Fetch a file from where its part ends; from the beginning where the server can't do that."""
+    """Fetch the rest of a file; all of it if the server does not support ranges."""
     headers = build_hf_headers(library_name=_PROGRAM) | {"Accept-Encoding": "identity"}
     if start := _size(part):
         headers["Range"] = f"bytes={start}-"

@@ -1,4 +1,4 @@
-"""How far a download has come, shown on standard error."""
+"""Progress of downloads, on standard error."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show how many bytes are there: a bar on a terminal; elsewhere, where it would fill a log, a line each tenth."""
+    """Show the bytes fetched so far: a bar on a terminal; otherwise a log line for each tenth."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _TenthsLogged(title, total)
@@ -45,5 +45,5 @@ class _TenthsLogged:
 
 
 def megabytes(count: int) -> str:
-    """Say a number of bytes to people."""
+    """Format a number of bytes."""
     return f"{count / 1e6:.0f} MB"
