@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the usual name
+from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 Size: TypeAlias = Literal["tiny", "small", "base"]
 
@@ -22,22 +22,22 @@ SIZES: dict[Size, tuple[int, int, int]] = {"tiny": (192, 12, 3), "small": (384, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AstConfig:
-    """All that fixes the network: the header of a checkpoint. `AstConfig.of_size` gives the usual ones.
+    """Configuration of the network, saved in the header of a checkpoint. `AstConfig.of_size` returns the standard ones.
 
     Attributes
     ----------
     width, depth, heads, mlp_width : int
-        Components of a token, blocks, attention heads, hidden units of a block's perceptron.
+        Components of a token, number of blocks, attention heads, and hidden units of a block's perceptron.
     fstride, tstride : int
         Steps between patches along mel bins and rows, 1 to `patch`.
     input_fdim, input_tdim : int
         Mel bins and rows of the input.
     label_dim : int
-        Classes.
+        Number of classes.
     patch : int
         Side of a patch, in rows and in mel bins.
     qkv_bias : bool
-        Whether the attention's projections have a bias.
+        True if the attention's projections have a bias.
     norm_eps, head_norm_eps : float
         LayerNorm's epsilon in the blocks (timm 1e-6, Hugging Face 1e-12) and in the head (1e-5, 1e-12).
 
@@ -83,7 +83,7 @@ class AstConfig:
 
     @classmethod
     def of_size(cls, size: Size, **geometry: Any) -> "AstConfig":
-        """Make the config of a DeiT of the given size; `geometry` are further attributes."""
+        """Return the config of a DeiT of a size; `geometry` are further attributes."""
         if size not in SIZES:
             raise ValueError(f"size must be one of {', '.join(SIZES)}, not {size!r}")
         width, depth, heads = SIZES[size]
@@ -91,7 +91,7 @@ class AstConfig:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Patches along mel bins and along rows."""
+        """Number of patches along mel bins and along rows."""
         return (
             (self.input_fdim - self.patch) // self.fstride + 1,
             (self.input_tdim - self.patch) // self.tstride + 1,
@@ -99,14 +99,14 @@ class AstConfig:
 
     @property
     def min_parameters(self) -> int:
-        """Numbers in its matrices, to which vectors come."""
+        """Number of parameters in the matrices, without the vectors."""
         block = 4 * self.width**2 + 2 * self.width * self.mlp_width
         tokens = 2 + self.grid[0] * self.grid[1]
         return self.depth * block + self.width * (tokens + self.patch**2 + self.label_dim)
 
 
 class _PatchEmbedding(nn.Module):
-    """Patches of a spectrogram, overlapping where the stride is below their side; stands in for timm's."""
+    """Embedding of a spectrogram's patches, which overlap if the stride is below their side; replaces timm's."""
 
     def __init__(self, config: AstConfig) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class _PatchEmbedding(nn.Module):
 
 
 class AudioSpectrogramTransformer(nn.Module):
-    """AST, from normalised log-mel rows to logits.
+    """The AST network, from normalised log-mel rows to logits.
 
     Parameters
     ----------
@@ -151,15 +151,15 @@ class AudioSpectrogramTransformer(nn.Module):
         )
 
     def drop_patches(self, share: float) -> None:
-        """While it trains, look at a random part of each window's patches only.
+        """Use only a random part of each window's patches in training.
 
-        Cheaper, and a help against overfitting (Koutini et al., "Efficient Training of Audio Transformers with Patchout", Interspeech 2022).
-        The chance is that of torch's global generator.
+        This is faster and reduces overfitting (Koutini et al., "Efficient Training of Audio Transformers with Patchout", Interspeech 2022).
+        The patches are drawn with torch's global generator.
 
         Parameters
         ----------
         share : float
-            Of the patches to leave out: 0 up to, but not, 1.
+            Share of the patches to drop, at least 0 and below 1.
         """
         from timm.layers import PatchDropout
 
@@ -187,22 +187,24 @@ class AudioSpectrogramTransformer(nn.Module):
 
 
 def adapt_positions(pos_embed: Tensor, grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:
-    """Fit a positional embedding to another grid of patches, as the original code does: time first.
+    """Adapt a positional embedding to another grid of patches, like the original code: time first.
 
     Parameters
     ----------
     pos_embed : tensor (1, 2 + f * t, width)
-        Two prefix tokens, then the patches, mel bins outermost.
+        Positional embedding: two prefix tokens, then the patches, mel bins outermost.
     grid, new_grid : (int, int)
         Patches along mel bins and along rows, before and after.
 
     Returns
     -------
     tensor (1, 2 + new_f * new_t, width)
-        A shorter axis is cut from the middle, a longer one interpolated bilinearly.
+        Adapted embedding: the middle of a shorter axis, bilinear interpolation of a longer one.
     """
     if pos_embed.shape[1] != 2 + grid[0] * grid[1]:
-        raise ValueError(f"a positional embedding of {pos_embed.shape[1]} tokens is not one of a {grid} grid")
+        raise ValueError(
+            f"a positional embedding of {pos_embed.shape[1]} tokens does not fit a grid of {grid}"
+        )
     if grid == new_grid:
         return pos_embed
     prefix, patches = pos_embed[:, :2], pos_embed[:, 2:]

@@ -1,17 +1,17 @@
-"""The checkpoints that AST's authors published, under short names. Facts only: nothing is imported or fetched."""
+"""The checkpoints that AST's authors published, under short names. Only data: nothing is imported or fetched."""
 
 from dataclasses import dataclass
 
 EMBEDDED = "tiny"
-"""The checkpoint that is part of Earshot."""
+"""Name of the checkpoint that is part of Earshot."""
 ENSEMBLE = "ensemble:"
 """Prefix of an ensemble: ``ensemble:A+B+C``. A path in it must not contain ``+``."""
 HUB = "hub:"
-"""How a repository on the Hugging Face Hub is named: ``hub:OWNER/REPO``, ``hub:OWNER/REPO@REVISION``."""
+"""Prefix of a repository on the Hugging Face Hub: ``hub:OWNER/REPO``, ``hub:OWNER/REPO@REVISION``."""
 CONFIG = "config.json"
 EXTRACTOR = "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Files of a repository, and of a folder of `save_pretrained`; the first of the weights that is there is taken."""
+"""Files of weights in a repository and in a folder of `save_pretrained`, in order of preference."""
 
 _BINS = 128
 _PATCH = 16
@@ -24,21 +24,21 @@ class Published:
     Attributes
     ----------
     name : str
-        What users call it.
+        Short name.
     repository : str
-        On the Hugging Face Hub, as OWNER/REPO.
+        Repository on the Hugging Face Hub, as OWNER/REPO.
     fstride, tstride : int
         Steps between patches along mel bins and rows.
     rows : int
-        Rows of its input, 100 a second.
+        Rows of the input, 100 a second.
     classes : int
-        What it tells apart.
+        Number of classes.
     mean_average_precision : float or None
-        On AudioSet's evaluation set; None for other tasks.
+        Mean average precision on AudioSet's evaluation set; None for other tasks.
     figure : str
-        How good it is, for people.
+        Accuracy in words.
     megabytes : int
-        Of its weights in float32: 10^6 bytes.
+        Size of the weights in float32, in 10^6 bytes.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Published:
 
 
 def gigaflop(width: int, depth: int, fstride: int, tstride: int, rows: int) -> float:
-    """Count what the blocks' matrix products cost for one window, in 10^9 floating-point operations.
+    """Return the cost of the blocks' matrix products for one window, in 10^9 floating-point operations.
 
-    A block of a vision transformer takes 12 width^2 multiplications and additions a token for its projections and its perceptron, and 2 width
-    a pair of tokens for its attention.
+    A block of a vision transformer takes 12 width^2 multiplications and additions per token for its projections and its perceptron, and 2 width
+    per pair of tokens for its attention.
     """
     tokens = 2 + ((_BINS - _PATCH) // fstride + 1) * ((rows - _PATCH) // tstride + 1)
     return 2e-9 * depth * tokens * (12 * width**2 + 2 * width * tokens)
@@ -103,10 +103,10 @@ _ALL = (
 )
 
 PUBLISHED: dict[str, Published] = {entry.name: entry for entry in _ALL}
-"""The eight, by name."""
+"""Published checkpoints by name."""
 
 ALIASES: dict[str, str] = {"base": "base-10-10"}
-"""Shorter names of some."""
+"""Other names of checkpoints."""
 
 _PLAIN = ("base-10-10-450", "base-10-10-448", "base-10-10-448-v2")
 
@@ -114,19 +114,19 @@ ENSEMBLES: dict[str, tuple[str, ...]] = {
     "ensemble-s": _PLAIN,
     "ensemble-m": (*_PLAIN, "base-12-12", "base-14-14", "base-16-16"),
 }
-"""The paper's ensembles: members, whose probabilities are averaged."""
+"""Members of the paper's ensembles, whose probabilities are averaged."""
 
 ENSEMBLE_MEAN_AVERAGE_PRECISION: dict[str, float] = {"ensemble-s": 0.475, "ensemble-m": 0.485}
-"""What the paper measured for them on AudioSet."""
+"""Mean average precision of the ensembles on AudioSet, from the paper."""
 
 
 def published(name: str) -> Published | None:
-    """Find a published checkpoint by its name or alias; None for any other name."""
+    """Return a published checkpoint by its name or alias; None for any other name."""
     return PUBLISHED.get(ALIASES.get(name, name))
 
 
 def repository_of(spec: str) -> tuple[str, str | None] | None:
-    """Repository and revision that ``hub:OWNER/REPO@REVISION`` names; None for what names none."""
+    """Return repository and revision of ``hub:OWNER/REPO@REVISION``; None for any other text."""
     if not spec.startswith(HUB):
         return None
     repository, _, revision = spec.removeprefix(HUB).partition("@")

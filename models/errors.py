@@ -1,27 +1,27 @@
-"""What can go wrong with models. Each message is one sentence that says what to do.
+"""Exceptions of models. Each message is one sentence: the problem, then the solution.
 
 ::
 
     ModelError
-    ├── CheckpointError       a checkpoint is unknown, missing, broken or of a wrong shape
-    │   └── HubError          it can't be fetched (network, no such repository, disk)
-    ├── EngineError           the asked device, engine or precision can't be had here
+    ├── CheckpointError       a checkpoint is unknown, missing, damaged or of a wrong shape
+    │   └── HubError          a checkpoint can't be fetched (network, no such repository, disk)
+    ├── EngineError           the requested device, engine or precision is not available
     ├── SoundError            a recording can't be read
-    └── TrainingError         training or evaluation can't go on (data, disk, diverged loss)
+    └── TrainingError         training or evaluation can't continue (data, disk, diverged loss)
 """
 
 _MAX_CHARACTERS = 1000
 
 
 class ModelError(Exception):
-    """Base of everything that this package raises on purpose: one line to read, whatever of the user's the sentence repeats."""
+    """Base class of this package's exceptions. Their message is always a single line, even with text from the user in it."""
 
     def __init__(self, sentence: str) -> None:
         super().__init__(_one_line(sentence))
 
 
 def _one_line(text: str) -> str:
-    """Replace control characters, and leave out the middle of what is too long."""
+    """Replace control characters, and omit the middle of a text that is too long."""
     half = _MAX_CHARACTERS // 2 - 2
     line = " ".join(text.split())
     if len(line) > _MAX_CHARACTERS:
@@ -32,7 +32,7 @@ def _one_line(text: str) -> str:
 
 
 class CheckpointError(ModelError):
-    """A checkpoint is unknown, missing, broken or of a wrong shape."""
+    """A checkpoint is unknown, missing, damaged or of a wrong shape."""
 
 
 class HubError(CheckpointError):
@@ -40,7 +40,7 @@ class HubError(CheckpointError):
 
 
 class EngineError(ModelError):
-    """The asked device, engine or precision can't be had on this machine."""
+    """The requested device, engine or precision is not available on this machine."""
 
 
 class SoundError(ModelError):
@@ -48,4 +48,4 @@ class SoundError(ModelError):
 
 
 class TrainingError(ModelError):
-    """Training or evaluation can't go on."""
+    """Training or evaluation can't continue."""

@@ -1,4 +1,4 @@
-"""What a network looks at when it names a class: attention roll-out, laid over the spectrogram."""
+"""Explanations of tags: attention roll-out over the spectrogram."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from . import frontends
 from .ast_network import AstConfig, AudioSpectrogramTransformer
@@ -19,27 +19,27 @@ from .errors import CheckpointError, SoundError
 Floats = NDArray[np.float32]
 
 _PREFIX_TOKENS = 2
-"""The class and the distillation token, whose mean is classified."""
+"""Number of prefix tokens: the class and the distillation token, whose mean is classified."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Explanation:
-    """Why a window got a tag.
+    """Explanation of a window's tag.
 
     Attributes
     ----------
     label : str
-        The tag.
+        Label of the tag.
     score : float
-        Its score, 0..1.
+        Score of the tag, 0..1.
     spectrogram : float32 (rows, bins)
-        Log-mel energies (natural logarithm), lowest mel bin first; zeros where the window is padded.
+        Log-mel energies (natural logarithm), lowest mel bin first; padded rows are zeros.
     relevance : float32 (rows, bins)
-        How much each cell speaks for the tag, 0..1.
+        Relevance of each cell for the tag, 0..1.
     sound_rows : int
-        Rows that hold sound, at least one; those after them are padding.
+        Number of rows with sound, at least one; the rows after them are padding.
     start_seconds : float
-        Where the window begins in its recording.
+        Start of the window in its recording.
     """
 
     label: str
@@ -64,15 +64,15 @@ def explain(
     Parameters
     ----------
     checkpoint : Checkpoint
-        The model, whatever engine listens with it: it is computed in fp32 here.
+        Model; it is always computed in fp32.
     samples : float32 (n,)
-        16 kHz mono in [-1, 1], at most a window long; shorter sound is padded, as a tagger does.
+        16 kHz mono in [-1, 1], at most a window long; shorter sound is padded as by a tagger.
     label : str, optional
-        The class to explain. None takes the one with the highest score.
+        Class to explain; by default the one with the highest score.
     rows : int, optional
-        Rows of the window (100 a second), if not the checkpoint's own.
+        Rows of the window, 100 a second; by default the checkpoint's.
     start_seconds : float
-        Where the window begins in its recording: for the time axis.
+        Start of the window in its recording, for the time axis.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
@@ -92,9 +92,7 @@ def explain(
             f"samples must be one waveform of at most {config.input_tdim * frontends.FRAME_SHIFT} samples, not {samples.shape}"
         )
     if len(samples) < frontends.FRAME_LENGTH:
-        raise SoundError(
-            "the sound is shorter than 25 ms, so that there is nothing to explain: give a longer one"
-        )
+        raise SoundError("the sound is shorter than 25 ms: give a longer one")
     features = frontends.fbank(torch.from_numpy(samples)[None], config.input_fdim)
     normalised = frontends.input_rows(features, config.input_tdim, checkpoint.mean, checkpoint.std)
     normalised = normalised.to(next(network.parameters()).device)
@@ -119,27 +117,27 @@ def _index_of(label: str, checkpoint: Checkpoint) -> int:
 
 
 def attention_rollout(network: AudioSpectrogramTransformer, rows: Tensor, label: int) -> Floats:
-    """Roll out the attention that speaks for one class.
+    """Roll out the attention that supports one class.
 
     Attention roll-out (Abnar and Zuidema, "Quantifying Attention Flow in Transformers", ACL 2020) multiplies the
     blocks' attention, each with the identity added for the residual connection. It is the same for all classes, so
-    this takes the form of Chefer, Gur and Wolf ("Generic Attention-model Explainability for Interpreting Bi-Modal and
-    Encoder-Decoder Transformers", ICCV 2021, equations 5 and 6), which weighs the attention ``A`` of each head by the gradient of
-    the class's logit with respect to it, and keeps what speaks for the class::
+    this function uses the form of Chefer, Gur and Wolf ("Generic Attention-model Explainability for Interpreting Bi-Modal and
+    Encoder-Decoder Transformers", ICCV 2021, equations 5 and 6), which weights the attention ``A`` of each head with the gradient of
+    the class's logit with respect to it, and keeps the positive part::
 
         A_bar = mean over heads of max(0, dlogit/dA * A)
         R = I
         R = R + A_bar R, from the first block to the last
 
-    The result is the mean of the rows of ``R`` that belong to the class and the distillation token, which are what the
-    head reads, at the patches. Only those two rows are ever computed: ``R`` is the product of ``I + A_bar``, the last
-    block's leftmost, so they can be carried from the last block to the first, in the order in which the gradients come.
-    The forward pass is kept until then: 1.7 GB for AST-base at strides of 10 and 10.24 s.
+    The result is the mean, at the patches, of the rows of ``R`` for the class and the distillation token, which the
+    head reads. Only those two rows are computed: ``R`` is the product of ``I + A_bar``, the last
+    block's leftmost, so they are updated from the last block to the first, in the order of the gradients.
+    The activations stay in memory until then: 1.7 GB for AST-base at strides of 10 and 10.24 s.
 
     Parameters
     ----------
     network : AudioSpectrogramTransformer
-        In float32, on any device; it is left as it was.
+        Network in float32, on any device; it is not changed.
     rows : float32 tensor (1, input_tdim, input_fdim)
         Normalised log-mel rows, on the network's device.
     label : int
@@ -148,8 +146,8 @@ def attention_rollout(network: AudioSpectrogramTransformer, rows: Tensor, label:
     Returns
     -------
     float32 (f, t)
-        Relevance of the patches, mel bins along the first axis, over the largest one: 0..1. All zeros if no
-        attention speaks for the class.
+        Relevance of the patches, mel bins along the first axis, divided by the largest: 0..1. All zeros if no
+        attention supports the class.
 
     Raises
     ------
@@ -187,9 +185,9 @@ def attention_rollout(network: AudioSpectrogramTransformer, rows: Tensor, label:
 def _watching_attention(
     network: AudioSpectrogramTransformer, watch: Callable[[Tensor, Tensor], None]
 ) -> Iterator[None]:
-    """Have each block's attention (1, heads, tokens, tokens) told with its gradient, as the gradients are computed.
+    """Call `watch` with each block's attention (1, heads, tokens, tokens) and its gradient, as the gradients are computed.
 
-    timm's blocks compute the attention explicitly where `fused_attn` is off, and then pass it through `attn_drop`.
+    timm's blocks compute the attention explicitly if `fused_attn` is off, and then pass it through `attn_drop`.
     """
     attentions = [block.attn for block in network.v.blocks]
     fused = [attention.fused_attn for attention in attentions]
@@ -215,14 +213,14 @@ def over_cells(patches: Floats, config: AstConfig) -> Floats:
     Parameters
     ----------
     patches : float32 (f, t)
-        In the grid of `config`.
+        Values of the patches in the grid of `config`.
     config : AstConfig
-        Side and strides of the patches, rows and mel bins.
+        Config with the size and strides of the patches, rows and mel bins.
 
     Returns
     -------
     float32 (rows, bins)
-        The mean of the patches that cover a cell; 0 where none does (behind the last whole patch).
+        Mean of the patches that cover a cell; 0 for cells after the last whole patch.
     """
     values = torch.from_numpy(patches)[None, None]  # (1, 1, f, t)
     ones = torch.ones(1, 1, config.patch, config.patch)

@@ -1,10 +1,10 @@
 """AST's features: Kaldi log-mel filter banks, for a batch of waveforms on any device.
 
-The numbers are those of `torchaudio.compliance.kaldi.fbank` with the arguments of AST's authors
+The results equal `torchaudio.compliance.kaldi.fbank` with the arguments of AST's authors
 (`htk_compat=True, use_energy=False, window_type="hanning", num_mel_bins=128, dither=0, frame_shift=10`, 16 kHz).
-That function takes one waveform, on its device, and rebuilds the mel filter bank at each call; this one takes a batch and
-keeps the bank. Subtracting the waveform's mean, as AST's data loader does, is left out: each frame loses its
-own mean anyway.
+That function takes one waveform and rebuilds the mel filter bank at each call; this one takes a batch and caches
+the bank. AST's data loader also subtracts the waveform's mean; that has no effect, because each frame's mean is
+subtracted.
 """
 
 from functools import lru_cache
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 SAMPLE_RATE_HZ = 16_000
 FRAME_LENGTH = 400
@@ -28,20 +28,20 @@ MEL_BINS = 128
 LOWEST_HZ = 20.0
 PREEMPHASIS = 0.97
 FLOOR = float(np.finfo(np.float32).eps)
-"""Energies below this count as this much; its logarithm, -15.94, is digital silence."""
+"""Lower limit of energies; its logarithm, -15.94, is digital silence."""
 
 AUDIOSET_MEAN = -4.2677393
 AUDIOSET_STD = 4.5689974
 
 
 def row_count(samples: int) -> int:
-    """Rows (frames) that `samples` samples give: none for less than one frame."""
+    """Return the number of rows (frames) of `samples` samples: 0 for less than one frame."""
     return 0 if samples < FRAME_LENGTH else 1 + (samples - FRAME_LENGTH) // FRAME_SHIFT
 
 
 @lru_cache(maxsize=8)
 def _mel_bank(bins: int, device: torch.device) -> Tensor:
-    """(FFT_LENGTH / 2 + 1, bins): triangles on the HTK mel scale, from torchaudio itself."""
+    """Return torchaudio's triangular filters on the HTK mel scale: (FFT_LENGTH / 2 + 1, bins)."""
     from torchaudio.compliance import kaldi
 
     bank, _ = kaldi.get_mel_banks(
@@ -54,7 +54,7 @@ def _mel_bank(bins: int, device: torch.device) -> Tensor:
         vtln_high=-500.0,
         vtln_warp_factor=1.0,
     )
-    return F.pad(bank, (0, 1)).T.contiguous().to(device)  # the Nyquist bin counts for nothing
+    return F.pad(bank, (0, 1)).T.contiguous().to(device)  # the Nyquist bin has no weight
 
 
 @lru_cache(maxsize=8)
@@ -91,9 +91,9 @@ def fbank(samples: Tensor, bins: int = MEL_BINS) -> Tensor:
 
 
 def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the rows of one waveform in numpy, for a display that wants a few at a time.
+    """Compute the rows of one waveform in numpy, for a display that needs a few at a time.
 
-    Torch would wake its threads for each call, which costs several times the arithmetic and gets in the way of the network.
+    Torch would wake its threads at each call, which takes longer than the arithmetic and slows down the network.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns
     -------
     float32 (rows, 128)
-        As `fbank`, within 1e-3 for what is louder than rounding.
+        Rows as from `fbank`, within 1e-3 for energies above rounding errors.
     """
     if row_count(len(samples)) == 0:
         return np.empty((0, MEL_BINS), np.float32)
@@ -120,22 +120,22 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _numpy_tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Window (400,) and mel bank (257, 128)."""
+    """Return the window (400,) and the mel bank (257, 128)."""
     cpu = torch.device("cpu")
     return _hann(cpu).numpy(), _mel_bank(MEL_BINS, cpu).numpy()
 
 
 def input_rows(features: Tensor, rows: int, mean: float = AUDIOSET_MEAN, std: float = AUDIOSET_STD) -> Tensor:
-    """Bring features to what AST reads: a fixed number of rows, normalised.
+    """Convert features to the input of AST: a fixed number of normalised rows.
 
     Parameters
     ----------
     features : float32 tensor (..., m, bins)
-        What `fbank` returns.
+        Features from `fbank`.
     rows : int
-        Rows of the result: missing ones are zeros at the end, in the log-mel domain; surplus ones are cut.
+        Rows of the result: missing rows are zeros at the end, in the log-mel domain; excess rows are cut.
     mean, std : float
-        Of the data set that the model was trained on; AST divides by twice the deviation.
+        Mean and deviation of the model's training data; AST divides by twice the deviation.
 
     Returns
     -------

@@ -14,7 +14,7 @@ class AudioSetClass:
     Attributes
     ----------
     index : int
-        Place in a model's output.
+        Index in a model's output.
     mid : str
         Machine identifier of the AudioSet ontology, such as ``/m/09x0r``.
     name : str
@@ -42,7 +42,7 @@ def _mids() -> dict[str, str]:
 
 
 def mid_of(label: str) -> str | None:
-    """AudioSet's identifier of a display name; None for labels of other sets."""
+    """Return AudioSet's identifier of a display name; None for labels of other sets."""
     return _mids().get(label.casefold())
 
 
@@ -53,7 +53,7 @@ _FAMILIES = (
     *((357, "home"), (388, "alarm"), (404, "machine"), (426, "impact"), (444, "water"), (457, "impact")),
     *((481, "alarm"), (484, "impact"), (500, "silence"), (501, "sound"), (506, "place"), (511, "sound")),
 )
-"""AudioSet's classes follow its ontology: each family begins at an index, and goes on to the next one."""
+"""First index and name of each family: AudioSet's classes are in the order of its ontology."""
 
 
 @lru_cache(maxsize=1)
@@ -66,5 +66,5 @@ def _family_names() -> dict[str, str]:
 
 
 def family_of(label: str) -> str:
-    """What kind of sound a label is, for a picture of it: "voice", "animal", "alarm", …; "sound" where that is not known."""
+    """Return the kind of a sound, for its icon: "voice", "animal", "alarm", …; "sound" if it is unknown."""
     return _family_names().get(label.casefold(), "sound")

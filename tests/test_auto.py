@@ -1,4 +1,4 @@
-"""``--model auto``: what is taken on which machine, with and without a Hub."""
+"""Tests of ``--model auto``: the choice by the speed of the machine, with and without a Hub."""
 
 import json
 import os
@@ -26,7 +26,7 @@ BEST, SECOND = CANDIDATES
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A Hub with both candidates, an empty cache, and nothing measured yet."""
+    """Serve a Hub with both candidates; there is no cache and no measurement."""
     folder = tmp_path / "repository"
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "audio-spectrogram-transformer"}))
@@ -41,7 +41,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 @pytest.fixture
 def speed_file(server: Hub, tmp_path: Path) -> Path:
-    """Where measurements are remembered."""
+    """Return the file of measurements."""
     del server
     return tmp_path / "user" / "earshot" / "speed.json"
 
@@ -51,7 +51,7 @@ SaveSpeeds = Callable[..., None]
 
 @pytest.fixture
 def save_speeds(server: Hub) -> SaveSpeeds:
-    """Make this machine one on which the candidates take so many seconds."""
+    """Return a function that saves the speeds of the candidates."""
     del server
 
     def put(best: float, second: float, rows: int = 1024) -> None:
@@ -87,7 +87,7 @@ def test_the_best_that_keeps_up_is_taken(
         assert server.requests == []
 
 
-def test_what_it_took_is_not_fetched_again(server: Hub, save_speeds: SaveSpeeds) -> None:
+def test_a_fetched_model_is_not_fetched_again(server: Hub, save_speeds: SaveSpeeds) -> None:
     save_speeds(0.6, 0.2)
     choose(hop_seconds=1.0, device="cpu")
     asked = len(server.requests)
@@ -104,7 +104,7 @@ def test_the_reason_is_one_phrase_with_the_figures(server: Hub, save_speeds: Sav
 
 
 @pytest.mark.parametrize("way", ["argument", "environment"])
-def test_nothing_is_asked_or_measured_offline(
+def test_nothing_is_requested_or_measured_offline(
     server: Hub, speed_file: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", way == "environment")
@@ -115,7 +115,7 @@ def test_nothing_is_asked_or_measured_offline(
     assert not speed_file.exists()
 
 
-def test_the_second_is_taken_where_only_it_is_here(
+def test_the_second_is_taken_if_only_it_is_cached(
     server: Hub, save_speeds: SaveSpeeds, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     save_speeds(0.5, 0.2)
@@ -156,7 +156,7 @@ def test_a_hub_that_refuses_connections_means_tiny(
 
 
 @pytest.mark.slow
-def test_a_hub_that_never_answers_holds_nobody_up(server: Hub, tmp_path: Path) -> None:
+def test_a_silent_hub_does_not_delay_the_choice(server: Hub, tmp_path: Path) -> None:
     server.misbehaviour.silent = True
     code = (
         "import time; from models.selection.model_choice import choose; began = time.monotonic();"
@@ -175,9 +175,9 @@ def test_a_hub_that_never_answers_holds_nobody_up(server: Hub, tmp_path: Path) -
 
 @pytest.mark.slow
 class TestMeasuring:
-    """On windows of a second, which are quick."""
+    """Measurements on windows of one second, which are fast."""
 
-    def test_a_measurement_is_remembered(self, server: Hub, speed_file: Path) -> None:
+    def test_a_measurement_is_cached(self, server: Hub, speed_file: Path) -> None:
         del server
         speed = SpeedEstimator("cpu", 100, 1)
         assert speed.cached(SECOND) is None
@@ -189,12 +189,14 @@ class TestMeasuring:
         assert speed.cached(BEST) is None
         assert [path.name for path in speed_file.parent.iterdir()] == ["speed.json"]
 
-    def test_what_is_clearly_too_slow_is_not_measured_further(self, server: Hub) -> None:
+    def test_a_model_that_is_clearly_too_slow_is_measured_only_once(self, server: Hub) -> None:
         del server
         speed = SpeedEstimator("cpu", 100, 1)
         assert speed.measure(SECOND, limit=1e-9) > 1e-9
 
-    def test_a_first_start_measures_and_takes_what_keeps_up(self, server: Hub, speed_file: Path) -> None:
+    def test_a_first_start_measures_and_takes_a_model_that_keeps_up(
+        self, server: Hub, speed_file: Path
+    ) -> None:
         choice = choose(hop_seconds=600.0, window_seconds=1.0, device="cpu")
         assert choice.model == BEST.name
         assert list(json.loads(speed_file.read_text())) == [SpeedEstimator("cpu", 100, 1)._conditions(BEST)]
@@ -210,7 +212,7 @@ class TestMeasuring:
         save_speeds(0.5, 0.2)
         assert SpeedEstimator("cpu", 1024, 1).cached(BEST) == 0.5
 
-    def test_an_old_measurement_is_forgotten(
+    def test_an_expired_measurement_is_ignored(
         self, save_speeds: SaveSpeeds, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         save_speeds(0.5, 0.2)
@@ -218,15 +220,13 @@ class TestMeasuring:
         monkeypatch.setattr(time, "time", lambda: now + 8 * 24 * 3600)
         assert SpeedEstimator("cpu", 1024, 1).cached(BEST) is None
 
-    def test_a_folder_that_can_not_be_written_is_no_obstacle(
-        self, save_speeds: SaveSpeeds, speed_file: Path
-    ) -> None:
+    def test_an_unwritable_folder_is_ignored(self, save_speeds: SaveSpeeds, speed_file: Path) -> None:
         speed_file.parent.parent.mkdir()
         speed_file.parent.touch()
         save_speeds(0.5, 0.2)
         assert SpeedEstimator("cpu", 1024, 1).cached(BEST) is None
 
 
-def test_a_device_that_is_not_there_is_told() -> None:
+def test_a_missing_device_is_reported() -> None:
     with pytest.raises(EngineError, match="no CUDA device 'cuda:99'"):
         choose(hop_seconds=1.0, device="cuda:99", offline=True)

@@ -1,4 +1,4 @@
-"""The formats of checkpoints: what is read is the network that was saved."""
+"""Tests of the formats of checkpoints."""
 
 import json
 import pickle
@@ -311,7 +311,7 @@ def test_an_ensemble_of_different_tasks_is_refused(tmp_path: Path) -> None:
         load_tagger("ensemble:tiny+")
 
 
-def test_a_path_is_taken_as_such_and_no_name_is_too_long(tmp_path: Path) -> None:
+def test_paths_and_names_of_any_length_are_accepted(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.pth", input_tdim=128)
     assert load_tagger(path, device="cpu").name == "a"
     with pytest.raises(CheckpointError, match="there is no model"):
@@ -334,7 +334,7 @@ def test_a_missing_file_of_a_folder_is_named(tmp_path: Path) -> None:
 
 
 def with_thresholds(folder: Path, thresholds: tuple[float, ...] | None) -> Path:
-    """A checkpoint of three classes in our own format."""
+    """Write a checkpoint of three classes in Earshot's format."""
     checkpoint = load_checkpoint(str(saved(folder / "a_16_16.pth", input_tdim=128)))
     save_checkpoint(replace(checkpoint, thresholds=thresholds), folder / "own.safetensors")
     return folder / "own.safetensors"

@@ -194,7 +194,7 @@ def test_bf16_keeps_the_scores() -> None:
 
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenVinoEngine]:
-    """A small network in 8 bits, with a cache of its own."""
+    """Return a small network in 8 bits, with a separate cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("quantized")))
         yield small(network(), "int8")
@@ -384,7 +384,7 @@ def test_an_unavailable_engine_is_skipped_and_not_tried_again(
 @pytest.mark.parametrize(
     "content", ["[1]", '{"here": 5}', '{"here": [{"openvino fp32": {"hours": 1}}, 9e9]}']
 )
-def test_results_remembered_in_another_format_are_measured_again(
+def test_results_cached_in_another_format_are_measured_again(
     contest: Fake, empty_cache: Path, content: str
 ) -> None:
     (empty_cache / "earshot").mkdir(parents=True)

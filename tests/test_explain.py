@@ -127,7 +127,7 @@ class ByHand:
         return patches
 
 
-def test_the_oracle_is_the_network() -> None:
+def test_the_reference_computes_the_same_as_the_network() -> None:
     made = network()
     rows = window()
     tokens = 2 + SMALL.grid[0] * SMALL.grid[1]
@@ -147,7 +147,7 @@ def test_the_rollout_is_the_papers(label: int) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
-def test_the_rollout_is_between_0_and_1_and_hangs_on_the_class() -> None:
+def test_the_rollout_is_between_0_and_1_and_depends_on_the_class() -> None:
     made, rows = network(), window()
     maps = np.array([attention_rollout(made, rows, label) for label in range(SMALL.label_dim)])
     assert maps.min() >= 0
@@ -163,7 +163,7 @@ def test_a_network_without_attention_has_no_relevance() -> None:
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_the_network_is_left_as_it_was(frozen: bool) -> None:
+def test_the_network_is_not_changed(frozen: bool) -> None:
     made, rows = network().requires_grad_(not frozen), window()
     with torch.no_grad():
         before = made(rows)
@@ -179,7 +179,7 @@ def test_the_network_is_left_as_it_was(frozen: bool) -> None:
     assert all(parameter.requires_grad is not frozen for parameter in made.parameters())
 
 
-def test_the_network_is_left_as_it_was_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_network_is_not_changed_by_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     made = network()
     fused = [block.attn.fused_attn for block in made.v.blocks]
     monkeypatch.setattr(made, "forward_head", lambda _tokens: 1 / 0)

@@ -1,4 +1,4 @@
-"""The Hub, on loopback: what is fetched, found again, resumed, refused, and said about it."""
+"""Tests of downloads from a Hub on loopback."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ WEIGHTS_BYTES = 400_000
 
 
 def make_repository(folder: Path, *, extractor: bool = True) -> Path:
-    """A folder that looks like a repository: a config, weights, and much that nobody needs."""
+    """Create a folder like a repository: a config, weights, and files that are not needed."""
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps({"model_type": "audio-spectrogram-transformer"}))
     if extractor:
@@ -47,7 +47,7 @@ def make_repository(folder: Path, *, extractor: bool = True) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """An empty cache."""
+    """Return an empty cache."""
     folder = tmp_path / "cache"
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder))
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -57,7 +57,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def server(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A Hub with one repository, and an empty cache."""
+    """Serve a Hub with one repository; the cache is empty."""
     del cache
     with serve({ONE: make_repository(tmp_path / "one")}) as running:
         point_at(monkeypatch, running.endpoint)
@@ -65,7 +65,7 @@ def server(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def refusal(repository: str = ONE, **arguments: str | bool) -> str:
-    """The sentence of a fetch that must fail."""
+    """Return the message of a fetch that fails."""
     with pytest.raises(HubError) as caught:
         hub.fetch(repository, **arguments)  # type: ignore[arg-type]
     sentence = str(caught.value)
@@ -103,12 +103,12 @@ class TestFetching:
         assert (folder / "pytorch_model.bin").is_file()
         assert hub.local(ONE) == folder
 
-    def test_a_repository_without_an_extractor_is_whole(self, server: Hub) -> None:
+    def test_a_repository_without_an_extractor_is_complete(self, server: Hub) -> None:
         (server.repositories[ONE] / "preprocessor_config.json").unlink()
         folder = hub.fetch(ONE)
         assert hub.local(ONE) == folder
 
-    def test_a_cache_that_misses_the_extractor_is_not_whole(self, server: Hub) -> None:
+    def test_a_cache_without_the_extractor_is_incomplete(self, server: Hub) -> None:
         folder = hub.fetch(ONE)
         (folder / "preprocessor_config.json").unlink()
         assert hub.local(ONE) is None
@@ -146,12 +146,12 @@ class TestFetching:
         assert hub.fetch(ONE) == folder
         assert digest(weights) == digest(server.repositories[ONE] / "model.safetensors")
 
-    def test_a_token_comes_along(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_token_is_sent(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HF_TOKEN", "hf_mine")
         hub.fetch(ONE)
         assert server.tokens == {"Bearer hf_mine"}
 
-    def test_a_proxy_is_asked_instead(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_proxy_is_used(self, server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
         point_at(monkeypatch, "http://hub.invalid")
         monkeypatch.setenv("HTTP_PROXY", server.endpoint)
         assert hub.answers()
@@ -179,14 +179,14 @@ class TestBreaks:
         assert others
         assert all(re.fullmatch(r"bytes=[1-9]\d+-", span or "") for span in others)
 
-    def test_one_that_never_gets_further_is_given_up(self, server: Hub) -> None:
+    def test_a_download_without_progress_is_given_up(self, server: Hub) -> None:
         server.misbehaviour = Misbehaviour(cut_after=150_000, ignores_ranges=True)
         assert "can't be reached" in refusal()
         assert len(server.ranges("model.safetensors")) == 2
         server.misbehaviour = Misbehaviour()
         assert hub.fetch(ONE).is_dir()
 
-    def test_a_killed_download_goes_on_where_it_was(self, server: Hub, tmp_path: Path) -> None:
+    def test_a_killed_download_resumes(self, server: Hub, tmp_path: Path) -> None:
         server.misbehaviour.hold_after = 150_000
         home = tmp_path / "home"
         environment = os.environ | {"HF_ENDPOINT": server.endpoint, "HF_HOME": str(home)}
@@ -206,7 +206,7 @@ class TestBreaks:
         assert digest(Path(done.stdout.strip()) / "model.safetensors") == weights
         assert not part.exists()
 
-    def test_what_arrives_damaged_is_removed(self, server: Hub, cache: Path) -> None:
+    def test_a_file_that_arrives_damaged_is_removed(self, server: Hub, cache: Path) -> None:
         server.misbehaviour.damaged = True
         assert "arrived damaged" in refusal()
         weights = digest(server.repositories[ONE] / "model.safetensors")
@@ -237,7 +237,7 @@ class TestRefusals:
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
-    def test_each_answer_has_its_sentence(self, server: Hub, misbehaviour: Misbehaviour, words: str) -> None:
+    def test_each_status_has_its_message(self, server: Hub, misbehaviour: Misbehaviour, words: str) -> None:
         server.misbehaviour = misbehaviour
         assert words in refusal()
 
@@ -276,26 +276,24 @@ class TestRefusals:
         assert "can't be reached" in refusal()
 
     @pytest.mark.parametrize("endpoint", ["huggingface.co", "http://[", "http://hub.invalid"])
-    def test_an_address_that_is_none(
-        self, cache: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str
-    ) -> None:
+    def test_an_invalid_address(self, cache: Path, monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
         del cache
         point_at(monkeypatch, endpoint)
         assert not hub.answers()
         assert endpoint in refusal()
 
     @pytest.mark.parametrize("name", ["one", "a/b/c", "../one", "a b/c", "https://huggingface.co/a/b", ""])
-    def test_a_name_that_is_none(self, server: Hub, name: str) -> None:
+    def test_an_invalid_name(self, server: Hub, name: str) -> None:
         assert "is not a repository" in refusal(name)
         assert server.requests == []
 
     @pytest.mark.parametrize("revision", ["../../main", "", "a b", "-x"])
-    def test_a_revision_that_is_none(self, server: Hub, revision: str) -> None:
+    def test_an_invalid_revision(self, server: Hub, revision: str) -> None:
         assert "is not a revision" in refusal(revision=revision)
         assert server.requests == []
 
     @pytest.mark.parametrize("way", ["argument", "environment"])
-    def test_nothing_is_asked_while_offline(
+    def test_nothing_is_requested_while_offline(
         self, server: Hub, monkeypatch: pytest.MonkeyPatch, way: str
     ) -> None:
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", way == "environment")
@@ -305,7 +303,7 @@ class TestRefusals:
 
 
 class TestDisk:
-    def test_a_disk_that_is_too_small_is_told_before_the_download(
+    def test_a_disk_that_is_too_small_is_reported_before_the_download(
         self, server: Hub, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         usage = namedtuple("usage", "total used free")  # noqa: PYI024 - as shutil's
@@ -313,7 +311,7 @@ class TestDisk:
         assert "the disk is full: the download takes 0 MB" in refusal()
         assert server.ranges("config.json") == []
 
-    def test_a_disk_that_gets_full_is_told_too(self, server: Hub, cache: Path) -> None:
+    def test_a_disk_that_gets_full_is_reported_too(self, server: Hub, cache: Path) -> None:
         weights = digest(server.repositories[ONE] / "model.safetensors")
         part = cache / "models--someone--one" / "blobs" / f"{weights}.incomplete"
         part.parent.mkdir(parents=True)
@@ -329,7 +327,7 @@ class TestDisk:
         assert server.ranges("config.json") == []
 
 
-def test_a_late_answer_counts_as_none(server: Hub) -> None:
+def test_a_late_answer_is_ignored(server: Hub) -> None:
     server.misbehaviour.silent = True
     began = time.monotonic()
     assert not hub.answers(0.2)

@@ -1,4 +1,4 @@
-"""The command ``models``: what is listed, fetched and checked."""
+"""Tests of the command ``models``."""
 
 import json
 import os
@@ -26,7 +26,7 @@ SMALL = "someone/small"
 
 
 def save_ast(folder: Path, *, strides: int = 10, rows: int = 1024, classes: int = 527) -> Path:
-    """Write a small random AST as its published relatives are."""
+    """Write a small random AST in the format of the published ones."""
     from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
     config = ASTConfig(
@@ -60,7 +60,7 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def server(repositories: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A Hub, and an empty cache."""
+    """Serve a Hub; the cache is empty."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     with serve(repositories) as running:
         point_at(monkeypatch, running.endpoint)
@@ -122,7 +122,7 @@ def test_an_ensemble_is_fetched_part_by_part(server: Hub) -> None:
     assert server.requests
 
 
-def test_what_runs_a_model_here_is_listed(
+def test_the_engine_of_a_model_is_listed(
     server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del server
@@ -135,7 +135,7 @@ def test_what_runs_a_model_here_is_listed(
 
 
 @pytest.mark.slow
-def test_a_model_is_quantized_on_sounds_of_ones_own(tmp_path: Path) -> None:
+def test_a_model_is_quantized_on_the_users_sounds(tmp_path: Path) -> None:
     sound, model = tmp_path / "own.wav", tmp_path / "small.safetensors"
     random = np.random.default_rng(0)
     soundfile.write(sound, random.normal(0, 0.1, 40_000), 16_000)

@@ -123,7 +123,7 @@ def _read_file(path: Path, geometry: Geometry) -> Checkpoint:
     raise CheckpointError(
         f"{path} does not describe its network: give the folder that save_pretrained wrote"
         if is_pretrained(tensors)
-        else f"{path} holds no AST: its tensors do not have the names of the original code, Hugging Face or Earshot"
+        else f"{path} holds no AST: its tensors do not have the names of the original code, Hugging Face or Earshot: choose another file"
     )
 
 

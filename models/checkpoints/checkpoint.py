@@ -77,7 +77,7 @@ class Checkpoint:
         return NetworkSpec(config, fingerprint(config, self.weights), lambda: self.build(rows))
 
     def build(self, rows: int | None = None) -> AudioSpectrogramTransformer:
-        """Make the network, in float32 and evaluation mode.
+        """Build the network, in float32 and evaluation mode.
 
         Parameters
         ----------

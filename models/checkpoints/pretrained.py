@@ -55,15 +55,19 @@ def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
     config_file = folder / CONFIG
     weights_file = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
     if not config_file.is_file():
-        raise CheckpointError(f"{folder} holds no checkpoint: it has no {CONFIG}")
+        raise CheckpointError(
+            f"{folder} holds no checkpoint: it has no {CONFIG}: give a folder that save_pretrained wrote"
+        )
     if weights_file is None:
-        raise CheckpointError(f"{folder} holds no checkpoint: it has no {' and no '.join(WEIGHTS)}")
+        raise CheckpointError(
+            f"{folder} holds no checkpoint: it has no {' and no '.join(WEIGHTS)}: fetch them"
+        )
     content = _read_json(config_file)
     extractor_file = folder / EXTRACTOR
     extractor = _read_json(extractor_file) if extractor_file.is_file() else {}
     if content.get("model_type") != "audio-spectrogram-transformer":
         raise CheckpointError(
-            f"{folder} holds a model of type '{content.get('model_type')}', not an ASTForAudioClassification"
+            f"{folder} holds a model of type '{content.get('model_type')}', not an ASTForAudioClassification: choose another one"
         )
     _, weights = read_tensors(weights_file)
     try:

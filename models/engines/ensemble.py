@@ -13,7 +13,7 @@ from . import Engine
 
 
 class EnsembleEngine:
-    """Averages probabilities, as AST's authors do (Gong et al. 2021, section 3.1).
+    """Engine that averages the probabilities of its members, like AST's authors (Gong et al. 2021, section 3.1).
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ _LIFETIME_SECONDS = 7 * 24 * 3600.0
 
 
 class SpeedEstimator:
-    """Estimates the seconds that a tagging of all sources takes.
+    """Estimator of the seconds that a tagging of all sources takes.
 
     Parameters
     ----------
