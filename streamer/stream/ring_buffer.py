@@ -41,5 +41,5 @@ class RingBuffer:
         return self._buffer[self._end - count : self._end].copy()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all samples."""
         self._end = 0
