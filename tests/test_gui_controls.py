@@ -342,7 +342,7 @@ def test_an_event_of_a_removed_source_stays_listed_and_can_be_clicked(
     clip.write_bytes(b"fLaC")
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.0, source="door", clip=str(clip)))
     fill(bench)
-    bench.feed.follow(["mic"])
+    bench.feed.set_sources(["mic"])
     bench.pass_time()
     events = bench.window.panels.events
     assert texts(bench, "Source") == ["door"]
@@ -361,7 +361,7 @@ def test_the_list_names_the_sources_while_there_are_several(bench: Bench) -> Non
     bench.pass_time()
     table = bench.window.panels.events.table
     for sources, named in ((["mic"], False), (["mic", "door"], True), (["mic"], False)):
-        bench.feed.follow(sources)
+        bench.feed.set_sources(sources)
         bench.pass_time()
         assert table.isColumnHidden(2) is not named
 
@@ -672,7 +672,7 @@ def test_an_input_is_set_for_the_source_that_was_on_screen_when_the_menu_opened(
     press(bench, Qt.Key.Key_N)
     demo.trigger()
     assert program.done == [("set_input", "kitchen", "demo")]
-    bench.feed.follow(["garden"])
+    bench.feed.set_sources(["garden"])
     bench.pass_time()
     demo.trigger()
     assert len(program.done) == 1
@@ -680,12 +680,12 @@ def test_an_input_is_set_for_the_source_that_was_on_screen_when_the_menu_opened(
 
 
 def test_new_tabs_show_the_state_of_their_sources(bench: Bench) -> None:
-    bench.feed.follow(["mic", "garage"])
+    bench.feed.set_sources(["mic", "garage"])
     bench.feed.accept(SourceStatus("garage", online=False, reason="Gone."))
     bench.pass_time()
     tabs = bench.window.panels.header.tabs
     assert tabs.tabTextColor(1) == theme.DARK.bad
-    bench.feed.follow(["garage", "mic"])
+    bench.feed.set_sources(["garage", "mic"])
     bench.pass_time()
     assert tabs.tabTextColor(0) == theme.DARK.bad
     assert not tabs.tabTextColor(1).isValid()
@@ -693,7 +693,7 @@ def test_new_tabs_show_the_state_of_their_sources(bench: Bench) -> None:
 
 def test_keys_act_on_the_source_that_replaced_a_removed_one(bench: Bench, program: FakeProgram) -> None:
     fill(bench)
-    bench.feed.follow(["garden"])
+    bench.feed.set_sources(["garden"])
     bench.feed.accept(tagging_at(1, {3: 0.9, 9: 0.8}, "garden"))
     bench.pass_time(0.5)
     assert [row.label for row in bench.window.panels.tags.shown if row.mark is not None] == ["Sound 9"]

@@ -103,7 +103,7 @@ def test_sources_that_stay_lose_nothing_when_others_come_and_go() -> None:
         feed.accept(SourceStatus(source, online=True))
     feed.accept(health(sources=(SourceHealth(source="a", state="silent"), SourceHealth(source="b"))))
     before = feed.snapshot()
-    feed.follow(["c", "b"])
+    feed.set_sources(["c", "b"])
     after = feed.snapshot()
     assert feed.sources == tuple(after.sources) == ("c", "b")
     stayed, was = after.sources["b"], before.sources["b"]
@@ -118,7 +118,7 @@ def test_sources_that_stay_lose_nothing_when_others_come_and_go() -> None:
 def test_only_the_events_of_a_removed_source_are_kept() -> None:
     feed = Feed(["a", "b"], LABELS)
     feed.accept(Event("1", "started", "Bark", "a", 0.9, 0.0))
-    feed.follow(["b"])
+    feed.set_sources(["b"])
     feed.add_chunk("a", AudioChunk(np.zeros(160, np.float32), 0, 0.0))
     feed.accept(tagging({1: 0.5}, "a"))
     feed.accept(SourceStatus("a", online=False, reason="it was removed"))
@@ -127,7 +127,7 @@ def test_only_the_events_of_a_removed_source_are_kept() -> None:
     snapshot = feed.snapshot()
     assert list(snapshot.sources) == ["b"]
     assert snapshot.events == (ended,)
-    feed.follow(["a", "b"])
+    feed.set_sources(["a", "b"])
     returned = feed.snapshot().sources["a"]
     assert (returned.chunk_count, returned.tagging, returned.status) == (0, None, None)
 
@@ -137,8 +137,8 @@ def test_all_chunks_of_a_source_that_returns_under_its_old_name_are_new() -> Non
     for chunk in chunks_of(np.zeros(1600, np.float32), size=160):
         feed.add_chunk("a", chunk)
     count = feed.snapshot().sources["a"].chunk_count
-    feed.follow(["b"])
-    feed.follow(["a", "b"])
+    feed.set_sources(["b"])
+    feed.set_sources(["a", "b"])
     for chunk in chunks_of(np.zeros(480, np.float32), size=160):
         feed.add_chunk("a", chunk)
     view = feed.snapshot().sources["a"]
@@ -152,7 +152,7 @@ def test_sources_may_change_while_threads_write_and_snapshots_are_taken() -> Non
 
     def change_sources() -> None:
         for number in range(3000):
-            feed.follow(source_lists[number % len(source_lists)])
+            feed.set_sources(source_lists[number % len(source_lists)])
         over.set()
 
     def write() -> None:

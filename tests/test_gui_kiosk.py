@@ -192,7 +192,7 @@ def test_tiles_that_stay_are_the_same_while_others_come_and_go(bench: KioskBench
     shown, end = mic.tags.shown, mic.picture.columns.end
     alone = [view.geometry() for view in (mic, mic.tags, mic.banner, mic.picture)]
 
-    bench.feed.follow(["kitchen", "mic", "attic"])
+    bench.feed.set_sources(["kitchen", "mic", "attic"])
     bench.feed.accept(tagging({5: 0.9}, source="attic"))
     bench.pass_time(3.0)
     bench.pass_time()
@@ -212,7 +212,7 @@ def test_tiles_that_stay_are_the_same_while_others_come_and_go(bench: KioskBench
         assert not any(view.geometry().intersects(other.geometry()) for other in views[:number])
     assert mic.banner.geometry().bottom() < mic.tags.geometry().top()
 
-    bench.feed.follow(["mic"])
+    bench.feed.set_sources(["mic"])
     bench.pass_time(3.0)
     bench.pass_time()
     assert window.tiles == [mic]
@@ -226,7 +226,7 @@ def test_tiles_stay_visible_while_others_come_and_go(bench: KioskBench) -> None:
     bench.pass_time(3.0)
     (mic,) = bench.window.tiles
     for sources in (["mic", "kitchen"], ["kitchen", "attic", "mic"], ["mic"]):
-        bench.feed.follow(sources)
+        bench.feed.set_sources(sources)
         bench.now_seconds += FRAME_SECONDS
         bench.window.refresh(bench.now_seconds)
         assert bench.window.isVisible()
@@ -241,7 +241,7 @@ def test_tiles_stay_visible_while_others_come_and_go(bench: KioskBench) -> None:
 def test_a_renamed_source_gets_a_new_tile(bench: KioskBench) -> None:
     bench.feed.accept(tagging({3: 0.9}))
     bench.pass_time(3.0)
-    bench.feed.follow(["kitchen"])
+    bench.feed.set_sources(["kitchen"])
     bench.pass_time()
     (tile,) = bench.window.tiles
     assert (tile.source, tile.tags.shown) == ("kitchen", ())
@@ -253,9 +253,9 @@ def test_a_renamed_source_gets_a_new_tile(bench: KioskBench) -> None:
 def test_removed_tiles_are_deleted(bench: KioskBench) -> None:
     before = len(bench.window.findChildren(QWidget))
     for number in range(5):
-        bench.feed.follow(["mic", f"room {number}", f"hall {number}"])
+        bench.feed.set_sources(["mic", f"room {number}", f"hall {number}"])
         bench.pass_time()
-        bench.feed.follow(["mic"])
+        bench.feed.set_sources(["mic"])
         bench.pass_time()
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     assert len(bench.window.findChildren(QWidget)) == before

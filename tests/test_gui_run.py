@@ -107,7 +107,7 @@ def test_sources_may_be_removed_while_a_menu_or_dialog_is_open(
             QTimer.singleShot(0, lambda: open_something(window))
         if over := QApplication.activePopupWidget() or QApplication.activeModalWidget():
             opened.append(over)
-            feed.follow(["door", "attic"])
+            feed.set_sources(["door", "attic"])
         shown.append(window.state.source)
         return len(opened) < 5
 

@@ -228,7 +228,7 @@ def test_a_new_source_gets_a_tab_and_the_one_on_screen_stays(bench: Bench) -> No
     bench.feed.accept(tagging({1: 0.9}))
     bench.pass_time(5.0)
     columns, shown = bench.window.panels.spectrogram.picture.columns, bench.window.panels.tags.shown
-    bench.feed.follow(["garden", "mic"])
+    bench.feed.set_sources(["garden", "mic"])
     bench.pass_time()
     header = bench.window.panels.header
     assert header.tabs.isVisible()
@@ -250,7 +250,7 @@ def test_a_removed_source_loses_its_tab(qtbot: QtBot) -> None:
     tabs = bench.window.panels.header.tabs
     tabs.setCurrentIndex(1)
     columns = bench.window.panels.spectrogram.picture.columns
-    bench.feed.follow(["garden"])
+    bench.feed.set_sources(["garden"])
     bench.pass_time()
     assert not tabs.isVisible()
     assert bench.window.state.source == "garden"
@@ -279,7 +279,7 @@ def test_the_next_source_replaces_a_removed_one_on_screen(
     bench.feed.accept(tagging({1: 0.9}, "garden"))
     bench.pass_time(1.0)
     bench.window.control.navigation.freeze(bench.window.state.shown_until - 1.0)
-    bench.feed.follow(sources)
+    bench.feed.set_sources(sources)
     bench.pass_time()
     window = bench.window
     assert (window.state.source, window.state.frozen_at) == (shown, None)
@@ -295,14 +295,14 @@ def test_a_frozen_picture_stays_while_other_sources_come_and_go(qtbot: QtBot) ->
     bench.pass_time()
     bench.window.control.navigation.freeze(bench.window.state.shown_until - 1.0)
     frozen_at = bench.window.state.frozen_at
-    bench.feed.follow(["attic", "kitchen"])
+    bench.feed.set_sources(["attic", "kitchen"])
     bench.pass_time()
     assert (bench.window.state.source, bench.window.state.frozen_at) == ("kitchen", frozen_at)
 
 
 def test_a_hidden_window_follows_the_list_of_sources(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden")
-    bench.feed.follow(["attic"])
+    bench.feed.set_sources(["attic"])
     bench.play(tone(1000, 3.0), source="attic")
     bench.window.collect(2000.0)
     assert bench.window.state.source == "attic"

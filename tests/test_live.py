@@ -649,7 +649,7 @@ def test_adding_and_removing_a_source_does_not_affect_the_others() -> None:
         until(lambda: len([tagging for tagging in memory.taggings if tagging.source == "b"]) >= 4)
         session.channels.rearrange(["a"])
         assert list(session.channels.names) == ["a"]
-        until(lambda: memory.rosters[-1] == ("a",))
+        until(lambda: memory.sources[-1] == ("a",))
         assert (False, "it was removed") in statuses(memory, "b")
         session.channels.rearrange(["a", "b"], [newcomer("b")])
         until(lambda: [event.kind for event in memory.events if event.source == "b"].count("started") == 2)
@@ -663,7 +663,7 @@ def test_adding_and_removing_a_source_does_not_affect_the_others() -> None:
     assert ends == sorted(ends)
     with pytest.raises(SourceError, match="listening is over"):
         session.channels.rearrange(["a", "b", "d"], [newcomer("d")])
-    assert memory.rosters == [("b", "a"), ("a", "b"), ("a",), ("a", "b")], (
+    assert memory.sources == [("b", "a"), ("a", "b"), ("a",), ("a", "b")], (
         "one that leaves is known to its end"
     )
 
@@ -675,7 +675,7 @@ def test_all_sources_may_be_replaced_while_listening_continues() -> None:
         session.start(threads)
         until(lambda: len(memory.events) == 1)
         session.channels.rearrange(["b", "c"], [newcomer("c"), newcomer("b")])
-        until(lambda: memory.rosters == [("b", "c", "a"), ("b", "c")])
+        until(lambda: memory.sources == [("b", "c", "a"), ("b", "c")])
         until(lambda: {tagging.source for tagging in memory.taggings} == {"a", "b", "c"})
         assert threads.is_running("tagger")
     assert [event.kind for event in memory.events if event.source == "a"] == ["started", "ended"]
@@ -690,7 +690,7 @@ def test_sources_removed_right_after_they_were_added_affect_no_others() -> None:
             session.channels.rearrange(["a", "b"], [newcomer("b")])
             time.sleep(0.01 * (number % 4))
             session.channels.rearrange(["a"])
-            until(lambda: memory.rosters[-1] == ("a",))
+            until(lambda: memory.sources[-1] == ("a",))
         count = len(memory.taggings)
         until(lambda: len(memory.taggings) >= count + 3)
         assert not threads.failed
@@ -745,7 +745,7 @@ def test_a_change_of_sources_returns_at_once_though_a_source_hangs() -> None:
         assert not statuses(memory, "c"), "it waits until the device is free"
         hanging.let_go()
         until(lambda: (True, "") in statuses(memory, "c"))
-        until(lambda: memory.rosters[-1] == ("a", "c"))
+        until(lambda: memory.sources[-1] == ("a", "c"))
 
 
 def test_a_new_source_waits_a_short_time_for_all_that_hang_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -761,7 +761,7 @@ def test_a_new_source_waits_a_short_time_for_all_that_hang_together(monkeypatch:
         assert time.monotonic() - began < 10.0, "one after the other, it would be 20 s"
         for source in hanging:
             source.let_go()
-        until(lambda: memory.rosters[-1] == ("a", "new"))
+        until(lambda: memory.sources[-1] == ("a", "new"))
 
 
 def test_an_ended_source_can_be_removed_and_replaced() -> None:
@@ -773,7 +773,7 @@ def test_an_ended_source_can_be_removed_and_replaced() -> None:
         session.channels.exchange("b", Tone("b", 0.5, live=True))
         until(lambda: statuses(memory, "b")[2:] == [(True, ""), (False, "it has ended")])
         session.channels.rearrange(["a"])
-        until(lambda: memory.rosters[-1] == ("a",))
+        until(lambda: memory.sources[-1] == ("a",))
         session.channels.rearrange(["a", "b"], [newcomer("b")])
         until(lambda: statuses(memory, "b")[-1] == (True, ""))
 
@@ -825,7 +825,7 @@ def test_a_removed_source_is_not_listed_and_the_accounts_of_the_others_are_exact
         until(lambda: len(memory.taggings) >= 10)
         before = health()
         session.channels.rearrange(["a"])
-        until(lambda: memory.rosters[-1] == ("a",))
+        until(lambda: memory.sources[-1] == ("a",))
         after = health()
         assert [source.source for source in after.sources] == ["a"]
         assert after.windows >= before.windows

@@ -725,7 +725,7 @@ def test_a_source_that_was_switched_off_stays_off_when_the_program_is_started_ag
             result = run(*short, *more, environment=environment)
             assert (result.returncode, result.stdout) == (0, b"")
             assert b"room is still switched off; to listen to it, press P in the window" in result.stderr
-            assert f"or delete {file} and start again".encode() in result.stderr
+            assert f"or delete {file} and restart".encode() in result.stderr
             assert subscriber.wait_for_retained("earshot/test/room/listen").text == "OFF"
             assert "ON" not in {
                 message.text for message in subscriber.messages if message.topic == "earshot/test/room/listen"
@@ -866,7 +866,7 @@ def test_an_unplugged_microphone_is_waited_for_and_used_again(
             wait_until(lambda: program.logged("audio from mic is back after "), "that to be said")
         finally:
             microphone.stop()
-        wait_until(lambda: len([line for line in program.log if "not heard" in line]) >= 2, "its end")
+        wait_until(lambda: len([line for line in program.log if "no audio from" in line]) >= 2, "its end")
         assert program.interrupt() == 130
 
 

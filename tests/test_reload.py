@@ -292,6 +292,6 @@ def test_a_removed_room_detects_its_sounds_to_the_end() -> None:
         wait_until(lambda: {tagging.source for tagging in memory.taggings} == {"kitchen", "hall"}, "both")
         given.wanted["source"] = ["hall=demo"]
         live_settings.reload()
-        wait_until(lambda: memory.rosters[-1:] == [("hall",)], "the kitchen to come to its end")
+        wait_until(lambda: memory.sources[-1:] == [("hall",)], "the kitchen to come to its end")
     assert {event.source for event in memory.events} == {"hall"}
     assert not lists.overrides

@@ -114,7 +114,7 @@ class Feed:
         """Names of the sources."""
         return tuple(self._buffers)
 
-    def follow(self, sources: Sequence[str]) -> None:
+    def set_sources(self, sources: Sequence[str]) -> None:
         """Keep these sources, at least one, in this order, and drop all others."""
         with self._lock:
             self._buffers = {name: self._buffers.get(name) or _SourceBuffer() for name in sources}

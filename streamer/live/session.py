@@ -152,7 +152,7 @@ class LiveSession:
     def _announce(self, names: Sequence[str]) -> None:
         for sink in self._sinks:
             if isinstance(sink, SourceListSink):
-                sink.follow(names)
+                sink.set_sources(names)
 
     def _publish(self, message: Message) -> None:
         for sink in self._sinks:

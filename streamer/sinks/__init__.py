@@ -32,7 +32,7 @@ class RankingSink(Protocol):
 class SourceListSink(Protocol):
     """A sink that knows the sources by name, and ignores or tolerates messages of others."""
 
-    def follow(self, sources: Sequence[str]) -> None:
+    def set_sources(self, sources: Sequence[str]) -> None:
         """Replace the list of sources, in this order; from any thread, at once."""
         ...
 

@@ -47,7 +47,7 @@ class HealthLog:
                 self._log_losses(source)
             self._log_drops(message)
 
-    def follow(self, sources: Sequence[str]) -> None:
+    def set_sources(self, sources: Sequence[str]) -> None:
         """Forget other sources; a later one with the same name starts from zero."""
         for logged in (self._states, self._losses):
             for name in logged.keys() - set(sources):

@@ -106,7 +106,7 @@ class Metrics:
             case Health():
                 self._figures.health = message
 
-    def follow(self, sources: Sequence[str]) -> None:
+    def set_sources(self, sources: Sequence[str]) -> None:
         """Remove the figures of other sources; from any thread, at once."""
         gone = self._sources.difference(sources)
         self._sources -= gone

@@ -48,10 +48,10 @@ class Memory:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
-        self.rosters: list[tuple[str, ...]] = []
+        self.sources: list[tuple[str, ...]] = []
 
-    def follow(self, sources: Sequence[str]) -> None:
-        self.rosters.append(tuple(sources))
+    def set_sources(self, sources: Sequence[str]) -> None:
+        self.sources.append(tuple(sources))
 
     def accept(self, message: Message) -> None:
         self.messages.append(message)

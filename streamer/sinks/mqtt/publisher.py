@@ -194,7 +194,7 @@ class MqttPublisher:
         self._state.set_switch(source, on=on)
         self._connection.call_soon(self._handler.wake)
 
-    def follow(self, sources: Sequence[str]) -> None:
+    def set_sources(self, sources: Sequence[str]) -> None:
         """Replace the sources, and clear what is retained of removed ones; from any thread, at once."""
         with self._following:
             self._replace_topics(sources)

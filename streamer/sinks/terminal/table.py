@@ -136,7 +136,7 @@ class LiveTable:
         if not self._is_live:
             self._print_plainly(message)
 
-    def follow(self, sources: Sequence[str]) -> None:
+    def set_sources(self, sources: Sequence[str]) -> None:
         """Replace the list of sources, in this order; from any thread, at once."""
         with self._lock:
             self._views = {name: self._view(name) for name in sources}

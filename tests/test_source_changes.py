@@ -112,7 +112,7 @@ def test_a_source_is_added_and_another_removed_on_the_open_connection(broker: Mo
         wait_until(lambda: kept_of(broker, "hall").keys() == ALL_OF_A_ROOM, "all of the hall")
         wait_until(lambda: kept_of(broker, "kitchen").keys() == ALL_OF_A_ROOM, "all of the kitchen")
         home.off.add("attic room")
-        sink.follow(["kitchen", "attic room"])
+        sink.set_sources(["kitchen", "attic room"])
         subscriber.wait_for(f"{DEVICE}_hall/config", "")
         subscriber.wait_for(f"{NODE}/attic_room/listen", "OFF")
         home.hear("hall")  # nobody listens to it any more
@@ -129,7 +129,7 @@ def test_a_source_is_added_and_another_removed_on_the_open_connection(broker: Mo
         wait_until(lambda: len(home.turned) == 2, "the switches")
         assert home.turned == [("attic room", True), ("kitchen", False)]
         home.off = {"kitchen"}
-        sink.follow(["hall", "kitchen"])
+        sink.set_sources(["hall", "kitchen"])
         home.hear("hall")
         wait_until(lambda: kept_of(broker, "hall").keys() == ALL_OF_A_ROOM, "the hall to be there again")
         wait_until(lambda: not kept_of(broker, "attic_room"), "the attic to be gone")
@@ -245,7 +245,7 @@ def test_a_source_removed_during_an_outage_is_cleared_when_the_broker_returns(tm
         guarded.stop()
         wait_for_state(sink, "unreachable")
         home.watched["kitchen"] = ["Siren"]
-        sink.follow(["kitchen", "attic room"])
+        sink.set_sources(["kitchen", "attic room"])
         home.hear("attic room")
         with open_to(guarded, "ear") as subscriber:
             for topic, text in kept.items():  # it has kept them over its absence
@@ -289,7 +289,7 @@ def test_events_of_a_removed_source_are_still_delivered(broker: Mosquitto, tmp_p
         for message in (bark("hall"), bark("hall", "ended")):
             history.accept(message)
             home.sink.accept(message)
-        home.sink.follow(["kitchen"])
+        home.sink.set_sources(["kitchen"])
         with Subscriber(broker.port) as subscriber, running(home.sink):
             told = subscriber.wait_for_several(f"{NODE}/hall/events", 2)
             wait_until(lambda: not history.pending(1), "all to be published")
@@ -304,7 +304,7 @@ def test_a_source_keeps_its_state_when_its_topic_changes(broker: Mosquitto) -> N
         home.sink.accept(SourceStatus("hall", online=True))
         wait_until(lambda: kept_of(broker, "hall_2").get("status") == "online", "its status")
         assert kept_of(broker, "hall")["status"] == "offline"
-        sink.follow(["hall"])
+        sink.set_sources(["hall"])
         wait_until(lambda: kept_of(broker, "hall").get("status") == "online", "its status")
         wait_until(lambda: not kept_of(broker, "hall_2"), "nothing where it was")
 
@@ -315,10 +315,10 @@ def test_sources_added_and_removed_faster_than_they_are_published_leave_nothing(
     with running(home.sink) as sink:
         wait_for_state(sink, "connected")
         for _ in range(20):
-            sink.follow(["kitchen", "hall"])
+            sink.set_sources(["kitchen", "hall"])
             home.hear("hall")
-            sink.follow(["kitchen"])
-        sink.follow(["kitchen", "attic room"])
+            sink.set_sources(["kitchen"])
+        sink.set_sources(["kitchen", "attic room"])
         home.hear("attic room")
         wait_until(lambda: kept_of(broker, "attic_room").keys() == ALL_OF_A_ROOM, "all of the attic")
         wait_until(lambda: not kept_of(broker, "hall"), "nothing of the hall")
@@ -379,7 +379,7 @@ def test_after_any_changes_the_broker_keeps_what_a_fresh_start_would_publish(
     with Subscriber(broker.port, "marker") as other, running(home.sink) as sink:
         for _ in range(60):
             wanderer.go_on()
-            sink.follow(wanderer.rooms)
+            sink.set_sources(wanderer.rooms)
             hear_all(home)
             if wanderer.random.random() < 0.1:
                 other.publish("homeassistant/status", "online")
@@ -412,9 +412,9 @@ def test_the_view_shows_the_current_sources_in_order() -> None:
         return [row.split()[1] for row in rows]
 
     table = live_table()
-    table.follow(["desk", "hall"])
+    table.set_sources(["desk", "hall"])
     table.accept(heard("desk"))
-    table.follow(["kitchen", "desk"])
+    table.set_sources(["kitchen", "desk"])
     assert shown(table) == ["kitchen", "desk"]
     assert any("●" in line and "desk" in line for line in picture(table)), (
         "what was heard there is still shown"
@@ -432,10 +432,10 @@ def test_the_figures_of_a_removed_source_are_not_served() -> None:
             return {word for key in samples(metrics) for word in key}
 
         assert any("hall" in label for label in labels())
-        metrics.follow(["kitchen"])
+        metrics.set_sources(["kitchen"])
         assert not any("hall" in label for label in labels())
         assert any("kitchen" in label for label in labels())
-        metrics.follow(["kitchen", "hall"])
+        metrics.set_sources(["kitchen", "hall"])
         metrics.accept(SourceStatus("hall", online=True))
         assert any("hall" in label for label in labels())
 
@@ -450,8 +450,8 @@ def test_losses_of_a_source_that_is_added_again_are_counted_from_zero(
         log.accept(Health(1.0, 1, 0, 0, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "none", sources=(source,)))
 
     lose(5)
-    log.follow(["kitchen"])
-    log.follow(["kitchen", "hall"])
+    log.set_sources(["kitchen"])
+    log.set_sources(["kitchen", "hall"])
     lose(2)
     assert [message.partition(": ")[2].partition(";")[0] for message in caplog.messages] == [
         "5.00 s of audio lost in 5 gaps",
