@@ -1,7 +1,6 @@
-"""From recordings to what a step learns from.
+"""Training batches made from recordings.
 
-All chance comes from the seed, the number of the epoch and that of the step: a training that was stopped goes on with
-the batches that it would have had.
+All randomness comes from the seed, the number of the epoch and that of the step, so that a resumed training gets the same batches.
 """
 
 from collections import Counter
@@ -22,16 +21,16 @@ from .recipes import Recipe
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """What a step learns from.
+    """Training data of a step.
 
     Attributes
     ----------
     rows : float32 tensor (batch, rows, bins)
         Normalised log-mel rows.
     targets : float32 tensor (batch, classes)
-        In 0..1.
+        Targets in 0..1.
     seed : int
-        Of the chance in the network.
+        Seed of the randomness in the network.
     """
 
     rows: Tensor
@@ -40,25 +39,25 @@ class Batch:
 
 
 class Batches:
-    """The batches of a training.
+    """Batches of a training.
 
     Parameters
     ----------
     dataset : Dataset
-        What to learn from.
+        Recordings to train on.
     sounds : Reader
-        Decodes; called from several threads.
+        Function that decodes a recording; called from several threads.
     recipe : Recipe
-        How to draw and change them.
+        Settings of sampling and augmentation.
     network : Checkpoint
-        Whose geometry and normalisation the rows are for.
+        Checkpoint that sets geometry and normalisation of the rows.
     seed : int
-        Of all chance.
+        Seed of all randomness.
 
     Attributes
     ----------
     steps : int
-        Batches of an epoch. The last one may be smaller.
+        Number of batches in an epoch. The last one may be smaller.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Batches:
         return Batch(self._features(samples, rows, random), targets, int(random.integers(2**32)))
 
     def _indices(self, epoch: int) -> Indices:
-        """Order of the examples in an epoch."""
+        """Return the order of the examples in an epoch."""
         known, order = self._order
         if known != epoch:
             count = len(self._dataset.examples)
@@ -103,7 +102,7 @@ class Batches:
         return order
 
     def _window(self, index: int, random: np.random.Generator) -> tuple[Samples, int]:
-        """Samples (window,) of an example, and how many rows they give before the padding."""
+        """Return the samples (window,) of an example, and the number of rows before the padding."""
         length = self._network.config.input_tdim * frontends.FRAME_SHIFT
         samples = self._sounds(self._dataset.examples[index].path)
         if random.random() < self._recipe.placement:
@@ -112,7 +111,7 @@ class Batches:
         return np.pad(samples, (0, length - len(samples))), frontends.row_count(len(samples))
 
     def _features(self, samples: Tensor, valid: Tensor, random: np.random.Generator) -> Tensor:
-        """Rows (batch, rows, bins) as `Tagger` makes them: behind the `valid` ones is padding."""
+        """Return rows (batch, rows, bins) as `Tagger` makes them, padded after the `valid` ones."""
         config, recipe = self._network.config, self._recipe
         rows = frontends.input_rows(
             frontends.fbank(samples, config.input_fdim), config.input_tdim, mean=0.0, std=0.5
@@ -125,7 +124,7 @@ class Batches:
 
 
 def example_weights(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """How often to draw each example so that classes are met equally often: the sum of 1 / recordings over its labels (PSLA, 2021)."""
+    """Return sampling weights that balance classes: the sum of 1 / recordings over the labels of an example (PSLA, 2021)."""
     counts = Counter(label for example in dataset.examples for label in example.labels)
     return np.array([sum(1 / counts[label] for label in example.labels) for example in dataset.examples])
 

@@ -1,10 +1,10 @@
-"""Distillation: YAMNet teaches a small Audio Spectrogram Transformer on mixtures that it labels as they are made.
+"""Distillation of YAMNet into a small Audio Spectrogram Transformer, on mixtures that YAMNet labels during training.
 
-The window's label is pooled from the teacher's patches; heads that are thrown away afterwards match each patch's labels and
-embedding as well, which teaches the patches' tokens directly. Hidden matrices are trained with Muon (Jordan et al. 2024; Liu et al.,
-"Muon is Scalable for LLM Training", 2025), everything else with AdamW. What comes out is an exponential moving average.
+The window's label is pooled from the teacher's patches; auxiliary heads, dropped afterwards, match each patch's labels and
+embedding as well, which trains the patches' tokens directly. Hidden matrices are trained with Muon (Jordan et al. 2024; Liu et al.,
+"Muon is Scalable for LLM Training", 2025), everything else with AdamW. The result is an exponential moving average of the weights.
 
-All chance comes from the seed and the number of the step: a run that was killed goes on exactly as it would have.
+All randomness comes from the seed and the number of the step, so that a run that was killed resumes exactly.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the conventional name
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .. import frontends
@@ -42,34 +42,34 @@ Optimizer: TypeAlias = Literal["muon", "adamw"]
 STATE, REPORT = "state.pt", "report.jsonl"
 
 _LABEL_WEIGHT = 50.0
-"""Of both cross entropies, which are means over 521 mostly absent classes; the embeddings' cosine counts once."""
+"""Weight of both cross entropies, which are means over 521 mostly absent classes; the embeddings' cosine has weight 1."""
 _WARM_UP_STEPS = 40
 _ABSENT_LOGIT = -12.0
 """Logit of a class that the teacher lacks: a probability of 6 in a million."""
 _HEAD_BATCHES = 40
-"""Batches to which the auxiliary heads of a trained network are fitted."""
+"""Number of batches that the auxiliary heads of a trained network are fitted to."""
 _CLIP_NORM = 2.0
 _WEIGHT_DECAY = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One part of the training.
+    """Stage of the training.
 
     Attributes
     ----------
     rows : int
-        Rows of a window: a multiple of 16, 100 a second.
+        Number of rows in a window: a multiple of 16, 100 a second.
     share : float
         Share of the patches that the student sees, above 0 up to 1.
     batch : int
-        Windows in a step.
+        Number of windows in a step.
     first_rate, last_rate : float
-        Learning rate, from the first to the last along half a cosine.
+        Learning rate at the start and at the end, along half a cosine.
     steps : int or None
         Length in steps.
     minutes : float or None
-        Length by the clock, where `steps` is None; pauses between a kill and a resumption do not count.
+        Length in minutes if `steps` is None; the time between a kill and a resumption does not count.
     """
 
     rows: int
@@ -82,22 +82,25 @@ class Stage:
 
     def __post_init__(self) -> None:
         if self.rows < teacher.PATCH_ROWS or self.rows % 16:
-            raise TrainingError(f"a stage's rows must be a multiple of 16 from 96 on, not {self.rows}")
+            raise TrainingError(
+                f"the rows of a stage must be a multiple of 16, at least 96, not {self.rows}: correct --stages"
+            )
         if not 0 < self.share <= 1 or self.batch < 1 or not 0 <= self.last_rate <= self.first_rate < 1:
             raise TrainingError(
-                "a stage needs a share above 0 up to 1, a batch of at least 1 and a learning rate that falls"
+                "a stage needs a share above 0 and at most 1, a batch of at least 1, and rates with LAST_RATE at most "
+                "FIRST_RATE: correct --stages"
             )
         if (self.steps is None) == (self.minutes is None):
-            raise TrainingError("a stage lasts either some steps or some minutes")
+            raise TrainingError("the length of a stage must be steps or minutes, not both: correct --stages")
 
     @classmethod
     def parse(cls, text: str) -> "Stage":
-        """Read ``ROWS:SHARE:BATCH:FIRST_RATE:LAST_RATE:LENGTH``; the length is steps, or minutes with an ``m`` behind.
+        """Parse ``ROWS:SHARE:BATCH:FIRST_RATE:LAST_RATE:LENGTH``; the length is in steps, or in minutes if it ends in ``m``.
 
         Raises
         ------
         TrainingError
-            It is something else.
+            The text has another form.
         """
         try:
             rows, share, batch, first, last, length = text.split(":")
@@ -113,19 +116,19 @@ class Stage:
             )
         except ValueError as error:
             raise TrainingError(
-                f"'{text}' is no stage: give ROWS:SHARE:BATCH:FIRST_RATE:LAST_RATE:LENGTH, such as 1024:0.5:32:1e-3:1e-4:600 "
+                f"'{text}' is not a stage: give ROWS:SHARE:BATCH:FIRST_RATE:LAST_RATE:LENGTH, such as 1024:0.5:32:1e-3:1e-4:600 "
                 "or …:30m"
             ) from error
 
     def progress(self, steps: int, seconds: float) -> float:
-        """How far the stage is, 0..1, after some steps and seconds."""
+        """Return the completed share of the stage, 0..1, after some steps and seconds."""
         if self.steps is not None:
             return min(1.0, steps / max(1, self.steps))
         assert self.minutes is not None
         return min(1.0, seconds / max(1e-9, 60 * self.minutes))
 
     def rate(self, steps: int, seconds: float) -> float:
-        """Learning rate of the next step."""
+        """Return the learning rate of the next step."""
         falling = 0.5 * (1 + math.cos(math.pi * self.progress(steps, seconds)))
         rate = self.last_rate + (self.first_rate - self.last_rate) * falling
         return rate * min(1.0, (steps + 1) / _WARM_UP_STEPS)
@@ -135,24 +138,24 @@ DEFAULT_STAGES = "256:1:64:1e-3:5e-4:4000,1024:0.5:32:1e-3:3e-4:2000,1024:1:32:3
 
 
 def parse_stages(text: str) -> tuple[Stage, ...]:
-    """Read stages, separated by commas."""
+    """Parse stages, separated by commas."""
     return tuple(Stage.parse(part.strip()) for part in text.split(","))
 
 
 @dataclass(slots=True)
 class Progress:
-    """Where a run is: part of its state, and what its listeners are told.
+    """Progress of a run, part of its state.
 
     Attributes
     ----------
     stage : int
         Number of the stage.
     step : int
-        Steps done in it.
+        Number of steps done in it.
     seconds : float
         Time spent in it.
     steps, windows : int
-        Steps and windows in all stages.
+        Number of steps and windows in all stages.
     """
 
     stage: int = 0
@@ -164,20 +167,20 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class _Batch:
-    """What a step learns from.
+    """Training data of a step.
 
     Attributes
     ----------
     stage : Stage
-        That it was made for.
+        Stage that the batch is made for.
     rows : float32 tensor (batch, rows, 128)
-        For the student.
+        Input of the student.
     valid : bool tensor (batch, patches)
-        Patches that count, p in all.
+        True for the patches that count, p in all.
     window, labels, embeddings : float32 tensors (batch, 521), (p, 521), (p, 1024)
-        The teacher's.
+        Labels of windows and patches, and embeddings, from the teacher.
     chosen : tuple of tensors
-        What the student looks at.
+        Patches that the student sees.
     """
 
     stage: Stage
@@ -190,39 +193,39 @@ class _Batch:
 
 
 class Distillation:
-    """A run: network, optimizers, average and progress.
+    """Distillation run: network, optimizers, average and progress.
 
     Parameters
     ----------
     pack : Pack
         Clips and teacher.
     features : Features
-        Of the pack.
+        Features of the pack.
     stages : tuple of Stage
-        What to do.
+        Stages to train.
     out : Path
         Folder of the run's state and report.
     init : str, optional
-        A checkpoint to start from, as for `load_checkpoint`; else a new network of `size`.
+        Checkpoint to start from, as for `load_checkpoint`; by default a new network of `size`.
     size : {"tiny", "small", "base"}
-        Of a new network.
+        Size of a new network.
     seed : int
-        Of all chance.
+        Seed of all randomness.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     optimizer : {"muon", "adamw"}
-        For the hidden matrices.
+        Optimizer of the hidden matrices.
     average : float
-        How much of the moving average stays at a step.
+        Decay of the moving average at a step.
     compiled : bool
-        Whether to compile the student.
+        True to compile the student.
 
     Attributes
     ----------
     stages, out
-        As given.
+        Stages and folder, as given.
     progress : Progress
-        Where the run is.
+        Current stage and step.
     mean_weights : dict of str to tensor
         State dict of the averaged network.
 
@@ -231,7 +234,7 @@ class Distillation:
     TrainingError
         The stages do not fit the network, or the teacher can't be read.
     CheckpointError, EngineError
-        `init` or the device can't be had.
+        `init` or the device is not available.
     """
 
     def __init__(
@@ -257,7 +260,9 @@ class Distillation:
         self._template = _starting_point(pack, init, size, seed)
         longest = self._template.config.input_tdim
         if any(stage.rows > longest for stage in stages):
-            raise TrainingError(f"no stage can have more rows than the network, which has {longest}")
+            raise TrainingError(
+                f"a stage has more rows than the network, which has {longest}: correct --stages"
+            )
         torch.manual_seed(seed)  # of the auxiliary heads
         self._student = Student(self._template.build().train()).to(self._device)
         if self._device.type == "cpu":
@@ -273,7 +278,9 @@ class Distillation:
         weights = torch.zeros(features.clips)
         training = torch.tensor(pack.of("train"))
         if not len(training):
-            raise TrainingError(f"the audio pack {pack.folder} has no clips for training")
+            raise TrainingError(
+                f"the audio pack {pack.folder} has no clips for training: give another --pack"
+            )
         weights[training] = clip_weights(
             torch.from_numpy(pack.loudest_labels())[training], features.length[: features.clips][training]
         )
@@ -294,27 +301,27 @@ class Distillation:
         Parameters
         ----------
         save_every : int
-            Steps between two savings of the state, and between two lines of the report.
+            Number of steps between saves of the state, and between lines of the report.
         minutes : float, optional
-            Stop after this time, to be resumed.
+            Time after which to stop; the run can be resumed.
         on_step : callable, optional
-            Told of each step: the progress, and figures of that step.
+            Function that receives the progress and the figures after each step.
 
         Returns
         -------
         bool
-            Whether the last stage is done.
+            True if the last stage is done.
 
         Raises
         ------
         TrainingError
-            The loss is no longer a finite number, or the disk can't be written.
+            The loss is not finite, or the disk can't be written.
         """
         started = time.monotonic()
         if self._trained and not self.progress.steps:
             self._fit_heads()
         means: dict[str, float] = {}
-        with ThreadPoolExecutor(1, "batches") as worker:  # the next batch is made while this one is learned
+        with ThreadPoolExecutor(1, "batches") as worker:  # makes the next batch during this step
             upcoming: Future[_Batch] | None = None
             for stage in self._steps_to_do():
                 step_started = time.monotonic()
@@ -347,7 +354,7 @@ class Distillation:
         return self.progress.stage >= len(self.stages)
 
     def _steps_to_do(self) -> Iterator[Stage]:
-        """The stage of each step that is still to do."""
+        """Yield the stage of each remaining step."""
         while self.progress.stage < len(self.stages):
             stage = self.stages[self.progress.stage]
             if stage.progress(self.progress.step, self.progress.seconds) < 1:
@@ -357,7 +364,7 @@ class Distillation:
                 self.progress.step, self.progress.seconds = 0, 0.0
 
     def _prepare(self, stage: Stage, step: int) -> _Batch:
-        """Mix and label what step number `step` learns from."""
+        """Mix and label the batch of step number `step`."""
         random = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
         with torch.no_grad():
             windows = self._mixer(stage.batch, stage.rows, random)
@@ -384,7 +391,7 @@ class Distillation:
         )
 
     def _learn(self, batch: _Batch, rate: float) -> dict[str, float]:
-        """Take one step; the parts of the loss."""
+        """Take one step and return the parts of the loss."""
         mixed = self._dtype is not None
         with torch.autocast(self._device.type, self._dtype, enabled=mixed):
             window, labels, embeddings = self._forward(batch.rows, *batch.chosen)
@@ -408,7 +415,7 @@ class Distillation:
         return {"loss": loss.item(), **{name: value.item() for name, value in losses.items()}}
 
     def _label(self, patches: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Probabilities (batch, patches, 521) and embeddings (batch, patches, 1024); zeros where a patch isn't valid."""
+        """Return probabilities (batch, patches, 521) and embeddings (batch, patches, 1024); zeros where a patch isn't valid."""
         probabilities = patches.new_zeros(*valid.shape, teacher.CLASSES)
         embeddings = patches.new_zeros(*valid.shape, teacher.EMBEDDING_WIDTH)
         probabilities[valid], embeddings[valid] = self._teacher.label(patches[valid])
@@ -422,7 +429,7 @@ class Distillation:
         average(list(self.mean_weights.values()), [current[key] for key in self.mean_weights], None)
 
     def save(self) -> None:
-        """Write the state from which `restore` goes on.
+        """Write the state for `restore`.
 
         Raises
         ------
@@ -439,12 +446,12 @@ class Distillation:
         save_state(state, self.out / STATE)
 
     def restore(self) -> None:
-        """Go on where `save` was called last in this folder.
+        """Resume from the state last saved in this folder.
 
         Raises
         ------
         TrainingError
-            There is no state, it can't be read, or it is of another network.
+            There is no state, it can't be read, or it belongs to another network.
         """
         with restoring(self.out / STATE, self._device, advice="give another --out") as state:
             self._student.load_state_dict(state["student"])
@@ -455,7 +462,7 @@ class Distillation:
             self._seed = int(state["seed"])
 
     def export(self, path: Path, notes: dict[str, Any] | None = None) -> Checkpoint:
-        """Write the averaged network, without the auxiliary heads, as a float16 checkpoint. It never hears the classes that the teacher lacks.
+        """Write the averaged network, without the auxiliary heads, as a float16 checkpoint; it never detects classes that the teacher lacks.
 
         Raises
         ------
@@ -515,7 +522,7 @@ def _starting_point(pack: Pack, init: str | None, size: Size, seed: int) -> Chec
 
 
 def _optimizers(student: Student, kind: Optimizer) -> list[torch.optim.Optimizer]:
-    """Muon for the blocks' matrices; AdamW for the rest, without decay of biases, norms, tokens and positions."""
+    """Return Muon for the blocks' matrices and AdamW for the rest, without decay of biases, norms, tokens and positions."""
     matrices, decaying, others = [], [], []
     for name, parameter in student.named_parameters():
         if name.startswith("network.v.blocks.") and parameter.ndim == 2:

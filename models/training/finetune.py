@@ -1,8 +1,8 @@
-"""Fine-tuning: an Audio Spectrogram Transformer learns the sounds of somebody's own recordings.
+"""Fine-tuning of an Audio Spectrogram Transformer on your own recordings.
 
-A run has one part, which learns from a share of the recordings and is measured with the others; or one such part for each of several folds, and
-a last one that learns from everything, for as long as the folds took. All chance comes from the seed and the number of the step: a run
-that was killed goes on exactly as it would have.
+A run has one part, which trains on a share of the recordings and validates on the others; or one such part for each of several folds, and
+a last one that trains on all recordings for the median number of epochs of the folds. All randomness comes from the seed and the number of
+the step, so that a run that was killed resumes exactly.
 """
 
 import hashlib
@@ -30,25 +30,25 @@ if TYPE_CHECKING:
 
 _SAVE_SECONDS = 60.0
 _MAX_SAVING_SHARE = 0.05
-"""Saving takes at most this share of the time."""
+"""Maximum share of the time spent on saving."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Result:
-    """What a finished part gave.
+    """Result of a finished part.
 
     Attributes
     ----------
     name : str
-        Of the part.
+        Name of the part.
     kept : {"best", "average", "last"}
-        Which of its weights were taken.
+        Origin of the weights.
     epochs : int
-        Epochs that these took.
+        Number of epochs needed to get these weights.
     history : tuple of Epoch
         All epochs.
     validation : Validation or None
-        Of these weights.
+        Validation of these weights.
     """
 
     name: str
@@ -60,20 +60,20 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What listeners are told after each step.
+    """Progress of a run after a step.
 
     Attributes
     ----------
     part, parts : int
-        Number of the part, from 1, and how many there are.
+        Number of the part, from 1, and number of parts.
     name : str
-        Of the part.
+        Name of the part.
     epoch, epochs : int
-        Number of the epoch, from 1, and how many there may be.
+        Number of the epoch, from 1, and maximum number of epochs.
     done, steps : int
-        Steps done in this part, and how many there may be.
+        Number of steps done in this part, and maximum number of steps.
     loss : float
-        Mean of the epoch so far.
+        Mean loss of the epoch so far.
     best : float or None
         Best metric of the part so far.
     """
@@ -90,38 +90,38 @@ class Progress:
 
 
 class FineTuning:
-    """A run: its parts, one after the other, and its state on disk.
+    """Fine-tuning run: its parts, one after the other, and its state on disk.
 
     Parameters
     ----------
     start : Checkpoint
-        What each part starts from, with the labels of the data (see `transfer.starting_point`).
+        Starting point of each part, with the labels of the data (see `transfer.starting_point`).
     dataset : Dataset
         All recordings.
     sounds : Reader
-        Decodes; called from several threads.
+        Function that decodes a recording; called from several threads.
     recipe : Recipe
-        How.
+        Training settings.
     parts : tuple of Part
-        From `plan_parts`.
+        Parts from `plan_parts`.
     state_file : Path
-        Where the state is kept while it runs.
+        File that holds the state while the run lasts.
     seed : int
-        Of all chance.
+        Seed of all randomness.
     device, precision : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; ``auto``, ``fp32``, ``bf16`` or ``fp16``.
 
     Attributes
     ----------
     results : list of Result
-        Of the finished parts.
+        Results of the finished parts.
     learning : Learning
-        The part that is being done.
+        Training of the current part.
 
     Raises
     ------
     EngineError
-        The device or precision can't be had.
+        The device or precision is not available.
     """
 
     def __init__(
@@ -149,16 +149,16 @@ class FineTuning:
 
     @property
     def metric_name(self) -> str:
-        """What is measured."""
+        """Name of the metric."""
         return "mAP" if self.dataset.multi_label else "accuracy"
 
     @property
     def finished(self) -> bool:
-        """Whether all parts are done."""
+        """True if all parts are done."""
         return len(self.results) == len(self.parts)
 
     def _begin(self) -> Learning:
-        """The network of the next part."""
+        """Return the training of the next part."""
         part = self.parts[len(self.results)]
         training = self.dataset.subset(part.training)
         batches = Batches(
@@ -180,7 +180,7 @@ class FineTuning:
         )
 
     def _final_recipe(self, validator: Validator | None) -> tuple[Recipe, int | None]:
-        """How to learn from everything: as long as the folds took, and averaged if that was better in most of them."""
+        """Return recipe and epochs of the part that trains on all recordings: the folds' median, averaged if most folds did better so."""
         if validator is not None:
             return self.recipe, None
         averaged = 2 * sum(result.kept == "average" for result in self.results) > len(self.results)
@@ -190,24 +190,24 @@ class FineTuning:
     def run(
         self, *, minutes: float | None = None, on_step: Callable[[Progress], None] = lambda _: None
     ) -> bool:
-        """Learn until all parts are done, saving the state after each epoch and each minute.
+        """Train until all parts are done, saving the state after each epoch and each minute.
 
         Parameters
         ----------
         minutes : float, optional
-            Stop after this time, to be resumed.
+            Time after which to stop; the run can be resumed.
         on_step : callable, optional
-            Told of each step.
+            Function that receives the progress after each step.
 
         Returns
         -------
         bool
-            Whether all parts are done.
+            True if all parts are done.
 
         Raises
         ------
         TrainingError
-            The training diverged, or the disk can't be written. What was saved last stays.
+            The training diverged, or the disk can't be written. The last saved state stays.
         """
         started = saved = time.monotonic()
         interval = _SAVE_SECONDS
@@ -264,18 +264,18 @@ class FineTuning:
         )
 
     def so_far(self) -> tuple[Result, ...]:
-        """Results of the finished parts, and of the one that is being done if it has got through an epoch."""
+        """Return the results of the finished parts, and of the current one after its first epoch."""
         if self.finished or not self.learning.history:
             return tuple(self.results)
         return (*self.results, self._result(self.learning.outcome()))
 
     def save(self) -> None:
-        """Write the state from which `restore` goes on.
+        """Write the state for `restore`.
 
         Raises
         ------
         TrainingError
-            The disk can't be written; what was saved before is still there.
+            The disk can't be written; the state saved before is still there.
         """
         state = {
             "run": self._fingerprint,
@@ -286,12 +286,12 @@ class FineTuning:
         save_state(state, self._state_file)
 
     def restore(self) -> None:
-        """Go on where `save` was called last.
+        """Resume from the last saved state.
 
         Raises
         ------
         TrainingError
-            There is no state, it can't be read, or it is of another run.
+            There is no state, it can't be read, or it belongs to another run.
         """
         with restoring(self._state_file, self._device, advice="start over with --overwrite") as state:
             if state["run"] != self._fingerprint:
@@ -306,7 +306,7 @@ class FineTuning:
                 self.learning.restore(state["learning"])
 
     def _compute_fingerprint(self) -> str:
-        """Changes with everything that a state depends on."""
+        """Return a hash of everything that a state depends on."""
         config = asdict(self._start.config) | {
             "mean": self._start.mean,
             "std": self._start.std,
@@ -326,7 +326,7 @@ class FineTuning:
         return hashlib.sha256(content.encode()).hexdigest()
 
     def export(self, path: Path, notes: Mapping[str, Any] | None = None) -> Checkpoint:
-        """Write the network: of the finished run, else what the part that is being done gives, or the one before it gave.
+        """Write the network of the finished run, else of the current part, or of the part before it if that has no epoch yet.
 
         Raises
         ------
@@ -337,12 +337,12 @@ class FineTuning:
         return self._write(self._weights if before else self.learning.outcome().weights, path, notes)
 
     def export_measured(self, path: Path) -> bool:
-        """Write the network of this part's best epoch, or of the finished part before it, even if the training diverged.
+        """Write the network of this part's best epoch, or of the part before it, even if the training diverged.
 
         Returns
         -------
         bool
-            Whether any was measured: else nothing is written.
+            True if a network was measured and written.
 
         Raises
         ------
@@ -368,7 +368,7 @@ class FineTuning:
 
 
 def _size(path: Path) -> int | None:
-    """Bytes of a file; None if it has gone."""
+    """Return the size of a file in bytes; None if it doesn't exist."""
     try:
         return path.stat().st_size
     except OSError:

@@ -1,4 +1,4 @@
-"""One network while it learns: steps, validation, the average of its weights, and the state from which it goes on."""
+"""Training of one network: steps, validation, averaging of weights, and the state to resume from."""
 
 import math
 from collections import deque
@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the conventional name
 from torch.optim.swa_utils import get_swa_multi_avg_fn
 
 from ..ast_network import AudioSpectrogramTransformer
@@ -31,29 +31,29 @@ from .recipes import Recipe
 Selection: TypeAlias = Literal["best", "average", "last"]
 
 _PREPARERS = 2
-"""Threads that make batches, and batches that wait."""
+"""Number of threads that make batches, and of batches made ahead."""
 _PROBE_WINDOWS = 4000
-"""Windows that the head is fitted to."""
+"""Maximum number of windows that the head is fitted to."""
 _HIGHEST_LOSS = 1e3
-"""Nats; a network that knows nothing has the logarithm of the number of classes, at most 7 or so."""
+"""Limit in nats; an untrained network has the logarithm of the number of classes, about 7 at most."""
 
 
 class DivergedError(TrainingError):
-    """The loss is absurd, or it or the scores are no numbers any more: the rate is too high."""
+    """Loss too high, or loss or scores not finite, because the learning rate is too high."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Validation:
-    """How a network does on recordings that it hasn't learned from.
+    """Results of a network on recordings that it wasn't trained on.
 
     Attributes
     ----------
     metric : float
         Accuracy, or mean average precision where recordings may have several labels.
     loss : float
-        What training lowers, without augmentation.
+        Training loss, without augmentation.
     scores, targets : float32 tensors (recordings, classes)
-        What it scored, and what holds.
+        Scores, and 1 for each true label.
     """
 
     metric: float
@@ -68,7 +68,7 @@ class Validation:
 
     @property
     def key(self) -> tuple[float, float]:
-        """Greater for the better one of two: the metric decides, then the loss."""
+        """Sort key, greater for a better result: the metric decides, then the loss."""
         return (-math.inf if math.isnan(self.metric) else self.metric, -self.loss)
 
 
@@ -80,9 +80,9 @@ class Validator:
     dataset : Dataset
         Recordings for validation.
     sounds : Reader
-        Decodes.
+        Function that decodes a recording.
     device : torch.device
-        Where the network runs.
+        Device that the network runs on.
     """
 
     def __init__(self, dataset: Dataset, sounds: Reader, device: torch.device) -> None:
@@ -111,7 +111,7 @@ class Validator:
 
 
 def _loss_of_scores(scores: np.ndarray[Any, Any], targets: np.ndarray[Any, Any], activation: str) -> float:
-    """Cross entropy of probabilities, away from infinity."""
+    """Return the cross entropy of probabilities, clipped to stay finite."""
     probabilities = np.clip(scores.astype(np.float64), 1e-7, 1 - 1e-7)
     if activation == "softmax":
         return float(-(targets * np.log(probabilities)).sum(1).mean())
@@ -120,14 +120,14 @@ def _loss_of_scores(scores: np.ndarray[Any, Any], targets: np.ndarray[Any, Any],
 
 @dataclass(slots=True)
 class Counters:
-    """Where a training is.
+    """Counters of a training.
 
     Attributes
     ----------
     epoch, step : int
-        Epochs done, and steps done in this one.
+        Number of completed epochs, and of steps done in the current one.
     loss, windows : float, int
-        Sum of the losses in this epoch, and the windows they are of.
+        Sum of the losses in this epoch, and the number of windows in it.
     stale : int
         Epochs since the best one.
     """
@@ -141,16 +141,16 @@ class Counters:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
-    """A line of the history.
+    """Line of the history.
 
     Attributes
     ----------
     epoch : int
-        Counted from 1.
+        Number of the epoch, from 1.
     rate : float
-        Learning rate of the body at the end.
+        Learning rate of the body at the end of the epoch.
     train_loss, validation_loss, metric : float
-        NaN without validation.
+        Losses and metric; the last two are NaN without validation.
     """
 
     epoch: int
@@ -162,18 +162,18 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Outcome:
-    """What a training gives.
+    """Result of a training.
 
     Attributes
     ----------
     weights : dict of str to tensor
         State dict.
     kept : {"best", "average", "last"}
-        Whether these are the weights of the best epoch, the average over epochs, or those of the last step.
+        Origin of the weights: the best epoch, the average over epochs, or the last step.
     epochs : int
-        Epochs after which training could have ended with these weights.
+        Number of epochs needed to get these weights.
     validation : Validation or None
-        Of these weights.
+        Validation of these weights.
     """
 
     weights: dict[str, Tensor]
@@ -183,33 +183,33 @@ class Outcome:
 
 
 class Learning:
-    """One network while it learns.
+    """Training of one network.
 
     Parameters
     ----------
     start : Checkpoint
-        What it starts from; stays as it is.
+        Starting point; it isn't changed.
     batches : Batches
-        What it learns from.
+        Training data.
     validator : Validator or None
-        What it is measured with after each epoch.
+        Validation after each epoch.
     recipe : Recipe
-        How.
+        Training settings.
     device, precision : torch.device, str
-        Where, and in which numbers.
+        Device to run on, and precision of the matrix products.
     stop_after : int, optional
-        Epochs after which it stops though the recipe has more.
+        Number of epochs to stop after if the recipe has more.
 
     Attributes
     ----------
     counters : Counters
-        Where it is.
+        Current epoch and step.
     epochs : int
-        Epochs that it may take.
+        Maximum number of epochs.
     history : list of Epoch
-        What it did.
+        Completed epochs.
     best : Validation or None
-        Of the best epoch.
+        Validation of the best epoch.
     """
 
     def __init__(
@@ -242,12 +242,12 @@ class Learning:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch."""
+        """Number of steps in an epoch."""
         return self._batches.steps
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do."""
+        """True if no step is left to do."""
         patience = self._recipe.patience
         out_of_patience = (
             self._validator is not None and patience is not None and self.counters.stale >= patience
@@ -255,16 +255,16 @@ class Learning:
         return self.counters.epoch >= self.epochs or (out_of_patience and self.counters.step == 0)
 
     def run(self, after_step: Callable[[], bool]) -> None:
-        """Learn until it is finished, or `after_step` says not to go on.
+        """Train until finished, or until `after_step` returns False.
 
         Raises
         ------
         DivergedError
-            The loss is absurd, or it or the scores are no finite numbers.
+            The loss is too high, or loss or scores are not finite.
         """
         if self._recipe.probe and self.counters == Counters():
             steps = min(self.steps, -(-_PROBE_WINDOWS // self._recipe.batch))
-            unused_epoch = self._recipe.epochs  # an epoch whose batches are not learned from later
+            unused_epoch = self._recipe.epochs  # its batches are not trained on later
             fit_head(self._network, (self._batches(unused_epoch, step) for step in range(steps)), self._loss)
         with closing(self._upcoming()) as batches:
             for batch in batches:
@@ -280,9 +280,9 @@ class Learning:
                     break
 
     def _upcoming(self) -> Generator[Batch, None, None]:
-        """The batch of each step that is still to do.
+        """Yield the batch of each remaining step.
 
-        A GPU finds the next ones made when it has learned one. On a CPU that would make two teams of threads get in each other's way.
+        For a GPU, the next batches are made in threads beside the training. On a CPU, such threads would slow down those of PyTorch.
         """
         first = self.counters.epoch * self.steps + self.counters.step
         numbers = (divmod(number, self.steps) for number in range(first, self.epochs * self.steps))
@@ -311,7 +311,7 @@ class Learning:
         return rate
 
     def _learn(self, batch: Batch) -> float:
-        """Take one step; the loss."""
+        """Take one step and return the loss."""
         rows, targets = batch.rows.to(self._device), batch.targets.to(self._device)
         with (
             self._seeded(batch.seed),
@@ -320,7 +320,7 @@ class Learning:
             logits = self._network(rows)
         loss = self._loss(logits.float(), targets)
         value = loss.item()
-        if not value < _HIGHEST_LOSS:  # or no number
+        if not value < _HIGHEST_LOSS:  # NaN too
             raise self._diverged(f"the loss is {value:.3g}")
         for optimizer in self._optimizers:
             optimizer.zero_grad(set_to_none=True)
@@ -328,7 +328,7 @@ class Learning:
         for optimizer in self._optimizers:
             self._scaler.unscale_(optimizer)
         norm = nn.utils.clip_grad_norm_(self._network.parameters(), self._recipe.clip_norm or math.inf)
-        if not self._scaler.is_enabled() and not norm.isfinite():  # the scaler itself leaves such a step out
+        if not self._scaler.is_enabled() and not norm.isfinite():  # the scaler itself skips such a step
             raise self._diverged(f"the gradient is {norm.item():.3g}")
         for optimizer in self._optimizers:
             self._scaler.step(optimizer)
@@ -337,7 +337,7 @@ class Learning:
 
     @contextmanager
     def _seeded(self, seed: int) -> Iterator[None]:
-        """Seed torch's global generators for a while."""
+        """Seed torch's global generators within the ``with`` block."""
         with torch.random.fork_rng([self._device] if self._device.type == "cuda" else []):
             torch.manual_seed(seed)
             yield
@@ -382,7 +382,7 @@ class Learning:
         try:
             return self._validator(replace(self._start, weights=weights))
         except NonFiniteScoresError as error:
-            raise self._diverged("the scores are no finite numbers") from error
+            raise self._diverged("the scores are not finite") from error
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -395,7 +395,7 @@ class Learning:
         self._averaged += 1
 
     def outcome(self) -> Outcome:
-        """The better ones on validation of the best epoch's weights and their average; without validation the average, else the last ones."""
+        """Return the best epoch's weights or the average, whichever validates better; without validation the average, else the last weights."""
         best = self.best_outcome()
         if best is None or best.validation is None:
             kept: Selection = "average" if self._averaged else "last"
@@ -430,12 +430,12 @@ class Learning:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state` was called.
+        """Restore what `state` returned.
 
         Raises
         ------
         KeyError, ValueError, TypeError, RuntimeError
-            The state is of something else.
+            The state belongs to another training.
         """
         self._network.load_state_dict(state["network"])
         for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
@@ -449,7 +449,7 @@ class Learning:
 
 
 def _optimizers(network: AudioSpectrogramTransformer, recipe: Recipe) -> list[torch.optim.Optimizer]:
-    """Adam for all, or Muon for the blocks' matrices; a group's ``factor`` is how many times faster it learns."""
+    """Return Adam for all parameters, or Muon for the blocks' matrices; a group's ``factor`` multiplies its learning rate."""
     groups = {"matrices": list[nn.Parameter](), "others": list[nn.Parameter](), "head": list[nn.Parameter]()}
     for name, parameter in network.named_parameters():
         matrix = name.startswith("v.blocks.") and parameter.ndim == 2

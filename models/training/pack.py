@@ -20,7 +20,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the name everybody knows it by
+from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from .. import frontends
 from ..errors import TrainingError

@@ -1,4 +1,4 @@
-"""What a run of fine-tuning consists of: which recordings to learn from, which to measure with, and how long a window must be."""
+"""Plan of a fine-tuning run: recordings to train and to validate on, and the length of a window."""
 
 from dataclasses import dataclass
 
@@ -13,19 +13,19 @@ ALL_FOLDS = "all"
 _WINDOWS_SECONDS = (1.28, 2.56, 5.12, 10.24)
 _NEARLY_ALL = 0.95
 _MEASURED_RECORDINGS = 1000
-"""Recordings whose lengths say how long a window must be."""
+"""Maximum number of recordings to derive the window length from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A part of a run.
+    """Part of a run.
 
     Attributes
     ----------
     name : str
-        For people.
+        Display name.
     training, validation : int64 arrays
-        Examples to learn from, and to measure with: none of these where everything is learned from.
+        Indices of the examples to train and to validate on; the latter is empty if all examples are trained on.
     """
 
     name: str
@@ -48,19 +48,19 @@ def plan_parts(
     dataset : Dataset
         All recordings.
     validation : float
-        Share to measure with; 0 to learn from everything, without measuring.
+        Share to validate on; 0 to train on all recordings without validation.
     fold : int, optional
-        Measure with this fold of the data's instead.
+        Fold of the data to validate on instead.
     folds : str, optional
-        Measure with each of several folds in turn, and then learn from everything: a number, of folds drawn by chance, or ``all`` those of
+        Folds to validate on in turn before training on all recordings: a number of random folds, or ``all`` for those of
         the data.
     seed : int
-        Of what is drawn.
+        Seed of the random choices.
 
     Raises
     ------
     TrainingError
-        There are no such folds, or what remains can't be learned from.
+        There are no such folds, or the rest is not enough to train on.
     """
     all_examples, no_examples = np.arange(len(dataset.examples)), np.empty(0, np.int64)
     if folds is not None:
@@ -86,12 +86,12 @@ def _folds(dataset: Dataset, folds: str, seed: int) -> dict[int, tuple[Indices, 
             )
         return {fold: by_fold(dataset, fold) for fold in dataset.folds}
     if not folds.isdecimal():
-        raise TrainingError(f"'{folds}' is no number of folds: give --folds 5, or --folds {ALL_FOLDS}")
+        raise TrainingError(f"'{folds}' is not a number of folds: give --folds 5, or --folds {ALL_FOLDS}")
     return dict(enumerate(k_fold(dataset, int(folds), seed), start=1))
 
 
 def window_seconds_for(dataset: Dataset, sounds: Reader) -> float:
-    """Find the shortest usual window, 1.28 to 10.24 s, that holds nearly all recordings."""
+    """Return the shortest standard window, 1.28 to 10.24 s, that nearly all recordings fit in."""
     step = max(1, len(dataset.examples) // _MEASURED_RECORDINGS)
     lengths = [len(sounds(example.path)) for example in dataset.examples[::step]]
     length_seconds = float(np.quantile(lengths, _NEARLY_ALL, method="lower")) / frontends.SAMPLE_RATE_HZ

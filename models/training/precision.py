@@ -1,4 +1,4 @@
-"""In which numbers a network learns."""
+"""Precision of training."""
 
 from typing import Literal, TypeAlias
 
@@ -10,19 +10,19 @@ TrainingPrecision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 def mixed_precision(device: torch.device, precision: TrainingPrecision = "auto") -> torch.dtype | None:
-    """Type of the matrix products; None for float32.
+    """Return the type of the matrix products; None for float32.
 
     Parameters
     ----------
     device : torch.device
-        Where it learns.
+        Device to train on.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        Auto: bfloat16 where the hardware multiplies it, not where it would only be emulated, slowly.
+        Precision; auto takes bfloat16 if the hardware supports it without emulation.
 
     Raises
     ------
     EngineError
-        The device doesn't have it.
+        The device doesn't support the precision.
     """
     if precision == "fp32":
         return None
@@ -30,7 +30,7 @@ def mixed_precision(device: torch.device, precision: TrainingPrecision = "auto")
         return torch.bfloat16
     if precision == "fp16":
         if device.type != "cuda":
-            raise EngineError("fp16 is for training on CUDA devices: give --precision auto")
+            raise EngineError("fp16 needs a CUDA device: give --precision auto")
         return torch.float16
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None

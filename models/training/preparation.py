@@ -63,7 +63,7 @@ def starting_checkpoint(
     dataset : Dataset
         The recordings and their labels.
     sounds : Reader
-        Decodes recordings.
+        Function that decodes a recording.
     fstride, tstride : int or None
         Strides of patches; None keeps those of the starting point.
     normalise : {"init", "data"} or None

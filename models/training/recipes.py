@@ -1,4 +1,4 @@
-"""How to fine-tune: every setting of a training as plain values, and named sets of them."""
+"""Recipes for fine-tuning: every setting of a training as plain values, and named sets of them."""
 
 import math
 from dataclasses import dataclass, replace
@@ -14,16 +14,16 @@ _SHARES = ("mixup", "mask_share", "patch_drop", "noise", "placement", "label_smo
 
 @dataclass(frozen=True, slots=True)
 class StepDecay:
-    """A learning rate that falls at some epochs, as `torch.optim.lr_scheduler.MultiStepLR` has it.
+    """Learning rate that falls at some epochs, as in `torch.optim.lr_scheduler.MultiStepLR`.
 
     Attributes
     ----------
     after : int
-        Epochs before it falls first.
+        Number of epochs before the first fall.
     every : int
-        Epochs between two falls.
+        Number of epochs between falls.
     factor : float
-        What is left of the rate after each.
+        Factor of each fall.
     """
 
     after: int
@@ -31,7 +31,7 @@ class StepDecay:
     factor: float
 
     def __call__(self, epoch: int) -> float:
-        """What is left of the rate in epoch number `epoch`, counted from 0."""
+        """Return the factor of the rate in epoch number `epoch`, from 0."""
         return float(self.factor ** max(0, 1 + (epoch - self.after) // self.every))
 
 
@@ -42,55 +42,55 @@ class Recipe:
     Attributes
     ----------
     init : str
-        What `transfer.starting_point` begins with.
+        Starting point, as for `transfer.starting_point`.
     epochs : int
-        Times that the data is gone through.
+        Number of passes through the data.
     least_steps : int
-        A small data set is gone through more often, until so many steps are done.
+        Minimum number of steps; a small data set gets more epochs to reach it.
     batch : int
-        Windows in a step.
+        Number of windows in a step.
     rate : float
         Highest learning rate.
     head_rate_factor : float
-        How many times faster the head learns, which starts from nothing.
+        Factor of the learning rate of the head, which starts with random weights.
     warm_up_steps : int
-        Steps in which the rate rises from 0, at most a tenth of all.
+        Number of steps in which the rate rises from 0, at most a tenth of all.
     step_decay : StepDecay or None
-        How the rate falls; None: along half a cosine, to 0.
+        Decay of the rate; None for half a cosine, to 0.
     optimizer : {"adam", "muon"}
-        Of the blocks' matrices; everything else learns with Adam. Muon needs fewer epochs for a network that isn't large.
+        Optimizer of the blocks' matrices; all other parameters use Adam. Muon needs fewer epochs for a network that isn't large.
     betas, weight_decay : (float, float), float
-        Of Adam; the decay holds for Muon too.
+        Parameters of Adam; the decay applies to Muon too.
     clip_norm : float or None
         Limit of the gradient's norm.
     loss : {"auto", "cross-entropy", "binary"}
-        Auto: binary cross entropy where recordings may have several labels.
+        Loss; auto takes binary cross entropy if recordings may have several labels.
     label_smoothing : float
-        Share of the target that all classes get, in cross entropy.
+        Share of the target spread over all classes, in cross entropy.
     mixup : float
-        Share of the windows to which another is added.
+        Share of the windows that are mixed with another.
     mask_bins, mask_share : int, float
-        The widest mask over mel bins, and over rows as a share of them.
+        Widest mask over mel bins, and over rows as a share of them.
     probe : bool
-        Whether to fit the head alone before anything else is learned.
+        True to fit the head alone first.
     patch_drop : float
-        Share of a window's patches that is left out, by chance: below 1.
+        Share of a window's patches that is dropped at random, below 1.
     noise : float
         Share of the windows that get noise.
     gain : bool
-        Whether levels vary.
+        True to vary levels.
     placement : float
-        Share of the windows that are cut as from a live stream, with the sound anywhere; the others begin with the recording.
+        Share of the windows with the sound at a random place, as in a live stream; the others begin with the recording.
     balanced : bool
-        Whether to draw recordings of rare classes as often as those of others.
+        True to draw recordings of rare classes as often as those of others.
     average_from : int or None
-        Epoch, counted from 1, from whose end on the weights are averaged.
+        Epoch, from 1, from whose end on the weights are averaged.
     patience : int or None
-        Epochs without progress after which it stops.
+        Number of epochs without progress after which training stops.
     window_seconds : float or None
-        Length of a window; None: as the data needs it.
+        Length of a window; None derives it from the data.
     mean, std : float or None
-        Normalisation; None: that of `init`.
+        Normalisation; None takes that of `init`.
     """
 
     init: str
@@ -124,7 +124,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         if min(self.epochs, self.batch) < 1:
-            raise TrainingError("a training needs at least one epoch, and one window in a batch")
+            raise TrainingError("epochs and batch size must be at least 1: give a higher --epochs or --batch")
         if not (0 < self.rate < math.inf and 0 < self.head_rate_factor < math.inf):
             raise TrainingError(
                 f"the learning rate must be above 0, not {self.rate:g}: give --rate 1e-4 or so"
@@ -132,15 +132,15 @@ class Recipe:
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(
-                    f"{name.replace('_', ' ')} is a share, 0 to 1, and not {getattr(self, name):g}"
+                    f"{name.replace('_', ' ')} must be a share from 0 to 1, not {getattr(self, name):g}"
                 )
         if self.patch_drop == 1:
-            raise TrainingError("patch drop must be below 1: without patches there is nothing to learn from")
+            raise TrainingError("patch drop must be below 1: give a share such as 0.5")
         if any(value is not None and value < 1 for value in (self.average_from, self.patience)):
-            raise TrainingError("averaging starts at epoch 1 or later, and patience lasts an epoch or longer")
+            raise TrainingError("the first epoch of averaging and the patience must be at least 1")
 
     def with_epochs(self, epochs: int) -> "Recipe":
-        """The same recipe for another number of epochs: averaging begins at the same share of them, and patience grows with them."""
+        """Return the recipe for another number of epochs: averaging begins at the same share of them, and patience grows with them."""
         stretch = epochs / self.epochs
         return replace(
             self,
@@ -150,18 +150,18 @@ class Recipe:
         )
 
     def for_steps(self, steps: int) -> "Recipe":
-        """The recipe for data of so many steps an epoch: a small data set is gone through more often."""
+        """Return the recipe for a number of steps an epoch: a small data set gets more epochs."""
         return self.with_epochs(max(self.epochs, math.ceil(self.least_steps / steps)))
 
     def share_of_rate(self, epoch: int, step: int, steps: int) -> float:
-        """What is left of the rate.
+        """Return the current share of the highest rate.
 
         Parameters
         ----------
         epoch, step : int
-            Epochs done, and steps done in this one.
+            Number of completed epochs, and of steps done in the current one.
         steps : int
-            Steps of an epoch.
+            Number of steps in an epoch.
         """
         done, total = epoch * steps + step, self.epochs * steps
         warm_up = min(1.0, (done + 1) / max(1, min(self.warm_up_steps, total // 10)))
@@ -249,17 +249,17 @@ RECIPES = {
         std=5.5654526,
     ),
 }
-"""``default`` is for folders of one's own. The others are those of AST's authors (Gong et al. 2021, and their published scripts); where
-those add noise to the features of Speech Commands and shift them, noise is added to the sound here."""
+"""Recipes by name. ``default`` is for your own folders. The others are those of AST's authors (Gong et al. 2021, and their published
+scripts); they add noise to the features of Speech Commands and shift them, here noise is added to the sound instead."""
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a name.
+    """Return a recipe by name.
 
     Raises
     ------
     TrainingError
-        There is none.
+        There is no such recipe.
     """
     if name not in RECIPES:
         raise TrainingError(f"there is no recipe '{name}': give one of {', '.join(RECIPES)}")

@@ -1,4 +1,4 @@
-"""The state of a training on disk: a kill leaves the old one or the new one, and a broken one is told in a sentence."""
+"""State of a training on disk: a kill leaves the old file or the new one; a broken file raises an error with advice."""
 
 import pickle
 from collections.abc import Iterator, Mapping
@@ -17,7 +17,7 @@ def save_state(state: Mapping[str, Any], file: Path) -> None:
     Raises
     ------
     TrainingError
-        The disk can't be written; what was saved before is still there.
+        The disk can't be written; the state saved before is still there.
     """
     part = file.with_name(f"{file.name}.part")
     try:
@@ -35,21 +35,21 @@ def save_state(state: Mapping[str, Any], file: Path) -> None:
 
 @contextmanager
 def restoring(file: Path, device: torch.device, *, advice: str) -> Iterator[dict[str, Any]]:
-    """Read what `save_state` wrote, and put it to use within the ``with``.
+    """Read a saved state, and report errors of the ``with`` block as those of the file.
 
     Parameters
     ----------
     file : Path
-        The state.
+        File of the state.
     device : torch.device
-        Where its tensors go.
+        Device of its tensors.
     advice : str
-        What to do where it can't be used, for people.
+        Advice to the user if it can't be used.
 
     Raises
     ------
     TrainingError
-        There is no such file, it is broken, or what it holds does not fit.
+        There is no such file, it is broken, or its content does not fit.
     """
     try:
         yield torch.load(file, map_location=device, weights_only=True)
@@ -70,5 +70,5 @@ def restoring(file: Path, device: torch.device, *, advice: str) -> Iterator[dict
     ) as error:
         reason = " ".join([type(error).__name__, *str(error).splitlines()[:1]])
         raise TrainingError(
-            f"{file} can't be resumed ({reason}): it is broken or of another run, {advice}"
+            f"{file} can't be resumed ({reason}): it is broken or belongs to another run; {advice}"
         ) from error
