@@ -193,7 +193,7 @@ def test_figures_that_do_not_exist_are_nan_without_a_warning() -> None:
 
 
 def test_non_finite_scores_are_reported_in_one_sentence() -> None:
-    with pytest.raises(TrainingError, match="no finite numbers: ") as error:
+    with pytest.raises(TrainingError, match="not finite: ") as error:
         ranking_figures(np.array([[0.1, np.nan]]), np.array([[True, False]]))
     assert "\n" not in str(error.value)
 

@@ -1,7 +1,4 @@
-"""How well a model agrees with the teacher, on the validation part of an audio pack.
-
-Everything goes through the `Tagger`, as in the live program.
-"""
+"""Agreement of a model with the teacher on the validation part of an audio pack, through the `Tagger`, as in the live program."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,22 +19,22 @@ from .teacher_tagger import patch_labels
 Floats = NDArray[np.float32]
 
 FEWEST_POSITIVES = 5
-"""A class counts for the mean average precision where it holds in this many clips."""
+"""Minimum number of clips with a class for it to count in the mean average precision."""
 HOLDS = 0.5
-"""Probability from which a class holds, for the teacher."""
+"""Minimum probability at which the teacher's label counts as true."""
 SURE = 0.3
-"""Probability from which the teacher's first class is asked for, and score from which the model's counts as an answer."""
+"""Minimum probability at which the teacher counts as sure of its first class, and minimum score of the model's answer."""
 
 _SMALLEST = 1e-7
-"""Scores are kept so far from 0 and 1 where their logarithm is taken."""
+"""Distance from 0 and 1 that scores are clipped to before taking their logarithm."""
 
 
 class Scorer(Protocol):
-    """What is asked of a `Tagger`; `TeacherTagger` has it too."""
+    """Protocol of taggers that can be measured: `Tagger` and `TeacherTagger`."""
 
     @property
     def name(self) -> str:
-        """What the model is called."""
+        """Name of the model."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -45,7 +42,7 @@ class Scorer(Protocol):
 
     @property
     def window_samples(self) -> int:
-        """The most samples that one call looks at."""
+        """Maximum number of samples that one call scores."""
 
     def __call__(self, samples: Floats) -> Floats:
         """Samples float32 (n,) or (batch, n) -> scores float32 (batch, classes)."""
@@ -53,18 +50,18 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Scored:
-    """What a model scores where clips lie in one place, and what the teacher says of the same clips.
+    """Scores of a model for clips in one place, and the teacher's probabilities for the same clips.
 
     The classes are the teacher's, in its order, ``Silence`` included.
 
     Attributes
     ----------
     scores : float32 (clips, 521)
-        The model's.
+        Scores of the model.
     truth : float32 (clips, 521)
-        The teacher's probabilities, of the clean clip.
+        Probabilities of the teacher, of the clean clip.
     kinds : tuple of Kind
-        What each clip is.
+        Kind of each clip.
     """
 
     scores: Floats
@@ -74,32 +71,31 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
-    """Figures of one place. The class ``Silence`` doesn't count in any.
+    """Figures of one place, without the class ``Silence``.
 
     Attributes
     ----------
     clips : int
-        Clips scored.
+        Number of clips scored.
     mean_average_precision : float
-        Over `classes`; NaN where there are none.
+        Mean over `classes`; NaN without classes.
     classes : int
-        Classes that hold, for the teacher, in at least 5 clips.
+        Number of classes that the teacher finds in at least 5 clips.
     cross_entropy : float
         Binary cross entropy of the scores against the teacher's probabilities in nats, a mean over clips and all 521 classes, to which
-        ``Silence`` adds 0. A model that has the teacher's very probabilities reaches these probabilities' own entropy, not 0.
+        ``Silence`` adds 0. A model with exactly the teacher's probabilities reaches the entropy of these probabilities, not 0.
     asked : int
-        Clips in which the teacher is sure of its first class, the figures below are about them.
+        Number of clips in which the teacher is sure of its first class. The figures below are about these clips.
     top1, top1_speech, top1_music, top1_other : float
-        Share of these clips whose first class is the teacher's; NaN without such clips.
+        Share of clips whose first class is the teacher's; NaN without such clips.
     top5 : float
-        Share whose first five classes have it.
+        Share of clips with the teacher's class among the first five.
     score : float
         Mean score of the teacher's first class.
     right_over_03 : float
-        Share in which that score is above 0.3.
+        Share of clips in which that score is above 0.3.
     same : float
-        Share whose first class, right or wrong, is the one that the model itself hears in the clip followed by silence; NaN where that
-        was not scored.
+        Share of clips whose first class, right or wrong, is the same as for the clip followed by silence; NaN if that was not scored.
     """
 
     clips: int
@@ -125,7 +121,7 @@ def compare_with_teacher(
     limit: int | None = None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> dict[str, Agreement]:
-    """Score clips and measure how far model and teacher agree: `agreements` of `score_places`, whose parameters these are."""
+    """Score clips and measure the agreement of model and teacher: `agreements` of `score_places`, with the same parameters."""
     return agreements(score_places(tagger, pack, places, limit=limit, progress=progress), pack.silence)
 
 
@@ -146,22 +142,22 @@ def score_places(
     Parameters
     ----------
     tagger : Scorer
-        A `Tagger` or `TeacherTagger` with the classes of the pack.
+        `Tagger` or `TeacherTagger` with the classes of the pack.
     pack : Pack
-        Holds the clips, and the teacher.
+        Clips and teacher.
     places : sequence of str
         Names in `places.PLACES`.
     split : {"val", "train"}
-        The part of the pack that is looked at: for validation, if nothing else is said.
+        Part of the pack to score.
     limit : int, optional
-        A random choice of so many clips, always the same.
+        Number of clips to choose at random, always the same ones; by default all.
     progress : callable, optional
-        Told clips done and clips in all.
+        Function that receives the number of clips done and the total.
 
     Returns
     -------
     dict of str to Scored
-        By place, with the same clips in the same order.
+        Scores by place, with the same clips in the same order.
 
     Raises
     ------
@@ -172,7 +168,7 @@ def score_places(
     """
     if tagger.labels != pack.labels:
         raise TrainingError(
-            f"the model '{tagger.name}' has other classes than the pack, so that they can't be compared"
+            f"the model '{tagger.name}' has other classes than the pack: give a model of AudioSet"
         )
     chosen = _clips_to_score(pack, split, limit)
     network = teacher.load_teacher(pack.folder / TEACHER_WEIGHTS, torch.device("cpu"))
@@ -198,14 +194,14 @@ def score_places(
 
 
 def agreements(scored: Mapping[str, Scored], silence: int | None) -> dict[str, Agreement]:
-    """Measure how far model and teacher agree in each place.
+    """Measure the agreement of model and teacher in each place.
 
     Parameters
     ----------
     scored : mapping of str to Scored
-        By place.
+        Scores by place.
     silence : int or None
-        The teacher's number of the class ``Silence``, which doesn't count.
+        Index of the class ``Silence``, which doesn't count, among the teacher's classes.
     """
     compared = {place: without_silence(scored_place, silence) for place, scored_place in scored.items()}
     reference = compared[FOLLOWED_BY_SILENCE].scores.argmax(1) if FOLLOWED_BY_SILENCE in compared else None
@@ -213,7 +209,7 @@ def agreements(scored: Mapping[str, Scored], silence: int | None) -> dict[str, A
 
 
 def without_silence(scored: Scored, silence: int | None) -> Scored:
-    """Leave the class ``Silence`` out: its scores and probabilities are 0."""
+    """Set scores and probabilities of the class ``Silence`` to 0."""
     if silence is None:
         return scored
     scores, truth = scored.scores.copy(), scored.truth.copy()
@@ -222,18 +218,18 @@ def without_silence(scored: Scored, silence: int | None) -> Scored:
 
 
 def _clips_to_score(pack: Pack, split: Split, limit: int | None) -> list[int]:
-    """Positions of the clips to score."""
+    """Return the positions of the clips to score."""
     chosen = pack.of(split)
     if not chosen:
         purpose = {"val": "validation", "train": "training"}[split]
-        raise TrainingError(f"the audio pack {pack.folder} has no clips for {purpose}")
+        raise TrainingError(f"the audio pack {pack.folder} has no clips for {purpose}: give another --pack")
     if limit is None or limit >= len(chosen):
         return chosen
     return sorted(np.random.default_rng(0).choice(chosen, limit, replace=False).tolist())
 
 
 def _agreement(scored: Scored, reference: NDArray[np.int64] | None) -> Agreement:
-    """Figures of one place; `reference` is the model's first class (clips,) of the clips followed by silence."""
+    """Return the figures of one place; `reference` is the model's first class (clips,) of the clips followed by silence."""
     scores, truth = scored.scores, scored.truth
     precision, classes = mean_average_precision(scores, truth > HOLDS, FEWEST_POSITIVES)
     sure = truth.max(1) > SURE

@@ -1,8 +1,8 @@
-"""Scores that mean something: a model's scores become shares of clips in which the teacher hears the class, and each class gets a threshold.
+"""Calibration of a model's scores to probabilities, and choice of a threshold for each class.
 
 First one slope and one offset for the logits of all classes are fitted to clips of the training part (Platt 1999; Guo et al., "On Calibration
 of Modern Neural Networks", 2017) and folded into the last layer: they cost nothing when the model runs, and no ranking changes, neither of classes nor
-of clips. Then the thresholds are chosen with the clips of the validation part, and lifted above what the model hears in backgrounds.
+of clips. Then the thresholds are chosen with the clips of the validation part, and raised above the scores of wrong classes in backgrounds.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,9 +24,9 @@ Floats: TypeAlias = NDArray[np.float32]
 Truth: TypeAlias = NDArray[np.bool_]
 
 TRAINING_CLIPS = 600
-"""To which slope and offset are fitted."""
+"""Number of clips that slope and offset are fitted to."""
 BACKGROUND_SECONDS = 600.0
-"""Of each background, above which the thresholds are lifted."""
+"""Length of each background."""
 
 _PRECISION = 0.7
 _LOWEST, _HIGHEST = 0.15, 0.9
@@ -34,7 +34,7 @@ _STEP = 0.01
 _PRIOR_CLIPS = 5.0
 _MARGIN = 0.1
 _BACKGROUND_SEED = 1
-"""Not the one of `measure_background`, so that a model isn't measured with the very noise that set its thresholds."""
+"""Seed other than the default of `measure_background`, so that a model isn't measured with the noise that set its thresholds."""
 _SMALLEST = 1e-7
 _PARTS: dict[Split, str] = {"train": "training clips", "val": "validation clips"}
 _CLASSIFIER = ("mlp_head.1.weight", "mlp_head.1.bias")
@@ -42,16 +42,16 @@ _CLASSIFIER = ("mlp_head.1.weight", "mlp_head.1.bias")
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Reliability:
-    """How often what is scored so holds: the reliability diagram's numbers.
+    """Numbers of a reliability diagram.
 
     Attributes
     ----------
     score, share : float64 (bins,)
-        Mean score of each bin's pairs of clip and class, and the share of them that hold; NaN for a bin without pairs.
+        Mean score of each bin's pairs of clip and class, and the share of them that are true; NaN for a bin without pairs.
     pairs : int64 (bins,)
-        How many there are.
+        Number of pairs.
     error : float
-        Expected calibration error: the mean distance of the two, weighted by the pairs.
+        Expected calibration error: the mean distance of score and share, weighted by the pairs.
     """
 
     score: NDArray[np.float64]
@@ -61,16 +61,16 @@ class Reliability:
 
 
 def reliability(scores: Floats, holds: Truth, bins: int = 10) -> Reliability:
-    """Compare scores with what holds, in bins of equal width.
+    """Compare scores with true labels, in bins of equal width.
 
     Parameters
     ----------
     scores : float32 (clips, classes)
-        In 0..1.
+        Scores in 0..1.
     holds : bool (clips, classes)
-        Whether the class is in the clip.
+        True if the class is in the clip.
     bins : int
-        How many.
+        Number of bins.
     """
     flat = scores.ravel().astype(np.float64)
     number = np.minimum((flat * bins).astype(np.int64), bins - 1)
@@ -82,28 +82,28 @@ def reliability(scores: Floats, holds: Truth, bins: int = 10) -> Reliability:
 
 
 def fit_scaling(scores: Floats, holds: Truth) -> tuple[float, float]:
-    """Fit slope and offset of the logits, so that scores become shares.
+    """Fit slope and offset of the logits, so that scores become probabilities.
 
     Parameters
     ----------
     scores : float32 (clips, classes)
         Sigmoids of the logits.
     holds : bool (clips, classes)
-        Whether the class is in the clip.
+        True if the class is in the clip.
 
     Returns
     -------
     slope, offset : float
-        The slope is above 0.
+        Slope, above 0, and offset.
 
     Raises
     ------
     TrainingError
-        The scores don't rise with what holds, or everything or nothing does.
+        The scores don't rise with the true labels, or all labels are true or all are false.
     """
     if holds.all() or not holds.any():
         raise TrainingError(
-            "scores can't be calibrated where every class holds or none does: take more clips"
+            "scores can't be calibrated on clips that have every class or no class: take more clips"
         )
     bounded = scores.ravel().astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST)
     logits = np.log(bounded) - np.log1p(-bounded)
@@ -111,13 +111,13 @@ def fit_scaling(scores: Floats, holds: Truth) -> tuple[float, float]:
     slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     if slope <= 0:
         raise TrainingError(
-            "the model's scores have nothing to do with what the teacher hears, so that they can't be calibrated: train it longer"
+            "the model's scores can't be calibrated, because they don't rise with the teacher's labels: train it longer"
         )
     return slope, offset
 
 
 def with_scaling(checkpoint: Checkpoint, slope: float, offset: float) -> Checkpoint:
-    """Make a checkpoint whose logits are `slope` times those of another plus `offset`; it has no thresholds."""
+    """Return a checkpoint without thresholds whose logits are `slope` times the given ones plus `offset`."""
     weight, bias = (checkpoint.weights[name] for name in _CLASSIFIER)
     scaled = (weight.float() * slope).to(weight.dtype), (bias.float() * slope + offset).to(bias.dtype)
     weights = checkpoint.weights | dict(zip(_CLASSIFIER, scaled, strict=True))
@@ -127,23 +127,23 @@ def with_scaling(checkpoint: Checkpoint, slope: float, offset: float) -> Checkpo
 def class_thresholds(
     scores: Floats, holds: Truth, *, precision: float = _PRECISION, prior_clips: float = _PRIOR_CLIPS
 ) -> Floats:
-    """Choose the score from which on each class counts as heard.
+    """Choose the detection threshold of each class.
 
-    It is the lowest one, in steps of 0.01 from 0.15 to 0.9, at which a class is right often enough when it is heard; 0.9 where it never is. Few
-    clips say little: to those in which a class is heard, `prior_clips` more are added in which it is right as often as classes are on
-    average. In that average a class weighs n / (n + `prior_clips`) where it is heard in n clips, so that the frequent ones don't
-    decide alone. A class that is never heard so gets the threshold of all classes.
+    It is the lowest score, in steps of 0.01 from 0.15 to 0.9, at which the precision of a class is high enough; 0.9 if it never is. As the
+    precision is uncertain for few clips, `prior_clips` clips with the average precision of all classes are added to those in which a class
+    is detected. In that average, a class with n detections has the weight n / (n + `prior_clips`), so that frequent classes don't
+    dominate. A class without detections gets the threshold of the average.
 
     Parameters
     ----------
     scores : float32 (clips, classes)
-        In 0..1.
+        Scores in 0..1.
     holds : bool (clips, classes)
-        Whether the class is in the clip.
+        True if the class is in the clip.
     precision : float
-        Share of the clips in which a class is heard that it must be in.
+        Minimum share of true detections among all detections of a class.
     prior_clips : float
-        Weight of what holds for all classes.
+        Weight of the average precision of all classes.
 
     Returns
     -------
@@ -162,7 +162,7 @@ def class_thresholds(
 
 
 def raised(thresholds: Floats, detected: Iterable[FalseAlarms]) -> Floats:
-    """Lift thresholds (classes,) to 0.1 above what each class scores in backgrounds that it doesn't name, at most to 1."""
+    """Raise thresholds (classes,) to 0.1 above the scores of each class in backgrounds without it, at most to 1."""
     highest: Floats = np.max([background.highest for background in detected], 0)
     above: Floats = np.maximum(thresholds, np.minimum(highest + np.float32(_MARGIN), 1))
     return above
@@ -170,16 +170,16 @@ def raised(thresholds: Floats, detected: Iterable[FalseAlarms]) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Calibration:
-    """What a calibration gave.
+    """Result of a calibration.
 
     Attributes
     ----------
     checkpoint : Checkpoint
-        With scaled logits and thresholds.
+        Checkpoint with scaled logits and thresholds.
     slope, offset : float
-        Of the logits.
+        Slope and offset of the logits.
     raised : int
-        Thresholds that a background lifted.
+        Number of thresholds that a background raised.
     """
 
     checkpoint: Checkpoint
@@ -189,7 +189,7 @@ class Calibration:
 
     @property
     def median_threshold(self) -> float:
-        """Of all classes."""
+        """Median of the thresholds of all classes."""
         return float(np.median(self.checkpoint.thresholds or ()))
 
 
@@ -202,22 +202,22 @@ def calibrate(
     device: str = "auto",
     progress: Callable[[str, int, int], None] = lambda _part, _done, _of: None,
 ) -> Calibration:
-    """Make a checkpoint's scores mean something.
+    """Calibrate a checkpoint's scores to probabilities and choose thresholds.
 
     Parameters
     ----------
     checkpoint : Checkpoint
-        With the classes of the pack.
+        Checkpoint with the classes of the pack.
     pack : Pack
-        Its training part gives slope and offset, its validation part the thresholds.
+        Audio pack: slope and offset come from its training part, thresholds from its validation part.
     limit : int, optional
-        Only so many clips of either part, chosen at random; else 600 for training, and all for validation.
+        Maximum number of clips of either part, chosen at random; by default 600 for training, and all for validation.
     background_seconds : float, optional
-        How long to listen to each background; else ten minutes.
+        Length of each background; ten minutes by default.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     progress : callable, optional
-        Told what is being done, and of that what is done and how much there is.
+        Function that receives the name of the step, the amount done and the total.
 
     Raises
     ------
@@ -226,7 +226,7 @@ def calibrate(
     """
     if checkpoint.activation != "sigmoid":
         raise TrainingError(
-            f"the classes of '{checkpoint.name}' exclude each other, so that they have no thresholds: give a model of AudioSet"
+            f"the classes of '{checkpoint.name}' exclude each other and have no thresholds: give a model of AudioSet"
         )
 
     def score(model: Checkpoint, split: Split, count: int | None) -> dict[str, Scored]:
@@ -258,10 +258,10 @@ def calibrate(
 
 
 def pooled(scored: Iterable[Scored]) -> tuple[Floats, Truth]:
-    """Put what was scored in several places into one: scores float32 (n, 521), and whether the class is there, bool (n, 521).
+    """Concatenate the scores of several places, float32 (n, 521), and the true labels, bool (n, 521).
 
-    It is there where the teacher is as sure of it as it must be to be asked: a window's label is a mean of two patches, so that a word
-    shorter than a second hardly gets beyond 0.5.
+    A label is true if the teacher's probability is above `SURE`, not `HOLDS`: a window's label is a mean of two patches, so that a word
+    shorter than a second hardly exceeds 0.5.
     """
     places = list(scored)
     scores = np.concatenate([scored_place.scores for scored_place in places])
@@ -269,7 +269,7 @@ def pooled(scored: Iterable[Scored]) -> tuple[Floats, Truth]:
 
 
 def _to_student(of_teacher: NDArray[Any], pack: Pack) -> NDArray[Any]:
-    """From the teacher's classes (n, 521) to the student's (n, classes): those that the teacher lacks have nothing."""
+    """Map the teacher's classes (n, 521) to the student's (n, classes), with 0 for those that the teacher lacks."""
     of_student = np.zeros((len(of_teacher), len(pack.labels)), of_teacher.dtype)
     of_student[:, pack.teacher_to_student] = of_teacher
     return of_student

@@ -1,7 +1,4 @@
-"""How well a model names labelled recordings.
-
-Everything goes through the `Tagger`, as in the live program.
-"""
+"""Evaluation of a model on labelled recordings, through the `Tagger`, as in the live program."""
 
 import csv
 import math
@@ -25,25 +22,25 @@ from .metrics import ClassFigures, Figures, ranking_figures
 Floats = NDArray[np.float32]
 
 _READERS = 4
-"""Threads that decode while the network works: one keeps up with a CPU, not with a GPU."""
+"""Number of threads that decode ahead of the network: one keeps up with a CPU, not with a GPU."""
 _BATCHES_AHEAD = 4
-"""How much is collected before it is sorted by length: windows of one batch must be equally long."""
+"""Number of batches collected before sorting by length, because windows of one batch must be equally long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Evaluation:
-    """What a model scores on a data set.
+    """Evaluation of a model on a data set.
 
     Attributes
     ----------
     dataset : Dataset
-        The recordings that were scored.
+        Recordings that were scored.
     scores : float32 (recordings, classes)
-        Their scores.
+        Scores of the recordings.
     figures : Figures
-        How good these are.
+        Figures of merit of the scores.
     unreadable : tuple of (Path, str)
-        Recordings that were not scored, and why.
+        Recordings that were not scored, and the reasons.
     """
 
     dataset: Dataset
@@ -60,33 +57,33 @@ def evaluate(
     batch: int = 8,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> Evaluation:
-    """Score labelled recordings and measure how good the scores are.
+    """Score labelled recordings and measure the quality of the scores.
 
     A recording up to the tagger's window is scored whole, padded at the end by the tagger. The scores of a longer one are the mean over
-    windows side by side, of which the last one ends with the recording (see `windows_of`). AST's authors look at the first 10.24 s
+    adjacent windows, of which the last one ends with the recording (see `windows_of`). AST's authors score the first 10.24 s
     only, which is the same for AudioSet's clips of 10 s.
 
     Parameters
     ----------
     tagger : Scorer
-        The model.
+        Model to evaluate.
     dataset : Dataset
-        Read with the tagger's labels.
+        Recordings, read with the tagger's labels.
     reader : Reader
-        Decodes the recordings; called in several threads.
+        Function that decodes a recording; called in several threads.
     batch : int
-        Windows that are scored at once.
+        Number of windows in a batch.
     progress : callable, optional
-        Told recordings done and recordings in all.
+        Function that receives the number of recordings done and the total.
 
     Raises
     ------
     TrainingError
-        The data set has other labels than the model, nothing can be read, or the scores are no finite numbers.
+        The data set has other labels than the model, no recording can be read, or the scores are not finite.
     """
     if dataset.labels != tagger.labels:
         raise TrainingError(
-            f"the model '{tagger.name}' has other labels than the data, so that it can't be measured with it"
+            f"the model '{tagger.name}' has other labels than the data: give data with the labels of the model"
         )
     scored: list[int] = []
     scores: list[Floats] = []
@@ -120,22 +117,22 @@ def windows_of(samples: Samples, length: int) -> list[Samples]:
     Parameters
     ----------
     samples : float32 (n,)
-        A recording.
+        Recording.
     length : int
-        Samples of a window.
+        Number of samples in a window.
 
     Returns
     -------
     list of float32 (length,)
-        Windows side by side; where they don't come out even, the last one ends with the recording and overlaps the one before. A
-        recording that is shorter than a window is a window as it is.
+        Adjacent windows; the last one ends with the recording and may overlap the one before. A recording that is shorter than a
+        window is returned unchanged.
     """
     last = max(0, len(samples) - length)
     return [samples[begin : begin + length] for begin in (*range(0, last, length), last)]
 
 
 def _read_ahead(reader: Reader, paths: Sequence[Path], ahead: int) -> Iterator[Samples | SoundError]:
-    """Decode recordings in order, some of them before they are asked for; the errors of what can't be read stand in for it."""
+    """Decode recordings in order, some of them ahead; yield the error of a recording that can't be read."""
 
     def read(path: Path) -> Samples | SoundError:
         try:
@@ -143,7 +140,7 @@ def _read_ahead(reader: Reader, paths: Sequence[Path], ahead: int) -> Iterator[S
         except SoundError as error:
             return error
         if len(samples) < frontends.FRAME_LENGTH:
-            return SoundError(f"{path} is shorter than the 25 ms of a frame: name a longer recording")
+            return SoundError(f"{path} is shorter than a frame of 25 ms: give a longer recording")
         return samples
 
     pending: deque[Future[Samples | SoundError]] = deque()
@@ -157,9 +154,9 @@ def _read_ahead(reader: Reader, paths: Sequence[Path], ahead: int) -> Iterator[S
 
 
 def _mean_scores(tagger: Scorer, recordings: Sequence[Sequence[Samples]], batch: int) -> list[Floats]:
-    """Score the windows of some recordings: for each recording the mean, float32 (classes,).
+    """Return the mean scores, float32 (classes,), of the windows of each recording.
 
-    What has equally many rows is scored together: samples behind the last whole frame count for nothing.
+    Windows with the same number of rows are scored together: samples after the last whole frame are ignored.
     """
     windows = [window for windows in recordings for window in windows]
     rows = np.array([frontends.row_count(len(window)) for window in windows], np.int64)
@@ -180,16 +177,16 @@ def write_class_table(path: Path, labels: Sequence[str], per_class: Sequence[Cla
     Parameters
     ----------
     path : Path
-        Written beside and renamed, so that a kill leaves the old file or the new one.
+        CSV file, written under another name and renamed, so that a kill leaves the old file or the new one.
     labels : sequence of str
         Names of the classes.
     per_class : sequence of ClassFigures
-        In the same order.
+        Figures in the same order.
 
     Raises
     ------
     TrainingError
-        It can't be written.
+        The file can't be written.
     """
     names = [field.name for field in fields(ClassFigures)]
     part = path.with_name(path.name + ".part")
@@ -203,5 +200,5 @@ def write_class_table(path: Path, labels: Sequence[str], per_class: Sequence[Cla
         part.replace(path)
     except OSError as error:
         raise TrainingError(
-            f"the figures of the classes can't be written to {path} ({error.strerror}): make room or name another file"
+            f"the figures of the classes can't be written to {path} ({error.strerror}): free some space, or give another file"
         ) from error

@@ -18,7 +18,7 @@ _NAN = float("nan")
 
 
 class NonFiniteScoresError(TrainingError):
-    """A score is no finite number."""
+    """Score that is not a finite number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +28,13 @@ class ClassFigures:
     Attributes
     ----------
     positives : int
-        Recordings in which it holds.
+        Number of recordings with the class.
     average_precision : float
-        Needs a recording in which the class holds.
+        Average precision; needs a recording with the class.
     auc : float
-        Area under the ROC curve; needs a recording in which it doesn't hold as well.
+        Area under the ROC curve; needs recordings with and without the class.
     precision, recall : float
-        Of the recordings whose highest score is the class's, how many it holds in, and the other way round. They are NaN throughout where
-        a recording has several classes or none.
+        Precision and recall if the class with the highest score is the prediction; NaN if a recording has several classes or no class.
     """
 
     positives: int
@@ -57,11 +56,11 @@ class Figures:
         Mean over the classes that have an area under the ROC curve.
     d_prime : float
         Distance of two normal distributions of unit variance with that area: sqrt(2) times the normal quantile of `mean_auc`, as AudioSet's
-        authors and AST's have it; infinite for a perfect ranking.
+        authors and AST's define it; infinite for a perfect ranking.
     accuracy : float
-        Share of the recordings whose highest score is that of a class that holds.
+        Share of the recordings whose highest score is that of a true class.
     per_class : tuple of ClassFigures
-        In the order of the scores.
+        Figures of the classes, in the order of the scores.
     """
 
     mean_average_precision: float
@@ -72,14 +71,14 @@ class Figures:
 
 
 def ranking_figures(scores: Scores, targets: Truth) -> Figures:
-    """Measure how well scores tell the classes.
+    """Compute the figures of merit of scores.
 
     Parameters
     ----------
     scores : float (n, classes)
-        Of any scale, higher where a class is likelier.
+        Scores of any scale, higher for likelier classes.
     targets : bool (n, classes)
-        Where it holds.
+        True labels.
 
     Raises
     ------
@@ -88,7 +87,7 @@ def ranking_figures(scores: Scores, targets: Truth) -> Figures:
     """
     if not np.isfinite(scores).all():
         raise NonFiniteScoresError(
-            "the model's scores are no finite numbers: measure it with --precision fp32, or train it again with a lower --rate"
+            "the model's scores are not finite: measure it with --precision fp32, or train it again with a lower --rate"
         )
     predicted = scores.argmax(1) if len(scores) else np.empty(0, np.int64)
     single = bool((targets.sum(1) == 1).all())
@@ -125,13 +124,13 @@ def _d_prime(auc: float) -> float:
 
 
 def _mean(values: list[float]) -> float:
-    """Mean of what is a number; NaN for nothing."""
+    """Return the mean of the values that are not NaN; NaN if there are no such values."""
     defined = [value for value in values if not math.isnan(value)]
     return float(np.mean(defined)) if defined else _NAN
 
 
 def mean_average_precision(scores: Scores, positive: Truth, fewest: int = 1) -> tuple[float, int]:
-    """Mean of the average precision over the classes that hold at least `fewest` times: with their number; NaN for none.
+    """Return the mean average precision over the classes with at least `fewest` positives, and their number; NaN without such classes.
 
     Parameters
     ----------
@@ -145,7 +144,7 @@ def mean_average_precision(scores: Scores, positive: Truth, fewest: int = 1) -> 
 
 
 def hits_in_top(scores: Scores, wanted: NDArray[np.integer[Any]], top: int) -> NDArray[np.bool_]:
-    """Whether the wanted class is among the `top` highest scores: (n, classes), (n,) -> bool (n,)."""
+    """Return True where the wanted class is among the `top` highest scores: (n, classes), (n,) -> bool (n,)."""
     highest = np.argpartition(-scores, top - 1, axis=1)[:, :top]
     found: NDArray[np.bool_] = (highest == wanted[:, None]).any(1)
     return found

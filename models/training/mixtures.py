@@ -1,10 +1,10 @@
-"""Training windows: random mixtures of clips and noise, made from cached features as they are needed.
+"""Training windows: random mixtures of clips and noise, made from cached features during training.
 
 Sounds are added as powers in the mel domain, where their cross terms average out: no decoding in the training loop. A window may end
-early: its last rows are then zeros in the log-mel domain, just as the live program pads a session's first seconds.
+early: its last rows are then zeros in the log-mel domain, as the live program pads the first seconds of a session.
 
-The teacher hears sounds and noise as they are. The student hears them through a room and a microphone: reverberant, coloured, band-limited,
-quiet. It learns to name what the teacher named under better conditions.
+The teacher gets clean sounds and noise. The student gets them through a room and a microphone (reverberant, coloured, band-limited,
+quiet), and learns the labels of the clean sound.
 """
 
 import math
@@ -21,16 +21,16 @@ _DECIBEL = math.log(10) / 10
 """Natural logarithm of a power ratio of 1 dB."""
 
 SOUNDS_IN_SHORT = (0.03, 0.47, 0.38, 0.12)
-"""How often a window of at most 5.12 s holds 0, 1, 2, … clips."""
+"""Probabilities of 0, 1, 2, … clips in a window of at most 5.12 s."""
 SOUNDS_IN_LONG = (0.03, 0.32, 0.27, 0.18, 0.12, 0.08)
 LONGEST_SHORT_ROWS = 512
 ROWS_PER_SOUND = 200
-"""A window that ends early holds no more clips than one, and another one for every two seconds."""
+"""Number of rows for each clip after the first in a window that ends early."""
 
 _SHARE_PADDED = 0.45
 _SHORTEST_ROWS = 32
 _GAIN_DB = (-20.0, 5.0)
-"""Of a window's first clip; the others lie relative to it."""
+"""Gain of a window's first clip; the gain of the others is relative to it."""
 _RELATIVE_DB = (-14.0, 4.0)
 _SHARE_NOISY = 0.65
 _NOISE_DBFS = (-75.0, -40.0)
@@ -43,14 +43,14 @@ _SHARE_REPEATED = 0.15
 _PAUSE_ROWS = (10, 300)
 _SHARE_REVERBERANT = 0.25
 _DECAY_SECONDS = (0.15, 1.2)
-"""Until the reverberation has fallen by 60 dB, for the lowest mel bin; the highest takes half of it."""
+"""Time in which the reverberation falls by 60 dB, for the lowest mel bin; half of it for the highest."""
 _DIRECT_DB = (-8.0, 12.0)
-"""Energy of the direct sound over that of the reverberation."""
+"""Ratio of the energies of direct sound and reverberation."""
 _ROUNDING = 1e-6
-"""Energy below which a reverberation is the Fourier transform's rounding, relative to the highest."""
+"""Relative energy below which a reverberation is a rounding error of the Fourier transform."""
 _SHARE_BAND_LIMITED = 0.15
 _LOWEST_BIN, _HIGHEST_BIN = (0, 20), (70, 128)
-"""Where a band begins (up to 0.3 kHz) and ends (from 2.6 kHz)."""
+"""Limits of the first bin of a band (up to 0.3 kHz) and of the last one (from 2.6 kHz)."""
 _OUT_OF_BAND_DB = (-60.0, -15.0)
 _SHARE_QUIET = 0.25
 _QUIET_DB = (-25.0, 0.0)
@@ -61,16 +61,16 @@ _MASKED_TIME = 0.12
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Windows:
-    """A batch for student and teacher.
+    """Batch for student and teacher.
 
     Attributes
     ----------
     student : float32 tensor (batch, rows, 128)
-        Normalised, padded: what the network reads.
+        Input of the student, normalised and padded.
     teacher : float32 tensor (batch, patches, 96, 64)
-        Log-mel patches of the same sound, silent behind a window's end.
+        Log-mel patches of the same sound, silent after a window's end.
     valid : bool tensor (batch, patches)
-        Patches that lie in the window: the first one always.
+        True for patches that lie in the window, the first one always.
     """
 
     student: Tensor
@@ -79,18 +79,18 @@ class Windows:
 
 
 class Mixer:
-    """Makes training windows.
+    """Mixer of training windows.
 
     Parameters
     ----------
     features : Features
-        Of the pack.
+        Features of the pack.
     weights : float tensor (clips,)
-        How often to take each clip: 0 for those of the validation part.
+        Sampling weight of each clip: 0 for those of the validation part.
     mean, std : float
         Normalisation of the student's rows.
     device : torch.device
-        Where to mix; the features move there.
+        Device to mix on; the features are moved to it.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class Mixer:
         self._device = device
 
     def __call__(self, batch: int, rows: int, random: torch.Generator) -> Windows:
-        """Mix `batch` windows of `rows` rows; all chance comes from `random`, a CPU generator."""
+        """Mix `batch` windows of `rows` rows; all randomness comes from `random`, a CPU generator."""
         sounding = rows - 2 if rows == 1024 else rows  # 10.24 s are 1,022 frames
         ends = torch.full((batch,), sounding)
         short = (_SHORTEST_ROWS * (sounding / _SHORTEST_ROWS) ** torch.rand(batch, generator=random)).long()
@@ -127,7 +127,7 @@ class Mixer:
         return Windows(student=student, teacher=patches, valid=valid.to(self._device))
 
     def _mix(self, batch: int, rows: int, ends: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Mel energies for the student (batch, rows, 128); squared mel magnitudes for the teacher (batch, rows, 64)."""
+        """Return mel energies for the student (batch, rows, 128) and squared mel magnitudes for the teacher (batch, rows, 64)."""
         energies = torch.zeros(batch, rows, frontends.MEL_BINS, device=self._device)
         powers = torch.zeros(batch, rows, teacher.MEL_BINS, device=self._device)
         shares = torch.tensor(SOUNDS_IN_SHORT if rows <= LONGEST_SHORT_ROWS else SOUNDS_IN_LONG)
@@ -178,9 +178,9 @@ class Mixer:
         *,
         pause: int | None = None,
     ) -> None:
-        """Add a sound to the first `room` rows of a window, which are long enough or not: it is cropped or placed by `place`, 0..1.
+        """Add a sound to the first `room` rows of a window: it is cropped if it is longer, else placed; `place`, 0..1, sets the offset.
 
-        With a `pause`, in rows, it is repeated from there to the end; without any pause, over the whole room.
+        With a `pause`, in rows, it is repeated to the end; a pause of 0 fills all rows.
         """
         start, length = int(self._start[sound]), int(self._length[sound])
         begin = start + int(place * (max(0, length - room) + 1))
@@ -199,7 +199,7 @@ class Mixer:
             at += count + pause
 
     def _reverberate(self, energies: Tensor, random: torch.Generator) -> Tensor:
-        """Let some windows sound in a room: (batch, rows, 128) -> the same, its energy kept.
+        """Add reverberation to some windows: (batch, rows, 128) -> the same shape and energy.
 
         The reverberation is noise that decays exponentially (Polack 1988): its energy is the sound's, convolved with that decay.
         """
@@ -222,7 +222,7 @@ class Mixer:
         return energies
 
     def _through_microphone(self, energies: Tensor, random: torch.Generator) -> Tensor:
-        """Hear some windows in a narrow band, and some from far: (batch, rows, 128) -> the same."""
+        """Limit the band of some windows and attenuate some: (batch, rows, 128) -> the same shape."""
         batch, _, bins = energies.shape
         bin_ = torch.arange(bins)
         low, high = (_uniform(limits, (batch, 1), random) for limits in (_LOWEST_BIN, _HIGHEST_BIN))
@@ -234,7 +234,7 @@ class Mixer:
         return energies * torch.exp(_DECIBEL * gain)[:, None].to(energies.device)
 
     def _augment(self, log_mel: Tensor, random: torch.Generator) -> Tensor:
-        """Normalise; colour as an unknown microphone would; mask bands and stretches (SpecAugment, Park et al. 2019)."""
+        """Normalise; colour as an unknown microphone would; mask bands and spans (SpecAugment, Park et al. 2019)."""
         batch, rows, bins = log_mel.shape
         pitch = torch.linspace(-1, 1, bins)
         shapes = torch.stack((pitch, pitch.square() - 1 / 3, torch.sin(3 * pitch)))  # (3, bins)
@@ -255,7 +255,7 @@ def _uniform(limits: tuple[float, float], shape: tuple[int, ...], random: torch.
 
 
 def _stretches(batch: int, length: int, longest: float, random: torch.Generator) -> Tensor:
-    """Bool (batch, length): one stretch in each, up to the share `longest` of the length."""
+    """Return bool (batch, length) with one span in each, up to the share `longest` of the length."""
     width = torch.rand(batch, 1, generator=random) * longest * length
     begin = torch.rand(batch, 1, generator=random) * (length - width)
     position = torch.arange(length)
@@ -263,19 +263,19 @@ def _stretches(batch: int, length: int, longest: float, random: torch.Generator)
 
 
 def clip_weights(loudest: Tensor, length: Tensor) -> Tensor:
-    """How often to take a clip, so that rare classes are heard too.
+    """Return sampling weights of clips that favour rare classes.
 
     Parameters
     ----------
     loudest : float32 tensor (clips, classes)
-        The teacher's highest probability of each class in each clip.
+        Highest probability of each class in each clip, from the teacher.
     length : int64 tensor (clips,)
-        Rows.
+        Number of rows.
 
     Returns
     -------
     float32 tensor (clips,)
-        Greater for clips of rare classes and, up to 4 s, for long ones.
+        Weights, greater for clips of rare classes and, up to 4 s, for long ones.
     """
     frequency = (loudest * (loudest > 0.3)).sum(0)  # (classes,)
     rarity = (loudest.square() / (frequency + 3) ** 0.6).amax(1) + 0.01

@@ -1,4 +1,4 @@
-"""The audio pack: labelled clips in a folder, and a cache of their features.
+"""Audio pack: labelled clips in a folder, and a cache of their features.
 
 A pack is a folder with ``audio.zip`` (stored members ``ID.opus``, 16 kHz mono), ``index.csv`` (id, source, kind, split, …),
 ``classes.csv`` (index, mid, display_name, yamnet_index), ``teacher.npz`` (the teacher's sparse patch labels) and
@@ -43,7 +43,7 @@ _CACHE_VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One line of the pack's index."""
+    """Line of the pack's index."""
 
     id: str
     kind: Kind
@@ -51,25 +51,25 @@ class Clip:
 
 
 class Pack:
-    """An audio pack, opened for reading.
+    """Audio pack, opened for reading.
 
     Parameters
     ----------
     folder : Path
-        Where it lies.
+        Folder of the pack.
 
     Attributes
     ----------
     folder : Path
-        As given.
+        Folder of the pack.
     clips : tuple of Clip
         All clips, in the order of the index.
     labels : tuple of str
         Names of the student's classes.
     teacher_to_student : int64 (521,)
-        The student's class for each of the teacher's.
+        Index of the student's class for each of the teacher's.
     silence : int or None
-        The teacher's number of the class ``Silence``.
+        Index of the class ``Silence`` among the teacher's classes.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class Pack:
         self.folder = folder
         for name in (AUDIO, INDEX, CLASSES, TEACHER_LABELS, TEACHER_WEIGHTS):
             if not (folder / name).is_file():
-                raise TrainingError(f"{folder} is no complete audio pack: there is no {name} in it")
+                raise TrainingError(f"the audio pack {folder} is incomplete, it has no {name}: copy it again")
         try:
             self.clips = tuple(_clip(row) for row in _read_csv(folder / INDEX))
             classes = _read_csv(folder / CLASSES)
@@ -99,14 +99,14 @@ class Pack:
             raise TrainingError(f"the audio pack {folder} can't be read ({error}): copy it again") from error
         if not self.clips or (self.teacher_to_student < 0).any():
             raise TrainingError(
-                f"the tables of the audio pack {folder} are incomplete: it needs clips, and a student's class for each "
-                f"of the teacher's {teacher.CLASSES}"
+                f"the tables of the audio pack {folder} have no clips, or no student's class for some of the teacher's "
+                f"{teacher.CLASSES}: copy it again"
             )
         names = [self.labels[index] for index in self.teacher_to_student]
         self.silence = names.index("Silence") if "Silence" in names else None
 
     def of(self, split: Split) -> list[int]:
-        """Positions of a split's clips."""
+        """Return the positions of a split's clips."""
         return [position for position, clip in enumerate(self.clips) if clip.split == split]
 
     def samples(self, clip: Clip) -> Samples:
@@ -125,11 +125,11 @@ class Pack:
                 f"{member} in {self.folder / AUDIO} can't be read ({error}): copy the pack again"
             ) from error
         if rate != frontends.SAMPLE_RATE_HZ or samples.ndim != 1:
-            raise TrainingError(f"{member} in {self.folder / AUDIO} is not 16 kHz mono: the pack is damaged")
+            raise TrainingError(f"{member} in {self.folder / AUDIO} is not 16 kHz mono: copy the pack again")
         return np.pad(samples, (0, max(0, frontends.FRAME_LENGTH - len(samples))))
 
     def loudest_labels(self) -> NDArray[np.float32]:
-        """The teacher's highest probability of each class in each clip: float32 (clips, 521).
+        """Return the teacher's highest probability of each class in each clip: float32 (clips, 521).
 
         Raises
         ------
@@ -164,18 +164,18 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Features:
-    """Features of all clips of a pack, one after the other, and of a bank of noises behind them.
+    """Features of all clips of a pack, one after the other, followed by a bank of noises.
 
     Attributes
     ----------
     student : float16 tensor (frames, 128)
-        What AST reads, before normalisation: `frontends.fbank`.
+        Features of AST before normalisation, from `frontends.fbank`.
     teacher : float16 tensor (frames, 64)
-        What YAMNet reads: `teacher.log_mel`.
+        Features of YAMNet, from `teacher.log_mel`.
     start, length : int64 tensor (clips + noises,)
-        Where a clip's rows lie, and how many.
+        First row and number of rows of each clip.
     clips : int
-        Clips; what follows are noises, at an RMS of 0.1.
+        Number of clips; the noises, at an RMS of 0.1, follow them.
     """
 
     student: Tensor
@@ -188,16 +188,16 @@ class Features:
 def load_features(
     pack: Pack, folder: Path, progress: Callable[[int, int], None] = lambda _done, _of: None
 ) -> Features:
-    """Read the feature cache of a pack, after making it where it is missing.
+    """Read the feature cache of a pack, and make it first if it is missing.
 
     Parameters
     ----------
     pack : Pack
-        The clips.
+        Pack to read.
     folder : Path
-        Of the cache: 0.1 GB for an hour of sound, made in about a minute.
+        Folder of the cache: 0.1 GB for an hour of sound, made in about a minute.
     progress : callable, optional
-        Told clips done and clips in all, now and then, while the cache is made.
+        Function that receives the number of clips done and the total at intervals while the cache is made.
 
     Raises
     ------
@@ -238,7 +238,7 @@ def _is_fresh(pack: Pack, folder: Path) -> bool:
 
 
 def _write_features(pack: Pack, folder: Path, progress: Callable[[int, int], None]) -> None:
-    """Write all files, the stamp that makes them count last."""
+    """Write all files, last the stamp that makes them valid."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "stamp.json").unlink(missing_ok=True)
     total = len(pack.clips) + _NOISES
@@ -259,14 +259,14 @@ def _write_features(pack: Pack, folder: Path, progress: Callable[[int, int], Non
 
 
 def silent_tail(samples: Samples) -> Tensor:
-    """Take away the mean, and pad so that the last frame that has sound in it counts: float32 (n,) -> float32 tensor (m,)."""
+    """Subtract the mean, and pad to whole frames: float32 (n,) -> float32 tensor (m,)."""
     sound = torch.from_numpy(samples - samples.mean())
     partial = (len(samples) - frontends.FRAME_LENGTH) % frontends.FRAME_SHIFT
     return F.pad(sound, (0, frontends.FRAME_SHIFT - partial if partial else 0))
 
 
 def _sounds(pack: Pack) -> Iterator[Samples]:
-    """All clips, then coloured noises: a random slope and a random hump in the spectrum."""
+    """Yield all clips, then coloured noises with a random slope and a random hump in the spectrum."""
     for clip in pack.clips:
         yield pack.samples(clip)
     random = np.random.default_rng(0)

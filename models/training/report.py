@@ -1,4 +1,4 @@
-"""The report of a fine-tuning: a folder that says what was done, how well it went, and where it went wrong."""
+"""Report of a fine-tuning: a folder with settings, results, learning curves and confusions."""
 
 import csv
 import json
@@ -31,18 +31,18 @@ _PACKAGES = ("earshot", "torch", "timm", "numpy", "scikit-learn")
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Summary:
-    """How well a run went, over all recordings that were measured with.
+    """Results of a run over all recordings that were validated on.
 
     Attributes
     ----------
     metric : float
-        Mean over the parts that were measured; NaN for none.
+        Mean over the parts with a validation; NaN without such parts.
     deviation : float
-        Standard deviation over these; NaN for fewer than two.
+        Standard deviation over these parts; NaN for fewer than two.
     figures : Figures or None
-        Over the recordings of all of them together.
+        Figures over the recordings of all parts together.
     scores, targets : float32 arrays (recordings, classes)
-        What was scored, and what holds.
+        Scores, and 1 for each true label.
     """
 
     metric: float
@@ -53,7 +53,7 @@ class Summary:
 
 
 def summarise(results: Sequence[Result]) -> Summary:
-    """Put together what the parts of a run were measured with: each recording counts once, scored by a network that never heard it."""
+    """Merge the validations of the parts: each recording counts once, scored by a network that wasn't trained on it."""
     validations = [result.validation for result in results if result.validation is not None]
     metrics = [validation.metric for validation in validations]
     empty = np.empty((0, 0), np.float32)
@@ -85,29 +85,29 @@ def write_report(
     settings: Mapping[str, Any],
     unreadable: Sequence[tuple[Path, str]] = (),
 ) -> None:
-    """Write the folder: report.json, history.csv, the curves, and, of what was measured, the classes and their confusion.
+    """Write the report: report.json, history.csv, the curves, and, after a validation, the classes and their confusions.
 
-    What an earlier report left there and this one does not have is removed.
+    Files of an earlier report that this one does not have are removed.
 
     Parameters
     ----------
     folder : Path
-        Made if it isn't there.
+        Folder to write to, created if missing.
     results : sequence of Result
-        Of the run's parts.
+        Results of the run's parts.
     summary : Summary
-        Of these.
+        Summary of the results.
     dataset : Dataset
-        What was learned.
+        Recordings that were trained on.
     settings : mapping
-        How, as JSON values.
+        Settings, as JSON values.
     unreadable : sequence of (Path, str)
-        Recordings that were left out, and why.
+        Recordings that were left out, and the reasons.
 
     Raises
     ------
     TrainingError
-        It can't be written.
+        The report can't be written.
     """
     metric = "mAP" if dataset.multi_label else "accuracy"
     try:
@@ -175,12 +175,12 @@ def _version(package: str) -> str | None:
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     part = file.with_name(f"{file.name}.part")
     text = json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n"
-    part.write_text(text, encoding="utf-8", errors="backslashreplace")  # which are JSON's escapes too
+    part.write_text(text, encoding="utf-8", errors="backslashreplace")  # valid JSON escapes
     part.replace(file)
 
 
 def _finite(value: Any) -> Any:
-    """JSON has neither NaN nor infinity: such a figure is null."""
+    """Replace NaN and infinity, which JSON lacks, by null."""
     if isinstance(value, Mapping):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -227,19 +227,19 @@ def _draw_classes(folder: Path, summary: Summary, figures: Figures, dataset: Dat
 def confusion(
     scores: NDArray[np.float32], targets: NDArray[np.float32], *, multi_label: bool
 ) -> NDArray[np.float64]:
-    """What is taken for what.
+    """Return the confusion matrix.
 
     Parameters
     ----------
     scores, targets : float32 arrays (recordings, classes)
-        What was scored, and what holds.
+        Scores, and 1 for each true label.
     multi_label : bool
-        Whether several classes may hold.
+        True if a recording may have several labels.
 
     Returns
     -------
     float64 (classes, classes)
-        A row for each true class: the share of its recordings whose highest score is each class's, or, with several labels, the mean
+        Row for each true class: the share of its recordings whose highest score is each class's, or, with several labels, the mean
         scores of its recordings. NaN for a class without recordings.
     """
     named = scores if multi_label else np.eye(scores.shape[1])[scores.argmax(1)]

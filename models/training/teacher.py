@@ -1,4 +1,4 @@
-"""YAMNet, the teacher: 521 of AudioSet's classes for each 0.96 s patch of sound.
+"""YAMNet, the teacher, which labels each 0.96 s patch of sound with 521 of AudioSet's classes.
 
 The network of Plakal and Ellis (https://github.com/tensorflow/models/tree/master/research/audioset/yamnet, Apache-2.0) on
 MobileNet v1 (Howard et al. 2017), with batch normalisation folded into the convolutions.
@@ -22,18 +22,18 @@ CLASSES = 521
 EMBEDDING_WIDTH = 1024
 MEL_BINS = 64
 PATCH_ROWS = 96
-"""Rows of a patch: 0.96 s."""
+"""Number of rows in a patch: 0.96 s."""
 PATCH_SHIFT = 48
-"""Rows between patches: 0.48 s."""
+"""Number of rows between patches: 0.48 s."""
 LOG_OFFSET = 1e-3
-"""Added to a mel magnitude before its logarithm."""
+"""Offset added to a mel magnitude before its logarithm."""
 SILENT_ROW = math.log(LOG_OFFSET)
 
 _LOWEST_HZ, _HIGHEST_HZ = 125.0, 7500.0
 _BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *((512, 1),) * 5, (1024, 2), (1024, 1))
 """Channels and stride of each depthwise-separable block."""
 _CHUNK = {"cpu": 256, "cuda": 8192}
-"""Patches labelled at once, for their memory."""
+"""Maximum number of patches in a batch, which bounds the memory."""
 
 
 class YamNet(nn.Module):
@@ -54,18 +54,18 @@ class YamNet(nn.Module):
         self.fc = nn.Linear(channels, CLASSES)
 
     def forward(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-mel patches (n, 96, 64) -> logits (n, 521), embeddings (n, 1024)."""
+        """Compute logits (n, 521) and embeddings (n, 1024) from log-mel patches (n, 96, 64)."""
         x = patches.unsqueeze(1).contiguous(memory_format=torch.channels_last)  # (n, 1, 96, 64)
         for convolution in self.convs:
             if convolution.stride == (2, 2):
-                x = F.pad(x, (0, 1, 0, 1))  # what TensorFlow calls SAME, for even sizes
+                x = F.pad(x, (0, 1, 0, 1))  # TensorFlow's padding SAME, for even sizes
             x = F.relu(convolution(x))
         embeddings = x.mean((2, 3))  # (n, 1024)
         return self.fc(embeddings), embeddings
 
     @torch.no_grad()
     def label(self, patches: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-mel patches (n, 96, 64) -> probabilities float32 (n, 521), embeddings float32 (n, 1024), in pieces that fit the memory."""
+        """Compute probabilities float32 (n, 521) and embeddings float32 (n, 1024) from log-mel patches (n, 96, 64), in batches that fit in memory."""
         patches = patches.to(self.fc.weight.dtype)
         pieces = [self(piece) for piece in torch.split(patches, _CHUNK.get(patches.device.type, 256))]
         logits, embeddings = (torch.cat(parts).float() for parts in zip(*pieces, strict=True))
@@ -78,16 +78,16 @@ def load_teacher(path: Path, device: torch.device, *, fast: bool = False) -> Yam
     Parameters
     ----------
     path : Path
-        A safetensors file.
+        Safetensors file.
     device : torch.device
-        Where it labels.
+        Device to run on.
     fast : bool
-        Whether it labels in 16 bits where the hardware has them: good enough to learn from, not to be measured with.
+        True to use 16 bits if the hardware supports them: exact enough for training, not for measurements.
 
     Raises
     ------
     TrainingError
-        The file is missing, broken or of another network.
+        The file is missing, broken or belongs to another network.
     """
     teacher = YamNet()
     try:
@@ -105,7 +105,7 @@ def load_teacher(path: Path, device: torch.device, *, fast: bool = False) -> Yam
 
 @lru_cache(maxsize=2)
 def _mel_bank(device: torch.device) -> Tensor:
-    """(257, 64): triangles on the HTK mel scale."""
+    """Return the filter bank (257, 64): triangles on the HTK mel scale."""
     from torchaudio.functional import melscale_fbanks
 
     bank: Tensor = melscale_fbanks(
@@ -120,7 +120,7 @@ def _mel_bank(device: torch.device) -> Tensor:
 
 
 def log_mel(samples: Tensor) -> Tensor:
-    """YAMNet's features: float32 samples (..., n) at 16 kHz -> float32 (..., rows, 64), rows as for AST's features."""
+    """Compute YAMNet's features: float32 samples (..., n) at 16 kHz -> float32 (..., rows, 64), with the rows of AST's features."""
     frames = samples.unfold(-1, frontends.FRAME_LENGTH, frontends.FRAME_SHIFT)  # (..., rows, 400)
     window = torch.hann_window(frontends.FRAME_LENGTH, device=samples.device)
     magnitudes = torch.fft.rfft(frames * window, n=frontends.FFT_LENGTH).abs()  # (..., rows, 257)
@@ -129,12 +129,12 @@ def log_mel(samples: Tensor) -> Tensor:
 
 
 def patch_count(rows: int) -> int:
-    """Patches that cover `rows` rows, the last one padded: at least one."""
+    """Return the number of patches, at least 1, that cover `rows` rows, the last one padded."""
     return 1 + max(0, math.ceil((rows - PATCH_ROWS) / PATCH_SHIFT))
 
 
 def patches_of(rows: Tensor) -> Tensor:
-    """Log-mel rows (..., t, 64) -> patches (..., patch_count(t), 96, 64); rows beyond the end are digital silence."""
+    """Cut log-mel rows (..., t, 64) into patches (..., patch_count(t), 96, 64), padded with digital silence."""
     count = patch_count(rows.shape[-2])
     missing = PATCH_ROWS + (count - 1) * PATCH_SHIFT - rows.shape[-2]
     padded = F.pad(rows, (0, 0, 0, missing), value=SILENT_ROW)
@@ -147,16 +147,16 @@ def pool(probabilities: Tensor, valid: Tensor, silence: int | None) -> Tensor:
     Parameters
     ----------
     probabilities : float32 (batch, patches, classes)
-        The teacher's.
+        Probabilities of the teacher.
     valid : bool (batch, patches)
-        Which patches to look at: at least one of each window.
+        True for patches to use: at least one of each window.
     silence : int or None
-        The class that holds for a window by its mean over the patches.
+        Class that is labelled with its mean over the patches.
 
     Returns
     -------
     float32 (batch, classes)
-        Mean of a class's two highest patches (or of its only one): a sound counts wherever it is.
+        Mean of a class's two highest patches (or of its only one): a sound counts anywhere in the window.
     """
     count = valid.sum(1, keepdim=True)  # (batch, 1)
     heard = probabilities * valid.unsqueeze(-1)
@@ -168,6 +168,6 @@ def pool(probabilities: Tensor, valid: Tensor, silence: int | None) -> Tensor:
 
 
 def pool_all(probabilities: Tensor, silence: int | None) -> Tensor:
-    """Label a window of which every patch is valid, as `pool` does: float32 (patches, classes) -> float32 (classes,)."""
+    """Label a window with `pool`, using every patch: float32 (patches, classes) -> float32 (classes,)."""
     valid = torch.ones(1, len(probabilities), dtype=torch.bool, device=probabilities.device)
     return pool(probabilities[None], valid, silence)[0]
