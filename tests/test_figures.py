@@ -218,7 +218,7 @@ def test_names_are_taken_literally(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_one_sentence_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "taken.png").mkdir()
     for path in (tmp_path / "missing" / "a.png", tmp_path / "taken.png"):
-        with pytest.raises(ModelError, match=r"\.png can't be written \(.+\): give another place"):
+        with pytest.raises(ModelError, match=r"\.png can't be written \(.+\): give another file"):
             figures.draw_curves(path, [1], [1.0], [1.0], [0.5], "accuracy")
     assert [path.name for path in tmp_path.iterdir()] == ["taken.png"]
 

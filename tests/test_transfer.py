@@ -254,7 +254,7 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
     weights = deit().state_dict()
     del weights["dist_token"]
     save_file(weights, tmp_path / "vit.safetensors")
-    with pytest.raises(CheckpointError, match="no DeiT with a distillation token"):
+    with pytest.raises(CheckpointError, match="not a DeiT with a distillation token"):
         starting_point(f"imagenet:{tmp_path / 'vit.safetensors'}", LABELS)
     shutil.copy(tmp_path / "vit.safetensors", tmp_path / "cut.safetensors")
     with (tmp_path / "cut.safetensors").open("r+b") as file:

@@ -1,6 +1,6 @@
-"""Random changes of training examples, so that a model learns what does not matter.
+"""Augmentation: random changes of training examples.
 
-All chance comes from the generator that is handed in: the same seed gives the same changes, on any device.
+All randomness comes from the given generator: the same seed gives the same changes, on any device.
 """
 
 import numpy as np
@@ -9,25 +9,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MASKED = 0.0
-"""What a masked cell is: the same as padding, before the normalisation, as in AST's data loader."""
+"""Value of a masked cell: that of padding, before the normalisation, as in AST's data loader."""
 
 
 def place(samples: NDArray[np.float32], length: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """Bring a sound to a length, as a window of a live stream might hold it.
+    """Place a sound at random in a window, as in a live stream.
 
     Parameters
     ----------
     samples : float32 (n,)
-        The sound.
+        Sound.
     length : int
-        Samples of the window.
+        Number of samples in the window.
     random : numpy Generator
-        Decides where.
+        Source of the place.
 
     Returns
     -------
     float32 (length,)
-        A new array: a shorter sound anywhere in it, with digital silence around; of a longer one a random part.
+        New array: a shorter sound at a random place in digital silence, or a random part of a longer one.
     """
     begin = int(random.integers(abs(length - len(samples)) + 1))
     if len(samples) >= length:
@@ -45,11 +45,11 @@ def random_gain(
     Parameters
     ----------
     samples : float32 tensor (batch, n)
-        On any device.
+        Sounds, on any device.
     random : numpy Generator
-        Decides how much.
+        Source of the gains.
     decibels : (float, float)
-        Limits of the gain, which is uniform between them. It never takes a peak beyond full scale that was within.
+        Limits of the gain, which is uniform between them, and never raises a peak above full scale.
 
     Returns
     -------
@@ -71,12 +71,12 @@ def add_noise(
     Parameters
     ----------
     samples : float32 tensor (batch, n)
-        On any device.
+        Sounds, on any device.
     random : numpy Generator
-        Decides which noise, where and how much.
+        Source of the noise and its level.
     decibels : (float, float)
         Limits of the signal-to-noise ratio, which is uniform between them. The signal's power is that of the samples which are not
-        digital silence; what is silent throughout stays so.
+        digital silence; a silent window stays silent.
     probability : float
         Share of the windows that get noise.
 
@@ -95,7 +95,7 @@ def add_noise(
 
 
 def _pink(white: Tensor) -> Tensor:
-    """Noise whose power falls with the frequency, from white noise: (batch, n) -> (batch, n)."""
+    """Make noise whose power falls with the frequency from white noise: (batch, n) -> (batch, n)."""
     spectrum = torch.fft.rfft(white)
     spectrum[:, 0] = 0
     falling = torch.arange(spectrum.shape[1], device=white.device).clamp_min(1).rsqrt()
@@ -117,15 +117,15 @@ def mix_up(
     Parameters
     ----------
     samples : float32 tensor (batch, n)
-        On any device.
+        Sounds, on any device.
     targets : float32 tensor (batch, classes)
-        On the same device.
+        Targets, on the same device.
     random : numpy Generator
-        Decides who is mixed with whom, and how much.
+        Source of the pairs and weights.
     alpha : float
         Both parameters of the beta distribution.
     probability : float
-        Share of the sounds to which another is added.
+        Share of the sounds that are mixed with another.
 
     Returns
     -------
@@ -142,18 +142,18 @@ def mix_up(
 
 
 def mask_rows(rows: Tensor, random: np.random.Generator, bins: int = 48, share: float = 0.2) -> Tensor:
-    """Mask a band of mel bins and a stretch of rows of each window (SpecAugment, Park et al. 2019).
+    """Mask a band of mel bins and a span of rows of each window (SpecAugment, Park et al. 2019).
 
     Parameters
     ----------
     rows : float32 tensor (batch, rows, bins)
         Log-mel rows *before* their normalisation, on any device: the masked cells become 0 there, the value of padding.
     random : numpy Generator
-        Decides where, for each window, and how wide: uniform from nothing to the limits.
+        Source of the place and the width, which is uniform from 0 to the limits.
     bins : int
-        The widest band.
+        Maximum width of the band.
     share : float
-        The longest stretch, as a share of the rows; AST's 192 of 1,024 are 0.19.
+        Maximum length of the span, as a share of the rows; AST's 192 of 1,024 are 0.19.
 
     Returns
     -------
@@ -167,7 +167,7 @@ def mask_rows(rows: Tensor, random: np.random.Generator, bins: int = 48, share: 
 
 
 def _stretches(batch: int, length: int, longest: int, random: np.random.Generator) -> NDArray[np.bool_]:
-    """One stretch of each row, of 0 to `longest` cells: bool (batch, length)."""
+    """Return one span of 0 to `longest` cells for each row: bool (batch, length)."""
     width = random.integers(longest + 1, size=(batch, 1))
     begin = random.integers(length - width + 1)
     position = np.arange(length)
@@ -175,5 +175,5 @@ def _stretches(batch: int, length: int, longest: int, random: np.random.Generato
 
 
 def _column(values: NDArray[np.float64] | NDArray[np.bool_], like: Tensor) -> Tensor:
-    """A value for each example: (batch,) -> tensor (batch, 1) of the type and device of `like`."""
+    """Convert a value for each example, (batch,), to a tensor (batch, 1) of the type and device of `like`."""
     return torch.from_numpy(values).to(like.device, like.dtype)[:, None]

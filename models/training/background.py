@@ -1,7 +1,7 @@
-"""What is always there and means nothing: silence, hiss, hum, wind and a fan, rendered for as long as one likes.
+"""False alarms of a model on background noise: silence, hiss, hum, wind and a fan, rendered for any length.
 
-A model that listens day and night hears little else. How often it then names what isn't there is measured through the `Tagger`, with windows
-that slide as in the live program.
+A live tagger gets such sounds most of the time. Its false detections are counted through the `Tagger`, with sliding windows as in the live
+program.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,37 +19,37 @@ Floats: TypeAlias = NDArray[np.float32]
 Doubles: TypeAlias = NDArray[np.float64]
 
 BLOCK = frontends.SAMPLE_RATE_HZ
-"""Samples that are rendered at once: 1 s, in which a tone of whole hertz comes out even."""
+"""Number of samples in a block: 1 s, which holds whole periods of a tone of whole hertz."""
 DEFAULT_THRESHOLD = 0.3
-"""From where on a class counts as heard, for a model without thresholds of its own."""
+"""Detection threshold for a model without thresholds."""
 HOP_SECONDS = 5.0
 
 _FORM_SECONDS = 30
-"""After so long, a background takes another form."""
+"""Seconds between changes of a background's form."""
 _HERTZ = np.maximum(np.fft.rfftfreq(2 * BLOCK, 1 / frontends.SAMPLE_RATE_HZ), 20.0)
-"""Of each component of a noise; what can't be heard is no louder than what can."""
+"""Frequency of each component of a noise, at least 20 Hz, so that inaudible components are not louder than audible ones."""
 _SECOND = np.arange(BLOCK) / BLOCK
 _FADE = np.sin(np.pi * (np.arange(2 * BLOCK) + 0.5) / (2 * BLOCK))
-"""Noises under two of these that overlap by half have the same power throughout."""
+"""Window of a noise block; two that overlap by half sum to constant power."""
 _NOISES = frozenset({"Silence", "Noise", "White noise", "Pink noise", "Static", "Environmental noise"})
-"""Names that are right for any steady noise, which may be too faint to hear."""
+"""Labels that are right for any steady noise, even a faint one."""
 
 
 def _silence(_random: np.random.Generator) -> Iterator[Doubles]:
-    """Digital zeros."""
+    """Render digital silence."""
     while True:
         yield np.zeros(BLOCK)
 
 
 def _hiss(random: np.random.Generator) -> Iterator[Doubles]:
-    """White and pink noise at -55 and -35 dBFS, by turns."""
+    """Render white and pink noise at -55 and -35 dBFS, by turns."""
     white, pink = np.ones_like(_HERTZ), _HERTZ**-0.5
     forms = [_at_level(colour, dbfs) for dbfs in (-55.0, -35.0) for colour in (white, pink)]
     return _noise(random, (forms[second // _FORM_SECONDS % len(forms)] for second in count()))
 
 
 def _hum(random: np.random.Generator) -> Iterator[Doubles]:
-    """Mains: 50 Hz and nine harmonics, from -50 to -30 dBFS and back in two minutes, and pink noise 20 dB below."""
+    """Render mains hum: 50 Hz and nine harmonics, from -50 to -30 dBFS and back in two minutes, and pink noise 20 dB below."""
     harmonics = np.arange(1, 11)
     pink = _HERTZ**-0.5
 
@@ -68,7 +68,7 @@ def _hum(random: np.random.Generator) -> Iterator[Doubles]:
 
 
 def _wind(random: np.random.Generator) -> Iterator[Doubles]:
-    """Low noise in gusts: the stronger, the louder and the brighter, around -40 dBFS."""
+    """Render low noise in gusts around -40 dBFS; stronger gusts are louder and brighter."""
 
     def gusts() -> Iterator[Doubles]:
         strength = 0.0
@@ -81,7 +81,7 @@ def _wind(random: np.random.Generator) -> Iterator[Doubles]:
 
 
 def _fan(random: np.random.Generator) -> Iterator[Doubles]:
-    """A fan of seven blades at three speeds, by turns: broad noise, and tones of the shaft and the blades 8 dB below."""
+    """Render a fan of seven blades at three speeds, by turns: broad noise, and tones of the shaft and the blades 8 dB below."""
     shafts_hz, orders, dbfs = (18, 22, 27), np.array([1, 7, 14, 21, 28]), (-48.0, -42.0, -36.0)
     shares = np.array([0.4, 1.0, 0.5, 0.3, 0.2])
     air = _HERTZ**-0.5 / np.sqrt(1 + (_HERTZ / 2000) ** 2)
@@ -106,7 +106,7 @@ def _at_level(colour: Doubles, dbfs: float) -> Doubles:
 
 
 def _noise(random: np.random.Generator, colours: Iterator[Doubles]) -> Iterator[Doubles]:
-    """Gaussian noise whose amplitudes at `_HERTZ` fade from each of `colours` to the next in a second."""
+    """Yield Gaussian noise whose amplitudes at `_HERTZ` fade from each of `colours` to the next in a second."""
     tail: Doubles | None = None
     for colour in colours:
         frame = np.fft.irfft(np.fft.rfft(random.standard_normal(2 * BLOCK)) * colour) * _FADE
@@ -116,8 +116,8 @@ def _noise(random: np.random.Generator, colours: Iterator[Doubles]) -> Iterator[
 
 
 def _tones(hertz: NDArray[np.int64], amplitudes: Iterator[Doubles]) -> Iterator[Doubles]:
-    """Sines of whole hertz (n,) whose amplitudes (n,) fade from each of `amplitudes` to the next in a second."""
-    starts = 0.618 * np.arange(len(hertz))  # in cycles, so that they don't all peak together
+    """Yield sines of whole hertz (n,) whose amplitudes (n,) fade from each of `amplitudes` to the next in a second."""
+    starts = 0.618 * np.arange(len(hertz))  # in cycles, different so that the peaks don't add up
     sines = np.sin(2 * np.pi * (np.outer(hertz, _SECOND) + starts[:, None]))  # (n, BLOCK)
     before = next(amplitudes) @ sines
     for following in amplitudes:
@@ -128,14 +128,14 @@ def _tones(hertz: NDArray[np.int64], amplitudes: Iterator[Doubles]) -> Iterator[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Background:
-    """A sound that goes on for ever.
+    """Endless background sound.
 
     Attributes
     ----------
     names : frozenset of str
-        AudioSet's display names that are right for it; every other is false.
+        AudioSet's display names that are right for it; all others are false.
     render : callable
-        Makes it, with a random generator: blocks of 1 s at 16 kHz, without an end.
+        Function of a random generator that yields endless blocks of 1 s at 16 kHz.
     """
 
     names: frozenset[str]
@@ -167,16 +167,16 @@ def windows_of(name: str, seed: int, window_samples: int, hop_samples: int) -> I
     Parameters
     ----------
     name : str
-        One of `BACKGROUNDS`.
+        Name in `BACKGROUNDS`.
     seed : int
-        The same one renders the same sound.
+        Seed of the sound.
     window_samples, hop_samples : int
-        A window ends at each hop, and holds what there is before, at most so much of it.
+        Maximum number of samples in a window, and number of samples between the ends of windows.
 
     Yields
     ------
     float32 (n,)
-        Without an end.
+        Windows, without end; the first ones are shorter.
     """
     random = np.random.default_rng((seed, list(BACKGROUNDS).index(name)))
     blocks = BACKGROUNDS[name].render(random)
@@ -191,18 +191,18 @@ def windows_of(name: str, seed: int, window_samples: int, hop_samples: int) -> I
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class FalseAlarms:
-    """What a model hears in a background that isn't there.
+    """False alarms of a model on a background.
 
     Attributes
     ----------
     label, score : str, float
-        Of the highest score of a class that doesn't name the background.
+        Wrong class with the highest score, and that score.
     windows : int
-        Windows scored.
+        Number of windows scored.
     false_events_per_hour : float
-        How often the score of such a class rises to its threshold; once until it falls below.
+        Number of times per hour that the score of a wrong class rises to its threshold.
     highest : float32 (classes,)
-        The highest score of each such class; 0 for those that name the background.
+        Highest score of each wrong class; 0 for the right ones.
     """
 
     label: str
@@ -221,27 +221,27 @@ def measure_background(
     seed: int = 0,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> dict[str, FalseAlarms]:
-    """Listen to some time of each background.
+    """Measure the false alarms of a model on each background.
 
     Parameters
     ----------
     tagger : Scorer
-        A `Tagger` with AudioSet's classes.
+        `Tagger` with AudioSet's classes.
     seconds : float
-        How long, of each.
+        Length of each background.
     thresholds : float32 (classes,), optional
-        From where on a class counts as heard; 0.3 for all if not given.
+        Detection thresholds; 0.3 for all classes by default.
     hop_seconds : float
-        From window to window; the first ones hold only what there is by then, as in a session's first seconds.
+        Seconds between windows; the first windows are shorter, as in the first seconds of a session.
     seed : int
-        Of the renderings.
+        Seed of the sounds.
     progress : callable, optional
-        Told windows done and windows in all.
+        Function that receives the number of windows done and the total.
 
     Raises
     ------
     ValueError
-        The hop is shorter than a frame, or longer than all.
+        The hop is shorter than a frame, or longer than the background.
     """
     hop_samples = round(hop_seconds * frontends.SAMPLE_RATE_HZ)
     windows = int(seconds / hop_seconds + 1e-9) if hop_samples >= frontends.FRAME_LENGTH else 0

@@ -1,4 +1,4 @@
-"""Which classes a model takes for others, and which ones it finds best and worst."""
+"""Confusions of classes, and classes ranked by average precision."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from .pack import Pack
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confusion:
-    """A class that is taken for another one.
+    """Confusion of two classes.
 
     Attributes
     ----------
     taught, heard : str
-        The teacher's sure first class, and the model's first class in its stead.
+        First class of the teacher, which is sure of it, and first class of the model.
     clips : int
-        How often that happens.
+        Number of clips with this confusion.
     of : int
-        Clips with that first class of the teacher's.
+        Number of clips with that first class of the teacher.
     """
 
     taught: str
@@ -32,16 +32,16 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassPrecision:
-    """How well a class is found.
+    """Average precision of a class.
 
     Attributes
     ----------
     label : str
-        Its name.
+        Name of the class.
     positives : int
-        Clips in which it holds, for the teacher: at least 5.
+        Number of clips with the class according to the teacher, at least 5.
     average_precision : float
-        Of the model's scores.
+        Average precision of the model's scores.
     """
 
     label: str
@@ -50,14 +50,14 @@ class ClassPrecision:
 
 
 def confusions(scored: Scored, pack: Pack) -> list[Confusion]:
-    """All pairs of unlike first classes, the most frequent first, where the teacher is sure; ``Silence`` doesn't count.
+    """Return all pairs of different first classes, the most frequent first, where the teacher is sure, without ``Silence``.
 
     Parameters
     ----------
     scored : Scored
-        Of one place.
+        Scores of one place.
     pack : Pack
-        That was scored.
+        Pack that was scored.
     """
     audible = without_silence(scored, pack.silence)
     sure = audible.truth.max(1) > SURE
@@ -73,14 +73,14 @@ def confusions(scored: Scored, pack: Pack) -> list[Confusion]:
 
 
 def class_precisions(scored: Scored, pack: Pack) -> list[ClassPrecision]:
-    """Average precision of the classes that hold in at least 5 clips, the best first; ``Silence`` doesn't count.
+    """Return the average precision of classes with at least 5 clips, the best first, without ``Silence``.
 
     Parameters
     ----------
     scored : Scored
-        Of one place.
+        Scores of one place.
     pack : Pack
-        That was scored.
+        Pack that was scored.
 
     Raises
     ------
@@ -106,5 +106,5 @@ def class_precisions(scored: Scored, pack: Pack) -> list[ClassPrecision]:
 
 
 def _names(pack: Pack) -> list[str]:
-    """Of the teacher's classes."""
+    """Return the names of the teacher's classes."""
     return [pack.labels[index] for index in pack.teacher_to_student]

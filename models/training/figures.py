@@ -1,7 +1,7 @@
 """Pictures of results, as PNG files: explanations, learning curves, confusion matrices, figures per class.
 
-The only importer of matplotlib. Figures are drawn without pyplot: there is no display and no state that they share.
-Colours are those of the live window; "inferno" keeps its order for colour-blind eyes and in print.
+The only importer of matplotlib. Figures are drawn without pyplot, so they need no display and share no state.
+Colours are those of the live window; "inferno" keeps its order for colour-blind viewers and in print.
 """
 
 import logging
@@ -20,9 +20,9 @@ from ..errors import ModelError
 
 logging.getLogger("matplotlib").setLevel(
     logging.ERROR
-)  # what it says of its caches and fonts is not for the user
+)  # its messages about caches and fonts are not for the user
 
-from matplotlib import colormaps  # noqa: E402 - its import speaks too
+from matplotlib import colormaps  # noqa: E402 - its import logs too
 from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: E402
 from matplotlib.colors import LinearSegmentedColormap, PowerNorm, to_rgba  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
@@ -41,9 +41,9 @@ Extent: TypeAlias = tuple[float, float, float, float]
 BACKGROUND, PANEL, EDGE = "#0a0c10", "#11141a", "#3a4150"
 TEXT, SOFT = "#eceff4", "#98a1b3"
 WARM, COOL = "#fb9b06", "#56b4e9"
-"""A pair that colour-blind eyes tell apart."""
+"""Pair of colours that colour-blind viewers can distinguish."""
 _SERIES = ((COOL, "o"), (WARM, "s"), ("#009e73", "^"), ("#cc79a7", "D"), ("#f0e442", "v"), ("#d55e00", "P"))
-"""Colours and marks of several curves, told apart as well (Okabe and Ito 2008)."""
+"""Colours and marks of several curves, distinguishable as well (Okabe and Ito 2008)."""
 
 _ENERGIES = "inferno"
 _DOTS_PER_INCH = 100
@@ -51,27 +51,27 @@ _SMALL, _MEDIUM, _LARGE = 9, 11, 15
 """Font sizes in points."""
 _LONGEST_NAME = 30
 _NUMBERED_CLASSES = 20
-"""Up to so many classes a confusion matrix has numbers in its cells."""
+"""Maximum number of classes of a confusion matrix with numbers in its cells."""
 _NAMED_CLASSES = 60
-"""A confusion matrix names at most so many classes along an axis."""
+"""Maximum number of class names along an axis of a confusion matrix."""
 _ALL_BARS, _END_BARS = 60, 25
-"""Up to the first number, all classes have a bar; of more, so many of the best and of the worst."""
+"""Maximum number of classes to draw all of; otherwise, the number of best and of worst classes to draw."""
 _STRONGEST_PERCENTILE = 98
-"""Of the relevance: what is above has the full tint, so that one patch does not outshine the others."""
+"""Percentile of the relevance with the full tint, so that a single patch does not outshine the others."""
 _PADDING_SHARE = 0.1
-"""From this share of the relevance on, it is worth a word that it lies on padding."""
+"""Minimum share of the relevance on padding that is mentioned."""
 _FREQUENCIES_HZ = (250, 500, 1000, 2000, 4000)
 
 
 def draw_explanation(path: Path, explanation: "Explanation") -> None:
-    """Draw a spectrogram, and again with what speaks for the tag laid over it.
+    """Draw a spectrogram, and again with the relevance for the tag over it.
 
     Parameters
     ----------
     path : Path
-        The PNG file; written beside and renamed.
+        PNG file, written under another name and renamed.
     explanation : Explanation
-        What `models.explain.explain` returns. Padding is left out.
+        Explanation from `models.explain.explain`. Padding is left out.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def _draw_spectrogram(axes: "Axes", rows: Floats, extent: Extent, colours: Any) 
 
 
 def _draw_relevance(axes: "Axes", relevance: Floats, extent: Extent) -> None:
-    """Lay relevance (rows, bins) over a spectrogram: a tint that lets it shine through, and a line at half the scale."""
+    """Draw relevance (rows, bins) over a spectrogram: a transparent tint, and a line at half the scale."""
     full = max(float(np.percentile(relevance, _STRONGEST_PERCENTILE)), 1e-9)
     share = np.minimum(relevance.T / full, 1)
     tint = np.empty((*share.shape, 4))
@@ -132,7 +132,7 @@ def _draw_relevance(axes: "Axes", relevance: Floats, extent: Extent) -> None:
 
 
 def _extent(rows: Floats, start_seconds: float) -> Extent:
-    """Edges of rows (rows, bins) in a picture: seconds, mel bins."""
+    """Return the edges of rows (rows, bins) in a picture: seconds, mel bins."""
     seconds = rows.shape[0] * frontends.FRAME_SHIFT / frontends.SAMPLE_RATE_HZ
     return start_seconds, start_seconds + seconds, 0.0, float(rows.shape[1])
 
@@ -153,18 +153,18 @@ def draw_curves(
     metric: Sequence[float],
     metric_name: str,
 ) -> None:
-    """Draw how a training went.
+    """Draw the learning curves of a training.
 
     Parameters
     ----------
     path : Path
-        The PNG file; written beside and renamed.
+        PNG file, written under another name and renamed.
     epochs : sequence of int
         Numbers of the epochs.
     train_loss, validation_loss, metric : sequence of float
-        After each epoch; NaN where there is none. The best is the highest metric.
+        Values after each epoch; NaN if missing. The best is the highest metric.
     metric_name : str
-        What the metric is called.
+        Name of the metric.
 
     Raises
     ------
@@ -198,18 +198,18 @@ def draw_curves(
 
 
 def draw_confusion(path: Path, matrix: NDArray[Any], labels: Sequence[str], *, normalised: bool) -> None:
-    """Draw which classes are taken for which.
+    """Draw a confusion matrix.
 
     Parameters
     ----------
     path : Path
-        The PNG file; written beside and renamed.
+        PNG file, written under another name and renamed.
     matrix : int or float (n, n)
-        True classes along the first axis, named ones along the second.
+        True classes along the first axis, predicted ones along the second.
     labels : sequence of str
-        Names of the n classes. Of many, only some are written.
+        Names of the n classes. If there are many, only some are drawn.
     normalised : bool
-        Whether cells are shares of their row, 0..1, and not counts.
+        True if cells are shares of their row, 0..1, False if they are counts.
 
     Raises
     ------
@@ -259,15 +259,15 @@ def draw_classes(
     Parameters
     ----------
     path : Path
-        The PNG file; written beside and renamed.
+        PNG file, written under another name and renamed.
     labels : sequence of str
         Names of the classes.
     values : sequence of float
-        0..1; a class without a value (NaN) is left out. Of more than sixty, the best and the worst are drawn.
+        Values in 0..1; a class without a value (NaN) is left out. Of more than sixty, only the best and the worst are drawn.
     counts : sequence of int
-        How many examples each class has.
+        Number of examples of each class.
     metric_name : str
-        What the values are.
+        Name of the metric.
 
     Raises
     ------
@@ -305,14 +305,14 @@ def draw_classes(
 
 
 def draw_reliability(path: Path, places: "Mapping[str, Reliability]") -> None:
-    """Draw how often what is scored so holds, and below, how many pairs of clip and class are scored so.
+    """Draw a reliability diagram, with a histogram of the scores below.
 
     Parameters
     ----------
     path : Path
-        The PNG file; written beside and renamed.
+        PNG file, written under another name and renamed.
     places : mapping of str to Reliability
-        A curve for each, with equally many bins.
+        Curves by name, all with the same number of bins.
 
     Raises
     ------
@@ -343,7 +343,7 @@ def draw_reliability(path: Path, places: "Mapping[str, Reliability]") -> None:
 
 
 def _figure(width: float, height: float) -> Figure:
-    """An empty figure, in inches, that finds room for its labels."""
+    """Return an empty figure, sized in inches, with a layout that fits its labels."""
     return Figure(
         figsize=(width, height),
         facecolor=BACKGROUND,
@@ -374,19 +374,19 @@ def _short(name: str) -> str:
 
 
 def _write(figure: Figure, path: Path) -> None:
-    """Write a figure beside its file and rename it, so that a kill leaves the old file or the new one."""
+    """Write a figure under another name and rename it, so that a kill leaves the old file or the new one."""
     part = path.with_name(path.name + ".part")
     FigureCanvasAgg(figure)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(
                 "ignore", "Glyph .* missing"
-            )  # a box stands for a letter that no font has
+            )  # a letter that no font has is drawn as a box
             figure.savefig(part, format="png", dpi=_DOTS_PER_INCH)
         part.replace(path)
     except OSError as error:
         with suppress(OSError):
             part.unlink(missing_ok=True)
         raise ModelError(
-            f"{path} can't be written ({error.strerror or error}): give another place, or make room there"
+            f"{path} can't be written ({error.strerror or error}): give another file, or free some space"
         ) from error

@@ -1,7 +1,7 @@
-"""Where a clip can lie in a window: a sound has the same name wherever it is, alone or again and again, near or far.
+"""Places of a clip in a window: its label is the same at any place, alone or repeated, near or far.
 
-Each place is a function of a clip's samples (float32 (n,), 16 kHz), the window's length in samples, at least n, and a source of chance;
-it gives the window's samples (float32).
+Each place is a function of a clip's samples (float32 (n,), 16 kHz), the window's length in samples, at least n, and a random generator;
+it returns the window's samples (float32).
 """
 
 from collections.abc import Callable, Mapping
@@ -21,11 +21,11 @@ FOLLOWED_BY_SILENCE, CLIP_ALONE = "followed by silence", "clip alone"
 _PAUSE_SECONDS = (0.5, 2.0)
 _QUIETER_DB = (0.0, 30.0)
 _DECAY_SECONDS = (0.2, 0.8)
-"""Until the reverberation has fallen by 60 dB."""
+"""Time in which the reverberation falls by 60 dB."""
 _DIRECT_DB = (-3.0, 10.0)
-"""Energy of the direct sound over that of the reverberation."""
+"""Ratio of the energies of direct sound and reverberation."""
 _MICROPHONE_DBFS = (-65.0, -55.0)
-"""RMS of a microphone's own noise."""
+"""RMS level of a microphone's noise."""
 _LOWEST_NOISE_HZ = 20.0
 
 
@@ -34,7 +34,7 @@ def _followed_by_silence(clip: Samples, length: int, _random: np.random.Generato
 
 
 def _alone(clip: Samples, _length: int, _random: np.random.Generator) -> Samples:
-    """What the tagger pads, as it pads a session's first seconds and short files."""
+    """Return the clip unchanged; the tagger pads it, as it pads the first seconds of a session and short files."""
     return clip
 
 
@@ -47,7 +47,7 @@ def _at_the_end(clip: Samples, length: int, _random: np.random.Generator) -> Sam
 
 
 def _repeated(clip: Samples, length: int, random: np.random.Generator) -> Samples:
-    """From the window's start on, with pauses between; the last one is cut off where the window ends."""
+    """Repeat the clip from the window's start, with pauses between; the last one is cut off at the window's end."""
     window = np.zeros(length, np.float32)
     start = 0
     while start < length:
@@ -58,7 +58,7 @@ def _repeated(clip: Samples, length: int, random: np.random.Generator) -> Sample
 
 
 def _in_a_room(clip: Samples, length: int, random: np.random.Generator) -> Samples:
-    """Anywhere in the window, quieter, reverberant, with a microphone's noise over all of it; turned down where it would clip."""
+    """Place the clip at random, quieter, with reverberation and the noise of a microphone; attenuate it if it would clip."""
     dry = _at(int(random.integers(length - len(clip) + 1)), clip, length)
     gain = _amplitude(-random.uniform(*_QUIETER_DB))
     noise_rms = _amplitude(random.uniform(*_MICROPHONE_DBFS))
@@ -82,7 +82,7 @@ DEFAULT_PLACES = (FOLLOWED_BY_SILENCE, CLIP_ALONE)
 
 
 def _at(start: int, clip: Samples, length: int) -> Samples:
-    """The clip in digital silence."""
+    """Return the clip in digital silence."""
     return np.pad(clip, (start, length - start - len(clip)))
 
 
@@ -100,7 +100,7 @@ def _reverberate(dry: Samples, random: np.random.Generator) -> NDArray[np.float6
 
 
 def _pink_noise(count: int, random: np.random.Generator) -> NDArray[np.float64]:
-    """Noise of equal power in each octave, at an RMS of 1."""
+    """Return noise of equal power in each octave, at an RMS of 1."""
     hertz = np.maximum(np.fft.rfftfreq(count, 1 / SAMPLE_RATE_HZ), _LOWEST_NOISE_HZ)
     noise = np.fft.irfft(np.fft.rfft(random.standard_normal(count)) / np.sqrt(hertz), count)
     return np.asarray(noise / np.sqrt(np.mean(np.square(noise))))

@@ -1,6 +1,6 @@
-"""Fitting the head alone, on what the network says before it learns anything: a linear probe.
+"""Linear probe: a fit of the head alone, on the embeddings of the network before training.
 
-Starting from there keeps what the network knows: with a random head, the first steps would bend all of it (Kumar et al., "Fine-Tuning can
+It keeps the pretrained features: with a random head, the first steps would distort them (Kumar et al., "Fine-Tuning can
 Distort Pretrained Features and Underperform Out-of-Distribution", ICLR 2022).
 """
 
@@ -13,23 +13,23 @@ from ..ast_network import AudioSpectrogramTransformer
 from .batches import Batch
 
 _DECAY = 1e-3
-"""Of the weights' squares, so that classes that can be told apart don't send them to infinity."""
+"""Factor of the weights' squares, which keeps the weights of separable classes finite."""
 _ITERATIONS = 200
 
 
 def fit_head(
     network: AudioSpectrogramTransformer, batches: Iterable[Batch], loss: Callable[[Tensor, Tensor], Tensor]
 ) -> None:
-    """Fit the head's linear layer to windows, and change nothing else.
+    """Fit the head's linear layer to windows; no other weights change.
 
     Parameters
     ----------
     network : AudioSpectrogramTransformer
-        On any device; left in training mode.
+        Network, on any device; left in training mode.
     batches : iterable of Batch
-        Looked at once.
+        Windows and targets, iterated once.
     loss : callable
-        Logits (n, classes), targets (n, classes) -> scalar.
+        Function of logits (n, classes) and targets (n, classes) that returns a scalar.
     """
     norm, linear = network.mlp_head
     assert isinstance(linear, nn.Linear)

@@ -1,4 +1,4 @@
-"""The student while it learns: the Audio Spectrogram Transformer, and heads that are thrown away afterwards."""
+"""Student during training: the Audio Spectrogram Transformer, and auxiliary heads that are dropped afterwards."""
 
 import math
 
@@ -9,21 +9,21 @@ from ..ast_network import AudioSpectrogramTransformer
 from . import teacher
 
 _COLUMNS, _COLUMN_SHIFT = 6, 3
-"""Columns of 16 rows in one of the teacher's patches, and between two."""
+"""Number of columns of 16 rows in one of the teacher's patches, and between two."""
 _RARE = -5.5
-"""Bias of a class before anything is learned: a probability of 0.4 %."""
+"""Initial bias of a class: a probability of 0.4 %."""
 _RAREST = 1e-3
-"""Probabilities nearer to 0 or 1 count as this near, where a logit is needed."""
+"""Minimum distance from 0 and 1 that probabilities are clipped to before computing logits."""
 _RIDGE = 1e-2
 
 
 class Student(nn.Module):
-    """An AST with auxiliary heads, which match the teacher's patch labels and embeddings from the patches' tokens.
+    """AST with auxiliary heads, which match the teacher's patch labels and embeddings from the patches' tokens.
 
     Parameters
     ----------
     network : AudioSpectrogramTransformer
-        With patches that do not overlap, of 16x16.
+        Network with patches of 16x16 that do not overlap.
     """
 
     def __init__(self, network: AudioSpectrogramTransformer) -> None:
@@ -39,18 +39,18 @@ class Student(nn.Module):
     def forward(
         self, rows: Tensor, positions: Tensor, kept: Tensor, gather: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Look at some of the patches of some rows.
+        """Run the network on some patches of the rows.
 
         Parameters
         ----------
         rows : float32 tensor (batch, rows, bins)
-            Normalised; any number of rows up to the network's.
+            Normalised rows; any number up to the network's.
         positions : int64 tensor (tokens,)
-            Place of the kept patches in the network's full grid.
+            Indices of the kept patches in the network's full grid.
         kept : int64 tensor (tokens,)
-            Place of the kept patches in the grid of `rows`.
+            Indices of the kept patches in the grid of `rows`.
         gather : float32 tensor (patches, tokens)
-            Means of the kept patches over each of the teacher's.
+            Weights of the mean over the kept patches in each of the teacher's.
 
         Returns
         -------
@@ -62,12 +62,12 @@ class Student(nn.Module):
         return self.network.forward_head(x), self.patch_labels(patches), self.patch_embeddings(patches)
 
     def use_plain_attention(self) -> None:
-        """Multiply queries and keys out: on a CPU, oneDNN's matrix products are faster than PyTorch's fused kernel."""
+        """Use attention without fused kernel: on a CPU, oneDNN's matrix products are faster."""
         for block in self.network.v.blocks:
             block.attn.fused_attn = False
 
     def _tokens(self, rows: Tensor, positions: Tensor, kept: Tensor) -> Tensor:
-        """What comes out of the last block, normalised: (batch, 2 + tokens, width)."""
+        """Return the normalised output of the last block: (batch, 2 + tokens, width)."""
         v = self.network.v
         x = v.patch_embed(rows.transpose(1, 2).unsqueeze(1))  # (batch, f * t, width)
         x = x[:, kept] + v.pos_embed[:, 2 + positions]  # (batch, tokens, width)
@@ -79,18 +79,18 @@ class Student(nn.Module):
         return normed
 
     def patches(self, rows: Tensor, positions: Tensor, kept: Tensor, gather: Tensor) -> Tensor:
-        """What the auxiliary heads read, with the arguments of a call: (batch, patches, width)."""
+        """Return the input of the auxiliary heads, with the arguments of a call: (batch, patches, width)."""
         normed: Tensor = self.norm(gather @ self._tokens(rows, positions, kept)[:, 2:])
         return normed
 
     @torch.no_grad()
     def fit_heads(self, patches: Tensor, labels: Tensor, embeddings: Tensor) -> None:
-        """Put the auxiliary heads where least squares want them, so that a trained network is not pulled about by random ones.
+        """Fit the auxiliary heads by least squares, so that random ones do not distort a trained network.
 
         Parameters
         ----------
         patches, labels, embeddings : float32 tensors (n, width), (n, 521), (n, 1024)
-            What the heads read, and the teacher's probabilities and embeddings.
+            Input of the heads, and the teacher's probabilities and embeddings.
         """
         inputs = torch.cat((patches, torch.ones_like(patches[:, :1])), 1).double()
         gram = inputs.T @ inputs
@@ -108,9 +108,9 @@ class Student(nn.Module):
     def choose_patches(
         self, rows: int, share: float, random: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Choose what to look at: `positions`, `kept` and `gather` for a call.
+        """Choose the patches of a call: `positions`, `kept` and `gather`.
 
-        Fewer rows than the network's lie somewhere in its grid; of all patches a random `share` is kept (Koutini et al.,
+        Fewer rows than the network's get a random place in its grid; a random `share` of all patches is kept (Koutini et al.,
         "Efficient Training of Audio Transformers with Patchout", Interspeech 2022).
         """
         bins, columns = self.network.config.grid
@@ -129,7 +129,7 @@ class Student(nn.Module):
 
 @torch.no_grad()
 def initialise(network: AudioSpectrogramTransformer, random: torch.Generator) -> None:
-    """Start from scratch: attention that copies (Trockman and Kolter, "Mimetic Initialization", ICML 2023), sine and cosine positions."""
+    """Initialise with attention that copies (Trockman and Kolter, "Mimetic Initialization", ICML 2023) and sine and cosine positions."""
     config, v = network.config, network.v
     for module in network.modules():
         if isinstance(module, nn.Linear):
@@ -153,7 +153,7 @@ def initialise(network: AudioSpectrogramTransformer, random: torch.Generator) ->
 
 
 def _initialise_attention(qkv: Tensor, proj: Tensor, heads: int, random: torch.Generator) -> None:
-    """Query times key near 0.7 times the identity in each head, value times projection near -0.4 times it."""
+    """Set query times key near 0.7 times the identity in each head, and value times projection near -0.4 times it."""
     width = len(proj)
     size = width // heads
     query, key, value = torch.split(qkv, width)
@@ -174,7 +174,7 @@ def _near_identity(width: int, noise: float, identity: float, random: torch.Gene
 
 
 def _waves(count: int, width: int) -> Tensor:
-    """Sines and cosines of the places 0..count: (count, width)."""
+    """Return sines and cosines of the positions 0..count: (count, width)."""
     frequency = 10_000 ** (-torch.arange(width // 2) / (width / 2))
     angle = torch.arange(count)[:, None] * frequency
     return torch.cat((angle.sin(), angle.cos()), 1)

@@ -1,4 +1,4 @@
-"""The teacher in the place of a model: what YAMNet itself scores in the windows that a model is measured with."""
+"""Teacher as a tagger: the scores of YAMNet for the windows that a model is measured with."""
 
 import numpy as np
 import torch
@@ -10,23 +10,23 @@ from .pack import TEACHER_WEIGHTS, Pack, Samples, silent_tail
 
 
 class TeacherTagger:
-    """YAMNet with what a comparison needs of a `Tagger`: each window is labelled patch by patch and pooled.
+    """YAMNet with the interface of a `Tagger`: each window is labelled patch by patch and pooled.
 
     Parameters
     ----------
     pack : Pack
-        Holds the teacher's weights, and names the classes.
+        Pack with the teacher's weights and the names of the classes.
     window_seconds : float
-        The longest window, in whole rows of 10 ms.
+        Length of the longest window, rounded to rows of 10 ms.
 
     Attributes
     ----------
     name : str
         ``teacher``.
     labels : tuple of str
-        The pack's classes.
+        Classes of the pack.
     window_samples : int
-        The most samples that one call looks at.
+        Maximum number of samples that one call scores.
 
     Raises
     ------
@@ -45,7 +45,7 @@ class TeacherTagger:
         self._network = teacher.load_teacher(pack.folder / TEACHER_WEIGHTS, torch.device("cpu"))
 
     def __call__(self, samples: Samples) -> NDArray[np.float32]:
-        """Samples float32 (batch, n) or (n,) -> scores float32 (batch, classes); 0 for classes that YAMNet doesn't have."""
+        """Score samples float32 (batch, n) or (n,): float32 (batch, classes); 0 for classes that YAMNet doesn't have."""
         windows = np.atleast_2d(samples)
         scores = np.zeros((len(windows), len(self.labels)), np.float32)
         for row, window in zip(scores, windows, strict=True):
@@ -55,5 +55,5 @@ class TeacherTagger:
 
 
 def patch_labels(network: teacher.YamNet, samples: Samples) -> torch.Tensor:
-    """The teacher's probabilities of a sound's patches: float32 (n,) -> float32 tensor (patches, 521)."""
+    """Return the teacher's probabilities for a sound's patches: float32 (n,) -> float32 tensor (patches, 521)."""
     return network.label(teacher.patches_of(teacher.log_mel(silent_tail(samples))))[0]

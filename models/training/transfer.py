@@ -1,8 +1,8 @@
 """Starting points for training: from ImageNet, or from another AST (Gong et al. 2021, sections 2.2 and 3).
 
-What is taken over is fitted to the new geometry as the original code does it: the patch projection of an image network is summed over its three
+The weights are adapted to the new geometry as in the original code: the patch projection of an image network is summed over its three
 colours, the positional embedding is cut from the middle or interpolated bilinearly, time first, class and distillation token
-are kept, and a new head (LayerNorm, linear) takes the place of the old one.
+are kept, and a new head (LayerNorm, linear) replaces the old one.
 """
 
 import math
@@ -29,12 +29,12 @@ DEIT = {
     "base": "deit_base_distilled_patch16_224",
     "base384": "deit_base_distilled_patch16_384",
 }
-"""timm's names of DeiT with a distillation token (Touvron et al. 2021)."""
+"""Names in timm of DeiT with a distillation token (Touvron et al. 2021)."""
 _REPOSITORY = "timm/{}.fb_in1k"
-"""Where their weights, trained on ImageNet, are on the Hugging Face Hub."""
+"""Repository on the Hugging Face Hub with their weights, trained on ImageNet."""
 _DEFAULT = "base384"
 _HEAD_WIDTH = 64
-"""Components of an attention head in every DeiT."""
+"""Width of an attention head in every DeiT."""
 _PREFIX_TOKENS = 2
 _PROJECTION = "patch_embed.proj.weight"
 _CLASSIFIERS = ("head.", "head_dist.")
@@ -50,21 +50,21 @@ def starting_point(
     offline: bool = False,
     seed: int = 0,
 ) -> Checkpoint:
-    """Make a network for a set of labels out of one that knows something else.
+    """Make a network for a set of labels from another one.
 
     Parameters
     ----------
     init : str
         ``imagenet``, ``imagenet:tiny|small|base|base384`` or ``imagenet:FILE`` (weights of a distilled DeiT, as safetensors or ``.pth``);
-        or any model that `load_checkpoint` knows.
+        or any model for `load_checkpoint`.
     labels : sequence of str
-        The classes, in the order of the new logits. A model that already has these keeps its head.
+        Classes, in the order of the new logits. A model that already has these keeps its head.
     fstride, tstride, rows : int, optional
-        Strides between patches and rows of the input, if not those of `init` (10, 10 and 1024 where it has none).
+        Strides between patches, and rows of the input; by default those of `init`, else 10, 10 and 1024.
     offline : bool
-        Whether to take what is on this machine only.
+        True to use only files on this machine.
     seed : int
-        Of the new head.
+        Seed of the new head.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def starting_point(
 
 
 def _from_imagenet(name: str, geometry: Mapping[str, Any], offline: bool) -> Checkpoint:
-    """A DeiT as an AST without a head."""
+    """Return a DeiT as an AST without a head."""
     if name in DEIT:
         from .. import hub
 
@@ -94,11 +94,11 @@ def _from_imagenet(name: str, geometry: Mapping[str, Any], offline: bool) -> Che
         path = folder / "model.safetensors"
     else:
         path = Path(name)
-        with suppress(RuntimeError, ValueError):  # this machine knows no such user: it is a name like others
+        with suppress(RuntimeError, ValueError):  # "~name" of an unknown user stays as it is
             path = path.expanduser()
         if not path.is_file():
             raise CheckpointError(
-                f"there are no ImageNet weights '{name}': give {IMAGENET}: and one of {', '.join(DEIT)}, or a file of DeiT"
+                f"there are no ImageNet weights '{name}': give {IMAGENET}:NAME with one of {', '.join(DEIT)}, or {IMAGENET}:FILE"
             )
     _, tensors = read_tensors(path)
     try:
@@ -109,7 +109,7 @@ def _from_imagenet(name: str, geometry: Mapping[str, Any], offline: bool) -> Che
         weights[POSITIONS] = adapt_positions(tensors["pos_embed"], (side, side), config.grid)
     except LookupError as error:
         raise CheckpointError(
-            f"{path} is no DeiT with a distillation token (it has no {error}): give one of its distilled weights"
+            f"{path} is not a DeiT with a distillation token (it has no {error}): give the weights of a distilled DeiT"
         ) from error
     return Checkpoint(name=name, config=config, labels=("",), weights=weights)
 
@@ -128,7 +128,7 @@ def _config_of_deit(tensors: Mapping[str, Tensor], geometry: Mapping[str, Any]) 
 
 
 def _with_geometry(checkpoint: Checkpoint, geometry: Mapping[str, Any]) -> Checkpoint:
-    """The same network for other strides or another length."""
+    """Return the same network for other strides or another length."""
     config = replace(checkpoint.config, **geometry)
     weights = {key: value.float() for key, value in checkpoint.weights.items()}
     weights[POSITIONS] = adapt_positions(weights[POSITIONS], checkpoint.config.grid, config.grid)
@@ -136,9 +136,9 @@ def _with_geometry(checkpoint: Checkpoint, geometry: Mapping[str, Any]) -> Check
 
 
 def _with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], random: torch.Generator) -> Checkpoint:
-    """The same network for other labels: its own head in their order where they are the same, else a new one.
+    """Return the same network for other labels: with its reordered head if the labels are the same, else with a new one.
 
-    Thresholds are left behind: they hold for the scores of the weights that they were measured with.
+    Thresholds are dropped, because they apply only to the scores of the original weights.
     """
     config = replace(checkpoint.config, label_dim=len(labels))
     weights = dict(checkpoint.weights)
@@ -152,7 +152,7 @@ def _with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], random: torch.
 
 
 def _new_head(config: AstConfig, random: torch.Generator) -> dict[str, Tensor]:
-    """LayerNorm and linear layer as PyTorch starts them."""
+    """Return LayerNorm and linear layer with PyTorch's initialisation."""
     bound = 1 / math.sqrt(config.width)
     return {
         "mlp_head.0.weight": torch.ones(config.width),
