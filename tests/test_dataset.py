@@ -91,7 +91,7 @@ def test_files_that_are_not_recordings_of_a_class_are_counted(
 
 def test_a_folder_with_an_undecodable_name_is_reported_in_one_sentence(tmp_path: Path) -> None:
     put(tmp_path, "dog/a.wav", "caf\udce9/a.wav")  # as Python has a name in Latin-1
-    with pytest.raises(TrainingError, match="no UTF-8.*: rename it") as error:
+    with pytest.raises(TrainingError, match="not UTF-8.*: rename it") as error:
         read_dataset(tmp_path)
     one_sentence(error).encode()
 
@@ -180,7 +180,7 @@ def test_folders_may_be_named_as_the_model_names_its_classes(tmp_path: Path) -> 
         ('path,label\na.wav,"dog\n', "quotation marks"),
         ("path,label,fold\na.wav,dog,1\nb.wav,dog,one\n", "line 3 has the fold 'one'"),
         ("path,label,fold\na.wav,dog,\n", "fold ''"),
-        ("path,label\na.wav,dog\nb.wav,dog\na.wav,cat\n", "line 4 names a.wav again"),
+        ("path,label\na.wav,dog\nb.wav,dog\na.wav,cat\n", "line 4 lists a.wav again"),
         ("path,label\na.wav,d\0g\n", "NUL"),
         (f"path,label\n{'a' * 300}.wav,dog\n", "can't be read"),
         ("path,label\nelsewhere/a.wav,dog\nelsewhere/b.wav,dog\n", "none of the 2 recordings"),

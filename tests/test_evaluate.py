@@ -375,7 +375,7 @@ def test_a_missing_fold_is_reported_in_one_sentence(model: str, data: Path) -> N
 def test_a_label_that_the_model_lacks_is_reported_in_one_sentence(model: str, tmp_path: Path) -> None:
     (tmp_path / "dogs").mkdir()
     (tmp_path / "dogs" / "a.wav").touch()
-    with pytest.raises(TrainingError, match="label 'dogs', which is none of the model's 4.*'Dog'") as error:
+    with pytest.raises(TrainingError, match="label 'dogs', which is not one of the model's 4.*'Dog'") as error:
         command("--model", model, "--data", tmp_path)
     assert "\n" not in str(error.value)
 
@@ -395,6 +395,6 @@ def test_a_recording_with_an_undecodable_name_is_reported_in_one_sentence(tmp_pa
     path = tmp_path / "caf\udce9.wav"  # as Python has a name in Latin-1
     soundfile.write(tmp_path / "cafe.wav", np.zeros(16_000), 16_000)
     (tmp_path / "cafe.wav").rename(path)
-    with pytest.raises(RecordingError, match="no UTF-8: rename it") as error:
+    with pytest.raises(RecordingError, match="not UTF-8: rename it") as error:
         Recording("", path, live=False).check()
     str(error.value).encode()

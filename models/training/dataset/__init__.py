@@ -1,7 +1,7 @@
-"""Labelled recordings: what to train on and what to measure with.
+"""Data sets of labelled recordings, for training and validation.
 
-`read_dataset` lists them from a folder or a CSV file, `hold_out`, `k_fold` and `by_fold` split the list, and a `SoundCache` decodes what
-is listed. `readable` sorts out what can't be decoded before anything depends on it.
+`read_dataset` lists the recordings of a folder or a CSV file, `hold_out`, `k_fold` and `by_fold` split the list, and a `SoundCache`
+decodes the recordings. `readable` removes recordings that can't be decoded before training starts.
 """
 
 from .examples import Dataset, Example, Indices, check_trainable

@@ -1,4 +1,4 @@
-"""A data set in memory: which recording has which labels."""
+"""Data set in memory: recordings and their labels."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -15,16 +15,16 @@ Indices: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A labelled recording.
+    """Labelled recording.
 
     Attributes
     ----------
     path : Path
-        The recording.
+        File of the recording.
     labels : tuple of int
-        Its classes: places in the data set's labels, at least one, in ascending order.
+        Indices into the data set's labels, at least one, in ascending order.
     fold : int or None
-        The fold that it was put into by whoever made the data set.
+        Number of the fold that the data set assigns.
     """
 
     path: Path
@@ -39,11 +39,11 @@ class Dataset:
     Attributes
     ----------
     examples : tuple of Example
-        The recordings, in a fixed order.
+        Recordings, in a fixed order.
     labels : tuple of str
         Names of the classes.
     multi_label : bool
-        Whether a recording may have several labels.
+        True if a recording may have several labels.
     """
 
     examples: tuple[Example, ...]
@@ -51,24 +51,24 @@ class Dataset:
     multi_label: bool
 
     def targets(self) -> NDArray[np.float32]:
-        """1 where a recording has a label, else 0: float32 (examples, classes)."""
+        """Return 1 for each label of a recording, else 0: float32 (examples, classes)."""
         targets = np.zeros((len(self.examples), len(self.labels)), np.float32)
         for row, example in zip(targets, self.examples, strict=True):
             row[list(example.labels)] = 1.0
         return targets
 
     def subset(self, indices: Iterable[int] | Indices) -> "Dataset":
-        """The examples at `indices`, in that order, with the same labels."""
+        """Return the examples at `indices`, in that order, with the same labels."""
         return replace(self, examples=tuple(self.examples[index] for index in indices))
 
     @property
     def folds(self) -> tuple[int, ...]:
-        """The folds that there are, in ascending order; empty without folds."""
+        """Numbers of the folds, in ascending order; empty without folds."""
         return tuple(sorted({example.fold for example in self.examples if example.fold is not None}))
 
 
 def check_trainable(dataset: Dataset) -> None:
-    """Refuse a data set that nothing can be learned from.
+    """Check that a model can be trained on a data set.
 
     Raises
     ------
@@ -78,13 +78,12 @@ def check_trainable(dataset: Dataset) -> None:
     if len(dataset.labels) < 2:
         only = f"only one class, '{dataset.labels[0]}'" if dataset.labels else "no class"
         raise TrainingError(
-            f"the data has {only}, and there is nothing to tell apart: add recordings of another class, "
-            "such as background noise"
+            f"the data has {only}, but at least two are needed: add recordings of another class, such as background noise"
         )
     present = {label for example in dataset.examples for label in example.labels}
     missing = [name for index, name in enumerate(dataset.labels) if index not in present]
     if missing:
         others = f" (and of {len(missing) - 1} other classes)" if len(missing) > 1 else ""
         raise TrainingError(
-            f"there is no recording of the class '{missing[0]}'{others} to train with: add some, or take the class away"
+            f"there is no recording of the class '{missing[0]}'{others} to train on: add some, or remove the class"
         )

@@ -22,28 +22,28 @@ _SOUND = re.compile(
     r"\.(aac|ac3|aifc|aiff?|amr|ape|au|avi|caf|flac|m4[ab]|mk[av]|mov|mp[234]|mpga|og[ag]|opus|w64|wave?|web[am]|wma|wv)",
     re.IGNORECASE,
 )
-"""Suffixes of a folder's files that count as recordings; a CSV file may name any."""
+"""Suffixes of recordings in a folder; a CSV file may list any file."""
 
 SEPARATOR = "|"
-"""Between the labels of a recording in a CSV file."""
+"""Separator between the labels of a recording in a CSV file."""
 
 _EXPECTED_HEADER = "its first line must be path,label, or path,label,fold"
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A recording as it is listed.
+    """Entry of a list of recordings.
 
     Attributes
     ----------
     path : Path
-        The recording.
+        File of the recording.
     labels : tuple of str
-        As they are written.
+        Labels as they are written.
     fold : int or None
-        As given.
+        Number of the fold.
     where : str
-        Where it is listed, for people.
+        Place of the entry, for messages.
     """
 
     path: Path
@@ -58,32 +58,32 @@ def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Datase
     Parameters
     ----------
     path : Path
-        Either a folder with a sub-folder for each class, which is named as the class. What lies deeper counts too; hidden files don't,
-        and files that are no sound are counted in the log.
+        Either a folder with a sub-folder for each class, named like the class. Deeper sub-folders are searched too, hidden files are
+        ignored, and files that are not recordings are counted in the log.
 
         Or a CSV file (UTF-8) with the columns ``path`` (relative to the file's folder), ``label`` (several are separated by ``|``) and
-        perhaps ``fold`` (a whole number); others are ignored. ESC-50's own ``meta/esc50.csv`` is read as it is: ``filename`` and
-        ``category`` stand for ``path`` and ``label``, and the recordings lie in the folder ``audio`` beside the file's folder.
+        optionally ``fold`` (a whole number); others are ignored. The file ``meta/esc50.csv`` of ESC-50 needs no change: ``filename`` and
+        ``category`` stand for ``path`` and ``label``, and the recordings are in the folder ``audio`` beside the file's folder.
     labels : tuple of str, optional
-        The labels, in order, of the model that is to be measured; else those of the data, sorted. A name in the data may also be written
-        in other case, or as AudioSet's identifier (``/m/09x0r``).
+        Labels of the model to measure, in order; by default those of the data, sorted. A name in the data may also be written
+        in another case, or as AudioSet's identifier (``/m/09x0r``).
 
     Raises
     ------
     TrainingError
-        There is no such data set, it is malformed, or it has a label that the model doesn't.
+        There is no such data set, it is malformed, or it has a label that the model doesn't have.
     """
     try:
         if path.is_dir():
             entries = _unique(_entries_of_folder(path))
-            advice = "put the recordings of each class into a sub-folder that is named as the class"
+            advice = "put the recordings of each class into a sub-folder named like the class"
         else:
             entries = _unique(_entries_of_csv(path))
-            advice = "list the recordings in it, a line for each"
+            advice = "list the recordings in it, one on each line"
         something_exists = any(entry.path.is_file() for entry in entries)
     except OSError as error:
         raise TrainingError(
-            f"the data in {path} can't be read ({error.strerror}): check that it exists and who may read it"
+            f"the data in {path} can't be read ({error.strerror}): check that it exists and its permissions"
         ) from error
     if not entries:
         raise TrainingError(f"there are no recordings in {path}: {advice}")
@@ -118,27 +118,25 @@ def _entries_of_folder(folder: Path) -> Iterator[_Entry]:
         sounds = [file for file in files if _SOUND.fullmatch(file.suffix)]
         ignored += len(files) - len(sounds)
         if not sounds:
-            logger.warning("%s holds no recordings and is no class", child)
+            logger.warning("%s holds no recordings; skipped", child)
         if sounds:
             _check_utf_8(child)
         for file in sounds:
             yield _Entry(file, (child.name,), None, str(child))
     if ignored:
-        logger.warning("%d files in %s are no recordings of a class and are left out", ignored, folder)
+        logger.warning("%d files in %s are not recordings of a class; skipped", ignored, folder)
 
 
 def _check_utf_8(folder: Path) -> None:
-    """Refuse a name that no file of text can hold."""
+    """Check that a name can be written to a text file."""
     try:
         folder.name.encode()
     except UnicodeEncodeError as error:
-        raise TrainingError(
-            f"the folder {str(folder)!a} has a name that is no UTF-8, and is no label: rename it"
-        ) from error
+        raise TrainingError(f"the name of the folder {str(folder)!a} is not UTF-8: rename it") from error
 
 
 def _files_below(folder: Path) -> list[Path]:
-    """All files of a folder and what is in it but hidden ones, sorted."""
+    """Return all files of a folder and its sub-folders, sorted, without hidden ones."""
 
     def fail(error: OSError) -> NoReturn:
         raise error
@@ -163,11 +161,11 @@ def _entries_of_csv(path: Path) -> Iterator[_Entry]:
                 continue
             if len(row) != len(header):
                 raise TrainingError(
-                    f"{where} has {len(row)} columns, and the first line has {len(header)}: put what has a comma in it "
+                    f"{where} has {len(row)} columns, but the first line has {len(header)}: put values with a comma "
                     "between quotation marks"
                 )
             if not row[place].strip():
-                raise TrainingError(f"{where} has an empty path: name a recording, or take the line away")
+                raise TrainingError(f"{where} has an empty path: name a recording, or remove the line")
             yield _Entry(
                 path=Path(os.path.normpath(folder / row[place].strip())),
                 labels=_split_labels(row[label], where),
@@ -176,7 +174,7 @@ def _entries_of_csv(path: Path) -> Iterator[_Entry]:
             )
     except csv.Error as error:
         raise TrainingError(
-            f"{path} line {rows.line_num} is no line of a CSV file ({error}): check its quotation marks"
+            f"{path} line {rows.line_num} is not a valid CSV line ({error}): check its quotation marks"
         ) from error
 
 
@@ -187,12 +185,10 @@ def _text_of(path: Path) -> str:
         raise TrainingError(f"there is no folder or CSV file {path}: check its name") from error
     except UnicodeDecodeError as error:
         raise TrainingError(
-            f"{path} is no text in UTF-8: save it as a CSV file in UTF-8, or give a folder with a sub-folder for each class"
+            f"{path} is not text in UTF-8: save it as a CSV file in UTF-8, or give a folder with a sub-folder for each class"
         ) from error
     if "\0" in text:
-        raise TrainingError(
-            f"{path} has NUL bytes in it, as no text does: save it again as a CSV file in UTF-8"
-        )
+        raise TrainingError(f"{path} contains NUL bytes: save it again as a CSV file in UTF-8")
     return text
 
 
@@ -206,7 +202,7 @@ def _column(path: Path, header: Sequence[str], name: str, synonym: str) -> int:
 
 
 def _folder_of_recordings(path: Path, header: Sequence[str]) -> Path:
-    """Where relative paths start: at the CSV file, or where ESC-50 has its sounds."""
+    """Return the folder that relative paths start at: that of the CSV file, or ESC-50's folder of sounds."""
     beside = path.parent.absolute().parent / "audio"
     return path.parent if "path" in header or not beside.is_dir() else beside
 
@@ -214,9 +210,7 @@ def _folder_of_recordings(path: Path, header: Sequence[str]) -> Path:
 def _split_labels(text: str, where: str) -> tuple[str, ...]:
     labels = tuple(label.strip() for label in text.split(SEPARATOR))
     if not all(labels):
-        raise TrainingError(
-            f"{where} has an empty label: name it, or take the line or the '{SEPARATOR}' away"
-        )
+        raise TrainingError(f"{where} has an empty label: name it, or remove the line or the '{SEPARATOR}'")
     return labels
 
 
@@ -224,19 +218,21 @@ def _fold(text: str, where: str) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise TrainingError(f"{where} has the fold '{text}', which is no whole number: correct it") from error
+        raise TrainingError(
+            f"{where} has the fold '{text}', which is not a whole number: correct it"
+        ) from error
 
 
 def _unique(entries: Iterator[_Entry]) -> list[_Entry]:
-    """The entries without repetitions, which must agree with each other."""
+    """Return the entries without duplicates, and check that duplicates agree."""
     found: dict[Path, _Entry] = {}
     repeated = 0
     for entry in entries:
         first = found.setdefault(entry.path, entry)
         if (set(first.labels), first.fold) != (set(entry.labels), entry.fold):
             raise TrainingError(
-                f"{entry.where} names {entry.path.name} again, with another label or fold than {first.where}: give each recording one "
-                f"line, with '{SEPARATOR}' between several labels"
+                f"{entry.where} lists {entry.path.name} again, with another label or fold than {first.where}: list each recording "
+                f"once, with '{SEPARATOR}' between several labels"
             )
         repeated += first is not entry
     if repeated:
@@ -245,7 +241,7 @@ def _unique(entries: Iterator[_Entry]) -> list[_Entry]:
 
 
 def _spellings(labels: Sequence[str]) -> dict[str, int]:
-    """All ways to write each label: as it is, in lower case where no other label is the same then, and as AudioSet's identifier."""
+    """Return all spellings of each label: unchanged, in lower case if that is unique, and as AudioSet's identifier."""
     folded = Counter(label.casefold() for label in labels)
     spellings = {}
     for index, label in enumerate(labels):
@@ -262,15 +258,15 @@ def _find(name: str, spellings: dict[str, int], labels: Sequence[str], where: st
             return spellings[spelling]
     parts = _parts(labels)
     near = difflib.get_close_matches(name.casefold(), parts, n=1)
-    meant = f", the nearest of which is '{labels[parts[near[0]]]}'" if near else ""
+    meant = f"; the nearest one is '{labels[parts[near[0]]]}'" if near else ""
     raise TrainingError(
-        f"{where} has the label '{name}', which is none of the model's {len(labels)} labels{meant}: correct it, or take a model "
+        f"{where} has the label '{name}', which is not one of the model's {len(labels)} labels{meant}: correct it, or use a model "
         "that was trained with this label"
     )
 
 
 def _parts(labels: Sequence[str]) -> dict[str, int]:
-    """What a label may be meant by: itself, or one of the words of "Violin, fiddle"."""
+    """Return the names that may mean a label: itself, or a part of "Violin, fiddle"."""
     return {
         part.casefold(): index for index, label in enumerate(labels) for part in (*label.split(", "), label)
     }

@@ -1,4 +1,4 @@
-"""The sounds of a data set, decoded once where memory allows it."""
+"""Sounds of a data set, decoded once if memory allows it."""
 
 import logging
 import threading
@@ -17,21 +17,21 @@ logger = logging.getLogger(__name__)
 
 Samples: TypeAlias = NDArray[np.float32]
 Reader: TypeAlias = Callable[[Path], Samples]
-"""Decodes a recording: a path -> 16 kHz mono float32 (n,), n at least 1. Raises `SoundError` for what can't be read or is empty."""
+"""Function that decodes a recording: a path -> 16 kHz mono float32 (n,), n at least 1. It raises `SoundError` if it can't be read or is empty."""
 
 
 class SoundCache:
-    """A reader that remembers: decoded sounds stay in memory until a limit is reached, later ones are decoded at each call.
+    """Reader with a cache: decoded sounds stay in memory up to a limit, later ones are decoded at each call.
 
-    Training asks for all sounds in each epoch, in a new order: dropping old ones for new ones would gain nothing. Several threads may
-    call it.
+    Training reads all sounds in each epoch, in a new order, so that replacing old ones by new ones would gain nothing. Several threads
+    may call it.
 
     Parameters
     ----------
     reader : Reader
-        Decodes.
+        Function that decodes a recording.
     limit_bytes : int
-        Of what is kept; 2 GiB are nine hours of sound.
+        Maximum size of the cache; 2 GiB are nine hours of sound.
     """
 
     def __init__(self, reader: Reader, limit_bytes: int = 2 << 30) -> None:
@@ -41,21 +41,21 @@ class SoundCache:
         self._lock = threading.Lock()
 
     def __call__(self, path: Path) -> Samples:
-        """Decode a recording, or remember it.
+        """Return a recording from the cache, or decode it.
 
         Returns
         -------
         float32 (n,)
-            16 kHz mono; shared with later calls, so not to be changed.
+            Samples, 16 kHz mono, shared with later calls; do not change them.
 
         Raises
         ------
         SoundError
-            It can't be read.
+            The recording can't be read.
         """
         if (kept := self._kept.get(path)) is not None:
             return kept
-        samples = self._reader(path)  # outside of the lock: decoding is what takes long
+        samples = self._reader(path)  # outside of the lock, because decoding is slow
         with self._lock:
             if path not in self._kept and samples.nbytes <= self._room:
                 self._kept[path] = samples
@@ -68,30 +68,30 @@ def readable(
     cache: Reader,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> tuple[Dataset, list[tuple[Path, str]]]:
-    """Decode everything once, and leave out what can't be learned from: what can't be read, or is shorter than a frame of 25 ms.
+    """Decode all recordings once, and leave out those that can't be read or are shorter than a frame of 25 ms.
 
-    Recordings that are zero throughout stay, as silence may be a class, and are counted in the log.
+    Silent recordings stay, as silence may be a class, and are counted in the log.
 
     Parameters
     ----------
     dataset : Dataset
-        Its files may be missing, empty or broken.
+        Recordings, of which some may be missing, empty or broken.
     cache : Reader
-        Usually a `SoundCache`, which then holds the sounds.
+        Reader, usually a `SoundCache`, which then holds the sounds.
     progress : callable, optional
-        Told recordings done and recordings in all.
+        Function that receives the number of recordings done and the total.
 
     Returns
     -------
     Dataset
-        What can be read; the labels stay the same.
+        Recordings that can be read, with the same labels.
     list of (Path, str)
-        What was left out, and why.
+        Recordings that were left out, and the reasons.
 
     Raises
     ------
     TrainingError
-        Nothing can be read.
+        No recording can be read.
     """
     kept: list[int] = []
     silent: list[Path] = []
@@ -113,7 +113,7 @@ def readable(
         raise no_readable_recordings(unreadable)
     if silent:
         logger.warning(
-            "recordings without any sound: %d (the first: %s); take them away unless silence is a class",
+            "recordings without any sound: %d (the first: %s); remove them unless silence is a class",
             len(silent),
             silent[0],
         )
@@ -121,7 +121,7 @@ def readable(
 
 
 def no_readable_recordings(unreadable: list[tuple[Path, str]]) -> TrainingError:
-    """The error to raise where no recording at all can be read."""
+    """Return the error for a data set without any readable recording."""
     first = f" (the first: {unreadable[0][1]})" if unreadable else ""
     return TrainingError(
         f"none of the {len(unreadable)} recordings can be read{first}: check the paths and the files"

@@ -14,16 +14,16 @@ def hold_out(dataset: Dataset, share: float, seed: int) -> tuple[Indices, Indice
     Parameters
     ----------
     dataset : Dataset
-        With one or several labels for each recording.
+        Recordings with one or several labels.
     share : float
-        Of the recordings, above 0 and below 1. A class with few recordings keeps at least one for training.
+        Share of the recordings, above 0 and below 1. A class with few recordings keeps at least one for training.
     seed : int
-        The same seed gives the same split.
+        Seed; the same one gives the same split.
 
     Returns
     -------
     training, validation : int64 arrays
-        Places in `dataset.examples`, in ascending order.
+        Indices into `dataset.examples`, in ascending order.
 
     Raises
     ------
@@ -48,21 +48,21 @@ def k_fold(dataset: Dataset, k: int, seed: int) -> list[tuple[Indices, Indices]]
     Parameters
     ----------
     dataset : Dataset
-        With one or several labels for each recording.
+        Recordings with one or several labels.
     k : int
-        2 up to the number of recordings.
+        Number of folds, from 2 to the number of recordings.
     seed : int
-        The same seed gives the same folds.
+        Seed; the same one gives the same folds.
 
     Returns
     -------
     list of (training, validation)
-        As from `hold_out`. Each recording is validated once, but for the only one of a class, which is always trained with.
+        Indices as from `hold_out`. Each recording is validated on once, except the only one of a class, which is always trained on.
 
     Raises
     ------
     TrainingError
-        There can't be so many folds.
+        There are too few recordings for the number of folds.
     """
     if not 2 <= k <= len(dataset.examples):
         raise TrainingError(
@@ -74,12 +74,12 @@ def k_fold(dataset: Dataset, k: int, seed: int) -> list[tuple[Indices, Indices]]
 
 
 def by_fold(dataset: Dataset, fold: int) -> tuple[Indices, Indices]:
-    """Take the fold that the data set itself calls `fold` for validation, and the others for training.
+    """Take fold number `fold` of the data set for validation, and the others for training.
 
     Returns
     -------
     training, validation : int64 arrays
-        Places in `dataset.examples`, in ascending order.
+        Indices into `dataset.examples`, in ascending order.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def by_fold(dataset: Dataset, fold: int) -> tuple[Indices, Indices]:
 
 
 def _deal(dataset: Dataset, shares: Sequence[float], seed: int) -> Indices:
-    """Deal the examples out to parts of given sizes: the part of each example.
+    """Assign the examples to parts of given sizes, and return the part of each example.
 
     Iterative stratification (Sechidis, Tsoumakas, Vlahavas: "On the Stratification of Multi-Label Data", 2011): the rarest label first,
     each of its examples to the part that lacks most of that label.
@@ -125,7 +125,7 @@ def _deal(dataset: Dataset, shares: Sequence[float], seed: int) -> Indices:
 def _keep_each_class(
     dataset: Dataset, held_out: np.ndarray[tuple[int], np.dtype[np.bool_]]
 ) -> tuple[Indices, Indices]:
-    """Indices of both parts, after giving back an example of each class of which all were held out."""
+    """Return the indices of both parts, after moving an example of each class without training examples to the training part."""
     trained = {label for index in np.flatnonzero(~held_out) for label in dataset.examples[index].labels}
     for index in np.flatnonzero(held_out):
         labels = dataset.examples[index].labels
