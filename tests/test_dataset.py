@@ -213,7 +213,7 @@ def test_missing_data_is_reported_in_one_sentence(tmp_path: Path) -> None:
         ("flat/a.wav/list.csv", "can't be read"),
         ("empty", "no recordings in"),
         ("flat", "sub-folder"),
-        ("wav/a.wav", "no text in UTF-8"),
+        ("wav/a.wav", "not text in UTF-8"),
     ):
         with pytest.raises(TrainingError, match=says) as error:
             read_dataset(tmp_path / name)

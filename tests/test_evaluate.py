@@ -395,6 +395,6 @@ def test_a_recording_with_an_undecodable_name_is_reported_in_one_sentence(tmp_pa
     path = tmp_path / "caf\udce9.wav"  # as Python has a name in Latin-1
     soundfile.write(tmp_path / "cafe.wav", np.zeros(16_000), 16_000)
     (tmp_path / "cafe.wav").rename(path)
-    with pytest.raises(RecordingError, match="not UTF-8: rename it") as error:
+    with pytest.raises(RecordingError, match="not UTF-8; rename it") as error:
         Recording("", path, live=False).check()
     str(error.value).encode()
