@@ -375,7 +375,9 @@ def test_a_missing_fold_is_reported_in_one_sentence(model: str, data: Path) -> N
 def test_a_label_that_the_model_lacks_is_reported_in_one_sentence(model: str, tmp_path: Path) -> None:
     (tmp_path / "dogs").mkdir()
     (tmp_path / "dogs" / "a.wav").touch()
-    with pytest.raises(TrainingError, match="label 'dogs', which is not one of the model's 4.*'Dog'") as error:
+    with pytest.raises(
+        TrainingError, match="label 'dogs', which is not one of the model's 4.*'Dog'"
+    ) as error:
         command("--model", model, "--data", tmp_path)
     assert "\n" not in str(error.value)
 
