@@ -123,7 +123,7 @@ def test_padding_is_not_drawn_but_told_of(drawn: list[Figure]) -> None:
     figures.draw_explanation(Path("a.png"), explanation(sound_rows=100, relevance=relevance))
     figures.draw_explanation(Path("a.png"), explanation(sound_rows=195, relevance=relevance))
     assert drawn[0].axes[0].get_xlim() == (0, 1)
-    assert drawn[0].get_supxlabel().startswith("50% of what speaks for the tag lies behind the sound")
+    assert drawn[0].get_supxlabel().startswith("50% of the relevance lies after the sound")
     assert drawn[1].get_supxlabel() == ""
     assert_readable(drawn[0])
 

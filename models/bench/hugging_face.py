@@ -1,4 +1,4 @@
-"""The alternative: Hugging Face's feature extractor and `ASTForAudioClassification`. The only importer of transformers."""
+"""Baseline: Hugging Face's feature extractor and `ASTForAudioClassification`. The only importer of transformers."""
 
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..ast_network import AstConfig
 
 Baseline: TypeAlias = Callable[[NDArray[np.float32]], object]
-"""Samples float32 (batch, n) -> scores, on the host."""
+"""Function of samples float32 (batch, n) that returns scores on the host."""
 
 
 def is_installed() -> bool:

@@ -98,7 +98,7 @@ class Row:
     hugging_face_seconds, ratio : float or None
         Median time of a batch in Hugging Face's eager fp32 network, in turns with ours; that time divided by ours.
     hugging_face_half_seconds, half_ratio : float or None
-        The same in fp16 with fused attention, on a GPU.
+        Median time and ratio in fp16 with fused attention, on a GPU.
     """
 
     model: str

@@ -1,4 +1,4 @@
-"""A plan of measurements: each model in each precision, window length and batch size."""
+"""Plan of measurements: each model in each precision, window length and batch size."""
 
 import itertools
 import tempfile
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .measuring import Row, Samples
 
 DEFAULT_NETWORKS = ("base-16-16", "base-10-10")
-"""Networks to measure beside `tiny`, where none is given."""
+"""Networks to measure beside `tiny` by default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

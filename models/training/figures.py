@@ -88,13 +88,13 @@ def draw_explanation(path: Path, explanation: "Explanation") -> None:
     dim = LinearSegmentedColormap.from_list("dim", [BACKGROUND, "#7d8799"])
     _draw_spectrogram(below, spectrogram, extent, dim)
     _draw_relevance(below, relevance, extent)
-    _heading(above, "What it heard")
-    _heading(below, "What speaks for the tag (outlined: most)")
+    _heading(above, "Spectrogram")
+    _heading(below, "Relevance for the tag (outlined: highest)")
     below.set_xlabel("seconds", color=SOFT, size=_MEDIUM)
     total = explanation.relevance.sum()
     if (behind := float((total - relevance.sum()) / max(total, 1e-9))) > _PADDING_SHARE:
         figure.supxlabel(
-            f"{behind:.0%} of what speaks for the tag lies behind the sound, where the window was padded",
+            f"{behind:.0%} of the relevance lies after the sound, where the window was padded",
             color=SOFT,
             size=_MEDIUM,
         )
@@ -328,12 +328,12 @@ def draw_reliability(path: Path, places: "Mapping[str, Reliability]") -> None:
     for number, (place, there) in enumerate(places.items()):
         colour, marker = _SERIES[number % len(_SERIES)]
         filled = there.pairs > 0
-        name = f"{place} (off by {there.error:.4f})"
+        name = f"{place} (error {there.error:.4f})"
         above.plot(there.score[filled], there.share[filled], color=colour, marker=marker, label=name)
         width = 0.8 / len(places) / len(there.pairs)
         lefts = (np.arange(len(there.pairs)) + 0.1) / len(there.pairs) + number * width
         below.bar(lefts, there.pairs, width, align="edge", color=colour)
-    _heading(above, "Share of clips that the class is in")
+    _heading(above, "Share of clips with the class")
     _heading(below, "Pairs of clip and class")
     above.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     above.legend(loc="upper left", facecolor=PANEL, edgecolor=EDGE, labelcolor=TEXT, fontsize=_SMALL + 1)

@@ -362,7 +362,7 @@ class FineTuning:
             save_checkpoint(checkpoint, path, notes)
         except OSError as error:
             raise TrainingError(
-                f"{path} can't be written ({error}): free some space, or give another --out; --resume keeps what was learned"
+                f"{path} can't be written ({error}): free some space, or give another --out; --resume continues the training"
             ) from error
         return checkpoint
 

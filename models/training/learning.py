@@ -63,7 +63,7 @@ class Validation:
 
     @property
     def figures(self) -> Figures:
-        """All figures."""
+        """Figures of merit of the scores."""
         return ranking_figures(self.scores.numpy(), self.targets.numpy() > 0)
 
     @property
@@ -408,14 +408,14 @@ class Learning:
         return best
 
     def best_outcome(self) -> Outcome | None:
-        """The best epoch's weights, which hold even if the training diverged later; None if none was measured."""
+        """Return the best epoch's weights, even if the training diverged later; None without a validated epoch."""
         if self.best is None:
             return None
         weights = _copy(self._best_weights)
         return Outcome(weights=weights, kept="best", epochs=self._best_epoch, validation=self.best)
 
     def state(self) -> dict[str, Any]:
-        """All that `restore` needs, as tensors and plain values."""
+        """Return the state for `restore`, as tensors and plain values."""
         return {
             "network": self._network.state_dict(),
             "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],

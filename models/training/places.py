@@ -76,7 +76,7 @@ PLACES: Mapping[str, Place] = MappingProxyType(
         "in a room": _in_a_room,
     }
 )
-"""All places, by name."""
+"""Places by name."""
 
 DEFAULT_PLACES = (FOLLOWED_BY_SILENCE, CLIP_ALONE)
 

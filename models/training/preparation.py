@@ -59,9 +59,9 @@ def starting_checkpoint(
     Parameters
     ----------
     recipe : Recipe
-        The recipe.
+        Training settings.
     dataset : Dataset
-        The recordings and their labels.
+        Recordings and their labels.
     sounds : Reader
         Function that decodes a recording.
     fstride, tstride : int or None
@@ -69,7 +69,7 @@ def starting_checkpoint(
     normalise : {"init", "data"} or None
         Origin of mean and deviation; None takes the recipe's, else those of the starting point.
     offline : bool
-        Never fetch anything.
+        True to use only files on this machine.
     seed : int
         Seed of the new head.
 

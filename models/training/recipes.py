@@ -37,7 +37,7 @@ class StepDecay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """All settings of a training.
+    """Settings of a training.
 
     Attributes
     ----------

@@ -159,11 +159,11 @@ def pool(probabilities: Tensor, valid: Tensor, silence: int | None) -> Tensor:
         Mean of a class's two highest patches (or of its only one): a sound counts anywhere in the window.
     """
     count = valid.sum(1, keepdim=True)  # (batch, 1)
-    heard = probabilities * valid.unsqueeze(-1)
-    best = heard.topk(min(2, heard.shape[1]), dim=1).values  # (batch, 2, classes)
+    masked = probabilities * valid.unsqueeze(-1)
+    best = masked.topk(min(2, masked.shape[1]), dim=1).values  # (batch, 2, classes)
     pooled = best.sum(1) / count.clamp(max=2)
     if silence is not None:
-        pooled[:, silence] = heard[:, :, silence].sum(1) / count[:, 0]
+        pooled[:, silence] = masked[:, :, silence].sum(1) / count[:, 0]
     return pooled
 
 
