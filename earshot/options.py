@@ -244,7 +244,7 @@ def options_of(command: str) -> list[Option]:
 
 
 def takes(command: str) -> Callable[[Callable[..., Result]], Callable[..., Result]]:
-    """Let a function be a command: Typer sees all options of the table, the function gets those that it declares.
+    """Turn a function into a command: Typer sees all options of the table, the function gets those that it declares.
 
     Raises
     ------

@@ -151,7 +151,7 @@ def test_a_room_makes_sounds_quieter_and_never_clips_them() -> None:
 
 
 def scored(scores: list[list[float]], truth: list[list[float]], kinds: tuple[Kind, ...] = ()) -> Scored:
-    """Of the first classes; all others are absent."""
+    """Return scores for the first classes; all others are absent."""
     other: Kind = "other"
     first, second = np.zeros((2, len(scores), teacher.CLASSES), np.float32)
     first[:, : len(scores[0])] = scores

@@ -1,4 +1,4 @@
-"""What a terminal and a pipe get to read."""
+"""Output for terminals and pipes."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""What `deploy` installs: units that systemd accepts and finds well closed, and a container that has all it names."""
+"""Files of `deploy`: units that systemd accepts and rates as well sandboxed, and a container that has all it names."""
 
 import importlib
 import os

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def found(*rows: tuple[int, str, str, int]) -> list[dict[str, object]]:
-    """What PortAudio tells, of index, name, host API and channels; the device called default is it."""
+    """Return a device as PortAudio describes it; the device called default is the default."""
     return [
         {
             "index": index,

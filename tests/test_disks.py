@@ -200,7 +200,7 @@ def test_clips_are_left_out_whole_and_come_again(
 
 
 def test_openvino_does_not_leave_half_a_model_on_a_full_disk(disk: Disk) -> None:
-    """What the cache of translations relies on."""
+    """The OpenVINO cache relies on this error."""
     weights = openvino.opset8.constant(np.ones((1000, 1000), np.float32))
     model = openvino.Model([openvino.opset8.result(weights)], [])
     with pytest.raises(RuntimeError):

@@ -221,7 +221,7 @@ def listen(
 
 
 def spans(events: Sequence[Event]) -> list[tuple[str, float, float]]:
-    """What was on, from when to when, in seconds of the stream."""
+    """Return each event as label, start and end, in seconds of the stream."""
     return [
         (event.label, event.started_at - ANCHOR, event.ended_at - ANCHOR)
         for event in events

@@ -302,7 +302,7 @@ SIZES = st.lists(st.integers(0, 40_000), min_size=1, max_size=30)
 
 
 def quality_after(*stretches: tuple[float, float], size: int = 800) -> SignalQuality:
-    """What is told after stretches of (seconds, amplitude)."""
+    """Return the signal quality after stretches of (seconds, amplitude)."""
     quality = SignalQuality()
     for seconds, amplitude in stretches:
         amplitudes = Amplitudes.of(np.full(size, amplitude, np.float32))
@@ -366,7 +366,7 @@ def test_an_empty_chunk_has_amplitudes_too() -> None:
 
 
 def week_of_rooms(day_dbfs: float, night_dbfs: float, *, days: int = 2) -> NoiseFloor:
-    """What is learned from a room with a restless day and a quiet night."""
+    """Return the noise floor of a room with a noisy day and a quiet night."""
     floor, noise = NoiseFloor(), np.random.default_rng(0)
     for second in range(days * DAY_SECONDS):
         night = second % DAY_SECONDS > 16 * 3600

@@ -1,4 +1,4 @@
-"""What Home Assistant is told, held against what it documents, and the page that shows how to use it."""
+"""Discovery for Home Assistant against its documentation, and the page that shows how to use it."""
 
 import json
 import re
@@ -419,7 +419,7 @@ def blocks(language: str) -> list[str]:
 
 
 def shown_home() -> HomeAssistant:
-    """What the settings shown on the page announce."""
+    """Return the discovery that the settings on the page cause."""
     settings = Settings.model_validate(tomllib.loads(blocks("toml")[0]))
     sources = [source.name for source in settings.sources]
     sounds = [entry.sound for entry in resolve_sounds(settings.watched, LABELS)]

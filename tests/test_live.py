@@ -40,7 +40,7 @@ class Hanging(Tone):
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is removed has all the time that a busy machine needs."""
+    """Give removed sources all the time that a busy machine needs."""
     monkeypatch.setattr(channel, "_RELEASE_SECONDS", PATIENCE_SECONDS)
 
 
@@ -243,7 +243,7 @@ def test_sources_come_online_and_go_offline() -> None:
 
 
 LOUD = resolve_sounds([Watch("loud", {"threshold": 0.05})], ("loud", "rough"))
-"""What `scorer` hears in a `Tone` from the first window to the last."""
+"""Sound that `scorer` detects in a `Tone` from the first window to the last."""
 
 
 def eventful(sources: list[Tone], memory: Memory, *, fast: bool = True) -> LiveSession:

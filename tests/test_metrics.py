@@ -1,4 +1,4 @@
-"""What Prometheus reads, over real HTTP, and what happens where nothing can listen."""
+"""Metrics for Prometheus over real HTTP, and ports that can't be opened."""
 
 import socket
 import urllib.error

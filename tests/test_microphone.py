@@ -40,7 +40,7 @@ def pretend(monkeypatch: pytest.MonkeyPatch, **differences: Any) -> None:
 
 
 def runs(process: psutil.Process) -> bool:
-    """Whether it still does: the one that has started it may not have asked how it ended."""
+    """Return True if the process still runs; a zombie does not."""
     try:
         return (
             process.status() != psutil.STATUS_ZOMBIE

@@ -40,7 +40,7 @@ DEMO_NAMES = {
     "Telephone bell ringing": {"Telephone", "Telephone bell ringing", "Alarm", "Ringtone"},
     "Drum kit": {"Music", "Drum kit", "Drum", "Percussion"},
 }
-"""What each part of the demo may rightly be called."""
+"""Right names for each part of the demo."""
 
 
 def run(

@@ -126,7 +126,7 @@ def test_an_error_message_in_the_journal_has_the_priority_of_an_error(
 
 
 def said_of_settings(program: subprocess.Popen[str]) -> str:
-    """What it says next of its settings; where it is kept from its work, it says that too."""
+    """Return the next line about settings, applied now or at the next start."""
     assert program.stderr is not None
     return next(line for line in program.stderr if "settings" in line.lower() or "next start" in line)
 

@@ -84,7 +84,7 @@ def of(room: str) -> SourceHealth:
 
 
 def kept_of(broker: Mosquitto, part: str) -> dict[str, str]:
-    """What the broker keeps of a room, without the beginning of its topics."""
+    """Return the retained messages of a room, without the prefix of their topics."""
     beginning = f"{NODE}/{part}/"
     return {topic.removeprefix(beginning): text for topic, text in retained(broker, beginning).items()}
 
@@ -96,7 +96,7 @@ ALL_OF_A_ROOM = {
 
 
 def components(broker: Mosquitto, part: str) -> set[str]:
-    """What Home Assistant was told of a room."""
+    """Return the discovery of a room."""
     told = retained(broker, f"{DEVICE}_{part}/").get(f"{DEVICE}_{part}/config", "{}")
     return {
         key for key, entity in json.loads(told).get("components", {}).items() if entity.keys() > {"platform"}

@@ -33,7 +33,7 @@ def seconds_of(text: str) -> float:
 
 
 def measure_background(tagger: "Scorer", seconds: float, hop_seconds: float, *, as_json: bool) -> None:
-    """Let a model listen to each kind of noise; print its false detections.
+    """Run a model on each kind of noise; print its false detections.
 
     Parameters
     ----------

@@ -147,11 +147,11 @@ class Download:
         return self._blobs / f"{file.digest}.incomplete"
 
     def _place(self, name: str) -> Path:
-        """Have the library link a file whose content is in the cache, and return its path."""
+        """Make the library link a file whose content is in the cache, and return its path."""
         return Path(hf_hub_download(self._repository, name, revision=self._revision, library_name=_PROGRAM))
 
     def _note_absence(self) -> None:
-        """Have the library record that there is no extractor's file, so that `local` does not expect it."""
+        """Make the library record that there is no extractor's file, so that `local` does not expect it."""
         try:
             self._place(EXTRACTOR)
         except RemoteEntryNotFoundError:

@@ -11,7 +11,7 @@ from .channel import Channel, Post
 
 
 class Tagger:
-    """Takes everything that waits in the queue, scores the windows as one batch, and publishes the results in the queue's order.
+    """Tagger of all channels: scores the windows that wait as one batch, and publishes the results in the queue's order.
 
     Parameters
     ----------

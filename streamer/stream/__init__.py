@@ -1,1 +1,1 @@
-"""From chunks to windows to scores: the same code live and offline."""
+"""Chunks to windows to scores, with the same code live and offline."""

@@ -1,4 +1,4 @@
-"""From windows to scores, one batch for each length, and from scores to taggings."""
+"""Scores of windows, one batch for each length, and taggings of scores."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What every input is promised: it is taken, or refused in one sentence that says what to do; in bounded time and memory."""
+"""Promises for every input: it is accepted, or refused in one sentence that says what to do; in bounded time and memory."""
 
 import os
 import resource
@@ -18,7 +18,7 @@ from models.errors import ModelError
 from streamer.errors import StreamerError
 
 TIMES = int(os.environ.get("FUZZ", "1"))
-"""How many times as many examples as `make test` takes: `make fuzz` sets it, and takes other ones each time."""
+"""Factor on the number of examples of `make test`. `make fuzz` sets it, and tries new examples each time."""
 
 MOST_CHARACTERS = 1000
 MEBIBYTE = 2**20
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def examples(number: int) -> settings:
-    """How often a property is tried: always the same examples, unless more are wished."""
+    """Return the settings of hypothesis: always the same examples, unless `FUZZ` asks for more."""
     return settings(
         max_examples=number * TIMES,
         derandomize=TIMES == 1,

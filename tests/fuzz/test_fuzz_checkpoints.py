@@ -70,7 +70,7 @@ def own_file(header: object = OURS, weights: Mapping[str, torch.Tensor] = WEIGHT
 
 
 def original(weights: object = WEIGHTS, *, zipped: bool = True) -> bytes:
-    """What `torch.save` writes, today or before PyTorch 1.6."""
+    """Return the bytes that `torch.save` writes, today or before PyTorch 1.6."""
     buffer = io.BytesIO()
     torch.save(weights, buffer, _use_new_zipfile_serialization=zipped)
     return buffer.getvalue()

@@ -38,7 +38,7 @@ REQUIRED = {
     "bench": ["--recording", "no-such-file.wav"],
     "calibrate": ["--log", "no-such-log"],
 }
-"""What keeps a command from doing its work, which takes long, once it has understood all that is wished."""
+"""Arguments with which a command fails after parsing them, before its slow work."""
 
 values = st.one_of(
     st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12),

@@ -1,4 +1,4 @@
-"""What anyone may publish on the topics that Earshot listens to."""
+"""Arbitrary messages on the topics that Earshot subscribes to."""
 
 import asyncio
 import json

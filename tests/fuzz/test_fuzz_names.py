@@ -1,4 +1,4 @@
-"""What people type to name a source, a broker, a length of time."""
+"""Arbitrary text for a source, a broker, a duration."""
 
 import math
 from collections.abc import Callable

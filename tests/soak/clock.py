@@ -114,7 +114,7 @@ def sender(door: Path) -> Iterator[None]:
 
 
 def _error_seconds(tagging: Mapping[str, Any], ahead: int) -> float:
-    """How wrong the time of a tagging is, which came when its window had ended, or somewhat later."""
+    """Return the error of a tagging's time; the tagging arrives when its window has ended, or somewhat later."""
     said = datetime.fromisoformat(tagging["time"]).timestamp()
     came: float = tagging["came"] + time.time() - time.monotonic() + ahead
     return said - came

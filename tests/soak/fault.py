@@ -1,4 +1,4 @@
-"""What a fault is."""
+"""Type of a fault."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

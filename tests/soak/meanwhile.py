@@ -1,4 +1,4 @@
-"""What somebody else does while the program runs."""
+"""Actions that run beside the program."""
 
 import threading
 from collections.abc import Callable, Iterator

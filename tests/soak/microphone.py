@@ -21,7 +21,7 @@ RATE_HZ = 48_000
 RECOVERY_SECONDS = 5.0
 LONGEST_ABSENCE_SECONDS = 6.0
 SHIFT_SECONDS = 0.1
-"""How far the index may be from the clock after a gap: a sound server does not always keep as much sound back."""
+"""Largest difference between index and clock after a gap: the buffer of a sound server varies."""
 
 
 @contextmanager

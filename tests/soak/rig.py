@@ -30,11 +30,11 @@ class Earshot(Program):
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Process id."""
         return self._process.pid
 
     def kill(self) -> None:
-        """End it without a word."""
+        """Kill the process with SIGKILL."""
         self._process.kill()
         self.wait(PATIENCE_SECONDS)
 
@@ -51,7 +51,7 @@ class Earshot(Program):
         return self.tags_of(source)[before:]
 
     def lateness_seconds(self, source: str, taggings: int = 12) -> float:
-        """How late the index is by the clock, which is any number, but always the same one; some are later still, for all are busy."""
+        """Return how late the index is by the clock. The value is arbitrary but constant; a busy machine only adds to it, hence the minimum."""
         lateness: float = min(
             line["came"] - line["end_seconds"] for line in self.wait_for_tags(source, taggings)
         )
@@ -172,7 +172,7 @@ class Rig:
         return self.healths()[-1]
 
     def healths(self) -> list[dict[str, Any]]:
-        """What the program has said of its health since it was started last."""
+        """Return the health messages since the last start."""
         return [json.loads(text) for text in self.said("health")]
 
     @staticmethod

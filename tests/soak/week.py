@@ -37,7 +37,7 @@ SETTLED_HOURS = 2
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it.
+    """Outcome of the week.
 
     Attributes
     ----------

@@ -16,17 +16,17 @@ class Kind(IntEnum):
     """Kind of a message."""
 
     DEVICES = 1
-    """From the process, first: the recording devices, as JSON."""
+    """First message of the process: the recording devices, as JSON."""
     RECORD = 2
     """To the process: the device to record and its format, as JSON."""
     PLAY = 3
     """To the process: float32 samples to play, 16 kHz mono."""
     OPENED = 4
-    """From the process: the format of the opened device, as JSON."""
+    """Message of the process: the format of the opened device, as JSON."""
     SOUND = 5
-    """From the process: a `Stamp`, and a block of float32 frames."""
+    """Message of the process: a `Stamp`, and a block of float32 frames."""
     FAILED = 6
-    """From the process, last: the failed operation and the reason, as JSON."""
+    """Last message of the process: the failed operation and the reason, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)
