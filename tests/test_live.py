@@ -625,6 +625,25 @@ def test_a_broken_recording_ends_alone_and_is_the_sessions_failure() -> None:
     assert ends[-1] == 32_000
 
 
+def test_sources_that_end_together_lose_neither_their_last_status_nor_a_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    memory, say = Memory(), channel._Outbox.say
+
+    def say_late(outbox: channel._Outbox, *, online: bool, reason: str = "") -> None:
+        if reason == "it broke off":
+            wait_until(lambda: SourceStatus("a", False, "it has ended") in memory.messages, "the end of a")
+            time.sleep(0.1)
+        say(outbox, online=online, reason=reason)
+
+    monkeypatch.setattr(channel._Outbox, "say", say_late)
+    broken = Tone("b", 0.2, live=False, error=RecordingError("it broke off"))
+    session = live_session([Tone("a", 0.2, live=False), broken], sinks=[memory], fast=True)
+    with pytest.raises(RecordingError):
+        listen(session)
+    assert SourceStatus("b", False, "it broke off") in memory.messages
+
+
 def test_with_a_window_a_broken_recording_waits_for_another() -> None:
     memory = Memory()
     session = session_on(memory, Tone("a", 0.3, live=True, error=RecordingError("a is broken")))

@@ -232,6 +232,12 @@ class Channel:
         """Figures of the source."""
         return self.meter.report(repaired_samples=self.source.repaired_samples)
 
+    @property
+    def has_ended(self) -> bool:
+        """True if the source and the reader have ended, and all posts of the channel are on the queue."""
+        with self._changed:  # held from the change of the state to the last post
+            return self.state is State.ENDED
+
     def exchange(self, source: Source) -> bool:
         """Read another source from now on; return True if that needs a new reader."""
         with self._changed:

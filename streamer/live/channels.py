@@ -105,7 +105,7 @@ class ChannelSet:
                     self._clips.remove(channel.name)
                 self._resize()
                 self._shared.announce(tuple(self._channels))
-            is_over = all(other.state is State.ENDED for other in self)
+            is_over = all(other.has_ended for other in self)
             if is_over:
                 self._shared.queue.close()
             return is_over
