@@ -196,6 +196,18 @@ def test_news_wait_behind_windows_while_the_tagger_is_busy_and_only_windows_are_
     assert last == SourceStatus("a", online=False, reason="it has ended")
 
 
+def test_a_fast_session_that_is_stopped_has_not_been_late() -> None:
+    blocking = Blocking()
+    session = live_session([Tone("a", 60.0, live=False)], blocking, fast=True)
+    with ThreadGroup(timeout_seconds=0.2) as threads:
+        session.start(threads)
+        assert blocking.busy.wait(PATIENCE_SECONDS)
+        until(lambda: len(session._queue._items) >= 4)
+    until(lambda: session.health().dropped_windows > 0)
+    assert session.dropped_windows == 0
+    blocking.free.set()
+
+
 def test_a_tagger_that_waits_is_not_busy() -> None:
     blocking = Blocking()
     session = live_session([Tone("a", 0.1, live=True)], blocking, stay=True)

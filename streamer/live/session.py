@@ -89,6 +89,7 @@ class LiveSession:
         broker_state: Callable[[], str] = lambda: "none",
         clock: Callable[[], float] = time.time,
     ) -> None:
+        self._fast = mode.fast
         self._failure: SourceError | None = None
         self._sinks = outputs.sinks
         meter = meter or HealthMeter()
@@ -113,8 +114,8 @@ class LiveSession:
 
     @property
     def dropped_windows(self) -> int:
-        """Number of windows that were never tagged because inference was late."""
-        return self.health().dropped_windows
+        """Number of windows that were never tagged because inference was late; a fast session waits for it instead."""
+        return 0 if self._fast else self.health().dropped_windows
 
     def start(self, threads: ThreadGroup) -> None:
         """Start the tagger and the readers."""
