@@ -196,6 +196,23 @@ def test_news_wait_behind_windows_while_the_tagger_is_busy_and_only_windows_are_
     assert last == SourceStatus("a", online=False, reason="it has ended")
 
 
+def test_a_source_that_comes_and_goes_while_the_tagger_is_busy_is_online_before_its_tagging() -> None:
+    memory, tone = Memory(), Tone("a", 1.0, live=False)
+    session = live_session([tone], sinks=[memory])
+    (source,) = session.channels
+    chunks = tone.chunks()
+    for _ in range(2):
+        source._take(next(chunks))
+    source._settle(tone, DeviceError("unplugged"))
+    source.start()
+    source._take(next(chunks))
+    session._queue.close()
+    session._tag()
+    news = [message for message in memory.messages if isinstance(message, SourceStatus | Tagging)]
+    assert news[0] == SourceStatus("a", online=True)
+    assert isinstance(news[1], Tagging)
+
+
 def test_a_fast_session_that_is_stopped_has_not_been_late() -> None:
     blocking = Blocking()
     session = live_session([Tone("a", 60.0, live=False)], blocking, fast=True)

@@ -97,6 +97,8 @@ class Tagger:
 
     def _publish_tagging(self, post: Post, tagging: Tagging) -> None:
         channel = post.channel
+        if channel.status is None or not channel.status.online:  # that post has moved behind this one
+            self._publish_status(channel, SourceStatus(channel.name, online=True))
         if channel.stretch != post.stretch:
             channel.stretch = post.stretch
             self._close_events(channel)
