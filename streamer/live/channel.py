@@ -217,15 +217,12 @@ class Channel:
         self.stretch = 0
         self.failure: SourceError | None = None
         self._changed = threading.Condition()
-        self._mode = mode
-        self._switches = switches
-        self._taps = taps
+        self._mode, self._switches, self._taps = mode, switches, taps
         self._outbox = _Outbox(self, queue, meter, fast=mode.fast)
         self._cutter = WindowCutter(
             self.name, window_samples=mode.window_samples, hop_samples=given.hop_samples
         )
-        self._continuation = Continuation()
-        self._backoff = Backoff(self.name)
+        self._continuation, self._backoff = Continuation(), Backoff(self.name)
 
     @property
     def health(self) -> SourceHealth:
