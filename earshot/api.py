@@ -223,6 +223,10 @@ def _settings(sources: Sequence[str], hop: float, watch: Sequence[str] | None) -
     """Return settings that depend on nothing but these values: no file, no environment."""
     from streamer.settings.loading import load_settings
 
+    if not isinstance(hop, int | float | np.integer | np.floating):
+        raise TypeError(f"hop must be a number of seconds, not {hop!r}")
+    if isinstance(watch, str):
+        raise TypeError(f"watch must be a list of sounds; write watch=[{watch!r}]")
     if not 0.01 <= hop <= _LONGEST_HOP_SECONDS or abs(hop * 100 - round(hop * 100)) > _ROUNDING:
         raise ValueError(f"hop must be a multiple of 0.01 s, from 0.01 s to an hour, not {hop:g}")
     values = {"source": list(sources) or None, "hop": hop, "watch": list(watch or [""]), "headless": True}

@@ -34,7 +34,7 @@ def noise() -> NDArray[np.float32]:
 
 def test_importing_it_is_instant_and_loads_nothing_heavy() -> None:
     code = (
-        "import sys, time; began = time.perf_counter(); import earshot; print(time.perf_counter() - began);"
+        "import sys, time; began = time.process_time(); import earshot; print(time.process_time() - began);"
         "print([name for name in ('numpy', 'torch', 'typer', 'pydantic', 'models', 'streamer') if name in sys.modules])"
     )
     seconds, heavy = subprocess.run(
@@ -100,7 +100,8 @@ def test_any_rate_and_channels_are_converted_as_in_a_file(
         (np.zeros(100, np.float32), 0, ValueError, "positive"),
         (np.zeros(100, np.uint8), RATE, TypeError, "uint8"),
         (np.zeros((2, 2, 2), np.float32), RATE, ValueError, "channels"),
-        (np.zeros(0, np.float32), RATE, ValueError, r"\(0,\)"),
+        (np.zeros(0, np.float32), RATE, ValueError, "no samples"),
+        (np.zeros(100, np.float32), "a", TypeError, "a number in Hz, not 'a'"),
     ],
 )
 def test_what_is_no_sound_is_an_error(
@@ -118,6 +119,10 @@ def test_wrong_names_and_hops_are_errors_at_once(tagger: Tagger) -> None:
     for hop in (0.0, 0.015, 4000.0, float("nan")):
         with pytest.raises(ValueError, match="hop must be"):
             tag("no-such.wav", model=tagger, hop=hop)
+    with pytest.raises(TypeError, match="hop must be a number of seconds, not 'a'"):
+        tag(DEMO_PATH, model=tagger, hop="a")  # type: ignore[call-overload] # a mistake that people make
+    with pytest.raises(TypeError, match=r"write watch=\['Dog'\]"):
+        tag(DEMO_PATH, model=tagger, watch="Dog")
     with pytest.raises(SettingsError, match="did you mean 'Dog'"):
         tag(DEMO_PATH, model=tagger, watch=["dgo"])
 

@@ -28,12 +28,14 @@ class ArraySource:
     Raises
     ------
     TypeError
-        The samples have another type.
+        The samples have another type, or the rate is not a number.
     ValueError
         The array has another shape or no samples, or the rate is not positive.
     """
 
     def __init__(self, name: str, samples: NDArray[Any], rate_hz: float) -> None:
+        if not isinstance(rate_hz, int | float | np.integer | np.floating):
+            raise TypeError(f"the sample rate must be a number in Hz, not {rate_hz!r}")
         if not rate_hz > 0:
             raise ValueError(f"the sample rate must be positive, not {rate_hz}")
         self.name = name
@@ -64,7 +66,9 @@ class ArraySource:
 
 def _as_frames(samples: NDArray[Any]) -> Frames:
     """Return float32 (n, channels) in [-1, 1]."""
-    if samples.ndim not in {1, 2} or not samples.size:
+    if samples.ndim in {1, 2} and not samples.size:
+        raise ValueError("the array has no samples")
+    if samples.ndim not in {1, 2}:
         raise ValueError(f"samples must be (n,) or (n, channels), not {samples.shape}")
     if samples.ndim == 1:
         samples = samples[:, np.newaxis]
