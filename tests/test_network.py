@@ -419,6 +419,7 @@ def test_a_stream_is_called_by_its_host_or_as_asked(spec: str, name: str) -> Non
     "spec",
     [
         f"rtsp://ann:{PASSWORD}@/live",
+        f"rtsp://ann:@{PASSWORD}?@camera/live",
         f"rtsp://ann:{PASSWORD}/x@camera/live",
         f"rtsp://ann:{PASSWORD}@camera:99999/live",
         f"yard=http://ann:{PASSWORD}@radio/a b",

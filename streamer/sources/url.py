@@ -59,6 +59,11 @@ def parse_url(address: str) -> StreamUrl:
             f"{shown} has no host, a malformed port, or spaces in it; write it as rtsp://camera:554/path, with '/' and '@' in "
             "a password as %2F and %40"
         )
+    if "@" in parts.netloc and _has_later_at(parts):
+        raise SourceError(
+            f"{shown} has an '@' behind its host; write '@', '?', '#' and '/' in a password as %40, %3F, %23 and %2F, and '@' in "
+            "a path as %40"
+        )
     if parts.scheme not in _DEFAULT_PORTS:
         raise SourceError(
             f"{shown} is of an unsupported kind; use one of {', '.join(f'{kind}://' for kind in _DEFAULT_PORTS)} or "
@@ -83,7 +88,7 @@ def without_secrets(address: str) -> str:
         return re.sub(r"(//|:/).*@", "//…@", address, flags=re.DOTALL)
     parts = _split(address[found.start(1) :])
     before = f"{address[: found.start(1)]}{found[1].lower()}://"
-    if parts is None or not parts.hostname or "@" in f"{parts.path}{parts.query}{parts.fragment}":
+    if parts is None or not parts.hostname or _has_later_at(parts):
         return f"{before}…"  # the apparent host may be a piece of a password
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{before}{host}" if parts.port is None else f"{before}{host}:{parts.port}"
@@ -100,6 +105,11 @@ def has_secret(address: str) -> bool:
     return parts.password is not None or any(
         _SECRET.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)
     )
+
+
+def _has_later_at(parts: SplitResult) -> bool:
+    """Return True if there is an '@' behind the apparent host, which may then be a piece of a password."""
+    return "@" in f"{parts.path}{parts.query}{parts.fragment}"
 
 
 def _split(url: str) -> SplitResult | None:
