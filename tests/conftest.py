@@ -1,5 +1,6 @@
 """Fixtures that several test modules share; real components of the system are skipped where they are missing."""
 
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -54,6 +55,16 @@ def single_precision() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_choice, "_fastest", settle)
         yield
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """Reset what a command that runs in this process sets: the level of each package's log."""
+    loggers = [logging.getLogger(name) for name in ("earshot", "streamer", "models", "gui")]
+    levels = [logger.level for logger in loggers]
+    yield
+    for logger, level in zip(loggers, levels, strict=True):
+        logger.setLevel(level)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import NetworkError, SourceError
 from ..messages import AudioChunk
+from ..runtime.files import expanded
 from .pcm import PcmInput
 from .url import without_secrets
 
@@ -60,7 +61,7 @@ def parse_socket(address: str) -> SocketAddress:
     if sys.platform == "win32":
         raise SourceError("sockets are not supported on Windows; pipe the samples into the source - instead")
     if address.startswith("unix:"):
-        path = Path(address.removeprefix("unix:")).expanduser()
+        path = expanded(Path(address.removeprefix("unix:")))
         if not path.is_absolute():
             raise SourceError(
                 f"{address} is not an absolute path; write it as unix:/run/user/1000/earshot.pcm"

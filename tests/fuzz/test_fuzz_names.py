@@ -77,6 +77,7 @@ def shown_of(spec: str) -> str | None:
 @example("mic:#" + "9" * 5000)
 @example("mic:99999999999999999999")
 @example("~nobody-of-that-name/a.wav")
+@example("unix:~0")
 @example("a\0b")
 @example("x" * 5000)
 def test_any_text_is_a_source_or_refused_in_a_sentence(spec: str) -> None:
