@@ -532,7 +532,7 @@ def test_a_dead_microphone_is_a_problem_until_it_delivers_sound(
     fates = ("windowed", "lost", "paused", "skipped", "waiting")
     assert source["samples"] == sum(source[f"{fate}_samples"] for fate in fates)
     assert source["windowed_samples"] > 10 * 16_000
-    assert "mic delivers nothing but zeros: unmute it" in log.read_text()
+    assert "mic: audio is nothing but zeros; unmute it" in log.read_text()
 
 
 @pytest.mark.system
