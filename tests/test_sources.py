@@ -26,6 +26,7 @@ from streamer.sources import DEMO_PATH, Source, open_source
 from streamer.sources.conversion import Converter, Frames
 from streamer.sources.pcm import PcmInput
 from streamer.sources.recording import Recording
+from streamer.sources.selection import Selection, parse_selection
 
 ROOT = Path(__file__).parent.parent
 
@@ -601,3 +602,29 @@ def test_the_demo_loops_when_live_and_ends_when_fast() -> None:
     fast = open_source("kiosk=demo", fast=True)
     assert fast.name == "kiosk"
     assert sum(len(chunk.samples) for chunk in fast.chunks()) == 69 * SAMPLE_RATE_HZ
+
+
+# Tracks and channels
+
+
+@pytest.mark.parametrize(
+    ("fragment", "selection"),
+    [
+        ("", Selection()),
+        ("2", Selection(channel=2)),
+        ("channel=2", Selection(channel=2)),
+        ("track=2", Selection(track=2)),
+        ("track=2,channel=1", Selection(track=2, channel=1)),
+        ("channel=1, track=2", Selection(track=2, channel=1)),
+        ("0", None),
+        ("02", None),
+        ("t=10", None),
+        ("2,3", None),
+        ("track=2,track=3", None),
+        ("track=", None),
+        ("99999", None),
+        ("²", None),
+    ],
+)
+def test_a_number_selects_a_channel_and_a_word_a_track(fragment: str, selection: Selection | None) -> None:
+    assert parse_selection(fragment) == selection
