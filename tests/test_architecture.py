@@ -94,8 +94,8 @@ def test_only_these_files_start_threads() -> None:
     }
     assert starters <= {
         "streamer/runtime/threads.py",
+        "streamer/runtime/children.py",
         "streamer/sources/portaudio/child.py",
-        "streamer/sources/portaudio/process.py",
         "streamer/sinks/mqtt/client.py",
         "streamer/sources/network.py",
         "models/hub/api.py",

@@ -6,7 +6,6 @@ the main program crashes. It ignores signals, which the main program handles.
 
 import json
 import os
-import signal
 import sys
 import threading
 import time
@@ -16,7 +15,8 @@ from typing import IO, Any, Self
 
 from ...runtime.queues import BoundedQueue
 from ...runtime.timing import elapsed_seconds
-from .wire import Kind, Message, Stamp
+from ...runtime.wire import Message, begin_child
+from .wire import Kind, Stamp
 
 _LATENCY_SECONDS = 0.1
 """Buffer of the driver: enough for a callback that waits for the interpreter, short against a hop."""
@@ -42,11 +42,7 @@ class _Failure(Exception):  # noqa: N818 - a message to the main program
 
 def main() -> None:
     """Serve the main program until standard input ends."""
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # output of libraries must not mix with messages
+    output = begin_child()
     commands: BoundedQueue[Message] = BoundedQueue(1)
     blocks: BoundedQueue[Message] = BoundedQueue(_WAITING_BLOCKS)
     threading.Thread(target=_read_commands, args=(sys.stdin.buffer, commands, blocks), daemon=True).start()
@@ -77,7 +73,7 @@ def _serve(output: IO[bytes], commands: BoundedQueue[Message], blocks: BoundedQu
     except portaudio.PortAudioError as error:
         raise _Failure("list", error) from error
     for command in commands.take():
-        if command.kind is Kind.RECORD:
+        if command.kind == Kind.RECORD:
             _record(portaudio, output, blocks, **json.loads(command.content))
         else:
             _play(portaudio, output, command.content)

@@ -1,27 +1,17 @@
 """Client of a PortAudio process: starts it, sends it commands, and kills it if it doesn't answer."""
 
-import contextlib
 import json
 import logging
-import os
-import signal
-import subprocess
-import sys
-import threading
-from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, cast
+from typing import Any, Self
 
 from ...errors import DeviceError
-from ...runtime.queues import BoundedQueue
-from .wire import Kind, Message, Stamp
+from ...runtime.children import ChildEnded, ChildProcess
+from .wire import Kind, Stamp
 
-_logger = logging.getLogger(__name__)
-
-_ROOT = Path(__file__).parents[3]
+_log = logging.getLogger(__name__)
 
 _LISTING_SECONDS = 10.0
 """PortAudio queries every device at its start; a suspended one takes seconds to wake up."""
@@ -31,12 +21,6 @@ _OPENING_SECONDS = 5.0
 
 _STALL_SECONDS = 2.0
 """Time without a block after which a device counts as stopped, whatever its driver reports."""
-
-_SHUTDOWN_SECONDS = 0.3
-"""Time limit for the process to exit by itself, and again after it is killed: a driver may hang in the kernel."""
-
-_WAITING_MESSAGES = 64
-"""Capacity of the queue. Nothing is lost when it is full: the process has a longer queue, and counts what it drops."""
 
 _MESSAGES = {
     "load": "PortAudio is missing: install it with `sudo apt-get install libportaudio2`, or use `--source demo`, which works "
@@ -78,42 +62,28 @@ class PortAudioProcess:
     """
 
     def __init__(self) -> None:
-        self._messages: BoundedQueue[Message] = BoundedQueue(_WAITING_MESSAGES, "wait")
-        self._received: deque[Message] = deque()
+        self._child = ChildProcess("streamer.sources.portaudio.child")
         self._device = "the sound system"
 
     def __enter__(self) -> Self:
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "streamer.sources.portaudio.child"],
-                env=os.environ | {"PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, sys.path)])},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
+            self._child.__enter__()
         except OSError as error:
             raise DeviceError(
                 f"can't start a process for PortAudio ({error.strerror}); close other programs"
             ) from error
-        self._commands = cast("IO[bytes]", self._process.stdin)
-        for run, stream in ((self._read, self._process.stdout), (_log, self._process.stderr)):
-            threading.Thread(target=run, args=(stream,), name="portaudio", daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        with contextlib.suppress(OSError):  # the process has ended before
-            self._commands.close()
-        if not self._ended():
-            self._process.kill()
-            if not self._ended():
-                _logger.warning("%s: its driver hangs; a process remains and can't be killed", self._device)
+        self._child.__exit__(kind, error, trace)
+        if self._child.is_running:
+            _log.warning("%s: its driver hangs; a process remains and can't be killed", self._device)
 
     def close(self) -> None:
         """Interrupt a waiting call. Safe from any thread, and more than once."""
-        self._messages.close()
+        self._child.close()
 
     def devices(self) -> list[dict[str, Any]]:
         """Return the recording devices, in PortAudio's order: index, name, host_api, channels, rate_hz and is_default of each."""
@@ -140,7 +110,7 @@ class PortAudioProcess:
         """
         self._device = name
         command = {"index": index, "rate_hz": rate_hz, "channels": channels}
-        self._send(Message(Kind.RECORD, json.dumps(command).encode()))
+        self._child.send(Kind.RECORD, json.dumps(command).encode())
         return DeviceFormat(**json.loads(self._receive(_OPENING_SECONDS, self._no_audio(_OPENING_SECONDS))))
 
     def blocks(self) -> Iterator[tuple[Stamp, memoryview]]:
@@ -152,7 +122,7 @@ class PortAudioProcess:
 
     def play(self, samples: bytes) -> None:
         """Start playing samples (float32, mono, 16 kHz) on the default output."""
-        self._send(Message(Kind.PLAY, samples))
+        self._child.send(Kind.PLAY, samples)
         self._receive(_OPENING_SECONDS, "can't play audio: the sound system does not answer; restart it")
 
     def _no_audio(self, seconds: float) -> str:
@@ -161,45 +131,19 @@ class PortAudioProcess:
             "system's privacy settings allow recording"
         )
 
-    def _send(self, command: Message) -> None:
-        with contextlib.suppress(BrokenPipeError):  # its last message has the reason
-            command.send(self._commands)
-
     def _receive(self, timeout_seconds: float, sentence: str) -> bytes:
         """Return the content of the next message; raise a `DeviceError` with the sentence if none arrives in time."""
-        if not self._received:
-            self._received.extend(self._messages.take(timeout_seconds))
-        if not self._received:
+        try:
+            message = self._child.receive(timeout_seconds)
+        except ChildEnded as ended:
+            raise DeviceError(
+                f"{self._device}: its driver has crashed ({ended}); unplug it and plug it in again, or restart the sound system"
+            ) from ended
+        if message is None:
             raise DeviceError(sentence)
-        message = self._received.popleft()
-        if message.kind is Kind.FAILED:
+        if message.kind == Kind.FAILED:
             failure = json.loads(message.content)
             raise DeviceError(
                 _MESSAGES[failure["operation"]].format(device=self._device, reason=failure["reason"])
             )
         return message.content
-
-    def _read(self, stream: IO[bytes]) -> None:
-        with stream:
-            while message := Message.receive(stream):
-                if not self._messages.put(message):
-                    return
-        code = self._process.wait()
-        how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        self._messages.fail(
-            DeviceError(
-                f"{self._device}: its driver has crashed ({how}); unplug it and plug it in again, or restart the sound system"
-            )
-        )
-
-    def _ended(self) -> bool:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(_SHUTDOWN_SECONDS)
-        return self._process.returncode is not None
-
-
-def _log(stream: IO[bytes]) -> None:
-    """Log what ALSA, PortAudio and JACK print from C, so that it stays off the terminal."""
-    with stream:
-        for line in stream:
-            _logger.debug("%s", line.decode(errors="replace").strip())

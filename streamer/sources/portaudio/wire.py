@@ -1,4 +1,4 @@
-"""Protocol between the program and its PortAudio process: one byte for the kind, four for the length, then the content.
+"""Protocol between the program and its PortAudio process.
 
 Standard library only, like everything the process loads: without numpy it starts in half the time.
 """
@@ -6,9 +6,10 @@ Standard library only, like everything the process loads: without numpy it start
 import struct
 from dataclasses import astuple, dataclass
 from enum import IntEnum
-from typing import IO, Self
+from typing import Self
 
-_HEAD = struct.Struct("<BI")
+from ...runtime.wire import Message
+
 _STAMP = struct.Struct("<dddd?I")
 
 
@@ -27,29 +28,6 @@ class Kind(IntEnum):
     """Message of the process: a `Stamp`, and a block of float32 frames."""
     FAILED = 6
     """Last message of the process: the failed operation and the reason, as JSON."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Message of either side."""
-
-    kind: Kind
-    content: bytes
-
-    def send(self, stream: IO[bytes]) -> None:
-        """Write the message, and flush."""
-        stream.write(_HEAD.pack(self.kind, len(self.content)) + self.content)
-        stream.flush()
-
-    @classmethod
-    def receive(cls, stream: IO[bytes]) -> Self | None:
-        """Wait for the next message; return None if the other side ends, also in the middle of a message."""
-        head = stream.read(_HEAD.size)
-        if len(head) < _HEAD.size:
-            return None
-        kind, length = _HEAD.unpack(head)
-        content = stream.read(length)
-        return cls(Kind(kind), content) if len(content) == length else None
 
 
 @dataclass(frozen=True, slots=True)
