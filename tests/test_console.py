@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 from rich.logging import RichHandler
+from support.program import ChildProcess
 from support.terminal import LABELS, VOCABULARY, live_table, picture
 from support.waiting import wait_until
 
@@ -103,7 +104,7 @@ try:
 except OutputClosed:
     sys.exit(0)
 """
-    with subprocess.Popen(
+    with ChildProcess[bytes](
         [sys.executable, "-c", program],
         cwd=ROOT,
         stdout=subprocess.PIPE,

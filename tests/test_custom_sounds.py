@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.microphone import VirtualMicrophone
+from support.program import ChildProcess
 from support.system import require
 
 pytestmark = pytest.mark.slow
@@ -86,7 +87,7 @@ def test_the_microphone_is_tagged_with_them(
 ) -> None:
     sounds = {label: next((rendered / "held-out" / label).iterdir()) for label in sorted(LABELS)}
     words = ("run_live.py", "--source", "mic", "--model", str(model), "--json", "--hop", "0.5")
-    with subprocess.Popen(
+    with ChildProcess(
         [sys.executable, *words],
         cwd=ROOT,
         env=virtual_microphone.environment | {"HF_HUB_OFFLINE": "1"},

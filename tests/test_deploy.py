@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.program import command
+from support.program import ChildProcess, command
 from support.system import free_port, require
 from support.systemd import Systemd, service
 from support.waiting import START_SECONDS, wait_until
@@ -172,7 +172,7 @@ def test_mosquitto_accepts_the_configuration_of_the_compose_file(tmp_path: Path)
     said = tmp_path / "said"
     with (
         said.open("w") as output,
-        subprocess.Popen(["mosquitto", "-c", tmp_path / "mosquitto.conf"], stderr=output) as broker,
+        ChildProcess[bytes](["mosquitto", "-c", tmp_path / "mosquitto.conf"], stderr=output) as broker,
     ):
         try:
             wait_until(lambda: "running" in said.read_text(), "mosquitto to run")

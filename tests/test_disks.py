@@ -14,7 +14,7 @@ import openvino
 import pytest
 from support.disks import Disk, mounted
 from support.mosquitto import Mosquitto, Subscriber
-from support.program import command
+from support.program import ChildProcess, command
 from support.system import require
 from support.waiting import START_SECONDS, wait_until
 
@@ -224,7 +224,7 @@ def test_the_program_keeps_listening_and_publishing_and_writes_when_it_can(
     file = disk.path / "earshot" / "history.sqlite3"
     with Mosquitto(folder) as broker, Subscriber(broker.port, "earshot/#") as subscriber:
         mqtt = ("--mqtt", f"mqtt://127.0.0.1:{broker.port}")
-        with subprocess.Popen(
+        with ChildProcess(
             [*options, *mqtt], env=home, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as program:
             subscriber.wait_for("earshot/test/room/tags", timeout_seconds=START_SECONDS)

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 from support.microphone import VirtualMicrophone
 from support.mosquitto import Authority, Mosquitto, Subscriber
+from support.program import ChildProcess
 from support.system import free_port, require
 from support.waiting import wait_until
 
@@ -809,7 +810,7 @@ def test_settings_that_can_not_be_read_are_a_usage_error(
 @pytest.mark.slow
 def test_a_reader_that_has_read_enough_ends_the_command_quietly(environment: dict[str, str]) -> None:
     options = [sys.executable, str(ROOT / "run_live.py"), "doctor", "--source", "demo", "--model", "tinny"]
-    with subprocess.Popen(
+    with ChildProcess[bytes](
         options, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as program:
         assert program.stdout is not None

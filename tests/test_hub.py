@@ -18,6 +18,7 @@ import torch
 from huggingface_hub import close_session, constants
 from safetensors.numpy import save_file
 from support.hub_server import COMMIT, Hub, Misbehaviour, digest, point_at, serve
+from support.program import ChildProcess
 from support.system import free_port
 from support.waiting import wait_until
 
@@ -193,7 +194,7 @@ class TestBreaks:
         command = [sys.executable, "-c", f"from models import hub; print(hub.fetch({ONE!r}))"]
         weights = digest(server.repositories[ONE] / "model.safetensors")
         part = home / "hub" / "models--someone--one" / "blobs" / f"{weights}.incomplete"
-        with subprocess.Popen(command, cwd=ROOT, env=environment) as process:
+        with ChildProcess[bytes](command, cwd=ROOT, env=environment) as process:
             try:
                 wait_until(lambda: part.exists() and part.stat().st_size == 150_000, "a part of the weights")
             finally:

@@ -17,6 +17,7 @@ import pytest
 import soundfile
 from support.gaps import end_of, lost_before
 from support.microphone import EIGHT_CHANNELS, VirtualMicrophone
+from support.program import ChildProcess
 from support.waiting import PATIENCE_SECONDS, wait_until
 
 from streamer.errors import DeviceError
@@ -280,7 +281,7 @@ def test_the_terminal_s_signals_are_none_of_the_recorder_s() -> None:
 
 def test_a_program_that_is_killed_leaves_no_recorder_behind(virtual_microphone: VirtualMicrophone) -> None:
     code = "from streamer.sources.microphone import Microphone\nfor _ in Microphone('mic').chunks(): print(flush=True)"
-    with subprocess.Popen(
+    with ChildProcess[bytes](
         [sys.executable, "-c", code], cwd=ROOT, env=virtual_microphone.environment, stdout=subprocess.PIPE
     ) as program:
         assert program.stdout is not None

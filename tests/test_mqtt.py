@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.mosquitto import Authority, Mosquitto, Subscriber
 from support.mqtt import PASSWORD, retained, running, sink_for, tagging, wait_for_state
+from support.program import ChildProcess
 from support.system import free_port, require
 from support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -153,7 +154,7 @@ MqttPublisher(Broker("127.0.0.1", {broker.port}), node="attic", sources=[], labe
 """
     with Subscriber(broker.port) as subscriber:
         root = Path(__file__).resolve().parent.parent
-        with subprocess.Popen([sys.executable, "-c", program], cwd=root) as process:
+        with ChildProcess[bytes]([sys.executable, "-c", program], cwd=root) as process:
             try:
                 subscriber.wait_for("earshot/attic/status", "online", timeout_seconds=60)
             finally:

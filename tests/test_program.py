@@ -19,7 +19,7 @@ import pytest
 import soundfile
 from support.microphone import VirtualMicrophone
 from support.mosquitto import Mosquitto, Subscriber
-from support.program import Program, command
+from support.program import ChildProcess, Program, command
 from support.sound_servers import HttpServer, behind_password, encoded, stream
 from support.system import free_port, require
 from support.waiting import START_SECONDS, wait_until
@@ -54,7 +54,7 @@ def run(
 @contextmanager
 def running(*options: str, environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """Run it beside the block, and interrupt it at the end."""
-    with subprocess.Popen(command(*options), env=environment, stdout=subprocess.DEVNULL) as program:
+    with ChildProcess[bytes](command(*options), env=environment, stdout=subprocess.DEVNULL) as program:
         try:
             yield program
             program.send_signal(signal.SIGINT)
@@ -198,7 +198,7 @@ def test_an_interrupted_calibration_changes_nothing(environment: dict[str, str],
             return sum(isinstance(message, Tagging) for message in scores.messages())
         return 0
 
-    with subprocess.Popen(
+    with ChildProcess[bytes](
         listening, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         wait_until(lambda: heard() >= 3, "something to be heard", START_SECONDS)
@@ -273,7 +273,7 @@ def test_a_reader_that_stops_reading_ends_the_program_quietly(
     noise: Path, environment: dict[str, str]
 ) -> None:
     options = command("--source", str(noise), "--json", "--hop", "0.1", "--fast")
-    with subprocess.Popen(
+    with ChildProcess[bytes](
         options, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as program:
         assert program.stdout is not None
@@ -399,7 +399,9 @@ def test_non_finite_samples_are_counted(tmp_path: Path, environment: dict[str, s
 def test_a_stalled_pipe_is_a_gap_and_does_not_outlast_the_duration(environment: dict[str, str]) -> None:
     second = (1_000 * np.random.default_rng(0).standard_normal(16_000)).astype("<i2").tobytes()
     options = command("--source", "-", "--json", "--duration", "10", "--hop", "0.5")
-    with subprocess.Popen(options, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as program:
+    with ChildProcess[bytes](
+        options, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as program:
         assert program.stdin is not None
         assert program.stdout is not None
         program.stdin.write(second)
@@ -436,7 +438,7 @@ def test_the_window_opens_and_the_program_ends_with_its_duration(
 def test_prometheus_reads_figures_from_the_port_that_is_given(environment: dict[str, str]) -> None:
     port = free_port()
     options = command("--json", "--source", "room=demo", "--metrics-port", str(port))
-    with subprocess.Popen(options, env=environment, stdout=subprocess.PIPE) as program:
+    with ChildProcess[bytes](options, env=environment, stdout=subprocess.PIPE) as program:
         try:
             assert program.stdout is not None
             assert program.stdout.readline(), "a tagging"
@@ -473,7 +475,7 @@ def test_sound_at_the_microphone_becomes_tags_at_the_broker(
     heard = environment | virtual_microphone.environment
     with (
         Subscriber(broker.port) as subscriber,
-        subprocess.Popen(options, env=heard, stdout=subprocess.DEVNULL) as program,
+        ChildProcess[bytes](options, env=heard, stdout=subprocess.DEVNULL) as program,
     ):
         try:
             subscriber.wait_for("earshot/test/status", "online", timeout_seconds=START_SECONDS)
@@ -517,7 +519,7 @@ def test_a_dead_microphone_is_a_problem_until_it_delivers_sound(
     with (
         Subscriber(broker.port) as subscriber,
         log.open("wb") as written,
-        subprocess.Popen(options, env=heard, stdout=subprocess.DEVNULL, stderr=written) as program,
+        ChildProcess[bytes](options, env=heard, stdout=subprocess.DEVNULL, stderr=written) as program,
     ):
         try:
             subscriber.wait_for("earshot/test/mic/health/problem", "OFF", timeout_seconds=START_SECONDS)
@@ -665,7 +667,7 @@ def test_a_sound_that_was_on_when_the_program_was_killed_is_ended_by_the_next_st
     options = ("--headless", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}")
     watching = command(*options, "--watch", "Speech", "--source", f"room={speech}")
     with Subscriber(broker.port) as subscriber:
-        with subprocess.Popen(watching, env=environment, stdout=subprocess.DEVNULL) as program:
+        with ChildProcess[bytes](watching, env=environment, stdout=subprocess.DEVNULL) as program:
             began = subscriber.wait_for("earshot/test/room/events", timeout_seconds=START_SECONDS).json()
             program.kill()
         idle = ("--watch", "Dog", "--source", f"room=unix:{tmp_path / 'door'}")
@@ -688,7 +690,7 @@ def test_a_source_is_switched_off_and_on_again(
     heard = environment | virtual_microphone.environment
     with (
         Subscriber(broker.port) as subscriber,
-        subprocess.Popen(options, env=heard, stdout=subprocess.DEVNULL) as program,
+        ChildProcess[bytes](options, env=heard, stdout=subprocess.DEVNULL) as program,
     ):
         try:
             subscriber.wait_for("earshot/test/mic/listen", "ON", timeout_seconds=START_SECONDS)
@@ -736,7 +738,7 @@ def test_a_source_that_was_switched_off_stays_off_when_the_program_is_started_ag
 
 def test_the_program_can_be_its_own_broker(noise: Path, environment: dict[str, str]) -> None:
     options = command("--headless", "--json", "--node", "test", "--mqtt", "embedded", "--source", str(noise))
-    with subprocess.Popen(
+    with ChildProcess(
         options, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as program:
         assert program.stderr is not None
@@ -755,7 +757,7 @@ def test_a_signal_ends_everything_in_order(
         "--headless", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}", "--source", "demo"
     )
     with Subscriber(broker.port) as subscriber:
-        with subprocess.Popen(
+        with ChildProcess[bytes](
             options, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         ) as program:
             subscriber.wait_for("earshot/test/demo/tags", timeout_seconds=START_SECONDS)
@@ -795,7 +797,7 @@ def test_a_broker_that_comes_later_gets_the_tags(tmp_path: Path, environment: di
     options = command(
         "--headless", "--node", "test", "--mqtt", f"mqtt://127.0.0.1:{broker.port}", "--source", "demo"
     )
-    with subprocess.Popen(
+    with ChildProcess[bytes](
         options, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
     ) as program:
         try:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from support.mosquitto import Mosquitto, Subscriber
-from support.program import command
+from support.program import ChildProcess, command
 from support.system import require
 from support.systemd import Systemd, service
 from support.waiting import START_SECONDS, wait_until
@@ -317,7 +317,7 @@ def test_sighup_replaces_a_source(systemd: Systemd, environment: dict[str, str],
 
 @pytest.mark.slow
 def test_sighup_during_the_start_takes_effect_once_the_program_listens(environment: dict[str, str]) -> None:
-    with subprocess.Popen(
+    with ChildProcess(
         command("--headless", "--model", "tiny", "--offline", "--source", "demo"),
         env=environment,
         stdout=subprocess.DEVNULL,
@@ -342,7 +342,7 @@ def test_sighup_reaches_the_window_too(systemd: Systemd, environment: dict[str, 
     file = tmp_path / "earshot.toml"
     file.write_text('watch = ["Dog"]\n')
     screen = {"QT_QPA_PLATFORM": "offscreen"}
-    with subprocess.Popen(
+    with ChildProcess(
         command("--model", "tiny", "--offline", "--source", "demo", "--config", str(file)),
         env=environment | systemd.environment | screen,
         stderr=subprocess.PIPE,
@@ -365,7 +365,7 @@ def test_sighup_reaches_the_window_too(systemd: Systemd, environment: dict[str, 
 def test_closing_the_terminal_still_ends_the_program(systemd: Systemd, environment: dict[str, str]) -> None:
     require("setsid")
     outside, inside = pty.openpty()
-    with subprocess.Popen(
+    with ChildProcess[bytes](
         ["setsid", "--ctty", *command("--headless", "--model", "tiny", "--offline", "--source", "demo")],
         env=environment | systemd.environment,
         stdin=inside,

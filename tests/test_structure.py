@@ -97,3 +97,13 @@ def test_functions_and_classes_can_be_read_at_once(module: str) -> None:
             if parameters > MOST_PARAMETERS:
                 too_large.append(f"line {node.lineno}: {parameters} parameters")
     assert not too_large
+
+
+def test_no_test_waits_without_end_for_a_program_that_it_started() -> None:
+    waiting = [
+        f"{path.name}:{node.context_expr.lineno}"
+        for path in (ROOT / "tests").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.withitem) and ast.unparse(node.context_expr).startswith("subprocess.Popen")
+    ]
+    assert waiting == [], "use support.program.ChildProcess"

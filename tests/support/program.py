@@ -7,7 +7,8 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any, Self
+from types import TracebackType
+from typing import Any, AnyStr, Self
 
 from support.waiting import START_SECONDS
 
@@ -31,6 +32,19 @@ def clean_environment(folder: Path) -> dict[str, str]:
 
 def command(*options: str) -> list[str]:
     return [sys.executable, str(ROOT / "run_live.py"), *options]
+
+
+class ChildProcess(subprocess.Popen[AnyStr]):
+    """Process that is killed at the end of its ``with`` block if it still runs.
+
+    `subprocess.Popen` waits there instead, so that a failed assertion about a program would become a hang.
+    """
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.kill()
+        super().__exit__(kind, error, trace)
 
 
 class Program:

@@ -4,10 +4,10 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Self
 
-from support.program import command
+from support.program import ChildProcess, command
 from support.waiting import PATIENCE_SECONDS, START_SECONDS
 
 
@@ -43,19 +43,15 @@ class Systemd:
 def service(
     *options: str, environment: dict[str, str], systemd: Systemd, stdout: int = subprocess.DEVNULL
 ) -> Iterator[subprocess.Popen[str]]:
-    """Run the program as systemd does, once it is ready; kill it if it still runs at the end."""
-    with subprocess.Popen(
+    """Run the program as systemd does, once it is ready."""
+    with ChildProcess(
         command("--headless", "--model", "tiny", "--offline", *options),
         env=environment | systemd.environment,
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
     ) as program:
-        try:
-            systemd.hear_of("READY=1", START_SECONDS)
-            assert program.stderr is not None
-            assert any(line.startswith("model tiny") for line in program.stderr)
-            yield program
-        finally:
-            with suppress(ProcessLookupError):
-                program.kill()
+        systemd.hear_of("READY=1", START_SECONDS)
+        assert program.stderr is not None
+        assert any(line.startswith("model tiny") for line in program.stderr)
+        yield program
