@@ -7,6 +7,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ..messages import SAMPLE_RATE_HZ, Samples
+from .ffmpeg.decoder import UnsupportedFormat
 from .mixing import Mixer
 
 Frames: TypeAlias = NDArray[np.float32]
@@ -37,6 +38,7 @@ class Converter:
         if channel is not None and not 1 <= channel <= channels:
             raise ValueError(f"channel {channel} of {channels}")
         self.repaired_samples = 0
+        self.peak = 0.0
         self._channel = channel
         self._mixer = Mixer(rate_hz, channels if channel is None else 1)
         self._resampler = (
@@ -77,7 +79,63 @@ class Converter:
         if not finite.all():
             self.repaired_samples += int(finite.size - np.count_nonzero(finite))
             frames = np.where(finite, frames, np.float32(0))
+        self.peak = max(self.peak, float(np.abs(frames).max(initial=0)))
         return self._mixer.feed(_clipped(frames))
+
+
+class FormatConverter:
+    """Converter of consecutive frames whose sample rate and number of channels may change.
+
+    Parameters
+    ----------
+    channel : int, optional
+        Channel to use, counted from 1; where there is only one, it is used. By default all channels are mixed.
+
+    Attributes
+    ----------
+    repaired_samples : int
+        NaN or infinite samples that became silence so far.
+    peak : float
+        Largest magnitude so far, before clipping at 1.
+    """
+
+    def __init__(self, channel: int | None = None) -> None:
+        self.repaired_samples = 0
+        self.peak = 0.0
+        self._channel = channel
+        self._format: tuple[int, int] | None = None
+        self._converter: Converter | None = None
+
+    def feed(self, frames: Frames, rate_hz: int) -> Samples:
+        """Convert the next frames float32 (n, channels); at a change, the result begins with the rest of those before it.
+
+        Raises
+        ------
+        UnsupportedFormat
+            There is no such channel.
+        """
+        rest = np.empty(0, np.float32)
+        converter = self._converter
+        if converter is None or self._format != (rate_hz, frames.shape[1]):
+            rest = self.flush()
+            converter = self._converter = self._new_converter(rate_hz, frames.shape[1])
+            self._format = (rate_hz, frames.shape[1])
+        repaired_before = converter.repaired_samples
+        samples = np.concatenate([rest, converter.feed(frames)])
+        self.repaired_samples += converter.repaired_samples - repaired_before
+        self.peak = max(self.peak, converter.peak)
+        return samples
+
+    def flush(self) -> Samples:
+        """Return the remaining samples; the next frames begin a new stretch."""
+        return np.empty(0, np.float32) if self._converter is None else self._converter.flush()
+
+    def _new_converter(self, rate_hz: int, channels: int) -> Converter:
+        channel = None if channels == 1 and self._format is not None else self._channel
+        if channel is not None and channel > channels:
+            choice = "leave it out" if channels == 1 else f"choose one from #1 to #{channels}"
+            raise UnsupportedFormat(f"has no channel #{channel}; {choice}")
+        return Converter(rate_hz, channels, channel)
 
 
 def _clipped(samples: NDArray[np.float32]) -> NDArray[np.float32]:

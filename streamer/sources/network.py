@@ -3,14 +3,14 @@
 import threading
 import time
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ..errors import NetworkError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from ..runtime.queues import BoundedQueue
-from .conversion import Converter, Frames
+from .conversion import FormatConverter
 from .diagnosis import authorities, explain_failure
+from .ffmpeg.decoder import Block, Decoder, UnsupportedFormat
 from .playout import Playout
 from .url import StreamUrl
 
@@ -57,7 +57,7 @@ class NetworkStream:
         self._connect_seconds = connect_seconds
         self._stall_seconds = stall_seconds
         self._closed = threading.Event()
-        self._queue: BoundedQueue[_Block] = BoundedQueue(_QUEUE_BLOCKS, "wait")
+        self._queue: BoundedQueue[Block] = BoundedQueue(_QUEUE_BLOCKS, "wait")
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
         """Connect, and yield the audio block by block.
@@ -67,7 +67,7 @@ class NetworkStream:
         NetworkError
             The server can't be reached, refuses, sends no audio, or has stopped.
         """
-        queue: BoundedQueue[_Block] = BoundedQueue(_QUEUE_BLOCKS, "wait")
+        queue: BoundedQueue[Block] = BoundedQueue(_QUEUE_BLOCKS, "wait")
         self._queue = queue
         if self._closed.is_set():
             return
@@ -92,7 +92,7 @@ class NetworkStream:
         self._closed.set()
         self._queue.close()
 
-    def _blocks(self, queue: "BoundedQueue[_Block]") -> "Iterator[_Block]":
+    def _blocks(self, queue: "BoundedQueue[Block]") -> "Iterator[Block]":
         timeout = self._connect_seconds + self._stall_seconds
         while not self._closed.is_set():
             blocks = queue.take(timeout)
@@ -104,22 +104,13 @@ class NetworkStream:
             timeout = self._stall_seconds
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Block:
-    """Decoded audio, and its start by the sender's clock, in seconds."""
-
-    frames: Frames
-    rate_hz: int
-    stamp: float | None
-
-
 class _Receiver:
     """Thread that fills a queue with audio decoded by FFmpeg until the queue is closed."""
 
     def __init__(
         self,
         url: StreamUrl,
-        queue: BoundedQueue[_Block],
+        queue: BoundedQueue[Block],
         connect_seconds: float,
         stall_seconds: float,
     ) -> None:
@@ -138,6 +129,8 @@ class _Receiver:
         except (av.FFmpegError, OSError) as error:
             # FFmpeg's error contains the URL with its credentials: it is neither quoted nor chained.
             self._queue.fail(NetworkError(f"{self._url.shown}: {self._explain(error)}"))
+        except UnsupportedFormat as error:
+            self._queue.fail(NetworkError(f"{self._url.shown} {error}"))
         except Exception as error:  # noqa: BLE001 - the end of a thread: the reader of the stream raises it
             self._queue.fail(error)
 
@@ -154,7 +147,7 @@ class _Receiver:
             # A stream of known length is a file; for a playlist, the duration of its audio counts.
             playlist = container.format.name == "hls"
             endless = container.duration is None if playlist else container.size < 0
-            decoder = _Decoder()
+            decoder = Decoder()
             for packet in container.demux():
                 if self._queue.closed:
                     return
@@ -196,40 +189,13 @@ class _Receiver:
         )
 
 
-class _Decoder:
-    """Decoder of the packets of one audio track."""
-
-    def __init__(self) -> None:
-        self._form: tuple[str, str, int] | None = None
-        self._to_float: Any = None
-
-    def blocks(self, packet: Any) -> Iterator[_Block]:
-        """Decode a packet; a damaged one is skipped."""
-        import av.error
-
-        try:
-            frames = packet.decode()
-        except av.error.InvalidDataError:
-            return
-        for frame in frames:
-            form = (frame.format.name, frame.layout.name, frame.rate)
-            if form != self._form:
-                self._form = form
-                self._to_float = av.AudioResampler(format="fltp", layout=frame.layout, rate=frame.rate)
-            stamp = frame.time
-            for converted in self._to_float.resample(frame):
-                yield _Block(converted.to_ndarray().T, frame.rate, stamp)  # (channels, n) -> (n, channels)
-
-
 class _Assembler:
     """Chunks from the blocks of one connection, with the times at which they are due."""
 
     def __init__(self) -> None:
         self._playout = Playout()
-        self._converter: Converter | None = None
-        self._form: tuple[int, int] | None = None
+        self._converter = FormatConverter()
         self._next_sample = 0
-        self._repaired_before = 0
 
     @property
     def due(self) -> float:
@@ -239,27 +205,21 @@ class _Assembler:
     @property
     def repaired_samples(self) -> int:
         """NaN or infinite samples replaced so far."""
-        return self._repaired_before + (0 if self._converter is None else self._converter.repaired_samples)
+        return self._converter.repaired_samples
 
-    def accept(self, block: _Block) -> Iterator[AudioChunk]:
+    def accept(self, block: Block) -> Iterator[AudioChunk]:
         """Convert a block; before one that follows a gap, yield the rest of the audio before the gap."""
         lost_seconds = self._playout.schedule(
             len(block.frames) / block.rate_hz, block.stamp, time.monotonic()
         )
-        form = (block.rate_hz, block.frames.shape[1])
-        if lost_seconds or form != self._form:
-            yield from self.finish()
         if lost_seconds:
+            yield from self.finish()
             self._next_sample += round(lost_seconds * SAMPLE_RATE_HZ)
-        if self._converter is None or form != self._form:
-            self._repaired_before = self.repaired_samples
-            self._converter, self._form = Converter(*form), form
-        yield from self._chunk(self._converter.feed(block.frames))
+        yield from self._chunk(self._converter.feed(block.frames, block.rate_hz))
 
     def finish(self) -> Iterator[AudioChunk]:
         """Yield the rest of the converted audio."""
-        if self._converter is not None:
-            yield from self._chunk(self._converter.flush())
+        yield from self._chunk(self._converter.flush())
 
     def _chunk(self, samples: Samples) -> Iterator[AudioChunk]:
         if not len(samples):

@@ -1,0 +1,1 @@
+"""Decoding of recordings and network streams by FFmpeg."""
