@@ -1,1 +1,1 @@
-"""Faults, as functions that bring them about while Earshot runs, and hold it to what it promises."""
+"""Faults: functions that cause them while Earshot runs, and check its promises."""

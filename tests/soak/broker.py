@@ -1,4 +1,4 @@
-"""The broker goes, hangs and comes back while sounds begin and end."""
+"""Faults of the broker while sounds begin and end."""
 
 import time
 
@@ -12,16 +12,16 @@ SOURCES = ("--source", "a=demo", "--source", "b=demo", "--hop", "0.5", "--window
 
 
 def is_killed(rig: Rig, times: int) -> str:
-    """Kill it, and start it again after some time in which events wait."""
+    """Kill the broker, and restart it after a while in which events wait."""
     waited, recoveries = [], []
     with rig.listening(*SOURCES):
         for _ in range(times):
             wait_until(rig.received, "an event", PATIENCE_SECONDS)
-            rig.fell_broker()
+            rig.kill_broker()
             time.sleep(OUTAGE_SECONDS)
             waited.append(_waiting(rig))
             back = time.monotonic()
-            rig.raise_broker()
+            rig.start_broker()
             wait_until(lambda: not _waiting(rig), "all to be published", PATIENCE_SECONDS)
             recoveries.append(time.monotonic() - back)
         events = rig.check_events()
@@ -29,7 +29,7 @@ def is_killed(rig: Rig, times: int) -> str:
 
 
 def hangs(rig: Rig, times: int) -> str:
-    """Let it answer nothing, while its connections stay open."""
+    """Stop the broker without closing its connections."""
     waited = []
     with rig.listening(*SOURCES):
         for _ in range(times):
@@ -50,7 +50,7 @@ def _waiting(rig: Rig) -> int:
     return count
 
 
-PROMISE = "no event is lost or told before an earlier one; listening goes on"
+PROMISE = "no event is lost or out of order; listening continues"
 
 FAULTS = (
     Fault("broker", "the broker is killed and comes back", PROMISE, is_killed, times=3),

@@ -1,4 +1,4 @@
-"""Somebody sets the clock: a server of time is found late, or an administrator errs."""
+"""Changes of the clock, as a time server or an administrator makes them."""
 
 import itertools
 import mmap
@@ -28,7 +28,7 @@ SOON_SECONDS = 5.0
 
 
 def is_set(rig: Rig, times: int) -> str:
-    """Set the clock of the program, and of its PortAudio, forward and back, as the program is told it: the machine's stays as it is.
+    """Set the clock forward and back for the program and its PortAudio process; the machine's clock stays unchanged.
 
     A small library in front of the system's (clock.c) adds the step to what the clock says, and to nothing else.
     """
@@ -79,7 +79,7 @@ def is_set(rig: Rig, times: int) -> str:
 
 @contextmanager
 def settable_clock(folder: Path) -> Iterator[tuple[mmap.mmap, dict[str, str]]]:
-    """Yield where to write by how many seconds the clock is ahead, and what makes a program read that clock."""
+    """Yield the file for the offset of the clock in seconds, and the environment that makes a program read this clock."""
     library, ahead = folder / "clock.so", folder / "ahead"
     source = Path(__file__).with_name("clock.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, source, "-ldl"], check=True, timeout=60)
@@ -90,7 +90,7 @@ def settable_clock(folder: Path) -> Iterator[tuple[mmap.mmap, dict[str, str]]]:
 
 @contextmanager
 def sender(door: Path) -> Iterator[None]:
-    """Send noise to a socket, whenever it is there, in real time, for as long as the block lasts."""
+    """Send noise to a socket in real time until the end of the block, whenever the socket exists."""
     noise = (1_000 * np.random.default_rng(0).standard_normal(1_600)).astype("<i2").tobytes()
 
     def send(over: threading.Event) -> None:
@@ -114,7 +114,7 @@ def sender(door: Path) -> Iterator[None]:
 
 
 def _error_seconds(tagging: Mapping[str, Any], ahead: int) -> float:
-    """Return the error of a tagging's time; the tagging arrives when its window has ended, or somewhat later."""
+    """Return the error of a tagging's time; a tagging arrives at the end of its window, or slightly later."""
     said = datetime.fromisoformat(tagging["time"]).timestamp()
     came: float = tagging["came"] + time.time() - time.monotonic() + ahead
     return said - came
@@ -124,7 +124,7 @@ FAULTS = (
     Fault(
         "clock",
         "the clock is set, by hours",
-        "no sound is lost, no event either; times follow the new clock within seconds",
+        "no audio and no event is lost; times follow the new clock within seconds",
         is_set,
         times=4,
         times_in_tests=1,

@@ -1,4 +1,4 @@
-"""The disk with the history fills up, and is well again."""
+"""A full disk below the history."""
 
 import time
 
@@ -12,7 +12,7 @@ FULL_SECONDS = 25.0
 
 
 def fills_up(rig: Rig, times: int) -> str:
-    """Leave no room on it, then make some."""
+    """Fill the disk, and free space after a while."""
     rig.data.mkdir()
     unsaved, recoveries = [], []
     with mounted(rig.data) as disk, rig.listening("--source", "a=demo", "--hop", "0.5", "--window", "2"):
@@ -40,7 +40,7 @@ FAULTS = (
     Fault(
         "full-disk",
         "the disk is full",
-        "listening and telling go on; what memory holds (1,000 events) is written later",
+        "listening and publishing continue; up to 1,000 events wait in memory and are written later",
         fills_up,
         times=2,
     ),

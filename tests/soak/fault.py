@@ -8,20 +8,20 @@ from soak.rig import Rig
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that goes wrong.
+    """Fault that is caused while Earshot runs.
 
     Attributes
     ----------
     name : str
-        On the command line.
+        Name on the command line.
     happens, promise : str
-        What goes wrong, and what users are promised for then.
+        Description of the fault, and the promise to users.
     bring_about : callable
-        Does it so many times, asserts what is promised, and returns what it has measured.
+        Function that causes the fault a number of times, asserts the promise, and returns the measurement.
     times : int
-        How often, in earnest.
+        Number of repetitions in `make soak`.
     times_in_tests : int
-        How often among the tests, where time is short; not at all if 0.
+        Number of repetitions in `make test`; 0 leaves it out.
     """
 
     name: str

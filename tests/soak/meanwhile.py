@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def meanwhile(work: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Have a thread work for as long as the block lasts; an event tells it when that is over."""
+    """Run a function on a thread until the end of the block, which an event signals."""
     over = threading.Event()
     thread = threading.Thread(target=work, args=(over,))
     thread.start()

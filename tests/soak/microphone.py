@@ -1,4 +1,4 @@
-"""A microphone, and the sound server that has it, come and go."""
+"""Faults of a microphone and its sound server."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from soak.fault import Fault
 from soak.rig import Rig, sound_server, spread, stopped
 
 Absence: TypeAlias = Callable[[Rig, VirtualMicrophone], AbstractContextManager[None]]
-"""Takes a microphone away for as long as the block lasts."""
+"""Block in which a microphone is missing."""
 
 RATE_HZ = 48_000
 RECOVERY_SECONDS = 5.0
@@ -26,7 +26,7 @@ SHIFT_SECONDS = 0.1
 
 @contextmanager
 def unplugged(rig: Rig, microphone: VirtualMicrophone) -> Iterator[None]:
-    """Unplug it."""
+    """Unplug the microphone."""
     microphone.stop()
     yield
     VirtualMicrophone.start(rig.folder, RATE_HZ)
@@ -41,22 +41,22 @@ def without_server(rig: Rig, microphone: VirtualMicrophone) -> Iterator[None]:
 
 
 def stalled(_rig: Rig, microphone: VirtualMicrophone) -> AbstractContextManager[None]:
-    """Let the sound server hang: to PortAudio, that is a driver that delivers nothing and answers nothing."""
+    """Stop the sound server: PortAudio sees a driver that delivers nothing and does not answer."""
     return stopped(sound_server(microphone))
 
 
 def vanishes(rig: Rig, times: int) -> str:
-    """Unplug it, and plug it in after some time."""
+    """Unplug the microphone, and plug it in after a while."""
     return _comes_and_goes(rig, times, unplugged)
 
 
 def server_is_killed(rig: Rig, times: int) -> str:
-    """Kill the sound server, and start another one after some time."""
+    """Kill the sound server, and start another after a while."""
     return _comes_and_goes(rig, times, without_server)
 
 
 def stalls(rig: Rig, times: int) -> str:
-    """Let its driver hang for some time."""
+    """Stop the driver for a while."""
     return _comes_and_goes(rig, times, stalled)
 
 
@@ -78,19 +78,19 @@ def _comes_and_goes(rig: Rig, times: int, absence: Absence) -> str:
     finally:
         microphone.stop()
     mic = rig.account["sources"]["mic"]
-    assert max(recoveries) < RECOVERY_SECONDS, f"heard again after {recoveries} s"
+    assert max(recoveries) < RECOVERY_SECONDS, f"audio is back after {recoveries} s"
     assert max(shifts) < SHIFT_SECONDS, f"the index is off by {shifts} s"
     assert mic["gaps"] == times, f"{mic['gaps']} gaps"
     return (
-        f"heard again after {spread(recoveries)}; {times} gaps of {mic['lost_samples']:,} samples in all, each within "
-        f"{1000 * max(shifts):.0f} ms of the time away"
+        f"audio is back after {spread(recoveries)}; {times} gaps of {mic['lost_samples']:,} samples in all, each within "
+        f"{1000 * max(shifts):.0f} ms of the outage"
     )
 
 
-PROMISE = f"heard again within {RECOVERY_SECONDS:.0f} s of its return; the gap is as long as it was away"
+PROMISE = f"audio is back within {RECOVERY_SECONDS:.0f} s of its return; the gap is as long as the outage"
 
 FAULTS = (
-    Fault("microphone", "a microphone vanishes and returns", PROMISE, vanishes, times=5),
+    Fault("microphone", "a microphone disappears and returns", PROMISE, vanishes, times=5),
     Fault("sound-server", "the sound server is killed", PROMISE, server_is_killed, times=3),
     Fault("stall", "a driver hangs for seconds", PROMISE, stalls, times=3),
 )

@@ -1,4 +1,4 @@
-"""The servers of network sources go and come back."""
+"""Outages of the servers of network sources."""
 
 import time
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from soak.rig import Rig, spread
 
 AWAY_SECONDS = 5.0
 RECOVERY_SECONDS = 15.0
-"""Pauses between attempts grow with the time away, and an attempt takes FFmpeg some seconds."""
+"""Limit that allows for growing pauses between attempts, and seconds for an attempt of FFmpeg."""
 
 
 def servers_go_and_return(rig: Rig, times: int) -> str:
@@ -48,18 +48,18 @@ def servers_go_and_return(rig: Rig, times: int) -> str:
             for source in ports:
                 program.wait_for_tags(source, 6)
     sources = rig.account["sources"]
-    assert max(recoveries) < RECOVERY_SECONDS, f"heard again after {recoveries} s"
+    assert max(recoveries) < RECOVERY_SECONDS, f"audio is back after {recoveries} s"
     for name in ports:
         assert sources[name]["gaps"] == times, f"{name}: {sources[name]}"
     lost = ", ".join(f"{name} {sources[name]['lost_samples']:,}" for name in ports)
-    return f"heard again after {spread(recoveries)}; {times} gaps each, samples lost: {lost}"
+    return f"audio is back after {spread(recoveries)}; {times} gaps each, samples lost: {lost}"
 
 
 FAULTS = (
     Fault(
         "network",
-        "a camera and a radio station go and come back",
-        "each is heard again by itself, behind one gap; the pauses between attempts grow to 30 s",
+        "a camera and a radio station go offline and return",
+        "audio is back after one gap; pauses between attempts grow to 30 s",
         servers_go_and_return,
         times=3,
     ),

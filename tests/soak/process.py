@@ -1,4 +1,4 @@
-"""The program is killed, or gets hardly any time to run."""
+"""A killed program, and one that gets little processor time."""
 
 import os
 import random
@@ -23,7 +23,7 @@ MOST_GROWTH_BYTES = 16_000_000
 
 
 def is_killed(rig: Rig, times: int) -> str:
-    """Kill it at some moment after a sound has begun, and start it again."""
+    """Kill the program at a random moment after the start of a sound, and restart it."""
     chance = random.Random(0)
     orphans = 0
     options = ("--source", "a=demo", "--hop", "0.25", "--window", "2")
@@ -43,7 +43,7 @@ def is_killed(rig: Rig, times: int) -> str:
 
 
 def is_starved(rig: Rig, times: int) -> str:
-    """Let it run for an eighth of the time only, while it has two sources and a short hop."""
+    """Run the program an eighth of the time, with two sources and a short hop."""
     with rig.listening("--source", "a=demo", "--source", "b=demo", "--hop", "0.2") as program:
         program.wait_for_tags("a", 20)
         before, began = rig.account, time.monotonic()
@@ -73,7 +73,7 @@ def is_starved(rig: Rig, times: int) -> str:
 
 @contextmanager
 def kept_from_running(pid: int, share: float) -> Iterator[None]:
-    """Let a process and its children run for a share of the time only, for as long as the block lasts.
+    """Run a process and its children a share of the time until the end of the block.
 
     They are stopped and continued ten times a second, which needs no rights and takes nothing from others on the machine.
     """
@@ -95,7 +95,7 @@ def kept_from_running(pid: int, share: float) -> Iterator[None]:
 
 
 def _left_on(rig: Rig) -> set[str]:
-    """Identifiers of the sounds that have begun and not ended."""
+    """Return the identifiers of sounds that have started and not ended."""
     events = rig.stored()
     return {identifier for identifier, _ in events} - {
         identifier for identifier, kind in events if kind == "ended"
@@ -106,7 +106,7 @@ FAULTS = (
     Fault(
         "kill",
         "the program is killed (SIGKILL)",
-        "the history is whole; what was on is ended by the next start; no event is lost",
+        "the history is intact; active sounds are ended by the next start; no event is lost",
         is_killed,
         times=5,
         times_in_tests=1,

@@ -1,4 +1,4 @@
-"""Earshot as its users run it, beside a broker that asks for a password; what both say is gathered and checked."""
+"""Earshot as users run it, with a broker that requires a password; the output of both is collected and checked."""
 
 import json
 import os
@@ -22,11 +22,11 @@ BASE = "earshot/soak"
 SOUNDS = ("Speech", "Music", "Siren", "Telephone", "Alarm clock", "Piano")
 PATIENCE_SECONDS = 60.0
 _FEW_WINDOWS = 2
-"""As many of a source may wait at once: one for the tagger, and one that it has taken."""
+"""Windows of a source that may wait at once: one on the queue, and one at the tagger."""
 
 
 class Earshot(Program):
-    """The running program; each line that it prints has the time at which it came, by the monotonic clock."""
+    """Running program; each line of its output carries its arrival time by the monotonic clock."""
 
     @property
     def pid(self) -> int:
@@ -39,11 +39,11 @@ class Earshot(Program):
         self.wait(PATIENCE_SECONDS)
 
     def tags_of(self, source: str) -> list[dict[str, Any]]:
-        """All taggings of a source so far."""
+        """Return all taggings of a source so far."""
         return [line for line in self.taggings if line["source"] == source]
 
     def wait_for_tags(self, source: str, count: int) -> list[dict[str, Any]]:
-        """Wait for so many more taggings of a source, and return them."""
+        """Wait for a number of further taggings of a source, and return them."""
         before = len(self.tags_of(source))
         wait_until(
             lambda: len(self.tags_of(source)) >= before + count, f"taggings of {source}", PATIENCE_SECONDS
@@ -51,7 +51,7 @@ class Earshot(Program):
         return self.tags_of(source)[before:]
 
     def lateness_seconds(self, source: str, taggings: int = 12) -> float:
-        """Return how late the index is by the clock. The value is arbitrary but constant; a busy machine only adds to it, hence the minimum."""
+        """Return the delay of the index behind the clock: arbitrary, but constant. A busy machine adds to it, hence the minimum."""
         lateness: float = min(
             line["came"] - line["end_seconds"] for line in self.wait_for_tags(source, taggings)
         )
@@ -65,17 +65,17 @@ class Earshot(Program):
 
 
 class Rig:
-    """A broker with an observer, and a home in which Earshot is started, once or more.
+    """Broker with an observer, and a home directory in which Earshot is started any number of times.
 
     Parameters
     ----------
     folder : Path
-        Empty, and its path short enough for a socket.
+        Empty folder, whose path is short enough for a socket.
 
     Attributes
     ----------
     data : Path
-        Where the program keeps its history.
+        Folder of the program's history.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,7 +89,7 @@ class Rig:
         self._began = 0
 
     def __enter__(self) -> Self:
-        self.raise_broker()
+        self.start_broker()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -101,16 +101,16 @@ class Rig:
     def listening(
         self, *options: str, environment: Mapping[str, str] | None = None, interrupt: bool = True
     ) -> Iterator[Earshot]:
-        """Run the program, from its first tagging until it is interrupted; then hold it to what is promised in any case.
+        """Run the program from its first tagging until it is interrupted; then check what is promised whatever the fault.
 
         Parameters
         ----------
         options : str
-            On its command line.
+            Options on its command line.
         environment : mapping of str to str
-            More for its environment.
+            Additional variables of its environment.
         interrupt : bool
-            Whether it is still there at the end.
+            Interrupt the program at the end; False if it has ended by then.
         """
         self._began = len(self._messages)
         settings = self.folder / "earshot.toml"
@@ -129,37 +129,37 @@ class Rig:
                 command_line = program.command_line
                 yield program
                 if interrupt:
-                    assert program.interrupt() == 130, "it ends in order"
+                    assert program.interrupt() == 130, "the program ends normally"
                     self.wait_for("status", "offline")
             except AssertionError as broken:
                 broken.add_note("\n".join(line for line in program.log if line.startswith("20"))[-3000:])
                 raise
         said = [*program.log, command_line, *(f"{each.topic} {each.text}" for each in self._messages)]
-        assert not [line for line in said if self._password in line], "the password is told to nobody"
+        assert not [line for line in said if self._password in line], "the password is nowhere in the output"
         assert not [line for line in program.log if "Traceback" in line], program.log
         for health in self.healths():
             self.check_account(health)
-        if interrupt and not program.logged("left tagger behind"):  # who has closed the account otherwise
+        if interrupt and not program.logged("left tagger behind"):  # it closes the account
             self.check_account(self.account, ended=True)
 
-    def fell_broker(self) -> None:
+    def kill_broker(self) -> None:
         """Kill the broker."""
         self.broker.stop()
         self.broker.dismiss("ear")
 
-    def raise_broker(self) -> None:
-        """Start it, with an observer who is there before the program can be."""
+    def start_broker(self) -> None:
+        """Start the broker, and subscribe the observer before the program can connect."""
         self.broker.start()
         observer = Subscriber(self.broker.port, qos=0, username="observer", password=self._password)
         self._observers.append(observer.__enter__())
         self.broker.admit("ear", self._password)
 
     def publish(self, topic: str, text: str) -> None:
-        """Publish on a topic below the node's."""
+        """Publish on a topic of the node."""
         self._observers[-1].publish(f"{BASE}/{topic}", text)
 
     def said(self, topic: str) -> list[str]:
-        """All that was published on a topic below the node's, in order, since the program was started last."""
+        """Return all messages on a topic of the node since the last start of the program, in order."""
         return [
             each.text
             for each in self._messages[self._began :]
@@ -168,7 +168,7 @@ class Rig:
 
     @property
     def account(self) -> dict[str, Any]:
-        """The newest health, which is the last one once the program has ended."""
+        """Newest health message: the final one once the program has ended."""
         return self.healths()[-1]
 
     def healths(self) -> list[dict[str, Any]]:
@@ -177,7 +177,7 @@ class Rig:
 
     @staticmethod
     def check_account(health: Mapping[str, Any], *, ended: bool = False) -> None:
-        """Hold an account to its balance, to the sample and the window; nothing waits any more at the end."""
+        """Check the balance of an account exactly; at the end nothing waits."""
         for name, source in health["sources"].items():
             fates = ("windowed", "lost", "paused", "skipped", "waiting")
             accounted = sum(source[f"{fate}_samples"] for fate in fates)
@@ -187,7 +187,7 @@ class Rig:
             assert not (ended and source["waiting_samples"]), f"{name}: {source}"
 
     def received(self) -> list[tuple[str, str]]:
-        """Each event that was published since the rig was set up, (id, kind), as often as it came."""
+        """Return the published events, (id, kind), with repetitions."""
         events = [
             each.json()
             for each in self._messages
@@ -196,30 +196,30 @@ class Rig:
         return [(event["id"], event["event_type"]) for event in events]
 
     def stored(self) -> list[tuple[str, str]]:
-        """Each event of the history, (id, kind), in its order."""
+        """Return the events of the history, (id, kind), in order."""
         return [
             (identifier, kind) for identifier, kind in self.ask("SELECT id, kind FROM event ORDER BY seq")
         ]
 
     def ask(self, query: str) -> list[Any]:
-        """Ask the history."""
+        """Query the history."""
         file = self.data / "earshot" / "history.sqlite3"
         with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=10.0)) as connection:
             return connection.execute(query).fetchall()
 
     def check_events(self) -> str:
-        """Wait until the broker has all events of the history; none may be lost, nor come before an earlier one."""
+        """Wait until all events of the history have been published; check that none is lost or out of order."""
         stored = self.stored()
         assert stored, "there were events"
         wait_until(lambda: set(stored) <= set(self.received()), "all events to arrive", PATIENCE_SECONDS)
         received = self.received()
         firsts = [event for event in dict.fromkeys(received) if event in set(stored)]
-        assert firsts == stored, "they come in order"
+        assert firsts == stored, "events arrive in order"
         twice = len(received) - len(set(received))
         return f"{len(stored)} events: 0 lost, 0 out of order, {twice} delivered twice"
 
     def wait_for(self, topic: str, text: str) -> float:
-        """Wait until this is the newest on a topic below the node's; when that was, by the monotonic clock."""
+        """Wait for a text as the newest on a topic of the node; return the time by the monotonic clock."""
         wait_until(lambda: self.said(topic)[-1:] == [text], f"{topic} to be {text}", PATIENCE_SECONDS)
         return time.monotonic()
 
@@ -228,7 +228,7 @@ class Rig:
         return [message for observer in self._observers for message in observer.messages]
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
-        """No settings of the user's, no display, no network."""
+        """Return an environment without the user's settings, display and network."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("EARSHOT_")}
         for name in ("DISPLAY", "WAYLAND_DISPLAY"):
             kept.pop(name, None)
@@ -243,7 +243,7 @@ class Rig:
 
 
 def sound_server(microphone: VirtualMicrophone) -> int:
-    """Process of the sound server that has a virtual microphone."""
+    """Return the process id of the sound server of a virtual microphone."""
     return int(
         (Path(microphone.environment["XDG_RUNTIME_DIR"]) / "pulse" / "pid").read_text(encoding="ascii")
     )
@@ -251,7 +251,7 @@ def sound_server(microphone: VirtualMicrophone) -> int:
 
 @contextmanager
 def stopped(pid: int) -> Iterator[None]:
-    """Let a process do nothing for as long as the block lasts."""
+    """Stop a process until the end of the block."""
     os.kill(pid, signal.SIGSTOP)
     try:
         yield
@@ -260,5 +260,5 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 def spread(seconds: Sequence[float], digits: int = 1) -> str:
-    """Say the middle and the longest of some times."""
+    """Format the median and the maximum of some times."""
     return f"{statistics.median(seconds):.{digits}f} s (at most {max(seconds):.{digits}f} s)"

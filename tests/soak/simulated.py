@@ -1,4 +1,4 @@
-"""A microphone with all its troubles, and the time in which it is heard: as much of it as one likes, as fast as it goes."""
+"""Simulated microphone with realistic faults, in simulated time, as fast as the machine allows."""
 
 import random
 import threading
@@ -17,7 +17,7 @@ BLOCK_SAMPLES = SAMPLE_RATE_HZ
 HOUR_SAMPLES = 3_600 * SAMPLE_RATE_HZ
 CRYSTAL_PPM = 40.0
 CLOCK_STEPS_SECONDS = {20: 2.5, 21: -1.5}
-"""By hour of the day: what a server of time does to the clock."""
+"""Corrections of the clock by a time server, by hour of the day."""
 
 _QUIET, _LOUD = 0.01, 0.3
 _SOUND_EVERY_SECONDS, _SOUND_SECONDS = 300, 8
@@ -28,7 +28,7 @@ _LATENCY_SECONDS = 0.1
 
 @dataclass
 class SimulatedClock:
-    """Two clocks of a machine, in seconds: one that nobody sets, and the time of day, which a server sets."""
+    """Clocks of a machine, in seconds: a monotonic one, and the time of day, which a time server sets."""
 
     elapsed: float = 5_000.0
     ahead: float = 1_772_366_400.0
@@ -41,16 +41,16 @@ class SimulatedClock:
 
 @dataclass
 class SimulatedMicrophone:
-    """Hears a sound every five minutes; loses blocks, vanishes and returns, and its crystal is fast.
+    """Microphone with a sound every five minutes, lost blocks, outages and a fast crystal.
 
-    Its blocks go the way of a real one's, from where PortAudio's process has delivered them.
+    Its blocks take the path of real ones, from the output of the PortAudio process on.
 
     Attributes
     ----------
     hours : int
-        After which it ends.
+        Duration of its audio.
     delivered_samples, refused_samples, absences : int
-        What has become of its sound so far, by its own count.
+        Its own counts so far.
     """
 
     hours: int
@@ -72,11 +72,11 @@ class SimulatedMicrophone:
         self._quiet, self._loud = noise * np.float32(_QUIET), noise * np.float32(_LOUD)
 
     def true_seconds(self, frame: int) -> float:
-        """When a frame sounds, by the clock that nobody sets."""
+        """Return the time of a frame by the monotonic clock."""
         return 5_000.0 + frame / SAMPLE_RATE_HZ / (1.0 + 1e-6 * CRYSTAL_PPM)
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
-        """Deliver sound until it vanishes, or its time is over."""
+        """Yield audio until the next outage, or the end."""
         assembler = Assembler(Converter(SAMPLE_RATE_HZ, 1), SAMPLE_RATE_HZ, _LATENCY_SECONDS, self.timeline)
         refused = 0
         while self.frame < self.hours * HOUR_SAMPLES and not self._closed.is_set():
@@ -123,6 +123,6 @@ class SimulatedMicrophone:
 
 
 def loudness_as_scores(batch: Samples) -> Samples:
-    """Score samples (batch, n) as two classes, (batch, 2): the first is what is loud at the end."""
+    """Score samples (batch, n) as two classes, (batch, 2): the first is high if the end of a window is loud."""
     loud = np.abs(batch[:, -1_600:]).max(axis=1) > _LOUD / 2
     return np.stack([0.9 * loud, np.full(len(batch), 0.1)], axis=1).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Somebody plays with the listen switch."""
+"""A listen switch that is toggled often."""
 
 from soak.fault import Fault
 from soak.rig import Rig
@@ -6,8 +6,8 @@ from soak.rig import Rig
 TOGGLES = 5
 
 
-def is_played_with(rig: Rig, times: int) -> str:
-    """Switch off and on again and again, while four sources keep the tagger busy."""
+def is_toggled(rig: Rig, times: int) -> str:
+    """Toggle a source's switch while four sources keep the tagger busy."""
     sources = [f"--source={name}=demo" for name in "abcd"]
     with rig.listening(*sources, "--hop", "0.25", "--window", "2") as program:
         for _ in range(TOGGLES * times):
@@ -32,9 +32,9 @@ def _turn(rig: Rig, to: str) -> None:
 FAULTS = (
     Fault(
         "switch",
-        "the listen switch is played with under load",
-        "what is paused is counted as such, to the sample; other sources notice nothing",
-        is_played_with,
+        "the listen switch is toggled under load",
+        "paused audio is counted exactly; other sources are not affected",
+        is_toggled,
         times=8,
         times_in_tests=1,
     ),

@@ -1,4 +1,4 @@
-"""A week of sound in simulated time, through all that is real but the microphone and the network that names sounds."""
+"""A week of audio in simulated time; everything is real except the microphone and the model."""
 
 import multiprocessing
 import os
@@ -32,7 +32,7 @@ LABELS = ("Speech", "Dog")
 MOST_GROWTH_BYTES = 8_000_000
 MOST_ERROR_SECONDS = 0.03
 SETTLED_HOURS = 2
-"""Until then, lists of limited length fill."""
+"""Time until lists of bounded length are full."""
 
 
 @dataclass(frozen=True)
@@ -42,15 +42,15 @@ class Outcome:
     Attributes
     ----------
     account : SourceHealth
-        The program's last one.
+        Final account of the program.
     delivered_samples, refused_samples, absences : int
-        As `SimulatedMicrophone` has counted them.
+        Counts of `SimulatedMicrophone`.
     clock_error_seconds : float
-        How wrong the time of the last sample is.
+        Error of the time of the last sample.
     resident_bytes : list of int
-        Memory, hour by hour.
+        Memory by hour.
     seconds : float
-        How long it really took.
+        Real duration of the run.
     """
 
     account: SourceHealth
@@ -62,8 +62,8 @@ class Outcome:
     seconds: float
 
 
-def is_lived_through(rig: Rig, hours: int) -> str:
-    """Listen for so many hours, in a process of its own, whose memory nothing else takes."""
+def listens_for_a_week(rig: Rig, hours: int) -> str:
+    """Listen for some hours in a process of its own, so that its memory can be measured."""
     folder = rig.folder / "week"
     folder.mkdir()
     spawning = multiprocessing.get_context("spawn")
@@ -73,7 +73,7 @@ def is_lived_through(rig: Rig, hours: int) -> str:
         ProcessPoolExecutor(1, spawning) as process,
     ):
         outcome = process.submit(
-            live_through, hours, broker.port, rig.data / "earshot" / "history.sqlite3"
+            listen, hours, broker.port, rig.data / "earshot" / "history.sqlite3"
         ).result()
         stored = rig.stored()
         wait_until(lambda: len(subscriber.messages) >= len(stored), "all events to arrive", PATIENCE_SECONDS)
@@ -93,8 +93,8 @@ def is_lived_through(rig: Rig, hours: int) -> str:
     )
 
 
-def live_through(hours: int, port: int, path: Path) -> Outcome:
-    """Listen for so many hours to a simulated microphone, as fast as possible."""
+def listen(hours: int, port: int, path: Path) -> Outcome:
+    """Listen to a simulated microphone for some hours, as fast as possible."""
     clock = SimulatedClock()
     microphone = SimulatedMicrophone(hours, clock)
     label_set = LabelSet(LABELS, (None, None))
@@ -155,7 +155,7 @@ def live_through(hours: int, port: int, path: Path) -> Outcome:
 
 
 def _check_account(outcome: Outcome) -> None:
-    """Hold the account to what the microphone has counted itself."""
+    """Compare the account with the microphone's own counts."""
     account = outcome.account
     assert account.samples == outcome.delivered_samples + account.lost_samples
     assert account.windowed_samples + account.skipped_samples == outcome.delivered_samples
@@ -175,9 +175,9 @@ def _memory(outcome: Outcome, hours: int) -> str:
 FAULTS = (
     Fault(
         "week",
-        "a week of sound, in simulated time (--hours)",
-        "memory is flat; delivered = windowed + skipped, and all else is lost and counted, to the sample; times stay right",
-        is_lived_through,
+        "a week of audio, in simulated time (--hours)",
+        "memory is constant; every delivered sample is windowed or skipped, all others are counted as lost; times stay right",
+        listens_for_a_week,
         times=168,
         times_in_tests=2,
     ),
