@@ -44,7 +44,7 @@ def describe_usage(error: TyperException) -> str:
         return error.message
     parameter = getattr(error, "param", None)
     if type(error) is not typer.BadParameter or parameter is None:
-        return f"{error.format_message().rstrip('.')}; --help lists what there is"
+        return f"{error.format_message().rstrip('.')}; see --help"
     name = parameter.opts[0] if parameter.opts else parameter.metavar
     wanted = _wanted(parameter.type_descriptor.annotation, parameter.min, parameter.max)
     return f"{name} must be {wanted}" if wanted else f"{name}: {error.message.rstrip('.')}"

@@ -166,9 +166,9 @@ def test_help_answers_in_well_under_a_second() -> None:
         ("evaluate --data no-such-file", "--data: path 'no-such-file' does not exist"),
         ("events --csv --json", "give either --csv or --json"),
         ("tag a.wav --watch Dog", "--watch goes with --events"),
-        ("tagg", "No such command 'tagg'. Did you mean 'tag'?; --help lists what there is"),
-        ("tag", "Missing argument 'FILE'; --help lists what there is"),
-        ("--quux", "No such option: --quux; --help lists what there is"),
+        ("tagg", "No such command 'tagg'. Did you mean 'tag'?; see --help"),
+        ("tag", "Missing argument 'FILE'; see --help"),
+        ("--quux", "No such option: --quux; see --help"),
     ],
 )
 def test_a_mistake_is_described_in_a_sentence(words: str, sentence: str) -> None:

@@ -239,7 +239,7 @@ def reading_scores(path: Path) -> Iterator[LoggedScores]:
     with suppress(OSError):  # such as a name that is too long
         exists = path.is_file()
     if not exists:
-        raise SinkError(f"there is no score log {path}: --score-log {path} writes one")
+        raise SinkError(f"there is no score log {path}; record one with --score-log {path}")
     with (
         _explained(path),
         closing(sqlite.open_to_read(path)) as connection,
