@@ -235,10 +235,11 @@ def _settings(sources: Sequence[str], hop: float, watch: Sequence[str] | None) -
 
 def _source(sound: Sound, rate: float | None) -> "Source":
     from streamer.sources.memory import ArraySource
-    from streamer.sources.recording import Recording
+    from streamer.sources.recording import Recording, parse_recording
 
     if isinstance(sound, str | os.PathLike):
-        recording = Recording(os.fspath(sound), sound, live=False)
+        path, selection = parse_recording(os.fspath(sound))
+        recording = Recording(os.fspath(sound), path, live=False, selection=selection)
         recording.check()
         return recording
     if rate is None:

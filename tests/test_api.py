@@ -1,9 +1,11 @@
 """The Python interface: `from earshot import listen, load_tagger, tag`."""
 
+import itertools
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from earshot.message_queue import MessageQueue
 from models.tagger import Tagger
 from streamer.errors import RecordingError, SettingsError
 from streamer.sources import DEMO_PATH
+from streamer.sources.ffmpeg.decoder import Block
+from streamer.sources.recording_file import RecordingFile
 
 ROOT = Path(__file__).parent.parent
 RATE = 16_000
@@ -162,14 +166,19 @@ def test_listening_ends_with_its_sources(tagger: Tagger, tmp_path: Path, noise: 
 
 
 def test_a_source_that_breaks_off_is_an_error_after_its_taggings(
-    tagger: Tagger, tmp_path: Path, noise: NDArray[np.float32]
+    tagger: Tagger, tmp_path: Path, noise: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    soundfile.write(tmp_path / "torn.flac", noise, RATE)
-    whole = (tmp_path / "torn.flac").read_bytes()
-    (tmp_path / "torn.flac").write_bytes(whole[: len(whole) // 2])
-    taggings = listen(str(tmp_path / "torn.flac"), model=tagger, hop=0.5)
+    soundfile.write(tmp_path / "torn.wav", noise, RATE)
+    all_blocks = RecordingFile.blocks
+
+    def blocks(self: RecordingFile) -> Iterator[Block]:
+        yield from itertools.islice(all_blocks(self), 5)
+        raise RecordingError("the disk has failed")
+
+    monkeypatch.setattr(RecordingFile, "blocks", blocks)
+    taggings = listen(str(tmp_path / "torn.wav"), model=tagger, hop=0.5)
     assert next(taggings).end_sample > 0
-    with pytest.raises(RecordingError, match="damaged"):
+    with pytest.raises(RecordingError, match="the disk has failed"):
         list(taggings)
 
 

@@ -37,12 +37,11 @@ OWNERS = {
     "matplotlib": {"models/training/figures.py"},
     "sklearn": {"models/training/metrics.py", "models/training/calibration.py"},
     "soundfile": {
-        "streamer/sources/recording.py",
         "streamer/sinks/clips/recorder.py",
         "models/reference_audio.py",
         "models/training/pack.py",
     },
-    "av": {"streamer/sources/recording.py", "streamer/sources/network.py", "streamer/sources/ffmpeg"},
+    "av": {"streamer/sources/recording_file.py", "streamer/sources/network.py", "streamer/sources/ffmpeg"},
     "pydantic": {"streamer/settings"},
     "prometheus_client": {"streamer/sinks/metrics.py"},
 }

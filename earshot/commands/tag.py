@@ -61,12 +61,13 @@ def _tag_files(files: Sequence[str], chosen: "Settings", *, events: bool, pictur
 def _readable(files: Sequence[str]) -> "list[Recording]":
     """Open recordings; log why one can't be read."""
     from streamer.errors import SourceError
-    from streamer.sources.recording import Recording
+    from streamer.sources.recording import Recording, parse_recording
 
     recordings = []
     for file in files:
         try:
-            recording = Recording(file, file, live=False)
+            path, selection = parse_recording(file)
+            recording = Recording(file, path, live=False, selection=selection)
             recording.check()
             recordings.append(recording)
         except SourceError as error:

@@ -75,7 +75,7 @@ def open_source(address: str, *, name: str = "", fast: bool = False, allow_missi
     Parameters
     ----------
     address : str
-        ``mic``, ``mic:NAME-OR-INDEX``, ``mic:NAME#CHANNEL``, a file, ``rtsp://…``, ``rtsps://…``, ``http://…``,
+        ``mic``, ``mic:NAME-OR-INDEX``, ``mic:NAME#CHANNEL``, a file, ``FILE#CHANNEL``, ``rtsp://…``, ``rtsps://…``, ``http://…``,
         ``https://…``, ``-`` (s16le 16 kHz mono on standard input), ``tcp://127.0.0.1:PORT`` or ``unix:/path`` (the same
         format from a program that connects), or ``demo``; ``NAME=`` before it sets the name.
     name : str
@@ -151,11 +151,14 @@ def _socket(name: str, address: str) -> Source:
 
 
 def _recording(name: str, address: str, *, fast: bool) -> Source:
-    from .recording import Recording
+    from .recording import Recording, parse_recording
 
     if address == "demo":
         source = Recording(name or "demo", DEMO_PATH, live=not fast, loop=not fast)
     else:
-        source = Recording(name or Path(address).stem, address, live=not fast)
+        path, selection = parse_recording(address)
+        stem = Path(path).stem
+        default_name = stem if selection.channel is None else f"{stem} {selection.channel}"
+        source = Recording(name or default_name, path, live=not fast, selection=selection)
     source.check()
     return source

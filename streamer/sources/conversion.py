@@ -1,5 +1,6 @@
 """Conversion of frames of any rate and channel count to 16 kHz mono. The only importer of soxr."""
 
+import logging
 from typing import TypeAlias
 
 import numpy as np
@@ -9,6 +10,14 @@ from numpy.typing import NDArray
 from ..messages import SAMPLE_RATE_HZ, Samples
 from .ffmpeg.decoder import UnsupportedFormat
 from .mixing import Mixer
+
+_log = logging.getLogger(__name__)
+
+_OVERLOAD = 2.0
+"""Magnitude that no healthy recording reaches: lossy formats overshoot full scale by a few decibels at most."""
+
+_OVERLOAD_SECONDS = 0.05
+"""Duration of audio at that magnitude that is no mere defect."""
 
 Frames: TypeAlias = NDArray[np.float32]
 """Frames float32 (n, channels) in [-1, 1], at the rate of the device or file."""
@@ -32,6 +41,15 @@ class Converter:
         Channels of the frames.
     channel : int, optional
         Channel to use, counted from 1. By default all channels are mixed by `Mixer`.
+
+    Attributes
+    ----------
+    repaired_samples : int
+        NaN or infinite samples that became silence so far.
+    peak : float
+        Largest magnitude so far, before clipping at 1.
+    overloaded_samples : int
+        Samples far beyond full scale so far.
     """
 
     def __init__(self, rate_hz: float, channels: int, channel: int | None = None) -> None:
@@ -39,6 +57,7 @@ class Converter:
             raise ValueError(f"channel {channel} of {channels}")
         self.repaired_samples = 0
         self.peak = 0.0
+        self.overloaded_samples = 0
         self._channel = channel
         self._mixer = Mixer(rate_hz, channels if channel is None else 1)
         self._resampler = (
@@ -79,7 +98,9 @@ class Converter:
         if not finite.all():
             self.repaired_samples += int(finite.size - np.count_nonzero(finite))
             frames = np.where(finite, frames, np.float32(0))
-        self.peak = max(self.peak, float(np.abs(frames).max(initial=0)))
+        if (peak := float(np.abs(frames).max(initial=0))) > _OVERLOAD:
+            self.overloaded_samples += int(np.count_nonzero(np.abs(frames) > _OVERLOAD))
+        self.peak = max(self.peak, peak)
         return self._mixer.feed(_clipped(frames))
 
 
@@ -89,24 +110,24 @@ class FormatConverter:
     Parameters
     ----------
     channel : int, optional
-        Channel to use, counted from 1; where there is only one, it is used. By default all channels are mixed.
+        Channel to use, counted from 1; where there is only one later, it is used. By default all channels are mixed.
+    name : str
+        Name for a log line about samples far beyond full scale; empty for none.
 
     Attributes
     ----------
     repaired_samples : int
         NaN or infinite samples that became silence so far.
-    peak : float
-        Largest magnitude so far, before clipping at 1.
     """
 
-    def __init__(self, channel: int | None = None) -> None:
+    def __init__(self, channel: int | None = None, name: str = "") -> None:
         self.repaired_samples = 0
-        self.peak = 0.0
         self._channel = channel
-        self._format: tuple[int, int] | None = None
+        self._name = name
+        self._format: tuple[float, int] | None = None
         self._converter: Converter | None = None
 
-    def feed(self, frames: Frames, rate_hz: int) -> Samples:
+    def feed(self, frames: Frames, rate_hz: float) -> Samples:
         """Convert the next frames float32 (n, channels); at a change, the result begins with the rest of those before it.
 
         Raises
@@ -123,14 +144,20 @@ class FormatConverter:
         repaired_before = converter.repaired_samples
         samples = np.concatenate([rest, converter.feed(frames)])
         self.repaired_samples += converter.repaired_samples - repaired_before
-        self.peak = max(self.peak, converter.peak)
+        if self._name and converter.overloaded_samples > _OVERLOAD_SECONDS * rate_hz:
+            _log.warning(
+                "%s: samples reach %.1f times full scale and are clipped; scale them to -1..1",
+                self._name,
+                converter.peak,
+            )
+            self._name = ""
         return samples
 
     def flush(self) -> Samples:
         """Return the remaining samples; the next frames begin a new stretch."""
         return np.empty(0, np.float32) if self._converter is None else self._converter.flush()
 
-    def _new_converter(self, rate_hz: int, channels: int) -> Converter:
+    def _new_converter(self, rate_hz: float, channels: int) -> Converter:
         channel = None if channels == 1 and self._format is not None else self._channel
         if channel is not None and channel > channels:
             choice = "leave it out" if channels == 1 else f"choose one from #1 to #{channels}"

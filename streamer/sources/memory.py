@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
-from .conversion import Converter, Frames
+from .conversion import FormatConverter, Frames
 
 _CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
 
@@ -58,8 +58,8 @@ class ArraySource:
         """Do nothing: nothing is open."""
 
     def _converted(self) -> Samples:
-        converter = Converter(self._rate_hz, self._frames.shape[1])
-        samples = np.concatenate([converter.feed(self._frames), converter.flush()])
+        converter = FormatConverter(name=self.name)
+        samples = np.concatenate([converter.feed(self._frames, self._rate_hz), converter.flush()])
         self.repaired_samples = converter.repaired_samples
         return samples
 

@@ -1,50 +1,105 @@
-"""Recordings in any format of libsndfile or FFmpeg, in real time or as fast as possible."""
+"""Recordings in any format of FFmpeg, in real time or as fast as possible."""
 
-import contextlib
 import itertools
+import logging
 import os
 import threading
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from ..errors import RecordingError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from ..runtime.files import expanded
-from .conversion import Converter, Frames
+from .address import is_file
+from .conversion import FormatConverter
+from .ffmpeg.decoder import Block, UnsupportedFormat
+from .recording_file import RecordingFile, empty, opened
+from .selection import Selection, parse_selection
+
+_log = logging.getLogger(__name__)
 
 _CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
-_OPEN_TIMEOUT_SECONDS = 10.0
+
+_GAP_SECONDS = 0.1
+"""Jump of the time stamps that is more than rounding."""
+
+_GAP_AFTER_DAMAGE_SECONDS = 0.002
+"""The same behind a damaged packet."""
+
+_LONGEST_GAP_SECONDS = 3600.0
+"""Jump from which time stamps are wrong, or begin at another zero."""
+
+_SHORT_SECONDS = 1.0
+"""Missing audio from which a recording is cut off."""
+
+_Stretch: TypeAlias = tuple[int, Samples]
+"""Position and samples."""
+
+
+def parse_recording(address: str) -> tuple[str, Selection]:
+    """Split ``FILE``, ``FILE#CHANNEL`` or ``FILE#track=2``; an existing file with such a name is meant itself.
+
+    Raises
+    ------
+    RecordingError
+        The text behind ``#`` selects nothing.
+    """
+    path, mark, fragment = address.rpartition("#")
+    if (
+        not mark
+        or is_file(os.fspath(expanded(Path(address))))
+        or not is_file(os.fspath(expanded(Path(path))))
+    ):
+        return address, Selection()
+    selection = parse_selection(fragment)
+    if selection is None:
+        raise RecordingError(
+            f"the # of {address} must be followed by the number of a channel, such as #2, or by an audio track, such as #track=2"
+        )
+    return path, selection
 
 
 class Recording:
     """Recording, read block by block: memory does not grow with its length.
 
-    A damaged file delivers the decodable part, then raises.
+    The index jumps over audio that is missing according to the time stamps of the file. Damaged packets are left out, and
+    a log line counts them.
 
     Parameters
     ----------
     name : str
         Name for people.
     path : str or os.PathLike
-        File that libsndfile reads, or whose first audio track FFmpeg reads.
+        File that FFmpeg reads.
     live : bool
         Play in real time: a chunk is due when its last sample would have been captured. Otherwise read as fast as
         possible.
     loop : bool
         Restart at the end; the index of the stream goes on.
+    selection : Selection, optional
+        Audio track and channel. By default all channels of the first track are mixed.
     """
 
-    def __init__(self, name: str, path: str | os.PathLike[str], *, live: bool, loop: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        live: bool,
+        loop: bool = False,
+        selection: Selection | None = None,
+    ) -> None:
         self.name = name
         self.live = live
         self.retry_seconds: float | None = None
         self.repaired_samples = 0
         self._path = expanded(Path(path))
         self._loop = loop
+        self._selection = selection or Selection()
         self._closed = threading.Event()
 
     def check(self) -> None:
@@ -53,181 +108,143 @@ class Recording:
         Raises
         ------
         RecordingError
-            The file is missing, unreadable, not a recording, or empty.
+            The file is missing, unreadable, not a recording, or empty, or has no such track or channel.
         """
-        with _opened(self._path) as sound:
-            if next(sound.blocks, None) is None:
-                raise _empty(self._path)
+        with opened(self._path, self._selection.track) as file:
+            reading = _Reading(self._path, file, self._selection.channel, quiet=True)
+            next(reading.stretches(), None)
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
-        """Yield the recording, a tenth of a second at a time; the last chunk may be shorter.
+        """Yield the recording, a tenth of a second at a time; the last chunk, and one before a gap, may be shorter.
 
         Raises
         ------
         RecordingError
-            The file is missing, unreadable, not a recording or empty, or damaged (after the chunks before the damage).
+            The file is missing, unreadable, not a recording or empty, or can't be read further (after the chunks before).
         """
         began_at = time.time()
         began = time.monotonic()
-        start_sample = 0
-        for samples in self._split():
-            end_sample = start_sample + len(samples)
+        for start_sample, samples in self._split():
             if self.live:
+                end_sample = start_sample + len(samples)
                 self._closed.wait(began + end_sample / SAMPLE_RATE_HZ - time.monotonic())
                 began_at = began + time.time() - time.monotonic()  # the wall clock may have been set
             if self._closed.is_set():
                 return
             yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ)
-            start_sample = end_sample
 
     def close(self) -> None:
         """Make `chunks` end at once."""
         self._closed.set()
 
-    def _split(self) -> Iterator[Samples]:
+    def _split(self) -> Iterator[_Stretch]:
         """Split the decoded audio into chunks; an error is raised after the samples before it."""
-        waiting = np.empty(0, np.float32)
+        start, waiting = 0, np.empty(0, np.float32)
         failure = None
         try:
-            for samples in self._decode():
+            for position, samples in self._decode():
+                if position > start + len(waiting):
+                    if len(waiting):
+                        yield start, waiting
+                    start, waiting = position, np.empty(0, np.float32)
                 waiting = np.concatenate([waiting, samples])
                 while len(waiting) >= _CHUNK_SAMPLES:
-                    yield waiting[:_CHUNK_SAMPLES].copy()
-                    waiting = waiting[_CHUNK_SAMPLES:]
+                    yield start, waiting[:_CHUNK_SAMPLES].copy()
+                    start, waiting = start + _CHUNK_SAMPLES, waiting[_CHUNK_SAMPLES:]
         except RecordingError as error:
             failure = error
         if len(waiting):
-            yield waiting
+            yield start, waiting
         if failure is not None:
             raise failure
 
-    def _decode(self) -> Iterator[Samples]:
-        """Decode the file, once or in a loop. Each pass has its own converter, so that all passes are equal."""
+    def _decode(self) -> Iterator[_Stretch]:
+        """Decode the file, once or in a loop. Each pass begins like the first, so that all passes are equal."""
+        offset = 0
         for repeat in itertools.count():
             if repeat and not self._loop:
                 return
-            with _opened(self._path) as sound:
-                converter = Converter(sound.rate_hz, sound.channels)
+            with opened(self._path, self._selection.track) as file:
+                reading = _Reading(self._path, file, self._selection.channel, quiet=repeat > 0)
                 repaired_before = self.repaired_samples
-                frames_read = 0
-                failure = None
-                try:
-                    for frames in sound.blocks:
-                        frames_read += len(frames)
-                        yield converter.feed(frames)
-                        self.repaired_samples = repaired_before + converter.repaired_samples
-                except RecordingError as error:
-                    failure = error
-                yield converter.flush()
-                if failure is not None:
-                    raise failure
-                if not frames_read:
-                    raise _empty(self._path)
+                for position, samples in reading.stretches():
+                    self.repaired_samples = repaired_before + reading.repaired_samples
+                    yield offset + position, samples
+                offset += reading.next_sample
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _OpenFile:
-    """Open file: format of its frames, and the frames in blocks."""
+class _Reading:
+    """Reading of a file from its beginning: samples and their positions, by the time stamps of the file."""
 
-    rate_hz: int
-    channels: int
-    blocks: Iterator[Frames]
+    def __init__(self, path: Path, file: RecordingFile, channel: int | None, *, quiet: bool = False) -> None:
+        self._path = path
+        self._file = file
+        self._converter = FormatConverter(channel, "" if quiet else str(path))
+        self._quiet = quiet
+        self._zero = file.zero
+        self._seconds = 0.0  # end of the blocks so far
+        self._damaged_packets = 0
+        self._first_damage = 0.0
+        self.next_sample = 0
 
+    @property
+    def repaired_samples(self) -> int:
+        """NaN or infinite samples replaced so far."""
+        return self._converter.repaired_samples
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[_OpenFile]:
-    """Open a recording with the first library that supports its format; close it at the end of the block."""
-    _check_file(path)
-    with contextlib.ExitStack() as stack:
-        yield _open_with_libsndfile(path, stack) or _open_with_ffmpeg(path, stack)
-
-
-def _check_file(path: Path) -> None:
-    try:
-        if path.is_dir():
-            raise RecordingError(f"{path} is a folder; give one of the recordings in it")
-        if path.exists() and not path.is_file():
-            raise RecordingError(f"{path} is not a regular file; pipe samples into the source - instead")
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise _empty(path)
-    except (FileNotFoundError, ValueError) as error:  # ValueError: an invalid name
-        raise RecordingError(f"there is no file {path}; check its name and folder") from error
-    except OSError as error:
-        raise RecordingError(f"{path} can't be read ({error.strerror}); check its permissions") from error
-
-
-def _open_with_libsndfile(path: Path, stack: contextlib.ExitStack) -> _OpenFile | None:
-    import soundfile
-
-    try:
-        file = stack.enter_context(soundfile.SoundFile(os.fspath(path)))
-    except (soundfile.LibsndfileError, TypeError):  # TypeError: a .raw file, whose format is unknown
-        return None
-    except UnicodeEncodeError as error:
-        raise RecordingError(f"{os.fspath(path)!a} has a name that is not UTF-8; rename it") from error
-    if file.format == "MP3":  # soundfile seeks after each read, which leaves gaps in the decoded audio
-        return None
-
-    def blocks() -> Iterator[Frames]:
-        done = 0
+    def stretches(self) -> Iterator[_Stretch]:
+        """Yield consecutive samples and their positions; log what is missing at the end."""
+        failure = None
         try:
-            while len(frames := file.read(max(file.samplerate // 10, 1), dtype="float32", always_2d=True)):
-                done += len(frames)
-                yield frames
-        except soundfile.LibsndfileError as error:
-            raise _damaged(path, done / file.samplerate) from error
+            for block in self._file.blocks():
+                yield from self._accept(block)
+        except UnsupportedFormat as error:
+            raise RecordingError(f"{self._path} {error}") from error
+        except RecordingError as error:
+            failure = error
+        yield from self._place(self._converter.flush())
+        if failure is not None:
+            raise failure
+        if not self._seconds:
+            raise self._nothing()
+        if not self._quiet:
+            self._report()
 
-    return _OpenFile(file.samplerate, file.channels, blocks())
+    def _accept(self, block: Block) -> Iterator[_Stretch]:
+        """Convert a block; before one that follows a gap, yield the rest of the audio before the gap."""
+        shortest = _GAP_SECONDS
+        if self._file.damaged_packets > self._damaged_packets:
+            self._first_damage = self._first_damage if self._damaged_packets else self._seconds
+            self._damaged_packets = self._file.damaged_packets
+            shortest = _GAP_AFTER_DAMAGE_SECONDS
+        stamp = self._zero + self._seconds if block.stamp is None else block.stamp
+        gap = stamp - self._zero - self._seconds
+        if gap < -_GAP_SECONDS or gap > _LONGEST_GAP_SECONDS:
+            self._zero = stamp - self._seconds
+        elif gap > shortest:
+            yield from self._place(self._converter.flush())
+            self._seconds += gap
+            self.next_sample = max(self.next_sample, round(self._seconds * SAMPLE_RATE_HZ))
+        self._seconds += len(block.frames) / block.rate_hz
+        yield from self._place(self._converter.feed(block.frames, block.rate_hz))
 
+    def _place(self, samples: Samples) -> Iterator[_Stretch]:
+        if len(samples):
+            position, self.next_sample = self.next_sample, self.next_sample + len(samples)
+            yield position, samples
 
-def _open_with_ffmpeg(path: Path, stack: contextlib.ExitStack) -> _OpenFile:
-    import av
+    def _nothing(self) -> RecordingError:
+        if self._file.damaged_packets:
+            return RecordingError(f"{self._path} has no audio that can be decoded; get an intact copy")
+        return empty(self._path)
 
-    try:
-        # A playlist contains URLs: only files are opened, and a playlist that is still growing times out.
-        container = stack.enter_context(
-            av.open(
-                os.fspath(path.absolute()),
-                options={"protocol_whitelist": "file"},
-                timeout=_OPEN_TIMEOUT_SECONDS,
-                metadata_errors="replace",  # a title that is not UTF-8
+    def _report(self) -> None:
+        """Log damaged packets, and an end before the announced one."""
+        if damaged := self._file.damaged_packets:
+            first = self._first_damage if self._damaged_packets else self._seconds
+            _log.warning(
+                "%s: damaged packets are left out (%d, the first at second %.1f)", self._path, damaged, first
             )
-        )
-    except (av.FFmpegError, OSError) as error:
-        raise RecordingError(
-            f"{path} is not a readable recording; convert it to WAV or FLAC, or give another file"
-        ) from error
-    if not container.streams.audio:
-        raise RecordingError(f"{path} has no audio track; give a recording with audio")
-    decoded = container.decode(container.streams.audio[0])
-    try:
-        first = next(decoded, None)
-    except av.FFmpegError as error:
-        raise _damaged(path, 0.0) from error
-    if first is None:
-        return _OpenFile(SAMPLE_RATE_HZ, 1, iter(()))
-
-    def blocks() -> Iterator[Frames]:
-        # The rate of the first frame counts: the header of some AAC files gives half of it.
-        to_float = av.AudioResampler(format="fltp", layout=first.layout, rate=first.rate)
-        done = 0
-        try:
-            for frame in itertools.chain([first], decoded, [None]):
-                for converted in to_float.resample(frame):
-                    done += converted.samples
-                    yield converted.to_ndarray().T  # (channels, n) -> (n, channels)
-        except av.FFmpegError as error:
-            raise _damaged(path, done / first.rate) from error
-
-    return _OpenFile(first.rate, first.layout.nb_channels, blocks())
-
-
-def _empty(path: Path) -> RecordingError:
-    return RecordingError(f"{path} has no audio in it; give another recording")
-
-
-def _damaged(path: Path, seconds: float) -> RecordingError:
-    return RecordingError(
-        f"{path} is damaged at second {seconds:.1f} and can't be decoded further; get an intact copy"
-    )
+        announced = self._file.announced_seconds
+        if announced is not None and announced - self._seconds > _SHORT_SECONDS:
+            _log.warning("%s: cut off at second %.1f of %.1f", self._path, self._seconds, announced)
