@@ -8,9 +8,12 @@
 from typing import TYPE_CHECKING, Any
 
 from .errors import CheckpointError, EngineError, ModelError, TrainingError
+from .telemetry import switch_off
 
 if TYPE_CHECKING:
     from .tagger import Tagger, load_tagger
+
+switch_off()  # before any module of this package imports a library that reports home
 
 __all__ = ["CheckpointError", "EngineError", "ModelError", "Tagger", "TrainingError", "load_tagger"]
 

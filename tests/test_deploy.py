@@ -52,7 +52,8 @@ def test_systemd_accepts_the_units(name: str, tmp_path: Path) -> None:
     kind = ["--user"] if "user" in name else []
     with_password = tmp_path / f"{name}.d"
     with_password.mkdir()
-    (with_password / "password.conf").write_bytes((DEPLOY / "mqtt-password.conf").read_bytes())
+    for file in ("mqtt-password.conf", "settings.conf"):
+        (with_password / file).write_bytes((DEPLOY / file).read_bytes())
     result = subprocess.run(
         ["systemd-analyze", *kind, "verify", "--man=no", unit(name, tmp_path)],
         env=os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)},
@@ -108,6 +109,14 @@ def test_the_password_of_the_unit_is_a_setting() -> None:
         str(settings.mqtt_password_file)
         == f"%d/{entries('mqtt-password.conf', 'LoadCredential')[0].split(':')[0]}"
     )
+
+
+def test_the_settings_file_of_the_unit_is_a_credential() -> None:
+    (assignment,) = entries("settings.conf", "Environment")
+    name, value = assignment.split("=")
+    credential, path = entries("settings.conf", "LoadCredential")[0].split(":")
+    assert settings_file(environment={name: value}) == Path(f"%d/{credential}")
+    assert f"install -D -m 0600 my-earshot.toml {path}\n" in (ROOT / "docs" / "service.md").read_text()
 
 
 def test_the_container_is_built_from_existing_files() -> None:

@@ -198,6 +198,40 @@ def test_a_diff_shows_nothing_of_the_lines_around(tmp_path: Path) -> None:
     assert "hunter2" not in diff
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        "rtsp://ann:hunter2@cam/live",
+        "yard=rtsp://ann:hunter2@cam/live",
+        "http://radio.example/live?token=hunter2",
+        "rtsp://ann:hun\\u0074er2@cam/",
+        "rtsp://ann:hunter2",
+    ],
+)
+@pytest.mark.parametrize("quote", ['"', "'"])
+def test_a_diff_shows_no_password_of_an_inline_source_and_the_file_keeps_it(
+    address: str, quote: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "earshot.toml"
+    spec = f"{quote}{address}{quote}"
+    comment = "# before: http://ann:hunter2@cam/old"
+    file.write_text(f'source = [{{name = "kitchen", spec = {spec}, watch = ["Dog"]}}]  {comment}\n')
+    text, diff = loud_rooms("kitchen").change_of_settings(file)
+    assert "0.745" in diff
+    assert "hun" not in diff
+    assert f"spec = {spec}, watch" in text
+    assert comment in text
+
+
+def test_a_diff_shows_no_password_that_stands_where_the_file_ends_without_a_newline(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('mqtt_password = "hunter2"')
+    text, diff = loud_rooms().change_of_settings(file)
+    assert 'mqtt_password = "hunter2"\n' in text
+    assert "0.653" in diff
+    assert "hunter2" not in diff
+
+
 def test_line_ends_stay_as_they_are(tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_bytes(b'# mine\r\nwatch = ["Dog"]\r\nhop = 0.5\r\n')

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from streamer.sinks.payloads import LabelSet
     from streamer.sources import Source
 
-_READ_NO_SETTINGS = {"models", "evaluate", "finetune"}
+_READ_NO_SETTINGS = {"models", "bench", "evaluate", "finetune"}
 
 _log = logging.getLogger(__name__)
 

@@ -1,9 +1,8 @@
 """Quantization of OpenVINO models from 32 bits to 8, with NNCF. Only this module imports nncf.
 
-NNCF prints, sends usage statistics unless they are turned off, and takes several times the memory of the model. It runs in a separate process.
+NNCF prints, and takes several times the memory of the model. It runs in a separate process.
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +13,6 @@ import openvino
 
 from ..errors import EngineError
 
-_QUIET = {"NNCF_CI": "1"}
-"""Environment that stops NNCF from sending usage statistics."""
 _SMOOTHING = 0.95
 """Share of an activation's range that smoothing moves into the weights; NNCF's default for transformers."""
 
@@ -48,7 +45,7 @@ def quantize(source: Path, rows: Path, target: Path, *, smooth: bool) -> None:
     ]
     folder = Path(__file__).parents[2]
     done = subprocess.run(  # noqa: S603 - this module
-        command, cwd=folder, env=os.environ | _QUIET, capture_output=True, text=True, check=False
+        command, cwd=folder, capture_output=True, text=True, check=False
     )
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]

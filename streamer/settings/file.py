@@ -1,6 +1,9 @@
 """Changes of the settings file that preserve everything else in it, including comments."""
 
 import difflib
+import json
+import re
+import tomllib
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,12 @@ from ..events.watchlist import WatchLists
 from ..runtime.files import read_text, replace_text
 from ..sources import has_secret, join_address, without_secrets
 from .sources import addresses, name_and_address
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/+[^\s\"\',]*", re.IGNORECASE)
+"""Address outside of a string, as in a comment."""
+_PASSWORD = re.compile(r"[-+]?\s*[\"\']?\w*(password|token|secret)[\"\']?\s*=", re.IGNORECASE)
+"""Beginning of a line that sets a password."""
 
 
 def save(
@@ -259,16 +268,36 @@ def _append(entries: Any, name: str, rule: Mapping[str, Any]) -> None:
 
 
 def difference(before: str, after: str, path: Path) -> str:
-    """Return the change of a file as a unified diff for ``patch``; empty without a change.
+    """Return the change of a file as a unified diff for people; empty without a change.
 
-    It has no context lines, because they may contain passwords.
+    It has no context lines, and passwords in changed lines are left out.
     """
-    lines = difflib.unified_diff(
-        before.splitlines(keepends=True), after.splitlines(keepends=True), str(path), str(path), n=0
+    lines = map(
+        without_passwords,
+        difflib.unified_diff(
+            before.splitlines(keepends=True), after.splitlines(keepends=True), str(path), str(path), n=0
+        ),
     )
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
+
+
+def without_passwords(line: str) -> str:
+    """Return a line of a settings file, or a piece of one, with the secrets in addresses and passwords replaced by ``…``."""
+    if found := _PASSWORD.match(line):
+        return f'{found[0]} "…"\n'
+    return _ADDRESS.sub(lambda address: without_secrets(address[0]), _STRING.sub(_shown_string, line))
+
+
+def _shown_string(found: re.Match[str]) -> str:
+    """Return a string of a settings file without secrets; one that has none stays as it is written."""
+    try:
+        value = str(tomllib.loads(f"value = {found[0]}")["value"])
+    except ValueError:
+        value = found[0][1:-1]
+    shown = without_secrets(value)
+    return found[0] if shown == value else json.dumps(shown, ensure_ascii=False)
 
 
 def read(path: Path) -> str:
