@@ -1,5 +1,8 @@
 """Samples from programs that connect to a socket."""
 
+import os
+import resource
+import select
 import socket
 import stat
 import threading
@@ -125,7 +128,59 @@ def test_closing_ends_the_source_at_once(spec: str, *, sends: bool) -> None:
 def test_a_wav_header_is_not_sound(spec: str) -> None:
     with reading(open_source(f"door={spec}")) as reader, connected(spec) as sender:
         sender.sendall(b"RIFF\x24\x00\x00\x00WAVE")
+        sender.shutdown(socket.SHUT_WR)
         assert "door is a WAV file" in str(reader.ends.get(timeout=PATIENCE_SECONDS))
+
+
+def test_without_a_free_descriptor_the_source_fails_and_works_again_later(
+    spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = open_source(spec)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    listening = threading.Event()
+    poll = select.poll
+
+    def polling() -> select.poll:
+        listening.set()
+        return poll()
+
+    monkeypatch.setattr(select, "poll", polling)
+    with (
+        reading(source) as reader,
+        socket.socket(socket.AF_UNIX if spec.startswith("unix") else socket.AF_INET) as sender,
+    ):
+        assert listening.wait(PATIENCE_SECONDS)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+        try:
+            sender.connect(
+                spec.removeprefix("unix:")
+                if spec.startswith("unix")
+                else ("127.0.0.1", int(spec.rpartition(":")[2]))
+            )
+            end = reader.ends.get(timeout=PATIENCE_SECONDS)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert isinstance(end, NetworkError)
+    assert "can't accept a connection" in str(end)
+    assert "raise the limit of open files" in str(end)
+
+
+def test_a_descriptor_beyond_the_reach_of_select_serves_as_well(spec: str) -> None:
+    source = open_source(spec)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft not in {resource.RLIM_INFINITY, hard}:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    taken = [os.open(os.devnull, os.O_RDONLY)]
+    while taken[-1] < 1_024:
+        taken.append(os.dup(taken[0]))
+    try:
+        with reading(source) as reader, connected(spec) as sender:
+            sender.sendall(SOUND.tobytes())
+            wait_until(lambda: reader.samples == len(SOUND), "all samples")
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_unix_socket_is_its_owners_alone_and_goes_with_the_source(tmp_path: Path) -> None:

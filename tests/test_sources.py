@@ -10,6 +10,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Sequence
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from streamer.errors import RecordingError, SourceError
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from streamer.sources import DEMO_PATH, Source, open_source
 from streamer.sources.conversion import Converter, Frames
-from streamer.sources.pcm import PcmInput
+from streamer.sources.file_headers import kind_of_file
+from streamer.sources.pcm import PcmInput, _Pace
 from streamer.sources.recording import Recording
 from streamer.sources.selection import Selection, parse_selection
 
@@ -712,10 +714,87 @@ def test_a_pipe_is_read_to_its_end_without_its_odd_byte() -> None:
     writer.start()
     with os.fdopen(reading, "rb") as pipe:
         began_at = time.time()
-        chunks = list(PcmInput("pipe", pipe).chunks())
+        chunks = list(PcmInput("pipe", pipe, live=False).chunks())
         writer.join(5)
     assert np.array_equal(joined(chunks), sound / np.float32(32_768))
     assert began_at - 1.0 < chunks[0].captured_at < time.time()
+
+
+def sent(content: bytes) -> int:
+    """Let another thread write into a pipe as fast as it takes bytes; return the descriptor of the other end."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb") as pipe, suppress(BrokenPipeError):
+            pipe.write(content)
+
+    threading.Thread(target=write, daemon=True).start()
+    return reading
+
+
+def test_a_pipe_that_is_faster_than_time_has_to_wait() -> None:
+    seconds = 4.0
+    with os.fdopen(sent(bytes(round(seconds * 32_000))), "rb") as pipe:
+        began = time.monotonic()
+        position = 0
+        for chunk in PcmInput("pipe", pipe).chunks():
+            assert chunk.start_sample == position
+            position += len(chunk.samples)
+            assert chunk.captured_at + len(chunk.samples) / SAMPLE_RATE_HZ < time.time() + 0.01
+        assert time.monotonic() - began > seconds - 2.2, "all but a burst takes its time"
+    assert position == seconds * SAMPLE_RATE_HZ
+
+
+def test_closing_ends_a_pipe_that_has_to_wait() -> None:
+    with os.fdopen(sent(bytes(100 * 32_000)), "rb") as pipe:
+        assert_close_ends(PcmInput("pipe", pipe))
+
+
+class Sender:
+    """Simulated sender of tenths of a second: clock error as a factor, and time that has passed."""
+
+    def __init__(self, pace: _Pace, speed: float) -> None:
+        self.pace, self.speed = pace, speed
+        self.end_sample = 0
+        self.now = 0.0
+        self.waited = 0.0
+
+    def send(self, seconds: float) -> None:
+        """Send for so long."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now += 0.1 / self.speed
+            self.end_sample += 1_600
+            assert not self.pace.stalled_samples(self.end_sample, self.now)
+            wait = self.pace.wait_seconds(0.1, self.end_sample, self.now)
+            self.now += wait
+            self.waited += wait
+            assert self.late > -1e-9, "no time is later than now"
+
+    @property
+    def late(self) -> float:
+        return self.now - self.pace.zero - self.end_sample / SAMPLE_RATE_HZ
+
+
+@pytest.mark.parametrize("speed", [1.0, 1.0005, 0.9995])
+def test_the_clock_of_a_sender_is_followed(speed: float) -> None:
+    sender = Sender(_Pace(0.0), speed)
+    sender.send(12 * 3600)
+    assert sender.waited == 0
+    assert sender.late < 0.1
+
+
+def test_a_sender_that_is_much_too_fast_is_slowed_down() -> None:
+    sender = Sender(_Pace(0.0), 1.5)
+    sender.send(3600)
+    assert sender.end_sample / SAMPLE_RATE_HZ == pytest.approx(3600, rel=0.002)
+
+
+def test_a_burst_at_the_beginning_is_older_sound() -> None:
+    pace = _Pace(0.0)
+    for tenth in range(1, 20):
+        assert pace.wait_seconds(0.1, tenth * 1_600, 0.1) == 0
+    assert pace.zero == pytest.approx(0.1 - 1.9)
 
 
 def test_a_clock_that_is_set_moves_the_times_of_a_pipe_and_of_a_live_recording_but_loses_nothing(
@@ -750,6 +829,8 @@ def test_closing_ends_a_pipe_from_which_nothing_comes() -> None:
         (b"", "ended without any audio"),
         (b"\x01", "ended without"),
         (b"RIFF\x24\x00\x00\x00WAVE", "is a WAV file"),
+        (b"RF64\xff\xff\xff\xffWAVEds64", "is a WAV file"),
+        (b"#EXTM3U\nhttp://127.0.0.1/", "is a playlist"),
     ],
 )
 def test_a_pipe_without_samples_is_reported(written: bytes, sentence: str) -> None:
@@ -758,6 +839,39 @@ def test_a_pipe_without_samples_is_reported(written: bytes, sentence: str) -> No
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe, pytest.raises(SourceError, match=sentence):
         list(PcmInput("stdin", pipe).chunks())
+
+
+@pytest.mark.parametrize(
+    ("extension", "kind"),
+    [
+        ("flac", "a FLAC file"),
+        ("ogg", "an Ogg file"),
+        ("mp3", "an MP3 file"),
+        ("aiff", "an AIFF file"),
+        ("m4a", "an MP4 file"),
+        ("aac", "an AAC file"),
+        ("ts", "an MPEG file"),
+        ("mkv", "a Matroska file"),
+    ],
+)
+def test_a_file_is_not_taken_for_samples(tmp_path: Path, extension: str, kind: str) -> None:
+    path = tmp_path / f"tone.{extension}"
+    if extension in {"m4a", "aac", "ts", "mkv"}:
+        encode(path, "aac", tone(1.0, 48_000), 48_000)
+    else:
+        soundfile.write(path, tone(1.0, 48_000), 48_000)
+    with (
+        os.fdopen(sent(path.read_bytes()), "rb") as pipe,
+        pytest.raises(SourceError, match=f"stdin is {kind}, not raw samples; .*ffmpeg -i FILE -f s16le"),
+    ):
+        list(PcmInput("stdin", pipe).chunks())
+
+
+@given(st.integers(-32_768, 32_767), st.floats(0, 3e4))
+@settings(max_examples=300, deadline=None)
+def test_samples_are_not_taken_for_a_file(offset: int, amplitude: float) -> None:
+    samples = np.random.default_rng(0).normal(offset, amplitude, 1_600).clip(-32_768, 32_767).astype("<i2")
+    assert kind_of_file(samples.tobytes()) is None
 
 
 def test_a_terminal_is_refused_as_standard_input() -> None:

@@ -13,18 +13,74 @@ import numpy as np
 from ..errors import SourceError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
 from ..runtime.timing import elapsed_seconds
+from .file_headers import NEEDED_BYTES, kind_of_file
 
 _CHUNK_BYTES = SAMPLE_RATE_HZ // 10 * 2
 _POLL_MILLISECONDS = 200
+
 _STALL_SECONDS = 1.0
 """Delay from which missing samples count as lost, instead of late."""
+
+_BURST_SECONDS = 2.0
+"""Audio that may wait in a pipe of 64 kB when reading begins."""
+
+_DRIFT = 0.001
+"""Largest error of a sender's clock: such a sender is followed, and a faster one is slowed down."""
+
+_PERIOD_SECONDS = 30.0
+"""Time over which the lateness of a slow sender is measured."""
+
+
+class _Pace:
+    """Times of the samples of a live sender, by a clock that is never set.
+
+    Samples can't arrive before they are captured. So audio that is early moves the time of index 0 back, as long as that
+    is a burst or the error of a clock; a sender of a recording that goes on like this has to wait. If all audio of a
+    while is late, the sender's clock is slow, and the time of index 0 moves forward as slowly.
+
+    Parameters
+    ----------
+    zero : float
+        Capture time of index 0.
+
+    Attributes
+    ----------
+    zero : float
+        Capture time of index 0 so far.
+    """
+
+    def __init__(self, zero: float) -> None:
+        self.zero = zero
+        self._allowed_seconds = _BURST_SECONDS
+        self._least_late = _STALL_SECONDS
+        self._period_end = _PERIOD_SECONDS
+
+    def stalled_samples(self, end_sample: int, now: float) -> int:
+        """Return the number of samples missing before those that end here; 0 if they are late by less than `_STALL_SECONDS`."""
+        late_seconds = now - self.zero - end_sample / SAMPLE_RATE_HZ
+        return round(late_seconds * SAMPLE_RATE_HZ) if late_seconds > _STALL_SECONDS else 0
+
+    def wait_seconds(self, seconds: float, end_sample: int, now: float) -> float:
+        """Return the time to wait before the next samples, which last so long and end here, are passed on."""
+        end_seconds = end_sample / SAMPLE_RATE_HZ
+        early = self.zero + end_seconds - now
+        shift = min(max(early, 0.0), self._allowed_seconds)
+        self.zero -= shift
+        self._allowed_seconds = min(_BURST_SECONDS, self._allowed_seconds - shift + _DRIFT * seconds)
+        self._least_late = min(self._least_late, max(-early, 0.0))
+        if end_seconds > self._period_end:
+            self.zero += min(self._least_late, _DRIFT * _PERIOD_SECONDS)
+            self._least_late, self._period_end = _STALL_SECONDS, end_seconds + _PERIOD_SECONDS
+        return max(early - shift, 0.0)
 
 
 class PcmInput:
     """Samples from another program: s16le, 16 kHz, mono, without a header.
 
-    The first sample gets the time of its arrival. If a live pipe falls behind the clock by more than a second, the
-    index jumps over the missing samples. An odd byte at the end is dropped. Closing the source leaves the stream open.
+    The first sample gets the time of its arrival. A live pipe is read no faster than the clock allows, so that a program
+    that sends a recording has to wait; bursts of two seconds are allowed. If a live pipe falls behind the clock by more
+    than a second, the index jumps over the missing samples. An odd byte at the end is dropped. Closing the source leaves
+    the stream open.
 
     `close` interrupts a read within a fifth of a second on POSIX systems. On Windows, where waiting for a pipe is
     impossible, it takes effect when the next samples arrive or the pipe ends.
@@ -69,23 +125,29 @@ class PcmInput:
             The stream can't be read, or contains no raw samples.
         """
         start_sample = 0
-        began = 0.0
+        received = self._read_beginning()
+        if (kind := kind_of_file(received)) is not None:
+            raise SourceError(
+                f"{self.name} is {kind}, not raw samples; give the file as the source instead, or decode it "
+                "(ffmpeg -i FILE -f s16le -ar 16000 -ac 1 -; arecord -t raw)"
+            )
+        pace = _Pace(elapsed_seconds() - len(received) / 2 / SAMPLE_RATE_HZ)
         odd = b""
-        while received := self._read():
-            if start_sample == 0:
-                _refuse_wav(self.name, odd + received)
-                began = elapsed_seconds() - len(received) / 2 / SAMPLE_RATE_HZ
-            elif self.live:
-                start_sample += _stalled_samples(began, start_sample + len(received) // 2)
+        while received:
             received = odd + received
             whole = len(received) - len(received) % 2
             odd = received[whole:]
-            if not whole:
-                continue
-            samples = np.frombuffer(received[:whole], "<i2").astype(np.float32) / np.float32(32_768)
-            began_at = began + time.time() - elapsed_seconds()
-            yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ)
-            start_sample += len(samples)
+            if whole:
+                samples = np.frombuffer(received[:whole], "<i2").astype(np.float32) / np.float32(32_768)
+                if self.live:
+                    start_sample += pace.stalled_samples(start_sample + len(samples), elapsed_seconds())
+                    self._wait(pace, len(samples), start_sample + len(samples))
+                if self._closed.is_set():
+                    return
+                began_at = pace.zero + time.time() - elapsed_seconds()
+                yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ)
+                start_sample += len(samples)
+            received = self._read()
         if start_sample == 0 and not self._closed.is_set():
             raise SourceError(
                 f"{self.name} ended without any audio; pipe s16le samples into it, 16 kHz mono "
@@ -96,7 +158,18 @@ class PcmInput:
         """Make `chunks` end soon."""
         self._closed.set()
 
-    def _read(self) -> bytes:
+    def _wait(self, pace: _Pace, samples: int, end_sample: int) -> None:
+        """Wait until samples that come too early are due."""
+        self._closed.wait(pace.wait_seconds(samples / SAMPLE_RATE_HZ, end_sample, elapsed_seconds()))
+
+    def _read_beginning(self) -> bytes:
+        """Read enough to recognise a file."""
+        received = b""
+        while len(received) < NEEDED_BYTES and (more := self._read(NEEDED_BYTES - len(received))):
+            received += more
+        return b"" if self._closed.is_set() else received
+
+    def _read(self, most_bytes: int = _CHUNK_BYTES) -> bytes:
         """Wait for bytes and return them; return none at the end of the stream, or when the source is closed."""
         try:
             if sys.platform != "win32":
@@ -104,22 +177,8 @@ class PcmInput:
                 poll.register(self._descriptor, select.POLLIN)
                 while not self._closed.is_set() and not poll.poll(_POLL_MILLISECONDS):
                     pass
-            return b"" if self._closed.is_set() else os.read(self._descriptor, _CHUNK_BYTES)
+            return b"" if self._closed.is_set() else os.read(self._descriptor, most_bytes)
         except OSError as error:
             raise SourceError(
                 f"{self.name} can't be read ({error.strerror}); check that the program that writes it is running"
             ) from error
-
-
-def _stalled_samples(began: float, end_sample: int) -> int:
-    """Return the number of missing samples; 0 if the sender is late by less than `_STALL_SECONDS`."""
-    late_seconds = elapsed_seconds() - began - end_sample / SAMPLE_RATE_HZ
-    return round(late_seconds * SAMPLE_RATE_HZ) if late_seconds > _STALL_SECONDS else 0
-
-
-def _refuse_wav(name: str, received: bytes) -> None:
-    if received.startswith(b"RIFF"):
-        raise SourceError(
-            f"{name} is a WAV file, not raw samples; give the file as the source instead, or leave out the header "
-            "(arecord -t raw, ffmpeg -f s16le)"
-        )

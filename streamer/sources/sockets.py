@@ -1,5 +1,6 @@
 """Raw samples from a program that connects to a socket of this machine, in the format of `pcm`."""
 
+import errno
 import ipaddress
 import re
 import select
@@ -18,7 +19,8 @@ from ..runtime.files import expanded
 from .pcm import PcmInput
 from .url import without_secrets
 
-_POLL_SECONDS = 0.2
+_POLL_MILLISECONDS = 200
+_CONNECT_SECONDS = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,19 @@ class PcmSocket:
     def _accept(self) -> socket.socket | None:
         """Wait for a program to connect; return None if the source is closed before."""
         with self._listening() as listener:
+            poll = select.poll()  # unlike select, it takes descriptors above 1023
+            poll.register(listener, select.POLLIN)
             while not self._closed.is_set():
-                if select.select([listener], [], [], _POLL_SECONDS)[0]:
-                    return listener.accept()[0]
+                try:
+                    if poll.poll(_POLL_MILLISECONDS):
+                        return listener.accept()[0]
+                except OSError as error:
+                    raise NetworkError(
+                        f"can't accept a connection to {self._address} ({error.strerror}); close other programs, or raise "
+                        "the limit of open files"
+                        if error.errno in {errno.EMFILE, errno.ENFILE}
+                        else f"can't accept a connection to {self._address} ({error.strerror}); start the sender again"
+                    ) from error
         return None
 
     @contextmanager
@@ -195,7 +207,7 @@ def _remove_stale(path: Path) -> None:
     except FileNotFoundError:
         return
     with socket.socket(socket.AF_UNIX) as other:
-        other.settimeout(_POLL_SECONDS)
+        other.settimeout(_CONNECT_SECONDS)
         try:
             other.connect(str(path))
         except ConnectionRefusedError:
