@@ -41,7 +41,7 @@ OWNERS = {
         "models/reference_audio.py",
         "models/training/pack.py",
     },
-    "av": {"streamer/sources/recording_file.py", "streamer/sources/network.py", "streamer/sources/ffmpeg"},
+    "av": {"streamer/sources/recording_file.py", "streamer/sources/ffmpeg"},
     "pydantic": {"streamer/settings"},
     "prometheus_client": {"streamer/sinks/metrics.py"},
 }
@@ -96,7 +96,7 @@ def test_only_these_files_start_threads() -> None:
         "streamer/runtime/children.py",
         "streamer/sources/portaudio/child.py",
         "streamer/sinks/mqtt/client.py",
-        "streamer/sources/network.py",
+        "streamer/sources/ffmpeg/child.py",
         "models/hub/api.py",
     }
 

@@ -335,6 +335,30 @@ def test_an_error_of_the_only_source_ends_listening_with_its_sentence() -> None:
     assert SourceStatus("a", online=False, reason="the microphone has gone: plug it in") in memory.messages
 
 
+def test_an_unexpected_error_of_a_source_ends_that_source_alone() -> None:
+    memory = Memory()
+    broken = Tone("broken", 0.1, live=False, error=ValueError("select() of http://u:hidden@radio/x"))
+    session = live_session([broken, Tone("a", 1.0, live=False)], scorer, sinks=[memory], fast=True)
+    with pytest.raises(SourceError, match="unexpected error"):
+        listen(session)
+    reasons = [message.reason for message in memory.messages if isinstance(message, SourceStatus)]
+    assert (
+        "an unexpected error (ValueError: select() of http://radio); run with --debug and report the traceback"
+        in reasons
+    )
+    assert max(tagging.end_sample for tagging in memory.taggings if tagging.source == "a") == 16_000
+
+
+def test_a_source_with_an_unexpected_error_is_opened_again_after_a_pause() -> None:
+    memory = Memory()
+    broken = Tone("broken", 0.1, live=False, error=KeyError("x"), retry_seconds=0.05)
+    with ThreadGroup() as threads:
+        live_session([broken], scorer, sinks=[memory]).start(threads)
+        until(lambda: sum(getattr(message, "online", False) for message in memory.messages) > 2)
+        assert threads.is_running("reader broken")
+        assert not threads.failed
+
+
 def test_an_error_of_the_tagger_reaches_main() -> None:
     def broken(_batch: Samples) -> Samples:
         raise RuntimeError("out of memory")

@@ -1,13 +1,17 @@
 """Streams from real servers over real connections, the servers' bad days included."""
 
 import math
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from support.gaps import end_of, lost_before
 from support.mosquitto import Authority
@@ -32,8 +36,9 @@ from streamer.runtime.threads import ThreadGroup
 from streamer.sources import open_source
 from streamer.sources.network import NetworkStream
 from streamer.sources.playout import Playout
-from streamer.sources.url import has_secret, parse_url, without_secrets
+from streamer.sources.url import has_secret, parse_url, redirected, without_secrets
 
+ROOT = Path(__file__).parent.parent
 SECONDS = 2.0
 TONE = (0.3 * np.sin(2 * np.pi * 440 * np.arange(int(44_100 * SECONDS)) / 44_100)).astype(np.float32)
 PASSWORD = "tr0ub4dor"
@@ -78,7 +83,7 @@ def refusal(url: str, *, seconds: float = 10.0) -> str:
     sentence = str(caught.value)
     assert "\n" not in sentence
     assert PASSWORD not in sentence
-    assert caught.value.__context__ is None, "an error of FFmpeg's has the address"
+    assert PASSWORD not in repr(caught.value.__context__), "an error of FFmpeg's has the address"
     return sentence
 
 
@@ -146,37 +151,87 @@ def test_a_playlist_of_pieces_is_one_stream() -> None:
         assert len(joined(listened(server.url("/list.m3u8")))) / SAMPLE_RATE_HZ == pytest.approx(4.0, abs=0.3)
 
 
-def test_the_number_at_the_end_picks_a_sound_track() -> None:
+@pytest.mark.parametrize("name", ["s0.bin", "segment?n=0", "piece.php", "0"])
+def test_pieces_of_a_playlist_may_have_any_name(name: str) -> None:
+    piece = file(encoded("mpegts", "aac", TONE, 44_100), "video/mp2t")
+    playlist = file(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{name}\n#EXT-X-ENDLIST\n".encode())
+    with HttpServer({"/list.m3u8": playlist, f"/{name.partition('?')[0]}": piece}) as server:
+        assert len(joined(listened(server.url("/list.m3u8")))) / SAMPLE_RATE_HZ == pytest.approx(2.0, abs=0.3)
+
+
+def test_a_word_at_the_end_selects_an_audio_track() -> None:
     film = encoded("matroska", "pcm_s16le", TONE, 44_100, tracks=2)
     with HttpServer({"/film": file(film, "video/x-matroska")}) as server:
         loud = level(joined(listened(server.url("/film"), seconds=1.0)))
-        quiet = level(joined(listened(server.url("/film#2"), seconds=1.0)))
-        assert "no audio track #3; choose one from #1 to #2" in refusal(server.url("/film#3"))
+        quiet = level(joined(listened(server.url("/film#track=2"), seconds=1.0)))
+        assert "has no audio track 3; choose one from #track=1 to #track=2" in refusal(
+            server.url("/film#track=3")
+        )
     assert quiet == pytest.approx(loud / 2, rel=0.1)
 
 
-@pytest.mark.parametrize(
-    ("path", "sentence"),
-    [
-        ("/nothing", "there is nothing at this path (404)"),
-        ("/forbidden", "denies access (403)"),
-        ("/broken", "5xx"),
-        ("/page", "does not send audio"),
-        ("/closed", "requires a user name and password"),
-        ("/mute", "does not answer"),
-    ],
-)
-def test_a_server_without_sound_is_reported_in_one_sentence(path: str, sentence: str) -> None:
-    answers: dict[str, Answer] = {
-        "/forbidden": status(403),
-        "/broken": status(500),
-        "/page": file(b"<html>Welcome to this camera</html>" * 99, "text/html"),
-        "/closed": behind_password("ann", "right", status(200)),
-        "/mute": silence,
-    }
-    with HttpServer(answers) as server:
-        url = server.url(f"{path}?token={PASSWORD}", credentials=f"ann:{PASSWORD}@")
-        assert sentence in refusal(url, seconds=1.5 if path == "/mute" else 10.0)
+def test_a_number_at_the_end_selects_a_channel() -> None:
+    stereo = np.stack([TONE, 0.1 * TONE])
+    with HttpServer({"/stereo": file(encoded("wav", "pcm_s16le", stereo, 44_100), "audio/wav")}) as server:
+        levels = [
+            level(joined(listened(server.url(f"/stereo{end}"), seconds=1.0))) for end in ("#1", "#2", "")
+        ]
+        assert "has no channel #3; choose one from #1 to #2" in refusal(server.url("/stereo#3"))
+    assert levels[1] == pytest.approx(levels[0] / 10, rel=0.05)
+    assert levels[2] == pytest.approx(levels[0] * 0.55, rel=0.05)
+
+
+STATUSES = {
+    400: "does not understand the request (400): check the whole URL",
+    401: "refuses the user name and password (401): check those in the URL",
+    403: "denies access (403): check the permissions of this user",
+    404: "has nothing at this path (404): check the path of the URL",
+    405: "does not allow reading this path (405)",
+    410: "has removed this stream (410): look up its new URL",
+    418: "refuses the request (418): check the URL",
+    429: "refuses because of too many requests (429): close other players",
+    451: "for legal reasons (451): choose another station",
+    500: "has failed (500): restart it",
+    503: "is overloaded or just starting (503)",
+    599: "has failed (599): restart it",
+}
+
+
+def test_a_status_of_a_server_is_explained_by_its_own_sentence() -> None:
+    with HttpServer({f"/{code}": status(code) for code in STATUSES}) as server:
+        for code, sentence in STATUSES.items():
+            url = server.url(f"/{code}?token={PASSWORD}", credentials=f"ann:{PASSWORD}@")
+            assert sentence in refusal(url)
+        assert "requires a user name and password (401): write them into the URL" in refusal(
+            server.url("/401")
+        )
+
+
+CONTENTS = {
+    "/page": (
+        b"<!DOCTYPE html><html>Welcome to this camera</html>" * 99,
+        "sends a web page instead of audio",
+    ),
+    "/pls": (b"[playlist]\nFile1=http://radio/x\n", "sends a playlist that is not HLS"),
+    "/m3u": (b"http://radio/x.mp3\n", "sends a playlist that is not HLS"),
+    "/dash": (b"<?xml version='1.0'?><MPD></MPD>", "sends a DASH playlist"),
+    "/json": (b'{"error": "no such station"}', "sends text instead of audio"),
+    "/jpeg": (b"\xff\xd8\xff\xe0" + bytes(5_000), "sends a picture instead of audio"),
+    "/self": (b"ffconcat version 1.0\nfile self\n", "sends a playlist that is not HLS"),
+    "/empty": (b"", "sends nothing instead of audio"),
+    "/unknown": (bytes(range(1, 256)), "does not send audio in a known format"),
+}
+
+
+def test_content_that_is_no_audio_is_named() -> None:
+    with HttpServer({path: file(data, "audio/mpeg") for path, (data, _) in CONTENTS.items()}) as server:
+        for path, (_, sentence) in CONTENTS.items():
+            assert sentence in refusal(server.url(path, credentials=f"ann:{PASSWORD}@"))
+
+
+def test_a_server_that_does_not_answer_is_reported_in_one_sentence() -> None:
+    with HttpServer({"/mute": silence}) as server:
+        assert "does not answer" in refusal(server.url("/mute", credentials=f"ann:{PASSWORD}@"), seconds=1.5)
 
 
 def test_the_right_password_opens_the_stream(mp3: bytes) -> None:
@@ -198,7 +253,7 @@ def test_a_stream_that_stalls_or_ends_has_failed(mp3: bytes) -> None:
         "/end": stream(mp3 * 9, pace, burst=len(mp3), after=lambda sent: None if sent > len(mp3) else 0),
     }
     with HttpServer(answers) as server:
-        for path, sentence in (("/stall", "has stopped sending"), ("/end", "check that it still sends")):
+        for path, sentence in (("/stall", "sends no audio"), ("/end", "check that it still sends")):
             chunks: list[AudioChunk] = []
             with pytest.raises(NetworkError, match=sentence):
                 heard(source_at(server.url(path), seconds=3.0), chunks)
@@ -246,7 +301,7 @@ def test_certificates_are_checked(authority: Authority, mp3: bytes, monkeypatch:
         for url in urls:
             assert listened(url, seconds=0.2)
         for url in (other.url("/file", scheme="https"), other_camera.url(scheme="rtsps")):
-            assert "its certificate is not for 127.0.0.1" in refusal(url)
+            assert "has a certificate that is not for 127.0.0.1" in refusal(url)
     with HttpServer({"/file": file(mp3)}) as plain:
         assert "does not use TLS" in refusal(plain.url("/file", scheme="https"))
 
@@ -264,14 +319,112 @@ def test_a_camera_is_heard() -> None:
 def test_a_camera_with_two_microphones_has_two_sound_tracks() -> None:
     with RtspServer((0.5, 0.1)) as camera:
         assert level(joined(listened(camera.url(), seconds=0.5))) == pytest.approx(0.5, rel=0.1)
-        assert level(joined(listened(f"{camera.url()}#2", seconds=0.5))) == pytest.approx(0.1, rel=0.1)
+        assert level(joined(listened(f"{camera.url()}#track=2", seconds=0.5))) == pytest.approx(0.1, rel=0.1)
+
+
+@pytest.mark.parametrize("refused", ["461 Unsupported Transport", "406 Not Acceptable"])
+def test_a_camera_that_sends_over_udp_only_is_heard(refused: str) -> None:
+    with RtspServer(udp_only=refused) as camera:
+        samples = joined(listened(camera.url(), seconds=1.0))
+    assert level(samples) == pytest.approx(0.5, rel=0.1)
+    assert camera.requests.count("SETUP") == 2, "TCP is tried first"
 
 
 def test_a_camera_asks_for_its_password() -> None:
     with RtspServer(password="right") as camera:
-        assert "requires a user name and password" in refusal(camera.url())
-        assert "requires a user name" in refusal(camera.url(credentials=f"camera:{PASSWORD}@"))
+        assert "requires a user name and password (401): write them into the URL" in refusal(camera.url())
+        assert "refuses the user name and password" in refusal(camera.url(credentials=f"camera:{PASSWORD}@"))
         assert listened(camera.url(credentials="camera:right@"), seconds=0.2)
+
+
+@pytest.mark.parametrize(
+    ("method", "answer", "sentence"),
+    [
+        ("DESCRIBE", "404 Stream Not Found", "look up the path of its stream in its manual"),
+        ("DESCRIBE", "451 Parameter Not Understood", "does not understand a parameter"),
+        ("SETUP", "453 Not Enough Bandwidth", "has no bandwidth left (453): close other viewers"),
+        ("PLAY", "454 Session Not Found", "has lost the session (454)"),
+        ("SETUP", "461 Unsupported Transport", "neither over TCP nor over UDP (461)"),
+        ("DESCRIBE", "503 Service Unavailable", "is overloaded or just starting (503)"),
+    ],
+)
+def test_a_status_of_a_camera_is_explained_by_its_own_sentence(
+    method: str, answer: str, sentence: str
+) -> None:
+    with RtspServer(statuses={method: answer}) as camera:
+        assert sentence in refusal(camera.url())
+
+
+def test_the_password_of_a_camera_is_sent_to_no_other_server() -> None:
+    with (
+        RtspServer(password="right") as other,
+        RtspServer(statuses={"DESCRIBE": "302 Moved"}, location=other.url()) as camera,
+    ):
+        sentence = refusal(camera.url(credentials=f"camera:{PASSWORD}@"))
+    assert f"redirects to rtsp://127.0.0.1:{other.port}" in sentence
+    assert "use that address, with the password, if you trust it" in sentence
+    assert not other.requests
+
+
+def test_a_camera_without_a_password_may_redirect() -> None:
+    with (
+        RtspServer() as other,
+        RtspServer(statuses={"DESCRIBE": "302 Moved"}, location=other.url()) as camera,
+    ):
+        assert listened(camera.url(), seconds=0.2)
+    with RtspServer(password="x", statuses={"DESCRIBE": "302 Moved"}) as camera:
+        camera.location = camera.url()
+        assert "redirects in a circle" in refusal(camera.url(credentials="camera:x@"))
+
+
+@pytest.mark.parametrize(
+    ("url", "location", "result"),
+    [
+        ("rtsp://u:p@a/1", "rtsp://a/2", "rtsp://u:p@a/2"),
+        ("rtsp://u:p@a/1", "/2", "rtsp://u:p@a/2"),
+        ("rtsp://u:p@a/1", "rtsp://a:554/2", "rtsp://u:p@a:554/2"),
+        ("rtsp://u:p@a/1", "rtsp://v:q@b/2", "rtsp://v:q@b/2"),
+        ("rtsp://a/1", "rtsps://b/2", "rtsps://b/2"),
+        ("rtsp://u:p@a/1", "rtsp://a:555/2", "is not sent the password of a"),
+        ("rtsp://u:p@a/1", "rtsp://b/2?token=q", "redirects to rtsp://b, which"),
+        ("rtsps://a/1", "rtsp://a/2", "is another kind of connection"),
+        ("rtsp://a/1", "http://a/2", "is another kind of connection"),
+        ("rtsp://a/1", "rtsp://a:99999/", "redirects to an address that is invalid"),
+    ],
+)
+def test_credentials_stay_with_the_server_that_they_were_given_for(
+    url: str, location: str, result: str
+) -> None:
+    if "://" in result and " " not in result:
+        assert redirected(parse_url(url), location).url == result
+    else:
+        with pytest.raises(NetworkError, match=result):
+            redirected(parse_url(url), location)
+
+
+def test_the_password_of_a_station_is_sent_to_no_other_server() -> None:
+    asked: list[str | None] = []
+
+    def piece(handler: BaseHTTPRequestHandler) -> None:
+        asked.append(handler.headers.get("Authorization"))
+        file(encoded("mpegts", "aac", TONE, 44_100), "video/mp2t")(handler)
+
+    def playlist(name: str) -> Answer:
+        return file(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{name}\n#EXT-X-ENDLIST\n".encode())
+
+    with HttpServer({"/0.ts": piece}) as other:
+        answers = {
+            "/moved": status(302, Location=other.url("/0.ts")),
+            "/there": status(302, Location=f"//127.0.0.1:{other.port}/0.ts"),
+            "/list.m3u8": playlist(other.url("/0.ts")),
+            "/list2.m3u8": playlist(f"//127.0.0.1:{other.port}/0.ts"),
+        }
+        behind = {path: behind_password("ann", PASSWORD, answer) for path, answer in answers.items()}
+        with HttpServer(behind) as server:
+            for path in answers:
+                assert listened(server.url(path, credentials=f"ann:{PASSWORD}@"), seconds=0.2)
+    assert len(asked) >= len(answers)
+    assert set(asked) == {None}
 
 
 def test_a_camera_without_a_microphone_is_reported_in_one_sentence() -> None:
@@ -291,6 +444,108 @@ def test_what_a_camera_skips_is_a_jump_of_the_index() -> None:
 def test_a_camera_that_stalls_has_failed() -> None:
     with RtspServer(pause=lambda packets: math.inf if packets > 25 else 0) as camera:
         assert "check that it" in refusal(camera.url(), seconds=3.0)
+
+
+# Hostile servers
+
+MOST_MEGABYTES = 420
+"""Memory limit of the FFmpeg process, with the libraries that it shares."""
+
+MOST_DESCRIPTORS = 64
+
+
+def endless(piece: bytes, *, before: bytes = b"") -> Answer:
+    """Answer with the same piece again and again, up to 200 MB."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(before)
+        for _ in range(200_000_000 // len(piece)):
+            handler.wfile.write(piece)
+
+    return answer
+
+
+def decoders(program: psutil.Process) -> list[psutil.Process]:
+    """FFmpeg processes of a program."""
+    found = []
+    for child in program.children():
+        with suppress(psutil.Error):
+            if "streamer.sources.ffmpeg.child" in child.cmdline():
+                found.append(child)
+    return found
+
+
+@contextmanager
+def measured() -> Iterator[dict[str, float]]:
+    """Measure the largest memory in MB and number of descriptors of this process's children, and the growth of this one."""
+    most = {"child_megabytes": 0.0, "child_descriptors": 0.0}
+    done = threading.Event()
+    own = psutil.Process()
+    before = own.memory_info().rss
+
+    def measure() -> None:
+        while not done.wait(0.02):
+            for child in decoders(own):
+                with suppress(psutil.Error, FileNotFoundError):
+                    most["child_megabytes"] = max(most["child_megabytes"], child.memory_info().rss / 1e6)
+                    most["child_descriptors"] = max(most["child_descriptors"], child.num_fds())
+
+    watcher = threading.Thread(target=measure)
+    watcher.start()
+    try:
+        yield most
+    finally:
+        done.set()
+        watcher.join()
+        most["own_megabytes"] = (own.memory_info().rss - before) / 1e6
+
+
+FRAME = b"TXXX" + bytes([0, 7, 0x7F, 0x7F, 0, 0, 3]) + b"a" * 131_070
+VARIANTS = b"#EXT-X-STREAM-INF:BANDWIDTH=1\nx.m3u8\n" * 1_000
+HOSTILE = {
+    "/master": endless(VARIANTS, before=b"#EXTM3U\n"),
+    "/tag": endless(FRAME, before=b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f"),
+    "/self": file(b"ffconcat version 1.0\nfile self\n"),
+    "/list": endless(b"#EXTINF:2,\nx.ts\n" * 1_000, before=b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n"),
+}
+
+
+@pytest.mark.parametrize("path", HOSTILE)
+def test_a_hostile_server_costs_bounded_memory_and_descriptors(path: str) -> None:
+    with HttpServer(HOSTILE) as server, measured() as most:
+        refusal(server.url(path), seconds=20.0)
+    assert 0 < most["child_megabytes"] < MOST_MEGABYTES
+    assert 0 < most["child_descriptors"] < MOST_DESCRIPTORS
+    assert most["own_megabytes"] < 50
+    assert not decoders(psutil.Process())
+
+
+def test_a_stream_ends_alone_if_its_process_is_killed(mp3: bytes) -> None:
+    answers = {"/radio": stream(mp3 * 10, len(mp3) / SECONDS, burst=len(mp3))}
+    with HttpServer(answers) as server:
+        chunks: list[AudioChunk] = []
+        source = source_at(server.url("/radio")).chunks()
+        chunks.append(next(source))
+        for process in decoders(psutil.Process()):
+            process.kill()
+        with pytest.raises(NetworkError, match=r"sends what crashes FFmpeg \(SIGKILL\)"):
+            chunks.extend(source)
+
+
+def test_the_process_of_a_stream_ends_with_the_program(mp3: bytes) -> None:
+    code = "from streamer.sources import open_source\nfor _ in open_source({!r}).chunks(): print('.', flush=True)"
+    with HttpServer({"/radio": stream(mp3 * 10, len(mp3) / SECONDS, burst=len(mp3))}) as server:
+        program = subprocess.Popen(
+            [sys.executable, "-c", code.format(server.url("/radio"))], cwd=ROOT, stdout=subprocess.PIPE
+        )
+        with program:
+            assert program.stdout is not None
+            program.stdout.readline()
+            (child,) = decoders(psutil.Process(program.pid))
+            program.kill()
+        wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "its end")
 
 
 # What is due when
@@ -405,7 +660,7 @@ def test_a_server_that_is_killed_and_comes_back_is_heard_again_behind_the_gap(ki
     [
         (f"rtsp://ann:{PASSWORD}@camera.local/live?a=b", "camera.local"),
         ("yard=HTTP://radio.example:8000/stream.mp3", "yard"),
-        ("https://[::1]/x#2", "::1"),
+        ("https://[::1]/x#2", "::1 2"),
     ],
 )
 def test_a_stream_is_called_by_its_host_or_as_asked(spec: str, name: str) -> None:
@@ -424,6 +679,7 @@ def test_a_stream_is_called_by_its_host_or_as_asked(spec: str, name: str) -> Non
         f"rtsp://ann:{PASSWORD}@camera:99999/live",
         f"yard=http://ann:{PASSWORD}@radio/a b",
         f"http://ann:{PASSWORD}@radio/x#t=10",
+        f"http://ann:{PASSWORD}@radio/x#track=x",
         f"ftp://ann:{PASSWORD}@radio/x",
     ],
 )

@@ -1,9 +1,11 @@
 """One source's way: from its chunks to windows and news on the tagger's queue, and from scores to events."""
 
+import logging
 import math
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,11 +19,13 @@ from ..health.source import SourceMeter
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, SourceHealth, SourceStatus, Window
 from ..runtime.queues import BoundedQueue
 from ..sinks.clips.recorder import Clips
-from ..sources import Source
+from ..sources import Source, hide_addresses
 from ..stream.windows import WindowCutter
 from .backoff import Backoff
 from .continuation import Continuation
 from .switches import Switches
+
+_log = logging.getLogger(__name__)
 
 ChunkTap: TypeAlias = Callable[[str, AudioChunk], None]
 """Receives the chunks of each source on that source's thread, and returns at once."""
@@ -290,8 +294,8 @@ class Channel:
         failure = None
         try:
             self._listen(source)
-        except SourceError as error:
-            failure = error
+        except Exception as error:  # noqa: BLE001 - whatever a library does, the other sources go on
+            failure = _failure(self.name, error)
         with self._changed:
             pause_seconds = self._settle(source, failure)
             if self.state in (State.ENDED, *_GONE):
@@ -361,6 +365,16 @@ class Channel:
                 return False
             self.state = state
             return True
+
+
+def _failure(name: str, error: Exception) -> SourceError:
+    """Return the failure of a source. An error that is none of its own is logged with its traceback, and translated."""
+    if isinstance(error, SourceError):
+        return error
+    trace = "".join(traceback.format_exception(error))
+    _log.debug("%s: unexpected error\n%s", name, hide_addresses(trace))
+    kind = f"{type(error).__name__}: {hide_addresses(str(error))}".removesuffix(": ")
+    return SourceError(f"an unexpected error ({kind}); run with --debug and report the traceback")
 
 
 def _limited(chunks: Iterable[AudioChunk], limit_samples: int | None) -> Iterator[AudioChunk]:

@@ -45,6 +45,8 @@ _UNKNOWN_IN_SOURCE = (
     "[[source]]"
 )
 
+_NAME_CHARACTERS = 64
+
 _BRIEF = reprlib.Repr()
 _BRIEF.maxstring = _BRIEF.maxother = 80
 
@@ -116,7 +118,7 @@ def _part_of_source(sources: Any, path: tuple[int | str, ...], place: str) -> st
     name = entry.get("name") if isinstance(entry, Mapping) else None
     source = f"source number {number + 1}"
     if isinstance(name, str) and name.strip():
-        source = f"the source '{without_secrets(name)}'"
+        source = f"the source '{without_secrets(name)[:_NAME_CHARACTERS]}'"
     parts = [part for part in path[3:] if isinstance(part, str)] or ["spec"]
     where = {COMMAND_LINE: "--source", ENVIRONMENT: f"{ENVIRONMENT_PREFIX}SOURCE"}.get(place, place)
     return f"{'.'.join(parts)} of {source}{f' in {where}' if where else ''}"

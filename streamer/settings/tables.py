@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from ..events.catalogue import Watch
+from ..sources import name_fault
 from .fields import Count, FrozenModel, Hop, Score, Seconds, sound_entries
 from .sources import parse_list
 
@@ -28,12 +29,18 @@ class WatchTable(SoundTable):
     cooldown_seconds: Seconds | None = None
 
 
+def _check_name(name: str) -> str:
+    if fault := name_fault(name):
+        raise ValueError(fault)
+    return name
+
+
 class SourceTable(FrozenModel):
     """Source with settings of its own; a setting that is None is shared by all sources."""
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    name: str = Field(min_length=1)
+    name: Annotated[str, Field(min_length=1), AfterValidator(_check_name)]
     spec: str = Field(min_length=1)
     watch: Annotated[list[WatchTable], BeforeValidator(sound_entries)] | None = None
     hop: Hop | None = None

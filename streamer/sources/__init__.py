@@ -8,17 +8,28 @@ from typing import Protocol
 
 from ..errors import DeviceError, SourceError
 from ..messages import AudioChunk
-from .address import is_file, is_socket_source, is_standard_input, join_address, split_address
+from .address import (
+    MAX_NAME_CHARACTERS,
+    check_name,
+    is_file,
+    is_socket_source,
+    is_standard_input,
+    join_address,
+    name_fault,
+    split_address,
+)
 from .sockets import PcmSocket, is_socket, parse_socket
-from .url import has_secret, is_url, parse_url, without_secrets
+from .url import has_secret, hide_addresses, is_mistyped, is_url, parse_url, without_secrets
 
 __all__ = [
     "DEMO_PATH",
     "Source",
     "has_secret",
+    "hide_addresses",
     "is_socket_source",
     "is_standard_input",
     "join_address",
+    "name_fault",
     "open_source",
     "split_address",
     "without_secrets",
@@ -77,7 +88,8 @@ def open_source(address: str, *, name: str = "", fast: bool = False, allow_missi
     address : str
         ``mic``, ``mic:NAME-OR-INDEX``, ``mic:NAME#CHANNEL``, a file, ``FILE#CHANNEL``, ``rtsp://…``, ``rtsps://…``, ``http://…``,
         ``https://…``, ``-`` (s16le 16 kHz mono on standard input), ``tcp://127.0.0.1:PORT`` or ``unix:/path`` (the same
-        format from a program that connects), or ``demo``; ``NAME=`` before it sets the name.
+        format from a program that connects), or ``demo``; ``NAME=`` before it sets the name. Behind a file or URL, ``#2``
+        selects a channel and ``#track=2`` an audio track.
     name : str
         Name of the source; if given, the address contains none.
     fast : bool
@@ -91,6 +103,7 @@ def open_source(address: str, *, name: str = "", fast: bool = False, allow_missi
         The address is invalid, or the source is not available.
     """
     name, address = (name, address) if name else split_address(address)
+    check_name(name)
     if address == "mic" or address.startswith("mic:"):
         return _microphone(name, address, allow_missing=allow_missing)
     if is_socket(address):
@@ -99,7 +112,7 @@ def open_source(address: str, *, name: str = "", fast: bool = False, allow_missi
         return _network(name, address)
     if address == "-":
         return _standard_input(name, fast=fast)
-    if re.search(r"(//|:/).*@", address, re.DOTALL) and not is_file(address):
+    if is_mistyped(address) and not is_file(address) and not is_file(address.rpartition("#")[0]):
         raise SourceError(f"{without_secrets(address)} is neither a file nor a URL; check its spelling")
     return _recording(name, address, fast=fast)
 
@@ -121,7 +134,7 @@ def _microphone(name: str, address: str, *, allow_missing: bool) -> Source:
             raise
         default_name = wanted or "mic"
     if not name:
-        name = default_name if channel is None else f"{default_name} {channel}"
+        name = _short(default_name if channel is None else f"{default_name} {channel}")
     return Microphone(name, device, channel)
 
 
@@ -139,13 +152,15 @@ def _network(name: str, address: str) -> Source:
     from .network import NetworkStream
 
     url = parse_url(address)
-    return NetworkStream(name or url.host, url)
+    channel = url.selection.channel
+    default_name = url.host if channel is None else f"{url.host} {channel}"
+    return NetworkStream(name or _short(default_name), url)
 
 
 def _socket(name: str, address: str) -> Source:
     socket = parse_socket(address)
     default_name = f"port {socket.port}" if socket.path is None else socket.path.stem
-    source = PcmSocket(name or default_name, socket)
+    source = PcmSocket(name or _short(default_name), socket)
     source.check()
     return source
 
@@ -159,6 +174,11 @@ def _recording(name: str, address: str, *, fast: bool) -> Source:
         path, selection = parse_recording(address)
         stem = Path(path).stem
         default_name = stem if selection.channel is None else f"{stem} {selection.channel}"
-        source = Recording(name or default_name, path, live=not fast, selection=selection)
+        source = Recording(name or _short(default_name), path, live=not fast, selection=selection)
     source.check()
     return source
+
+
+def _short(default_name: str) -> str:
+    """Return a default name within the limit for names."""
+    return default_name[:MAX_NAME_CHARACTERS].strip()

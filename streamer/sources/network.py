@@ -2,21 +2,45 @@
 
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
-from typing import Any
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 from ..errors import NetworkError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
-from ..runtime.queues import BoundedQueue
 from .conversion import FormatConverter
-from .diagnosis import authorities, explain_failure
-from .ffmpeg.decoder import Block, Decoder, UnsupportedFormat
+from .diagnosis import authorities, explain
+from .ffmpeg.decoder import Block, UnsupportedFormat
+from .ffmpeg.process import DecodingFailure, FFmpegProcess
+from .ffmpeg.wire import Request
 from .playout import Playout
-from .url import StreamUrl
+from .url import StreamUrl, redirected
 
-_QUEUE_BLOCKS = 64
 _PROBE_SECONDS = 1.0
 """Duration of audio that FFmpeg may read to detect the format."""
+
+_MAX_REDIRECTIONS = 5
+
+_FORMATS = (
+    *(
+        "aac",
+        "ac3",
+        "aiff",
+        "amr",
+        "asf",
+        "au",
+        "caf",
+        "eac3",
+        "flac",
+        "flv",
+        "latm",
+        "loas",
+        "matroska,webm",
+    ),
+    *("mov,mp4,m4a,3gp,3g2,mj2", "mp3", "mpeg", "mpegts", "nsv", "nut", "ogg", "w64", "wav", "wv"),
+)
+"""Formats of stations and cameras. Others open further addresses, or are no formats for streams."""
+
+_HTTP_PROTOCOLS = "http,https,httpproxy,crypto,data,tls,tcp"
+_RTSP_PROTOCOLS = "rtsp,rtsps,rtp,udp,tls,tcp"
 
 
 class NetworkStream:
@@ -26,15 +50,15 @@ class NetworkStream:
     audio. The index jumps over audio that is missing according to the time stamps. `chunks` returns at the end of a file,
     for which the server sends a length; the end of any other stream is a failure.
 
-    FFmpeg runs on its own thread, because its calls can't be interrupted: when the source is closed, the thread is
-    abandoned, and ends when the server answers or a timeout expires.
+    Each connection has an FFmpeg process of its own, with limits: a server that sends what makes FFmpeg hang, crash or grow
+    ends that process alone.
 
     Parameters
     ----------
     name : str
         Name for people.
     url : StreamUrl
-        URL. Its credentials never appear in a log line or an error.
+        URL. Its credentials never appear in a log line or an error, and are sent to no other server.
     connect_seconds : float
         Time limit for the server to answer.
     stall_seconds : float
@@ -57,7 +81,7 @@ class NetworkStream:
         self._connect_seconds = connect_seconds
         self._stall_seconds = stall_seconds
         self._closed = threading.Event()
-        self._queue: BoundedQueue[Block] = BoundedQueue(_QUEUE_BLOCKS, "wait")
+        self._process = FFmpegProcess()
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
         """Connect, and yield the audio block by block.
@@ -67,134 +91,57 @@ class NetworkStream:
         NetworkError
             The server can't be reached, refuses, sends no audio, or has stopped.
         """
-        queue: BoundedQueue[Block] = BoundedQueue(_QUEUE_BLOCKS, "wait")
-        self._queue = queue
-        if self._closed.is_set():
-            return
-        receiver = _Receiver(self._url, queue, self._connect_seconds, self._stall_seconds)
-        threading.Thread(target=receiver.run, name=f"receiver {self.name}", daemon=True).start()
-        assembler = _Assembler()
+        assembler = _Assembler(self._url.selection.channel)
         repaired_before = self.repaired_samples
-        try:
-            for block in self._blocks(queue):
+        for block in self._blocks():
+            try:
                 for chunk in assembler.accept(block):
                     self._closed.wait(assembler.due - time.monotonic())
                     if self._closed.is_set():
                         return
                     yield chunk
-                self.repaired_samples = repaired_before + assembler.repaired_samples
+            except UnsupportedFormat as error:
+                raise NetworkError(f"{self._url.shown} {error}") from error
+            self.repaired_samples = repaired_before + assembler.repaired_samples
+        if not self._closed.is_set():
             yield from assembler.finish()
-        finally:
-            queue.close()
 
     def close(self) -> None:
         """Make `chunks` end at once."""
         self._closed.set()
-        self._queue.close()
+        self._process.close()
 
-    def _blocks(self, queue: "BoundedQueue[Block]") -> "Iterator[Block]":
-        timeout = self._connect_seconds + self._stall_seconds
-        while not self._closed.is_set():
-            blocks = queue.take(timeout)
-            if not blocks and not queue.closed:
-                raise _no_audio(self._url, timeout)
-            if not blocks:
-                return
-            yield from blocks
-            timeout = self._stall_seconds
-
-
-class _Receiver:
-    """Thread that fills a queue with audio decoded by FFmpeg until the queue is closed."""
-
-    def __init__(
-        self,
-        url: StreamUrl,
-        queue: BoundedQueue[Block],
-        connect_seconds: float,
-        stall_seconds: float,
-    ) -> None:
-        self._url = url
-        self._queue = queue
-        self._connect_seconds = connect_seconds
-        self._stall_seconds = stall_seconds
-
-    def run(self) -> None:
-        """Receive until the stream ends or fails, or the queue is closed."""
-        import av
-
-        try:
-            self._receive()
-            self._queue.close()
-        except (av.FFmpegError, OSError) as error:
-            # FFmpeg's error contains the URL with its credentials: it is neither quoted nor chained.
-            self._queue.fail(NetworkError(f"{self._url.shown}: {self._explain(error)}"))
-        except UnsupportedFormat as error:
-            self._queue.fail(NetworkError(f"{self._url.shown} {error}"))
-        except Exception as error:  # noqa: BLE001 - the end of a thread: the reader of the stream raises it
-            self._queue.fail(error)
-
-    def _receive(self) -> None:
-        import av
-
-        with av.open(
-            self._url.url,
-            options=_options(self._url),
-            timeout=(self._connect_seconds, self._stall_seconds),
-            metadata_errors="replace",
-        ) as container:
-            track = self._track(container.streams.audio)
-            # A stream of known length is a file; for a playlist, the duration of its audio counts.
-            playlist = container.format.name == "hls"
-            endless = container.duration is None if playlist else container.size < 0
-            decoder = Decoder()
-            for packet in container.demux():
-                if self._queue.closed:
-                    return
-                if packet.stream.index == track.index:
-                    for block in decoder.blocks(packet):
-                        self._queue.put(block)
-        if endless:
-            raise NetworkError(f"{self._url.shown} has ended the stream; check that it still sends")
-
-    def _track(self, tracks: Sequence[Any]) -> Any:
-        wanted = self._url.track
-        if not tracks:
-            raise NetworkError(f"{self._url.shown} has no audio track; switch its microphone on")
-        if len(tracks) < wanted:
-            raise NetworkError(
-                f"{self._url.shown} has no audio track #{wanted}; choose one from #1 to #{len(tracks)}"
-            )
-        return tracks[wanted - 1]
-
-    def _explain(self, error: Any) -> str:
-        """Return the reason for a failure, with advice."""
-        import av.error
-
+    def _blocks(self) -> Iterator[Block]:
+        """Connect, and to the server that it redirects to."""
         url = self._url
-        match error:
-            case av.error.HTTPUnauthorizedError():
-                return "it requires a user name and password: check those in the URL"
-            case av.error.HTTPForbiddenError():
-                return "it denies access (403): check the permissions of this user"
-            case av.error.HTTPNotFoundError():
-                return "there is nothing at this path (404): check the path of the URL"
-            case av.error.InvalidDataError():
-                return "it does not send audio: check the path of the URL"
-            case av.error.ExitError():
-                return "it does not answer, or has stopped sending: check that it is switched on"
-        found = explain_failure(url.host, url.port, tls=url.tls, timeout_seconds=self._connect_seconds)
-        return (
-            found or f"the connection has failed ({str(error.strerror).lower()}): check that it still sends"
-        )
+        for _ in range(_MAX_REDIRECTIONS + 1):
+            try:
+                yield from self._connection(url)
+            except DecodingFailure as error:
+                failure = error.failure
+            else:
+                return
+            if failure.reason != "redirect":
+                raise NetworkError(explain(failure, url, timeout_seconds=self._connect_seconds))
+            url = redirected(url, failure.text)
+        raise NetworkError(f"{self._url.shown} redirects in a circle; check the path of the URL")
+
+    def _connection(self, url: StreamUrl) -> Iterator[Block]:
+        self._process = process = FFmpegProcess()
+        if self._closed.is_set():
+            return
+        with process:
+            yield from process.blocks(_request(url, self._connect_seconds, self._stall_seconds))
+            if process.end is not None and not process.end.is_file:
+                raise NetworkError(f"{url.shown} has ended the stream; check that it still sends")
 
 
 class _Assembler:
     """Chunks from the blocks of one connection, with the times at which they are due."""
 
-    def __init__(self) -> None:
+    def __init__(self, channel: int | None = None) -> None:
         self._playout = Playout()
-        self._converter = FormatConverter()
+        self._converter = FormatConverter(channel)
         self._next_sample = 0
 
     @property
@@ -229,24 +176,36 @@ class _Assembler:
         self._next_sample += len(samples)
 
 
-def _options(url: StreamUrl) -> dict[str, str]:
-    """Return the options of FFmpeg: check certificates, and follow no redirection away from the network."""
+def _request(url: StreamUrl, connect_seconds: float, stall_seconds: float) -> Request:
+    """Return the request for a stream: certificates are checked, and nothing but the network is opened."""
     options = {
         "user_agent": "Earshot",
         "analyzeduration": str(round(_PROBE_SECONDS * 1e6)),
         "tls_verify": "1",
-        "protocol_whitelist": "http,https,httpproxy,crypto,tls,tcp",
+        "protocol_whitelist": _HTTP_PROTOCOLS,
+        "allowed_extensions": "ALL",  # the segments of a playlist may have any names
+        "allowed_segment_extensions": "ALL",
+        "extension_picky": "0",
     }
     if (bundle := authorities()) is not None:
         options["ca_file"] = bundle
-    if url.url.startswith("rtsp"):
+    formats: Sequence[str] = ("hls", *_FORMATS)
+    other_transport: Mapping[str, str] = {}
+    if url.is_rtsp:
+        formats = ("rtsp", "sdp", "mpegts", "asf")
         options |= {
-            "protocol_whitelist": "rtsp,rtsps,tls,tcp",
+            "protocol_whitelist": _RTSP_PROTOCOLS,
             "rtsp_transport": "tcp",
             "allowed_media_types": "audio",
         }
-    return options
-
-
-def _no_audio(url: StreamUrl, seconds: float) -> NetworkError:
-    return NetworkError(f"{url.shown} has delivered no audio for {seconds:g} s; check that it still sends")
+        if not url.tls:  # UDP is not encrypted
+            other_transport = {"rtsp_transport": "udp"}
+    return Request(
+        url.url,
+        formats,
+        options,
+        other_transport,
+        track=url.selection.track,
+        open_seconds=connect_seconds,
+        read_seconds=stall_seconds,
+    )

@@ -1,6 +1,7 @@
 """Arbitrary text for a source, a broker, a duration."""
 
 import math
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -15,7 +16,7 @@ from streamer.runtime.timing import format_duration, parse_duration
 from streamer.settings.loading import load_settings
 from streamer.sinks.history.occurrences import parse_since
 from streamer.sinks.mqtt.broker import parse_broker_url
-from streamer.sources import is_standard_input, join_address, open_source
+from streamer.sources import is_standard_input, join_address, open_source, without_secrets
 
 pytestmark = pytest.mark.slow
 
@@ -36,6 +37,7 @@ SOURCES = [
 ]
 """Beginnings of specifications: a new kind of source has its own here."""
 
+NOTHING = {"EARSHOT_CONFIG": "/dev/null"}
 SECRET = "hunter2-correct-horse"
 SHAPES = [
     "rtsp://me:{}@camera/stream",
@@ -92,6 +94,70 @@ def test_any_text_is_a_source_or_refused_in_a_sentence(spec: str) -> None:
 def test_a_password_in_an_address_is_never_shown(shape: str, before: str, after: str) -> None:
     spec = shape.format(before + SECRET + after)
     assert SECRET not in (shown_of(spec) or "")
+
+
+WRITTEN = [
+    "rtsp://me:{}@camera/live",
+    "rtsps://me:{}@camera:322/live?a=b",
+    "http://radio/live?token={}",
+    "https://radio:8000/live?a=b&key={}#2",
+    "yard=rtsp://me:{}@camera/live",
+]
+
+
+@st.composite
+def mistyped(draw: st.DrawFn) -> str:
+    """Draw an address whose beginning has up to three mistakes: a character removed, doubled, replaced or inserted."""
+    spec = draw(st.sampled_from(WRITTEN))
+    end = re.search(r"me:|radio", spec)
+    assert end is not None
+    begin = list(spec[: end.start()])
+    for _ in range(draw(st.integers(0, 3))):
+        place = draw(st.integers(0, len(begin) - 1))
+        begin[place] = draw(
+            st.sampled_from(["", begin[place] * 2, "/", ":", " ", ";", "\\", "x", "=", '"', "{"])
+        )
+    return "".join(begin) + spec[end.start() :].format(SECRET)
+
+
+@examples(300)
+@given(mistyped())
+@example(f"rtsp:u:{SECRET}@h")
+@example(f"http:/host/live?token={SECRET}")
+@example(f"rtsp//u:{SECRET}@h")
+@example(f"htp://u:{SECRET}@h")
+@example(f"camera/live?token={SECRET}")
+@example(f"u:{SECRET}@h")
+@example(f'{{spec="rtsp:u:{SECRET}@h"}}')
+def test_a_password_in_a_mistyped_address_is_never_shown(spec: str) -> None:
+    assert SECRET not in (shown_of(spec) or "")
+    assert SECRET not in without_secrets(spec)
+    for source in ({"name": spec, "spec": "demo"}, {"name": "yard", "spec": spec, "hop": -1}, [spec]):
+        assert SECRET not in refusal_of(source)
+
+
+def refusal_of(source: object) -> str:
+    """Return the sentence that refuses the settings of a source; an empty text if they are accepted."""
+    try:
+        load_settings({"source": [source]}, environment=NOTHING)
+    except SettingsError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("long", ["x" * 65, "x" * 70_000, "㎨" * 64])
+def test_a_name_that_is_too_long_is_refused_wherever_it_is_given(long: str) -> None:
+    for wrong in (
+        lambda: open_source(f"{long}=demo"),
+        lambda: open_source("demo", name=long),
+        lambda: join_address(long, "demo"),
+        lambda: load_settings({"source": [{"name": long, "spec": "demo"}]}, environment=NOTHING),
+    ):
+        with pytest.raises((SourceError, SettingsError), match="use at most 64|use a shorter one") as caught:
+            wrong()
+        assert len(str(caught.value)) < 400
+    assert open_source("x" * 64 + "=demo").name == "x" * 64
+    assert len(open_source("mic:" + "x" * 200, allow_missing=True).name) == 64
 
 
 @examples(100)

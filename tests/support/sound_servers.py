@@ -1,4 +1,4 @@
-"""Small servers of sound on the loopback: HTTP that behaves as a test wants it, and RTSP over TCP."""
+"""Small servers of sound on the loopback: HTTP that behaves as a test wants it, and RTSP over TCP or UDP."""
 
 import base64
 import io
@@ -10,6 +10,8 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -32,16 +34,16 @@ def encoded(
     tracks: int = 1,
     options: Mapping[str, str] | None = None,
 ) -> bytes:
-    """Encode samples (n,) with FFmpeg; further tracks are half, a third, … as loud."""
+    """Encode samples (n,) or (2, n) with FFmpeg; further tracks are half, a third, … as loud."""
+    layout = "mono" if samples.ndim == 1 else "stereo"
     file = io.BytesIO()
     with av.open(file, "w", format=form, options=dict(options or {})) as container:
         streams = [container.add_stream(codec, rate=rate_hz) for _ in range(tracks)]
         for stream in streams:
-            stream.layout = "mono"
+            stream.layout = layout
         for number, stream in enumerate(streams):
-            frame = av.AudioFrame.from_ndarray(
-                (samples[None] / (number + 1) * 32_767).astype(np.int16), "s16", "mono"
-            )
+            packed = np.atleast_2d(samples).T.reshape(1, -1) / (number + 1) * 32_767
+            frame = av.AudioFrame.from_ndarray(packed.astype(np.int16), "s16", layout)
             frame.rate = rate_hz
             container.mux(stream.encode(frame))
         for stream in streams:
@@ -195,6 +197,8 @@ class HttpServer(_Server):
 
             def finish(self) -> None:
                 outer._open.discard(self.connection)
+                with suppress(OSError):
+                    super().finish()
 
             def do_GET(self) -> None:
                 outer.asked.append(self.path)
@@ -217,7 +221,9 @@ class HttpServer(_Server):
 
 
 class RtspServer(_Server):
-    """A camera's sound, G.711 µ-law at 8 kHz, over one TCP connection (RFC 2326, section 10.12), in real time.
+    """A camera's sound, G.711 µ-law at 8 kHz, in real time.
+
+    The packets go over the one TCP connection (RFC 2326, section 10.12), or over UDP.
 
     Parameters
     ----------
@@ -231,6 +237,12 @@ class RtspServer(_Server):
         A certificate and its key.
     pause : callable
         After so many packets of 20 ms: by how many of them to jump, while sound is lost; infinity says no more.
+    udp_only : str
+        Status that refuses packets over TCP, such as ``461 Unsupported Transport``; UDP is refused if empty.
+    statuses : mapping of str to str
+        Status by method that is answered instead, as in ``{"DESCRIBE": "404 Not Found"}``.
+    location : str
+        Address in the answers of `statuses`.
     """
 
     def __init__(
@@ -241,10 +253,16 @@ class RtspServer(_Server):
         password: str | None = None,
         certificate: tuple[Path, Path] | None = None,
         pause: Callable[[int], float] = lambda _packets: 0,
+        udp_only: str = "",
+        statuses: Mapping[str, str] | None = None,
+        location: str = "",
     ) -> None:
         self.requests: list[str] = []
+        self.received: list[str] = []
         self.loudness = loudness
         self.pause = pause
+        self.udp_only = udp_only
+        self.statuses, self.location = dict(statuses or {}), location
         self.authorization = (
             None if password is None else f"Basic {base64.b64encode(f'camera:{password}'.encode()).decode()}"
         )
@@ -281,45 +299,69 @@ class _RtspHandler(socketserver.StreamRequestHandler):
     def setup(self) -> None:
         super().setup()
         self.server.camera._open.add(self.connection)
-        self.channels: dict[int, int] = {}
+        self.senders: dict[int, Callable[[bytes], object]] = {}
+        self.sockets: list[socket.socket] = []
 
     def finish(self) -> None:
         self.server.camera._open.discard(self.connection)
+        for sender in self.sockets:
+            self.server.camera._open.discard(sender)
+            sender.close()
+        with suppress(OSError):
+            super().finish()
 
     def handle(self) -> None:
         while lines := list(iter(lambda: self.rfile.readline().decode().strip(), "")):
             method, url, _ = lines[0].split()
             fields = dict(line.split(": ", 1) for line in lines[1:])
             self.server.camera.requests.append(method)
+            self.server.camera.received += lines
             code, more, body = self.answer(method, url, fields)
             more = [f"CSeq: {fields['CSeq']}", "Session: 1", *more, f"Content-Length: {len(body)}", "", body]
             self.wfile.write("\r\n".join([f"RTSP/1.0 {code}", *more]).encode())
-            if method == "PLAY":
+            if method == "PLAY" and code.startswith("200"):
                 self.play()
 
     def answer(self, method: str, url: str, fields: Mapping[str, str]) -> tuple[str, list[str], str]:
         camera = self.server.camera
         if camera.authorization not in {None, fields.get("Authorization")}:
             return "401 Unauthorized", ['WWW-Authenticate: Basic realm="camera"'], ""
+        if method in camera.statuses:
+            return camera.statuses[method], [f"Location: {camera.location}"] if camera.location else [], ""
         if method == "DESCRIBE":
             return "200 OK", [f"Content-Base: {url}/", "Content-Type: application/sdp"], camera.description
         if method == "SETUP":
-            channel = re.search(r"interleaved=(\d+)", fields["Transport"])
-            assert channel, "only TCP is spoken here"
-            self.channels[int(url[-1])] = int(channel[1])
-            return "200 OK", [f"Transport: {fields['Transport']}"], ""
+            return self.set_up(int(url[-1]), fields["Transport"])
         return "200 OK", ["Public: OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN"], ""
+
+    def set_up(self, track: int, transport: str) -> tuple[str, list[str], str]:
+        camera = self.server.camera
+        if (channel := re.search(r"interleaved=(\d+)", transport)) and not camera.udp_only:
+            self.senders[track] = partial(self.send_interleaved, int(channel[1]))
+        elif (port := re.search(r"client_port=(\d+)", transport)) and camera.udp_only:
+            sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sender.bind(("127.0.0.1", 0))
+            camera._open.add(sender)
+            self.sockets.append(sender)
+            self.senders[track] = partial(_send_to, sender, int(port[1]))
+            transport += f";server_port={sender.getsockname()[1]}-{sender.getsockname()[1] + 1}"
+        else:
+            return camera.udp_only or "461 Unsupported Transport", [], ""
+        return "200 OK", [f"Transport: {transport}"], ""
+
+    def send_interleaved(self, channel: int, packet: bytes) -> None:
+        self.wfile.write(struct.pack(">cBH", b"$", channel, len(packet)) + packet)
 
     def play(self) -> None:
         camera = self.server.camera
         packets, lost, began = 0, 0, time.monotonic()
         while True:
-            for track, channel in self.channels.items():
+            for track, send in self.senders.items():
                 code = _mu_law(camera.loudness[track])
                 payload = (bytes([code]) * 10 + bytes([code ^ 0x80]) * 10) * 8  # 400 Hz
                 stamp = (packets + lost) * 160
                 packet = struct.pack(">BBHII", 0x80, 0, packets, stamp, 7 + track) + payload
-                self.wfile.write(struct.pack(">cBH", b"$", channel, len(packet)) + packet)
+                send(packet)
             packets += 1
             jump = camera.pause(packets)
             if jump == float("inf"):
@@ -333,3 +375,7 @@ def _mu_law(level: float) -> int:
     magnitude = min(round(level * 32_635), 32_635) + 132
     exponent = magnitude.bit_length() - 8
     return ~(exponent << 4 | (magnitude >> (exponent + 3)) & 0x0F) & 0xFF
+
+
+def _send_to(sender: socket.socket, port: int, packet: bytes) -> None:
+    sender.sendto(packet, ("127.0.0.1", port))

@@ -58,6 +58,7 @@ def open_container(
     formats: Sequence[str],
     options: Mapping[str, str],
     timeout: float | tuple[float, float],
+    demuxer: str | None = None,
 ) -> Any:
     """Open a container, to be used in a `with` statement.
 
@@ -71,6 +72,8 @@ def open_container(
         Options of FFmpeg.
     timeout : float or (float, float)
         Time limit for opening, and for each read, in seconds.
+    demuxer : str, optional
+        Name of the demuxer; by default FFmpeg detects it.
 
     Raises
     ------
@@ -81,6 +84,7 @@ def open_container(
 
     return av.open(
         address,
+        format=demuxer,
         options={**options, "format_whitelist": ",".join(formats)},
         timeout=timeout,
         metadata_errors="replace",  # a title that is not UTF-8
