@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -169,7 +170,15 @@ def test_folders_may_be_named_as_the_model_names_its_classes(tmp_path: Path) -> 
     [
         ("", "no column 'path'"),
         ("a.wav,dog\n", "no column 'path'"),
-        ("path;label\na.wav;dog\n", "path;label"),
+        ("path:label\na.wav:dog\n", "path:label"),
+        (
+            "path,label,start\na.wav,dog,soon\n",
+            "line 2 has the start 'soon', which is not a number of seconds",
+        ),
+        ("path,label,end\na.wav,dog,-1\n", "line 2 has the end '-1'"),
+        ("path,label,start\na.wav,dog,nan\n", "line 2 has the start 'nan'"),
+        ("path,label,start,end\na.wav,dog,3,2\n", "line 2 ends at 2 s, not after its start at 3 s"),
+        ("path,label\na.wav,dog\nb.wav,Dog\n", "differ only in case"),
         ("path,class\na.wav,dog\n", "no column 'label'"),
         ("path,label\n", "no recordings"),
         ("path,label\na.wav,\n", "line 2 has an empty label"),
@@ -195,7 +204,63 @@ def test_a_malformed_csv_file_is_reported_in_one_sentence(tmp_path: Path, text: 
     assert str(table) in sentence
 
 
-@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path;label\na.wav;Ärger\n",
+        "path\tlabel\na.wav\tÄrger\n",
+        '"Path","Label"\n"a.wav","Ärger"\n',
+        " PATH , Label \na.wav,Ärger\n \n,\n",
+        '"path";"start";"end";"label"\r\n"a.wav";"0,5";"1,5";"Ärger"\r\n',
+    ],
+    ids=["semicolons", "tabs", "quoted", "blank lines", "decimal commas"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_what_spreadsheets_write_is_read(text: str, encoding: str, tmp_path: Path) -> None:
+    dataset = read_dataset(write_csv(put(tmp_path, "a.wav"), text, encoding=encoding))
+    assert dataset.labels == ("Ärger",)
+    assert [example.path for example in dataset.examples] == [tmp_path / "a.wav"]
+
+
+def test_a_path_with_backslashes_is_found_and_one_in_a_file_s_name_too(tmp_path: Path) -> None:
+    put(tmp_path, "dog/a.wav", "dog\\b.wav")
+    table = write_csv(tmp_path, "path,label\ndog\\a.wav,dog\ndog\\b.wav,cat\n")
+    assert [example.path for example in read_dataset(table).examples] == [
+        tmp_path / "dog" / "a.wav",
+        tmp_path / "dog\\b.wav",
+    ]
+
+
+def test_composed_and_separate_accents_are_the_same(tmp_path: Path) -> None:
+    composed, separate = "Bébé.wav", unicodedata.normalize("NFD", "Bébé.wav")
+    put(tmp_path, f"{separate[:-4]}/{separate}", f"{composed[:-4]}/b.wav")
+    folder = read_dataset(tmp_path)
+    assert (folder.labels, len(folder.examples)) == (("Bébé",), 2)
+    assert read_dataset(tmp_path, labels=("Dog", separate[:-4].upper())).examples[0].labels == (1,)
+    table = write_csv(tmp_path, f"path,label\n{separate[:-4]}/{composed},{separate[:-4]}\n")
+    dataset = read_dataset(table, labels=("Bébé",))
+    assert dataset.examples[0].path.is_file()
+
+
+def test_start_and_end_cut_a_recording(tmp_path: Path) -> None:
+    table = write_csv(
+        put(tmp_path, "a.wav"),
+        "path,label,start,end\na.wav,dog,,1\na.wav,cat,1,2.5\na.wav,dog,2.5,\na.wav,cat,7,9\n",
+    )
+    dataset = read_dataset(table)
+    second = np.arange(3 * 16_000, dtype=np.float32)
+    assert [(part[0], len(part)) for part in (example.cut(second) for example in dataset.examples[:3])] == [
+        (0, 16_000),
+        (16_000, 24_000),
+        (40_000, 8_000),
+    ]
+    kept, unreadable = readable(dataset, lambda _: second)
+    assert len(kept.examples) == 3
+    ((_, reason),) = unreadable
+    assert "less than 25 ms of sound from its start to its end in the list" in reason
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "latin-1"])
 def test_a_csv_file_in_another_encoding_is_reported_in_one_sentence(tmp_path: Path, encoding: str) -> None:
     table = write_csv(put(tmp_path, "a.wav"), "path,label\na.wav,Ärger\n", encoding=encoding)
     with pytest.raises(TrainingError, match="UTF-8") as error:
@@ -389,7 +454,7 @@ def test_recordings_shorter_than_a_frame_are_left_out(caplog: pytest.LogCaptureF
     dataset = Dataset(examples, ("x",), multi_label=False)
     rest, left_out = readable(dataset, lambda path: np.ones(int(path.name), np.float32))
     assert [example.path.name for example in rest.examples] == ["400", "401"]
-    assert left_out == [(Path("399"), "399 is shorter than 25 ms: record it again")]
+    assert left_out == [(Path("399"), "399 is shorter than 25 ms: give a longer recording")]
     assert not caplog.records
 
 

@@ -215,6 +215,30 @@ class TestBreaks:
         server.misbehaviour.damaged = False
         assert hub.fetch(ONE).is_dir()
 
+    def test_a_download_stops_at_its_announced_size(self, server: Hub, cache: Path) -> None:
+        server.misbehaviour.endless = True
+        assert re.search(r"longer than the \d+ bytes that the Hub announces", refusal())
+        assert not list(cache.rglob("*.incomplete"))
+
+    @pytest.mark.parametrize(
+        ("description", "endless"),
+        [(b"{", True), (b'{"siblings":' + 100_000 * b"[", False), (b"[]", False), (b'"words"', False)],
+        ids=["endless", "deeply nested", "a list", "a text"],
+    )
+    def test_a_description_that_is_none(self, server: Hub, description: bytes, endless: bool) -> None:
+        server.misbehaviour = Misbehaviour(description=description, endless=endless)
+        assert "does not answer like the Hub" in refusal()
+
+    def test_a_huge_config_is_not_fetched(self, server: Hub) -> None:
+        with (server.repositories[ONE] / "config.json").open("ab") as file:
+            file.truncate(17 * 2**20)
+        assert "its config.json takes 18 MB" in refusal()
+        assert not server.ranges("config.json")
+
+    def test_a_deeply_nested_config_is_refused(self, server: Hub) -> None:
+        (server.repositories[ONE] / "config.json").write_text(100_000 * "[")
+        assert "holds a model of type 'None'" in refusal()
+
     def test_weights_that_were_cut_off_on_the_disk_are_fetched_again(self, server: Hub) -> None:
         weights = hub.fetch(ONE) / "model.safetensors"
         blob = weights.resolve()

@@ -79,7 +79,6 @@ def test_the_spy_sees_a_lookup_in_a_child_process(offline: dict[str, str], tmp_p
         ("calibrate", "--for", "2s", "--fast", *LISTEN),
         ("tag", *TINY, "--offline", "--events", DEMO),
         ("sounds",),
-        ("events", "--history", "history.sqlite3"),
         ("models",),
         ("models", "download", "tiny"),
         ("models", "quantize", "tiny", "--sound", DEMO),
@@ -97,11 +96,12 @@ def test_an_offline_command_contacts_nothing(
 
 
 @pytest.mark.slow
-def test_replay_contacts_nothing(offline: dict[str, str], tmp_path: Path) -> None:
+def test_replay_and_events_contact_nothing(offline: dict[str, str], tmp_path: Path) -> None:
     log = str(tmp_path / "log")
     listening = command("--headless", "--duration", "2", "--fast", "--score-log", log, *LISTEN)
     assert run(listening, offline, tmp_path) == set()
     assert run(command("replay", log), offline, tmp_path) == set()
+    assert run(command("events"), offline, tmp_path) == set()
 
 
 @pytest.mark.slow

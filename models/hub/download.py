@@ -19,21 +19,23 @@ from huggingface_hub import (
     get_session,
     hf_hub_download,
     hf_hub_url,
-    hf_raise_for_status,
     try_to_load_from_cache,
 )
 from huggingface_hub.errors import RemoteEntryNotFoundError
 from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
-from huggingface_hub.utils import WeakFileLock, build_hf_headers
+from huggingface_hub.utils import WeakFileLock
 
 from ..catalogue import CONFIG, EXTRACTOR, WEIGHTS
 from ..errors import HubError
+from .api import request_headers, require_success
 from .progress import megabytes, progress
 
 _PROGRAM = "earshot"
 _STALL_SECONDS = 10.0
 """Longest time without data in a download."""
+_MOST_JSON_BYTES = 16 * 2**20
+"""Most bytes of a JSON file; that of an AST takes some kilobytes."""
 
 _log = logging.getLogger(__name__)
 
@@ -135,7 +137,14 @@ class Download:
         with WeakFileLock(self._locks / f"{file.digest}.lock"):
             if file.fits(blob):
                 return
-            _fill(part, hf_hub_url(self._repository, file.name, revision=self._commit), file.size, report)
+            try:
+                _fill(part, hf_hub_url(self._repository, file.name, revision=self._commit), file.size, report)
+            except _TooLongError:
+                part.unlink()
+                raise HubError(
+                    f"{file.name} of '{self._repository}' is longer than the {file.size} bytes that the Hub announces, and was removed: "
+                    "try again, or check HF_ENDPOINT"
+                ) from None
             if not file.fits(part):
                 part.unlink()
                 raise HubError(
@@ -167,7 +176,13 @@ def _required_files(repository: str, info: ModelInfo) -> list[File]:
             raise HubError(
                 f"the repository '{repository}' holds no AST: it has no {what}: choose one with an ASTForAudioClassification"
             )
-    return [_file(there[name]) for name in (CONFIG, EXTRACTOR, *weights) if name in there]
+    files = [_file(there[name]) for name in (CONFIG, EXTRACTOR, *weights) if name in there]
+    for file in files:
+        if file.name.endswith(".json") and file.size > _MOST_JSON_BYTES:
+            raise HubError(
+                f"the repository '{repository}' holds no AST: its {file.name} takes {megabytes(file.size)}: choose another one"
+            )
+    return files
 
 
 def _file(sibling: RepoSibling) -> File:
@@ -182,7 +197,7 @@ def _require_network(repository: str, config: Path, network: str) -> None:
     """Check the model in the config before the weights, which may be many gigabytes, are fetched."""
     try:
         content = json.loads(config.read_bytes())
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     described = content if isinstance(content, dict) else {}
     kind = described.get("model_type", described.get("architecture"))
@@ -192,11 +207,15 @@ def _require_network(repository: str, config: Path, network: str) -> None:
         )
 
 
+class _TooLongError(Exception):
+    """A server sends more than the length of a file."""
+
+
 def _fill(part: Path, url: str, size: int, report: Callable[[int], None]) -> None:
     """Fetch the missing part of a file; resume after each interruption as long as some data arrived."""
     while (before := _size(part)) < size:
         try:
-            _append(part, url, report)
+            _append(part, url, size, report)
         except httpx2.TransportError:
             if _size(part) <= before:
                 raise
@@ -205,16 +224,18 @@ def _fill(part: Path, url: str, size: int, report: Callable[[int], None]) -> Non
                 raise httpx2.ReadError(f"no data from {url}")
 
 
-def _append(part: Path, url: str, report: Callable[[int], None]) -> None:
+def _append(part: Path, url: str, size: int, report: Callable[[int], None]) -> None:
     """Fetch the rest of a file; all of it if the server does not support ranges."""
-    headers = build_hf_headers(library_name=_PROGRAM) | {"Accept-Encoding": "identity"}
+    headers = request_headers()
     if start := _size(part):
         headers["Range"] = f"bytes={start}-"
     with get_session().stream("GET", url, headers=headers, timeout=_STALL_SECONDS) as response:
-        hf_raise_for_status(response)
+        require_success(response)
         resumed = response.status_code == httpx2.codes.PARTIAL_CONTENT
         with part.open("ab" if resumed else "wb") as sink:
             for chunk in response.iter_bytes():
+                if sink.tell() + len(chunk) > size:
+                    raise _TooLongError
                 sink.write(chunk)
                 report(sink.tell())
 

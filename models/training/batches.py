@@ -104,7 +104,8 @@ class Batches:
     def _window(self, index: int, random: np.random.Generator) -> tuple[Samples, int]:
         """Return the samples (window,) of an example, and the number of rows before the padding."""
         length = self._network.config.input_tdim * frontends.FRAME_SHIFT
-        samples = self._sounds(self._dataset.examples[index].path)
+        example = self._dataset.examples[index]
+        samples = example.cut(self._sounds(example.path))
         if random.random() < self._recipe.placement:
             return place(samples, length, random), frontends.row_count(length)
         samples = samples[:length]
@@ -134,7 +135,8 @@ def normalisation(dataset: Dataset, sounds: Reader, config: AstConfig, seed: int
     count = min(1000, len(dataset.examples))
     chosen = np.random.default_rng(seed).choice(len(dataset.examples), count, replace=False)
     length = config.input_tdim * frontends.FRAME_SHIFT
-    windows = (sounds(dataset.examples[index].path)[:length] for index in chosen)
+    examples = (dataset.examples[index] for index in chosen)
+    windows = (example.cut(sounds(example.path))[:length] for example in examples)
     cells = torch.cat(
         [frontends.fbank(torch.from_numpy(window), config.input_fdim) for window in windows]
     ).double()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .. import frontends
 from ..errors import SoundError, TrainingError
 from .agreement import Scorer
-from .dataset import Dataset, Reader, Samples
+from .dataset import Dataset, Example, Reader, Samples
 from .dataset.sounds import no_readable_recordings
 from .metrics import ClassFigures, Figures, ranking_figures
 
@@ -88,18 +88,18 @@ def evaluate(
     scored: list[int] = []
     scores: list[Floats] = []
     unreadable: list[tuple[Path, str]] = []
-    paths = [example.path for example in dataset.examples]
-    sounds = enumerate(_read_ahead(reader, paths, ahead=2 * batch))
+    examples = dataset.examples
+    sounds = enumerate(_read_ahead(reader, examples, ahead=2 * batch))
     while group := list(islice(sounds, _BATCHES_AHEAD * batch)):
         windows = []
         for index, sound in group:
             if isinstance(sound, SoundError):
-                unreadable.append((paths[index], str(sound)))
+                unreadable.append((examples[index].path, str(sound)))
             else:
                 windows.append(windows_of(sound, tagger.window_samples))
                 scored.append(index)
         scores += _mean_scores(tagger, windows, batch)
-        progress(group[-1][0] + 1, len(paths))
+        progress(group[-1][0] + 1, len(examples))
     if not scored:
         raise no_readable_recordings(unreadable)
     measured, table = dataset.subset(scored), np.array(scores)
@@ -131,22 +131,22 @@ def windows_of(samples: Samples, length: int) -> list[Samples]:
     return [samples[begin : begin + length] for begin in (*range(0, last, length), last)]
 
 
-def _read_ahead(reader: Reader, paths: Sequence[Path], ahead: int) -> Iterator[Samples | SoundError]:
+def _read_ahead(reader: Reader, examples: Sequence[Example], ahead: int) -> Iterator[Samples | SoundError]:
     """Decode recordings in order, some of them ahead; yield the error of a recording that can't be read."""
 
-    def read(path: Path) -> Samples | SoundError:
+    def read(example: Example) -> Samples | SoundError:
         try:
-            samples = reader(path)
+            samples = example.cut(reader(example.path))
         except SoundError as error:
             return error
         if len(samples) < frontends.FRAME_LENGTH:
-            return SoundError(f"{path} is shorter than a frame of 25 ms: give a longer recording")
+            return SoundError(example.too_short)
         return samples
 
     pending: deque[Future[Samples | SoundError]] = deque()
     with ThreadPoolExecutor(_READERS, "recordings") as pool:
-        for path in paths:
-            pending.append(pool.submit(read, path))
+        for example in examples:
+            pending.append(pool.submit(read, example))
             if len(pending) > ahead:
                 yield pending.popleft().result()
         while pending:

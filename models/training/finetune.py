@@ -319,7 +319,11 @@ class FineTuning:
             if key not in {"rate", "head_rate_factor"}
         }
         examples = [
-            (str(example.path), _size(example.path), example.labels) for example in self.dataset.examples
+            (
+                *(str(example.path), _size(example.path), example.labels),
+                *example.part,
+            )
+            for example in self.dataset.examples
         ]
         parts = [(part.name, part.training.tolist(), part.validation.tolist()) for part in self.parts]
         content = json.dumps([config, recipe, self.dataset.labels, examples, parts, self.seed])

@@ -93,6 +93,6 @@ def _folds(dataset: Dataset, folds: str, seed: int) -> dict[int, tuple[Indices, 
 def window_seconds_for(dataset: Dataset, sounds: Reader) -> float:
     """Return the shortest standard window, 1.28 to 10.24 s, that nearly all recordings fit in."""
     step = max(1, len(dataset.examples) // _MEASURED_RECORDINGS)
-    lengths = [len(sounds(example.path)) for example in dataset.examples[::step]]
+    lengths = [len(example.cut(sounds(example.path))) for example in dataset.examples[::step]]
     length_seconds = float(np.quantile(lengths, _NEARLY_ALL, method="lower")) / frontends.SAMPLE_RATE_HZ
     return next((window for window in _WINDOWS_SECONDS if length_seconds <= window), _WINDOWS_SECONDS[-1])

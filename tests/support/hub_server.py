@@ -4,7 +4,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -39,6 +39,10 @@ class Misbehaviour:
         Sends weights from their beginning, whatever was asked for.
     silent : bool
         Accepts connections, and answers none.
+    endless : bool
+        Sends weights of the announced size, and then more without an end.
+    description : bytes, optional
+        Answers a request for the description of a repository with this; followed by spaces without an end if `endless`.
     """
 
     status: int | None = None
@@ -48,6 +52,8 @@ class Misbehaviour:
     hold_after: int | None = None
     ignores_ranges: bool = False
     silent: bool = False
+    endless: bool = False
+    description: bytes | None = None
 
 
 @dataclass
@@ -150,6 +156,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, {}, b"")
         elif path.startswith("/api/models/"):
             repository, _, revision = path.removeprefix("/api/models/").partition("/revision/")
+            if wrong.description is not None:
+                self._send(200, {"Content-Type": "application/json"}, wrong.description, large=True)
+                return
             self._describe(repository, revision or "main")
         else:
             repository, _, rest = path.strip("/").partition("/resolve/")
@@ -208,11 +217,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
+        wrong = self.served.misbehaviour
+        if not (large and wrong.endless):
+            self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD":
             return
-        wrong = self.served.misbehaviour
+        if large and wrong.endless:
+            self.close_connection = True
+            self.wfile.write(body)
+            with suppress(OSError):
+                while not self.served.ended.is_set():
+                    self.wfile.write(b" " * 65_536)
+            return
         stop = wrong.cut_after if wrong.cut_after is not None else wrong.hold_after
         if not large or stop is None or stop >= len(body):
             self.wfile.write(body)

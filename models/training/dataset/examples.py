@@ -1,5 +1,6 @@
 """Data set in memory: recordings and their labels."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ... import frontends
 from ...errors import TrainingError
 
 Indices: TypeAlias = NDArray[np.int64]
@@ -25,11 +27,38 @@ class Example:
         Indices into the data set's labels, at least one, in ascending order.
     fold : int or None
         Number of the fold that the data set assigns.
+    start_seconds, end_seconds : float
+        Part of the recording that counts.
     """
 
     path: Path
     labels: tuple[int, ...]
     fold: int | None = None
+    start_seconds: float = 0.0
+    end_seconds: float = math.inf
+
+    def cut(self, samples: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cut the part that counts out of the samples of the recording, 16 kHz mono float32 (n,)."""
+        start, end = (
+            round(min(seconds * frontends.SAMPLE_RATE_HZ, len(samples)))
+            for seconds in (self.start_seconds, self.end_seconds)
+        )
+        return samples[start:end]
+
+    @property
+    def part(self) -> tuple[float, ...]:
+        """Start and end in seconds; empty if the whole recording counts."""
+        whole = (0.0, math.inf)
+        return (
+            () if (self.start_seconds, self.end_seconds) == whole else (self.start_seconds, self.end_seconds)
+        )
+
+    @property
+    def too_short(self) -> str:
+        """Sentence about a recording whose part is shorter than a frame of 25 ms."""
+        if self.part:
+            return f"{self.path} has less than 25 ms of sound from its start to its end in the list: correct them"
+        return f"{self.path} is shorter than 25 ms: give a longer recording"
 
 
 @dataclass(frozen=True, slots=True)

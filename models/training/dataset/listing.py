@@ -1,20 +1,19 @@
 """Lists of labelled recordings: a folder with a sub-folder for each class, or a CSV file."""
 
-import csv
 import difflib
-import io
 import logging
+import math
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from ...errors import TrainingError
 from ...labels import mid_of
 from .examples import Dataset, Example
+from .table import SEPARATOR, Entry, composed, entries_of_csv
 
 logger = logging.getLogger(__name__)
 
@@ -23,33 +22,6 @@ _SOUND = re.compile(
     re.IGNORECASE,
 )
 """Suffixes of recordings in a folder; a CSV file may list any file."""
-
-SEPARATOR = "|"
-"""Separator between the labels of a recording in a CSV file."""
-
-_EXPECTED_HEADER = "its first line must be path,label, or path,label,fold"
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """Entry of a list of recordings.
-
-    Attributes
-    ----------
-    path : Path
-        File of the recording.
-    labels : tuple of str
-        Labels as they are written.
-    fold : int or None
-        Number of the fold.
-    where : str
-        Place of the entry, for messages.
-    """
-
-    path: Path
-    labels: tuple[str, ...]
-    fold: int | None
-    where: str
 
 
 def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Dataset:
@@ -61,8 +33,9 @@ def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Datase
         Either a folder with a sub-folder for each class, named like the class. Deeper sub-folders are searched too, hidden files are
         ignored, and files that are not recordings are counted in the log.
 
-        Or a CSV file (UTF-8) with the columns ``path`` (relative to the file's folder), ``label`` (several are separated by ``|``) and
-        optionally ``fold`` (a whole number); others are ignored. The file ``meta/esc50.csv`` of ESC-50 needs no change: ``filename`` and
+        Or a CSV file with the columns ``path`` (relative to the file's folder), ``label`` (several are separated by ``|``) and optionally
+        ``fold`` (a whole number), ``start`` and ``end`` (seconds of the part that counts); others are ignored. The columns may be
+        separated by commas, semicolons or tabs. The file ``meta/esc50.csv`` of ESC-50 needs no change: ``filename`` and
         ``category`` stand for ``path`` and ``label``, and the recordings are in the folder ``audio`` beside the file's folder.
     labels : tuple of str, optional
         Labels of the model to measure, in order; by default those of the data, sorted. A name in the data may also be written
@@ -78,7 +51,7 @@ def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Datase
             entries = _unique(_entries_of_folder(path))
             advice = "put the recordings of each class into a sub-folder named like the class"
         else:
-            entries = _unique(_entries_of_csv(path))
+            entries = _unique(entries_of_csv(path))
             advice = "list the recordings in it, one on each line"
         something_exists = any(entry.path.is_file() for entry in entries)
     except OSError as error:
@@ -93,20 +66,22 @@ def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Datase
             "paths are relative to the folder of the CSV file"
         )
     if labels is None:
-        labels = tuple(sorted({label for entry in entries for label in entry.labels}))
+        labels = _labels_of(entries)
     spellings = _spellings(labels)
     examples = tuple(
         Example(
             path=entry.path,
             labels=tuple(sorted({_find(label, spellings, labels, entry.where) for label in entry.labels})),
             fold=entry.fold,
+            start_seconds=entry.start_seconds,
+            end_seconds=entry.end_seconds,
         )
         for entry in entries
     )
     return Dataset(examples, labels, multi_label=any(len(example.labels) > 1 for example in examples))
 
 
-def _entries_of_folder(folder: Path) -> Iterator[_Entry]:
+def _entries_of_folder(folder: Path) -> Iterator[Entry]:
     ignored = 0
     for child in sorted(folder.iterdir()):
         if child.name.startswith("."):
@@ -122,7 +97,7 @@ def _entries_of_folder(folder: Path) -> Iterator[_Entry]:
         if sounds:
             _check_utf_8(child)
         for file in sounds:
-            yield _Entry(file, (child.name,), None, str(child))
+            yield Entry(file, (composed(child.name),), None, 0.0, math.inf, str(child))
     if ignored:
         logger.warning("%d files in %s are not recordings of a class; skipped", ignored, folder)
 
@@ -148,87 +123,12 @@ def _files_below(folder: Path) -> list[Path]:
     return sorted(files)
 
 
-def _entries_of_csv(path: Path) -> Iterator[_Entry]:
-    rows = csv.reader(io.StringIO(_text_of(path), newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(rows, [])]
-        place, label = _column(path, header, "path", "filename"), _column(path, header, "label", "category")
-        fold = header.index("fold") if "fold" in header else None
-        folder = _folder_of_recordings(path, header)
-        for row in rows:
-            where = f"{path} line {rows.line_num}"
-            if not row:
-                continue
-            if len(row) != len(header):
-                raise TrainingError(
-                    f"{where} has {len(row)} columns, but the first line has {len(header)}: put values with a comma "
-                    "between quotation marks"
-                )
-            if not row[place].strip():
-                raise TrainingError(f"{where} has an empty path: name a recording, or remove the line")
-            yield _Entry(
-                path=Path(os.path.normpath(folder / row[place].strip())),
-                labels=_split_labels(row[label], where),
-                fold=None if fold is None else _fold(row[fold], where),
-                where=where,
-            )
-    except csv.Error as error:
-        raise TrainingError(
-            f"{path} line {rows.line_num} is not a valid CSV line ({error}): check its quotation marks"
-        ) from error
-
-
-def _text_of(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise TrainingError(f"there is no folder or CSV file {path}: check its name") from error
-    except UnicodeDecodeError as error:
-        raise TrainingError(
-            f"{path} is not text in UTF-8: save it as a CSV file in UTF-8, or give a folder with a sub-folder for each class"
-        ) from error
-    if "\0" in text:
-        raise TrainingError(f"{path} contains NUL bytes: save it again as a CSV file in UTF-8")
-    return text
-
-
-def _column(path: Path, header: Sequence[str], name: str, synonym: str) -> int:
-    for accepted in (name, synonym):
-        if accepted in header:
-            return header.index(accepted)
-    raise TrainingError(
-        f"{path} has no column '{name}' (its first line is '{','.join(header)[:80]}'): {_EXPECTED_HEADER}"
-    )
-
-
-def _folder_of_recordings(path: Path, header: Sequence[str]) -> Path:
-    """Return the folder that relative paths start at: that of the CSV file, or ESC-50's folder of sounds."""
-    beside = path.parent.absolute().parent / "audio"
-    return path.parent if "path" in header or not beside.is_dir() else beside
-
-
-def _split_labels(text: str, where: str) -> tuple[str, ...]:
-    labels = tuple(label.strip() for label in text.split(SEPARATOR))
-    if not all(labels):
-        raise TrainingError(f"{where} has an empty label: name it, or remove the line or the '{SEPARATOR}'")
-    return labels
-
-
-def _fold(text: str, where: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise TrainingError(
-            f"{where} has the fold '{text}', which is not a whole number: correct it"
-        ) from error
-
-
-def _unique(entries: Iterator[_Entry]) -> list[_Entry]:
+def _unique(entries: Iterator[Entry]) -> list[Entry]:
     """Return the entries without duplicates, and check that duplicates agree."""
-    found: dict[Path, _Entry] = {}
+    found: dict[tuple[Path, float, float], Entry] = {}
     repeated = 0
     for entry in entries:
-        first = found.setdefault(entry.path, entry)
+        first = found.setdefault((entry.path, entry.start_seconds, entry.end_seconds), entry)
         if (set(first.labels), first.fold) != (set(entry.labels), entry.fold):
             raise TrainingError(
                 f"{entry.where} lists {entry.path.name} again, with another label or fold than {first.where}: list each recording "
@@ -240,20 +140,37 @@ def _unique(entries: Iterator[_Entry]) -> list[_Entry]:
     return list(found.values())
 
 
+def _labels_of(entries: Iterable[Entry]) -> tuple[str, ...]:
+    """Return the labels of all entries, sorted; refuse two that differ only in case, which are hardly two classes."""
+    places = {label: entry.where for entry in entries for label in entry.labels}
+    folded: dict[str, str] = {}
+    for label in sorted(places):
+        other = folded.setdefault(label.casefold(), label)
+        if other != label:
+            raise TrainingError(
+                f"{places[label]} has the label '{label}', and {places[other]} has '{other}', which differ only in case: write both alike"
+            )
+    return tuple(sorted(places))
+
+
 def _spellings(labels: Sequence[str]) -> dict[str, int]:
     """Return all spellings of each label: unchanged, in lower case if that is unique, and as AudioSet's identifier."""
-    folded = Counter(label.casefold() for label in labels)
+    folded = Counter(_folded(label) for label in labels)
     spellings = {}
     for index, label in enumerate(labels):
         if (mid := mid_of(label)) is not None:
             spellings[mid] = index
-        if folded[label.casefold()] == 1:
-            spellings[label.casefold()] = index
-    return spellings | {label: index for index, label in enumerate(labels)}
+        if folded[_folded(label)] == 1:
+            spellings[_folded(label)] = index
+    return spellings | {composed(label): index for index, label in enumerate(labels)}
+
+
+def _folded(label: str) -> str:
+    return composed(label).casefold()
 
 
 def _find(name: str, spellings: dict[str, int], labels: Sequence[str], where: str) -> int:
-    for spelling in (name, name.casefold()):
+    for spelling in (name, _folded(name)):
         if spelling in spellings:
             return spellings[spelling]
     parts = _parts(labels)

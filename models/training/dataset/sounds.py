@@ -98,12 +98,12 @@ def readable(
     unreadable: list[tuple[Path, str]] = []
     for index, example in enumerate(dataset.examples):
         try:
-            samples = cache(example.path)
+            samples = example.cut(cache(example.path))
         except SoundError as error:
             unreadable.append((example.path, str(error)))
         else:
             if len(samples) < frontends.FRAME_LENGTH:
-                unreadable.append((example.path, f"{example.path} is shorter than 25 ms: record it again"))
+                unreadable.append((example.path, example.too_short))
             else:
                 kept.append(index)
                 if not samples.any():
