@@ -16,6 +16,7 @@ _NOTES: dict[str, Sequence[tuple[str, str]]] = {
         ("mic:NAME, mic:2", "Another one; see the command devices"),
         ("mic:NAME#CHANNEL", "One channel of a microphone"),
         ("FILE, demo", "A recording, or the one that is built in"),
+        ("FILE#2, FILE#track=2", "One channel or track of a recording"),
         ("rtsp://…, http[s]://…", "A camera, or a radio station"),
         ("-", "PCM on standard input: s16le, 16 kHz, mono"),
         ("tcp://127.0.0.1:PORT", "The same from a program that connects"),

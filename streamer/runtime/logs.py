@@ -1,5 +1,6 @@
 """Logging to standard error, with the priorities that systemd's journal reads (sd-daemon(3))."""
 
+import functools
 import logging
 import os
 from collections.abc import Mapping
@@ -25,6 +26,12 @@ def configure_logging(*packages: str, debug: bool = False) -> None:
     logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING, handlers=[handler])
     for name in packages:
         logging.getLogger(name).setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+@functools.lru_cache(maxsize=10_000)
+def warn_once(logger: logging.Logger, sentence: str) -> None:
+    """Log a warning, unless the same one has been logged before: training reads each recording many times."""
+    logger.warning("%s", sentence)
 
 
 def is_journal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:

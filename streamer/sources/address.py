@@ -23,7 +23,12 @@ def split_address(text: str) -> tuple[str, str]:
         The name or the address is empty, or the name is too long.
     """
     name, equals, address = text.partition("=")
-    if not equals or re.search(r"[/\\:?@]", name) or is_file(text):
+    if (
+        not equals
+        or re.search(r"[/\\:?@]|#(track|channel)$", name)
+        or is_file(text.partition("#")[0])
+        or is_file(text)
+    ):
         name, address = "", text
     elif not name.strip():
         raise SourceError(

@@ -8,6 +8,7 @@ import soxr
 from numpy.typing import NDArray
 
 from ..messages import SAMPLE_RATE_HZ, Samples
+from ..runtime.logs import warn_once
 from .ffmpeg.decoder import UnsupportedFormat
 from .mixing import Mixer
 
@@ -145,10 +146,9 @@ class FormatConverter:
         samples = np.concatenate([rest, converter.feed(frames)])
         self.repaired_samples += converter.repaired_samples - repaired_before
         if self._name and converter.overloaded_samples > _OVERLOAD_SECONDS * rate_hz:
-            _log.warning(
-                "%s: samples reach %.1f times full scale and are clipped; scale them to -1..1",
-                self._name,
-                converter.peak,
+            warn_once(
+                _log,
+                f"{self._name}: samples reach {converter.peak:.1f} times full scale and are clipped; scale them to -1..1",
             )
             self._name = ""
         return samples

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import RecordingError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from ..runtime.files import expanded
+from ..runtime.logs import warn_once
 from .address import is_file
 from .conversion import FormatConverter
 from .ffmpeg.decoder import Block, UnsupportedFormat
@@ -242,9 +243,10 @@ class _Reading:
         """Log damaged packets, and an end before the announced one."""
         if damaged := self._file.damaged_packets:
             first = self._first_damage if self._damaged_packets else self._seconds
-            _log.warning(
-                "%s: damaged packets are left out (%d, the first at second %.1f)", self._path, damaged, first
+            warn_once(
+                _log,
+                f"{self._path}: damaged packets are left out ({damaged}, the first at second {first:.1f})",
             )
         announced = self._file.announced_seconds
         if announced is not None and announced - self._seconds > _SHORT_SECONDS:
-            _log.warning("%s: cut off at second %.1f of %.1f", self._path, self._seconds, announced)
+            warn_once(_log, f"{self._path}: cut off at second {self._seconds:.1f} of {announced:.1f}")

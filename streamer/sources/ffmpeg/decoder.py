@@ -124,7 +124,7 @@ class Decoder:
         except av.error.MemoryError:
             raise
         except av.FFmpegError:
-            self.damaged_packets += 1
+            self.damaged_packets += any(bytes(packet))  # zeros are padding
             return
         for frame in frames:
             form = (frame.format.name, frame.layout.name, frame.rate)
