@@ -15,7 +15,8 @@ OWNERS = {
     "typer": {"earshot"},
     "sounddevice": {"streamer/sources/portaudio/child.py"},
     "soxr": {"streamer/sources/conversion.py"},
-    "aiomqtt": {"streamer/sinks/mqtt/client.py"},
+    "aiomqtt": {"streamer/sinks/mqtt/wire.py"},
+    "paho": {"streamer/sinks/mqtt/wire.py"},
     "amqtt": {"streamer/sinks/mqtt/embedded.py"},
     "sqlite3": {
         "streamer/sinks/history/database.py",
@@ -24,7 +25,7 @@ OWNERS = {
         "streamer/sinks/score_log.py",
     },
     "tomlkit": {"streamer/settings/file.py"},
-    "filelock": {"streamer/sinks/history/store.py", "streamer/sinks/score_log.py"},
+    "filelock": {"streamer/sinks/locks.py"},
     "pyqtgraph": {"gui"},
     "PySide6": {"gui"},
     "openvino": {"models/engines"},
@@ -95,7 +96,7 @@ def test_only_these_files_start_threads() -> None:
         "streamer/runtime/threads.py",
         "streamer/runtime/children.py",
         "streamer/sources/portaudio/child.py",
-        "streamer/sinks/mqtt/client.py",
+        "streamer/sinks/mqtt/wire.py",
         "streamer/sources/ffmpeg/child.py",
         "models/hub/api.py",
     }

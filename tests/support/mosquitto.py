@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -78,6 +78,8 @@ class Mosquitto:
         PEM file; with it, it asks for certificates that this authority has signed.
     access : str or None
         Lines of its access list; without, everyone may do everything.
+    limits : sequence of str
+        More lines of its configuration.
     """
 
     def __init__(
@@ -90,11 +92,12 @@ class Mosquitto:
         key: Path | None = None,
         authority: Path | None = None,
         access: str | None = None,
+        limits: Sequence[str] = (),
     ) -> None:
         self._passwords = folder / "passwords"
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        lines = [f"listener {self.port} 127.0.0.1", "persistence false", f"user {getpass.getuser()}"]
+        lines = [f"listener {self.port} 127.0.0.1", "persistence false", f"user {getpass.getuser()}", *limits]
         if username is None or password is None:
             lines.append("allow_anonymous true")
         else:
@@ -223,9 +226,9 @@ class Subscriber:
         self._client.loop_stop()
         self._client.reinitialise()  # closes its sockets, which the garbage collector might find first
 
-    def publish(self, topic: str, text: str, *, retain: bool = False) -> None:
-        """Publish a text, and wait until the broker has it."""
-        self._client.publish(topic, text, qos=1, retain=retain).wait_for_publish(PATIENCE_SECONDS)
+    def publish(self, topic: str, text: str, *, retain: bool = False, qos: int = 1) -> None:
+        """Publish a text, and wait until the broker has it; with `qos` 0, until it is sent."""
+        self._client.publish(topic, text, qos=qos, retain=retain).wait_for_publish(PATIENCE_SECONDS)
 
     def wait_for_end(self) -> None:
         """Wait until the connection has ended, and all that came over it has been received."""

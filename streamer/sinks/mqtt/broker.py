@@ -28,6 +28,8 @@ class Broker:
         PEM file of trusted authorities; those of the system if None.
     certificate_file, key_file : Path or None
         PEM files of the client's certificate; the key may be in the certificate's file.
+    is_old : bool
+        True if the broker is known not to speak MQTT 5.
     """
 
     host: str
@@ -38,6 +40,7 @@ class Broker:
     ca_file: Path | None = None
     certificate_file: Path | None = None
     key_file: Path | None = None
+    is_old: bool = False
 
     @property
     def address(self) -> str:

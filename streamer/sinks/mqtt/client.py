@@ -1,138 +1,28 @@
-"""Connections to an MQTT broker, one or one after the other: the only importer of aiomqtt."""
+"""Connections to an MQTT broker, one after the other."""
 
 import asyncio
 import logging
 import random
-import ssl
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, ParamSpec, Protocol, TypeVar
-
-import aiomqtt
-from aiomqtt import MqttError
+from typing import Any, Protocol
 
 from ...errors import BrokerError
 from . import tls
 from .broker import Broker
+from .limits import limits_of
+from .wire import Client, MqttError, Received, connected, run
 
 _log = logging.getLogger(__name__)
-_wire_log = logging.getLogger(f"{__name__}.wire")
 
-_CREDENTIALS_REFUSED = {134, 135}  # "bad user name or password", "not authorized"
-
-# Together well under the second in which `Connection.run` must return.
-_LAST_PUBLISH_SECONDS = 0.2
+_LAST_PUBLISH_SECONDS = 2.0
+"""Time to publish what waits when the connection is closed, as long as the broker answers."""
 _STOP_SECONDS = 0.4
 _DISCONNECT_SECONDS = 0.2
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A message on a subscribed topic.
-
-    Attributes
-    ----------
-    topic : str
-        Topic of the message.
-    payload : bytes
-        Content of the message.
-    """
-
-    topic: str
-    payload: bytes
-
-
-class Client:
-    """One connection, while it lasts."""
-
-    def __init__(self, client: aiomqtt.Client) -> None:
-        self._client = client
-
-    def set_timeout(self, seconds: float) -> None:
-        """Set the time that the broker may take to answer."""
-        self._client.timeout = seconds
-
-    async def publish(self, topic: str, text: str, *, qos: int = 0, retain: bool = False) -> None:
-        """Publish a text; with `qos` 1, return when the broker has acknowledged it."""
-        await self._client.publish(topic, text, qos=qos, retain=retain)
-
-    async def subscribe(self, topic: str, *, qos: int = 1) -> None:
-        """Subscribe to a topic."""
-        await self._client.subscribe(topic, qos=qos)
-
-    async def received(self) -> AsyncGenerator[Received, None]:
-        """Yield messages until the connection ends, which raises `MqttError`."""
-        async for message in self._client.messages:
-            yield Received(message.topic.value, message.payload)
-
-
-@asynccontextmanager
-async def connected(
-    broker: Broker,
-    *,
-    identifier: str,
-    timeout_seconds: float,
-    keepalive_seconds: int,
-    tls_context: ssl.SSLContext | None,
-    will_topic: str | None = None,
-) -> AsyncIterator[Client]:
-    """Connect while the block lasts.
-
-    Parameters
-    ----------
-    broker : Broker
-        Address and credentials.
-    identifier : str
-        Identifier of this client; the broker ends an older connection with the same one.
-    timeout_seconds : float
-        Time that the broker may take to answer.
-    keepalive_seconds : int
-        Longest silence of the connection.
-    tls_context : SSLContext or None
-        Result of `tls.context_for`.
-    will_topic : str or None
-        Topic on which the broker publishes "offline", retained, when the connection is lost.
-
-    Raises
-    ------
-    BrokerError
-        The broker refuses or can't be reached, or the connection was lost within the block.
-    """
-    client = aiomqtt.Client(
-        broker.host,
-        broker.port,
-        username=broker.username,
-        password=broker.password,
-        identifier=identifier,
-        keepalive=keepalive_seconds,
-        timeout=timeout_seconds,
-        tls_context=tls_context,
-        will=None if will_topic is None else aiomqtt.Will(will_topic, "offline", qos=1, retain=True),
-        logger=_wire_log,
-    )
-    try:
-        async with client:
-            yield Client(client)
-    except (MqttError, OSError) as error:
-        raise _explained(error, broker, hung_up=_has_hung_up(client)) from error
-    finally:
-        _abandon(client)
-
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that uses connections on an event loop of its own, on this thread."""
-    _wire_log.setLevel(logging.CRITICAL)  # errors are raised, and logged in our words
-    # Not asyncio.run: aiomqtt watches a socket, which the default loop of Windows can't.
-    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-        runner.get_loop().set_default_executor(_DaemonThreads())
-        return runner.run(coroutine)
+"""Times for a broker to answer then. One that does not is left within a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,8 +68,8 @@ class Handler(Protocol):
         """Publish the final state before the connection is closed."""
         ...
 
-    def receive(self, topic: str, payload: bytes) -> None:
-        """Process a message on a subscribed topic."""
+    def receive(self, message: Received) -> None:
+        """Process a message on a subscribed topic, at once: the network waits."""
         ...
 
 
@@ -222,6 +112,7 @@ class Connection:
         self._identifier = identifier
         self._will_topic = will_topic
         self._options = options
+        self._limits = limits_of(broker)
         self._tls_context = tls.context_for(broker)
         self._state = "connecting"
         self._logged: str | None = None  # kind of the error that the log reported last
@@ -253,7 +144,7 @@ class Connection:
                 self._loop.call_soon_threadsafe(call)
 
     def close(self) -> None:
-        """Make `run` stop the handler and return within a second; from any thread, repeatedly."""
+        """Make `run` stop the handler and return soon, within a second if the broker does not answer; from any thread."""
         with self._lock:
             if self._closed:
                 return
@@ -307,13 +198,15 @@ class Connection:
             keepalive_seconds=self._options.keepalive_seconds,
             tls_context=self._tls_context,
             will_topic=self._will_topic,
+            limits=self._limits,
         ) as client:
             await self._serve(client)
 
     async def _serve(self, client: Client) -> None:
         self._open = True
+        client.listen(self._handler.receive)
         closing = asyncio.create_task(self._closing.wait(), name="mqtt closing")
-        receiving = asyncio.create_task(self._receive(client), name="mqtt receiving")
+        receiving = asyncio.create_task(client.wait_for_end(), name="mqtt receiving")
         publishing = asyncio.create_task(self._publish(client), name="mqtt publishing")
         try:
             await asyncio.wait({closing, receiving, publishing}, return_when=asyncio.FIRST_COMPLETED)
@@ -335,16 +228,15 @@ class Connection:
         self._log_connected()
         await self._handler.publish(client)
 
-    async def _receive(self, client: Client) -> None:
-        """Pass messages to the handler until the connection ends, which raises."""
-        async for message in client.received():
-            self._handler.receive(message.topic, message.payload)
-
     async def _stop(self, client: Client, publishing: asyncio.Task[None]) -> None:
         """Let the handler finish, because events that are cut off are published again, and leave little time to disconnect."""
         client.set_timeout(_STOP_SECONDS)
         self._handler.finish()
-        await asyncio.wait({publishing}, timeout=_LAST_PUBLISH_SECONDS)
+        deadline = time.monotonic() + _LAST_PUBLISH_SECONDS
+        answers = -1
+        while not publishing.done() and answers < client.answers and time.monotonic() < deadline:
+            answers = client.answers
+            await asyncio.wait({publishing}, timeout=_STOP_SECONDS)
         await _end(publishing)
         with suppress(MqttError):
             await self._handler.stop(client)
@@ -379,64 +271,3 @@ async def _end(task: asyncio.Task[Any]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=0.05)
-
-
-def _explained(error: MqttError | OSError, broker: Broker, *, hung_up: bool) -> BrokerError:
-    """Convert an error to one with a reason in words."""
-    if isinstance(error, aiomqtt.exceptions.MqttConnectError):
-        reason = str(error.rc).lower()
-        if getattr(error.rc, "value", error.rc) in _CREDENTIALS_REFUSED:
-            reason = "wrong user name or password" if broker.username else "it asks for a user name"
-        return BrokerError("refused", reason)
-    cause = error.__context__ if isinstance(error, MqttError) else error
-    match cause:
-        case ConnectionResetError():
-            reason = tls.explain_hang_up(broker)
-        case TimeoutError():
-            reason = tls.explain_hang_up(broker) if hung_up else "no answer"
-        case ssl.SSLError():
-            reason = tls.explain(cause, broker)
-        case OSError(strerror=str(text)):
-            reason = text[:1].lower() + text[1:]
-        case _:
-            reason = "connection lost"
-    return BrokerError("unreachable", reason)
-
-
-def _has_hung_up(client: aiomqtt.Client) -> bool:
-    """Return True if the broker closed the connection instead of answering; no public call says so before the handshake."""
-    return client._client.socket() is None  # noqa: SLF001
-
-
-def _abandon(client: aiomqtt.Client) -> None:
-    """Close the socket and the task of a client in any state.
-
-    A client that fails to connect leaves both open, and no public call closes them.
-    """
-    client._client.reinitialise()  # noqa: SLF001
-
-
-class _DaemonThreads(ThreadPoolExecutor):
-    """Runs each call on a daemon thread of its own.
-
-    aiomqtt resolves names and opens sockets on the loop's executor. The standard executor is joined when the loop and
-    the program end, which takes minutes if the network drops packets.
-    """
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Start the call."""
-        future: Future[T] = Future()
-
-        def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                future.set_result(fn(*args, **kwargs))
-            except BaseException as error:  # noqa: BLE001 - a future carries whatever was raised
-                future.set_exception(error)
-
-        threading.Thread(target=work, name="mqtt connecting", daemon=True).start()
-        return future
-
-    def shutdown(self, *_args: Any, **_options: Any) -> None:
-        """Leave running calls alone."""

@@ -44,7 +44,7 @@ class EmbeddedBroker:
             self._socket = socket.create_server((_LOOPBACK, port))
         except OSError:
             self._socket = socket.create_server((_LOOPBACK, 0))
-        self._broker = Broker(_LOOPBACK, self._socket.getsockname()[1])
+        self._broker = Broker(_LOOPBACK, self._socket.getsockname()[1], is_old=True)
         self._lock = threading.Lock()  # guards the attributes below, which `close` shares with `run`
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None

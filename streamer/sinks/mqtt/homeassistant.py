@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from ...events.catalogue import Sound
 from ...messages import SoundState
@@ -13,6 +13,9 @@ from ..payloads import Payload, to_json
 from .topics import Topics
 
 ORIGIN = "Earshot"
+
+Fits: TypeAlias = Callable[[str, str], bool]
+"""Returns True if a text can be published on a topic."""
 
 _ROOM = re.compile(
     r"(.*\s)?(attic|balcony|basement|bathroom|bedroom|cellar|conservatory|garage|garden|hall|hallway|kitchen|landing|laundry"
@@ -125,20 +128,19 @@ class HomeAssistant:
         Topics of the node.
     node : str
         Name of the node.
+    fits : callable
+        Returns True if the broker takes a message; a device whose message is too large is announced entity by entity.
     """
 
-    def __init__(self, discovery: Discovery, topics: Topics, *, node: str) -> None:
+    def __init__(self, discovery: Discovery, topics: Topics, *, node: str, fits: Fits | None = None) -> None:
         self._discovery = discovery
         self._topics = topics
         self._node = node
         self._sounds = {sound.name: sound for sound in discovery.sounds}
-        by_device = discovery.style == "device"
         self.messages: Mapping[str, Payload] = {
             topic: payload
             for source in topics.sources
-            for topic, payload in (
-                self._device_messages(source) if by_device else self._component_messages(source)
-            )
+            for topic, payload in self._messages(source, fits or fits_any)
         }
         """Retained payloads, by topic."""
 
@@ -193,6 +195,13 @@ class HomeAssistant:
         frames = [found, *_mapping(found.get("components")).values(), *_listed(found.get("availability"))]
         named = (frame.get(key) for frame in map(_mapping, frames) for key in ("topic", "state_topic"))
         return {topic for topic in named if self._topics.is_state(topic)} - self._topics.retained()
+
+    def _messages(self, source: str, fits: Fits) -> list[tuple[str, Payload]]:
+        if self._discovery.style == "device":
+            messages = list(self._device_messages(source))
+            if all(fits(topic, to_json(payload)) for topic, payload in messages):
+                return messages
+        return list(self._component_messages(source))
 
     def _device_messages(self, source: str) -> Iterator[tuple[str, Payload]]:
         components = {
@@ -335,6 +344,11 @@ def _switch_entities(topics: Topics, source: str) -> Iterator[tuple[str, str, Pa
             "availability": [{"topic": topics.status}],
         },
     )
+
+
+def fits_any(_topic: str, _text: str) -> bool:
+    """Return True: no limit of the size is known."""
+    return True
 
 
 def device_name(node: str, source: str) -> str:

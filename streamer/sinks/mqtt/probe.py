@@ -3,17 +3,19 @@
 import asyncio
 import secrets
 import time
-from contextlib import aclosing
+from collections.abc import Callable
 from dataclasses import dataclass
 from ssl import SSLContext
 
 from ...errors import BrokerError
-from . import client, tls
+from . import tls, wire
 from .broker import Broker, check_credentials
-from .client import Client, Received
 from .homeassistant import is_by_earshot
+from .limits import BrokerLimits, limits_of
+from .wire import Client, Received
 
 _KEEPALIVE_SECONDS = 15
+_MAX_STATUS_BYTES = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +85,25 @@ def probe(
     """
     check_credentials(broker)
     tls_context = tls.context_for(broker)
-    return client.run(_probe(broker, tls_context, node, base_topic, discovery_prefix, timeout_seconds))
+    limits = limits_of(broker)
+
+    def attempt() -> ProbeResult:
+        return wire.run(
+            _probe(broker, tls_context, limits, node, base_topic, discovery_prefix, timeout_seconds)
+        )
+
+    try:
+        return attempt()
+    except BrokerError:
+        if limits.speaks_version_5 or broker.is_old:
+            raise
+        return attempt()  # it did not answer, which some old brokers do not do to MQTT 5
 
 
 async def _probe(
     broker: Broker,
     tls_context: SSLContext | None,
+    limits: BrokerLimits,
     node: str,
     base_topic: str,
     discovery_prefix: str | None,
@@ -99,17 +114,18 @@ async def _probe(
         # This timeout is for a network that drops packets; a broker that does not answer is noticed earlier.
         async with (
             asyncio.timeout(2 * timeout_seconds) as limit,
-            client.connected(
+            wire.connected(
                 broker,
                 identifier=f"earshot-{node}-{secrets.token_hex(4)}",
                 timeout_seconds=timeout_seconds,
                 keepalive_seconds=_KEEPALIVE_SECONDS,
                 tls_context=tls_context,
+                limits=limits,
             ) as connection,
         ):
             is_connected = True
             limit.reschedule(None)
-            seconds, _ = await _round_trip(connection, f"{base_topic}/doctor", timeout_seconds)
+            seconds = await _round_trip(connection, f"{base_topic}/doctor", timeout_seconds)
             result = ProbeResult(seconds)
             if discovery_prefix is not None:
                 result = ProbeResult(
@@ -124,37 +140,54 @@ async def _probe(
 
 
 async def _look(connection: Client, prefix: str, node: str, timeout_seconds: float) -> Traces:
-    """Collect the retained messages under the prefix: they arrive before a message that is published afterwards."""
+    """Read the retained messages under the prefix: they arrive before a message that is published afterwards."""
     status = f"{prefix}/status"
+    said: str | None = None
+    announcements = 0
+
+    def read(message: Received) -> None:
+        nonlocal said, announcements
+        if message.topic == status:
+            said = message.payload[:_MAX_STATUS_BYTES].decode(errors="replace")
+        elif message.payload:
+            announcements += not is_by_earshot(message.payload)
+
+    connection.listen(read)
     for topic in (status, f"{prefix}/+/+/config", f"{prefix}/+/+/+/config"):
         await connection.subscribe(topic, qos=0)  # not queued by the broker: there may be thousands
-    seconds, received = await _round_trip(connection, f"{prefix}/{node}/doctor", timeout_seconds)
-    said = [message.payload.decode(errors="replace") for message in received if message.topic == status]
-    return Traces(
-        reachable=seconds is not None,
-        status=said[-1] if said else None,
-        announcements=sum(
-            message.topic != status and bool(message.payload) and not is_by_earshot(message.payload)
-            for message in received
-        ),
-    )
+    seconds = await _round_trip(connection, f"{prefix}/{node}/doctor", timeout_seconds, read)
+    return Traces(reachable=seconds is not None, status=said, announcements=announcements)
 
 
 async def _round_trip(
-    connection: Client, topic: str, timeout_seconds: float
-) -> tuple[float | None, list[Received]]:
-    """Publish a random word; return the seconds until it came back (None if it did not), and the messages before it."""
-    word = secrets.token_hex(8)
-    received: list[Received] = []
-    await connection.subscribe(topic)
+    connection: Client,
+    topic: str,
+    timeout_seconds: float,
+    read: Callable[[Received], None] = lambda _message: None,
+) -> float | None:
+    """Publish a random word, pass on what comes before it, and return the seconds until it came back; None if it did not."""
+    word = secrets.token_hex(8).encode()
+    came_back = asyncio.Event()
+
+    def receive(message: Received) -> None:
+        if (message.topic, message.payload) == (topic, word):
+            came_back.set()
+        else:
+            read(message)
+
+    connection.listen(receive)
+    await connection.subscribe(topic, is_needed=True)
     began = time.perf_counter()
-    await connection.publish(topic, word, qos=1)
+    await connection.publish(topic, word.decode(), qos=1)
+    waiting = {asyncio.create_task(came_back.wait()), asyncio.create_task(connection.wait_for_end())}
     try:
-        async with asyncio.timeout(timeout_seconds), aclosing(connection.received()) as messages:
-            async for message in messages:
-                if (message.topic, message.payload) == (topic, word.encode()):
-                    return time.perf_counter() - began, received
-                received.append(message)
-    except TimeoutError:
-        pass
-    return None, received
+        done, _ = await asyncio.wait(waiting, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED)
+        if came_back.is_set():
+            return time.perf_counter() - began
+        for task in done:
+            task.result()  # raises what ended the connection
+        return None
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)

@@ -2,30 +2,29 @@
 
 import asyncio
 import logging
-import math
 import random
 import secrets
 import threading
-import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from ...messages import Event, Health, Losses, Message, SourceStatus, Tagging
-from ...runtime.queues import BoundedQueue
 from ..history.outbox import MemoryOutbox, Outbox
-from ..payloads import LabelSet, event_payload, health_payload, tags_payload, to_json, top_tags
+from ..payloads import LabelSet, event_payload, to_json
 from .broker import Broker, check_base_topic, check_credentials, check_node_name
-from .client import Client, Connection, ConnectionOptions
-from .homeassistant import Discovery, HomeAssistant, as_state
+from .client import Connection, ConnectionOptions
+from .commands import SwitchBoard, SwitchCommands
+from .homeassistant import Discovery, Fits, HomeAssistant, fits_any
+from .instances import InstanceWatch
+from .limits import UNLIMITED_BYTES, publication_bytes
+from .newest import HealthPublisher, TagPublisher
 from .retained import DiscoveryPublisher, PublishedState, RetainedCleaner
-from .topics import FIGURES, SOURCE_FIGURES, Topics
+from .topics import Topics
+from .wire import Client, Received
 
 _log = logging.getLogger(__name__)
 
 _BATCH_EVENTS = 50
-_SWITCH = {b"ON": True, b"OFF": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +51,6 @@ class MqttOptions(ConnectionOptions):
 
 
 DEFAULT_OPTIONS = MqttOptions()
-
-
-class SwitchBoard(Protocol):
-    """Switches that pause sources."""
-
-    def turn(self, source: str, on: bool, /) -> None:
-        """Switch a source on or off, and return at once."""
-        ...
-
-    def is_on(self, source: str, /) -> bool:
-        """Return True if a source is switched on."""
-        ...
 
 
 class MqttPublisher:
@@ -126,10 +113,11 @@ class MqttPublisher:
         self._following = threading.Lock()  # serializes changes of the topics
         topics = self._make_topics(sources)
         self._state = PublishedState(topics, (lambda _source: True) if switches is None else switches.is_on)
-        self._taggings = _TagPublisher(label_set, top, len(topics.sources), options)
-        self._health = _HealthPublisher()
+        self._taggings = TagPublisher(label_set, top, len(topics.sources), options)
+        self._health = HealthPublisher()
         self._memory = MemoryOutbox()
         self._outbox = self._memory if outbox is None else outbox
+        instance = secrets.token_hex(4)
         self._handler = _ConnectionHandler(
             self._state,
             self._taggings,
@@ -137,12 +125,13 @@ class MqttPublisher:
             self._outbox,
             make_home=self._make_home,
             switches=switches,
+            instances=InstanceWatch(topics.instance, instance, node),
             birth_seconds=options.birth_seconds,
         )
         self._connection = Connection(
             broker,
             self._handler,
-            identifier=f"earshot-{check_node_name(node)}-{secrets.token_hex(4)}",
+            identifier=f"earshot-{check_node_name(node)}-{instance}",
             will_topic=topics.status,
             options=options,
         )
@@ -170,7 +159,7 @@ class MqttPublisher:
         """Return the number of taggings, and of events without an outbox, that were not published so far."""
         return Losses(
             unpublished_taggings=self._taggings.dropped,
-            undelivered_events=self._memory.dropped,
+            undelivered_events=self._memory.dropped + self._handler.refused_events,
         )
 
     def accept(self, message: Message) -> None:
@@ -216,8 +205,10 @@ class MqttPublisher:
         watched = {source: tuple(self._watched_at(source)) for source in sources}
         return Topics(self._base, watched, watched, has_switches=self._switches is not None)
 
-    def _make_home(self, topics: Topics) -> HomeAssistant | None:
-        return None if self._discovery is None else HomeAssistant(self._discovery, topics, node=self._node)
+    def _make_home(self, topics: Topics, fits: Fits) -> HomeAssistant | None:
+        if self._discovery is None:
+            return None
+        return HomeAssistant(self._discovery, topics, node=self._node, fits=fits)
 
     def _replace_topics(self, sources: Iterable[str]) -> None:
         topics = self._make_topics(sources)
@@ -234,16 +225,18 @@ class _ConnectionHandler:
     ----------
     state : PublishedState
         Retained states, with the newest topics.
-    taggings : _TagPublisher
+    taggings : TagPublisher
         Taggings that wait.
-    health : _HealthPublisher
+    health : HealthPublisher
         Newest health.
     outbox : Outbox
         Events that wait.
     make_home : callable
-        Function that returns the discovery messages for topics; None without discovery.
+        Function that returns the discovery messages for topics and a limit of their size; None without discovery.
     switches : SwitchBoard or None
         Switches that MQTT can turn.
+    instances : InstanceWatch
+        Watch for another Earshot with the same topics.
     birth_seconds : float
         Maximum delay after a start of Home Assistant.
     """
@@ -251,21 +244,26 @@ class _ConnectionHandler:
     def __init__(
         self,
         state: PublishedState,
-        taggings: "_TagPublisher",
-        health: "_HealthPublisher",
+        taggings: TagPublisher,
+        health: HealthPublisher,
         outbox: Outbox,
         *,
-        make_home: Callable[[Topics], HomeAssistant | None],
+        make_home: Callable[[Topics, Fits], HomeAssistant | None],
         switches: SwitchBoard | None,
+        instances: InstanceWatch,
         birth_seconds: float,
     ) -> None:
         self._state, self._taggings, self._health, self._outbox = state, taggings, health, outbox
         self._make_home = make_home
         self._switches = switches
+        self._instances = instances
+        self._commands = SwitchCommands()
+        self.refused_events = 0
+        self._max_packet_bytes = UNLIMITED_BYTES
         self._birth_seconds = birth_seconds
         self._topics = state.topics  # topics of the connection; `_state` has the newest
         self._cleaner = RetainedCleaner(self._topics)
-        home = make_home(self._topics)
+        home = make_home(self._topics, fits_any)
         self._announcer = None if home is None else DiscoveryPublisher(home, self._cleaner)
         self._wake = asyncio.Event()
         self._home_started = self._finishing = False
@@ -277,20 +275,24 @@ class _ConnectionHandler:
     async def start(self, client: Client) -> None:
         """Publish all states over a new connection."""
         self._update_topics()
+        self._fit_home(client)
         # First, so that earlier announcements have arrived when `publish` begins.
         if self._announcer is not None:
             await self._announcer.start(client)
         await self._publish_states(client)
         await self._cleaner.start(client)
+        await self._instances.start(client)
         for topic in self._topics.switches:
-            await client.subscribe(topic)
+            await client.subscribe(topic, is_needed=True)
 
     async def publish(self, client: Client) -> None:
         """Publish what is new, until cancelled, or until nothing is new after `finish`."""
         while True:
             finishing = self._finishing
             self._wake.clear()
+            self._carry_out_commands()
             await self._catch_up(client)
+            await self._instances.publish(client)
             await self._announce(client)
             await self._health.publish(client, self._topics)
             more = await self._publish_events(client)
@@ -314,11 +316,13 @@ class _ConnectionHandler:
             return_exceptions=True,
         )
 
-    def receive(self, topic: str, payload: bytes) -> None:
+    def receive(self, message: Received) -> None:
         """Process a message: a switch command, a retained state, or a message of Home Assistant."""
+        topic, payload = message.topic, message.payload
         if source := self._state.topics.switches.get(topic):
-            self._turn(source, topic, payload)
-        elif self._cleaner.receive(topic, payload):
+            if self._commands.receive(source, message):
+                self._wake.set()
+        elif self._cleaner.receive(topic, payload) or self._instances.receive(topic, payload):
             self._wake.set()
         elif self._announcer is None:
             return
@@ -335,12 +339,23 @@ class _ConnectionHandler:
             return False
         self._topics, obsolete = self._state.take_topics()
         self._cleaner.replace_topics(self._topics, obsolete)
-        home = self._make_home(self._topics)
-        if self._announcer is not None and home is not None:
-            self._announcer.replace(home)
+        self._replace_home()
         self._health.renew()
         self._taggings.renew()
         return True
+
+    def _replace_home(self) -> None:
+        home = self._make_home(
+            self._topics, lambda topic, text: publication_bytes(topic, text) <= self._max_packet_bytes
+        )
+        if self._announcer is not None and home is not None:
+            self._announcer.replace(home)
+
+    def _fit_home(self, client: Client) -> None:
+        """Divide the announcements into parts that the broker takes."""
+        if self._max_packet_bytes != client.limits.max_packet_bytes:
+            self._max_packet_bytes = client.limits.max_packet_bytes
+            self._replace_home()
 
     async def _catch_up(self, client: Client) -> Topics:
         """Return the topics, the newest ones after the events of removed sources have been published."""
@@ -350,17 +365,15 @@ class _ConnectionHandler:
             if self._update_topics():
                 await self._cleaner.subscribe(client)
                 for topic in self._topics.switches.keys() - subscribed.keys():
-                    await client.subscribe(topic)
+                    await client.subscribe(topic, is_needed=True)
         return self._topics
 
-    def _turn(self, source: str, topic: str, payload: bytes) -> None:
-        on = _SWITCH.get(payload)
-        if on is None or self._switches is None:
-            _log.warning("Ignored %r on %s: send ON or OFF.", payload[:32], topic)
-            return
-        self._switches.turn(source, on)
-        self._state.set_switch(source, on=on)
-        self._wake.set()
+    def _carry_out_commands(self) -> None:
+        """Turn the switches that were commanded."""
+        for source, on in self._commands.take().items():
+            if self._switches is not None and source in self._state.topics.sources:
+                self._switches.turn(source, on)
+                self._state.set_switch(source, on=on)
 
     def _note_home_start(self) -> None:
         self._home_started = True
@@ -395,145 +408,11 @@ class _ConnectionHandler:
         try:
             for event in batch:
                 topic = self._topics.events(event.source)
-                await client.publish(topic, to_json(event_payload(event)), qos=1)
+                # What the broker refuses once, it refuses again: later events do not wait for it.
+                taken = await client.publish(topic, to_json(event_payload(event)), qos=1)
+                self.refused_events += not taken
                 acknowledged.append(event)
         finally:
             if acknowledged:
                 self._outbox.mark_published(acknowledged)
         return len(batch) == _BATCH_EVENTS
-
-
-class ChangeThrottle:
-    """Limits published values to changes, and to one per interval and topic.
-
-    Parameters
-    ----------
-    pause_seconds : float
-        Minimum time between two values of one topic.
-    """
-
-    def __init__(self, pause_seconds: float) -> None:
-        self._pause_seconds = pause_seconds
-        self._published: dict[str, tuple[str, float]] = {}
-
-    def due(self, topic: str, text: str) -> bool:
-        """Return True if a value should be published now, and record it as published."""
-        now = time.monotonic()
-        last, at = self._published.get(topic, (None, -float("inf")))
-        if text == last or now - at < self._pause_seconds:
-            return False
-        self._published[topic] = text, now
-        return True
-
-    def reset(self) -> None:
-        """Publish each value once more, changed or not."""
-        self._published.clear()
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    tagging: Tagging
-    since: float  # time.monotonic()
-
-
-class _TagPublisher:
-    """Publishes the newest tagging of each source, its level and its loudest label."""
-
-    def __init__(self, label_set: LabelSet, top: int, sources: int, options: MqttOptions) -> None:
-        self._label_set = label_set
-        self.top = top
-        self._stale_seconds = options.stale_seconds
-        self._gauges = ChangeThrottle(options.gauge_seconds)
-        self._queue: BoundedQueue[_Waiting] = BoundedQueue(capacity=max(1, sources))
-        self._stale = 0
-
-    @property
-    def dropped(self) -> int:
-        """Number of taggings that were replaced, or became stale, so far."""
-        return self._queue.dropped + self._stale
-
-    def put(self, tagging: Tagging) -> None:
-        """Queue a tagging in place of an older one of the same source."""
-        self._queue.put(_Waiting(tagging, time.monotonic()), key=tagging.source)
-
-    def resize(self, sources: int) -> None:
-        """Set the number of sources."""
-        self._queue.resize(max(1, sources))
-
-    def renew(self) -> None:
-        """Publish levels and loudest labels once more, changed or not."""
-        self._gauges.reset()
-
-    async def publish(self, client: Client, catch_up: Callable[[Client], Awaitable[Topics]]) -> None:
-        """Publish the taggings that wait, unless they are stale."""
-        waiting = deque(self._queue.take(timeout_seconds=0))
-        try:
-            topics = await catch_up(client)  # this may be the first tagging of a new source
-            while waiting:
-                tagging = waiting[0].tagging
-                late = time.monotonic() - waiting[0].since > self._stale_seconds
-                if late or tagging.source not in topics.sources:
-                    self._stale += 1
-                else:
-                    is_live = tagging.latency_seconds is not None
-                    latency_seconds = max(0.0, time.time() - tagging.ended_at) if is_live else None
-                    text = to_json(tags_payload(tagging, self._label_set, self.top, latency_seconds))
-                    await client.publish(topics.tags(tagging.source), text)
-                    await self._publish_gauges(client, topics, tagging)
-                waiting.popleft()
-        finally:
-            self._stale += len(waiting)
-
-    async def _publish_gauges(self, client: Client, topics: Topics, tagging: Tagging) -> None:
-        """Publish the level in whole decibels and the loudest label, both retained because they may stay the same for long."""
-        best = top_tags(tagging.scores, self._label_set, 1)
-        values = {
-            topics.loudest(tagging.source): as_state(tag.label) for tag in best if tag.score is not None
-        }
-        if math.isfinite(tagging.level_dbfs):
-            values[topics.level(tagging.source)] = str(round(tagging.level_dbfs))
-        for topic, text in values.items():
-            if self._gauges.due(topic, text):
-                await client.publish(topic, text, retain=True)
-
-
-class _HealthPublisher:
-    """Publishes the newest health, and those of its figures that have changed."""
-
-    def __init__(self) -> None:
-        self._figures = ChangeThrottle(0.0)
-        self._lock = threading.Lock()  # guards the attributes below
-        self._health: Health | None = None
-        self._is_new = False
-
-    def put(self, health: Health) -> None:
-        """Replace the health."""
-        with self._lock:
-            self._health, self._is_new = health, True
-
-    def renew(self) -> None:
-        """Publish the health and its figures once more, changed or not."""
-        with self._lock:
-            self._is_new = self._health is not None
-        self._figures.reset()
-
-    async def publish(self, client: Client, topics: Topics) -> None:
-        """Publish the health, if it is new."""
-        with self._lock:
-            health = self._health if self._is_new else None
-            self._is_new = False
-        if health is None:
-            return
-        # It may be older than the connection; whoever reads it, the broker is connected.
-        payload = health_payload(replace(health, broker="connected"))
-        await client.publish(topics.health, to_json(payload), retain=True)
-        values = {topics.figure(name): payload[name] for name in FIGURES}
-        values |= {
-            topics.source_figure(source, name): figures[name]
-            for source, figures in payload["sources"].items()
-            if source in topics.sources
-            for name in SOURCE_FIGURES
-        }
-        for topic, value in values.items():
-            if value is not None and self._figures.due(topic, as_state(value)):
-                await client.publish(topic, as_state(value), retain=True)

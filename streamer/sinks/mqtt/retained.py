@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 
 from ...messages import Event
 from ..payloads import to_json
-from .client import Client
 from .homeassistant import HomeAssistant
 from .topics import Topics
+from .wire import Client
 
 _MAX_CHANGES = 1000
 _MAX_TOPICS = 4096
@@ -240,8 +240,9 @@ class DiscoveryPublisher:
         """Start with a new connection: subscribe to announcements and to Home Assistant's status."""
         self._found.clear()
         self._handled.clear()
-        for topic in (*self._home.filters, self._home.birth_topic):
+        for topic in self._home.filters:
             await client.subscribe(topic)
+        await client.subscribe(self._home.birth_topic, is_needed=True)
         self.renew()
 
     def renew(self) -> None:
@@ -268,6 +269,8 @@ class DiscoveryPublisher:
             text = self._home.retraction(topic, payload)
             if text is not None:
                 self._cleaner.add(self._home.left_behind(payload))
+                if not client.limits.fits(topic, text):
+                    text = ""  # all entities; those that remain are announced again
                 await client.publish(topic, text, qos=1, retain=True)
                 self._due = True  # all, because an entity may have moved from there to another message
         if self._due:

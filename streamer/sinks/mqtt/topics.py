@@ -77,6 +77,11 @@ class Topics:
         return f"{self._base}/status"
 
     @property
+    def instance(self) -> str:
+        """Topic on which each program with this base topic names itself."""
+        return f"{self._base}/instance"
+
+    @property
     def health(self) -> str:
         """Topic of the health."""
         return f"{self._base}/health"
