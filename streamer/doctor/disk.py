@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import SinkError
 from ..sinks.history import database
-from ..sinks.history.store import is_being_written
+from ..sinks.locks import has_locks, is_locked
 from .result import CheckResult
 
 _MIN_FREE_BYTES = 100_000_000
@@ -49,15 +49,26 @@ def check_history(path: Path | None) -> CheckResult:
         )
     found = f"{path}: {events} starts and ends of events, {waiting} of them wait for the broker, {_size(size_bytes)}"
     figures = {**folder.figures, "events": events, "waiting_events": waiting, "size_bytes": size_bytes}
-    if is_being_written(path):
-        return CheckResult(
-            check,
-            "warning",
-            f"{found}; another Earshot is writing to it",
-            "stop the other one, or set history to another file or to off",
-            figures,
-        )
+    trouble = _trouble_with_locks(path)
+    if trouble is not None:
+        said, advice = trouble
+        return CheckResult(check, "warning", f"{found}; {said}", advice, figures)
     return CheckResult(check, folder.state, f"{found}; {folder.found}", folder.advice, figures)
+
+
+def _trouble_with_locks(path: Path) -> tuple[str, str] | None:
+    """Return what is wrong with the locks of a file, and what to do; None if nothing is."""
+    if is_locked(path):
+        return (
+            "another Earshot is writing to it",
+            "stop the other one, or set history to another file or to off",
+        )
+    if not has_locks(path):
+        return (
+            "its file system has no locks, so two machines could write it at the same time",
+            "set history to a file on a local disk",
+        )
+    return None
 
 
 def check_folder(check: str, folder: Path) -> CheckResult:

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from ..errors import SinkError
 from ..messages import (
@@ -26,6 +25,7 @@ from ..messages import (
 )
 from ..runtime.timing import Every
 from . import sqlite
+from .locks import HeldError, WriterLock
 
 _log = logging.getLogger(__name__)
 
@@ -94,19 +94,19 @@ class ScoreLog:
         if not path.absolute().parent.is_dir():
             raise SinkError(f"the score log {path} can't be written: there is no folder {path.parent}")
         # One process only: stretches of two processes with the same source could not be told apart.
-        self._file_lock = FileLock(f"{path}.lock", timeout=0, mode=0o600, thread_local=False)
+        self._file_lock = WriterLock(path)
         try:
             self._connected()
-        except Timeout:
+        except HeldError:
             raise SinkError(
                 f"another Earshot writes the score log {path}: set --score-log to another file"
             ) from None
         except SinkError:
-            self._file_lock.release(force=True)
+            self._file_lock.release()
             raise
         except (OSError, sqlite3.Error, ValueError, RecursionError) as error:
             if not _may_pass(error):
-                self._file_lock.release(force=True)
+                self._file_lock.release()
                 raise SinkError(
                     f"the score log {path} can't be written ({error}): set --score-log to another file"
                 ) from error
@@ -139,10 +139,11 @@ class ScoreLog:
             if self._connection is not None:
                 with suppress(sqlite3.Error):
                     self._connection.close()
-            self._file_lock.release(force=True)
+            self._file_lock.release()
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is None:
+            sqlite.create_private(self._path)
             self._file_lock.acquire()
             self._connection = _open_to_write(self._path, self._model, self._labels, self._thresholds)
         return self._connection
@@ -291,7 +292,7 @@ def _begin_or_continue(
 
 
 def _begin(connection: sqlite3.Connection, model: str, labels: list[str], thresholds: Samples | None) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    sqlite.set_journal(connection)
     connection.executescript(
         f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_VERSION}; {_SCHEMA}"
     )

@@ -5,6 +5,8 @@ import sqlite3
 from pathlib import Path
 from urllib.parse import quote
 
+from .locks import has_locks
+
 _EARLIEST, _LATEST = -62_000_000_000, 253_000_000_000
 """Unix times that `datetime` can represent: the years 5 to 9987."""
 
@@ -23,6 +25,8 @@ def create_private(path: Path) -> None:
 def open_to_write(path: Path, *, timeout_seconds: float) -> sqlite3.Connection:
     """Open a file in autocommit mode, for any thread, one at a time.
 
+    Where the file system has no locks, the caller makes sure that no other program writes.
+
     Parameters
     ----------
     path : Path
@@ -36,7 +40,25 @@ def open_to_write(path: Path, *, timeout_seconds: float) -> sqlite3.Connection:
         The file can't be opened.
     """
     create_private(path)
-    return sqlite3.connect(path, timeout=timeout_seconds, isolation_level=None, check_same_thread=False)
+    locks = has_locks(path)
+    connection = sqlite3.connect(
+        f"{_uri(path)}?mode=rw{'' if locks else '&vfs=unix-none'}",
+        uri=True,
+        timeout=timeout_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    if not locks:
+        connection.execute(
+            "PRAGMA locking_mode = EXCLUSIVE"
+        )  # the only mode in which SQLite can leave WAL without locks
+    return connection
+
+
+def set_journal(connection: sqlite3.Connection) -> None:
+    """Let readers read while the file is written, if its file system has the locks that this needs."""
+    (mode,) = connection.execute("PRAGMA locking_mode").fetchone()
+    connection.execute(f"PRAGMA journal_mode = {'DELETE' if mode == 'exclusive' else 'WAL'}")
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -44,10 +66,14 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
     Raises
     ------
-    sqlite3.Error
+    sqlite3.Error, OSError
         The file can't be opened.
     """
-    return sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)
+    return sqlite3.connect(f"{_uri(path)}?mode=ro{'' if has_locks(path) else '&immutable=1'}", uri=True)
+
+
+def _uri(path: Path) -> str:
+    return f"file:{quote(os.fsencode(path))}"
 
 
 def identify(connection: sqlite3.Connection) -> tuple[int, int]:

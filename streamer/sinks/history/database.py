@@ -70,7 +70,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         else:
             _recognise(connection, path)
             _check(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
+        sqlite.set_journal(connection)
         # A killed process loses nothing in any mode. FULL also waits for the disk, so that a power cut, which often affects
         # the broker too, loses nothing either. Events are rare, and a disk takes milliseconds.
         connection.execute("PRAGMA synchronous = FULL")
@@ -123,7 +123,7 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite.open_to_read(path)) as connection:
             _recognise(connection, path)
             yield connection
-    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's message quotes the text
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # SQLite's message quotes the text
         advice = "move it away" if is_damaged(error) else "check its permissions and its disk"
         raise SinkError(f"the history {path} can't be read ({explain(error)}): {advice}") from error
 
@@ -142,6 +142,15 @@ def count_events(path: Path) -> tuple[int, int]:
             "SELECT count(*), count(*) FILTER (WHERE published = 0) FROM event"
         ).fetchone()
     return events, waiting
+
+
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Return numbers that differ between a file, another one in its place, and another content; None if it is missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def insert(connection: sqlite3.Connection, event: Event, *, published: bool | None) -> None:
@@ -321,7 +330,7 @@ class _DamageError(sqlite3.DatabaseError):
 
 def _files(path: Path) -> list[Path]:
     """Return the file, and those that SQLite created beside it."""
-    files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm")]
+    files = [path.with_name(path.name + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
     return [file for file in files if file.exists()]
 
 
@@ -332,7 +341,7 @@ def _is_new(connection: sqlite3.Connection) -> bool:
 
 
 def _begin(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode = WAL")
+    sqlite.set_journal(connection)
     connection.executescript(
         f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_VERSION};"
         f"{_SCHEMA} COMMIT;"

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from filelock import FileLock, Timeout
-
 from ...errors import SinkError
 from ...messages import Event, Losses, Message
 from ...runtime.timing import Every
+from ..locks import HeldError, WriterLock, has_locks
+from ..sqlite import create_private
 from . import database
 
 _log = logging.getLogger(__name__)
@@ -23,27 +23,11 @@ _log = logging.getLogger(__name__)
 _DAY_SECONDS = 86_400.0
 _QUIET_SECONDS = 60.0
 _RETRY_SECONDS = 10.0
+_CHECK_SECONDS = 2.0
 _MAX_UNSAVED = 1000
 _EVENTS_BETWEEN_PRUNINGS = 64
 
 T = TypeVar("T")
-
-
-def is_being_written(path: Path) -> bool:
-    """Return True if another process has opened a history to write it."""
-    lock = _lock_of(path)
-    if not Path(lock.lock_file).exists():
-        return False
-    try:
-        with lock:
-            return False
-    except Timeout:
-        return True
-
-
-def _lock_of(path: Path) -> FileLock:
-    """Return the lock of the only process that writes: two with the same outbox would publish its events twice."""
-    return FileLock(f"{path}.lock", timeout=0, mode=0o600, thread_local=False)
 
 
 @dataclass(slots=True)
@@ -52,26 +36,99 @@ class _Unsaved:
     published: bool = False
 
 
+class _Memory:
+    """Events that the file does not have, or would be missed if it were lost: the newest 1,000 of each."""
+
+    def __init__(self) -> None:
+        self.unsaved: dict[tuple[str, str], _Unsaved] = {}
+        self._waiting: dict[tuple[str, str], Event] = {}  # for the broker, of this run
+
+    @property
+    def waiting(self) -> list[Event]:
+        """Unsaved events that wait for the broker."""
+        return [unsaved.event for unsaved in self.unsaved.values() if not unsaved.published]
+
+    def put(self, event: Event) -> _Unsaved | None:
+        """Add an event that is not saved yet; return the one that it replaces."""
+        key = database.key(event)
+        self.unsaved.setdefault(key, _Unsaved(event))
+        self._waiting[key] = event
+        if len(self._waiting) > _MAX_UNSAVED:
+            del self._waiting[next(iter(self._waiting))]
+        return self.unsaved.pop(next(iter(self.unsaved))) if len(self.unsaved) > _MAX_UNSAVED else None
+
+    def mark_published(self, events: Sequence[Event]) -> None:
+        """Note that the broker has acknowledged events."""
+        for key in map(database.key, events):
+            self._waiting.pop(key, None)
+            if unsaved := self.unsaved.get(key):
+                unsaved.published = True
+
+    def restore(self, found: Sequence[Event]) -> None:
+        """Save the events that wait for the broker once more, those found in the old file first."""
+        waiting = {database.key(event): event for event in found} | self._waiting
+        all_events = {key: _Unsaved(event) for key, event in waiting.items()} | self.unsaved
+        self.unsaved = dict(list(all_events.items())[-_MAX_UNSAVED:])
+
+
 class _HistoryFile:
     """File of a history, locked and opened on first use."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = _lock_of(path)
+        self._lock = WriterLock(path)
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, ...] | None = None
+        self._says_no_locks = True
 
     def connected(self) -> sqlite3.Connection:
         if self._connection is None:
             database.is_there(self.path)  # raises for anything but a file
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                self._lock.acquire()
-            except Timeout:
-                raise SinkError(
-                    f"another Earshot writes the history {self.path}: set history to another file, or to off"
-                ) from None
+            create_private(self.path)
+            self._hold(self._lock.acquire)
+            self._say_locks()
             self._connection = database.open_to_write(self.path)
+            self._identity = database.identity(self.path)
+        self._hold(self._lock.renew)
         return self._connection
+
+    def _hold(self, lock: Callable[[], None]) -> None:
+        try:
+            lock()
+        except HeldError:
+            raise SinkError(
+                f"another Earshot writes the history {self.path}: set history to another file, or to off"
+            ) from None
+
+    def note_state(self) -> None:
+        """Note the present state of the file, unless it was replaced: nobody else changes it."""
+        state = database.identity(self.path)
+        if state is not None and self._identity is not None and state[:2] == self._identity[:2]:
+            self._identity = state
+
+    def was_replaced(self) -> bool:
+        """Return True if the file was deleted, or changed by others, since `note_state`."""
+        return self._connection is not None and database.identity(self.path) != self._identity
+
+    def let_go(self) -> Sequence[Event]:
+        """Close a file that was replaced; return the events that waited in it, as far as they can be read."""
+        waiting: Sequence[Event] = ()
+        if self._connection is not None:
+            with suppress(sqlite3.Error, UnicodeDecodeError):
+                waiting = database.waiting_events(self._connection, after=0, limit=_MAX_UNSAVED)
+        self._disconnect()
+        self._lock.release()
+        return waiting
+
+    def _say_locks(self) -> None:
+        if self._says_no_locks and not has_locks(self.path):
+            _log.warning(
+                "history %s: its file system has no locks, so two machines could write it at the same time; set history to a "
+                "file on a local disk",
+                self.path,
+            )
+        self._says_no_locks = False
 
     def replace_damaged(self) -> None:
         """Rename the file, so that the next connection creates a new one."""
@@ -82,7 +139,7 @@ class _HistoryFile:
     def release(self) -> None:
         """Close and unlock the file."""
         self._disconnect()
-        self._lock.release(force=True)
+        self._lock.release()
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -91,13 +148,62 @@ class _HistoryFile:
             self._connection = None
 
 
+class _LogLines:
+    """Lines of the log about a history, the frequent ones at most one a minute."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._failed = False
+        self._failure_due = Every(_QUIET_SECONDS)
+        self._loss_due = Every(_QUIET_SECONDS)
+
+    def failure(self, error: Exception, *, unsaved: int, lost: int) -> None:
+        self._failed = True
+        if self._failure_due.due():
+            _log.warning(
+                "history %s: can't be written (%s); %d events in memory, %d lost; listening goes on. Make room, or set "
+                "history to another file",
+                self._path,
+                database.explain(error),
+                unsaved,
+                lost,
+            )
+
+    def success(self) -> None:
+        if self._failed:
+            _log.info("history %s: writing again", self._path)
+            self._failed = False
+
+    def replaced(self, waiting: int) -> None:
+        _log.warning(
+            "history %s: it was deleted, replaced or changed by another program; continuing with a file in its place, and %d "
+            "events that wait for the broker",
+            self._path,
+            waiting,
+        )
+
+    def undelivered(self, count: int) -> None:
+        if self._loss_due.due():
+            _log.warning(
+                "history %s: %d events so far were deleted before the broker acknowledged them; raise history_days or "
+                "history_events",
+                self._path,
+                count,
+            )
+
+
+def _look(_connection: sqlite3.Connection) -> None:
+    """Do nothing with a file but open it."""
+
+
 class History:
     """Writes events to a SQLite file, and keeps them until the broker has acknowledged them.
 
     `accept` returns when the event is on the disk, which takes milliseconds. Other sinks get the event after that.
 
     If the disk is full or read-only, the newest 1,000 events stay in memory, are published from there, and are written as soon
-    as possible. A damaged file is renamed, and a new one is created. Both are logged, and listening goes on.
+    as possible. A damaged file is renamed, and a new one is created. If the file is deleted or replaced while it is used,
+    events go to the new one, with those that waited in the old one. All this is logged, and listening goes on.
 
     Sounds that a killed program left on are ended before anything else is written.
 
@@ -126,16 +232,16 @@ class History:
         self._keep_events = events
         self._outgoing = outgoing
         self._lock = threading.RLock()  # guards the attributes below
-        self._unsaved: dict[tuple[str, str], _Unsaved] = {}
+        self._memory = _Memory()
+        self._check_due = Every(_CHECK_SECONDS)
         self._acknowledged = 0  # newest row that the broker has acknowledged, even if that can't be written
         self._undelivered = 0
         self._lost = 0
         self._until_pruning = 0
         self._taken_over = False
-        self._failed = False
+        self._restored = False  # True if events are unsaved again
         self._retry_due = Every(_RETRY_SECONDS)
-        self._failure_line_due = Every(_QUIET_SECONDS)
-        self._loss_line_due = Every(_QUIET_SECONDS)
+        self._log_lines = _LogLines(path)
         self._closed = False
         with self._lock:
             self._attempt(self._take_over, refuse=True)
@@ -151,20 +257,21 @@ class History:
     def losses(self) -> Losses:
         """Return the number of events that were not delivered or not written; from any thread, at once."""
         return Losses(
-            undelivered_events=self._undelivered, unsaved_events=len(self._unsaved), lost_events=self._lost
+            undelivered_events=self._undelivered,
+            unsaved_events=len(self._memory.unsaved),
+            lost_events=self._lost,
         )
 
     def accept(self, message: Message) -> None:
         """Write an event; use any other message as an occasion to retry what could not be written."""
         if not isinstance(message, Event):
-            if self._unsaved and self._retry_due.due():
+            if (self._memory.unsaved and self._retry_due.due()) or self._check_due.due():
                 with self._lock:
-                    self._attempt(self._save)
+                    self._attempt(self._save if self._memory.unsaved else _look)
             return
         with self._lock:
-            self._unsaved.setdefault(database.key(message), _Unsaved(message))
-            if len(self._unsaved) > _MAX_UNSAVED:
-                oldest = self._unsaved.pop(next(iter(self._unsaved)))
+            oldest = self._memory.put(message)
+            if oldest is not None:
                 self._lost += 1
                 self._count_undelivered(int(self._outgoing and not oldest.published))
             self._attempt(self._save)
@@ -183,21 +290,18 @@ class History:
         with self._lock:
             read = partial(database.waiting_events, after=self._acknowledged, limit=limit)
             waiting = self._attempt(read) or []
-            waiting += [unsaved.event for unsaved in self._unsaved.values() if not unsaved.published]
-            return waiting[:limit]
+            return (waiting + self._memory.waiting)[:limit]
 
     def mark_published(self, events: Sequence[Event]) -> None:
         """Note that the broker has acknowledged the oldest of the events that `pending` returned."""
         with self._lock:
-            for event in events:
-                if unsaved := self._unsaved.get(database.key(event)):
-                    unsaved.published = True
+            self._memory.mark_published(events)
             self._attempt(lambda connection: self._mark(connection, events))
 
     def close(self) -> None:
         """Write unsaved events if possible, and close the file."""
         with self._lock:
-            if self._unsaved:
+            if self._memory.unsaved:
                 self._attempt(self._save)
             self._closed = True
             self._file.release()
@@ -207,24 +311,41 @@ class History:
         if self._closed:
             return None
         try:
+            if self._file.was_replaced():
+                self._begin_again(self._file.let_go())
+                self._log_lines.replaced(len(self._memory.unsaved))
             try:
-                result = work(self._file.connected())
+                result = self._use(work)
             except (sqlite3.Error, OSError) as error:
                 if not database.is_damaged(error):
                     raise
                 self._file.replace_damaged()
-                self._acknowledged = 0
-                result = work(self._file.connected())
+                self._begin_again()
+                result = self._use(work)
         except (sqlite3.Error, OSError, SinkError) as error:
             if refuse and isinstance(error, SinkError):
                 self._file.release()
                 raise
-            self._note_failure(error)
+            self._log_lines.failure(error, unsaved=len(self._memory.unsaved), lost=self._lost)
             return None
-        if self._failed and not self._unsaved:
-            _log.info("history %s: writing again", self._file.path)
-            self._failed = False
+        finally:
+            self._file.note_state()
+        if not self._memory.unsaved:
+            self._log_lines.success()
         return result
+
+    def _use(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._file.connected()
+        if self._restored:
+            self._save(connection)
+        return work(connection)
+
+    def _begin_again(self, waiting: Sequence[Event] = ()) -> None:
+        """Continue with another file, in which the events that wait are saved once more."""
+        self._acknowledged = 0
+        if self._outgoing:
+            self._memory.restore(waiting)
+            self._restored = True
 
     def _save(self, connection: sqlite3.Connection) -> None:
         undelivered = 0
@@ -232,14 +353,15 @@ class History:
             connection.execute("BEGIN IMMEDIATE")
             if not self._taken_over:
                 database.end_active_events(connection, outgoing=self._outgoing)
-            for unsaved in self._unsaved.values():
+            for unsaved in self._memory.unsaved.values():
                 published = unsaved.published if self._outgoing else None
                 database.insert(connection, unsaved.event, published=published)
-            self._until_pruning -= len(self._unsaved)
+            self._until_pruning -= len(self._memory.unsaved)
             if self._until_pruning <= 0:
                 undelivered, _ = self._prune(connection)
         self._taken_over = True
-        self._unsaved.clear()
+        self._restored = False
+        self._memory.unsaved.clear()
         self._count_undelivered(undelivered)
 
     def _take_over(self, connection: sqlite3.Connection) -> None:
@@ -271,22 +393,5 @@ class History:
 
     def _count_undelivered(self, count: int) -> None:
         self._undelivered += count
-        if count and self._loss_line_due.due():
-            _log.warning(
-                "history %s: %d events so far were deleted before the broker acknowledged them; raise history_days or "
-                "history_events",
-                self._file.path,
-                self._undelivered,
-            )
-
-    def _note_failure(self, error: Exception) -> None:
-        self._failed = True
-        if self._failure_line_due.due():
-            _log.warning(
-                "history %s: can't be written (%s); %d events in memory, %d lost; listening goes on. Make room, or set "
-                "history to another file",
-                self._file.path,
-                database.explain(error),
-                len(self._unsaved),
-                self._lost,
-            )
+        if count:
+            self._log_lines.undelivered(self._undelivered)
