@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 import typer
@@ -74,11 +73,11 @@ def run() -> int:
 
 def main() -> NoReturn:
     """Run the program and exit."""
+    from streamer.runtime.standard_streams import prepare
     from streamer.runtime.threads import threads_remain
 
+    prepare()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    if sys.stdout is None:  # it was closed before the program began
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the program
     code = run()
     if threads_remain():  # all is written; the interpreter would wait for these threads
         os._exit(code)

@@ -35,6 +35,8 @@ def explain(error: Exception) -> str:
     """Describe an error that no layer below has translated: a file problem, or a bug."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename} can't be used ({error.strerror}): check its name, its folder and its permissions"
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # of platformdirs and pathlib
+        return "this user has no home folder: set HOME to a folder that the user can write"
     return f"failed unexpectedly ({type(error).__name__}: {error}); --debug shows where"
 
 

@@ -195,7 +195,7 @@ def test_clips_are_off_and_would_be_in_the_users_data_folder_without_speech(
 
 
 def test_clips_never_comes_from_the_environment_and_the_file(tmp_path: Path) -> None:
-    assert load(environment={"EARSHOT_CLIPS_NEVER": ""}).excluded_from_clips == []
+    assert load(environment={"EARSHOT_CLIPS_NEVER": "[]"}).excluded_from_clips == []
     named = load(environment={"EARSHOT_CLIPS_NEVER": "Speech, Shout", "EARSHOT_CLIPS": "1"})
     assert (named.clips, named.excluded_from_clips) == (True, [Watch("Speech"), Watch("Shout")])
     file = tmp_path / "earshot.toml"
@@ -407,6 +407,41 @@ def test_a_password_in_an_address_belongs_into_the_environment_or_the_file(tmp_p
         (place,) = where_set({}, config=file, environment={})
         assert place.secret_file == file
     assert load(source=["rtsp://camera/1"]).source == ["rtsp://camera/1"]
+
+
+@pytest.mark.parametrize("name", ["NODE", "HOP", "SOURCE", "WATCH", "MQTT", "CLIPS", "NOSUCH"])
+def test_an_empty_variable_counts_as_unset(name: str) -> None:
+    assert load(environment={f"EARSHOT_{name}": ""}) == load()
+
+
+def test_variables_of_a_service_in_kubernetes_are_no_settings() -> None:
+    service = {"HOST": "10.0.0.11", "PORT": "8000", "PORT_HTTP": "8000"}
+    address = {"TCP": "tcp://10.0.0.11:8000", "TCP_PROTO": "tcp", "TCP_PORT": "8000", "TCP_ADDR": "10.0.0.11"}
+    for prefix in ("EARSHOT", "EARSHOT_METRICS", "EARSHOT_2"):
+        variables = {f"{prefix}_SERVICE_{name}": value for name, value in service.items()}
+        variables |= {f"{prefix}_PORT_8000_{name}": value for name, value in address.items()}
+        assert load(environment=variables | {f"{prefix}_PORT": "tcp://10.0.0.11:8000"}) == load()
+    assert load(environment={"EARSHOT_METRICS_PORT": "9000"}).metrics_port == 9000
+    with pytest.raises(SettingsError, match="unknown setting 'port' in the environment"):
+        load(environment={"EARSHOT_PORT": "8000"})
+
+
+def test_a_deeply_nested_list_is_refused() -> None:
+    with pytest.raises(SettingsError, match="EARSHOT_SOURCE is not a valid JSON list"):
+        load(environment={"EARSHOT_SOURCE": 100_000 * "["})
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file_and_its_password(tmp_path: Path) -> None:
+    file, password = tmp_path / "earshot.toml", tmp_path / "password"
+    password.write_bytes(b"\xef\xbb\xbfhunter2\r\n")
+    file.write_bytes(
+        b'\xef\xbb\xbfhop = 0.5\r\nmqtt = "mqtt://me@broker"\r\nmqtt_password_file = "%s"\r\n'
+        % bytes(password)
+    )
+    settings = load_settings({}, config=file, environment={})
+    broker = settings.broker()
+    assert broker is not None
+    assert (settings.hop, broker.password) == (0.5, "hunter2")
 
 
 def test_a_malformed_source_is_not_repeated(tmp_path: Path) -> None:

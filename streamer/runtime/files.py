@@ -17,7 +17,7 @@ def expanded(path: Path) -> Path:
 
 
 def read_text(path: Path) -> str:
-    """Read a small text file without changing its line ends.
+    """Read a small text file without changing its line ends; a byte order mark, which Windows' editors write, is left out.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def read_text(path: Path) -> str:
         content = file.read(_MAX_BYTES + 1)
     if len(content) > _MAX_BYTES:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
-    return content.decode("utf-8")
+    return content.decode("utf-8-sig")
 
 
 def replace_text(path: Path, text: str, *, mode: int = 0o600) -> None:

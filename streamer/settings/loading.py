@@ -24,6 +24,9 @@ _FILE_NAME = "earshot.toml"
 _MAX_DOTS = 200
 """Limit for a line of the settings file: the time and memory for a dotted name grow with the square of its length."""
 
+_SERVICE_VARIABLE = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
+_SERVICE_ADDRESS = re.compile(r"(tcp|udp|sctp)://")
+
 
 def load_settings(
     command_line: Mapping[str, Any],
@@ -151,13 +154,20 @@ def _holds_password(values: Mapping[str, Any]) -> bool:
 
 
 def _environment_layer(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings in the environment; empty variables, and those of a service in Kubernetes, are no settings."""
     layer = {
         name.removeprefix(ENVIRONMENT_PREFIX).lower(): value
         for name, value in environment.items()
-        if name.startswith(ENVIRONMENT_PREFIX)
+        if name.startswith(ENVIRONMENT_PREFIX) and value.strip() and not _is_of_kubernetes(name, value)
     }
     layer.pop("config", None)  # path of the settings file, not a setting
     return layer
+
+
+def _is_of_kubernetes(name: str, value: str) -> bool:
+    """Return True for a variable that Kubernetes sets for a service whose name begins with "earshot"."""
+    is_port = name.endswith("_PORT") and _SERVICE_ADDRESS.match(value) is not None
+    return is_port or _SERVICE_VARIABLE.search(name) is not None
 
 
 def _file_layer(path: Path) -> dict[str, Any]:

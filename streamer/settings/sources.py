@@ -52,7 +52,7 @@ def parse_list(value: Any) -> Any:
         return [part.strip() for part in value.split(",") if part.strip()]
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ValueError(
             'is not a valid JSON list, although it begins with [; write it as ["Dog", "Chirp, tweet"]'
         ) from None

@@ -1,0 +1,93 @@
+"""The program in environments that lack something: a home, an encoding, open streams."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.program import ROOT, command
+from support.waiting import PATIENCE_SECONDS
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="a shell closes the streams")
+
+
+def run(*words: str, environment: dict[str, str], redirected: str = "") -> subprocess.CompletedProcess[bytes]:
+    """Run the program from a shell, which may close streams."""
+    return subprocess.run(
+        ["sh", "-c", f'exec "$@" {redirected}', "sh", *command(*words)],
+        env=environment,
+        capture_output=True,
+        timeout=2 * PATIENCE_SECONDS,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("words", [("sounds",), ("models",), ("tag", "Ünicode…wav")])
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_unicode_shows_what_it_can(
+    words: tuple[str, ...], encoding: str, environment: dict[str, str]
+) -> None:
+    whole = run(*words, environment=environment | {"PYTHONIOENCODING": "utf-8"})
+    limited = run(*words, environment=environment | {"PYTHONIOENCODING": encoding, "EARSHOT_MODEL": "tiny"})
+    assert limited.returncode == whole.returncode
+    for text in (limited.stdout, limited.stderr):
+        assert b"unexpectedly" not in text
+        text.decode(encoding)
+    assert bool(limited.stdout) == bool(whole.stdout)
+
+
+@pytest.mark.parametrize(
+    ("closed", "words", "code"),
+    [
+        ("2>&-", ("sounds",), 0),
+        ("2>&-", ("nosuch",), 2),
+        (">&-", ("sounds",), 0),
+        ("<&- >&- 2>&-", ("sounds",), 0),
+        (">&- 2>&-", ("tag", "missing.wav"), 1),
+    ],
+)
+def test_closed_streams_change_no_exit_code(
+    closed: str, words: tuple[str, ...], code: int, environment: dict[str, str]
+) -> None:
+    assert run(*words, environment=environment, redirected=closed).returncode == code
+
+
+def test_no_file_takes_the_place_of_a_closed_stream() -> None:
+    code = (
+        "from streamer.runtime.standard_streams import prepare\n"
+        "prepare()\n"
+        "with open(__import__('os').devnull) as file: raise SystemExit(file.fileno())"
+    )
+    for closed in ("2>&-", ">&-", "<&-", "<&- >&- 2>&-"):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-c", code], cwd=ROOT, check=False
+        )
+        assert done.returncode > 2
+
+
+def test_a_user_without_a_home_is_asked_to_set_one(environment: dict[str, str], tmp_path: Path) -> None:
+    home = {"HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"}
+    homeless = {name: value for name, value in environment.items() if name not in home}
+    code = (
+        "import pwd, sys\n"
+        "def unknown(user): raise KeyError(user)\n"
+        "pwd.getpwuid = unknown\n"
+        "sys.argv = ['earshot', 'events']\n"
+        "from earshot.cli import main\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=homeless | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert (
+        done.stderr == "earshot: this user has no home folder: set HOME to a folder that the user can write\n"
+    )
+    assert not list(tmp_path.iterdir())
