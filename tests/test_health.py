@@ -540,7 +540,7 @@ def test_a_problem_that_ends_before_it_is_due_is_not_logged(caplog: pytest.LogCa
 def test_lost_sound_is_summed_up_over_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     log = Log(caplog)
     assert log.after(0, overruns=1, gaps=1, lost_samples=8_000) == [
-        "WARNING: kitchen: 0.50 s of audio lost in 1 gap; check what keeps this machine or its sound system busy"
+        "WARNING: kitchen: 0.50 s of audio lost in 1 gap; check its sender, and what keeps this machine or its sound system busy"
     ]
     assert log.after(20, overruns=2, gaps=2, lost_samples=16_000) == []
     assert log.after(20, overruns=3, gaps=3, lost_samples=24_000) == []

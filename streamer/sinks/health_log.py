@@ -70,7 +70,7 @@ class HealthLog:
             return
         self._losses[health.source] = health
         _log.warning(
-            "%s: %.2f s of audio lost in %d %s; check what keeps this machine or its sound system busy",
+            "%s: %.2f s of audio lost in %d %s; check its sender, and what keeps this machine or its sound system busy",
             printable(health.source),
             health.lost_seconds - last.lost_seconds,
             overruns,

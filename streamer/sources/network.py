@@ -91,7 +91,7 @@ class NetworkStream:
         NetworkError
             The server can't be reached, refuses, sends no audio, or has stopped.
         """
-        assembler = _Assembler(self._url.selection.channel)
+        assembler = _Assembler(self._url.selection.channel, self.name)
         repaired_before = self.repaired_samples
         for block in self._blocks():
             try:
@@ -139,9 +139,9 @@ class NetworkStream:
 class _Assembler:
     """Chunks from the blocks of one connection, with the times at which they are due."""
 
-    def __init__(self, channel: int | None = None) -> None:
+    def __init__(self, channel: int | None = None, name: str = "") -> None:
         self._playout = Playout()
-        self._converter = FormatConverter(channel)
+        self._converter = FormatConverter(channel, name)
         self._next_sample = 0
 
     @property

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RecordingError
+from .ffmpeg.contents import describe
 from .ffmpeg.decoder import Block, Decoder, UnsupportedFormat, open_container
 from .wav import WavSize, read_size
 
 _OPEN_TIMEOUT_SECONDS = 10.0
+_SNIFFED_BYTES = 4096
 
 _FORMATS = (
     *("aac", "ac3", "ac4", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "asf_o", "au", "avi", "avr"),
@@ -123,9 +125,7 @@ def opened(path: Path, track: int = 1) -> Iterator[RecordingFile]:
                 )
             )
         except (av.FFmpegError, OSError) as error:
-            raise RecordingError(
-                f"{path} is not a readable recording; convert it to WAV or FLAC, or give another file"
-            ) from error
+            raise _not_a_recording(path) from error
         yield RecordingFile(path, container, track, size)
 
 
@@ -147,6 +147,18 @@ def _check_file(path: Path) -> None:
         raise RecordingError(f"there is no file {path}; check its name and folder") from error
     except OSError as error:
         raise RecordingError(f"{path} can't be read ({error.strerror}); check its permissions") from error
+
+
+def _not_a_recording(path: Path) -> RecordingError:
+    with path.open("rb") as file:
+        content = describe(file.read(_SNIFFED_BYTES))
+    if content.endswith("playlist"):
+        return RecordingError(f"{path} is {content}; give the recordings or the address in it")
+    if content:
+        return RecordingError(f"{path} is {content}, not a recording; give another file")
+    return RecordingError(
+        f"{path} is not a readable recording; convert it to WAV or FLAC, or give another file"
+    )
 
 
 def _track(path: Path, tracks: Any, wanted: int) -> Any:
