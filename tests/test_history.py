@@ -498,6 +498,14 @@ def test_occurrences_are_chosen_by_time_sound_and_source(full: Path) -> None:
     assert labels(since=NOW + 20.0, labels=["Dog"]) == []
 
 
+def test_a_sound_is_found_in_any_case_of_any_script(path: Path) -> None:
+    with forever(path) as history:
+        for number, label in enumerate(("Ärger", "Straße", "Собака", "dog")):
+            history.accept(started(number, label=label, source="KÜCHE"))
+    for wanted in ("ärger", "A\u0308RGER", "STRASSE", "собака", "DOG"):
+        assert len(list(read_occurrences(path, labels=[wanted], sources=["küche"]))) == 1, wanted
+
+
 def test_an_end_without_its_beginning_is_still_an_occurrence(full: Path) -> None:
     with closing(sqlite3.connect(full)) as connection, connection:
         connection.execute("DELETE FROM event WHERE seq = 1")
@@ -507,6 +515,7 @@ def test_an_end_without_its_beginning_is_still_an_occurrence(full: Path) -> None
 def test_a_history_is_read_row_by_row_along_an_index(full: Path) -> None:
     query, values = occurrences_query(0.0, ["Dog"], ["door"])
     with closing(sqlite3.connect(full)) as connection:
+        connection.create_function("folded", 1, str.casefold)
         plan = " ".join(str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values))
     assert "event_by_time" in plan
     assert "TEMP B-TREE" not in plan

@@ -3,11 +3,13 @@
 import socket
 import urllib.error
 import urllib.request
+from contextlib import ExitStack
 
 import numpy as np
 import pytest
 from support.metrics import read, samples, serving
 from support.system import free_port
+from support.waiting import PATIENCE_SECONDS
 
 from streamer.errors import SinkError
 from streamer.messages import Event, Health, Losses, SourceHealth, SourceStatus, Tagging
@@ -123,6 +125,17 @@ def test_a_silent_or_broken_client_does_not_block_others_for_long() -> None:
             assert "earshot" in read(metrics)
         with pytest.raises(urllib.error.HTTPError, match="405"):
             urllib.request.urlopen(f"http://{metrics.address}/metrics", data=b"x", timeout=10)
+
+
+def test_slow_clients_block_no_scrape_and_the_oldest_gives_way() -> None:
+    with serving() as metrics, ExitStack() as stack:
+        host, _, port = metrics.address.rpartition(":")
+        slow = [stack.enter_context(socket.create_connection((host, int(port)))) for _ in range(40)]
+        for client in slow[-4:]:
+            client.sendall(b"GET /metrics HTTP/1.1\r\n")
+        assert "earshot" in read(metrics)
+        slow[0].settimeout(PATIENCE_SECONDS)
+        assert slow[0].recv(1) == b""
 
 
 def test_only_this_machine_is_served_unless_another_address_is_given() -> None:

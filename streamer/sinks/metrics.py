@@ -3,8 +3,11 @@
 import logging
 import socket
 import threading
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, get_args
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -19,6 +22,7 @@ _log = logging.getLogger(__name__)
 _LATENCY_BUCKETS = (0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 _POLL_SECONDS = 0.2
 _PATIENCE_SECONDS = 2.0
+_MOST_CONNECTIONS = 16
 
 
 class Metrics:
@@ -116,7 +120,7 @@ class Metrics:
         self._figures.remove(gone)
 
     def run(self) -> None:
-        """Answer requests, one after the other, until `close` is called."""
+        """Answer requests until `close` is called."""
         _log.info("metrics: http://%s/metrics", self.address)
         with self._server:
             while not self._closing.is_set():
@@ -134,7 +138,31 @@ class _Handler(WSGIRequestHandler):
         _log.debug(format, *args)
 
 
-class _Server(WSGIServer):
+class _Server(ThreadingMixIn, WSGIServer):
+    """Server with a thread for each connection; where too many are open, a new one replaces the oldest."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._open: deque[socket.socket] = deque()
+        self._lock = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._lock:
+            oldest = self._open.popleft() if len(self._open) == _MOST_CONNECTIONS else None
+            self._open.append(request)
+            if oldest is not None:
+                with suppress(OSError):  # its client has gone
+                    oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock, suppress(ValueError):
+            self._open.remove(request)
+        super().shutdown_request(request)
+
     def handle_error(self, _request: Any, client_address: Any) -> None:
         _log.debug("request of %s failed", client_address, exc_info=True)
 

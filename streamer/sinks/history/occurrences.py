@@ -2,6 +2,7 @@
 
 import csv
 import math
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -17,6 +18,8 @@ from ..terminal.output import LineWriter
 from . import database
 
 _COLUMNS = ("id", "source", "label", "score", "started_at", "ended_at", "length_seconds", "clip")
+_FOLDED = "folded"
+"""Name of `_fold` in SQL."""
 
 
 def read_occurrences(
@@ -45,18 +48,19 @@ def read_occurrences(
     """
     query, values = occurrences_query(since, labels, sources)
     with database.reading(path) as connection:
+        connection.create_function(_FOLDED, 1, _fold, deterministic=True)
         for row in connection.execute(query, values):
             yield database.to_event(row)
 
 
 def occurrences_query(since: float, labels: Sequence[str], sources: Sequence[str]) -> tuple[str, list[Any]]:
-    """Return the query of `read_occurrences`, and the values of its question marks."""
+    """Return the query of `read_occurrences`, which uses the function `_fold`, and the values of its question marks."""
     conditions = ["started_at >= ?"]
     values: list[Any] = [since]
     for column, names in (("label", labels), ("source", sources)):
         if names:
-            conditions.append(f"{column} COLLATE NOCASE IN ({', '.join('?' * len(names))})")
-            values += map(storable, names)
+            conditions.append(f"{_FOLDED}({column}) IN ({', '.join('?' * len(names))})")
+            values += [_fold(storable(name)) for name in names]
     query = f"""
         SELECT {database.COLUMNS} FROM event AS this
         WHERE {" AND ".join(conditions)} AND (kind = 'ended' OR NOT EXISTS (
@@ -65,6 +69,11 @@ def occurrences_query(since: float, labels: Sequence[str], sources: Sequence[str
         ORDER BY started_at, seq
     """  # noqa: S608 - names of columns, and question marks
     return query, values
+
+
+def _fold(name: Any) -> Any:
+    """Return a name in a form that is the same for all cases and for composed and separate accents; SQLite folds ASCII only."""
+    return unicodedata.normalize("NFC", name.casefold()) if isinstance(name, str) else name
 
 
 def parse_since(text: str, now: datetime) -> float:
