@@ -802,6 +802,19 @@ def test_a_sender_that_is_much_too_fast_is_slowed_down() -> None:
     assert sender.end_sample / SAMPLE_RATE_HZ == pytest.approx(3600, rel=0.002)
 
 
+def test_what_was_late_after_a_stall_arrives_without_a_delay() -> None:
+    pace = _Pace(0.0)
+    position = 1_600
+    assert pace.wait_seconds(0.1, position, 0.1) == 0
+    lost = pace.stalled_samples(position + 1_600, 10.2)
+    assert lost == pytest.approx(10 * SAMPLE_RATE_HZ, abs=1)
+    position += lost
+    for _ in range(100):
+        position += 1_600
+        assert pace.wait_seconds(0.1, position, 10.3) == 0
+    assert pace.zero + position / SAMPLE_RATE_HZ == pytest.approx(10.3)
+
+
 def test_a_burst_at_the_beginning_is_older_sound() -> None:
     pace = _Pace(0.0)
     for tenth in range(1, 20):

@@ -24,6 +24,9 @@ _STALL_SECONDS = 1.0
 _BURST_SECONDS = 2.0
 """Audio that may wait in a pipe of 64 kB when reading begins."""
 
+_BACKLOG_SECONDS = 5.0
+"""Time after a stall in which the audio that was late may arrive in a burst."""
+
 _DRIFT = 0.001
 """Largest error of a sender's clock: such a sender is followed, and a faster one is slowed down."""
 
@@ -52,26 +55,39 @@ class _Pace:
     def __init__(self, zero: float) -> None:
         self.zero = zero
         self._allowed_seconds = _BURST_SECONDS
+        self._backlog_seconds = 0.0
+        self._backlog_until = zero
         self._least_late = _STALL_SECONDS
         self._period_end = _PERIOD_SECONDS
 
     def stalled_samples(self, end_sample: int, now: float) -> int:
         """Return the number of samples missing before those that end here; 0 if they are late by less than `_STALL_SECONDS`."""
         late_seconds = now - self.zero - end_sample / SAMPLE_RATE_HZ
-        return round(late_seconds * SAMPLE_RATE_HZ) if late_seconds > _STALL_SECONDS else 0
+        if late_seconds <= _STALL_SECONDS:
+            return 0
+        self._backlog_seconds, self._backlog_until = late_seconds, now + _BACKLOG_SECONDS
+        return round(late_seconds * SAMPLE_RATE_HZ)
 
     def wait_seconds(self, seconds: float, end_sample: int, now: float) -> float:
         """Return the time to wait before the next samples, which last so long and end here, are passed on."""
         end_seconds = end_sample / SAMPLE_RATE_HZ
         early = self.zero + end_seconds - now
-        shift = min(max(early, 0.0), self._allowed_seconds)
+        shift = self._allow(max(early, 0.0), now)
         self.zero -= shift
-        self._allowed_seconds = min(_BURST_SECONDS, self._allowed_seconds - shift + _DRIFT * seconds)
+        self._allowed_seconds = min(_BURST_SECONDS, self._allowed_seconds + _DRIFT * seconds)
         self._least_late = min(self._least_late, max(-early, 0.0))
         if end_seconds > self._period_end:
             self.zero += min(self._least_late, _DRIFT * _PERIOD_SECONDS)
             self._least_late, self._period_end = _STALL_SECONDS, end_seconds + _PERIOD_SECONDS
         return max(early - shift, 0.0)
+
+    def _allow(self, early: float, now: float) -> float:
+        """Return the part of this time that is a burst or an error of the sender's clock, and deduct it from the allowance."""
+        backlog = min(early, self._backlog_seconds) if now < self._backlog_until else 0.0
+        burst = min(early - backlog, self._allowed_seconds)
+        self._backlog_seconds -= backlog
+        self._allowed_seconds -= burst
+        return backlog + burst
 
 
 class PcmInput:
