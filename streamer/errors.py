@@ -7,7 +7,8 @@
     ├── SourceError         a source delivers no audio
     │   ├── DeviceError       no PortAudio, no such microphone, it stopped
     │   ├── RecordingError    no such file, unreadable, empty
-    │   └── NetworkError      a server is unreachable, refuses or has stopped; a socket has no sender
+    │   ├── NetworkError      a server is unreachable, refuses or has stopped; a socket has no sender
+    │   └── EndingError       one with its name is still shutting down
     └── SinkError           results can't be delivered
         ├── BrokerError         the MQTT broker refuses, or can't be reached
         └── OutputClosed        the reader of standard output has gone
@@ -31,6 +32,10 @@ class SettingsError(StreamerError):
 
 class SourceError(StreamerError):
     """A source can't be opened, or has failed."""
+
+
+class EndingError(SourceError):
+    """A source can't be added yet, because one with its name is still shutting down."""
 
 
 class DeviceError(SourceError):

@@ -17,6 +17,7 @@ from streamer.errors import DeviceError, RecordingError, SourceError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.health import HealthMeter
 from streamer.live import backoff, channel
+from streamer.live import session as session_module
 from streamer.live.backoff import Backoff
 from streamer.live.channel import Input
 from streamer.live.session import LiveSession
@@ -213,7 +214,35 @@ def test_a_source_that_comes_and_goes_while_the_tagger_is_busy_is_online_before_
     assert isinstance(news[1], Tagging)
 
 
-def test_a_fast_session_that_is_stopped_has_not_been_late() -> None:
+def test_the_last_health_comes_before_other_threads_are_stopped_however_long_the_last_batch_takes() -> None:
+    blocking, memory = Blocking(), Memory()
+    session = live_session([Tone("a", 60.0, live=True)], blocking, sinks=[memory])
+    came: list[object] = []
+
+    def stop_publisher() -> None:
+        came.extend(memory.messages)
+        stopped.set()
+
+    stopped = threading.Event()
+
+    def wait_for_stop() -> None:
+        stopped.wait(PATIENCE_SECONDS)
+
+    with ThreadGroup(timeout_seconds=0.1) as threads:
+        threads.start("publisher", wait_for_stop, stop_publisher)
+        session.start(threads)
+        assert blocking.busy.wait(PATIENCE_SECONDS)
+        threading.Timer(0.5, blocking.free.set).start()
+    *_, health = came
+    assert isinstance(health, Health)
+    (source,) = health.sources
+    assert source.waiting_samples == 0
+    assert source.samples == source.windowed_samples + source.skipped_samples
+    assert SourceStatus("a", online=False, reason="listening was stopped") in came
+
+
+def test_a_fast_session_that_is_stopped_has_not_been_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "_LAST_BATCH_SECONDS", 0.0)
     blocking = Blocking()
     session = live_session([Tone("a", 60.0, live=False)], blocking, fast=True)
     with ThreadGroup(timeout_seconds=0.2) as threads:

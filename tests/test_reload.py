@@ -12,6 +12,7 @@ from support.session import live_session
 from support.waiting import wait_until
 
 from streamer.events.watchlist import WatchLists
+from streamer.live import changes
 from streamer.live.assembly import connect_watchlists
 from streamer.live.changes import LiveSettings, Running
 from streamer.live.channel import Channel
@@ -262,12 +263,33 @@ def test_a_room_that_cannot_be_added_prevents_all_changes(
     assert not rooms.kept
 
 
-def test_a_room_added_while_it_is_still_ending_must_be_added_later(
-    caplog: pytest.LogCaptureFixture,
+def test_a_room_added_while_it_is_still_ending_is_added_when_it_has_ended(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(changes, "_RETRY_SECONDS", 0.0)
     rooms = Rooms("kitchen=demo", "hall=demo")
     rooms.reload("kitchen=demo")  # and no tagger comes to the end of the hall
+    caplog.clear()
     rooms.reload("kitchen=demo", "hall=demo")
+    rooms.settings.go_on()
+    assert not caplog.messages
+    rooms.session.channels.end(rooms.channel("hall"))
+    rooms.settings.go_on()
+    assert caplog.messages[-1] == "settings changed: source"
+    assert rooms.session.channels.names == ("kitchen", "hall")
+    rooms.settings.go_on()
+    assert len([line for line in caplog.messages if line == "settings changed: source"]) == 1
+
+
+def test_a_room_added_while_it_never_ends_is_refused_after_a_while(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(changes, "_ENDING_SECONDS", 0.0)
+    rooms = Rooms("kitchen=demo", "hall=demo")
+    rooms.reload("kitchen=demo")
+    rooms.reload("kitchen=demo", "hall=demo")
+    rooms.settings.go_on()
     assert caplog.messages == ["settings not reloaded: 'hall' is still shutting down; try again"]
 
 

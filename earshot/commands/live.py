@@ -176,6 +176,7 @@ def _tick(
     """Report health, signal the service manager, and reload settings on SIGHUP."""
     session.report_health()
     manager.beat(busy_seconds=session.busy_seconds)
+    live_settings.go_on()
     if hung_up():
         with manager.reloading():
             live_settings.reload()

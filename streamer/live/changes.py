@@ -1,14 +1,16 @@
 """Changes while a session listens: settings that are read again, and choices in the window. A plan is applied as a whole, or not at all."""
 
 import logging
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from ..errors import StreamerError
+from ..errors import EndingError, StreamerError
 from ..events.catalogue import Watch
 from ..events.watchlist import WatchLists
+from ..runtime.timing import Every
 from ..settings.file import save
 from ..settings.loading import settings_file
 from ..settings.schema import Settings
@@ -21,6 +23,10 @@ from .channel import Input
 from .session import LiveSession
 
 _log = logging.getLogger(__name__)
+
+_ENDING_SECONDS = 10.0
+"""Time that a source may take to shut down before another one with its name is refused."""
+_RETRY_SECONDS = 0.25
 
 _CLIPS = frozenset(name for name in Settings.model_fields if name.startswith("clips"))
 _SOURCES = frozenset({"source", "hop"}) | _CLIPS
@@ -256,15 +262,37 @@ class LiveSettings:
         self._config = config
         self._running = running
         self._chosen: dict[str, tuple[str, Source]] = {}
+        self._retry_until: float | None = None  # time.monotonic(), while a reload waits
+        self._retry_due = Every(_RETRY_SECONDS)
 
     def reload(self) -> None:
-        """Read the settings again, and log what changes. If anything is wrong, nothing changes."""
+        """Read the settings again, and log what changes. If anything is wrong, nothing changes.
+
+        If the name of a new source is still that of one that is shutting down, `go_on` tries again.
+        """
+        self._retry_until = time.monotonic() + _ENDING_SECONDS
+        self._reload()
+
+    def go_on(self) -> None:
+        """Try again to apply settings that wait for the end of a source; called often."""
+        if self._retry_until is not None and self._retry_due.due():
+            self._reload()
+
+    def _reload(self) -> None:
         try:
             plan = diff(self.current, self._load(), self._running)
             apply(plan, self._running)
-        except StreamerError as error:
+        except EndingError as error:
+            if self._retry_until is not None and time.monotonic() < self._retry_until:
+                return
+            self._retry_until = None
             _log.warning("settings not reloaded: %s", error)
             return
+        except StreamerError as error:
+            self._retry_until = None
+            _log.warning("settings not reloaded: %s", error)
+            return
+        self._retry_until = None
         self.current = plan.settings
         if plan.applied:
             _log.info("settings changed: %s", _listed(plan.applied))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from ..errors import SourceError
+from ..errors import EndingError, SourceError
 from ..events.catalogue import WatchedSound
 from ..health import HealthMeter
 from ..messages import SAMPLE_RATE_HZ, Health
@@ -140,13 +140,15 @@ class ChannelSet:
 
         Raises
         ------
+        EndingError
+            The source that had the name is still shutting down.
         SourceError
             A name is taken, or listening is over.
         """
         for name in newcomers:
             channel = self._channels.get(name)
             if channel is not None and channel.state is State.REMOVED:
-                raise SourceError(f"'{name}' is still shutting down; try again")
+                raise EndingError(f"'{name}' is still shutting down; try again")
             if channel is not None:
                 raise SourceError(f"there is already a source called '{name}'; choose another name")
             if self._shared.queue.closed or any(other.state is State.STOPPED for other in self):

@@ -23,6 +23,9 @@ _log = logging.getLogger(__name__)
 
 _HEALTH_PERIOD_SECONDS = 2.0
 
+_LAST_BATCH_SECONDS = 10.0
+"""Time that the last batch and the last health may take when listening is stopped on a busy machine."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
@@ -119,7 +122,7 @@ class LiveSession:
 
     def start(self, threads: ThreadGroup) -> None:
         """Start the tagger and the readers."""
-        threads.start("tagger", self._tag, self._queue.close)
+        threads.start("tagger", self._tag, self._queue.close, patience_seconds=_LAST_BATCH_SECONDS)
         self.channels.start(threads)
 
     def health(self) -> Health:

@@ -36,7 +36,7 @@ class ThreadGroup:
 
     def __init__(self, timeout_seconds: float = 1.8) -> None:
         self._timeout_seconds = timeout_seconds
-        self._members: list[tuple[threading.Thread, Callable[[], None]]] = []
+        self._members: list[tuple[threading.Thread, Callable[[], None], float]] = []
         self._error: BaseException | None = None
         self._changed = threading.Event()
         self._starting = threading.Lock()
@@ -56,7 +56,9 @@ class ThreadGroup:
         """True if a thread has ended with an error."""
         return self._error is not None
 
-    def start(self, name: str, run: Callable[[], None], stop: Callable[[], None]) -> None:
+    def start(
+        self, name: str, run: Callable[[], None], stop: Callable[[], None], *, patience_seconds: float = 0.0
+    ) -> None:
         """Start a thread.
 
         Parameters
@@ -67,12 +69,15 @@ class ThreadGroup:
             Body of the thread; an exception is kept for the main thread.
         stop : callable
             Makes `run` return soon; called from the main thread, any number of times.
+        patience_seconds : float
+            Time to wait for the end of this thread, if that is longer than its share of the time limit: others need its last
+            results.
         """
         thread = _Member(target=self._run, args=(run,), name=name, daemon=True)
         with self._starting:
             thread.start()
             running = [member for member in self._members if member[0].is_alive()]
-            self._members = [*running, (thread, stop)]
+            self._members = [*running, (thread, stop, patience_seconds)]
 
     def wait(self, seconds: float) -> None:
         """Sleep until a thread ends, at most for this time."""
@@ -81,16 +86,18 @@ class ThreadGroup:
 
     def is_running(self, name: str) -> bool:
         """Return True if a thread of this name is running."""
-        return any(thread.name == name and thread.is_alive() for thread, _ in self._members)
+        return any(thread.name == name and thread.is_alive() for thread, *_ in self._members)
 
     def stop(self) -> None:
         """Stop and join all threads, the last started first."""
         deadline = time.monotonic() + self._timeout_seconds
         while self._members:
-            thread, stop = self._members.pop()
+            thread, stop, patience_seconds = self._members.pop()
             stop()
-            share = (deadline - time.monotonic()) / (len(self._members) + 1)
-            thread.join(max(0.05, share))
+            began = time.monotonic()
+            share = (deadline - began) / (len(self._members) + 1)
+            thread.join(max(0.05, share, patience_seconds))
+            deadline += max(0.0, time.monotonic() - began - max(0.0, share))  # the others don't lose theirs
             if thread.is_alive():
                 _log.debug("abandoned the thread %s, which is still busy", thread.name)
 
