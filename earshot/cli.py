@@ -17,6 +17,7 @@ from .commands.doctor import doctor
 from .commands.evaluate import evaluate
 from .commands.events import events
 from .commands.finetune import finetune
+from .commands.forget import forget
 from .commands.live import live
 from .commands.models import app as models
 from .commands.replay import replay
@@ -25,7 +26,7 @@ from .commands.tag import tag
 from .failures import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, complain, describe_usage, explain
 from .help import Command, Group
 
-_EVERYDAY = (devices, doctor, sounds, events, tag, calibrate, replay)
+_EVERYDAY = (devices, doctor, sounds, events, tag, calibrate, replay, forget)
 _TRAINING = (finetune, evaluate, distil, calibrate_model)
 
 

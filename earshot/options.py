@@ -157,10 +157,13 @@ OPTIONS = (
     _rare_setting("tstride", "live tag doctor evaluate", _Count, "Stride in rows of an original .pth", "ROWS"),
     _rare_setting("input_tdim", "live tag doctor evaluate", _Count, "Rows of the input of an original .pth", "ROWS"),
     # Results
-    _setting("mqtt", "live doctor", _Text, "MQTT broker to publish to", "URL"),
-    _rare_setting("mqtt_topic", "live doctor", _Text, "Base topic  [earshot/NODE]", "TOPIC"),
+    _setting("mqtt", "live doctor forget", _Text, "MQTT broker to publish to", "URL"),
+    _rare_setting("mqtt_topic", "live doctor forget", _Text, "Base topic  [earshot/NODE]", "TOPIC"),
     _rare_setting("discovery", "live doctor", _Text, "Home Assistant: device, component, off  [device]", "METHOD"),
     _rare_setting("node", "live doctor", _Text, "This machine's name in topics  [host name]", "NAME"),
+    _setting("node", "forget", _Text, "Node to remove  [that of the settings]", "NAME"),
+    Option("dry_run", "forget", bool, "Only list what would be removed", default=False),
+    Option("yes", "forget", bool, "Remove it without asking", default=False),
     _setting("headless", "live doctor", _Flag, "Results in the terminal, no window"),
     _setting("kiosk", "live", _Flag, "Full screen for a wall: huge tags, no pointer"),
     _setting("theme", "live", _Text, "Colours: dark, light or auto  [dark]", "THEME"),
@@ -231,7 +234,7 @@ OPTIONS = (
     # The program
     _setting("offline", _LISTENING, _Flag, "Never download anything"),
     Option("offline", "finetune evaluate", bool, "Never download anything", default=False),
-    Option("config", f"{_LISTENING} events replay", _File, "Settings file  [the user's earshot.toml]", "FILE"),
+    Option("config", f"{_LISTENING} events replay forget", _File, "Settings file  [the user's earshot.toml]", "FILE"),
     _rare("debug", "live", bool, "Log everything; show tracebacks", default=False),
 )
 # fmt: on

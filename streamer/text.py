@@ -3,7 +3,8 @@
 import re
 import unicodedata
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 _MAX_CHARACTERS = 1000
 
@@ -31,11 +32,48 @@ def slug(name: str) -> str:
     """
     ascii_name = unicodedata.normalize("NFKD", name.casefold()).encode("ascii", "ignore").decode("ascii")
     words = re.findall(r"[a-z0-9]+", ascii_name.lower())
-    return "_".join(words) or f"x{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"
+    return "_".join(words) or _checksum(name)
 
 
-def slugs(names: Iterable[str]) -> dict[str, str]:
-    """Return a unique slug for each name: the second of two equal ones gets ``_2``, the third ``_3``, and so on."""
+def identity(name: str) -> str:
+    """Turn a name into a slug that differs from that of other names in the same script.
+
+    Where the slug leaves out letters or digits of a script other than Latin, as of "Комната 1", a checksum of the name is
+    added.
+    """
+    lost = any(
+        character.isalnum() and not character.isascii() and not _is_latin(character)
+        for character in unicodedata.normalize("NFKD", name.casefold())
+    )
+    return f"{slug(name)}_{checksum}" if lost and (checksum := _checksum(name)) != slug(name) else slug(name)
+
+
+def slugs(names: Iterable[str], known: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """Return a unique slug for each name, whatever the order of the names.
+
+    Of names with the same slug, the alphabetically first one gets it, and the others have a checksum of their name added.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Names.
+    known : mapping of str to str
+        Slugs that are given already, also to other names.
+    """
+    names = list(dict.fromkeys(names))
+    unique = {name: known[name] for name in names if name in known}
+    taken = set(known.values())
+    for name in sorted(set(names) - unique.keys()):
+        candidate = identity(name)
+        while candidate in taken:
+            candidate = f"{candidate}_{_checksum(name)}"
+        unique[name] = candidate
+        taken.add(candidate)
+    return {name: unique[name] for name in names}
+
+
+def numbered_slugs(names: Iterable[str]) -> dict[str, str]:
+    """Return a unique slug for each name as earlier versions did: the second of two equal ones gets ``_2``, and so on."""
     unique: dict[str, str] = {}
     for name in dict.fromkeys(names):
         base = candidate = slug(name)
@@ -45,3 +83,11 @@ def slugs(names: Iterable[str]) -> dict[str, str]:
             candidate = f"{base}_{number}"
         unique[name] = candidate
     return unique
+
+
+def _is_latin(character: str) -> bool:
+    return unicodedata.name(character, "").startswith("LATIN ")
+
+
+def _checksum(name: str) -> str:
+    return f"x{zlib.crc32(name.encode('utf-8', 'surrogatepass')):08x}"

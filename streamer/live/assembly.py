@@ -30,9 +30,13 @@ from .switches import Switches
 
 if TYPE_CHECKING:
     from ..sinks.metrics import Metrics
+    from ..sinks.mqtt.memory import AnnouncedNames
     from ..sinks.mqtt.publisher import MqttPublisher
 
 _log = logging.getLogger(__name__)
+
+_LAST_MESSAGES_SECONDS = 5.0
+"""Time that the last messages may take at a broker that answers slowly."""
 
 _STALL_SECONDS = 2.0
 """Time that listening may take beyond the set duration, if a source stalls."""
@@ -233,8 +237,13 @@ def start_mqtt(
         broker = _serve_mqtt(threads)
     if broker is None:
         return None
+    from ..sinks.mqtt.memory import AnnouncedNames
     from ..sinks.mqtt.publisher import MqttOptions, MqttPublisher
 
+    announced = AnnouncedNames(
+        settings.announced_file, names if history is not None and history.existed else ()
+    )
+    _report_move(settings, announced)
     mqtt = MqttPublisher(
         broker,
         node=settings.node,
@@ -245,9 +254,9 @@ def start_mqtt(
         outbox=history,
         switches=switches,
         discovery=_discovery(settings),
-        options=MqttOptions(base_topic=settings.base_topic),
+        options=MqttOptions(base_topic=settings.base_topic, names=announced),
     )
-    threads.start("mqtt", mqtt.run, mqtt.close)
+    threads.start("mqtt", mqtt.run, mqtt.close, patience_seconds=_LAST_MESSAGES_SECONDS)
     return mqtt
 
 
@@ -379,6 +388,23 @@ def _serve_mqtt(threads: ThreadGroup) -> Broker:
     server = EmbeddedBroker()
     threads.start("broker", server.run, server.close)
     return server.broker
+
+
+def _report_move(settings: Settings, announced: "AnnouncedNames") -> None:
+    """Log that the topics are not those of the start before, whose devices remain in Home Assistant."""
+    from ..sinks.mqtt.memory import Place
+
+    prefix = "" if settings.discovery == "off" else settings.discovery_prefix
+    before = announced.move_to(Place(settings.node, settings.base_topic, prefix))
+    if before is not None and (before.node, before.base_topic) != (settings.node, settings.base_topic):
+        _log.warning(
+            "the topics are under %s now, and those under %s remain at the broker, with their devices in Home Assistant; to remove "
+            "them, run: earshot forget --node %s%s",
+            settings.base_topic,
+            before.base_topic,
+            before.node,
+            "" if before.base_topic == f"earshot/{before.node}" else f" --mqtt-topic '{before.base_topic}'",
+        )
 
 
 def _discovery(settings: Settings) -> Discovery | None:

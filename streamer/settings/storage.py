@@ -13,6 +13,7 @@ from .tables import SoundTable, watches
 _HISTORY_NAME = "history.sqlite3"
 _SWITCHES_NAME = "switches.json"
 _CLIPS_NAME = "clips"
+_ANNOUNCED_NAME = "announced.json"
 
 
 class StorageSettings(FrozenModel):
@@ -54,6 +55,11 @@ class StorageSettings(FrozenModel):
     def switches_file(self) -> Path:
         """File that stores which sources are switched off."""
         return user_data_path("earshot") / _SWITCHES_NAME
+
+    @property
+    def announced_file(self) -> Path:
+        """File that stores which names were announced over MQTT."""
+        return user_data_path("earshot") / _ANNOUNCED_NAME
 
     @property
     def clips_path(self) -> Path:

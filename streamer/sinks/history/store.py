@@ -228,6 +228,7 @@ class History:
         self, path: Path, *, days: float = 30.0, events: int = 100_000, outgoing: bool = True
     ) -> None:
         self._file = _HistoryFile(path)
+        self.existed = path.exists()  # as an earlier run has left it
         self._keep_seconds = days * _DAY_SECONDS
         self._keep_events = events
         self._outgoing = outgoing

@@ -125,7 +125,7 @@ async def _probe(
         ):
             is_connected = True
             limit.reschedule(None)
-            seconds = await _round_trip(connection, f"{base_topic}/doctor", timeout_seconds)
+            seconds = await round_trip(connection, f"{base_topic}/doctor", timeout_seconds)
             result = ProbeResult(seconds)
             if discovery_prefix is not None:
                 result = ProbeResult(
@@ -155,11 +155,11 @@ async def _look(connection: Client, prefix: str, node: str, timeout_seconds: flo
     connection.listen(read)
     for topic in (status, f"{prefix}/+/+/config", f"{prefix}/+/+/+/config"):
         await connection.subscribe(topic, qos=0)  # not queued by the broker: there may be thousands
-    seconds = await _round_trip(connection, f"{prefix}/{node}/doctor", timeout_seconds, read)
+    seconds = await round_trip(connection, f"{prefix}/{node}/doctor", timeout_seconds, read)
     return Traces(reachable=seconds is not None, status=said, announcements=announcements)
 
 
-async def _round_trip(
+async def round_trip(
     connection: Client,
     topic: str,
     timeout_seconds: float,

@@ -6,7 +6,7 @@ import random
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...messages import Event, Health, Losses, Message, SourceStatus, Tagging
 from ..history.outbox import MemoryOutbox, Outbox
@@ -17,6 +17,7 @@ from .commands import SwitchBoard, SwitchCommands
 from .homeassistant import Discovery, Fits, HomeAssistant, fits_any
 from .instances import InstanceWatch
 from .limits import UNLIMITED_BYTES, publication_bytes
+from .memory import AnnouncedNames
 from .newest import HealthPublisher, TagPublisher
 from .retained import DiscoveryPublisher, PublishedState, RetainedCleaner
 from .topics import Topics
@@ -35,6 +36,8 @@ class MqttOptions(ConnectionOptions):
     ----------
     base_topic : str or None
         Prefix of all topics; ``earshot/<node>`` if None.
+    names : AnnouncedNames
+        Names of the sources within topics.
     stale_seconds : float
         Maximum age of a tagging that waits for the broker; older ones are not published.
     gauge_seconds : float
@@ -45,12 +48,10 @@ class MqttOptions(ConnectionOptions):
     """
 
     base_topic: str | None = None
+    names: AnnouncedNames = field(default_factory=AnnouncedNames)
     stale_seconds: float = 10.0
     gauge_seconds: float = 5.0
     birth_seconds: float = 2.0
-
-
-DEFAULT_OPTIONS = MqttOptions()
 
 
 class MqttPublisher:
@@ -83,8 +84,8 @@ class MqttPublisher:
         Switches that MQTT can turn, on the thread of `run`; no switches if None.
     discovery : Discovery or None
         Options of Home Assistant's discovery; no discovery if None.
-    options : MqttOptions
-        Timeouts, intervals and the base topic.
+    options : MqttOptions, optional
+        Timeouts, intervals, the base topic and names.
 
     Raises
     ------
@@ -104,9 +105,11 @@ class MqttPublisher:
         outbox: Outbox | None = None,
         switches: SwitchBoard | None = None,
         discovery: Discovery | None = None,
-        options: MqttOptions = DEFAULT_OPTIONS,
+        options: MqttOptions | None = None,
     ) -> None:
         check_credentials(broker)
+        options = MqttOptions() if options is None else options
+        self._options = options
         self._node, self._discovery, self._switches = node, discovery, switches
         self._base = check_base_topic(f"earshot/{node}" if options.base_topic is None else options.base_topic)
         self._watched_at = watched_at
@@ -203,7 +206,13 @@ class MqttPublisher:
 
     def _make_topics(self, sources: Iterable[str]) -> Topics:
         watched = {source: tuple(self._watched_at(source)) for source in sources}
-        return Topics(self._base, watched, watched, has_switches=self._switches is not None)
+        return Topics(
+            self._base,
+            watched,
+            watched,
+            has_switches=self._switches is not None,
+            parts=self._options.names.parts(watched),
+        )
 
     def _make_home(self, topics: Topics, fits: Fits) -> HomeAssistant | None:
         if self._discovery is None:

@@ -37,6 +37,8 @@ class Topics:
         Names of the sounds that have a topic of their own, by source.
     has_switches : bool
         True if sources can be paused.
+    parts : mapping of str to str or None
+        Name of each source within topics, in order; made from the sources if None.
     """
 
     def __init__(
@@ -46,9 +48,10 @@ class Topics:
         watched: Mapping[str, Sequence[str]] = NOTHING_WATCHED,
         *,
         has_switches: bool = False,
+        parts: Mapping[str, str] | None = None,
     ) -> None:
         self._base = base
-        self._parts = slugs(sources)
+        self._parts = slugs(sources) if parts is None else dict(parts)
         self._retained = re.compile(rf"{re.escape(base)}/[a-z0-9_]+/({_RETAINED})")
         self.watched: Mapping[str, Sequence[str]] = {
             source: tuple(watched.get(source, ())) for source in self._parts
