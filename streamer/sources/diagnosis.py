@@ -40,6 +40,7 @@ _STATUSES_OF_RTSP = {
 
 _FAILURES = {
     "no audio": "{shown} has no audio track; switch its microphone on, or choose a stream with audio",
+    "no decoder": "{shown} has audio of an unknown encoding; choose another audio codec in its settings",
     "format": "{shown} {text}",
     "memory": "{shown} sends what can't be decoded within the memory limit; choose another stream of it",
     "crash": "{shown} sends what crashes FFmpeg ({text}); choose another stream of it",

@@ -9,8 +9,8 @@ from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from .conversion import FormatConverter
 from .diagnosis import authorities, explain
 from .ffmpeg.decoder import Block, UnsupportedFormat
-from .ffmpeg.process import DecodingFailure, FFmpegProcess
-from .ffmpeg.wire import Request
+from .ffmpeg.process import FFmpegProcess
+from .ffmpeg.wire import DecodingFailure, Request
 from .playout import Playout
 from .url import StreamUrl, redirected
 
@@ -131,8 +131,9 @@ class NetworkStream:
         if self._closed.is_set():
             return
         with process:
-            yield from process.blocks(_request(url, self._connect_seconds, self._stall_seconds))
-            if process.end is not None and not process.end.is_file:
+            opened = process.open(_request(url, self._connect_seconds, self._stall_seconds))
+            yield from process.blocks()
+            if opened is not None and not opened.is_file and not self._closed.is_set():
                 raise NetworkError(f"{url.shown} has ended the stream; check that it still sends")
 
 

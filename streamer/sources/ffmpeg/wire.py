@@ -12,7 +12,7 @@ import numpy as np
 
 from .decoder import Block
 
-_SOUND = struct.Struct("<dIHxx")
+_SOUND = struct.Struct("<dIHxxI")
 _PIECE_BYTES = 1 << 16
 """Largest message of sound, so that those that wait need little memory."""
 
@@ -23,6 +23,7 @@ Reason: TypeAlias = Literal[
     "content",
     "no audio",
     "no track",
+    "no decoder",
     "format",
     "memory",
     "system",
@@ -41,9 +42,13 @@ class Kind(IntEnum):
     SOUND = 2
     """Message of the process: form and stamp of a block, and its float32 frames."""
     ENDED = 3
-    """Last message about a request: an `End`."""
+    """Last message about a request."""
     FAILED = 4
     """Last message about a request: a `Failure`."""
+    OPENED = 5
+    """First message about a request, unless it fails: an `Opened`."""
+    STOP = 6
+    """To the process: end the request; the process answers as at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +90,22 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
-    """End of a recording or stream.
+class Opened:
+    """Opened recording or stream.
 
     Attributes
     ----------
     is_file : bool
-        True if its length was known: the end of anything else is a failure of the sender.
-    damaged_packets : int
-        Packets left out.
+        True if its length is known: the end of anything else is a failure of the sender.
+    zero : float
+        Stamp at which it begins, which may be before its audio.
+    seconds : float or None
+        Duration according to the header, in formats that have it there.
     """
 
     is_file: bool
-    damaged_packets: int
+    zero: float
+    seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,23 +127,40 @@ class Failure:
     number: int = 0
 
 
-def pack(part: End | Failure) -> bytes:
-    """Return the content of a last message."""
+class DecodingFailure(Exception):  # noqa: N818 - translated by those who know the source
+    """Nothing more can be decoded.
+
+    Attributes
+    ----------
+    failure : Failure
+        Reason.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+def pack(part: Opened | Failure) -> bytes:
+    """Return the content of a message."""
     return json.dumps(asdict(part)).encode()
 
 
-def pieces(block: Block) -> Iterator[bytes]:
-    """Yield the contents of the messages with a block."""
+def pieces(block: Block, damaged_packets: int) -> Iterator[bytes]:
+    """Yield the contents of the messages with a block, and the number of packets left out so far."""
     frames = np.ascontiguousarray(block.frames, np.float32)
     channels = frames.shape[1]
     step = max(1, _PIECE_BYTES // (4 * channels))
     for start in range(0, len(frames), step):
         stamp = math.nan if block.stamp is None else block.stamp + start / block.rate_hz
-        yield _SOUND.pack(stamp, block.rate_hz, channels) + frames[start : start + step].tobytes()
+        yield (
+            _SOUND.pack(stamp, block.rate_hz, channels, damaged_packets)
+            + frames[start : start + step].tobytes()
+        )
 
 
-def block_of(content: bytes) -> Block:
-    """Return the block in the content of a message."""
-    stamp, rate_hz, channels = _SOUND.unpack_from(content)
+def block_of(content: bytes) -> tuple[Block, int]:
+    """Return the block in the content of a message, and the number of packets left out so far."""
+    stamp, rate_hz, channels, damaged_packets = _SOUND.unpack_from(content)
     frames = np.frombuffer(content, np.float32, offset=_SOUND.size).reshape(-1, channels)
-    return Block(frames, rate_hz, None if math.isnan(stamp) else stamp)
+    return Block(frames, rate_hz, None if math.isnan(stamp) else stamp), damaged_packets
