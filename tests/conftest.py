@@ -40,6 +40,14 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_idle_decoders() -> Iterator[None]:
+    """End the processes that wait for another recording."""
+    yield
+    if "streamer.sources.ffmpeg.pool" in sys.modules:
+        sys.modules["streamer.sources.ffmpeg.pool"].end_idle()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def single_precision() -> Iterator[None]:
     """Keep models from measuring engines for a minute on a busy machine; a limit of 0 s asks for it."""
     if "torch" not in sys.modules:

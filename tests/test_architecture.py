@@ -42,7 +42,7 @@ OWNERS = {
         "models/reference_audio.py",
         "models/training/pack.py",
     },
-    "av": {"streamer/sources/recording_file.py", "streamer/sources/ffmpeg"},
+    "av": {"streamer/sources/ffmpeg"},
     "pydantic": {"streamer/settings"},
     "prometheus_client": {"streamer/sinks/metrics.py"},
 }

@@ -6,13 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+from support.decoders import assert_bounded, decoders, measured
 from support.gaps import end_of, lost_before
 from support.mosquitto import Authority
 from support.session import live_session
@@ -448,11 +449,6 @@ def test_a_camera_that_stalls_has_failed() -> None:
 
 # Hostile servers
 
-MOST_MEGABYTES = 420
-"""Memory limit of the FFmpeg process, with the libraries that it shares."""
-
-MOST_DESCRIPTORS = 64
-
 
 def endless(piece: bytes, *, before: bytes = b"") -> Answer:
     """Answer with the same piece again and again, up to 200 MB."""
@@ -467,41 +463,6 @@ def endless(piece: bytes, *, before: bytes = b"") -> Answer:
     return answer
 
 
-def decoders(program: psutil.Process) -> list[psutil.Process]:
-    """FFmpeg processes of a program."""
-    found = []
-    for child in program.children():
-        with suppress(psutil.Error):
-            if "streamer.sources.ffmpeg.child" in child.cmdline():
-                found.append(child)
-    return found
-
-
-@contextmanager
-def measured() -> Iterator[dict[str, float]]:
-    """Measure the largest memory in MB and number of descriptors of this process's children, and the growth of this one."""
-    most = {"child_megabytes": 0.0, "child_descriptors": 0.0}
-    done = threading.Event()
-    own = psutil.Process()
-    before = own.memory_info().rss
-
-    def measure() -> None:
-        while not done.wait(0.02):
-            for child in decoders(own):
-                with suppress(psutil.Error, FileNotFoundError):
-                    most["child_megabytes"] = max(most["child_megabytes"], child.memory_info().rss / 1e6)
-                    most["child_descriptors"] = max(most["child_descriptors"], child.num_fds())
-
-    watcher = threading.Thread(target=measure)
-    watcher.start()
-    try:
-        yield most
-    finally:
-        done.set()
-        watcher.join()
-        most["own_megabytes"] = (own.memory_info().rss - before) / 1e6
-
-
 FRAME = b"TXXX" + bytes([0, 7, 0x7F, 0x7F, 0, 0, 3]) + b"a" * 131_070
 VARIANTS = b"#EXT-X-STREAM-INF:BANDWIDTH=1\nx.m3u8\n" * 1_000
 HOSTILE = {
@@ -514,21 +475,21 @@ HOSTILE = {
 
 @pytest.mark.parametrize("path", HOSTILE)
 def test_a_hostile_server_costs_bounded_memory_and_descriptors(path: str) -> None:
+    before = set(decoders(psutil.Process()))
     with HttpServer(HOSTILE) as server, measured() as most:
         refusal(server.url(path), seconds=20.0)
-    assert 0 < most["child_megabytes"] < MOST_MEGABYTES
-    assert 0 < most["child_descriptors"] < MOST_DESCRIPTORS
-    assert most["own_megabytes"] < 50
-    assert not decoders(psutil.Process())
+    assert_bounded(most)
+    assert set(decoders(psutil.Process())) <= before
 
 
 def test_a_stream_ends_alone_if_its_process_is_killed(mp3: bytes) -> None:
     answers = {"/radio": stream(mp3 * 10, len(mp3) / SECONDS, burst=len(mp3))}
     with HttpServer(answers) as server:
         chunks: list[AudioChunk] = []
+        before = set(decoders(psutil.Process()))
         source = source_at(server.url("/radio")).chunks()
         chunks.append(next(source))
-        for process in decoders(psutil.Process()):
+        for process in set(decoders(psutil.Process())) - before:
             process.kill()
         with pytest.raises(NetworkError, match=r"sends what crashes FFmpeg \(SIGKILL\)"):
             chunks.extend(source)

@@ -16,10 +16,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+import psutil
 import pytest
 import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.decoders import assert_bounded, decoders, measured
 from support.waiting import PATIENCE_SECONDS
 
 from earshot.recordings import read_recording
@@ -27,6 +29,7 @@ from streamer.errors import RecordingError, SourceError
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from streamer.sources import DEMO_PATH, Source, open_source
 from streamer.sources.conversion import Converter, Frames
+from streamer.sources.ffmpeg.pool import end_idle
 from streamer.sources.file_headers import kind_of_file
 from streamer.sources.pcm import PcmInput, _Pace
 from streamer.sources.recording import Recording
@@ -1030,3 +1033,47 @@ def test_the_demo_loops_when_live_and_ends_when_fast() -> None:
 )
 def test_a_number_selects_a_channel_and_a_word_a_track(fragment: str, selection: Selection | None) -> None:
     assert parse_selection(fragment) == selection
+
+
+# Hostile recordings
+
+
+@pytest.mark.parametrize("name", ["zeros.mp3", "playlist.m3u8", "itself.ffconcat", "tag.mp3"])
+def test_a_hostile_recording_costs_bounded_memory_and_descriptors(name: str, tmp_path: Path) -> None:
+    contents = {
+        "playlist.m3u8": b"#EXTM3U\n" + b"#EXT-X-STREAM-INF:BANDWIDTH=1\nx.m3u8\n" * 100_000,
+        "itself.ffconcat": b"ffconcat version 1.0\nfile itself.ffconcat\n",
+        "tag.mp3": b"ID3\x04\0\0\x7f\x7f\x7f\x7f" + (b"TXXX\0\7\x7f\x7f\0\0\3" + b"a" * 131_070) * 500,
+    }
+    path = tmp_path / name
+    path.write_bytes(contents.get(name, b""))
+    if name == "zeros.mp3":
+        os.truncate(path, 2**30)
+    with measured() as most, pytest.raises(RecordingError, match="can't be read|not a readable|memory limit"):
+        list(Recording("s", path, live=False).chunks())
+    assert_bounded(most)
+
+
+def test_the_process_for_recordings_is_used_again_and_survives_a_bad_one(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "good.wav", noise(0.5), SAMPLE_RATE_HZ)
+    (tmp_path / "bad.mp3").write_bytes(b"no recording")
+    end_idle()
+    seen = set()
+    for _ in range(3):
+        Recording("s", tmp_path / "good.wav", live=False).check()
+        assert len(joined(list(Recording("s", tmp_path / "good.wav", live=False).chunks()))) == 8_000
+        with pytest.raises(RecordingError, match="not a readable recording"):
+            Recording("s", tmp_path / "bad.mp3", live=False).check()
+        seen |= set(decoders(psutil.Process()))
+    assert len(seen) == 1
+
+
+def test_a_recording_whose_process_is_killed_fails_alone(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", noise(60.0), SAMPLE_RATE_HZ)
+    chunks = Recording("s", tmp_path / "long.wav", live=False).chunks()
+    next(chunks)
+    for process in decoders(psutil.Process()):
+        process.kill()
+    with pytest.raises(RecordingError, match=r"crashes FFmpeg \(SIGKILL\)"):
+        list(chunks)
+    assert list(Recording("s", DEMO_PATH, live=False).chunks())

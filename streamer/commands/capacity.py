@@ -106,7 +106,10 @@ def measure(
     hop_seconds = hop_samples / SAMPLE_RATE_HZ
     heard = _Latencies()
     players = (
-        _Delayed(Recording(str(place), recording, live=True, loop=True), hop_seconds * place / sources)
+        _Delayed(
+            Recording(str(place), recording, live=True, loop=True, isolated=False),  # no process for each
+            hop_seconds * place / sources,
+        )
         for place in range(sources)
     )
     session = LiveSession(

@@ -169,7 +169,7 @@ def _recording(name: str, address: str, *, fast: bool) -> Source:
     from .recording import Recording, parse_recording
 
     if address == "demo":
-        source = Recording(name or "demo", DEMO_PATH, live=not fast, loop=not fast)
+        source = Recording(name or "demo", DEMO_PATH, live=not fast, loop=not fast, isolated=False)
     else:
         path, selection = parse_recording(address)
         stem = Path(path).stem

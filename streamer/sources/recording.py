@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import math
 import os
 import threading
 import time
@@ -83,6 +84,8 @@ class Recording:
         Restart at the end; the index of the stream goes on.
     selection : Selection, optional
         Audio track and channel. By default all channels of the first track are mixed.
+    isolated : bool
+        Decode in a process with limits; leave it out for files that are known to be good.
     """
 
     def __init__(
@@ -93,6 +96,7 @@ class Recording:
         live: bool,
         loop: bool = False,
         selection: Selection | None = None,
+        isolated: bool = True,
     ) -> None:
         self.name = name
         self.live = live
@@ -101,6 +105,7 @@ class Recording:
         self._path = expanded(Path(path))
         self._loop = loop
         self._selection = selection or Selection()
+        self._isolated = isolated
         self._closed = threading.Event()
 
     def check(self) -> None:
@@ -111,7 +116,7 @@ class Recording:
         RecordingError
             The file is missing, unreadable, not a recording, or empty, or has no such track or channel.
         """
-        with opened(self._path, self._selection.track) as file:
+        with opened(self._path, self._selection.track, isolated=self._isolated) as file:
             reading = _Reading(self._path, file, self._selection.channel, quiet=True)
             next(reading.stretches(), None)
 
@@ -123,9 +128,10 @@ class Recording:
         RecordingError
             The file is missing, unreadable, not a recording or empty, or can't be read further (after the chunks before).
         """
-        began_at = time.time()
-        began = time.monotonic()
+        began, began_at = -math.inf, 0.0
         for start_sample, samples in self._split():
+            if began == -math.inf:  # opening takes a while
+                began, began_at = time.monotonic(), time.time()
             if self.live:
                 end_sample = start_sample + len(samples)
                 self._closed.wait(began + end_sample / SAMPLE_RATE_HZ - time.monotonic())
@@ -165,7 +171,7 @@ class Recording:
         for repeat in itertools.count():
             if repeat and not self._loop:
                 return
-            with opened(self._path, self._selection.track) as file:
+            with opened(self._path, self._selection.track, isolated=self._isolated) as file:
                 reading = _Reading(self._path, file, self._selection.channel, quiet=repeat > 0)
                 repaired_before = self.repaired_samples
                 for position, samples in reading.stretches():

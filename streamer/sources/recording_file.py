@@ -4,15 +4,14 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ..errors import RecordingError
-from .ffmpeg.contents import describe
-from .ffmpeg.decoder import Block, Decoder, UnsupportedFormat, open_container
-from .wav import WavSize, read_size
-
-_OPEN_TIMEOUT_SECONDS = 10.0
-_SNIFFED_BYTES = 4096
+from .ffmpeg.decoder import Block
+from .ffmpeg.decoding import Decoding
+from .ffmpeg.pool import borrowed
+from .ffmpeg.process import FFmpegProcess
+from .ffmpeg.wire import DecodingFailure, Failure, Opened, Request
+from .wav import read_size
 
 _FORMATS = (
     *("aac", "ac3", "ac4", "aiff", "amr", "amrnb", "amrwb", "ape", "asf", "asf_o", "au", "avi", "avr"),
@@ -23,8 +22,16 @@ _FORMATS = (
 )
 """Formats of recordings. FFmpeg's others open further files and URLs (playlists), devices or pictures."""
 
-_WITH_LENGTH = ("flac", "matroska", "mov")
-"""Formats for which FFmpeg reads the duration from the header; it estimates it for others."""
+_FAILURES = {
+    "no audio": "{path} has no audio track; give a recording with audio",
+    "no decoder": "{path} has audio of an unknown encoding; convert it to WAV or FLAC",
+    "format": "{path} {text}",
+    "memory": "{path} can't be decoded within the memory limit; convert it to WAV or FLAC, or give another file",
+    "crash": "{path} crashes FFmpeg ({text}); convert it to WAV or FLAC, or give another file",
+    "silent": "{path} can't be decoded: FFmpeg hangs; convert it to WAV or FLAC, or give another file",
+    "start": "{path}: can't start a process for it ({text}); close other programs",
+    "unexpected": "{path}: an unexpected error in FFmpeg's process; run with --debug and report the traceback",
+}
 
 
 class RecordingFile:
@@ -34,12 +41,12 @@ class RecordingFile:
     ----------
     path : Path
         File, for error messages.
-    container : av.container.InputContainer
-        Container.
-    track : int
-        Number of the audio track, counted from 1.
-    size : WavSize
-        Size according to the header.
+    decoding : Decoding or FFmpegProcess
+        Decoder, which has opened the file.
+    opened : Opened
+        Facts about the file.
+    announced_seconds : float, optional
+        Duration according to the header, if `opened` has none.
 
     Attributes
     ----------
@@ -47,32 +54,24 @@ class RecordingFile:
         Stamp at which the recording begins, which may be before its audio.
     announced_seconds : float or None
         Duration according to the header.
-
-    Raises
-    ------
-    RecordingError
-        There is no such track, or it can't be decoded.
     """
 
-    def __init__(self, path: Path, container: Any, track: int, size: WavSize) -> None:
-        import av
-
+    def __init__(
+        self,
+        path: Path,
+        decoding: Decoding | FFmpegProcess,
+        opened: Opened,
+        announced_seconds: float | None = None,
+    ) -> None:
         self._path = path
-        self._container = container
-        self._track = _track(path, container.streams.audio, track)
-        self._decoder = Decoder()
-        names = container.format.name.split(",")
-        restarts = container.format.flags & av.format.Flags.ts_discont.value
-        began = container.start_time
-        self.zero = began / av.time_base if restarts and began is not None else 0.0
-        self.announced_seconds = size.seconds
-        if set(names) & set(_WITH_LENGTH) and container.duration is not None:
-            self.announced_seconds = container.duration / av.time_base
+        self._decoding = decoding
+        self.zero = opened.zero
+        self.announced_seconds = announced_seconds if opened.seconds is None else opened.seconds
 
     @property
     def damaged_packets(self) -> int:
         """Packets left out so far, because they are damaged."""
-        return self._decoder.damaged_packets
+        return self._decoding.damaged_packets
 
     def blocks(self) -> Iterator[Block]:
         """Yield the decoded audio.
@@ -82,51 +81,63 @@ class RecordingFile:
         RecordingError
             The recording can't be read further, or its format is not supported.
         """
-        import av
-
         seconds = 0.0
         try:
-            for packet in self._container.demux(self._track):
-                for block in self._decoder.blocks(packet):
-                    yield block
-                    seconds += len(block.frames) / block.rate_hz
-        except UnsupportedFormat as error:
-            raise RecordingError(f"{self._path} {error}") from error
-        except (av.FFmpegError, OSError) as error:
+            for block in self._decoding.blocks():
+                yield block
+                seconds += len(block.frames) / block.rate_hz
+        except DecodingFailure as error:
+            sentence = _FAILURES.get(
+                error.failure.reason, "{path} can't be read beyond second {seconds:.1f}; get an intact copy"
+            )
             raise RecordingError(
-                f"{self._path} can't be read beyond second {seconds:.1f}; get an intact copy"
+                sentence.format(path=self._path, seconds=seconds, text=error.failure.text)
             ) from error
 
 
 @contextlib.contextmanager
-def opened(path: Path, track: int = 1) -> Iterator[RecordingFile]:
+def opened(path: Path, track: int = 1, *, isolated: bool = True) -> Iterator[RecordingFile]:
     """Open a recording; close it at the end of the block.
+
+    Parameters
+    ----------
+    path : Path
+        File.
+    track : int
+        Number of the audio track, counted from 1.
+    isolated : bool
+        Decode in a process with limits. It costs a fraction of a second for the first recording, and little for the next.
 
     Raises
     ------
     RecordingError
         The file is missing, unreadable, empty or not a recording, or has no such track.
     """
-    import av
-
     _check_file(path)
-    options = {"protocol_whitelist": "file"}
     size = read_size(path)
+    options = {"protocol_whitelist": "file"}
     if size.too_small:
         options["ignore_length"] = "1"
+    request = Request(os.fspath(path.absolute()), _FORMATS, options, track=track)
     with contextlib.ExitStack() as stack:
         try:
-            container = stack.enter_context(
-                open_container(
-                    os.fspath(path.absolute()),
-                    formats=_FORMATS,
-                    options=options,
-                    timeout=_OPEN_TIMEOUT_SECONDS,
-                )
-            )
-        except (av.FFmpegError, OSError) as error:
-            raise _not_a_recording(path) from error
-        yield RecordingFile(path, container, track, size)
+            decoding, facts = stack.enter_context(_decoding(request, isolated=isolated))
+        except DecodingFailure as error:
+            raise _refusal(path, track, error.failure) from error
+        yield RecordingFile(path, decoding, facts, size.seconds)
+
+
+@contextlib.contextmanager
+def _decoding(request: Request, *, isolated: bool) -> Iterator[tuple[Decoding | FFmpegProcess, Opened]]:
+    if not isolated:
+        with Decoding(request) as decoding:
+            yield decoding, decoding.opened
+        return
+    with borrowed() as process:
+        facts = process.open(request)
+        if facts is None:
+            raise DecodingFailure(Failure("silent"))
+        yield process, facts
 
 
 def empty(path: Path) -> RecordingError:
@@ -149,27 +160,18 @@ def _check_file(path: Path) -> None:
         raise RecordingError(f"{path} can't be read ({error.strerror}); check its permissions") from error
 
 
-def _not_a_recording(path: Path) -> RecordingError:
-    with path.open("rb") as file:
-        content = describe(file.read(_SNIFFED_BYTES))
-    if content.endswith("playlist"):
-        return RecordingError(f"{path} is {content}; give the recordings or the address in it")
-    if content:
-        return RecordingError(f"{path} is {content}, not a recording; give another file")
-    return RecordingError(
-        f"{path} is not a readable recording; convert it to WAV or FLAC, or give another file"
+def _refusal(path: Path, track: int, failure: Failure) -> RecordingError:
+    """Return the error of a recording that can't be opened."""
+    if failure.reason == "no track":
+        last = failure.number
+        choice = "leave #track out" if last == 1 else f"choose one from #track=1 to #track={last}"
+        return RecordingError(f"{path} has no audio track {track}; {choice}")
+    if failure.reason == "content" and failure.text.endswith("playlist"):
+        return RecordingError(f"{path} is {failure.text}; give the recordings or the address in it")
+    if failure.reason == "content" and failure.text:
+        return RecordingError(f"{path} is {failure.text}, not a recording; give another file")
+    sentence = _FAILURES.get(
+        failure.reason,
+        "{path} is not a readable recording; convert it to WAV or FLAC, or give another file",
     )
-
-
-def _track(path: Path, tracks: Any, wanted: int) -> Any:
-    if not tracks:
-        raise RecordingError(f"{path} has no audio track; give a recording with audio")
-    if len(tracks) < wanted:
-        choice = (
-            "leave #track out" if len(tracks) == 1 else f"choose one from #track=1 to #track={len(tracks)}"
-        )
-        raise RecordingError(f"{path} has no audio track {wanted}; {choice}")
-    track = tracks[wanted - 1]
-    if track.codec_context is None:
-        raise RecordingError(f"{path} has audio of an unknown encoding; convert it to WAV or FLAC")
-    return track
+    return RecordingError(sentence.format(path=path, text=failure.text))
