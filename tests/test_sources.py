@@ -1049,7 +1049,10 @@ def test_a_hostile_recording_costs_bounded_memory_and_descriptors(name: str, tmp
     path.write_bytes(contents.get(name, b""))
     if name == "zeros.mp3":
         os.truncate(path, 2**30)
-    with measured() as most, pytest.raises(RecordingError, match="can't be read|not a readable|memory limit|is a playlist"):
+    with (
+        measured() as most,
+        pytest.raises(RecordingError, match="can't be read|not a readable|memory limit|is a playlist"),
+    ):
         list(Recording("s", path, live=False).chunks())
     assert_bounded(most)
 
