@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -301,6 +302,96 @@ def test_an_ensemble_of_exclusive_classes_averages_probabilities_too(tmp_path: P
     alone = [load_tagger(spec, device="cpu")(samples) for spec in specs]
     np.testing.assert_allclose(scores, np.mean(alone, 0), atol=1e-6)
     np.testing.assert_allclose(scores.sum(), 1.0, atol=1e-6)
+
+
+PREFIXES = ("_orig_mod.", "model.", "net._orig_mod.", "module.model.net.", "_orig_mod.module.")
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_what_training_loops_put_before_the_names_is_removed(prefix: str, tmp_path: Path) -> None:
+    path = tmp_path / "a_16_16.pth"
+    weights = save_original(random_original(depth=1, label_dim=3, input_tdim=128), path, parallel=False)
+    expected = load_checkpoint(str(path)).weights
+    wrapped = {f"{prefix}{name}": value for name, value in weights.items()}
+    if prefix != "_orig_mod.":
+        wrapped["loss.weight"] = torch.ones(3)
+    torch.save({"state_dict": wrapped, "epoch": 3}, path)
+    assert load_checkpoint(str(path)).weights.keys() == expected.keys()
+    load_checkpoint(str(path)).build()
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_they_are_removed_from_hugging_face_s_names_too(prefix: str, tmp_path: Path) -> None:
+    random_reference(16, 16, 128).save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    expected = load_checkpoint(str(tmp_path)).weights
+    save_file({f"{prefix}{name}": value for name, value in load_file(file).items()}, file)
+    assert load_checkpoint(str(tmp_path)).weights.keys() == expected.keys()
+
+
+def test_parts_that_are_compiled_have_their_names_back(tmp_path: Path) -> None:
+    path = tmp_path / "a_16_16.pth"
+    weights = save_original(random_original(depth=1, label_dim=3, input_tdim=128), path, parallel=False)
+    torch.save({name.replace("v.", "v._orig_mod.", 1): value for name, value in weights.items()}, path)
+    assert "v.blocks.0.norm1.weight" in load_checkpoint(str(path)).weights
+
+
+def test_a_file_of_several_networks_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    weights = save_original(random_original(depth=1, label_dim=3, input_tdim=128), path, parallel=False)
+    torch.save(
+        {f"{copy}.{name}": value for name, value in weights.items() for copy in ("model", "ema")}, path
+    )
+    with pytest.raises(CheckpointError, match=r"holds several networks \(ema, model\): save the state_dict"):
+        load_checkpoint(str(path))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("preprocessor_config.json", '{"mean": "low"}', "does not describe the features"),
+        ("preprocessor_config.json", '{"sampling_rate": 8000}', "does not describe the features"),
+        ("preprocessor_config.json", "[" * 100_000, "can't be read as JSON"),
+        (
+            "config.json",
+            '{"model_type": "audio-spectrogram-transformer", "hidden_size": "x"}',
+            "does not describe an AST",
+        ),
+        (
+            "config.json",
+            '{"model_type": "audio-spectrogram-transformer", "id2label": []}',
+            "does not describe an AST",
+        ),
+    ],
+)
+def test_the_file_at_fault_is_named(name: str, content: str, complaint: str, tmp_path: Path) -> None:
+    random_reference(16, 16, 128).save_pretrained(tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(CheckpointError, match=f"{re.escape(str(tmp_path / name))} {complaint}"):
+        load_checkpoint(str(tmp_path))
+
+
+def test_weights_without_a_head_are_named(tmp_path: Path) -> None:
+    random_reference(16, 16, 128).save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    save_file({name: value for name, value in load_file(file).items() if "classifier" not in name}, file)
+    with pytest.raises(CheckpointError, match="model.safetensors .*it has no classifier.dense.weight"):
+        load_checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("problem", "activation"),
+    [
+        ("multi_label_classification", "sigmoid"),
+        ("single_label_classification", "softmax"),
+        (None, "softmax"),
+    ],
+)
+def test_the_activation_is_that_of_transformers(problem: str | None, activation: str, tmp_path: Path) -> None:
+    reference = random_reference(16, 16, 128)
+    reference.config.problem_type = problem
+    reference.save_pretrained(tmp_path)
+    assert load_checkpoint(str(tmp_path)).activation == activation
 
 
 def test_an_ensemble_of_different_tasks_is_refused(tmp_path: Path) -> None:

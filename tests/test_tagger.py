@@ -191,7 +191,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         ('{"model_type": "bert"}', "'bert'"),
         (
             '{"model_type": "audio-spectrogram-transformer", "hidden_size": "wide"}',
-            "does not describe an AST",
+            r"model\.safetensors does not hold the weights of an ASTForAudioClassification",
         ),
     ],
 )

@@ -192,9 +192,10 @@ def _switch(switches: "Switches", mqtt: "MqttPublisher | None", source: str, on:
 def _outcome(session: "LiveSession", *, interrupted: bool) -> int:
     """Log dropped windows and return the exit code; raise the first error of a source."""
     if session.dropped_windows:
+        count = session.dropped_windows
         _log.warning(
-            "%d windows were dropped because inference was late: give a longer --hop or a smaller --model, or --fast for files",
-            session.dropped_windows,
+            "%s dropped because inference was late: give a longer --hop or a smaller --model, or --fast for files",
+            "1 window was" if count == 1 else f"{count} windows were",
         )
     if interrupted:
         return EXIT_INTERRUPTED

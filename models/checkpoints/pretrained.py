@@ -1,8 +1,10 @@
 """Folders written by Hugging Face's `ASTForAudioClassification.save_pretrained`."""
 
 import json
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,11 @@ from .. import frontends
 from ..ast_network import AstConfig
 from ..catalogue import CONFIG, EXTRACTOR, WEIGHTS
 from ..errors import CheckpointError
-from .checkpoint import POSITIONS, Checkpoint
+from ..labels import audioset_classes
+from .checkpoint import POSITIONS, Activation, Checkpoint
 from .tensors import read_tensors
+
+_log = logging.getLogger(__name__)
 
 _MAX_BYTES = 16 * 2**20
 
@@ -70,22 +75,50 @@ def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
             f"{folder} holds a model of type '{content.get('model_type')}', not an ASTForAudioClassification: choose another one"
         )
     _, weights = read_tensors(weights_file)
-    try:
-        labels = _labels(content, weights)
+    with _faults_of(weights_file, "does not hold the weights of an ASTForAudioClassification"):
+        classes = weights["classifier.dense.weight"].shape[0]
+        renamed = _rename_pretrained(weights)
+    with _faults_of(extractor_file, "does not describe the features of an AST"):
         mean, std = _normalisation(extractor)
-        return Checkpoint(
-            name=name or folder.resolve().name,
-            config=_config_of_pretrained(content, len(labels)),
-            labels=labels,
-            weights=_rename_pretrained(weights),
-            mean=mean,
-            std=std,
-            activation="softmax"
-            if content.get("problem_type") == "single_label_classification"
-            else "sigmoid",
-        )
+    with _faults_of(config_file, "does not describe an AST"):
+        labels = _labels(content, classes)
+        config = _config_of_pretrained(content, classes)
+    return Checkpoint(
+        name=name or folder.resolve().name,
+        config=config,
+        labels=labels,
+        weights=renamed,
+        mean=mean,
+        std=std,
+        activation=_activation(content.get("problem_type"), labels, config_file),
+    )
+
+
+@contextmanager
+def _faults_of(file: Path, complaint: str) -> Iterator[None]:
+    """Report errors as faults of a file."""
+    try:
+        yield
+    except KeyError as error:
+        raise CheckpointError(f"{file} {complaint} (it has no {error.args[0]}): fetch it again") from error
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError, RuntimeError) as error:
-        raise CheckpointError(f"{config_file} does not describe an AST ({error}): fetch it again") from error
+        raise CheckpointError(f"{file} {complaint} ({error}): fetch it again") from error
+
+
+def _activation(problem: Any, labels: Sequence[str], config_file: Path) -> Activation:
+    """Return the activation of a kind of problem; where a config does not name it, sigmoid for AudioSet and else softmax, like transformers."""
+    if problem == "multi_label_classification" or (
+        problem is None and len(labels) == len(audioset_classes())
+    ):
+        return "sigmoid"
+    if problem is None:
+        _log.info(
+            "%s has no problem_type: the scores of all classes add up to 1, as in transformers; if several can occur at once, "
+            'add "problem_type": "multi_label_classification"',
+            config_file,
+        )
+        return "softmax"
+    return "softmax" if problem == "single_label_classification" else "sigmoid"
 
 
 def _normalisation(extractor: Mapping[str, Any]) -> tuple[float, float]:
@@ -99,9 +132,8 @@ def _normalisation(extractor: Mapping[str, Any]) -> tuple[float, float]:
     )
 
 
-def _labels(content: Mapping[str, Any], weights: Mapping[str, Tensor]) -> tuple[str, ...]:
+def _labels(content: Mapping[str, Any], classes: int) -> tuple[str, ...]:
     names = {int(index): str(label) for index, label in content.get("id2label", {}).items()}
-    classes = weights["classifier.dense.weight"].shape[0]
     return tuple(names.get(index, f"LABEL_{index}") for index in range(classes))
 
 

@@ -18,6 +18,10 @@ _ZIP, _PICKLE = b"PK\x03\x04", b"\x80"
 """First bytes of files of `torch.save`: current ones, and those of PyTorch before 1.6."""
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts save the weights beside other values."""
+_COMPILED = "_orig_mod."
+"""Part of a name that torch.compile adds."""
+_POSITIONS = ("v.pos_embed", "audio_spectrogram_transformer.embeddings.position_embeddings", "pos_embed")
+"""Names of the positional embedding in the original code, in Hugging Face's, and in timm's; what stands before them is not the network's."""
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
@@ -48,7 +52,8 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             f"{path} can't be read ({error.strerror}): check its name and its permissions"
         ) from error
     if path.suffix == ".safetensors" or not start.startswith((_ZIP, _PICKLE)):
-        return _read_safetensors(path)
+        metadata, tensors = _read_safetensors(path)
+        return metadata, _without_wrappers(tensors, path)
     if start == _ZIP:
         _refuse_packed(path)
     tensors = _read_pickle(path)
@@ -57,7 +62,31 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise CheckpointError(
             f"{path} describes larger weights than it contains: save its state_dict() again"
         )
-    return {}, tensors
+    return {}, _without_wrappers(tensors, path)
+
+
+def _without_wrappers(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """Return the tensors of the network alone, under its own names.
+
+    Names lose what torch.compile, DataParallel or a training loop put before them; tensors beside the network, such as those of a loss,
+    are left out.
+    """
+    names = {name.replace(_COMPILED, ""): name for name in tensors}
+    for last in _POSITIONS:
+        prefixes = {name.removesuffix(last) for name in names if name == last or name.endswith(f".{last}")}
+        if len(prefixes) > 1:
+            several = ", ".join(sorted(prefix.rstrip(".") or last for prefix in prefixes))
+            raise CheckpointError(
+                f"{path} holds several networks ({several}): save the state_dict() of one of them"
+            )
+        if prefixes:
+            (prefix,) = prefixes
+            return {
+                name.removeprefix(prefix): tensors[written]
+                for name, written in names.items()
+                if name.startswith(prefix)
+            }
+    return tensors
 
 
 def _refuse_packed(path: Path) -> None:
