@@ -339,9 +339,8 @@ def test_parts_that_are_compiled_have_their_names_back(tmp_path: Path) -> None:
 def test_a_file_of_several_networks_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.pth"
     weights = save_original(random_original(depth=1, label_dim=3, input_tdim=128), path, parallel=False)
-    torch.save(
-        {f"{copy}.{name}": value for name, value in weights.items() for copy in ("model", "ema")}, path
-    )
+    both = {f"{copy}.{name}": value.clone() for name, value in weights.items() for copy in ("model", "ema")}
+    torch.save(both, path)
     with pytest.raises(CheckpointError, match=r"holds several networks \(ema, model\): save the state_dict"):
         load_checkpoint(str(path))
 

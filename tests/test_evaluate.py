@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import math
 import subprocess
 import sys
@@ -268,6 +269,17 @@ def test_the_command_measures_as_scikit_learn_does(
         )
         assert table[label]["recall"] == ""  # there are several labels
     assert list(tmp_path.iterdir()) == [out]
+
+
+def test_without_a_terminal_each_tenth_is_a_line_on_standard_error(
+    model: str, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "earshot"):
+        command("--model", model, "--data", data / "folder")
+    lines = [record.message for record in caplog.records if record.name == "earshot.progress"]
+    assert lines
+    assert lines[-1] == "recordings: 100 %"
+    assert len(lines) == len(set(lines)) <= 11
 
 
 def test_a_folder_is_measured_in_a_table_for_people(model: str, data: Path, tmp_path: Path) -> None:

@@ -3,7 +3,9 @@
 import csv
 import itertools
 import json
+import logging
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -817,6 +819,17 @@ def test_the_program_reports_a_full_disk_in_one_sentence(tones: Path, small: str
     assert "enforce fail" not in ended.stderr
     assert "Traceback" not in ended.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_without_a_terminal_each_epoch_is_a_line_on_standard_error(
+    tones: Path, small: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "earshot"):
+        invoke(*words_for(tones, small, tmp_path / "my.safetensors"), "--epochs", "2")
+    lines = [record.message for record in caplog.records if record.name == "earshot.commands.finetune"]
+    assert [line.partition(":")[0] for line in lines] == ["epoch 1 of 2", "epoch 2 of 2"]
+    assert all(re.search(r": loss \d+\.\d+, best accuracy [01]\.\d+$", line) for line in lines[:1])
+    assert "recordings: 100 %" in caplog.messages
 
 
 def test_one_class_is_not_enough(small: str, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 from .. import settings, tagger
 from ..failures import EXIT_INTERRUPTED, UsageError
 from ..options import takes
+from ..progress import bars
 
 if TYPE_CHECKING:
     from streamer.commands.calibrate import Calibration
@@ -61,17 +62,14 @@ def _duration(length: str | None, log: Path | None) -> float | None:
 
 def _listen(chosen: "Settings") -> "Calibration":
     """Listen for the time that is set, with a progress bar."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from streamer.commands.calibrate import hear
     from streamer.live.assembly import open_sources
 
     sources = open_sources(chosen)
     loaded = tagger.load_chosen(chosen)
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("listening", total=(chosen.duration or 0.0) * len(sources))
-        return hear(chosen, sources, loaded, lambda seconds: bars.update(task, completed=seconds))
+    total_seconds = (chosen.duration or 0.0) * len(sources)
+    with bars() as update:
+        return hear(chosen, sources, loaded, lambda seconds: update("listening", seconds, total_seconds))
 
 
 def _propose(calibration: "Calibration", config: Path | None, *, lower: bool, apply: bool) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..failures import UsageError
 from ..options import takes
+from ..progress import bars
 from .background import seconds_of
 
 if TYPE_CHECKING:
@@ -56,19 +57,12 @@ def write_calibrated(
         The checkpoint can't be calibrated, or the file can't be written.
     """
     from rich.console import Console
-    from rich.progress import Progress
 
     from models.checkpoints import save_checkpoint
     from models.errors import TrainingError
     from models.training.calibration import calibrate
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True) as bars:
-        task = bars.add_task("", total=None)
-
-        def update(part: str, done: int, total: int) -> None:
-            bars.update(task, description=part, completed=done, total=total)
-
+    with bars() as update:
         calibration = calibrate(checkpoint, pack, progress=update, **options)
     figures = {"slope": round(calibration.slope, 4), "offset": round(calibration.offset, 4)}
     try:
@@ -77,7 +71,7 @@ def write_calibrated(
         raise TrainingError(
             f"{path} can't be written ({error}): free some space, or give another --out"
         ) from error
-    console.print(
+    Console(stderr=True).print(
         f"{path}: slope {calibration.slope:.3f}, offset {calibration.offset:+.3f}, "
         f"median threshold {calibration.median_threshold:.2f}, "
         f"{calibration.raised} thresholds raised above the backgrounds",

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..options import takes
-from ..progress import bar
+from ..progress import Tenths, bar
 from .calibrate_model import write_calibrated
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from models.training.distil import Distillation
+    from models.training.distil import Progress as Done
     from models.training.pack import Pack
 
 
@@ -84,24 +85,40 @@ def _train(run: "Distillation", save_every: int, minutes: float | None) -> bool:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from models.training.distil import Progress as Done
-
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         TimeElapsedColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        return run.run(save_every=save_every, minutes=minutes, on_step=_lines(run))
+    with Progress(*columns, console=console) as bars:
         task = bars.add_task("stage 1", total=1.0, figures="")
 
-        def update(done: Done, figures: dict[str, float]) -> None:
+        def update(done: "Done", figures: dict[str, float]) -> None:
             stage = run.stages[done.stage]
             bars.update(
                 task,
                 description=f"stage {done.stage + 1} of {len(run.stages)}",
                 completed=stage.progress(done.step, done.seconds),
-                figures=f"{done.windows} windows, {figures['windows_per_second']:.1f}/s, loss {figures['loss']:.3f}",
+                figures=_figures(done, figures),
             )
 
         return run.run(save_every=save_every, minutes=minutes, on_step=update)
+
+
+def _lines(run: "Distillation") -> "Callable[[Done, dict[str, float]], None]":
+    """Return a function that logs each tenth of a stage."""
+    log = Tenths()
+
+    def update(done: "Done", figures: dict[str, float]) -> None:
+        stage = f"stage {done.stage + 1} of {len(run.stages)}"
+        log(stage, run.stages[done.stage].progress(done.step, done.seconds), 1.0, _figures(done, figures))
+
+    return update
+
+
+def _figures(done: "Done", figures: "Mapping[str, float]") -> str:
+    return f"{done.windows} windows, {figures['windows_per_second']:.1f}/s, loss {figures['loss']:.3f}"

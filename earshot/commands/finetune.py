@@ -1,5 +1,6 @@
 """The command ``finetune``."""
 
+import logging
 import os
 import shlex
 import tempfile
@@ -31,6 +32,8 @@ _WEIGHTS = {
     "average": "the mean of the weights of the last of {} epochs",
     "last": "the weights after {} epochs",
 }
+
+_log = logging.getLogger(__name__)
 
 _CHANGES = ("init", "rate", "batch", "balanced", "mixup", "patience")
 """Options that change a field of the recipe."""
@@ -237,6 +240,10 @@ def _train(run: "FineTuning", console: "Console", minutes: float | None, out: Pa
 def _bars(console: "Console", run: "FineTuning") -> "Iterator[Callable[[Progress], None]]":
     from rich import progress
 
+    if not console.is_terminal:
+        with _lines(run) as update:
+            yield update
+        return
     columns = (
         progress.TextColumn("{task.description}"),
         progress.BarColumn(),
@@ -254,17 +261,44 @@ def _bars(console: "Console", run: "FineTuning") -> "Iterator[Callable[[Progress
                     bars.update(task, total=bars.tasks[-1].completed)
                     task = bars.add_task("", total=now.steps, figures="")
                 shown = now.part
-            name = f"{now.name} ({now.part} of {now.parts}), " if now.parts > 1 else ""
             best = "" if now.best is None else f", {run.metric_name} {now.best:.3f}"
             bars.update(
                 task,
-                description=f"{name}epoch {now.epoch} of {now.epochs}",
+                description=_epoch(now),
                 completed=now.done,
                 total=now.steps,
                 figures=f"loss {now.loss:.3f}{best}",
             )
 
         yield update
+
+
+@contextmanager
+def _lines(run: "FineTuning") -> "Iterator[Callable[[Progress], None]]":
+    """Log a line for each epoch that has ended."""
+    last: Progress | None = None
+
+    def log(ended: "Progress", best: float | None) -> None:
+        measured = "" if best is None else f", best {run.metric_name} {best:.3f}"
+        _log.info("%s: loss %.3f%s", _epoch(ended), ended.loss, measured)
+
+    def update(now: "Progress") -> None:
+        nonlocal last
+        if last is not None and (last.part, last.epoch) != (now.part, now.epoch):
+            log(last, now.best if last.part == now.part else last.best)
+        last = now
+
+    try:
+        yield update
+    finally:
+        if last is not None:
+            log(last, last.best)
+
+
+def _epoch(now: "Progress") -> str:
+    """Return the names of the part and the epoch."""
+    name = f"{now.name} ({now.part} of {now.parts}), " if now.parts > 1 else ""
+    return f"{name}epoch {now.epoch} of {now.epochs}"
 
 
 def _record(recipe: "Recipe", start: "Checkpoint", options: "Mapping[str, Any]") -> dict[str, Any]:
