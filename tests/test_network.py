@@ -153,11 +153,12 @@ def test_a_playlist_of_pieces_is_one_stream() -> None:
 
 
 @pytest.mark.parametrize("name", ["s0.bin", "segment?n=0", "piece.php", "0"])
-def test_pieces_of_a_playlist_may_have_any_name(name: str) -> None:
+@pytest.mark.parametrize("list_name", ["/list.m3u8", "/play"])
+def test_a_playlist_and_its_pieces_may_have_any_name(name: str, list_name: str) -> None:
     piece = file(encoded("mpegts", "aac", TONE, 44_100), "video/mp2t")
     playlist = file(f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{name}\n#EXT-X-ENDLIST\n".encode())
-    with HttpServer({"/list.m3u8": playlist, f"/{name.partition('?')[0]}": piece}) as server:
-        assert len(joined(listened(server.url("/list.m3u8")))) / SAMPLE_RATE_HZ == pytest.approx(2.0, abs=0.3)
+    with HttpServer({list_name: playlist, f"/{name.partition('?')[0]}": piece}) as server:
+        assert len(joined(listened(server.url(list_name)))) / SAMPLE_RATE_HZ == pytest.approx(2.0, abs=0.3)
 
 
 def test_a_word_at_the_end_selects_an_audio_track() -> None:
@@ -215,6 +216,10 @@ CONTENTS = {
     ),
     "/pls": (b"[playlist]\nFile1=http://radio/x\n", "sends a playlist that is not HLS"),
     "/m3u": (b"http://radio/x.mp3\n", "sends a playlist that is not HLS"),
+    "/hls": (
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n/nothing\n#EXT-X-ENDLIST\n",
+        "whose segments can't be read",
+    ),
     "/dash": (b"<?xml version='1.0'?><MPD></MPD>", "sends a DASH playlist"),
     "/json": (b'{"error": "no such station"}', "sends text instead of audio"),
     "/jpeg": (b"\xff\xd8\xff\xe0" + bytes(5_000), "sends a picture instead of audio"),
@@ -466,10 +471,11 @@ def endless(piece: bytes, *, before: bytes = b"") -> Answer:
 FRAME = b"TXXX" + bytes([0, 7, 0x7F, 0x7F, 0, 0, 3]) + b"a" * 131_070
 VARIANTS = b"#EXT-X-STREAM-INF:BANDWIDTH=1\nx.m3u8\n" * 1_000
 HOSTILE = {
-    "/master": endless(VARIANTS, before=b"#EXTM3U\n"),
+    "/master.m3u8": endless(VARIANTS, before=b"#EXTM3U\n"),
     "/tag": endless(FRAME, before=b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f"),
     "/self": file(b"ffconcat version 1.0\nfile self\n"),
-    "/list": endless(b"#EXTINF:2,\nx.ts\n" * 1_000, before=b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n"),
+    "/any": endless(VARIANTS, before=b"#EXTM3U\n"),
+    "/list.m3u8": endless(b"#EXTINF:2,\nx.ts\n" * 1_000, before=b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n"),
 }
 
 

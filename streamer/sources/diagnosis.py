@@ -5,6 +5,7 @@ import socket
 import ssl
 from pathlib import Path
 
+from .ffmpeg.contents import HLS
 from .ffmpeg.wire import Failure
 from .url import StreamUrl
 
@@ -36,6 +37,13 @@ _STATUSES_OF_HTTP = {451: "may not send this stream here for legal reasons: choo
 _STATUSES_OF_RTSP = {
     404: "has nothing at this path: look up the path of its stream in its manual",
     451: "does not understand a parameter of the request: check the URL behind its '?'",
+}
+
+_CONTENTS = {
+    HLS: "sends an HLS playlist whose segments can't be read: check that it is on the air, or use another stream of it",
+    "a playlist": "sends a playlist that is not HLS: use the address of the stream that is written in it",
+    "a DASH playlist": "sends a DASH playlist, which is not supported: use its HLS or MP3 address",
+    "pictures": "sends pictures without audio: use the camera's rtsp:// address",
 }
 
 _FAILURES = {
@@ -123,12 +131,8 @@ def _explain_status(status: int, url: StreamUrl) -> str:
 
 
 def _explain_content(content: str, url: StreamUrl) -> str:
-    if content == "a playlist":
-        return "sends a playlist that is not HLS: use the address of the stream that is written in it"
-    if content == "a DASH playlist":
-        return "sends a DASH playlist, which is not supported: use its HLS or MP3 address"
-    if content == "pictures":
-        return "sends pictures without audio: use the camera's rtsp:// address"
+    if content in _CONTENTS:
+        return _CONTENTS[content]
     if content:
         return f"sends {content} instead of audio: use the address of the stream itself"
     if url.is_rtsp:

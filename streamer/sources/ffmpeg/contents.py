@@ -2,9 +2,12 @@
 
 import re
 
+HLS = "an HLS playlist"
+
 _CONTENTS = (
     (r"\s*(<!doctype html|<html|<head|<body)", "a web page"),
     (r"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<MPD", "a DASH playlist"),
+    (r"\s*#EXTM3U.*#EXT-X-", HLS),
     (r"\s*#EXTM3U", "a playlist"),
     (r"\s*\[playlist\]", "a playlist"),
     (r"\s*(https?|rtsps?|mms)://", "a playlist"),

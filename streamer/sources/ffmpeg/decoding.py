@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from .contents import describe
+from .contents import HLS, describe
 from .decoder import Block, Decoder, UnsupportedFormat, open_container
 from .wire import DecodingFailure, Failure, Opened, Request
 
@@ -85,23 +85,32 @@ class Decoding:
         return 0 if self._log is None else self._log.status
 
     def _open(self) -> Any:
-        """Open the container; where the server refuses the transport, by the other one."""
+        """Open the container; where the server refuses the transport, by the other one.
+
+        FFmpeg recognises HLS by the name or the type that the server gives, which may be any.
+        """
         import av
 
+        request = self._request
         try:
-            return self._opened(self._request.options)
-        except (av.FFmpegError, OSError):
-            if not self._request.other_transport or self._status not in _TRANSPORT_REFUSED:
+            return self._opened(request.options)
+        except av.error.InvalidDataError:
+            if "hls" not in request.formats or self._content() != HLS:
                 raise
-        return self._opened({**self._request.options, **self._request.other_transport})
+            return self._opened(request.options, "hls")
+        except (av.FFmpegError, OSError):
+            if not request.other_transport or self._status not in _TRANSPORT_REFUSED:
+                raise
+        return self._opened({**request.options, **request.other_transport})
 
-    def _opened(self, options: Mapping[str, str]) -> Any:
+    def _opened(self, options: Mapping[str, str], demuxer: str | None = None) -> Any:
         request = self._request
         return open_container(
             request.address,
             formats=request.formats,
             options=options,
             timeout=(request.open_seconds, request.read_seconds),
+            demuxer=demuxer,
         )
 
     def _chosen_track(self) -> Any:
