@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 _MAX_CHARACTERS = 1000
+_LONGEST_IDENTITY = 200
 
 
 def printable(text: str) -> str:
@@ -39,8 +40,10 @@ def identity(name: str) -> str:
     """Turn a name into a slug that differs from that of other names in the same script.
 
     Where the slug leaves out letters or digits of a script other than Latin, as of "Комната 1", a checksum of the name is
-    added.
+    added; also where the slug of a very long name is cut, as a topic has at most 65,535 bytes.
     """
+    if len(slug(name)) > _LONGEST_IDENTITY:
+        return f"{slug(name)[:_LONGEST_IDENTITY].strip('_')}_{_checksum(name)}"
     lost = any(
         character.isalnum() and not character.isascii() and not _is_latin(character)
         for character in unicodedata.normalize("NFKD", name.casefold())

@@ -35,6 +35,12 @@ def test_names_in_other_scripts_have_identities_of_their_own_in_any_order(rooms:
     assert identity(first).startswith(f"{slug(first)}_x")
 
 
+def test_very_long_names_have_short_identities_that_differ() -> None:
+    parts = slugs(["a" * 70_000, "a" * 70_001, "b c" * 30_000]).values()
+    assert len(set(parts)) == 3
+    assert all(len(part) < 220 for part in parts)
+
+
 @given(names)
 def test_no_order_changes_an_identity(names: list[str]) -> None:
     expected = slugs(names)

@@ -53,7 +53,7 @@ class ServiceManager:
     def accept(self, message: Message) -> None:
         """Report health as the status line; ignore all other messages."""
         if isinstance(message, Health):
-            self._notify(f"STATUS={_status(message)}")
+            self._notify(f"STATUS={_status(message)}", timeout_seconds=0.0)  # another one comes soon
 
     def beat(self, *, busy_seconds: float) -> None:
         """Report that the program is alive, if a watchdog is set. Called often, from the main thread.
@@ -66,13 +66,13 @@ class ServiceManager:
         if busy_seconds < self._watchdog_seconds and self._heartbeat.due():
             self._notify("WATCHDOG=1")
 
-    def _notify(self, state: str) -> None:
+    def _notify(self, state: str, *, timeout_seconds: float = _SEND_TIMEOUT_SECONDS) -> None:
         if not self._address:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
-                connection.settimeout(_SEND_TIMEOUT_SECONDS)
+                connection.settimeout(timeout_seconds)
                 connection.sendto(state.encode(), address)
         except OSError as error:  # the service manager notices by itself if it misses something
             _log.debug("can't notify %s: %s", self._address, error)

@@ -75,7 +75,9 @@ def sink_at(port: int, turned: list[tuple[str, bool]]) -> MqttPublisher:
     )
 
 
-def answered(messages: Sequence[tuple[str, bytes]]) -> tuple[list[tuple[str, bool]], list[tuple[str, str]]]:
+def answered(
+    messages: Sequence[tuple[str, bytes]], *, retained: bool = False
+) -> tuple[list[tuple[str, bool]], list[tuple[str, str]]]:
     """Hear messages; the switches that were turned, and what was published then."""
     turned: list[tuple[str, bool]] = []
     said = Said()
@@ -84,7 +86,7 @@ def answered(messages: Sequence[tuple[str, bytes]]) -> tuple[list[tuple[str, boo
         handler = sink_at(1, turned)._handler
         await handler.start(said)  # type: ignore[arg-type]
         for topic, payload in messages:
-            handler.receive(Received(topic, payload))
+            handler.receive(Received(topic, payload, retained))
         await asyncio.sleep(0)
         handler.finish()
         await handler.publish(said)  # type: ignore[arg-type]
@@ -115,6 +117,7 @@ payloads = st.one_of(
 def test_any_message_only_turns_switches_and_clears_our_own_topics(
     messages: list[tuple[str, bytes]],
 ) -> None:
+    assert not answered(messages, retained=True)[0], "a retained command is not obeyed"
     turned, published = answered(messages)
     commands = [
         ("kitchen", payload == b"ON")

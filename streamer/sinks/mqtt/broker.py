@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from ...errors import SettingsError
 
+_LONGEST_BASE_TOPIC = 200
 _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
@@ -121,9 +122,17 @@ def check_base_topic(topic: str) -> str:
     Raises
     ------
     SettingsError
-        The topic is empty, has a wildcard, an empty level or a control character, or begins with ``$``.
+        The topic is empty, longer than 200 characters or not UTF-8, has a wildcard, an empty level or a control character, or
+        begins with ``$``.
     """
-    if not re.fullmatch(r"[^\x00-\x1f\x7f$+#/][^\x00-\x1f\x7f+#/]*(/[^\x00-\x1f\x7f+#/]+)*", topic):
+    if len(topic) > _LONGEST_BASE_TOPIC:
+        raise SettingsError(
+            f"the MQTT topic {topic[:20]}… is too long to be a base: use at most {_LONGEST_BASE_TOPIC} characters"
+        )
+    if not re.fullmatch(
+        r"[^\x00-\x1f\x7f\ud800-\udfff$+#/][^\x00-\x1f\x7f\ud800-\udfff+#/]*(/[^\x00-\x1f\x7f\ud800-\udfff+#/]+)*",
+        topic,
+    ):
         raise SettingsError(
             f"the MQTT topic {topic!r} can't be a base: use words with '/' between them, without '+' and '#'"
         )
