@@ -145,9 +145,15 @@ def test_a_broker_without_retained_messages_or_acknowledgements_gets_all_and_the
         check_that_all_arrives(sink, subscriber)
         subscriber.publish(LISTEN, "OFF", qos=0)
         subscriber.wait_for(f"{ROOM}/listen", "OFF")
-    subscriber_lines = said(caplog)
-    assert len(subscriber_lines) == 1
-    assert lost in subscriber_lines[0]
+    (line,) = said(caplog)
+    assert lost in line
+    (checked, *_) = check_broker(
+        Broker("127.0.0.1", broker.port), node="x", base_topic="x", discovery_prefix=None
+    )
+    assert checked.state == "warning"
+    assert lost in checked.found
+    assert checked.advice.startswith("allow ")
+    assert len(said(caplog)) == 1
 
 
 @pytest.mark.parametrize("answer", ["refuses", "hangs up", "is silent"])

@@ -902,7 +902,9 @@ def test_a_node_name_that_does_not_fit_a_topic_is_refused(name: str) -> None:
         check_node_name(name)
 
 
-@pytest.mark.parametrize("topic", ["", "/a", "a/", "a//b", "a/+/b", "a/#", "$SYS/a", "a\x00", "a\ud800", "a" * 201])
+@pytest.mark.parametrize(
+    "topic", ["", "/a", "a/", "a//b", "a/+/b", "a/#", "$SYS/a", "a\x00", "a\ud800", "a" * 201]
+)
 def test_an_invalid_base_topic_is_refused(topic: str) -> None:
     with pytest.raises(SettingsError):
         check_base_topic(topic)

@@ -106,6 +106,15 @@ def _broker_result(result: ProbeResult, broker: Broker, base_topic: str) -> Chec
             f"allow this user to read and write {base_topic}/# in the broker's access list",
             {"address": broker.address, "round_trip_seconds": None},
         )
+    if result.complaints:
+        limit, _, advice = " ".join(result.complaints).rpartition("; ")
+        return CheckResult(
+            _BROKER,
+            "warning",
+            f"{where}: {limit}",
+            advice,
+            {"address": broker.address, "round_trip_seconds": round(seconds, 4)},
+        )
     return CheckResult(
         _BROKER,
         "ok",

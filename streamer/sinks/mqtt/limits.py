@@ -16,6 +16,7 @@ _RETAIN_NOT_SUPPORTED = 154
 _QOS_NOT_SUPPORTED = 155
 
 _MAX_UNANSWERED = 20
+_MAX_COMPLAINTS = 1000
 _SMALL_BYTES = 1024
 _SUSPICIOUS_LOSSES = 3
 _HEADER_BYTES = 16
@@ -42,6 +43,10 @@ class BrokerLimits:
         Size of the largest packet that the broker takes.
     max_unanswered : int
         Number of publications that may wait for an acknowledgement.
+    complaints : dict of str to str
+        Sentence for each kind of limit that was met.
+    logs : bool
+        True if complaints are logged.
     """
 
     address: str
@@ -55,7 +60,13 @@ class BrokerLimits:
     _suspect: tuple[int, int] = 0, 0  # size of a publication during which connections ended, and their number
     _is_old: bool = False  # True if the broker has refused MQTT 5
     _oversized: int = 0  # number of packets for which Earshot closed the connection
-    _said: set[str] = field(default_factory=set)
+    complaints: dict[str, str] = field(default_factory=dict)
+    logs: bool = True
+
+    @property
+    def announced_losses(self) -> tuple[str, ...]:
+        """Sentences about what the broker can't do at all."""
+        return tuple(self.complaints[kind] for kind in ("retain", "qos") if kind in self.complaints)
 
     def announce(
         self,
@@ -154,9 +165,10 @@ class BrokerLimits:
 
     def complain(self, kind: str, sentence: str) -> None:
         """Log a limit, the first time."""
-        if kind not in self._said and len(self._said) < _SMALL_BYTES:
-            self._said.add(kind)
-            _log.warning("MQTT broker %s: %s", self.address, sentence)
+        if kind not in self.complaints and len(self.complaints) < _MAX_COMPLAINTS:
+            self.complaints[kind] = sentence
+            if self.logs:
+                _log.warning("MQTT broker %s: %s", self.address, sentence)
 
 
 def publication_bytes(topic: str, text: str) -> int:
@@ -164,6 +176,6 @@ def publication_bytes(topic: str, text: str) -> int:
     return _HEADER_BYTES + len(topic.encode()) + len(text.encode())
 
 
-def limits_of(broker: Broker) -> BrokerLimits:
+def limits_of(broker: Broker, *, logs: bool = True) -> BrokerLimits:
     """Return the limits of a broker to which nothing has been connected yet."""
-    return BrokerLimits(broker.address, speaks_version_5=not broker.is_old, _is_old=broker.is_old)
+    return BrokerLimits(broker.address, speaks_version_5=not broker.is_old, _is_old=broker.is_old, logs=logs)

@@ -3,8 +3,8 @@
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from ssl import SSLContext
 
 from ...errors import BrokerError
@@ -47,10 +47,13 @@ class ProbeResult:
         Time from a publish until the message came back; None if it never did.
     traces : Traces or None
         Signs of Home Assistant; None if the probe did not look for it.
+    complaints : sequence of str
+        Limits of the broker that cost something.
     """
 
     round_trip_seconds: float | None = None
     traces: Traces | None = None
+    complaints: Sequence[str] = ()
 
 
 def probe(
@@ -85,7 +88,7 @@ def probe(
     """
     check_credentials(broker)
     tls_context = tls.context_for(broker)
-    limits = limits_of(broker)
+    limits = limits_of(broker, logs=False)
 
     def attempt() -> ProbeResult:
         return wire.run(
@@ -136,7 +139,7 @@ async def _probe(
     except BrokerError:
         if not is_connected:
             raise
-    return result
+    return replace(result, complaints=limits.announced_losses)
 
 
 async def _look(connection: Client, prefix: str, node: str, timeout_seconds: float) -> Traces:
