@@ -9,6 +9,7 @@ from ..errors import SourceError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
 from ..settings.sources import SourceSettings
 from ..sources import Source, is_socket_source, is_standard_input, open_source, without_secrets
+from ..sources.recording import Recording
 from .result import CheckResult
 from .sound_quality import Problem, SoundMeter, problems
 
@@ -93,6 +94,8 @@ def check_source(
                 "plug it in elsewhere, or choose another microphone from `earshot devices`",
             )
         )
+    if isinstance(source, Recording) and source.faults:
+        faults.append(Problem("warning", "; ".join(source.faults), "get an intact copy"))
     found = f"{quality.seconds:.1f} s at {quality.level_dbfs:.0f} dBFS, peak {quality.peak_dbfs:.0f} dBFS"
     return CheckResult(
         check,

@@ -86,6 +86,11 @@ class Recording:
         Audio track and channel. By default all channels of the first track are mixed.
     isolated : bool
         Decode in a process with limits; leave it out for files that are known to be good.
+
+    Attributes
+    ----------
+    faults : tuple of str
+        Damage of the file, once it has been read to its end.
     """
 
     def __init__(
@@ -102,6 +107,7 @@ class Recording:
         self.live = live
         self.retry_seconds: float | None = None
         self.repaired_samples = 0
+        self.faults: tuple[str, ...] = ()
         self._path = expanded(Path(path))
         self._loop = loop
         self._selection = selection or Selection()
@@ -117,7 +123,7 @@ class Recording:
             The file is missing, unreadable, not a recording, or empty, or has no such track or channel.
         """
         with opened(self._path, self._selection.track, isolated=self._isolated) as file:
-            reading = _Reading(self._path, file, self._selection.channel, quiet=True)
+            reading = _Reading(self._path, file, self._selection.channel)
             next(reading.stretches(), None)
 
     def chunks(self) -> Generator[AudioChunk, None, None]:
@@ -172,22 +178,27 @@ class Recording:
             if repeat and not self._loop:
                 return
             with opened(self._path, self._selection.track, isolated=self._isolated) as file:
-                reading = _Reading(self._path, file, self._selection.channel, quiet=repeat > 0)
+                reading = _Reading(self._path, file, self._selection.channel)
                 repaired_before = self.repaired_samples
                 for position, samples in reading.stretches():
                     self.repaired_samples = repaired_before + reading.repaired_samples
                     yield offset + position, samples
                 offset += reading.next_sample
+                self._report(reading)
+
+    def _report(self, reading: "_Reading") -> None:
+        self.faults = tuple(reading.faults())
+        for fault in self.faults:
+            warn_once(_log, f"{self._path}: {fault}")
 
 
 class _Reading:
     """Reading of a file from its beginning: samples and their positions, by the time stamps of the file."""
 
-    def __init__(self, path: Path, file: RecordingFile, channel: int | None, *, quiet: bool = False) -> None:
+    def __init__(self, path: Path, file: RecordingFile, channel: int | None) -> None:
         self._path = path
         self._file = file
-        self._converter = FormatConverter(channel, "" if quiet else str(path))
-        self._quiet = quiet
+        self._converter = FormatConverter(channel, str(path))
         self._zero = file.zero
         self._seconds = 0.0  # end of the blocks so far
         self._damaged_packets = 0
@@ -200,7 +211,7 @@ class _Reading:
         return self._converter.repaired_samples
 
     def stretches(self) -> Iterator[_Stretch]:
-        """Yield consecutive samples and their positions; log what is missing at the end."""
+        """Yield consecutive samples and their positions."""
         failure = None
         try:
             for block in self._file.blocks():
@@ -214,8 +225,6 @@ class _Reading:
             raise failure
         if not self._seconds:
             raise self._nothing()
-        if not self._quiet:
-            self._report()
 
     def _accept(self, block: Block) -> Iterator[_Stretch]:
         """Convert a block; before one that follows a gap, yield the rest of the audio before the gap."""
@@ -245,14 +254,11 @@ class _Reading:
             return RecordingError(f"{self._path} has no audio that can be decoded; get an intact copy")
         return empty(self._path)
 
-    def _report(self) -> None:
-        """Log damaged packets, and an end before the announced one."""
+    def faults(self) -> Iterator[str]:
+        """Yield what is wrong with the file after the whole of it has been read, as predicates."""
         if damaged := self._file.damaged_packets:
             first = self._first_damage if self._damaged_packets else self._seconds
-            warn_once(
-                _log,
-                f"{self._path}: damaged packets are left out ({damaged}, the first at second {first:.1f})",
-            )
+            yield f"damaged packets are left out ({damaged}, the first at second {first:.1f})"
         announced = self._file.announced_seconds
         if announced is not None and announced - self._seconds > _SHORT_SECONDS:
-            warn_once(_log, f"{self._path}: cut off at second {self._seconds:.1f} of {announced:.1f}")
+            yield f"cut off at second {self._seconds:.1f} of {announced:.1f}"
