@@ -155,12 +155,7 @@ def attention_rollout(network: AudioSpectrogramTransformer, rows: Tensor, label:
         `rows` is not one window, or there is no such class.
     """
     config = network.config
-    if rows.shape != (1, config.input_tdim, config.input_fdim):
-        raise ValueError(
-            f"rows must be (1, {config.input_tdim}, {config.input_fdim}), not {tuple(rows.shape)}"
-        )
-    if not 0 <= label < config.label_dim:
-        raise ValueError(f"label must be 0 to {config.label_dim - 1}, not {label}")
+    _check_rollout(config, rows, label)
     patches = config.grid[0] * config.grid[1]
     relevance = torch.eye(_PREFIX_TOKENS, _PREFIX_TOKENS + patches, device=rows.device)
 
@@ -179,6 +174,16 @@ def attention_rollout(network: AudioSpectrogramTransformer, rows: Tensor, label:
     largest = at_patches.max()
     array: Floats = (at_patches / largest if largest > 0 else at_patches).cpu().numpy()
     return array
+
+
+def _check_rollout(config: AstConfig, rows: Tensor, label: int) -> None:
+    """Check the arguments of `attention_rollout`."""
+    if rows.shape != (1, config.input_tdim, config.input_fdim):
+        raise ValueError(
+            f"rows must be (1, {config.input_tdim}, {config.input_fdim}), not {tuple(rows.shape)}"
+        )
+    if not 0 <= label < config.label_dim:
+        raise ValueError(f"label must be 0 to {config.label_dim - 1}, not {label}")
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -196,29 +198,34 @@ def load_tagger(
     """
     _require_length(window_seconds)
     check_request(device, engine, precision)
-    model = os.fspath(model)
-    if model == AUTO:
-        from .selection.model_choice import choose
-
-        model = choose(hop_seconds=1.0, window_seconds=window_seconds, device=device, offline=offline).model
+    model = _named(os.fspath(model), window_seconds, device, offline=offline)
     geometry = Geometry(fstride=fstride, tstride=tstride, input_tdim=input_tdim)
     checkpoints = [load_checkpoint(spec, offline=offline, geometry=geometry) for spec in member_specs(model)]
     rows = [window_rows(checkpoint, window_seconds) for checkpoint in checkpoints]
     _require_alike(model, checkpoints, rows)
-    engines = [
-        make_engine(
-            checkpoint.network_spec(count),
-            name=checkpoint.name,
-            mean=checkpoint.mean,
-            std=checkpoint.std,
-            device=device,
-            engine=engine,
-            precision=precision,
-            enough_seconds=enough_seconds / len(checkpoints),
-        )
-        for checkpoint, count in zip(checkpoints, rows, strict=True)
-    ]
-    return _joined(checkpoints, engines, rows[0])
+    share = enough_seconds / len(checkpoints)
+    make = partial(_engine, device=device, engine=engine, precision=precision, enough_seconds=share)
+    return _joined(checkpoints, list(map(make, checkpoints, rows)), rows[0])
+
+
+def _named(model: str, window_seconds: float | None, device: str, *, offline: bool) -> str:
+    """Return the name of a model; for ``auto`` that of the chosen one."""
+    if model != AUTO:
+        return model
+    from .selection.model_choice import choose
+
+    return choose(hop_seconds=1.0, window_seconds=window_seconds, device=device, offline=offline).model
+
+
+def _engine(checkpoint: Checkpoint, rows: int, **request: Any) -> Engine:
+    """Return the engine for a checkpoint with windows of so many rows."""
+    return make_engine(
+        checkpoint.network_spec(rows),
+        name=checkpoint.name,
+        mean=checkpoint.mean,
+        std=checkpoint.std,
+        **request,
+    )
 
 
 def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:

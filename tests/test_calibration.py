@@ -15,6 +15,7 @@ from support.audio_pack import write_pack
 from typer.testing import CliRunner
 
 from earshot.cli import add_commands
+from earshot.failures import UsageError
 from models import TrainingError, load_tagger
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -251,6 +252,22 @@ def command(*words: object) -> str:
     result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def test_a_background_that_is_shorter_than_a_hop_is_refused(tmp_path: Path) -> None:
+    app = typer.Typer()
+    add_commands(app)
+    words = [
+        "calibrate-model",
+        "--pack",
+        "none",
+        "--background",
+        "2s",
+        "--out",
+        str(tmp_path / "out.safetensors"),
+    ]
+    with pytest.raises(UsageError, match="--background must be at least 5 s"):
+        CliRunner().invoke(app, words, catch_exceptions=False, standalone_mode=False)
 
 
 def test_a_checkpoint_is_calibrated_by_a_command(checkpoint: Checkpoint, pack: Pack, tmp_path: Path) -> None:

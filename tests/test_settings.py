@@ -444,6 +444,14 @@ def test_a_byte_order_mark_is_no_part_of_a_file_and_its_password(tmp_path: Path)
     assert (settings.hop, broker.password) == (0.5, "hunter2")
 
 
+def test_an_address_in_the_place_of_a_name_is_not_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('"rtsp://ann:hunter2@cam/" = 1\n')
+    with pytest.raises(SettingsError, match="unknown setting 'rtsp://cam'") as error:
+        load_settings({}, config=file, environment={})
+    assert "hunter2" not in str(error.value)
+
+
 def test_a_malformed_source_is_not_repeated(tmp_path: Path) -> None:
     file = tmp_path / "earshot.toml"
     file.write_text('source = [{ url = "rtsp://ann:hunter2@camera" }]\n')

@@ -9,8 +9,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("earshot", "models", "streamer", "gui")
-MEASURED = ("earshot", "streamer")
+MEASURED = ("earshot", "models", "streamer")
 """Packages whose functions, classes and constructors have a limit."""
+
+STILL_LARGE = {"models.training.distil", "models.training.finetune", "models.training.learning"}
+"""Modules with a class that is larger; none is added."""
 
 MOST_LINES_OF_A_FUNCTION = 60
 MOST_LINES_OF_A_CLASS = 200
@@ -96,6 +99,8 @@ def test_functions_and_classes_can_be_read_at_once(module: str) -> None:
             parameters = len(node.args.args) + len(node.args.kwonlyargs) - 1
             if parameters > MOST_PARAMETERS:
                 too_large.append(f"line {node.lineno}: {parameters} parameters")
+    if module in STILL_LARGE:
+        too_large = [found for found in too_large if found[0].islower() and "parameters" not in found]
     assert not too_large
 
 

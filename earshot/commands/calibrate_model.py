@@ -20,11 +20,14 @@ def calibrate_model(
 ) -> None:
     """Calibrate scores to probabilities, with thresholds."""
     from models.checkpoints import load_checkpoint
+    from models.training.background import HOP_SECONDS
     from models.training.pack import Pack
 
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise UsageError(f"{out} can't be written: give --out a file in an existing folder")
     background_seconds = seconds_of(background)
+    if background_seconds < HOP_SECONDS:
+        raise UsageError(f"--background must be at least {HOP_SECONDS:g} s")
     checkpoint, opened = load_checkpoint(model), Pack(pack)
     write_calibrated(
         checkpoint,

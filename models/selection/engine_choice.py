@@ -103,17 +103,7 @@ def make_engine(
         The device, engine or precision does not exist, or is not available on this machine.
     """
     check_request(device, engine, precision)
-    window_samples = network.config.input_tdim * frontends.FRAME_SHIFT
-
-    def make(spec: EngineSpec) -> Engine:
-        runner, chosen = spec
-        if runner == "openvino":
-            return OpenVinoEngine(network, mean=mean, std=std, precision=chosen)
-        eager = TorchEngine(network.build(), mean=mean, std=std, device=device, precision=chosen)
-        if eager.device.type == "cpu":
-            return eager
-        return GraphEngine(eager, window_samples=window_samples)
-
+    make = partial(_make, network, mean, std, device)
     if pick_device(device).type == "cuda":
         return make(("torch", precision))
     if precision != "auto" or engine == "torch":
@@ -125,13 +115,31 @@ def make_engine(
             raise
         _log.debug("using PyTorch: %s", error)
         return make(("torch", "fp32"))
-    others: list[EngineSpec] = [("torch", "fp32")] if engine == "auto" else []
-    others += [("openvino", "bf16")] if has_bf16() else []
-    others += [("openvino", "int8")]
     benchmark = EngineBenchmark(
         name, f"{machine(torch.device('cpu'))} | openvino {OPENVINO_VERSION} | {network.fingerprint}"
     )
-    return _fastest(make, exact, others, benchmark, window_samples, enough_seconds)
+    return _fastest(make, exact, _alternatives(engine), benchmark, _window_samples(network), enough_seconds)
+
+
+def _make(network: NetworkSpec, mean: float, std: float, device: str, spec: EngineSpec) -> Engine:
+    runner, precision = spec
+    if runner == "openvino":
+        return OpenVinoEngine(network, mean=mean, std=std, precision=precision)
+    eager = TorchEngine(network.build(), mean=mean, std=std, device=device, precision=precision)
+    if eager.device.type == "cpu":
+        return eager
+    return GraphEngine(eager, window_samples=_window_samples(network))
+
+
+def _window_samples(network: NetworkSpec) -> int:
+    return network.config.input_tdim * frontends.FRAME_SHIFT
+
+
+def _alternatives(engine: EngineName) -> list[EngineSpec]:
+    """Return the engines on a CPU that may be faster than the exact one."""
+    others: list[EngineSpec] = [("torch", "fp32")] if engine == "auto" else []
+    others += [("openvino", "bf16")] if has_bf16() else []
+    return [*others, ("openvino", "int8")]
 
 
 def _specs_for(engine: EngineName, precision: Precision) -> list[EngineSpec]:

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from .. import frontends
 from ..errors import TrainingError
@@ -166,20 +167,16 @@ def score_places(
     KeyError
         There is no such place.
     """
-    if tagger.labels != pack.labels:
-        raise TrainingError(
-            f"the model '{tagger.name}' has other classes than the pack: give a model of AudioSet"
-        )
+    _check_classes(tagger, pack)
     chosen = _clips_to_score(pack, split, limit)
     network = teacher.load_teacher(pack.folder / TEACHER_WEIGHTS, torch.device("cpu"))
-    silence = network.label(torch.full((1, teacher.PATCH_ROWS, teacher.MEL_BINS), teacher.SILENT_ROW))[0]
     patches = teacher.patch_count(tagger.window_samples // frontends.FRAME_SHIFT)
     scores: dict[str, list[Floats]] = {place: [] for place in places}
     truths: dict[str, list[Floats]] = {place: [] for place in places}
     for done, position in enumerate(chosen):
         clip = pack.samples(pack.clips[position])[: tagger.window_samples]
         clip_labels = patch_labels(network, clip)  # (patches, 521)
-        window_labels = torch.cat((clip_labels, silence.expand(max(0, patches - len(clip_labels)), -1)))
+        window_labels = _followed_by_silence(clip_labels, patches, network)
         for place in places:
             window = PLACES[place](clip, tagger.window_samples, np.random.default_rng(position))
             scores[place].append(tagger(window)[0, pack.teacher_to_student])
@@ -187,10 +184,21 @@ def score_places(
             truths[place].append(teacher.pool_all(labels, pack.silence).numpy())
         progress(done + 1, len(chosen))
     kinds = tuple(pack.clips[position].kind for position in chosen)
-    return {
-        place: Scored(scores=np.array(scores[place]), truth=np.array(truths[place]), kinds=kinds)
-        for place in places
-    }
+    arrays = {place: (np.array(scores[place]), np.array(truths[place])) for place in places}
+    return {place: Scored(scores=own, truth=truth, kinds=kinds) for place, (own, truth) in arrays.items()}
+
+
+def _check_classes(tagger: Scorer, pack: Pack) -> None:
+    if tagger.labels != pack.labels:
+        raise TrainingError(
+            f"the model '{tagger.name}' has other classes than the pack: give a model of AudioSet"
+        )
+
+
+def _followed_by_silence(labels: Tensor, patches: int, network: teacher.YamNet) -> Tensor:
+    """Return the labels (patches, 521) of a clip that is followed by silence."""
+    silent = torch.full((1, teacher.PATCH_ROWS, teacher.MEL_BINS), teacher.SILENT_ROW)
+    return torch.cat((labels, network.label(silent)[0].expand(max(0, patches - len(labels)), -1)))
 
 
 def agreements(scored: Mapping[str, Scored], silence: int | None) -> dict[str, Agreement]:

@@ -224,10 +224,7 @@ def calibrate(
     TrainingError
         The model has other classes, its scores can't be calibrated, or the pack is broken.
     """
-    if checkpoint.activation != "sigmoid":
-        raise TrainingError(
-            f"the classes of '{checkpoint.name}' exclude each other and have no thresholds: give a model of AudioSet"
-        )
+    _check_independent(checkpoint)
 
     def score(model: Checkpoint, split: Split, count: int | None) -> dict[str, Scored]:
         def update(done: int, total: int) -> None:
@@ -255,6 +252,13 @@ def calibrate(
         offset=offset,
         raised=int((thresholds > chosen).sum()),
     )
+
+
+def _check_independent(checkpoint: Checkpoint) -> None:
+    if checkpoint.activation != "sigmoid":
+        raise TrainingError(
+            f"the classes of '{checkpoint.name}' exclude each other and have no thresholds: give a model of AudioSet"
+        )
 
 
 def pooled(scored: Iterable[Scored]) -> tuple[Floats, Truth]:

@@ -332,10 +332,7 @@ class Distillation:
                 rate = stage.rate(self.progress.step, self.progress.seconds)
                 figures = self._learn(batch, rate)
                 seconds = time.monotonic() - step_started
-                if not math.isfinite(figures["loss"]):
-                    raise TrainingError(
-                        f"the loss is {figures['loss']} after {self.progress.windows} windows: resume with a lower learning rate"
-                    )
+                self._check_loss(figures["loss"])
                 self.progress.step += 1
                 self.progress.steps += 1
                 self.progress.seconds += seconds
@@ -352,6 +349,12 @@ class Distillation:
         self._report(means)
         self.save()
         return self.progress.stage >= len(self.stages)
+
+    def _check_loss(self, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} after {self.progress.windows} windows: resume with a lower learning rate"
+            )
 
     def _steps_to_do(self) -> Iterator[Stage]:
         """Yield the stage of each remaining step."""

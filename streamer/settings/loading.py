@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ..errors import SettingsError
 from ..runtime.files import expanded, read_text
 from ..sinks.mqtt.broker import parse_broker_url
-from ..sources import has_secret
+from ..sources import has_secret, without_secrets
 from .schema import Settings
 from .sentences import COMMAND_LINE, ENVIRONMENT, ENVIRONMENT_PREFIX, error_sentence
 from .sources import addresses, merge_sources
@@ -196,4 +196,4 @@ def _check_name(name: str, place: str) -> None:
         return
     near = difflib.get_close_matches(name[:100], _names(), n=1)
     hint = f"did you mean '{near[0]}'?" if near else f"choose one of {', '.join(_names())}"
-    raise SettingsError(f"unknown setting '{name}' in {place}: {hint}")
+    raise SettingsError(f"unknown setting '{without_secrets(name)}' in {place}: {hint}")
