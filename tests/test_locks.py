@@ -9,21 +9,24 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.nolocks import without_locks
 from support.program import ROOT
 from support.waiting import PATIENCE_SECONDS
 
 from streamer.errors import SinkError
-from streamer.messages import Event, SourceStatus
+from streamer.messages import Event, SourceStatus, Tagging
 from streamer.sinks.history import store
 from streamer.sinks.history.database import count_events
 from streamer.sinks.history.occurrences import read_occurrences
 from streamer.sinks.history.store import History
 from streamer.sinks.locks import HeldError, WriterLock, is_locked
+from streamer.sinks.score_log import ScoreLog, reading_scores
 
 
 @pytest.fixture(autouse=True)
@@ -240,3 +243,28 @@ def test_on_a_disk_without_locks_the_history_works_and_the_cause_is_named(
 def test_a_history_held_by_another_program_is_still_refused(path: Path) -> None:
     with History(path), pytest.raises(SinkError, match="another Earshot writes"):
         History(path)
+
+
+@pytest.mark.parametrize(
+    "replace", [Path.unlink, lambda path: shutil.copy(path, f"{path}.x") and Path(f"{path}.x").replace(path)]
+)
+def test_a_score_log_that_is_deleted_or_replaced_goes_on_in_its_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, replace: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "scores.sqlite3"
+
+    def tagging(second: int) -> Tagging:
+        scores = np.array([0.1, 0.2], np.float32)
+        return Tagging("kitchen", 0, 16_000 * second, 1e9 + second, scores, -30.0, None)
+
+    with ScoreLog(path, model="m", labels=["a", "b"]) as log:
+        log.accept(tagging(1))
+        replace(path)
+        log.accept(tagging(2))
+        log.accept(tagging(3))
+        assert log.losses().unlogged_taggings == 0
+    with reading_scores(path) as logged:
+        ends = [message.end_sample for message in logged.messages() if isinstance(message, Tagging)]
+    assert ends[-2:] == [32_000, 48_000]
+    (line,) = said(caplog)
+    assert "deleted or replaced" in line

@@ -87,6 +87,7 @@ class ScoreLog:
         self._model, self._labels, self._thresholds = model, list(labels), thresholds
         self._lock = threading.Lock()  # guards the attributes below
         self._connection: sqlite3.Connection | None = None
+        self._place: tuple[int, ...] = ()  # device and inode of the open file
         self._stretches: dict[str, int] = {}
         self._lost = 0
         self._failed = False
@@ -142,11 +143,27 @@ class ScoreLog:
             self._file_lock.release()
 
     def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and self._is_elsewhere():
+            _log.warning(
+                "score log %s: it was deleted or replaced by another program; continuing with a file in its place",
+                self._path,
+            )
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+            self._stretches.clear()
+            self._file_lock.release()
         if self._connection is None:
             sqlite.create_private(self._path)
             self._file_lock.acquire()
             self._connection = _open_to_write(self._path, self._model, self._labels, self._thresholds)
+            self._place = (sqlite.identity(self._path) or ())[:2]
         return self._connection
+
+    def _is_elsewhere(self) -> bool:
+        """Return True if the open file is not the one in its place."""
+        there = sqlite.identity(self._path)
+        return there is None or there[:2] != self._place
 
     def _write(self, tagging: Tagging) -> None:
         try:
@@ -170,7 +187,7 @@ class ScoreLog:
             if self._failed:
                 self._failed = False
                 _log.info("score log %s: writing again", self._path)
-        except (sqlite3.Error, OSError, SinkError) as error:
+        except (sqlite3.Error, OSError, SinkError, HeldError) as error:
             self._lost += 1
             self._note_failure(error)
 

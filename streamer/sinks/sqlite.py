@@ -72,6 +72,15 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{_uri(path)}?mode=ro{'' if has_locks(path) else '&immutable=1'}", uri=True)
 
 
+def identity(path: Path) -> tuple[int, ...] | None:
+    """Return numbers that differ between a file, another one in its place, and another content; None if it is missing."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def _uri(path: Path) -> str:
     return f"file:{quote(os.fsencode(path))}"
 

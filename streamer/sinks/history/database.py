@@ -144,15 +144,6 @@ def count_events(path: Path) -> tuple[int, int]:
     return events, waiting
 
 
-def identity(path: Path) -> tuple[int, ...] | None:
-    """Return numbers that differ between a file, another one in its place, and another content; None if it is missing."""
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
-
-
 def insert(connection: sqlite3.Connection, event: Event, *, published: bool | None) -> None:
     """Append an event, unless the history has it already.
 

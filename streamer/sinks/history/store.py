@@ -15,7 +15,7 @@ from ...errors import SinkError
 from ...messages import Event, Losses, Message
 from ...runtime.timing import Every
 from ..locks import HeldError, WriterLock, has_locks
-from ..sqlite import create_private
+from ..sqlite import create_private, identity
 from . import database
 
 _log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class _HistoryFile:
             self._hold(self._lock.acquire)
             self._say_locks()
             self._connection = database.open_to_write(self.path)
-            self._identity = database.identity(self.path)
+            self._identity = identity(self.path)
         self._hold(self._lock.renew)
         return self._connection
 
@@ -103,13 +103,13 @@ class _HistoryFile:
 
     def note_state(self) -> None:
         """Note the present state of the file, unless it was replaced: nobody else changes it."""
-        state = database.identity(self.path)
+        state = identity(self.path)
         if state is not None and self._identity is not None and state[:2] == self._identity[:2]:
             self._identity = state
 
     def was_replaced(self) -> bool:
         """Return True if the file was deleted, or changed by others, since `note_state`."""
-        return self._connection is not None and database.identity(self.path) != self._identity
+        return self._connection is not None and identity(self.path) != self._identity
 
     def let_go(self) -> Sequence[Event]:
         """Close a file that was replaced; return the events that waited in it, as far as they can be read."""
