@@ -189,8 +189,9 @@ def test_an_active_sound_is_on_again_when_it_is_watched_again(
 
 @pytest.mark.system
 def test_a_sound_watched_in_the_window_is_published_until_it_is_unwatched(
-    broker: Mosquitto, tmp_path: Path
+    broker: Mosquitto, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
     settings = load_settings({"node": "attic"}, config=Path("/dev/null"), environment={})
     lists = WatchLists([Watch("Dog")], {"kitchen": [Watch("Dog")]}, VOCABULARY.labels)
     sources = [Tone("hall", 60.0, live=True), Tone("kitchen", 60.0, live=True)]
