@@ -333,6 +333,30 @@ def test_each_fold_is_validated_once() -> None:
     assert all(not set(training) & set(validation) for training, validation in folds)
 
 
+def test_parts_of_one_recording_are_in_the_same_split() -> None:
+    examples = tuple(
+        Example(
+            Path(f"{index // 3}.wav"),
+            (index % 2,),
+            start_seconds=float(index % 3),
+            end_seconds=index % 3 + 1.0,
+        )
+        for index in range(60)
+    )
+    dataset = Dataset(examples, ("a", "b"), multi_label=False)
+    for training, validation in (hold_out(dataset, 0.2, seed=0), *k_fold(dataset, 5, seed=0)):
+        assert 9 <= len(validation) <= 15
+        trained, validated = ({examples[index].path for index in part} for part in (training, validation))
+        assert not trained & validated
+
+
+def test_the_only_recording_of_a_class_is_trained_on_with_all_its_parts() -> None:
+    parts = tuple(Example(Path("bell.wav"), (0,), start_seconds=float(second)) for second in range(2))
+    others = tuple(Example(Path(f"{index}.wav"), (1,)) for index in range(8))
+    training, _ = hold_out(Dataset((*parts, *others), ("bell", "rain"), multi_label=False), 0.5, seed=0)
+    assert {0, 1} <= set(training.tolist())
+
+
 def test_folds_of_the_data_are_kept() -> None:
     examples = tuple(Example(Path(f"{n}"), (n % 2,), fold=n % 3 + 1) for n in range(9))
     dataset = Dataset(examples, ("a", "b"), multi_label=False)

@@ -1,6 +1,11 @@
-"""Splits of a data set into training and validation, with the classes in the same proportions in both."""
+"""Splits of a data set into training and validation, with the classes in the same proportions in both.
 
+Parts of one recording stay together: a model that was trained on one part would recognise the other too easily.
+"""
+
+from collections import defaultdict
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -108,28 +113,40 @@ def _deal(dataset: Dataset, shares: Sequence[float], seed: int) -> Indices:
     lacking = np.outer(shares, undealt)  # (parts, classes)
     room = np.array(shares) * len(shuffled)  # (parts,)
     parts = np.full(len(shuffled), -1, np.int64)
+    together = _by_recording(dataset)
     while undealt.any():
         rarest = int(np.argmin(np.where(undealt > 0, undealt, len(shuffled) + 1)))
         for index in members[rarest]:
             if parts[index] >= 0:
                 continue
             part = int(np.lexsort((room, lacking[:, rarest]))[-1])
-            parts[index] = part
-            labels = list(dataset.examples[index].labels)
-            undealt[labels] -= 1
-            lacking[part, labels] -= 1
-            room[part] -= 1
+            for sibling in together[dataset.examples[index].path]:
+                parts[sibling] = part
+                labels = list(dataset.examples[sibling].labels)
+                undealt[labels] -= 1
+                lacking[part, labels] -= 1
+                room[part] -= 1
     return parts
+
+
+def _by_recording(dataset: Dataset) -> dict[Path, list[int]]:
+    """Return the indices of the examples of each recording."""
+    indices = defaultdict(list)
+    for index, example in enumerate(dataset.examples):
+        indices[example.path].append(index)
+    return indices
 
 
 def _keep_each_class(
     dataset: Dataset, held_out: np.ndarray[tuple[int], np.dtype[np.bool_]]
 ) -> tuple[Indices, Indices]:
-    """Return the indices of both parts, after moving an example of each class without training examples to the training part."""
+    """Return the indices of both parts, after moving a recording of each class without training examples to the training part."""
+    together = _by_recording(dataset)
     trained = {label for index in np.flatnonzero(~held_out) for label in dataset.examples[index].labels}
     for index in np.flatnonzero(held_out):
         labels = dataset.examples[index].labels
         if not trained.issuperset(labels):
-            held_out[index] = False
-            trained.update(labels)
+            siblings = together[dataset.examples[index].path]
+            held_out[siblings] = False
+            trained.update(label for sibling in siblings for label in dataset.examples[sibling].labels)
     return np.flatnonzero(~held_out), np.flatnonzero(held_out)
