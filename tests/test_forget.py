@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from support.system import free_port
 from typer.testing import CliRunner, Result
 
 from earshot.cli import app
+from earshot.failures import EXIT_USAGE
 from streamer.errors import SettingsError, SinkError
 from streamer.events.catalogue import catalogue
 from streamer.live import assembly
@@ -122,6 +124,14 @@ def test_without_a_broker_the_reason_is_named() -> None:
     assert isinstance(result.exception, SettingsError)
     away = CliRunner().invoke(app, ["forget", "--mqtt", f"mqtt://127.0.0.1:{free_port()}"])
     assert isinstance(away.exception, SinkError)
+    assert re.match(r"MQTT broker 127.0.0.1:\d+ can't be reached: .*; check --mqtt", str(away.exception))
+
+
+def test_a_question_that_nobody_answers_names_the_option(broker: Mosquitto) -> None:
+    leave(broker, "attic")
+    result = run(broker, "--node", "attic", answer="")
+    assert "give --yes" in result.output
+    assert result.exit_code == EXIT_USAGE
 
 
 def test_a_node_with_another_name_says_once_how_to_remove_the_old_one(

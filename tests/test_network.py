@@ -1,6 +1,7 @@
 """Streams from real servers over real connections, the servers' bad days included."""
 
 import math
+import socket
 import subprocess
 import sys
 import threading
@@ -238,6 +239,12 @@ def test_content_that_is_no_audio_is_named() -> None:
 def test_a_server_that_does_not_answer_is_reported_in_one_sentence() -> None:
     with HttpServer({"/mute": silence}) as server:
         assert "does not answer" in refusal(server.url("/mute", credentials=f"ann:{PASSWORD}@"), seconds=1.5)
+
+
+def test_a_camera_that_does_not_answer_is_not_told_to_change_its_codec() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        port = mute.getsockname()[1]
+        assert "does not answer" in refusal(f"rtsp://ann:{PASSWORD}@127.0.0.1:{port}/live", seconds=1.5)
 
 
 def test_the_right_password_opens_the_stream(mp3: bytes) -> None:

@@ -370,6 +370,14 @@ def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
     assert "not a regular file" in refusal(tmp_path / "pipe.wav")
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no names for open files")
+def test_an_open_file_is_read_by_its_number_as_of_this_process(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "open.wav", noise(1.0), SAMPLE_RATE_HZ)
+    with (tmp_path / "open.wav").open("rb") as file:
+        chunks = list(Recording("", f"/dev/fd/{file.fileno()}", live=False).chunks())
+    assert sum(len(chunk.samples) for chunk in chunks) == SAMPLE_RATE_HZ
+
+
 def test_a_file_without_read_permission_is_reported(tmp_path: Path) -> None:
     forbidden = tmp_path / "secret.wav"
     soundfile.write(forbidden, noise(0.1), SAMPLE_RATE_HZ)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import typer
 
 from .. import settings
+from ..failures import UsageError
 from ..options import takes
 
 
@@ -23,7 +24,26 @@ def forget(context: typer.Context, *, dry_run: bool, yes: bool) -> None:
         for topic in topics:
             typer.echo(topic)
         typer.echo(f"{len(topics)} retained messages of {chosen.node}")
-        return not dry_run and (yes or typer.confirm("Remove them from the broker?", default=False))
+        return not dry_run and (yes or _agrees())
 
     removed = remove(chosen, confirm)
     typer.echo(f"Removed {removed} retained messages." if removed else "Nothing was removed.")
+
+
+def _agrees() -> bool:
+    """Ask on the terminal.
+
+    Raises
+    ------
+    UsageError
+        Nobody can answer.
+    """
+    try:
+        return typer.confirm("Remove them from the broker?", default=False)
+    except typer.Abort as error:
+        typer.echo()
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise UsageError(
+            "no answer on standard input: give --yes to remove them without a question"
+        ) from None

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from ..errors import SettingsError, SinkError
+from ..errors import BrokerError, SettingsError, SinkError
 from ..settings.schema import Settings
 from ..sinks.mqtt.forget import NodeMessages, clear, find_remains
 from ..sinks.mqtt.memory import AnnouncedNames
@@ -28,16 +28,22 @@ def forget(settings: Settings, confirm: Callable[[Sequence[str]], bool]) -> int:
     broker = settings.broker()
     if broker is None:
         raise SettingsError("no broker is set: give --mqtt mqtt://HOST")
-    remains = find_remains(
-        broker, NodeMessages(settings.node, settings.base_topic, settings.discovery_prefix)
-    )
-    if remains.is_online:
+    messages = NodeMessages(settings.node, settings.base_topic, settings.discovery_prefix)
+    try:
+        remains = find_remains(broker, messages)
+        if remains.is_online:
+            raise SinkError(
+                f"an Earshot is running under {settings.base_topic}: stop it first, or give another --node. If none is running, "
+                "the broker has missed its end: clear that with mosquitto_pub -r -n -t "
+                f"{settings.base_topic}/status"
+            )
+        topics = sorted(remains.topics)
+        if not topics or not confirm(topics):
+            return 0
+        clear(broker, topics)
+    except BrokerError as error:
         raise SinkError(
-            f"an Earshot is running under {settings.base_topic}: stop it first, or give another --node"
-        )
-    topics = sorted(remains.topics)
-    if not topics or not confirm(topics):
-        return 0
-    clear(broker, topics)
+            f"MQTT broker {broker.address} {error.complaint}: {error.reason}; check --mqtt with earshot doctor"
+        ) from error
     AnnouncedNames(settings.announced_file).leave(settings.node, settings.base_topic)
     return len(topics)

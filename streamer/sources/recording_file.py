@@ -118,7 +118,7 @@ def opened(path: Path, track: int = 1, *, isolated: bool = True) -> Iterator[Rec
     options = {"protocol_whitelist": "file"}
     if size.too_small:
         options["ignore_length"] = "1"
-    request = Request(os.fspath(path.absolute()), _FORMATS, options, track=track)
+    request = Request(_address(path), _FORMATS, options, track=track)
     with contextlib.ExitStack() as stack:
         try:
             decoding, facts = stack.enter_context(_decoding(request, isolated=isolated))
@@ -138,6 +138,13 @@ def _decoding(request: Request, *, isolated: bool) -> Iterator[tuple[Decoding | 
         if facts is None:
             raise DecodingFailure(Failure("silent"))
         yield process, facts
+
+
+def _address(path: Path) -> str:
+    """Return the path of a file for another process, whose /dev/stdin and /dev/fd/3 are others."""
+    if path.is_relative_to("/dev") or path.is_relative_to("/proc"):
+        return os.path.realpath(path)
+    return os.fspath(path.absolute())
 
 
 def empty(path: Path) -> RecordingError:

@@ -158,9 +158,10 @@ class BrokerLimits:
     def note_too_large(self, topic: str, text: str) -> None:
         """Note that a publication is not sent because of its size."""
         self.complain(
-            f"too large {topic}",
-            f"its maximum packet size is {self.max_packet_bytes} bytes, so messages of {publication_bytes(topic, text)} bytes on "
-            f"{topic} are left out; raise it there (max_packet_size in Mosquitto)",
+            f"too large {topic.partition('/')[0]}",
+            f"its maximum packet size is {self.max_packet_bytes} bytes, so messages such as that of "
+            f"{publication_bytes(topic, text)} bytes on {topic} are left out; raise it there (max_packet_size 65536 in "
+            "Mosquitto)",
         )
 
     def complain(self, kind: str, sentence: str) -> None:

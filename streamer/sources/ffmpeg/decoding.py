@@ -1,5 +1,6 @@
 """Decoding of one recording or stream by FFmpeg, in this process. Errors of FFmpeg are translated here."""
 
+import time
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -41,10 +42,12 @@ class Decoding:
         self._request = request
         self._log = log
         self._decoder = Decoder()
+        self._open_until = 0.0
 
     def __enter__(self) -> Self:
         import av
 
+        self._open_until = time.monotonic() + self._request.open_seconds
         try:
             self._container = self._open()
         except (av.FFmpegError, OSError, MemoryError) as error:
@@ -144,10 +147,18 @@ class Decoding:
             case av.error.ExitError():
                 return Failure("timeout", "udp" if transport_refused else "")
             case av.error.InvalidDataError() | av.error.ArgumentError():
-                return Failure("content", self._content())
+                return Failure("timeout") if self._is_late_answer() else Failure("content", self._content())
         if transport_refused:
             return Failure("status", number=self._status)
         return Failure("system", str(error.strerror).lower())
+
+    def _is_late_answer(self) -> bool:
+        """Return True if an RTSP server has not answered in time: FFmpeg calls its missing answer invalid."""
+        return (
+            self._request.address.startswith("rtsp")
+            and not self._status
+            and time.monotonic() >= self._open_until
+        )
 
     def _content(self) -> str:
         """Read the beginning of what is no audio, and describe it; return an empty text if it is unknown."""
