@@ -16,7 +16,9 @@ import psutil
 import pytest
 from support.decoders import assert_bounded, decoders, measured
 from support.gaps import end_of, lost_before
+from support.hostile import STATIONS
 from support.mosquitto import Authority
+from support.program import ChildProcess
 from support.session import live_session
 from support.sound_servers import (
     Answer,
@@ -462,34 +464,10 @@ def test_a_camera_that_stalls_has_failed() -> None:
 # Hostile servers
 
 
-def endless(piece: bytes, *, before: bytes = b"") -> Answer:
-    """Answer with the same piece again and again, up to 200 MB."""
-
-    def answer(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        handler.wfile.write(before)
-        for _ in range(200_000_000 // len(piece)):
-            handler.wfile.write(piece)
-
-    return answer
-
-
-FRAME = b"TXXX" + bytes([0, 7, 0x7F, 0x7F, 0, 0, 3]) + b"a" * 131_070
-VARIANTS = b"#EXT-X-STREAM-INF:BANDWIDTH=1\nx.m3u8\n" * 1_000
-HOSTILE = {
-    "/master.m3u8": endless(VARIANTS, before=b"#EXTM3U\n"),
-    "/tag": endless(FRAME, before=b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f"),
-    "/self": file(b"ffconcat version 1.0\nfile self\n"),
-    "/any": endless(VARIANTS, before=b"#EXTM3U\n"),
-    "/list.m3u8": endless(b"#EXTINF:2,\nx.ts\n" * 1_000, before=b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n"),
-}
-
-
-@pytest.mark.parametrize("path", HOSTILE)
+@pytest.mark.parametrize("path", STATIONS)
 def test_a_hostile_server_costs_bounded_memory_and_descriptors(path: str) -> None:
     before = set(decoders(psutil.Process()))
-    with HttpServer(HOSTILE) as server, measured() as most:
+    with HttpServer(STATIONS) as server, measured() as most:
         refusal(server.url(path), seconds=20.0)
     assert_bounded(most)
     assert set(decoders(psutil.Process())) <= before
@@ -511,10 +489,9 @@ def test_a_stream_ends_alone_if_its_process_is_killed(mp3: bytes) -> None:
 def test_the_process_of_a_stream_ends_with_the_program(mp3: bytes) -> None:
     code = "from streamer.sources import open_source\nfor _ in open_source({!r}).chunks(): print('.', flush=True)"
     with HttpServer({"/radio": stream(mp3 * 10, len(mp3) / SECONDS, burst=len(mp3))}) as server:
-        program = subprocess.Popen(
+        with ChildProcess[bytes](
             [sys.executable, "-c", code.format(server.url("/radio"))], cwd=ROOT, stdout=subprocess.PIPE
-        )
-        with program:
+        ) as program:
             assert program.stdout is not None
             program.stdout.readline()
             (child,) = decoders(psutil.Process(program.pid))

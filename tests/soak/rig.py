@@ -28,11 +28,6 @@ _FEW_WINDOWS = 2
 class Earshot(Program):
     """Running program; each line of its output carries its arrival time by the monotonic clock."""
 
-    @property
-    def pid(self) -> int:
-        """Process id."""
-        return self._process.pid
-
     def kill(self) -> None:
         """Kill the process with SIGKILL."""
         self._process.kill()

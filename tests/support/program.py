@@ -81,6 +81,11 @@ class Program:
             reader.join(START_SECONDS)
 
     @property
+    def pid(self) -> int:
+        """Process id."""
+        return self._process.pid
+
+    @property
     def command_line(self) -> str:
         """Command line, which every user of the machine can read."""
         return Path(f"/proc/{self._process.pid}/cmdline").read_text()
