@@ -9,6 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -17,6 +18,7 @@ import pytest
 
 VARIABLE = "PYTEST_SESSION_GUARD"
 _WORKER = "PYTEST_XDIST_WORKER"
+_PASS_SECONDS = 0.1
 
 
 class Guard:
@@ -103,12 +105,16 @@ def marked(session: str) -> list[psutil.Process]:
 def kill_all(session: str) -> list[str]:
     """Kill all processes of a session, and return their command lines."""
     commands = []
-    while processes := marked(session):
+    passes_without_any = 0
+    while passes_without_any < 2:  # a process that is just starting has no variables yet
+        processes = marked(session)
         for process in processes:
             with suppress(psutil.Error):
                 commands.append(" ".join(process.cmdline()))
                 process.kill()
         psutil.wait_procs(processes, timeout=1.0)
+        passes_without_any = 0 if processes else passes_without_any + 1
+        time.sleep(_PASS_SECONDS)
     return [command for command in commands if "multiprocessing" not in command]
 
 
