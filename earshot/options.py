@@ -223,6 +223,7 @@ OPTIONS = (
     _rare("average", "finetune", _Flag, "Average weights of epochs  [the recipe's]", flag="--average/--no-average"),
     _rare("patience", "finetune", _Count, "Epochs without progress  [the recipe's]", "COUNT", least=1),
     _rare("normalise", "finetune", Literal["init", "data"] | None, "Mean and deviation: init or data  [init]", "FROM"),
+    _rare("precision", "evaluate", Literal["fp32", "auto", "bf16", "fp16", "int8"], "fp32, auto, bf16, fp16 or int8  [fp32]", "PRECISION", "fp32"),
     _rare("precision", "finetune", Literal["auto", "fp32", "bf16", "fp16"], "auto, fp32, bf16 or fp16  [auto]", "PRECISION", "auto"),
     _rare("seed", "finetune", int, "Seed of all random numbers  [0]", "NUMBER", 0, least=0, most=2**31 - 1),
     _rare("seed", "distil", int, "Seed of all random numbers  [0]", "NUMBER", 0, least=0),

@@ -153,7 +153,7 @@ def load_tagger(
     *,
     device: str = "auto",
     engine: EngineName = "auto",
-    precision: Precision = "auto",
+    precision: Precision = "fp32",
     window_seconds: float | None = None,
     offline: bool = False,
     fstride: int | None = None,
@@ -175,8 +175,8 @@ def load_tagger(
     engine : {"auto", "torch", "openvino"}
         Engine that runs the network; ``auto`` is PyTorch on a GPU and the fastest one, usually OpenVINO, on a CPU.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
-        Precision of the matrix products; ``auto`` is fp16 on a GPU. On a CPU it is fp32 if a window takes no longer than `enough_seconds`, else
-        the fastest one that keeps the scores. That is measured once, and cached.
+        Precision of the matrix products. ``auto``, the live program's default, is fp16 on a GPU. On a CPU it is fp32 if a window takes no longer
+        than `enough_seconds`, else the fastest one that keeps the scores. That is measured once, which can take minutes, and cached.
     window_seconds : float, optional
         Length of the longest window, 1 to 10.24; by default the model's length, which is 10.24 s for those trained on AudioSet. With another
         length, the positional embedding is adapted.
@@ -185,7 +185,7 @@ def load_tagger(
     fstride, tstride, input_tdim : int, optional
         Geometry of an original ``.pth`` file whose name and size do not give it.
     enough_seconds : float
-        Longest time for a window in single precision.
+        With the precision ``auto``: longest time for a window in single precision.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def _engine(checkpoint: Checkpoint, rows: int, **request: Any) -> Engine:
 
 
 def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:
-    """Return a tagger for a checkpoint, with windows of its length, at the device's default precision.
+    """Return a tagger for a checkpoint, with windows of its length, in PyTorch and single precision.
 
     Raises
     ------

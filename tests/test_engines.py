@@ -1,6 +1,8 @@
 """Engines: every one gives the scores of plain PyTorch, whatever the geometry."""
 
+import inspect
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -23,6 +25,7 @@ from models.reference_audio import reference_windows
 from models.selection.engine_benchmark import MAX_DIFFERENCE, EngineBenchmark, compare
 from models.selection.engine_choice import EngineSpec, _fastest, make_engine
 from models.selection.json_cache import cached_choice
+from models.selection.user_quantization import quantize_on
 
 LABELS = tuple(entry.name for entry in audioset_classes())
 
@@ -49,6 +52,15 @@ def small(network: AudioSpectrogramTransformer, precision: Precision) -> OpenVin
 
 def noise(windows: int, samples: int = 20_000) -> torch.Tensor:
     return 0.1 * torch.randn(windows, samples, generator=torch.Generator().manual_seed(0))
+
+
+def saved(folder: Path) -> Path:
+    """Save a small network as a checkpoint."""
+    path, small = folder / "small.safetensors", network()
+    save_checkpoint(
+        Checkpoint(name="small", config=small.config, labels=LABELS, weights=small.state_dict()), path
+    )
+    return path
 
 
 def cached_models() -> list[Path]:
@@ -229,6 +241,24 @@ def test_custom_sounds_need_a_new_quantization(quantized: OpenVinoEngine) -> Non
 
 
 @pytest.mark.slow
+def test_a_failed_quantization_keeps_the_one_before(
+    quantized: OpenVinoEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del quantized  # makes one, unless another test did
+    before = small(network(), "int8")(noise(2))[0]
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    with pytest.raises(EngineError, match="can't be quantized"):
+        OpenVinoEngine(
+            NetworkSpec.from_network(network()),
+            mean=-4.3,
+            std=4.6,
+            precision="int8",
+            sounds=noise(4, 128 * 160),
+        )
+    assert torch.equal(small(network(), "int8")(noise(2))[0], before)
+
+
+@pytest.mark.slow
 def test_a_failed_quantization_is_reported(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> None:
     del empty_cache
     monkeypatch.setattr("sys.executable", "/bin/false")
@@ -291,7 +321,7 @@ def test_half_precision_in_pytorch_keeps_the_scores_of_the_embedded_model() -> N
 def test_a_gpu_gives_the_scores_of_the_cpu() -> None:
     windows = reference_windows(163_840)[:3].numpy()
     plain = load_tagger("tiny", device="cpu", engine="torch", precision="fp32")(windows)
-    fast = load_tagger("tiny", device="cuda")
+    fast = load_tagger("tiny", device="cuda", precision="fp16")
     for _ in range(2):
         np.testing.assert_allclose(fast(windows), plain, atol=2e-3)
     assert fast.engine.description.endswith("fp16, CUDA graph")
@@ -392,20 +422,67 @@ def test_results_cached_in_another_format_are_measured_again(
     assert contest({"openvino fp32": (1.3, 0.0), "openvino bf16": (0.5, 0.0)}).description == "0.5 s"
 
 
+def fastest() -> Engine:
+    """Return the fastest engine for a small network, which counts as slow."""
+    spec = NetworkSpec.from_network(network())
+    return make_engine(spec, mean=-4.3, std=4.6, device="cpu", precision="auto", enough_seconds=0.0)
+
+
+@pytest.mark.parametrize("entry", [load_tagger, make_engine, TorchEngine, OpenVinoEngine])
+def test_single_precision_is_the_default(entry: Callable[..., object]) -> None:
+    assert inspect.signature(entry).parameters["precision"].default == "fp32"
+
+
+def test_nothing_is_measured_or_quantized_unless_asked_for(
+    empty_cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "models"):
+        tagger = load_tagger(saved(tmp_path), device="cpu", enough_seconds=0.0)
+    assert tagger.engine.description == "openvino cpu fp32"
+    assert "measuring" not in caplog.text
+    assert "quantizing" not in caplog.text
+    assert not (empty_cache / "earshot" / "engines.json").exists()
+
+
+def test_without_nncf_auto_does_not_try_int8(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    fastest()
+    measured = (empty_cache / "earshot" / "engines.json").read_text()
+    assert "torch fp32" in measured
+    assert "int8" not in measured
+
+
+def test_without_nncf_int8_is_refused_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentence = (
+        r'int8 needs a library .*: run pip install -e "\.\[int8\]" in the checkout, or give --precision fp32'
+    )
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(EngineError, match=sentence):
+        load_tagger("missing.safetensors", device="cpu", precision="int8")
+    with pytest.raises(EngineError, match=sentence):
+        quantize_on("missing.safetensors", [])
+
+
+def test_single_precision_on_a_gpu_does_not_round_to_tf32() -> None:
+    seen = []
+    plain = network()
+    plain.v.patch_embed.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    before = torch.backends.cudnn.allow_tf32
+    TorchEngine(plain, mean=-4.3, std=4.6, device="cpu")(noise(1))
+    assert seen == [False]
+    assert torch.backends.cudnn.allow_tf32 == before
+
+
 @pytest.mark.slow
 def test_engines_for_a_large_network_are_measured_on_this_machine(
     empty_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     del empty_cache
     with caplog.at_level(logging.INFO, "models"):
-        chosen = make_engine(
-            NetworkSpec.from_network(network()), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0
-        )
+        chosen = fastest()
         assert "measuring engines" in caplog.text
         caplog.clear()
-        again = make_engine(
-            NetworkSpec.from_network(network()), mean=-4.3, std=4.6, device="cpu", enough_seconds=0.0
-        )
+        again = fastest()
     assert again.description == chosen.description
     assert not caplog.text
     plain = both(network())[0]
@@ -420,11 +497,6 @@ def test_openvino_is_refused_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_invalid_option_is_refused_before_any_download(tmp_path: Path) -> None:
-    small = network()
-    path = tmp_path / "small.safetensors"
-    save_checkpoint(
-        Checkpoint(name="small", config=small.config, labels=LABELS, weights=small.state_dict()), path
-    )
-    assert load_tagger(path).engine.description == "openvino cpu fp32"
+    assert load_tagger(saved(tmp_path)).engine.description == "openvino cpu fp32"
     with pytest.raises(EngineError, match="there is no engine 'warp'"):
         load_tagger(tmp_path / "missing.safetensors", engine="warp")  # type: ignore[arg-type]

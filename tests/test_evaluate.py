@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,9 @@ from earshot.recordings import read_recording
 from models import Tagger, TrainingError, load_tagger
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
+from models.engines import Engine
 from models.errors import SoundError
+from models.selection.engine_choice import make_engine
 from models.training.dataset import read_dataset
 from models.training.evaluate import evaluate, windows_of, write_class_table
 from models.training.metrics import ranking_figures
@@ -409,3 +412,20 @@ def test_a_recording_with_an_undecodable_name_is_read(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "cafe.wav", np.zeros(16_000), 16_000)
     (tmp_path / "cafe.wav").rename(path)
     assert len(read_recording(path)) == 16_000
+
+
+def test_single_precision_is_measured_unless_another_is_asked_for(
+    model: str, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[str] = []
+
+    def noted(*arguments: Any, **request: Any) -> Engine:
+        engine = make_engine(*arguments, **request)
+        ran.append(engine.description)
+        return engine
+
+    monkeypatch.setattr("models.tagger.make_engine", noted)
+    words = ("--model", model, "--data", data / "folder")
+    summary(*words)
+    summary(*words, "--precision", "fp16")
+    assert ran == ["openvino cpu fp32", "torch cpu fp16"]

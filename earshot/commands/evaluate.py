@@ -96,6 +96,7 @@ def _tagger(options: "Mapping[str, Any]") -> "Scorer":
     return load_tagger(
         options["model"],
         device=options["device"],
+        precision=options["precision"],
         window_seconds=options["window"],
         offline=options["offline"],
         fstride=options["fstride"],

@@ -137,13 +137,16 @@ def rows(plan: Plan, sound: "Samples", on_start: Callable[[str], None]) -> "list
 def _all_precisions(device: str, engine: "EngineName") -> "list[Precision]":
     """Return the precisions of this machine, the most exact first."""
     from ..engines.openvino_engine import has_bf16
+    from ..engines.quantization import has_nncf
     from ..engines.torch_engine import pick_device
 
     if pick_device(device).type == "cuda":
         return ["fp32", "bf16", "fp16"]
     if engine == "torch":
         return ["fp32"]
-    return ["fp32", "bf16", "int8"] if has_bf16() else ["fp32", "int8"]
+    precisions: list[Precision] = ["fp32"]
+    precisions += ["bf16"] if has_bf16() else []
+    return precisions + (["int8"] if has_nncf() else [])
 
 
 def machine(device: str) -> str:

@@ -70,16 +70,16 @@ class OpenVinoCache:
         logits : callable
             Function that runs a model.
         rebuild : bool
-            True to ignore a cached model.
+            True to replace a cached model.
 
         Raises
         ------
         EngineError
             The network can't be quantized.
         """
-        if rebuild:
-            self._quantized.unlink(missing_ok=True)
-        return self._cached(self._quantized, lambda scratch: self._quantize(scratch, *calibration(), logits))
+        return self._cached(
+            self._quantized, lambda scratch: self._quantize(scratch, *calibration(), logits), rebuild=rebuild
+        )
 
     def _quantize(self, scratch: Path, rows: Rows, others: Rows, logits: Logits) -> openvino.Model:
         _log.info("quantizing the model to 8 bits, once; this takes a minute")
@@ -98,9 +98,11 @@ class OpenVinoCache:
         assert best is not None  # noqa: S101 - an error is a finite number
         return best
 
-    def _cached(self, file: Path, make: Callable[[Path], openvino.Model]) -> openvino.Model:
-        """Read a model from the cache, or make it in a temporary folder and save it."""
-        if file.is_file():
+    def _cached(
+        self, file: Path, make: Callable[[Path], openvino.Model], *, rebuild: bool = False
+    ) -> openvino.Model:
+        """Read a model from the cache, or make it in a temporary folder and save it; with `rebuild`, in the place of the old one."""
+        if file.is_file() and not rebuild:
             with suppress(RuntimeError):  # damaged, or from another version: made again
                 model = self._core.read_model(file)
                 with suppress(OSError):
@@ -131,6 +133,7 @@ def _save(model: openvino.Model, scratch: Path, file: Path) -> None:
     """Write a model: weights first, so that a kill leaves no model or a complete one. Delete the oldest ones."""
     part = scratch / file.name
     openvino.save_model(model, part, compress_to_fp16=False)
+    file.unlink(missing_ok=True)  # an old one does not go with the new weights
     part.with_suffix(".bin").replace(file.with_suffix(".bin"))
     part.replace(file)
     models = sorted(file.parent.glob("*.xml"), key=lambda path: path.stat().st_mtime)

@@ -56,7 +56,7 @@ class OpenVinoEngine:
         *,
         mean: float,
         std: float,
-        precision: Precision = "auto",
+        precision: Precision = "fp32",
         sounds: Tensor | None = None,
         keep: bool = True,
     ) -> None:

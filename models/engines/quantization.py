@@ -5,6 +5,7 @@ NNCF prints, and takes several times the memory of the model. It runs in a separ
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,19 @@ from ..errors import EngineError
 
 _SMOOTHING = 0.95
 """Share of an activation's range that smoothing moves into the weights; NNCF's default for transformers."""
+
+
+def has_nncf() -> bool:
+    """Return True if NNCF, the extra ``int8``, is installed."""
+    return find_spec("nncf") is not None
+
+
+def require_nncf() -> None:
+    """Raise EngineError unless NNCF is installed."""
+    if not has_nncf():
+        raise EngineError(
+            'int8 needs a library that is not installed: run pip install -e ".[int8]" in the checkout, or give --precision fp32'
+        )
 
 
 def quantize(source: Path, rows: Path, target: Path, *, smooth: bool) -> None:

@@ -58,7 +58,7 @@ class TorchEngine:
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        Precision of the blocks; features and results stay float32.
+        Precision of the blocks; features and results stay float32. ``auto`` is fp16 on a GPU and fp32 on a CPU.
 
     Attributes
     ----------
@@ -78,7 +78,7 @@ class TorchEngine:
         mean: float,
         std: float,
         device: str = "auto",
-        precision: Precision = "auto",
+        precision: Precision = "fp32",
     ) -> None:
         self.device = pick_device(device)
         chosen = _pick_precision(precision, self.device)
@@ -111,7 +111,10 @@ class TorchEngine:
 
     def launch_forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised rows -> logits, embeddings, as `forward`, on the device."""
-        with torch.inference_mode():
+        with (
+            torch.inference_mode(),
+            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+        ):  # fp32 is fp32
             tokens = self._network.forward_features(rows.to(self._dtype))[:, :2].float()
             return self._network.forward_head(tokens), self._network.forward_embedding(tokens)
 

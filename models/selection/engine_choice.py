@@ -13,6 +13,7 @@ from ..engines import Engine, EngineName, Precision
 from ..engines.graph_engine import GraphEngine
 from ..engines.openvino_engine import VERSION as OPENVINO_VERSION
 from ..engines.openvino_engine import OpenVinoEngine, has_bf16
+from ..engines.quantization import has_nncf, require_nncf
 from ..engines.torch_engine import TorchEngine, pick_device
 from ..errors import EngineError
 from ..network_spec import NetworkSpec
@@ -60,6 +61,8 @@ def check_request(device: str, engine: EngineName, precision: Precision) -> None
         raise EngineError("the openvino engine runs on the CPU: give --device cpu or --engine torch")
     if precision == "int8" and (engine == "torch" or not on_cpu):
         raise EngineError("only the openvino engine on a CPU has int8: give --precision bf16 or fp32")
+    if precision == "int8":
+        require_nncf()
     if precision == "fp16" and engine == "openvino":
         raise EngineError("the openvino engine has no fp16: give --precision bf16 or fp32")
 
@@ -72,13 +75,13 @@ def make_engine(
     std: float,
     device: str = "auto",
     engine: EngineName = "auto",
-    precision: Precision = "auto",
+    precision: Precision = "fp32",
     enough_seconds: float = FAST_ENOUGH_SECONDS,
 ) -> Engine:
     """Return the engine for a network.
 
-    On a GPU, ``auto`` is PyTorch in fp16, as a CUDA graph. On a CPU, it is OpenVINO in single precision if that is fast enough, else the fastest
-    engine that keeps the scores. The engines are measured once, and the result is cached.
+    Nothing is measured unless the precision is ``auto``. On a GPU, that is PyTorch in fp16, as a CUDA graph. On a CPU, it is OpenVINO in single
+    precision if that is fast enough, else the fastest engine that keeps the scores. The engines are measured once, and the result is cached.
 
     Parameters
     ----------
@@ -95,7 +98,7 @@ def make_engine(
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         Precision of the matrix products.
     enough_seconds : float
-        Longest time for a window in single precision.
+        With ``auto``: longest time for a window in single precision.
 
     Raises
     ------
@@ -139,7 +142,8 @@ def _alternatives(engine: EngineName) -> list[EngineSpec]:
     """Return the engines on a CPU that may be faster than the exact one."""
     others: list[EngineSpec] = [("torch", "fp32")] if engine == "auto" else []
     others += [("openvino", "bf16")] if has_bf16() else []
-    return [*others, ("openvino", "int8")]
+    others += [("openvino", "int8")] if has_nncf() else []
+    return others
 
 
 def _specs_for(engine: EngineName, precision: Precision) -> list[EngineSpec]:

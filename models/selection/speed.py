@@ -93,7 +93,7 @@ class SpeedEstimator:
             return OpenVinoEngine(
                 NetworkSpec.from_network(network), mean=mean, std=std, precision=precision, keep=False
             )
-        eager = TorchEngine(network, mean=mean, std=std, device=str(self._device))
+        eager = TorchEngine(network, mean=mean, std=std, device=str(self._device), precision="auto")
         return GraphEngine(eager, window_samples=self._rows * frontends.FRAME_SHIFT)
 
     def _conditions(self, entry: Published) -> str:

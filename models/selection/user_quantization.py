@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .. import frontends
 from ..checkpoints import load_checkpoint, window_rows
 from ..engines.openvino_engine import OpenVinoEngine
+from ..engines.quantization import require_nncf
 from ..errors import EngineError
 from ..reference_audio import reference_windows
 from .engine_benchmark import compare
@@ -56,8 +57,9 @@ def quantize_on(
     CheckpointError
         The model does not exist.
     EngineError
-        The sounds are too short, or the model can't be quantized.
+        NNCF is not installed, the sounds are too short, or the model can't be quantized.
     """
+    require_nncf()
     checkpoint = load_checkpoint(model)
     rows = window_rows(checkpoint, window_seconds)
     samples = rows * frontends.FRAME_SHIFT
