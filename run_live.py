@@ -1,7 +1,19 @@
 #!/usr/bin/env python3
-"""Earshot, run from a checkout; when installed, the command ``earshot`` does the same."""
+"""Earshot: the entry point of a checkout and of the installed command ``earshot``."""
 
-from earshot.cli import main
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the program and exit."""
+    try:
+        from earshot import cli  # takes a moment, in which Ctrl-C may come
+
+        cli.main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+
 
 if __name__ == "__main__":
     main()

@@ -171,6 +171,8 @@ def test_folders_may_be_named_as_the_model_names_its_classes(tmp_path: Path) -> 
         ("", "no column 'path'"),
         ("a.wav,dog\n", "no column 'path'"),
         ("path:label\na.wav:dog\n", "path:label"),
+        ("a.wav,Dog\n", "'a.wav,Dog'"),
+        ("path,Path,label\na.wav,b.wav,dog\n", "has the column 'path' 2 times: remove all but one"),
         (
             "path,label,start\na.wav,dog,soon\n",
             "line 2 has the start 'soon', which is not a number of seconds",

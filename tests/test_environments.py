@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.program import ROOT, command
-from support.waiting import PATIENCE_SECONDS
+from support.waiting import PATIENCE_SECONDS, START_SECONDS
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a shell closes the streams")
 
@@ -91,3 +91,21 @@ def test_a_user_without_a_home_is_asked_to_set_one(environment: dict[str, str], 
         done.stderr == "earshot: this user has no home folder: set HOME to a folder that the user can write\n"
     )
     assert not list(tmp_path.iterdir())
+
+
+def test_ctrl_c_during_the_imports_ends_the_program_without_a_traceback(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n\n\nclass Interrupting:\n    def find_spec(self, name, *_):\n"
+        "        if name == 'typer':\n            os.kill(os.getpid(), signal.SIGINT)\n\n\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+    )
+    ended = subprocess.run(
+        command("--help"),
+        env=environment | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        timeout=START_SECONDS,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")

@@ -252,6 +252,22 @@ def test_on_a_full_disk_events_stay_in_memory_in_order_and_are_written_later(
         assert history.pending(2) == [everything[29], started(99)]
 
 
+def test_a_history_that_another_program_has_locked_is_not_taken_for_a_full_disk(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with forever(path) as history:
+        history.accept(started(0))
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            history.accept(started(1))
+            assert history.losses().unsaved_events == 1
+        (line,) = warnings_of(caplog)
+        assert "can't be written (another program has locked it)" in line
+        assert line.endswith("End the other program that uses it, or set history to another file")
+        history.accept(started(2))
+        assert history.losses().unsaved_events == 0
+
+
 def test_an_unwritable_folder_is_tried_again(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.write_text("a file where a folder should be")
     with forever(path) as history:

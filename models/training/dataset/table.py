@@ -57,6 +57,10 @@ class _Columns:
     end: int | None
 
 
+_KNOWN = ("path", "filename", "label", "category", "fold", "start", "end")
+"""Columns with a meaning."""
+
+
 def composed(label: str) -> str:
     """Compose letters and their accents (NFC), which some file systems and programs store separately."""
     return unicodedata.normalize("NFC", label)
@@ -73,8 +77,9 @@ def entries_of_csv(path: Path) -> Iterator[Entry]:
     text = _text_of(path)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
-        header = [name.strip().casefold() for name in next(rows, [])]
-        columns = _columns(path, header)
+        first = next(rows, [])
+        header = [name.strip().casefold() for name in first]
+        columns = _columns(path, header, ",".join(first))
         folder = _folder_of_recordings(path, header)
         for row in rows:
             if any(cell.strip() for cell in row):
@@ -134,22 +139,27 @@ def _delimiter(text: str) -> str:
     return ","
 
 
-def _columns(path: Path, header: Sequence[str]) -> _Columns:
+def _columns(path: Path, header: Sequence[str], first: str) -> _Columns:
+    for name in _KNOWN:
+        if header.count(name) > 1:
+            raise TrainingError(
+                f"{path} has the column '{name}' {header.count(name)} times: remove all but one"
+            )
     where = {name: number for number, name in reversed(list(enumerate(header)))}
     return _Columns(
         len(header),
-        _column(path, header, "path", "filename"),
-        _column(path, header, "label", "category"),
+        _column(path, header, first, "path", "filename"),
+        _column(path, header, first, "label", "category"),
         *map(where.get, ("fold", "start", "end")),
     )
 
 
-def _column(path: Path, header: Sequence[str], name: str, synonym: str) -> int:
+def _column(path: Path, header: Sequence[str], first: str, name: str, synonym: str) -> int:
     for accepted in (name, synonym):
         if accepted in header:
             return header.index(accepted)
     raise TrainingError(
-        f"{path} has no column '{name}' (its first line is '{','.join(header)[:80]}'): {_EXPECTED_HEADER}"
+        f"{path} has no column '{name}' (its first line is '{first[:80]}'): {_EXPECTED_HEADER}"
     )
 
 

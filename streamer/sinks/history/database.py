@@ -246,8 +246,15 @@ def is_damaged(error: Exception) -> bool:
     ) or isinstance(error, (_DamageError, UnicodeDecodeError))
 
 
+def is_in_use(error: Exception) -> bool:
+    """Return True if another program holds a lock on the database."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+
+
 def explain(error: Exception) -> str:
     """Return an error in a few words."""
+    if is_in_use(error):
+        return "another program has locked it"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return "it is damaged" if is_damaged(error) else str(error)

@@ -161,12 +161,13 @@ class _LogLines:
         self._failed = True
         if self._failure_due.due():
             _log.warning(
-                "history %s: can't be written (%s); %d events in memory, %d lost; listening goes on. Make room, or set "
-                "history to another file",
+                "history %s: can't be written (%s); %d events in memory, %d lost; listening goes on. %s, or set history to "
+                "another file",
                 self._path,
                 database.explain(error),
                 unsaved,
                 lost,
+                "End the other program that uses it" if database.is_in_use(error) else "Make room",
             )
 
     def success(self) -> None:
