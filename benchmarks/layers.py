@@ -51,9 +51,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = load_checkpoint(str(random_checkpoint(options.network, Path(folder))))
-        engine = Profiled(
-            checkpoint.network_spec(), mean=checkpoint.mean, std=checkpoint.std, precision=options.precision
-        )
+        engine = Profiled(checkpoint.network_spec(), precision=options.precision)
     for window in reference_windows(163_840)[:WINDOWS]:
         engine(window[None])
     layers = engine.layers()

@@ -5,14 +5,18 @@ A vision transformer with a class token and a distillation token (DeiT) reads a 
 have the names of the original code (``v.…`` and ``mlp_head.…``).
 """
 
-import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the conventional name
+
+from .errors import CheckpointError
+from .frontends import AstFrontEnd
+from .network_spec import Network, NetworkConfig
 
 Size: TypeAlias = Literal["tiny", "small", "base"]
 
@@ -20,66 +24,25 @@ SIZES: dict[Size, tuple[int, int, int]] = {"tiny": (192, 12, 3), "small": (384, 
 """Width, depth and attention heads of the three sizes of DeiT."""
 
 
+POSITIONS = "v.pos_embed"
+"""Name of the positional embedding in the state dict."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AstConfig:
-    """Configuration of the network, saved in the header of a checkpoint. `AstConfig.of_size` returns the standard ones.
+class AstConfig(NetworkConfig):
+    """Configuration of an AST. `AstConfig.of_size` returns the standard ones.
 
-    Attributes
-    ----------
-    width, depth, heads, mlp_width : int
-        Components of a token, number of blocks, attention heads, and hidden units of a block's perceptron.
-    fstride, tstride : int
-        Steps between patches along mel bins and rows, 1 to `patch`.
-    input_fdim, input_tdim : int
-        Mel bins and rows of the input.
-    label_dim : int
-        Number of classes.
-    patch : int
-        Side of a patch, in rows and in mel bins.
-    qkv_bias : bool
-        True if the attention's projections have a bias.
-    norm_eps, head_norm_eps : float
-        LayerNorm's epsilon in the blocks (timm 1e-6, Hugging Face 1e-12) and in the head (1e-5, 1e-12).
-
-    Raises
-    ------
-    ValueError
-        A value is out of range.
+    LayerNorm's epsilon in the blocks is 1e-6 in timm and 1e-12 in Hugging Face, in the head 1e-5 and 1e-12.
     """
 
-    width: int
-    depth: int
-    heads: int
-    mlp_width: int
+    family: ClassVar[str] = "ast"
+    prefix_tokens: ClassVar[int] = 2
+    fixed_rows: ClassVar[bool] = True
+
     fstride: int = 10
     tstride: int = 10
     input_fdim: int = 128
     input_tdim: int = 1024
-    label_dim: int = 527
-    patch: int = 16
-    qkv_bias: bool = True
-    norm_eps: float = 1e-6
-    head_norm_eps: float = 1e-5
-
-    def __post_init__(self) -> None:
-        sizes = (
-            *(self.width, self.depth, self.heads, self.mlp_width, self.patch, self.label_dim),
-            *(self.fstride, self.tstride, self.input_fdim, self.input_tdim),
-        )
-        if not all(isinstance(size, int) for size in sizes):
-            raise ValueError("sizes and strides must be whole numbers")
-        if not all(math.isfinite(eps) and eps >= 0.0 for eps in (self.norm_eps, self.head_norm_eps)):
-            raise ValueError("the epsilons of layer norms must be finite and not negative")
-        if min(self.width, self.depth, self.heads, self.mlp_width, self.patch, self.label_dim) < 1:
-            raise ValueError("width, depth, heads, mlp_width, patch and label_dim must be at least 1")
-        if self.width % self.heads:
-            raise ValueError(f"the width, {self.width}, must be a multiple of the heads, {self.heads}")
-        if not (1 <= self.fstride <= self.patch and 1 <= self.tstride <= self.patch):
-            raise ValueError(f"strides must be 1 to {self.patch}, not {self.fstride} and {self.tstride}")
-        if min(self.input_fdim, self.input_tdim) < self.patch:
-            raise ValueError(
-                f"the input must be at least {self.patch}x{self.patch}, not {self.input_fdim}x{self.input_tdim}"
-            )
 
     @classmethod
     def of_size(cls, size: Size, **geometry: Any) -> "AstConfig":
@@ -89,20 +52,21 @@ class AstConfig:
         width, depth, heads = SIZES[size]
         return cls(width=width, depth=depth, heads=heads, mlp_width=4 * width, **geometry)
 
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Number of patches along mel bins and along rows."""
-        return (
-            (self.input_fdim - self.patch) // self.fstride + 1,
-            (self.input_tdim - self.patch) // self.tstride + 1,
-        )
+    def network(self) -> "AudioSpectrogramTransformer":
+        """Make the network, with random weights."""
+        return AudioSpectrogramTransformer(self)
 
-    @property
-    def min_parameters(self) -> int:
-        """Number of parameters in the matrices, without the vectors."""
-        block = 4 * self.width**2 + 2 * self.width * self.mlp_width
-        tokens = 2 + self.grid[0] * self.grid[1]
-        return self.depth * block + self.width * (tokens + self.patch**2 + self.label_dim)
+    def front_end(self, rows: int, weights: Mapping[str, Tensor], mean: float, std: float) -> AstFrontEnd:  # noqa: ARG002 - a family's interface
+        """Make the front end; `mean` and `std` normalise the log-mel rows."""
+        return AstFrontEnd(rows=rows, bins=self.input_fdim, mean=mean, std=std)
+
+    def with_rows(self, rows: int) -> Self:
+        """Return the config with another number of rows."""
+        return replace(self, input_tdim=rows)
+
+    def adapted(self, weights: Mapping[str, Tensor], config: NetworkConfig) -> dict[str, Tensor]:
+        """Return the state dict with the positional embedding of another config."""
+        return {**weights, POSITIONS: adapt_positions(weights[POSITIONS], self.grid, config.grid)}
 
 
 class _PatchEmbedding(nn.Module):
@@ -119,7 +83,7 @@ class _PatchEmbedding(nn.Module):
         return x.flatten(2).transpose(1, 2)  # (batch, f * t, width)
 
 
-class AudioSpectrogramTransformer(nn.Module):
+class AudioSpectrogramTransformer(Network):
     """The AST network, from normalised log-mel rows to logits.
 
     Parameters
@@ -166,6 +130,12 @@ class AudioSpectrogramTransformer(nn.Module):
         dropping = PatchDropout(share, num_prefix_tokens=2) if share else nn.Identity()
         self.v.patch_drop = dropping.train(self.training)
 
+    @property
+    def body(self) -> nn.Module:
+        """Vision transformer, without the head."""
+        body: nn.Module = self.v
+        return body
+
     def forward_features(self, x: Tensor) -> Tensor:
         """Normalised rows (batch, input_tdim, input_fdim) -> tokens (batch, 2 + f * t, width), class and distillation first."""
         x = x.transpose(1, 2).unsqueeze(1)  # (batch, 1, bins, rows)
@@ -173,17 +143,13 @@ class AudioSpectrogramTransformer(nn.Module):
         return tokens
 
     def forward_embedding(self, tokens: Tensor) -> Tensor:
-        """Tokens -> (batch, width): the mean of the class and the distillation token."""
-        return (tokens[:, 0] + tokens[:, 1]) / 2
+        """Tokens -> float32 (batch, width): the mean of the class and the distillation token."""
+        return (tokens[:, 0].float() + tokens[:, 1].float()) / 2
 
     def forward_head(self, tokens: Tensor) -> Tensor:
         """Tokens (batch, 2 + f * t, width) -> logits (batch, label_dim)."""
         logits: Tensor = self.mlp_head(self.forward_embedding(tokens))
         return logits
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Normalised rows (batch, input_tdim, input_fdim) -> logits (batch, label_dim)."""
-        return self.forward_head(self.forward_features(x))
 
 
 def adapt_positions(pos_embed: Tensor, grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:
@@ -217,3 +183,30 @@ def adapt_positions(pos_embed: Tensor, grid: tuple[int, int], new_grid: tuple[in
             shape = (patches.shape[2], size) if axis == 3 else (size, patches.shape[3])
             patches = F.interpolate(patches, size=shape, mode="bilinear")
     return torch.cat((prefix, patches.flatten(2).transpose(1, 2)), 1)
+
+
+def require_ast(network: Network, name: str, task: str) -> AudioSpectrogramTransformer:
+    """Return a network that is an AST.
+
+    Parameters
+    ----------
+    network : Network
+        Network of any family.
+    name, task : str
+        Name of the model, and the task in words, such as "fine-tuned".
+
+    Raises
+    ------
+    CheckpointError
+        It is of another family.
+    """
+    if not isinstance(network, AudioSpectrogramTransformer):
+        raise only_an_ast(name, task)
+    return network
+
+
+def only_an_ast(name: str, task: str) -> CheckpointError:
+    """Return the error for a model of another family; parameters as for `require_ast`."""
+    return CheckpointError(
+        f"'{name}' can't be {task}, because it is not an AST: choose one, such as tiny or base"
+    )

@@ -11,10 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from . import frontends
-from .ast_network import AstConfig, AudioSpectrogramTransformer
+from .ast_network import AudioSpectrogramTransformer, require_ast
 from .checkpoints import Checkpoint
 from .engines.torch_engine import pick_device
 from .errors import CheckpointError, SoundError
+from .network_spec import NetworkConfig
 
 Floats = NDArray[np.float32]
 
@@ -85,7 +86,7 @@ def explain(
     ValueError
         `samples` is not one waveform of at most a window.
     """
-    network = checkpoint.build(rows).to(pick_device(device))
+    network = require_ast(checkpoint.build(rows), checkpoint.name, "explained").to(pick_device(device))
     config = network.config
     if samples.ndim != 1 or len(samples) > config.input_tdim * frontends.FRAME_SHIFT:
         raise ValueError(
@@ -176,7 +177,7 @@ def attention_rollout(network: AudioSpectrogramTransformer, rows: Tensor, label:
     return array
 
 
-def _check_rollout(config: AstConfig, rows: Tensor, label: int) -> None:
+def _check_rollout(config: NetworkConfig, rows: Tensor, label: int) -> None:
     """Check the arguments of `attention_rollout`."""
     if rows.shape != (1, config.input_tdim, config.input_fdim):
         raise ValueError(
@@ -212,7 +213,7 @@ def _watching_attention(
             handle.remove()
 
 
-def over_cells(patches: Floats, config: AstConfig) -> Floats:
+def over_cells(patches: Floats, config: NetworkConfig) -> Floats:
     """Spread the values of patches over the cells that they cover.
 
     Parameters

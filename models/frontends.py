@@ -7,6 +7,7 @@ the bank. AST's data loader also subtracts the waveform's mean; that has no effe
 subtracted.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -143,3 +144,30 @@ def input_rows(features: Tensor, rows: int, mean: float = AUDIOSET_MEAN, std: fl
     """
     padded = F.pad(features[..., :rows, :], (0, 0, 0, max(0, rows - features.shape[-2])))
     return (padded - mean) / (2.0 * std)
+
+
+@dataclass(frozen=True, slots=True)
+class AstFrontEnd:
+    """Front end of an AST: every window has the same number of rows.
+
+    Attributes
+    ----------
+    rows, bins : int
+        Rows and mel bins of the input.
+    mean, std : float
+        Normalisation of the rows, as for `input_rows`.
+    """
+
+    rows: int
+    bins: int
+    mean: float
+    std: float
+
+    @property
+    def window_samples(self) -> int:
+        """Number of samples in a full window; the last two rows of 10.24 s are padded."""
+        return self.rows * FRAME_SHIFT
+
+    def __call__(self, samples: Tensor) -> Tensor:
+        """Samples float32 (batch, n) -> normalised rows float32 (batch, rows, bins)."""
+        return input_rows(fbank(samples, self.bins), self.rows, self.mean, self.std)

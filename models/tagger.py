@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from .engines.ensemble import EnsembleEngine
 from .engines.torch_engine import TorchEngine
 from .errors import CheckpointError
 from .frontends import LONGEST_WINDOW_SECONDS, SHORTEST_WINDOW_SECONDS
+from .network_spec import NetworkSpec
 from .selection.engine_choice import FAST_ENOUGH_SECONDS, check_request, make_engine
 
 Floats = NDArray[np.float32]
@@ -40,8 +40,8 @@ class Tagger:
         Name of the model.
     labels : tuple of str
         Names of the classes.
-    rows : int
-        Rows of the network's input: 100 a second.
+    window_samples : int
+        Largest number of samples in a window.
     activation : {"sigmoid", "softmax"}
         Function from logits to scores.
     thresholds : sequence of float, optional
@@ -49,12 +49,10 @@ class Tagger:
 
     Attributes
     ----------
-    name, labels
+    name, labels, window_samples
         As given.
     thresholds : float32 (classes,) or None
         Calibrated thresholds of the classes, if the model has some.
-    window_samples : int
-        Largest number of samples in a window.
     engine : Engine
         Engine that runs the network; its `description` names it.
     """
@@ -65,7 +63,7 @@ class Tagger:
         *,
         name: str,
         labels: tuple[str, ...],
-        rows: int,
+        window_samples: int,
         activation: Activation = "sigmoid",
         thresholds: Sequence[float] | None = None,
     ) -> None:
@@ -73,7 +71,7 @@ class Tagger:
         self.name = name
         self.labels = labels
         self.thresholds = None if thresholds is None else np.array(thresholds, np.float32)
-        self.window_samples = rows * frontends.FRAME_SHIFT
+        self.window_samples = window_samples
         self._activation = activation
 
     def __repr__(self) -> str:
@@ -201,11 +199,11 @@ def load_tagger(
     model = _named(os.fspath(model), window_seconds, device, offline=offline)
     geometry = Geometry(fstride=fstride, tstride=tstride, input_tdim=input_tdim)
     checkpoints = [load_checkpoint(spec, offline=offline, geometry=geometry) for spec in member_specs(model)]
-    rows = [window_rows(checkpoint, window_seconds) for checkpoint in checkpoints]
-    _require_alike(model, checkpoints, rows)
+    networks = _networks(model, checkpoints, window_seconds)
     share = enough_seconds / len(checkpoints)
-    make = partial(_engine, device=device, engine=engine, precision=precision, enough_seconds=share)
-    return _joined(checkpoints, list(map(make, checkpoints, rows)), rows[0])
+    make = partial(make_engine, device=device, engine=engine, precision=precision, enough_seconds=share)
+    names = [checkpoint.name for checkpoint in checkpoints]
+    return _joined(checkpoints, networks, [make(*named) for named in zip(networks, names, strict=True)])
 
 
 def _named(model: str, window_seconds: float | None, device: str, *, offline: bool) -> str:
@@ -215,17 +213,6 @@ def _named(model: str, window_seconds: float | None, device: str, *, offline: bo
     from .selection.model_choice import choose
 
     return choose(hop_seconds=1.0, window_seconds=window_seconds, device=device, offline=offline).model
-
-
-def _engine(checkpoint: Checkpoint, rows: int, **request: Any) -> Engine:
-    """Return the engine for a checkpoint with windows of so many rows."""
-    return make_engine(
-        checkpoint.network_spec(rows),
-        name=checkpoint.name,
-        mean=checkpoint.mean,
-        std=checkpoint.std,
-        **request,
-    )
 
 
 def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:
@@ -238,12 +225,26 @@ def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:
     EngineError
         The device is not available on this machine.
     """
-    rows = window_rows(checkpoint, None)
-    engine = TorchEngine(checkpoint.build(rows), mean=checkpoint.mean, std=checkpoint.std, device=device)
-    return _joined([checkpoint], [engine], rows)
+    network = checkpoint.network_spec(window_rows(checkpoint, None))
+    return _joined([checkpoint], [network], [TorchEngine(network, device=device)])
 
 
-def _joined(checkpoints: Sequence[Checkpoint], engines: Sequence[Engine], rows: int) -> Tagger:
+def _networks(model: str, checkpoints: list[Checkpoint], window_seconds: float | None) -> list[NetworkSpec]:
+    """Return the networks of a model's members.
+
+    Raises
+    ------
+    CheckpointError
+        The members can't be averaged, or can't take such windows.
+    """
+    rows = [window_rows(checkpoint, window_seconds) for checkpoint in checkpoints]
+    _require_alike(model, checkpoints, rows)
+    return [checkpoint.network_spec(count) for checkpoint, count in zip(checkpoints, rows, strict=True)]
+
+
+def _joined(
+    checkpoints: Sequence[Checkpoint], networks: Sequence[NetworkSpec], engines: Sequence[Engine]
+) -> Tagger:
     """Return a tagger of one checkpoint and its engine, or an ensemble of several."""
     first = checkpoints[0]
     alone = len(engines) == 1
@@ -251,7 +252,7 @@ def _joined(checkpoints: Sequence[Checkpoint], engines: Sequence[Engine], rows: 
         engines[0] if alone else EnsembleEngine(engines, first.activation),
         name="+".join(checkpoint.name for checkpoint in checkpoints),
         labels=first.labels,
-        rows=rows,
+        window_samples=networks[0].front_end.window_samples,
         activation=first.activation,
         thresholds=first.thresholds if alone else None,
     )

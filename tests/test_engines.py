@@ -41,13 +41,13 @@ def network(
 
 
 def both(network: AudioSpectrogramTransformer) -> tuple[TorchEngine, OpenVinoEngine]:
-    return TorchEngine(network, mean=-4.3, std=4.6, device="cpu"), OpenVinoEngine(
-        NetworkSpec.from_network(network), mean=-4.3, std=4.6
+    return TorchEngine(NetworkSpec.from_network(network, mean=-4.3, std=4.6), device="cpu"), OpenVinoEngine(
+        NetworkSpec.from_network(network, mean=-4.3, std=4.6)
     )
 
 
 def small(network: AudioSpectrogramTransformer, precision: Precision) -> OpenVinoEngine:
-    return OpenVinoEngine(NetworkSpec.from_network(network), mean=-4.3, std=4.6, precision=precision)
+    return OpenVinoEngine(NetworkSpec.from_network(network, mean=-4.3, std=4.6), precision=precision)
 
 
 def noise(windows: int, samples: int = 20_000) -> torch.Tensor:
@@ -146,9 +146,9 @@ def test_an_unwritable_cache_is_not_used(empty_cache: Path) -> None:
 
 
 def test_a_cpu_gets_openvino_unless_something_else_is_asked_for() -> None:
-    made = make_engine(NetworkSpec.from_network(network()), mean=0, std=1, device="cpu")
+    made = make_engine(NetworkSpec.from_network(network(), mean=0, std=1), device="cpu")
     assert made.description == "openvino cpu fp32"
-    asked = make_engine(NetworkSpec.from_network(network()), mean=0, std=1, device="cpu", engine="torch")
+    asked = make_engine(NetworkSpec.from_network(network(), mean=0, std=1), device="cpu", engine="torch")
     assert asked.description == "torch cpu fp32"
 
 
@@ -159,13 +159,13 @@ def test_a_network_that_openvino_can_not_run_is_run_by_pytorch(monkeypatch: pyte
     monkeypatch.setattr("models.engines.openvino_cache._convert", fail)
     unseen = network(seed=9)
     assert (
-        make_engine(NetworkSpec.from_network(unseen), mean=0, std=1, device="cpu").description
+        make_engine(NetworkSpec.from_network(unseen, mean=0, std=1), device="cpu").description
         == "torch cpu fp32"
     )
     with pytest.raises(
         EngineError, match=r"can't run this network \(no such operation\): give --engine torch"
     ):
-        make_engine(NetworkSpec.from_network(unseen), mean=0, std=1, device="cpu", engine="openvino")
+        make_engine(NetworkSpec.from_network(unseen, mean=0, std=1), device="cpu", engine="openvino")
 
 
 def test_precisions_that_the_chip_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +233,7 @@ def test_a_network_is_quantized_once(quantized: OpenVinoEngine, caplog: pytest.L
 @pytest.mark.slow
 def test_custom_sounds_need_a_new_quantization(quantized: OpenVinoEngine) -> None:
     own = OpenVinoEngine(
-        NetworkSpec.from_network(network()), mean=-4.3, std=4.6, precision="int8", sounds=noise(4, 128 * 160)
+        NetworkSpec.from_network(network(), mean=-4.3, std=4.6), precision="int8", sounds=noise(4, 128 * 160)
     )
     assert not torch.equal(own(noise(2))[0], quantized(noise(2))[0])
     kept = small(network(), "int8")
@@ -249,9 +249,7 @@ def test_a_failed_quantization_keeps_the_one_before(
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(EngineError, match="can't be quantized"):
         OpenVinoEngine(
-            NetworkSpec.from_network(network()),
-            mean=-4.3,
-            std=4.6,
+            NetworkSpec.from_network(network(), mean=-4.3, std=4.6),
             precision="int8",
             sounds=noise(4, 128 * 160),
         )
@@ -286,7 +284,7 @@ class Recorder:
 
 
 def test_a_graph_is_captured_once_for_each_batch_size() -> None:
-    eager = TorchEngine(network(), mean=-4.3, std=4.6, device="cpu")
+    eager = TorchEngine(NetworkSpec.from_network(network(), mean=-4.3, std=4.6), device="cpu")
     recorder = Recorder()
     graphs = GraphEngine(eager, window_samples=20_480, capture=recorder)
     for batch in (1, 3, 1, 3, LARGEST_BATCH + 3):
@@ -299,7 +297,7 @@ def test_a_graph_is_captured_once_for_each_batch_size() -> None:
 
 
 def test_results_of_a_graph_stay_when_it_runs_again() -> None:
-    eager = TorchEngine(network(), mean=-4.3, std=4.6, device="cpu")
+    eager = TorchEngine(NetworkSpec.from_network(network(), mean=-4.3, std=4.6), device="cpu")
     graphs = GraphEngine(eager, window_samples=20_480, capture=Recorder())
     first, _ = graphs(noise(1, 20_480))
     kept = first.clone()
@@ -424,8 +422,8 @@ def test_results_cached_in_another_format_are_measured_again(
 
 def fastest() -> Engine:
     """Return the fastest engine for a small network, which counts as slow."""
-    spec = NetworkSpec.from_network(network())
-    return make_engine(spec, mean=-4.3, std=4.6, device="cpu", precision="auto", enough_seconds=0.0)
+    spec = NetworkSpec.from_network(network(), mean=-4.3, std=4.6)
+    return make_engine(spec, device="cpu", precision="auto", enough_seconds=0.0)
 
 
 @pytest.mark.parametrize("entry", [load_tagger, make_engine, TorchEngine, OpenVinoEngine])
@@ -468,7 +466,7 @@ def test_single_precision_on_a_gpu_does_not_round_to_tf32() -> None:
     plain = network()
     plain.v.patch_embed.register_forward_hook(lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
     before = torch.backends.cudnn.allow_tf32
-    TorchEngine(plain, mean=-4.3, std=4.6, device="cpu")(noise(1))
+    TorchEngine(NetworkSpec.from_network(plain, mean=-4.3, std=4.6), device="cpu")(noise(1))
     assert seen == [False]
     assert torch.backends.cudnn.allow_tf32 == before
 

@@ -96,7 +96,8 @@ class Row:
     largest_difference, top5_agreement : float or None
         Scores compared with PyTorch in single precision; None for random weights.
     hugging_face_seconds, ratio : float or None
-        Median time of a batch in Hugging Face's eager fp32 network, in turns with ours; that time divided by ours.
+        Median time of a batch in Hugging Face's eager fp32 network of the same geometry (AST-base for other families), in turns with ours; that
+        time divided by ours.
     hugging_face_half_seconds, half_ratio : float or None
         Median time and ratio in fp16 with fused attention, on a GPU.
     """
@@ -162,7 +163,8 @@ def _measure(task: Task) -> Row:
     config = checkpoint.network_spec(rows).config
     halves = (False, True) if device.type == "cuda" else (False,)
     installed = hugging_face.is_installed()
-    baselines = [hugging_face.baseline(config, device, half=half) for half in halves if installed]
+    geometry = config if isinstance(config, AstConfig) else AstConfig.of_size("base")
+    baselines = [hugging_face.baseline(geometry, device, half=half) for half in halves if installed]
     for run_baseline in baselines:
         run_baseline(batches[0])
     ours: list[float] = []

@@ -2,21 +2,17 @@
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from .. import frontends
-from ..ast_network import AstConfig, AudioSpectrogramTransformer, adapt_positions
 from ..errors import CheckpointError
-from ..network_spec import NetworkSpec, fingerprint
+from ..network_spec import Network, NetworkConfig, NetworkSpec, fingerprint
 
 Activation: TypeAlias = Literal["sigmoid", "softmax"]
-
-POSITIONS = "v.pos_embed"
-"""Name of the positional embedding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -27,14 +23,14 @@ class Checkpoint:
     ----------
     name : str
         Name of the model.
-    config : AstConfig
+    config : NetworkConfig
         Configuration of the network.
     labels : tuple of str
         Names of the classes, in the order of the logits.
     weights : dict of str to tensor
-        State dict of `AudioSpectrogramTransformer`.
+        State dict of the network.
     mean, std : float
-        Normalisation of the log-mel rows.
+        Normalisation of the log-mel rows, if it is not in the weights.
     activation : {"sigmoid", "softmax"}
         Function from logits to scores: sigmoid if several classes can occur at once.
     thresholds : tuple of float or None
@@ -42,7 +38,7 @@ class Checkpoint:
     """
 
     name: str
-    config: AstConfig
+    config: NetworkConfig
     labels: tuple[str, ...]
     weights: dict[str, Tensor]
     mean: float = frontends.AUDIOSET_MEAN
@@ -73,26 +69,27 @@ class Checkpoint:
 
     def network_spec(self, rows: int | None = None) -> NetworkSpec:
         """Return the spec of the network; `rows` as for `build`. Errors in the weights are raised when it is built."""
-        config = _config_with_rows(self.config, rows or self.config.input_tdim)
-        return NetworkSpec(config, fingerprint(config, self.weights), lambda: self.build(rows))
+        rows = rows or self.config.input_tdim
+        config = self._config_with_rows(rows)
+        front_end = config.front_end(rows, self.weights, self.mean, self.std)
+        return NetworkSpec(config, fingerprint(config, self.weights), front_end, lambda: self.build(rows))
 
-    def build(self, rows: int | None = None) -> AudioSpectrogramTransformer:
+    def build(self, rows: int | None = None) -> Network:
         """Build the network, in float32 and evaluation mode.
 
         Parameters
         ----------
         rows : int, optional
-            Rows of the input, by default the checkpoint's. With another number, the positional embedding is adapted.
+            Rows of a full window, by default the checkpoint's. With another number, the network is adapted if its family needs it.
 
         Raises
         ------
         CheckpointError
             Weights are missing, unexpected or of another shape.
         """
-        config = self.config
         self._require_size()
         with torch.device("meta"):
-            network = AudioSpectrogramTransformer(config)
+            network = self.config.network()
         try:
             weights = {key: value.float() for key, value in self.weights.items()}
             network.load_state_dict(weights, assign=True)
@@ -105,9 +102,20 @@ class Checkpoint:
             raise CheckpointError(
                 f"the weights of '{self.name}' contain numbers that are not finite: the training failed, choose another model"
             )
-        if rows is not None and rows != config.input_tdim:
-            network = _with_rows(network, rows)
+        config = self._config_with_rows(rows or self.config.input_tdim)
+        if config != self.config:
+            with torch.device("meta"):
+                network = config.network()
+            network.load_state_dict(self.config.adapted(weights, config), assign=True)
         return network.eval()
+
+    def _config_with_rows(self, rows: int) -> NetworkConfig:
+        try:
+            return self.config.with_rows(rows)
+        except ValueError as error:
+            raise CheckpointError(
+                f"the model '{self.name}' can't take windows of {rows / frontends.ROWS_PER_SECOND:g} s: {error}"
+            ) from error
 
     def _require_size(self) -> None:
         """Check that a network is not larger than its weights, before it is built."""
@@ -129,23 +137,3 @@ def window_rows(checkpoint: Checkpoint, window_seconds: float | None) -> int:
             checkpoint.config.input_tdim, round(frontends.LONGEST_WINDOW_SECONDS * frontends.ROWS_PER_SECOND)
         )
     return round(window_seconds * frontends.ROWS_PER_SECOND)
-
-
-def _config_with_rows(config: AstConfig, rows: int) -> AstConfig:
-    try:
-        return replace(config, input_tdim=rows)
-    except ValueError as error:
-        raise CheckpointError(
-            f"the model can't take windows of {rows} rows ({error}): give a longer window"
-        ) from error
-
-
-def _with_rows(network: AudioSpectrogramTransformer, rows: int) -> AudioSpectrogramTransformer:
-    """Return the same network for another number of rows."""
-    config = _config_with_rows(network.config, rows)
-    weights = network.state_dict()
-    weights[POSITIONS] = adapt_positions(weights[POSITIONS], network.config.grid, config.grid)
-    with torch.device("meta"):
-        adapted = AudioSpectrogramTransformer(config)
-    adapted.load_state_dict(weights, assign=True)
-    return adapted

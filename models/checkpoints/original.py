@@ -14,10 +14,10 @@ from pathlib import Path
 from torch import Tensor
 
 from .. import frontends
-from ..ast_network import AstConfig
+from ..ast_network import POSITIONS, AstConfig
 from ..errors import CheckpointError
 from ..labels import audioset_classes
-from .checkpoint import POSITIONS, Activation, Checkpoint
+from .checkpoint import Activation, Checkpoint
 
 LABEL_TABLE = "class_labels_indices.csv"
 """Table of labels of the original code, with the columns index, mid and display_name."""

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from .. import frontends
-from ..ast_network import AstConfig
+from ..ast_network import POSITIONS, AstConfig
 from ..catalogue import CONFIG, EXTRACTOR, WEIGHTS
 from ..errors import CheckpointError
 from ..labels import audioset_classes
-from .checkpoint import POSITIONS, Activation, Checkpoint
+from .checkpoint import Activation, Checkpoint
 from .tensors import read_tensors
 
 _log = logging.getLogger(__name__)

@@ -17,8 +17,7 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
-from ..ast_network import AudioSpectrogramTransformer
-from ..network_spec import NetworkSpec
+from ..network_spec import Network, NetworkSpec
 from .quantization import quantize
 
 _log = logging.getLogger(__name__)
@@ -145,7 +144,7 @@ def _save(model: openvino.Model, scratch: Path, file: Path) -> None:
 class _Both(nn.Module):
     """Network from rows to logits and embeddings, for tracing."""
 
-    def __init__(self, network: AudioSpectrogramTransformer) -> None:
+    def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
@@ -154,7 +153,7 @@ class _Both(nn.Module):
         return self.network.forward_head(tokens), self.network.forward_embedding(tokens)
 
 
-def _convert(network: AudioSpectrogramTransformer) -> openvino.Model:
+def _convert(network: Network) -> openvino.Model:
     """Convert a trace of the network for one window."""
     _log.info("converting the model for OpenVINO, once")
     rows = torch.zeros(1, network.config.input_tdim, network.config.input_fdim)

@@ -8,7 +8,6 @@ import openvino
 import torch
 from torch import Tensor
 
-from .. import frontends
 from ..errors import EngineError
 from ..network_spec import NetworkSpec
 from ..reference_audio import reference_windows
@@ -33,9 +32,7 @@ class OpenVinoEngine:
     Parameters
     ----------
     network : NetworkSpec
-        Network; it is built only if no converted model is cached.
-    mean, std : float
-        Normalisation of the rows.
+        Network and its front end; the network is built only if no converted model is cached.
     precision : {"auto", "fp32", "bf16", "int8"}
         Precision of the matrix products; ``auto`` is fp32. In int8, the first and the last layer, and all between the products, are in bf16
         if the processor has it.
@@ -54,8 +51,6 @@ class OpenVinoEngine:
         self,
         network: NetworkSpec,
         *,
-        mean: float,
-        std: float,
         precision: Precision = "fp32",
         sounds: Tensor | None = None,
         keep: bool = True,
@@ -67,8 +62,7 @@ class OpenVinoEngine:
             )
         if chosen == "bf16" and not has_bf16():
             raise EngineError("this processor has no bf16: give --precision fp32 or int8")
-        self._config = network.config
-        self._mean, self._std = mean, std
+        self._front_end = network.front_end
         self._core = openvino.Core()
         self._hint = "f32" if chosen == "fp32" or not has_bf16() else "bf16"
         try:
@@ -92,8 +86,7 @@ class OpenVinoEngine:
     def features(self, samples: Tensor) -> Tensor:
         """Samples float32 (batch, n) -> normalised rows float32 (batch, rows, bins)."""
         with torch.inference_mode():
-            rows = frontends.fbank(samples, self._config.input_fdim)
-            return frontends.input_rows(rows, self._config.input_tdim, self._mean, self._std)
+            return self._front_end(samples)
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised rows -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""
@@ -127,7 +120,7 @@ class OpenVinoEngine:
     def _calibration(self, sounds: Tensor | None) -> tuple[Rows, Rows]:
         """Return normalised rows (windows, rows, bins) to quantize on, and others to compare on."""
         if sounds is None:
-            sounds = reference_windows(self._config.input_tdim * frontends.FRAME_SHIFT)
+            sounds = reference_windows(self._front_end.window_samples)
         rows = self.features(sounds).numpy()
         return rows[::2], rows[1::2]
 

@@ -7,9 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from .. import frontends
-from ..ast_network import AudioSpectrogramTransformer
 from ..errors import EngineError
+from ..network_spec import NetworkSpec
 from . import Precision
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -51,14 +50,12 @@ class TorchEngine:
 
     Parameters
     ----------
-    network : AudioSpectrogramTransformer
-        Network in evaluation mode; it is moved to the device, and its blocks to the precision.
-    mean, std : float
-        Normalisation of the rows.
+    network : NetworkSpec
+        Network and its front end; the network is moved to the device, and its body to the precision.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision : {"auto", "fp32", "bf16", "fp16"}
-        Precision of the blocks; features and results stay float32. ``auto`` is fp16 on a GPU and fp32 on a CPU.
+        Precision of the body; features and results stay float32. ``auto`` is fp16 on a GPU and fp32 on a CPU.
 
     Attributes
     ----------
@@ -73,19 +70,17 @@ class TorchEngine:
 
     def __init__(
         self,
-        network: AudioSpectrogramTransformer,
+        network: NetworkSpec,
         *,
-        mean: float,
-        std: float,
         device: str = "auto",
         precision: Precision = "fp32",
     ) -> None:
         self.device = pick_device(device)
         chosen = _pick_precision(precision, self.device)
         self._dtype = _DTYPES[chosen]
-        self._network = network.requires_grad_(requires_grad=False).to(self.device)
-        self._network.v.to(self._dtype)  # the head stays in single precision
-        self._mean, self._std = mean, std
+        self._front_end = network.front_end
+        self._network = network.build().requires_grad_(requires_grad=False).to(self.device)
+        self._network.body.to(self._dtype)  # the head stays in single precision
         self.description = f"torch {self.device} {chosen}"
 
     def __call__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,10 +94,8 @@ class TorchEngine:
 
     def features(self, samples: Tensor) -> Tensor:
         """Samples float32 (batch, n) -> normalised rows float32 (batch, rows, bins), on the device."""
-        config = self._network.config
         with torch.inference_mode():
-            rows = frontends.fbank(samples.to(self.device, non_blocking=True), config.input_fdim)
-            return frontends.input_rows(rows, config.input_tdim, self._mean, self._std)
+            return self._front_end(samples.to(self.device, non_blocking=True))
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised rows -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""
@@ -115,7 +108,7 @@ class TorchEngine:
             torch.inference_mode(),
             torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
         ):  # fp32 is fp32
-            tokens = self._network.forward_features(rows.to(self._dtype))[:, :2].float()
+            tokens = self._network.forward_features(rows.to(self._dtype))
             return self._network.forward_head(tokens), self._network.forward_embedding(tokens)
 
     @contextmanager

@@ -8,7 +8,6 @@ from typing import TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from .. import frontends
 from ..engines import Engine, EngineName, Precision
 from ..engines.graph_engine import GraphEngine
 from ..engines.openvino_engine import VERSION as OPENVINO_VERSION
@@ -69,10 +68,8 @@ def check_request(device: str, engine: EngineName, precision: Precision) -> None
 
 def make_engine(
     network: NetworkSpec,
-    *,
     name: str = "",
-    mean: float,
-    std: float,
+    *,
     device: str = "auto",
     engine: EngineName = "auto",
     precision: Precision = "fp32",
@@ -89,8 +86,6 @@ def make_engine(
         Network to run.
     name : str
         Name of the model, under which the choice is saved.
-    mean, std : float
-        Normalisation of the rows.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     engine : {"auto", "torch", "openvino"}
@@ -106,7 +101,7 @@ def make_engine(
         The device, engine or precision does not exist, or is not available on this machine.
     """
     check_request(device, engine, precision)
-    make = partial(_make, network, mean, std, device)
+    make = partial(_make, network, device)
     if pick_device(device).type == "cuda":
         return make(("torch", precision))
     if precision != "auto" or engine == "torch":
@@ -121,21 +116,19 @@ def make_engine(
     benchmark = EngineBenchmark(
         name, f"{machine(torch.device('cpu'))} | openvino {OPENVINO_VERSION} | {network.fingerprint}"
     )
-    return _fastest(make, exact, _alternatives(engine), benchmark, _window_samples(network), enough_seconds)
+    return _fastest(
+        make, exact, _alternatives(engine), benchmark, network.front_end.window_samples, enough_seconds
+    )
 
 
-def _make(network: NetworkSpec, mean: float, std: float, device: str, spec: EngineSpec) -> Engine:
+def _make(network: NetworkSpec, device: str, spec: EngineSpec) -> Engine:
     runner, precision = spec
     if runner == "openvino":
-        return OpenVinoEngine(network, mean=mean, std=std, precision=precision)
-    eager = TorchEngine(network.build(), mean=mean, std=std, device=device, precision=precision)
+        return OpenVinoEngine(network, precision=precision)
+    eager = TorchEngine(network, device=device, precision=precision)
     if eager.device.type == "cpu":
         return eager
-    return GraphEngine(eager, window_samples=_window_samples(network))
-
-
-def _window_samples(network: NetworkSpec) -> int:
-    return network.config.input_tdim * frontends.FRAME_SHIFT
+    return GraphEngine(eager, window_samples=network.front_end.window_samples)
 
 
 def _alternatives(engine: EngineName) -> list[EngineSpec]:

@@ -87,14 +87,12 @@ class SpeedEstimator:
 
     def _engine(self, network: AudioSpectrogramTransformer) -> Engine:
         """Return the likely engine. It is never int8, whose accuracy depends on the weights."""
-        mean, std = frontends.AUDIOSET_MEAN, frontends.AUDIOSET_STD
+        spec = NetworkSpec.from_network(network)
         if self._device.type == "cpu":
             precision: Precision = "bf16" if has_bf16() else "fp32"
-            return OpenVinoEngine(
-                NetworkSpec.from_network(network), mean=mean, std=std, precision=precision, keep=False
-            )
-        eager = TorchEngine(network, mean=mean, std=std, device=str(self._device), precision="auto")
-        return GraphEngine(eager, window_samples=self._rows * frontends.FRAME_SHIFT)
+            return OpenVinoEngine(spec, precision=precision, keep=False)
+        eager = TorchEngine(spec, device=str(self._device), precision="auto")
+        return GraphEngine(eager, window_samples=spec.front_end.window_samples)
 
     def _conditions(self, entry: Published) -> str:
         """Return a cache key of everything that the time depends on."""

@@ -61,8 +61,8 @@ def quantize_on(
     """
     require_nncf()
     checkpoint = load_checkpoint(model)
-    rows = window_rows(checkpoint, window_seconds)
-    samples = rows * frontends.FRAME_SHIFT
+    network = checkpoint.network_spec(window_rows(checkpoint, window_seconds))
+    samples = network.front_end.window_samples
     windows = [
         sound[first : first + samples]
         for sound in sounds
@@ -72,7 +72,7 @@ def quantize_on(
         raise EngineError(
             f"too little sound to quantize on: give recordings of {2 * samples / frontends.SAMPLE_RATE_HZ:g} s or more"
         )
-    make = partial(OpenVinoEngine, checkpoint.network_spec(rows), mean=checkpoint.mean, std=checkpoint.std)
+    make = partial(OpenVinoEngine, network)
     engines = make(precision="fp32"), make(precision="int8", sounds=torch.from_numpy(np.stack(windows)))
     expected, got = (engine(reference_windows(samples))[0] for engine in engines)
     return QuantizationResult(len(windows), *compare(got, expected))

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import WeightedRandomSampler
 
 from .. import frontends
-from ..ast_network import AstConfig
 from ..checkpoints import Checkpoint
+from ..network_spec import NetworkConfig
 from .augment import add_noise, mask_rows, mix_up, place, random_gain
 from .dataset import Dataset, Indices, Reader, Samples
 from .recipes import Recipe
@@ -130,7 +130,7 @@ def example_weights(dataset: Dataset) -> np.ndarray[tuple[int], np.dtype[np.floa
     return np.array([sum(1 / counts[label] for label in example.labels) for example in dataset.examples])
 
 
-def normalisation(dataset: Dataset, sounds: Reader, config: AstConfig, seed: int) -> tuple[float, float]:
+def normalisation(dataset: Dataset, sounds: Reader, config: NetworkConfig, seed: int) -> tuple[float, float]:
     """Measure mean and deviation of the log-mel rows, without padding, of the first windows of at most 1,000 recordings."""
     count = min(1000, len(dataset.examples))
     chosen = np.random.default_rng(seed).choice(len(dataset.examples), count, replace=False)

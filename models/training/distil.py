@@ -23,7 +23,7 @@ from torch.nn import functional as F  # noqa: N812 - the conventional name
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from .. import frontends
-from ..ast_network import AstConfig, AudioSpectrogramTransformer, Size
+from ..ast_network import AstConfig, AudioSpectrogramTransformer, Size, require_ast
 from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ..engines.torch_engine import pick_device
 from ..errors import TrainingError
@@ -263,8 +263,9 @@ class Distillation:
             raise TrainingError(
                 f"a stage has more rows than the network, which has {longest}: correct --stages"
             )
+        network = require_ast(self._template.build(), self._template.name, "distilled")
         torch.manual_seed(seed)  # of the auxiliary heads
-        self._student = Student(self._template.build().train()).to(self._device)
+        self._student = Student(network.train()).to(self._device)
         if self._device.type == "cpu":
             self._student.use_plain_attention()
         self._forward = torch.compile(self._student) if compiled else self._student

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 from torch.optim.swa_utils import get_swa_multi_avg_fn
 
-from ..ast_network import AudioSpectrogramTransformer
+from ..ast_network import AudioSpectrogramTransformer, require_ast
 from ..checkpoints import Checkpoint
 from ..engines.torch_engine import TorchEngine
 from ..errors import TrainingError
@@ -90,14 +90,12 @@ class Validator:
 
     def __call__(self, checkpoint: Checkpoint) -> Validation:
         """Score all recordings."""
-        engine = TorchEngine(
-            checkpoint.build(), mean=checkpoint.mean, std=checkpoint.std, device=str(self._device)
-        )
+        network = checkpoint.network_spec()
         tagger = Tagger(
-            engine,
+            TorchEngine(network, device=str(self._device)),
             name=checkpoint.name,
             labels=checkpoint.labels,
-            rows=checkpoint.config.input_tdim,
+            window_samples=network.front_end.window_samples,
             activation=checkpoint.activation,
         )
         result = evaluate(tagger, self._dataset, self._sounds)
@@ -230,7 +228,8 @@ class Learning:
         self._start, self._batches, self._validator, self._recipe = start, batches, validator, recipe
         self._device, self._dtype = device, mixed_precision(device, precision)
         weights = {key: value.clone() for key, value in start.weights.items()}
-        self._network = replace(start, weights=weights).build().train().to(device)
+        network = require_ast(replace(start, weights=weights).build(), start.name, "fine-tuned")
+        self._network = network.train().to(device)
         self._network.requires_grad_(requires_grad=True)
         self._network.drop_patches(recipe.patch_drop)
         self._best_epoch = 0

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..ast_network import AstConfig, adapt_positions
+from ..ast_network import POSITIONS, AstConfig, adapt_positions, only_an_ast
 from ..checkpoints import Checkpoint, load_checkpoint
-from ..checkpoints.checkpoint import POSITIONS
 from ..checkpoints.tensors import read_tensors
 from ..errors import CheckpointError
+from ..network_spec import NetworkConfig
 
 IMAGENET = "imagenet"
 
@@ -129,6 +129,8 @@ def _config_of_deit(tensors: Mapping[str, Tensor], geometry: Mapping[str, Any]) 
 
 def _with_geometry(checkpoint: Checkpoint, geometry: Mapping[str, Any]) -> Checkpoint:
     """Return the same network for other strides or another length."""
+    if not isinstance(checkpoint.config, AstConfig):
+        raise only_an_ast(checkpoint.name, "fine-tuned")
     config = replace(checkpoint.config, **geometry)
     weights = {key: value.float() for key, value in checkpoint.weights.items()}
     weights[POSITIONS] = adapt_positions(weights[POSITIONS], checkpoint.config.grid, config.grid)
@@ -151,7 +153,7 @@ def _with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], random: torch.
     return replace(checkpoint, config=config, labels=labels, weights=weights, thresholds=None)
 
 
-def _new_head(config: AstConfig, random: torch.Generator) -> dict[str, Tensor]:
+def _new_head(config: NetworkConfig, random: torch.Generator) -> dict[str, Tensor]:
     """Return LayerNorm and linear layer with PyTorch's initialisation."""
     bound = 1 / math.sqrt(config.width)
     return {
