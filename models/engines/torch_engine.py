@@ -104,10 +104,8 @@ class TorchEngine:
 
     def launch_forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised rows -> logits, embeddings, as `forward`, on the device."""
-        with (
-            torch.inference_mode(),
-            torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
-        ):  # fp32 is fp32
+        # By default, cuDNN rounds the factors of a convolution in fp32 to TF32.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             tokens = self._network.forward_features(rows.to(self._dtype))
             return self._network.forward_head(tokens), self._network.forward_embedding(tokens)
 
