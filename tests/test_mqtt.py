@@ -1,5 +1,6 @@
 """MQTT, against a real broker: what arrives, and what happens while there is none."""
 
+import asyncio
 import gc
 import json
 import logging
@@ -38,6 +39,7 @@ from streamer.sinks.mqtt.broker import (
 from streamer.sinks.mqtt.embedded import EmbeddedBroker
 from streamer.sinks.mqtt.homeassistant import Discovery
 from streamer.sinks.mqtt.publisher import MqttPublisher
+from streamer.sinks.mqtt.wire import run
 
 HEALTH = Health(12.0, 11, 1, 0, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "connecting")
 
@@ -149,6 +151,7 @@ def test_a_killed_program_leaves_its_last_will(broker: Mosquitto) -> None:
     program = f"""
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.publisher import MqttPublisher
+from streamer.sinks.mqtt.wire import run
 from streamer.sinks.payloads import LabelSet
 MqttPublisher(Broker("127.0.0.1", {broker.port}), node="attic", sources=[], label_set=LabelSet((), ())).run()
 """
@@ -1147,3 +1150,20 @@ def test_malformed_announcements_are_ignored(broker: Mosquitto) -> None:
         sink.accept(began(1))
         observer.wait_for(EVENTS)
         assert sink.state == "connected"
+
+
+def test_an_error_of_a_callback_is_no_traceback_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def watch_a_closed_socket() -> None:
+        with socket.socket() as closed:
+            number = closed.fileno()
+        asyncio.get_running_loop().add_writer(number, lambda: None)
+
+    async def body() -> str:
+        asyncio.get_running_loop().call_soon(watch_a_closed_socket)
+        await asyncio.sleep(0.01)
+        return "the connection goes on"
+
+    with caplog.at_level(logging.DEBUG):
+        assert run(body()) == "the connection goes on"
+    (record,) = [record for record in caplog.records if "Bad file descriptor" in record.getMessage()]
+    assert (record.levelno, record.exc_info) == (logging.DEBUG, None)

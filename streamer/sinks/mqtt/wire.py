@@ -25,6 +25,7 @@ from .limits import BrokerLimits, publication_bytes
 
 __all__ = ["MAX_INCOMING_BYTES", "Client", "MqttError", "Received", "connected", "run"]
 
+_log = logging.getLogger(__package__)
 _wire_log = logging.getLogger(__name__)
 
 MAX_INCOMING_BYTES = 1_048_576
@@ -341,7 +342,13 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
     # Not asyncio.run: aiomqtt watches a socket, which the default loop of Windows can't.
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         runner.get_loop().set_default_executor(_DaemonThreads())
+        runner.get_loop().set_exception_handler(_note)
         return runner.run(coroutine)
+
+
+def _note(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log an error of a callback: aiomqtt may still watch a socket in the moment in which the broker closes it."""
+    _log.debug("%s: %r", context["message"], context.get("exception"))
 
 
 def _properties() -> Any:
