@@ -151,7 +151,6 @@ def test_a_killed_program_leaves_its_last_will(broker: Mosquitto) -> None:
     program = f"""
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.publisher import MqttPublisher
-from streamer.sinks.mqtt.wire import run
 from streamer.sinks.payloads import LabelSet
 MqttPublisher(Broker("127.0.0.1", {broker.port}), node="attic", sources=[], label_set=LabelSet((), ())).run()
 """
