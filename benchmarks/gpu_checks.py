@@ -1,6 +1,7 @@
 """Checks and measurements of gpu.py."""
 
 import copy
+import gc
 import statistics
 import threading
 import time
@@ -175,19 +176,27 @@ def machine(device: str) -> str:
 def lines(device: str, plan: Plan) -> Iterator[Line]:
     """Check and measure each network; yield the lines of the table as they come."""
     for name, config in networks(small=plan.small).items():
-        network = build(config)
-        window_samples = NetworkSpec.from_network(network).front_end.window_samples
-        yield from guarded(name, parity(name, network, device, sounds(plan.parity_windows, window_samples)))
-        plain = eager(network, device, "fp16" if device.startswith("cuda") else "fp32")
-        captured = graphs(plain, window_samples)
-        windows = sounds(max(plan.graphs), window_samples)
-        baseline = hugging_face_of(config, device)
-        yield from guarded(name, equal_graphs(name, plain, captured, windows, plan.graphs))
-        yield from guarded(name, speed(name, captured, baseline, windows, device, plan))
-        yield from guarded(name, streams(name, captured, window_samples, plan.streams, plan.stream_seconds))
-        yield from guarded(name, leak(name, captured, windows, plan.hour_windows, gpu_bytes(device)))
+        yield from lines_of(name, config, device, plan)
         if device.startswith("cuda"):
-            yield Line(name, "most GPU memory", f"{torch.cuda.max_memory_reserved(device) / 1e6:.0f} MB")
+            gc.collect()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats(device)
+
+
+def lines_of(name: str, config: NetworkConfig, device: str, plan: Plan) -> Iterator[Line]:
+    """Check and measure one network, whose memory is free afterwards."""
+    network = build(config)
+    window_samples = NetworkSpec.from_network(network).front_end.window_samples
+    yield from guarded(name, parity(name, network, device, sounds(plan.parity_windows, window_samples)))
+    plain = eager(network, device, "fp16" if device.startswith("cuda") else "fp32")
+    captured = graphs(plain, window_samples)
+    windows = sounds(max(plan.graphs), window_samples)
+    yield from guarded(name, equal_graphs(name, plain, captured, windows, plan.graphs))
+    yield from guarded(name, streams(name, captured, window_samples, plan.streams, plan.stream_seconds))
+    yield from guarded(name, leak(name, captured, windows, plan.hour_windows, gpu_bytes(device)))
+    if device.startswith("cuda"):
+        yield Line(name, "most GPU memory", f"{torch.cuda.max_memory_reserved(device) / 1e6:.0f} MB")
+    yield from guarded(name, speed(name, captured, hugging_face_of(config, device), windows, device, plan))
 
 
 def guarded(network: str, found: Iterator[Line]) -> Iterator[Line]:
