@@ -20,7 +20,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from models.bench.matrices import operations_per_second
 from models.bench.measuring import NETWORKS, random_checkpoint
 from models.bench.plan import machine
-from models.catalogue import gigaflop
 from models.checkpoints import load_checkpoint
 from models.engines.openvino_engine import OpenVinoEngine
 from models.reference_audio import reference_windows
@@ -57,7 +56,7 @@ def main() -> None:
     layers = engine.layers()
     total = sum(layers.values())
     config = checkpoint.config
-    operations = 1e9 * gigaflop(config.width, config.depth, config.fstride, config.tstride, config.input_tdim)
+    operations = 1e9 * config.gigaflop()
     rate = operations_per_second(options.precision, torch.device("cpu"))
     print(f"{options.network}, {engine.description} | {machine('cpu')}")
     for (kind, precision), milliseconds in sorted(layers.items(), key=lambda item: -item[1]):

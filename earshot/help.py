@@ -32,7 +32,7 @@ _NOTES: dict[str, Sequence[tuple[str, str]]] = {
     "MODEL": (
         ("tiny, base, …", "A name that the command models lists"),
         ("PATH", "A model that you trained or downloaded"),
-        ("hub:OWNER/REPO", "Any AST on the Hugging Face Hub"),
+        ("hub:OWNER/REPO", "Any AST or CED on the Hugging Face Hub"),
         ("ensemble:A+B", "The average of several models"),
     ),
     "URL": (

@@ -1,4 +1,4 @@
-"""The checkpoints that AST's authors published, under short names. Only data: nothing is imported or fetched."""
+"""The checkpoints that the authors of AST and CED published, under short names. Only data: nothing is imported or fetched."""
 
 from dataclasses import dataclass
 
@@ -13,24 +13,34 @@ EXTRACTOR = "preprocessor_config.json"
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 """Files of weights in a repository and in a folder of `save_pretrained`, in order of preference."""
 
-_BINS = 128
+MODEL_TYPES = ("audio-spectrogram-transformer", "ced")
+"""Families of networks, as ``model_type`` in a config names them."""
+
 _PATCH = 16
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """One published checkpoint, all of them AST-base.
+    """One published checkpoint.
 
     Attributes
     ----------
     name : str
         Short name.
+    family : {"ast", "ced"}
+        Family of networks.
     repository : str
         Repository on the Hugging Face Hub, as OWNER/REPO.
+    licence : str
+        Licence of the weights, as SPDX names it.
+    width, depth : int
+        Components of a token, and number of blocks.
     fstride, tstride : int
         Steps between patches along mel bins and rows.
-    rows : int
-        Rows of the input, 100 a second.
+    bins, rows : int
+        Mel bins and rows of the input; 100 rows a second.
+    prefix_tokens : int
+        Number of tokens before those of the patches.
     classes : int
         Number of classes.
     mean_average_precision : float or None
@@ -42,11 +52,17 @@ class Published:
     """
 
     name: str
+    family: str
     repository: str
+    licence: str
+    width: int
+    depth: int = 12
     fstride: int
     tstride: int
+    bins: int
     rows: int
-    classes: int
+    prefix_tokens: int
+    classes: int = 527
     mean_average_precision: float | None
     figure: str
     megabytes: int
@@ -54,27 +70,49 @@ class Published:
     @property
     def gigaflop(self) -> float:
         """Floating-point operations of one window, in 10^9."""
-        return gigaflop(768, 12, self.fstride, self.tstride, self.rows)
+        patches = ((self.bins - _PATCH) // self.fstride + 1) * ((self.rows - _PATCH) // self.tstride + 1)
+        return gigaflop(self.width, self.depth, self.prefix_tokens + patches)
 
 
-def gigaflop(width: int, depth: int, fstride: int, tstride: int, rows: int) -> float:
+def gigaflop(width: int, depth: int, tokens: int) -> float:
     """Return the cost of the blocks' matrix products for one window, in 10^9 floating-point operations.
 
     A block of a vision transformer takes 12 width^2 multiplications and additions per token for its projections and its perceptron, and 2 width
     per pair of tokens for its attention.
     """
-    tokens = 2 + ((_BINS - _PATCH) // fstride + 1) * ((rows - _PATCH) // tstride + 1)
     return 2e-9 * depth * tokens * (12 * width**2 + 2 * width * tokens)
 
 
-def _audioset(suffix: str, strides: int, score: float, megabytes: int, repository: str) -> Published:
+def _audioset(suffix: str, stride: int, score: float, megabytes: int, repository: str) -> Published:
     return Published(
         name=f"base-{suffix}",
+        family="ast",
         repository=f"MIT/ast-finetuned-audioset-{repository}",
-        fstride=strides,
-        tstride=strides,
+        licence="BSD-3-Clause",
+        width=768,
+        fstride=stride,
+        tstride=stride,
+        bins=128,
         rows=1024,
-        classes=527,
+        prefix_tokens=2,
+        mean_average_precision=score,
+        figure=f"mAP {score:.3f}",
+        megabytes=megabytes,
+    )
+
+
+def _ced(size: str, width: int, score: float, megabytes: int) -> Published:
+    return Published(
+        name=f"ced-{size}",
+        family="ced",
+        repository=f"mispeech/ced-{size}",
+        licence="Apache-2.0",
+        width=width,
+        fstride=16,
+        tstride=16,
+        bins=64,
+        rows=1008,
+        prefix_tokens=0,
         mean_average_precision=score,
         figure=f"mAP {score:.3f}",
         megabytes=megabytes,
@@ -82,6 +120,10 @@ def _audioset(suffix: str, strides: int, score: float, megabytes: int, repositor
 
 
 _ALL = (
+    _ced("tiny", 192, 0.481, 22),
+    _ced("mini", 256, 0.490, 39),
+    _ced("small", 384, 0.496, 87),
+    _ced("base", 768, 0.500, 343),
     _audioset("10-10", 10, 0.4593, 346, "10-10-0.4593"),
     _audioset("10-10-450", 10, 0.4495, 346, "10-10-0.450"),
     _audioset("10-10-448", 10, 0.4483, 346, "10-10-0.448"),
@@ -91,10 +133,15 @@ _ALL = (
     _audioset("16-16", 16, 0.4422, 344, "16-16-0.442"),
     Published(
         name="speech-commands",
+        family="ast",
         repository="MIT/ast-finetuned-speech-commands-v2",
+        licence="BSD-3-Clause",
+        width=768,
         fstride=10,
         tstride=10,
+        bins=128,
         rows=128,
+        prefix_tokens=2,
         classes=35,
         mean_average_precision=None,
         figure="98.1 % accuracy",

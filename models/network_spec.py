@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol, Self
 import torch
 from torch import Tensor, nn
 
+from .catalogue import gigaflop
 from .frontends import AUDIOSET_MEAN, AUDIOSET_STD
 
 
@@ -132,6 +133,11 @@ class NetworkConfig(ABC):
             (self.input_tdim - self.patch) // self.tstride + 1,
         )
 
+    def gigaflop(self, rows: int | None = None) -> float:
+        """Return the cost of a window of so many rows, by default the most, as `catalogue.gigaflop`."""
+        columns = ((rows or self.input_tdim) - self.patch) // self.tstride + 1
+        return gigaflop(self.width, self.depth, self.prefix_tokens + self.grid[0] * columns)
+
     @property
     def min_parameters(self) -> int:
         """Number of parameters in the matrices, without the vectors."""
@@ -184,6 +190,8 @@ class NetworkSpec:
         Hash of the geometry and the weights.
     front_end : FrontEnd
         Front end that makes its input.
+    window_samples : int
+        Number of samples in a full window.
     build : callable
         Builds the network in float32 and evaluation mode.
     """
@@ -191,6 +199,7 @@ class NetworkSpec:
     config: NetworkConfig
     fingerprint: str
     front_end: FrontEnd
+    window_samples: int
     build: Callable[[], Network]
 
     @classmethod
@@ -200,7 +209,7 @@ class NetworkSpec:
         """Return the spec of a network that is already built; `mean` and `std` normalise its rows."""
         config, weights = network.config, network.state_dict()
         front_end = config.front_end(config.input_tdim, weights, mean, std)
-        return cls(config, fingerprint(config, weights), front_end, lambda: network)
+        return cls(config, fingerprint(config, weights), front_end, front_end.window_samples, lambda: network)
 
 
 def fingerprint(config: NetworkConfig, weights: Mapping[str, Tensor]) -> str:

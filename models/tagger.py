@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -23,12 +24,14 @@ Floats = NDArray[np.float32]
 
 AUTO = "auto"
 
+_ALIKE_SECONDS = 0.25
+"""Largest difference between the windows of an ensemble's members without a common length."""
 _LOUDEST = 16.0
 """Largest accepted absolute sample value; samples beyond it are in another unit."""
 
 
 class Tagger:
-    """An Audio Spectrogram Transformer that is ready to tag.
+    """A model that is ready to tag.
 
     Use `load_tagger` to create one. Calls do not change it; one thread at a time may call it.
 
@@ -84,8 +87,8 @@ class Tagger:
         Parameters
         ----------
         samples : float32 (batch, n) or (n,)
-            16 kHz mono in [-1, 1], at most `window_samples` long. Shorter windows are padded at the end, as AudioSet's short
-            clips were.
+            16 kHz mono in [-1, 1], at most `window_samples` long. An AST pads shorter windows at the end, as AudioSet's short
+            clips were; for a CED they are shorter sounds, and take less time.
 
         Returns
         -------
@@ -107,7 +110,7 @@ class Tagger:
         return self._array(logits)
 
     def embed(self, samples: ArrayLike | Tensor) -> Floats:
-        """Compute embeddings of windows: float32 (batch, width), the mean of the class and the distillation token. Parameters as for a call."""
+        """Compute embeddings of windows: float32 (batch, width), the mean of the class and the distillation token (AST) or of all tokens (CED). Parameters as for a call."""
         _, embeddings = self._forward(samples)
         return self._array(embeddings)
 
@@ -165,7 +168,7 @@ def load_tagger(
     ----------
     model : str or path
         ``tiny`` (embedded, needs no network); a published name such as ``base`` or ``base-16-16``; ``hub:OWNER/REPO`` of any
-        `ASTForAudioClassification`; a path: a folder written by `save_pretrained`, or a file that Earshot or the original AST code wrote;
+        `ASTForAudioClassification` or CED; a path: a folder written by `save_pretrained`, or a file that Earshot or the original AST code wrote;
         ``ensemble:A+B+C`` of these, whose probabilities are averaged; or ``auto``, the best AST that keeps up with a hop of 1 s on this machine.
         A model that is not on this machine is fetched, with a progress bar.
     device : str
@@ -176,8 +179,8 @@ def load_tagger(
         Precision of the matrix products. ``auto``, the live program's default, is fp16 on a GPU. On a CPU it is fp32 if a window takes no longer
         than `enough_seconds`, else the fastest one that keeps the scores. That is measured once, which can take minutes, and cached.
     window_seconds : float, optional
-        Length of the longest window, 1 to 10.24; by default the model's length, which is 10.24 s for those trained on AudioSet. With another
-        length, the positional embedding is adapted.
+        Length of the longest window, 1 to 10.24 (CED: 10.08); by default the model's own. With another length, an AST's positional embedding is
+        adapted.
     offline : bool
         True to fetch nothing.
     fstride, tstride, input_tdim : int, optional
@@ -230,7 +233,9 @@ def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:
 
 
 def _networks(model: str, checkpoints: list[Checkpoint], window_seconds: float | None) -> list[NetworkSpec]:
-    """Return the networks of a model's members.
+    """Return the networks of a model's members, with the shortest one's window: 10.08 s for an AST beside a CED.
+
+    An AST pads that to its 10.24 s, as it does with every clip of AudioSet.
 
     Raises
     ------
@@ -239,7 +244,9 @@ def _networks(model: str, checkpoints: list[Checkpoint], window_seconds: float |
     """
     rows = [window_rows(checkpoint, window_seconds) for checkpoint in checkpoints]
     _require_alike(model, checkpoints, rows)
-    return [checkpoint.network_spec(count) for checkpoint, count in zip(checkpoints, rows, strict=True)]
+    networks = [checkpoint.network_spec(count) for checkpoint, count in zip(checkpoints, rows, strict=True)]
+    shortest = min(network.window_samples for network in networks)
+    return [replace(network, window_samples=shortest) for network in networks]
 
 
 def _joined(
@@ -252,7 +259,7 @@ def _joined(
         engines[0] if alone else EnsembleEngine(engines, first.activation),
         name="+".join(checkpoint.name for checkpoint in checkpoints),
         labels=first.labels,
-        window_samples=networks[0].front_end.window_samples,
+        window_samples=networks[0].window_samples,
         activation=first.activation,
         thresholds=first.thresholds if alone else None,
     )
@@ -269,9 +276,9 @@ def _require_length(window_seconds: float | None) -> None:
 
 
 def _require_alike(model: str, checkpoints: list[Checkpoint], rows: list[int]) -> None:
-    """Raise CheckpointError unless all members have the same window and the same classes."""
+    """Raise CheckpointError unless all members have about the same window and the same classes."""
     first = checkpoints[0]
-    if len(set(rows)) > 1:
+    if max(rows) - min(rows) > _ALIKE_SECONDS * frontends.ROWS_PER_SECOND:
         lengths = " and ".join(f"{count / frontends.ROWS_PER_SECOND:g}" for count in sorted(set(rows)))
         raise CheckpointError(
             f"the members of '{model}' have windows of {lengths} s: give one for all with window_seconds (--window on the command line)"

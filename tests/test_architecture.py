@@ -32,7 +32,7 @@ OWNERS = {
     "nncf": {"models/engines/quantization.py"},
     "torch": {"models"},
     "torchaudio": {"models"},
-    "timm": {"models/ast_network.py"},
+    "timm": {"models/ast_network.py", "models/ced_network.py"},
     "huggingface_hub": {"models/hub"},
     "httpx2": {"models/hub"},
     "matplotlib": {"models/training/figures.py"},

@@ -68,7 +68,7 @@ def test_a_geometry_has_a_line_without_scores() -> None:
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (("--network", "base-11-11"), "there is no network 'base-11-11': give one of base-10-10, "),
+        (("--network", "base-11-11"), "there is no network 'base-11-11': give one of ced-tiny, "),
         (("--model", "no-such-model"), "there is no model 'no-such-model'"),
         (("--precision", "fp12"), "there is no precision 'fp12'"),
         (("--engine", "torch", "--precision", "int8"), "only the openvino engine on a CPU has int8"),

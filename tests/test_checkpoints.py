@@ -225,7 +225,7 @@ def test_other_content_is_refused(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match="holds no weights"):
             load_tagger(str(tmp_path / "x.pth"))
     torch.save({"conv.weight": torch.zeros(3)}, tmp_path / "x.pth")
-    with pytest.raises(CheckpointError, match="holds no AST"):
+    with pytest.raises(CheckpointError, match="holds no AST or CED"):
         load_tagger(str(tmp_path / "x.pth"))
     torch.save({"v.pos_embed": torch.zeros(1, 5, 192)}, tmp_path / "x.pth")
     with pytest.raises(CheckpointError, match="not the complete state dict of an AST"):

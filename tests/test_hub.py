@@ -19,14 +19,15 @@ from huggingface_hub import close_session, constants
 from safetensors.numpy import save_file
 from support.hub_server import COMMIT, Hub, Misbehaviour, digest, point_at, serve
 from support.program import ChildProcess
+from support.reference_ced import ReferenceCed
 from support.system import free_port
 from support.waiting import wait_until
 
-from models import hub
-from models.ast_network import AstConfig, AudioSpectrogramTransformer
+from models import hub, load_tagger
 from models.catalogue import ENSEMBLES, PUBLISHED, published
 from models.errors import HubError
 from models.hub import api
+from models.selection.speed import config_of
 
 ROOT = Path(__file__).parent.parent
 ONE = "someone/one"
@@ -239,6 +240,20 @@ class TestBreaks:
         (server.repositories[ONE] / "config.json").write_text(100_000 * "[")
         assert "holds a model of type 'None'" in refusal()
 
+    def test_a_repository_that_needs_its_own_code_is_refused(self, server: Hub) -> None:
+        config = {"model_type": "dasheng", "auto_map": {"AutoModel": "modeling_dasheng.DashengModel"}}
+        (server.repositories[ONE] / "config.json").write_text(json.dumps(config))
+        assert "of type 'dasheng', which needs code that comes with it and is never run, not" in refusal()
+        assert not server.ranges("model.safetensors")
+
+    def test_a_ced_is_fetched_without_the_code_that_its_config_names(self, server: Hub) -> None:
+        ReferenceCed(depth=1, classes=5).save(server.repositories[ONE])
+        (server.repositories[ONE] / "modeling_ced.py").write_text("raise SystemExit")
+        files = hub.fetch(ONE)
+        assert not (files / "modeling_ced.py").exists()
+        tagger = load_tagger(f"hub:{ONE}", device="cpu", offline=True)
+        assert tagger.labels == tuple(f"sound {number}" for number in range(5))
+
     def test_weights_that_were_cut_off_on_the_disk_are_fetched_again(self, server: Hub) -> None:
         weights = hub.fetch(ONE) / "model.safetensors"
         blob = weights.resolve()
@@ -278,7 +293,7 @@ class TestRefusals:
     def test_a_repository_without_an_ast(self, server: Hub, missing: str) -> None:
         (server.repositories[ONE] / missing).unlink()
         (server.repositories[ONE] / "pytorch_model.bin").unlink()
-        assert re.search(f"holds no AST: it has no {missing}", refusal())
+        assert re.search(f"holds no AST or CED: it has no {missing}", refusal())
 
     @pytest.mark.parametrize("content", ['{"model_type": "bert"}', "[]", "not JSON"])
     def test_another_network_is_refused_before_its_weights_are_fetched(
@@ -369,28 +384,19 @@ class TestCatalogue:
     @pytest.mark.parametrize("name", PUBLISHED)
     def test_sizes_are_those_of_the_networks(self, name: str) -> None:
         entry = PUBLISHED[name]
-        geometry = {"fstride": entry.fstride, "tstride": entry.tstride, "input_tdim": entry.rows}
         with torch.device("meta"):
-            network = AudioSpectrogramTransformer(
-                AstConfig.of_size("base", label_dim=entry.classes, **geometry)
-            )
+            network = config_of(entry).network()
         parameters = sum(weights.numel() for weights in network.parameters())
         assert entry.megabytes == round(4 * parameters / 1e6)
 
-    @pytest.mark.parametrize("name", ["base-10-10", "base-16-16", "speech-commands"])
+    @pytest.mark.parametrize("name", ["base-10-10", "base-16-16", "speech-commands", "ced-tiny", "ced-base"])
     def test_costs_are_those_of_the_networks(self, name: str) -> None:
         from torch.utils.flop_counter import FlopCounterMode
 
         entry = PUBLISHED[name]
-        config = AstConfig.of_size(
-            "base",
-            fstride=entry.fstride,
-            tstride=entry.tstride,
-            input_tdim=entry.rows,
-            label_dim=entry.classes,
-        )
+        config = config_of(entry)
         with torch.device("meta"), FlopCounterMode(display=False) as counter:
-            AudioSpectrogramTransformer(config)(torch.empty(1, config.input_tdim, 128))
+            config.network()(torch.empty(1, config.input_tdim, config.input_fdim))
         assert entry.gigaflop == pytest.approx(counter.get_total_flops() / 1e9, rel=0.01)
 
     def test_aliases_and_ensembles_name_what_is_published(self) -> None:

@@ -31,18 +31,21 @@ def require_picture(path: Path) -> None:
 
 
 def require_one_network(model: str) -> None:
-    """Refuse an ensemble.
+    """Refuse an ensemble, and a published model that is not an AST; other files are checked when they are explained.
 
     Raises
     ------
     CheckpointError
-        The model is one.
+        The model can't be explained.
     """
+    from models.catalogue import published
     from models.checkpoints import member_specs
     from models.errors import CheckpointError
 
     if len(members := member_specs(model)) > 1:
         raise CheckpointError(f"--explain needs a single network, not an ensemble: give --model {members[0]}")
+    if (entry := published(model)) and entry.family != "ast":
+        raise CheckpointError(f"--explain needs an AST, and '{model}' is not one: give --model tiny or base")
 
 
 def draw(picture: Path, tagging: "Tagging", model: str, settings: "Settings") -> None:

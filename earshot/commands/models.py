@@ -92,6 +92,7 @@ def _public(model: "ModelInfo") -> dict[str, Any]:
         "on_this_machine": model.here == model.parts,
         "parts_on_this_machine": model.here,
         "repositories": model.repositories,
+        "licence": model.licence,
     }
 
 
@@ -103,11 +104,11 @@ def _print_table(rows: "Sequence[ModelInfo]") -> None:
     for title, right in (
         ("name", False),
         ("accuracy", False),
-        ("classes", True),
         ("seconds", True),
-        ("strides", True),
         ("MB", True),
         ("runs on", False),
+        ("ms here", True),
+        ("licence", False),
         ("here", False),
     ):
         table.add_column(title, justify="right" if right else "left", no_wrap=title != "accuracy")
@@ -116,11 +117,11 @@ def _print_table(rows: "Sequence[ModelInfo]") -> None:
         table.add_row(
             row.name + alias,
             row.figure,
-            str(row.classes),
             f"{row.seconds:g}",
-            _span(row.strides),
             str(row.megabytes),
             row.needs,
+            f"{1e3 * row.choice.seconds:.0f}" if row.choice else "",
+            row.licence,
             _presence(row),
         )
     Console().print(table)
@@ -132,14 +133,9 @@ def _print_table(rows: "Sequence[ModelInfo]") -> None:
     typer.echo(
         "\nmAP: mean average precision on AudioSet's evaluation set, measured by the authors; for tiny see"
         "\nmodels/assets/tiny.md. seconds: length of a window. runs on: the machine that a hop of 1 s needs; a GPU"
-        "\nruns them all. To download one: models download NAME, or hub:OWNER/REPO."
+        "\nruns them all. ms here: time for a window on this machine, where it was measured."
+        "\nTo download one: models download NAME, or hub:OWNER/REPO."
     )
-
-
-def _span(strides: tuple[tuple[int, int], ...]) -> str:
-    """Return the range of strides of all parts, which are the same along mel bins and rows."""
-    values = sorted({stride for pair in strides for stride in pair})
-    return str(values[0]) if len(values) == 1 else f"{values[0]}-{values[-1]}"
 
 
 def _presence(row: "ModelInfo") -> str:

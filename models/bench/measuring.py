@@ -13,25 +13,27 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..ast_network import AstConfig, AudioSpectrogramTransformer, Size
-from ..catalogue import gigaflop
+from ..ast_network import AstConfig
+from ..ced_network import SIZES, CedConfig
 from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint, window_rows
 from ..engines import EngineName, Precision
 from ..engines.torch_engine import pick_device
 from ..labels import audioset_classes
+from ..network_spec import NetworkConfig
 from ..selection.engine_benchmark import compare
 from ..tagger import Tagger, load_tagger
 from . import hugging_face, matrices
 
 Samples = NDArray[np.float32]
 
-NETWORKS: dict[str, tuple[Size, int]] = {
-    "base-10-10": ("base", 10),
-    "base-12-12": ("base", 12),
-    "base-14-14": ("base", 14),
-    "base-16-16": ("base", 16),
-    "small-16-16": ("small", 16),
-    "tiny-16-16": ("tiny", 16),
+NETWORKS: dict[str, NetworkConfig] = {
+    **{f"ced-{size}": CedConfig.of_size(size) for size in SIZES},
+    **{
+        f"base-{step}-{step}": AstConfig.of_size("base", fstride=step, tstride=step)
+        for step in (10, 12, 14, 16)
+    },
+    "small-16-16": AstConfig.of_size("small", fstride=16, tstride=16),
+    "tiny-16-16": AstConfig.of_size("tiny", fstride=16, tstride=16),
 }
 """Networks that are measured with random weights, on which speed does not depend."""
 
@@ -135,10 +137,9 @@ def measure(task: Task) -> Row:
 
 def random_checkpoint(name: str, folder: Path) -> Path:
     """Write a checkpoint of one of `NETWORKS`, with random weights that are the same each time."""
-    size, stride = NETWORKS[name]
-    config = AstConfig.of_size(size, fstride=stride, tstride=stride)
+    config = NETWORKS[name]
     torch.manual_seed(0)
-    weights = AudioSpectrogramTransformer(config).state_dict()
+    weights = config.network().state_dict()
     path = folder / f"{name}.safetensors"
     labels = tuple(entry.name for entry in audioset_classes())
     save_checkpoint(Checkpoint(name=name, config=config, labels=labels, weights=weights), path)
@@ -177,7 +178,7 @@ def _measure(task: Task) -> Row:
     medians = [statistics.median(times) for times in theirs] + [None, None]
     difference = _difference(tagger, task, sound) if task.trained else (None, None)
     rate = matrices.operations_per_second(_precision_of(tagger.engine.description), device)
-    operations = 1e9 * gigaflop(config.width, config.depth, config.fstride, config.tstride, rows)
+    operations = 1e9 * config.gigaflop(rows)
     windows_per_second = task.batch * len(ours) / sum(ours)
     return Row(
         model=tagger.name,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..training.dataset import Reader
     from .measuring import Row, Samples
 
-DEFAULT_NETWORKS = ("base-16-16", "base-10-10")
+DEFAULT_NETWORKS = ("ced-tiny", "base-16-16", "base-10-10")
 """Networks to measure beside `tiny` by default."""
 
 

@@ -13,13 +13,14 @@ from .. import catalogue
 from ..catalogue import CONFIG, EMBEDDED, HUB
 from ..errors import CheckpointError
 from .checkpoint import Activation, Checkpoint, window_rows
-from .native import HEADER, native_checkpoint, save_checkpoint
+from .native import FAMILIES, HEADER, native_checkpoint, save_checkpoint
 from .original import Geometry, is_original, original_checkpoint
 from .pretrained import is_pretrained, pretrained_checkpoint
 from .tensors import read_tensors
 
 __all__ = [
     "EMBEDDED",
+    "FAMILIES",
     "HUB",
     "Activation",
     "Checkpoint",
@@ -37,7 +38,7 @@ def load_checkpoint(spec: str, *, offline: bool = False, geometry: Geometry | No
     Parameters
     ----------
     spec : str
-        ``tiny``; a name of `catalogue`, such as ``base``; ``hub:OWNER/REPO`` of any `ASTForAudioClassification`; or a path: a folder of
+        ``tiny``; a name of `catalogue`, such as ``base``; ``hub:OWNER/REPO`` of any `ASTForAudioClassification` or CED; or a path: a folder of
         `save_pretrained`, or a file that `save_checkpoint` or the original AST code wrote.
     offline : bool
         True to open no connection.
@@ -123,7 +124,7 @@ def _read_file(path: Path, geometry: Geometry) -> Checkpoint:
     raise CheckpointError(
         f"{path} does not describe its network: give the folder that save_pretrained wrote"
         if is_pretrained(tensors)
-        else f"{path} holds no AST: its tensors do not have the names of the original code, Hugging Face or Earshot: choose another file"
+        else f"{path} holds no AST or CED: its tensors do not have the names of the original code, Hugging Face or Earshot: choose another file"
     )
 
 

@@ -72,7 +72,8 @@ class Checkpoint:
         rows = rows or self.config.input_tdim
         config = self._config_with_rows(rows)
         front_end = config.front_end(rows, self.weights, self.mean, self.std)
-        return NetworkSpec(config, fingerprint(config, self.weights), front_end, lambda: self.build(rows))
+        name = fingerprint(config, self.weights)
+        return NetworkSpec(config, name, front_end, front_end.window_samples, lambda: self.build(rows))
 
     def build(self, rows: int | None = None) -> Network:
         """Build the network, in float32 and evaluation mode.

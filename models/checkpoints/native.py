@@ -12,10 +12,15 @@ from torch import Tensor
 
 from ..ast_network import AstConfig
 from ..errors import CheckpointError
+from ..network_spec import NetworkConfig
 from .checkpoint import Activation, Checkpoint
+from .pretrained import FORMATS
 
 HEADER = "earshot"
 """Key of the header in the metadata."""
+
+FAMILIES: dict[str, type[NetworkConfig]] = {known.config.family: known.config for known in FORMATS.values()}
+"""Families of networks by their name in the header."""
 
 
 def save_checkpoint(checkpoint: Checkpoint, path: Path, notes: Mapping[str, Any] | None = None) -> None:
@@ -36,6 +41,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, notes: Mapping[str, Any]
         The file can't be written; an older one is kept.
     """
     header = {
+        "family": checkpoint.config.family,
         "config": asdict(checkpoint.config),
         "labels": checkpoint.labels,
         "mean": checkpoint.mean,
@@ -68,10 +74,10 @@ def native_checkpoint(path: Path, header_json: str, weights: dict[str, Tensor]) 
     """
     try:
         header = json.loads(header_json)
-        thresholds = header.get("thresholds")  # missing in files of older versions
+        thresholds = header.get("thresholds")  # missing in files of older versions, as is the family
         return Checkpoint(
             name=path.stem,
-            config=AstConfig(**header["config"]),
+            config=FAMILIES[header.get("family", AstConfig.family)](**header["config"]),
             labels=tuple(map(str, header["labels"])),
             weights=weights,
             mean=float(header["mean"]),

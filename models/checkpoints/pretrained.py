@@ -1,32 +1,34 @@
-"""Folders written by Hugging Face's `ASTForAudioClassification.save_pretrained`."""
+"""Folders written by Hugging Face's `save_pretrained`, and repositories of the Hub."""
 
 import json
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from .. import frontends
-from ..ast_network import POSITIONS, AstConfig
 from ..catalogue import CONFIG, EXTRACTOR, WEIGHTS
 from ..errors import CheckpointError
 from ..labels import audioset_classes
 from .checkpoint import Activation, Checkpoint
+from .formats import Format
+from .pretrained_ast import AST
+from .pretrained_ced import CED
 from .tensors import read_tensors
 
 _log = logging.getLogger(__name__)
+
+FORMATS = {known.model_type: known for known in (AST, CED)}
+"""Families of networks by their name in ``config.json``."""
 
 _MAX_BYTES = 16 * 2**20
 
 
 def is_pretrained(tensors: Mapping[str, Tensor]) -> bool:
     """Return True if the tensors have Hugging Face's names."""
-    return any(key.startswith("audio_spectrogram_transformer.") for key in tensors)
+    return any(key.startswith(known.prefix) for known in FORMATS.values() for key in tensors)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -55,7 +57,7 @@ def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
     Raises
     ------
     CheckpointError
-        A file is missing or damaged, or the model is not an AST.
+        A file is missing or damaged, or the model is of no known family.
     """
     config_file = folder / CONFIG
     weights_file = next((folder / name for name in WEIGHTS if (folder / name).is_file()), None)
@@ -70,19 +72,18 @@ def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
     content = _read_json(config_file)
     extractor_file = folder / EXTRACTOR
     extractor = _read_json(extractor_file) if extractor_file.is_file() else {}
-    if content.get("model_type") != "audio-spectrogram-transformer":
-        raise CheckpointError(
-            f"{folder} holds a model of type '{content.get('model_type')}', not an ASTForAudioClassification: choose another one"
-        )
+    known = _format_of(content, folder)
     _, weights = read_tensors(weights_file)
-    with _faults_of(weights_file, "does not hold the weights of an ASTForAudioClassification"):
-        classes = weights["classifier.dense.weight"].shape[0]
-        renamed = _rename_pretrained(weights)
-    with _faults_of(extractor_file, "does not describe the features of an AST"):
-        mean, std = _normalisation(extractor)
-    with _faults_of(config_file, "does not describe an AST"):
-        labels = _labels(content, classes)
-        config = _config_of_pretrained(content, classes)
+    with _faults_of(weights_file, f"does not hold the weights of {known.model}"):
+        classes = weights[known.head].shape[0]
+    with _faults_of(extractor_file, f"does not describe the features of {known.name}"):
+        mean, std = known.normalise(extractor)
+    with _faults_of(config_file, f"does not describe {known.name}"):
+        labels = _labels(content, classes, known)
+        config = known.configure(content, extractor, classes)
+    with _faults_of(weights_file, f"does not hold the weights of {known.model}"):
+        renamed = known.rename(weights, config)
+    activation = _activation(content.get("problem_type"), labels, config_file)
     return Checkpoint(
         name=name or folder.resolve().name,
         config=config,
@@ -90,8 +91,17 @@ def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
         weights=renamed,
         mean=mean,
         std=std,
-        activation=_activation(content.get("problem_type"), labels, config_file),
+        activation="sigmoid" if known.always_multi_label else activation,
     )
+
+
+def _format_of(content: Mapping[str, Any], folder: Path) -> Format:
+    kind = content.get("model_type")
+    if isinstance(kind, str) and kind in FORMATS:
+        return FORMATS[kind]
+    code = ", which needs code that comes with it and is never run" if content.get("auto_map") else ""
+    models = " or ".join(f"{known.model}" for known in FORMATS.values())
+    raise CheckpointError(f"{folder} holds a model of type '{kind}'{code}, not {models}: choose another one")
 
 
 @contextmanager
@@ -121,72 +131,12 @@ def _activation(problem: Any, labels: Sequence[str], config_file: Path) -> Activ
     return "softmax" if problem == "single_label_classification" else "sigmoid"
 
 
-def _normalisation(extractor: Mapping[str, Any]) -> tuple[float, float]:
-    """Return mean and deviation of a feature extractor's file; (0, 0.5) leaves rows unchanged."""
-    if int(extractor.get("sampling_rate", frontends.SAMPLE_RATE_HZ)) != frontends.SAMPLE_RATE_HZ:
-        raise ValueError(f"its features are computed at {extractor['sampling_rate']} Hz, not at 16 kHz")
-    if not extractor.get("do_normalize", True):
-        return 0.0, 0.5
-    return float(extractor.get("mean", frontends.AUDIOSET_MEAN)), float(
-        extractor.get("std", frontends.AUDIOSET_STD)
-    )
-
-
-def _labels(content: Mapping[str, Any], classes: int) -> tuple[str, ...]:
+def _labels(content: Mapping[str, Any], classes: int, known: Format) -> tuple[str, ...]:
+    """Return the names of the classes; those of AudioSet in full, because some files cut them at the first comma."""
     names = {int(index): str(label) for index, label in content.get("id2label", {}).items()}
-    return tuple(names.get(index, f"LABEL_{index}") for index in range(classes))
-
-
-def _config_of_pretrained(content: Mapping[str, Any], classes: int) -> AstConfig:
-    """Convert a config, with the defaults of `transformers.ASTConfig` for missing keys."""
-    if content.get("hidden_act", "gelu") != "gelu":
-        raise ValueError(f"the activation is {content['hidden_act']!r}, and an AST has 'gelu'")
-    return AstConfig(
-        width=int(content.get("hidden_size", 768)),
-        depth=int(content.get("num_hidden_layers", 12)),
-        heads=int(content.get("num_attention_heads", 12)),
-        mlp_width=int(content.get("intermediate_size", 3072)),
-        fstride=int(content.get("frequency_stride", 10)),
-        tstride=int(content.get("time_stride", 10)),
-        input_fdim=int(content.get("num_mel_bins", 128)),
-        input_tdim=int(content.get("max_length", 1024)),
-        label_dim=classes,
-        patch=int(content.get("patch_size", 16)),
-        qkv_bias=bool(content.get("qkv_bias", True)),
-        norm_eps=float(content.get("layer_norm_eps", 1e-12)),
-        head_norm_eps=float(content.get("layer_norm_eps", 1e-12)),
-    )
-
-
-_BLOCK = r"^(?:encoder\.layer|layers)\.(\d+)\."
-"""Start of a block's parameter name, in files and in networks of transformers 5."""
-_RENAMED = (
-    (r"^audio_spectrogram_transformer\.", ""),
-    (r"^embeddings\.cls_token$", "v.cls_token"),
-    (r"^embeddings\.distillation_token$", "v.dist_token"),
-    (r"^embeddings\.position_embeddings$", POSITIONS),
-    (r"^embeddings\.patch_embeddings\.projection\.", "v.patch_embed.proj."),
-    (_BLOCK + r"layernorm_before\.", r"v.blocks.\1.norm1."),
-    (_BLOCK + r"layernorm_after\.", r"v.blocks.\1.norm2."),
-    (_BLOCK + r"attention\.(?:attention\.(query|key|value)|(q|k|v)_proj)\.", r"v.blocks.\1.attn.\2\3."),
-    (_BLOCK + r"attention\.(?:output\.dense|o_proj)\.", r"v.blocks.\1.attn.proj."),
-    (_BLOCK + r"(?:intermediate\.dense|mlp\.fc1)\.", r"v.blocks.\1.mlp.fc1."),
-    (_BLOCK + r"(?:output\.dense|mlp\.fc2)\.", r"v.blocks.\1.mlp.fc2."),
-    (r"^layernorm\.", "v.norm."),
-    (r"^classifier\.layernorm\.", "mlp_head.0."),
-    (r"^classifier\.dense\.", "mlp_head.1."),
-)
-
-
-def _rename_pretrained(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Rename Hugging Face's parameters to ours, and join query, key and value to one matrix, as in timm."""
-    renamed = {}
-    for key, value in weights.items():
-        for pattern, name in _RENAMED:
-            key = re.sub(pattern, name, key)  # noqa: PLW2901 - rewritten step by step
-        renamed[key] = value
-    for names in (("query", "key", "value"), ("q", "k", "v")):
-        for key in [key for key in renamed if f".attn.{names[0]}." in key]:
-            parts = [renamed.pop(key.replace(f".{names[0]}.", f".{name}.")) for name in names]
-            renamed[key.replace(f".{names[0]}.", ".qkv.")] = torch.cat(parts)
-    return renamed
+    audioset = tuple(entry.name for entry in audioset_classes())
+    if not names and known.always_multi_label and classes == len(audioset):
+        return audioset
+    labels = tuple(names.get(index, f"LABEL_{index}") for index in range(classes))
+    cut = tuple(name.partition(",")[0] for name in audioset)
+    return audioset if labels == cut else labels

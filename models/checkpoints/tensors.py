@@ -20,7 +20,14 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Keys under which training scripts save the weights beside other values."""
 _COMPILED = "_orig_mod."
 """Part of a name that torch.compile adds."""
-_POSITIONS = ("v.pos_embed", "audio_spectrogram_transformer.embeddings.position_embeddings", "pos_embed")
+_POSITIONS = (
+    *(
+        "v.pos_embed",
+        "v.patch_embed.positions",
+        "audio_spectrogram_transformer.embeddings.position_embeddings",
+    ),
+    *("encoder.time_pos_embed", "pos_embed"),
+)
 """Names of the positional embedding in the original code, in Hugging Face's, and in timm's; what stands before them is not the network's."""
 
 

@@ -163,5 +163,7 @@ def _convert(network: Network) -> openvino.Model:
         decoder = TorchScriptPythonDecoder(traced, example_input=rows)
         frontend = FrontEndManager().load_by_framework("pytorch")
         model: openvino.Model = frontend.convert(frontend.load(decoder))
-    model.reshape({model.input(0): list(rows.shape)})
+    config = network.config
+    length = config.input_tdim if config.fixed_rows else openvino.Dimension(config.patch, config.input_tdim)
+    model.reshape({model.input(0): [1, length, config.input_fdim]})
     return model

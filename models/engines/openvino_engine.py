@@ -73,7 +73,8 @@ class OpenVinoEngine:
                 )
             else:
                 self._model = cache.single()
-            self._request = self._compiled(self._model, streams=1).create_infer_request()
+            self._full_model = self._for_full_windows()
+            self._request = self._compiled(self._full_model, streams=1).create_infer_request()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise EngineError(f"OpenVINO can't run this network ({reason}): give --engine torch") from error
@@ -91,6 +92,11 @@ class OpenVinoEngine:
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised rows -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""
         windows = rows.numpy()[:, None]  # (batch, 1, rows, bins)
+        if self._full_model.input(0).partial_shape != openvino.PartialShape(windows[0].shape):
+            parts = [self._run_short(window) for window in windows]
+            return torch.cat([logits for logits, _ in parts]), torch.cat(
+                [embeddings for _, embeddings in parts]
+            )
         if len(windows) == 1:
             self._request.infer([windows[0]])
             return _results(self._request)
@@ -102,11 +108,31 @@ class OpenVinoEngine:
         logits, embeddings = zip(*(results[place] for place in range(len(windows))), strict=True)
         return torch.cat(logits), torch.cat(embeddings)
 
+    def _for_full_windows(self) -> openvino.Model:
+        """Return the model for full windows, which runs a tenth faster than for any length."""
+        if not self._model.is_dynamic():
+            return self._model
+        model: openvino.Model = self._model.clone()
+        with torch.inference_mode():
+            rows = self._front_end(torch.zeros(1, self._front_end.window_samples))
+        model.reshape({model.input(0): list(rows.shape)})
+        return model
+
+    def _run_short(self, window: Rows) -> tuple[Tensor, Tensor]:
+        """Run a window (1, rows, bins) of any length."""
+        self._short_request.infer([window])
+        return _results(self._short_request)
+
+    @cached_property
+    def _short_request(self) -> Any:
+        """Request for shorter windows, which occur in a source's first seconds; compiled at the first one."""
+        return self._compiled(self._model, streams=1).create_infer_request()
+
     @cached_property
     def _queue(self) -> Any:
         """Queue of parallel requests; compiled at the first batch of several windows."""
         streams = max(2, torch.get_num_threads() // _THREADS_PER_STREAM)
-        return openvino.AsyncInferQueue(self._compiled(self._model, streams=streams), streams)
+        return openvino.AsyncInferQueue(self._compiled(self._full_model, streams=streams), streams)
 
     def _compiled(self, model: openvino.Model, *, streams: int) -> openvino.CompiledModel:
         properties = {

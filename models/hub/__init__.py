@@ -7,6 +7,7 @@ from pathlib import Path
 
 from huggingface_hub import is_offline_mode
 
+from ..catalogue import MODEL_TYPES
 from ..errors import HubError
 from .api import answers, describe
 from .cache import local
@@ -16,11 +17,13 @@ from .error_messages import translate_errors
 __all__ = ["answers", "fetch", "is_offline_mode", "local"]
 
 
-AST = "audio-spectrogram-transformer"
-"""Model type in the config of an `ASTForAudioClassification`."""
-
-
-def fetch(repository: str, *, revision: str | None = None, network: str = AST, offline: bool = False) -> Path:
+def fetch(
+    repository: str,
+    *,
+    revision: str | None = None,
+    networks: tuple[str, ...] = MODEL_TYPES,
+    offline: bool = False,
+) -> Path:
     """Find a repository's files in the cache, or fetch them, with a progress bar.
 
     A repository in the cache is not requested again.
@@ -31,8 +34,8 @@ def fetch(repository: str, *, revision: str | None = None, network: str = AST, o
         OWNER/REPO.
     revision : str, optional
         Branch, tag or commit; by default the main branch.
-    network : str
-        Required model, as named in its config: transformers' `model_type` or timm's `architecture`.
+    networks : tuple of str
+        Accepted models, as named in a config: transformers' `model_type` or timm's `architecture`.
     offline : bool
         True to open no connection.
 
@@ -55,4 +58,4 @@ def fetch(repository: str, *, revision: str | None = None, network: str = AST, o
         )
     with translate_errors(repository, revision):
         info = describe(repository, revision)
-        return Download(repository, revision, network, info).run()
+        return Download(repository, revision, networks, info).run()

@@ -74,16 +74,18 @@ class Download:
 
     Parameters
     ----------
-    repository, revision, network : str
+    repository, revision, networks
         Arguments of `fetch`.
     info : ModelInfo
         Description of the repository.
     """
 
-    def __init__(self, repository: str, revision: str | None, network: str, info: ModelInfo) -> None:
+    def __init__(
+        self, repository: str, revision: str | None, networks: tuple[str, ...], info: ModelInfo
+    ) -> None:
         self._repository = repository
         self._revision = revision
-        self._network = network
+        self._networks = networks
         self._commit = info.sha or revision
         self._files = _required_files(repository, info)
         folder = repo_folder_name(repo_id=repository, repo_type="model")
@@ -101,7 +103,7 @@ class Download:
         with progress(self._repository, total) as report:
             done = self._bring(first, 0, report)
             config = self._place(first.name)
-            _require_network(self._repository, config, self._network)
+            _require_network(self._repository, config, self._networks)
             if all(file.name != EXTRACTOR for file in others):
                 self._note_absence()
             for file in others:
@@ -174,13 +176,13 @@ def _required_files(repository: str, info: ModelInfo) -> list[File]:
     for found, what in ((CONFIG in there, CONFIG), (weights, " or ".join(WEIGHTS))):
         if not found:
             raise HubError(
-                f"the repository '{repository}' holds no AST: it has no {what}: choose one with an ASTForAudioClassification"
+                f"the repository '{repository}' holds no AST or CED: it has no {what}: choose one with an ASTForAudioClassification or a CED"
             )
     files = [_file(there[name]) for name in (CONFIG, EXTRACTOR, *weights) if name in there]
     for file in files:
         if file.name.endswith(".json") and file.size > _MOST_JSON_BYTES:
             raise HubError(
-                f"the repository '{repository}' holds no AST: its {file.name} takes {megabytes(file.size)}: choose another one"
+                f"the repository '{repository}' holds no AST or CED: its {file.name} takes {megabytes(file.size)}: choose another one"
             )
     return files
 
@@ -193,7 +195,7 @@ def _file(sibling: RepoSibling) -> File:
     return File(sibling.rfilename, sibling.size, str(digest))
 
 
-def _require_network(repository: str, config: Path, network: str) -> None:
+def _require_network(repository: str, config: Path, networks: tuple[str, ...]) -> None:
     """Check the model in the config before the weights, which may be many gigabytes, are fetched."""
     try:
         content = json.loads(config.read_bytes())
@@ -201,9 +203,11 @@ def _require_network(repository: str, config: Path, network: str) -> None:
         content = None
     described = content if isinstance(content, dict) else {}
     kind = described.get("model_type", described.get("architecture"))
-    if kind != network:
+    if kind not in networks:
+        code = ", which needs code that comes with it and is never run" if described.get("auto_map") else ""
+        accepted = " or ".join(f"'{network}'" for network in networks)
         raise HubError(
-            f"the repository '{repository}' holds a model of type '{kind}', not '{network}': choose another one"
+            f"the repository '{repository}' holds a model of type '{kind}'{code}, not {accepted}: choose another one"
         )
 
 

@@ -116,9 +116,7 @@ def make_engine(
     benchmark = EngineBenchmark(
         name, f"{machine(torch.device('cpu'))} | openvino {OPENVINO_VERSION} | {network.fingerprint}"
     )
-    return _fastest(
-        make, exact, _alternatives(engine), benchmark, network.front_end.window_samples, enough_seconds
-    )
+    return _fastest(make, exact, _alternatives(engine), benchmark, network.window_samples, enough_seconds)
 
 
 def _make(network: NetworkSpec, device: str, spec: EngineSpec) -> Engine:
@@ -128,7 +126,7 @@ def _make(network: NetworkSpec, device: str, spec: EngineSpec) -> Engine:
     eager = TorchEngine(network, device=device, precision=precision)
     if eager.device.type == "cpu":
         return eager
-    return GraphEngine(eager, window_samples=network.front_end.window_samples)
+    return GraphEngine(eager, window_samples=network.window_samples)
 
 
 def _alternatives(engine: EngineName) -> list[EngineSpec]:

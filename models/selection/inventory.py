@@ -22,7 +22,7 @@ from ..errors import CheckpointError
 from .json_cache import EngineChoice, cached_choice
 
 _ROWS_PER_SECOND = 100
-_TINY_GIGAFLOP = gigaflop(192, 12, 16, 16, 1024)
+_TINY_GIGAFLOP = gigaflop(192, 12, 2 + 8 * 64)
 _NEEDS = ((30.0, "any machine"), (130.0, "fast CPU"), (300.0, "many cores"))
 """Machines that keep up with a hop of 1 s, by GFLOP a window; beyond, a GPU."""
 
@@ -55,6 +55,8 @@ class ModelInfo:
         Number of its parts on this machine, and in all.
     repositories : tuple of str
         Repositories of its parts on the Hub.
+    licence : str
+        Licence of the weights, as SPDX names it.
     """
 
     name: str
@@ -70,6 +72,7 @@ class ModelInfo:
     here: int
     parts: int
     repositories: tuple[str, ...]
+    licence: str
 
     @property
     def aliases(self) -> list[str]:
@@ -100,6 +103,7 @@ def _tiny() -> ModelInfo:
         here=1,
         parts=1,
         repositories=(),
+        licence="Apache-2.0",
     )
 
 
@@ -121,6 +125,7 @@ def _info(name: str, parts: tuple[Published, ...]) -> ModelInfo:
         here=sum(hub.local(part.repository) is not None for part in parts),
         parts=len(parts),
         repositories=tuple(part.repository for part in parts),
+        licence=first.licence,
     )
 
 

@@ -1,4 +1,4 @@
-"""Estimates of the time that a published AST takes on this machine, measured without its weights, and cached.
+"""Estimates of the time that a published model takes on this machine, measured without its weights, and cached.
 
 The time is linear in the number of blocks, so networks of one and of three blocks are measured.
 """
@@ -12,16 +12,18 @@ import torch
 from torch import Tensor
 
 from .. import frontends
-from ..ast_network import AstConfig, AudioSpectrogramTransformer
 from ..catalogue import Published
+from ..checkpoints import FAMILIES
 from ..engines import Engine, Precision
 from ..engines.graph_engine import GraphEngine
 from ..engines.openvino_engine import OpenVinoEngine, has_bf16
 from ..engines.torch_engine import TorchEngine, pick_device
-from ..network_spec import NetworkSpec
+from ..network_spec import Network, NetworkConfig, NetworkSpec
 from .json_cache import JsonCache
 from .machine import machine
 
+_HEAD_WIDTH = 64
+"""Components of an attention head in all published models."""
 _RUNS = 5
 _BUDGET_SECONDS = 0.6
 """No further run begins after this time. The first run warms up, and is the only one on a very slow machine."""
@@ -64,13 +66,7 @@ class SpeedEstimator:
 
         This takes about two seconds; less if a single block takes longer than `limit`.
         """
-        config = AstConfig.of_size(
-            "base",
-            fstride=entry.fstride,
-            tstride=entry.tstride,
-            input_tdim=self._rows,
-            label_dim=entry.classes,
-        )
+        config = config_of(entry).with_rows(self._rows)
         one = self._time(replace(config, depth=1))
         block = one  # an approximation: the rest of the network takes little
         if one * self._batches <= limit:
@@ -79,33 +75,48 @@ class SpeedEstimator:
         self._cache.put(self._conditions(entry), seconds)
         return seconds * self._batches
 
-    def _time(self, config: AstConfig) -> float:
+    def _time(self, config: NetworkConfig) -> float:
         """Return the seconds of one batch, from samples on the host to scores on the host."""
         engine = self._engine(_random_network(config))
         samples = _noise(torch.empty(self._batch, self._rows * frontends.FRAME_SHIFT))
         return _fastest(lambda: engine(samples))
 
-    def _engine(self, network: AudioSpectrogramTransformer) -> Engine:
+    def _engine(self, network: Network) -> Engine:
         """Return the likely engine. It is never int8, whose accuracy depends on the weights."""
         spec = NetworkSpec.from_network(network)
         if self._device.type == "cpu":
             precision: Precision = "bf16" if has_bf16() else "fp32"
             return OpenVinoEngine(spec, precision=precision, keep=False)
         eager = TorchEngine(spec, device=str(self._device), precision="auto")
-        return GraphEngine(eager, window_samples=spec.front_end.window_samples)
+        return GraphEngine(eager, window_samples=self._rows * frontends.FRAME_SHIFT)
 
     def _conditions(self, entry: Published) -> str:
         """Return a cache key of everything that the time depends on."""
-        return f"{machine(self._device)} | base {entry.fstride}-{entry.tstride} | {self._rows} rows | batch {self._batch}"
+        return f"{machine(self._device)} | {entry.family} {entry.width} {entry.fstride}-{entry.tstride} | {self._rows} rows | batch {self._batch}"
 
 
-def _random_network(config: AstConfig) -> AudioSpectrogramTransformer:
+def config_of(entry: Published) -> NetworkConfig:
+    """Return the config of a published model, without its files."""
+    return FAMILIES[entry.family](
+        width=entry.width,
+        depth=entry.depth,
+        heads=entry.width // _HEAD_WIDTH,
+        mlp_width=4 * entry.width,
+        fstride=entry.fstride,
+        tstride=entry.tstride,
+        input_fdim=entry.bins,
+        input_tdim=entry.rows,
+        label_dim=entry.classes,
+    )
+
+
+def _random_network(config: NetworkConfig) -> Network:
     """Return a network with cheap random weights of realistic size: zeros run faster on a GPU."""
     with torch.device("meta"):
-        network = AudioSpectrogramTransformer(config)
+        network = config.network()
     network.to_empty(device="cpu")
-    for weights in network.parameters():
-        _noise(weights.detach())
+    for weights in network.state_dict().values():
+        _noise(weights)
     return network.eval()
 
 

@@ -62,7 +62,7 @@ def quantize_on(
     require_nncf()
     checkpoint = load_checkpoint(model)
     network = checkpoint.network_spec(window_rows(checkpoint, window_seconds))
-    samples = network.front_end.window_samples
+    samples = network.window_samples
     windows = [
         sound[first : first + samples]
         for sound in sounds

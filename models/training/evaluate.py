@@ -156,17 +156,16 @@ def _read_ahead(reader: Reader, examples: Sequence[Example], ahead: int) -> Iter
 def _mean_scores(tagger: Scorer, recordings: Sequence[Sequence[Samples]], batch: int) -> list[Floats]:
     """Return the mean scores, float32 (classes,), of the windows of each recording.
 
-    Windows with the same number of rows are scored together: samples after the last whole frame are ignored.
+    Windows of the same length are scored together.
     """
     windows = [window for windows in recordings for window in windows]
-    rows = np.array([frontends.row_count(len(window)) for window in windows], np.int64)
+    lengths = np.array([len(window) for window in windows], np.int64)
     scores = np.empty((len(windows), len(tagger.labels)), np.float32)
-    for count in np.unique(rows):
-        samples = frontends.FRAME_LENGTH + (int(count) - 1) * frontends.FRAME_SHIFT
-        equal = np.flatnonzero(rows == count)
+    for length in np.unique(lengths):
+        equal = np.flatnonzero(lengths == length)
         for begin in range(0, len(equal), batch):
             chosen = equal[begin : begin + batch]
-            scores[chosen] = tagger(np.stack([windows[index][:samples] for index in chosen]))
+            scores[chosen] = tagger(np.stack([windows[index] for index in chosen]))
     ends = np.cumsum([len(windows) for windows in recordings])
     return [part.mean(0) for part in np.split(scores, ends[:-1])] if recordings else []
 

@@ -95,7 +95,7 @@ class Validator:
             TorchEngine(network, device=str(self._device)),
             name=checkpoint.name,
             labels=checkpoint.labels,
-            window_samples=network.front_end.window_samples,
+            window_samples=network.window_samples,
             activation=checkpoint.activation,
         )
         result = evaluate(tagger, self._dataset, self._sounds)

@@ -90,7 +90,7 @@ def _from_imagenet(name: str, geometry: Mapping[str, Any], offline: bool) -> Che
     if name in DEIT:
         from .. import hub
 
-        folder = hub.fetch(_REPOSITORY.format(DEIT[name]), network=DEIT[name], offline=offline)
+        folder = hub.fetch(_REPOSITORY.format(DEIT[name]), networks=(DEIT[name],), offline=offline)
         path = folder / "model.safetensors"
     else:
         path = Path(name)

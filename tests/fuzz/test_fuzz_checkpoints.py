@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from promises import MEBIBYTE, a_file, a_folder, examples, json_values, kept, mutated, numbers, within
 from safetensors.torch import save as as_safetensors
+from support.reference_ced import ReferenceCed
 from transformers import ASTConfig, ASTForAudioClassification
 
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
@@ -221,6 +222,63 @@ def test_any_folder_is_taken_or_refused_in_a_sentence(
     options: dict[str, Any], extractor: dict[str, Any]
 ) -> None:
     files = dict(folder())
+    for name, changes in (("config.json", options), ("preprocessor_config.json", extractor)):
+        files[name] = json.dumps(json.loads(files[name]) | changes).encode()
+    scores_of(files)
+
+
+CED_OPTIONS = [
+    *(
+        "embed_dim",
+        "depth",
+        "num_heads",
+        "mlp_ratio",
+        "n_mels",
+        "n_fft",
+        "win_size",
+        "hop_size",
+        "f_min",
+        "f_max",
+    ),
+    *("center", "target_length", "patch_size", "patch_stride", "pooling", "qkv_bias", "id2label", "name"),
+    *("outputdim", "model_type", "problem_type"),
+]
+CED_FEATURES = ["sampling_rate", "feature_size", "n_fft", "win_size", "hop_size", "f_min", "f_max", "center"]
+
+
+@lru_cache(maxsize=1)
+def ced_folder() -> dict[str, bytes]:
+    with tempfile.TemporaryDirectory() as place:
+        ReferenceCed(depth=1, classes=5).save(Path(place))
+        return {path.name: path.read_bytes() for path in Path(place).iterdir()}
+
+
+def test_the_ced_that_is_changed_here_is_taken_at_first() -> None:
+    assert scores_of(ced_folder())
+
+
+@examples(150)
+@given(
+    st.dictionaries(st.sampled_from(CED_OPTIONS), absurd, max_size=3),
+    st.dictionaries(st.sampled_from(CED_FEATURES), absurd, max_size=2),
+)
+@example({"embed_dim": 10**9}, {})
+@example({"depth": 10**6}, {})
+@example({"num_heads": 0}, {})
+@example({"mlp_ratio": float("nan")}, {})
+@example({"mlp_ratio": 1e300}, {})
+@example({"target_length": 10**9}, {})
+@example({"n_mels": 10**9}, {"feature_size": 10**9})
+@example({"patch_size": 0}, {})
+@example({"f_min": float("nan")}, {})
+@example({"f_max": -1}, {"f_max": float("inf")})
+@example({"name": ["ced-tiny"]}, {})
+@example({}, {"n_fft": 2})
+@example({}, {"win_size": 1})
+def test_any_ced_is_taken_or_refused_in_a_sentence(
+    options: dict[str, Any], extractor: dict[str, Any]
+) -> None:
+    files = dict(ced_folder())
     for name, changes in (("config.json", options), ("preprocessor_config.json", extractor)):
         files[name] = json.dumps(json.loads(files[name]) | changes).encode()
     scores_of(files)
