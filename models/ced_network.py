@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
-from .frontends import FRAME_SHIFT, ROWS_PER_SECOND, SAMPLE_RATE_HZ
+from .frontends import FRAME_SHIFT, ROWS_PER_SECOND, SAMPLE_RATE_HZ, SHORTEST_WINDOW_SECONDS
 from .network_spec import Network, NetworkConfig
 
 SIZES: dict[str, tuple[int, int, int]] = {
@@ -102,7 +102,8 @@ class CedConfig(NetworkConfig):
     def with_rows(self, rows: int) -> Self:
         """Return this config, which is the same for all windows up to the longest."""
         if not self.patch <= rows <= self.input_tdim:
-            shortest, longest = self.patch / ROWS_PER_SECOND, self.input_tdim / ROWS_PER_SECOND
+            shortest = max(SHORTEST_WINDOW_SECONDS, self.patch / ROWS_PER_SECOND)
+            longest = self.input_tdim / ROWS_PER_SECOND
             raise ValueError(f"give a window of {shortest:g} to {longest:g} s")
         return self
 
