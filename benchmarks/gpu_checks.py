@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from models.ast_network import AstConfig
 from models.bench import hugging_face
-from models.catalogue import PUBLISHED
+from models.ced_network import CedConfig
 from models.engines import Engine, Precision
 from models.engines.graph_engine import LARGEST_BATCH, GraphEngine, capture_cuda_graph
 from models.engines.torch_engine import TorchEngine
@@ -124,11 +123,10 @@ def networks(*, small: bool) -> dict[str, NetworkConfig]:
     found: dict[str, NetworkConfig] = {}
     if small:
         found["ast-small"] = AstConfig(fstride=16, tstride=16, **size)
+        found["ced-small"] = CedConfig(**size)
     else:
         found["base-10-10"] = AstConfig.of_size("base")
-    if "ced-base" in PUBLISHED:
-        ced = import_module("models.ced_network").CedConfig
-        found["ced-small" if small else "ced-base"] = ced(**size) if small else ced.of_size("base")
+        found["ced-base"] = CedConfig.of_size("base")
     return found
 
 

@@ -84,7 +84,7 @@ class _PatchEmbedding(nn.Module):
 
 
 class AudioSpectrogramTransformer(Network):
-    """The AST network, from normalised log-mel rows to logits.
+    """The AST network, from normalised log-mel rows to logits. Its tokens begin with the class and the distillation token.
 
     Parameters
     ----------
@@ -130,26 +130,9 @@ class AudioSpectrogramTransformer(Network):
         dropping = PatchDropout(share, num_prefix_tokens=2) if share else nn.Identity()
         self.v.patch_drop = dropping.train(self.training)
 
-    @property
-    def body(self) -> nn.Module:
-        """Vision transformer, without the head."""
-        body: nn.Module = self.v
-        return body
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Normalised rows (batch, input_tdim, input_fdim) -> tokens (batch, 2 + f * t, width), class and distillation first."""
-        x = x.transpose(1, 2).unsqueeze(1)  # (batch, 1, bins, rows)
-        tokens: Tensor = self.v.forward_features(x)
-        return tokens
-
     def forward_embedding(self, tokens: Tensor) -> Tensor:
         """Tokens -> float32 (batch, width): the mean of the class and the distillation token."""
         return (tokens[:, 0].float() + tokens[:, 1].float()) / 2
-
-    def forward_head(self, tokens: Tensor) -> Tensor:
-        """Tokens (batch, 2 + f * t, width) -> logits (batch, label_dim)."""
-        logits: Tensor = self.mlp_head(self.forward_embedding(tokens))
-        return logits
 
 
 def adapt_positions(pos_embed: Tensor, grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:

@@ -252,23 +252,6 @@ class CedNetwork(Network):
         self.register_buffer(SCALE, torch.ones(config.input_fdim))
         self.register_buffer(SHIFT, torch.zeros(config.input_fdim))
 
-    @property
-    def body(self) -> nn.Module:
-        """Vision transformer, without the head."""
-        body: nn.Module = self.v
-        return body
-
-    def forward_features(self, x: Tensor) -> Tensor:
-        """Normalised rows (batch, 16 t, input_fdim) -> tokens (batch, f * t, width), the lowest mel bins first."""
-        x = x.transpose(1, 2).unsqueeze(1)  # (batch, 1, bins, rows)
-        tokens: Tensor = self.v.forward_features(x)
-        return tokens
-
     def forward_embedding(self, tokens: Tensor) -> Tensor:
         """Tokens -> float32 (batch, width): the mean of all tokens."""
         return tokens.float().mean(1)
-
-    def forward_head(self, tokens: Tensor) -> Tensor:
-        """Tokens (batch, f * t, width) -> logits (batch, label_dim)."""
-        logits: Tensor = self.mlp_head(self.forward_embedding(tokens))
-        return logits

@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -31,26 +31,32 @@ class FrontEnd(Protocol):
 
 
 class Network(nn.Module, ABC):
-    """Network from normalised rows to logits."""
+    """Network from normalised rows to logits: one of timm's vision transformers, ``v``, and a head, ``mlp_head``."""
 
     config: "NetworkConfig"
+    v: Any
+    mlp_head: nn.Sequential
 
     @property
-    @abstractmethod
     def body(self) -> nn.Module:
         """Module that may run in half precision: all but the head."""
+        body: nn.Module = self.v
+        return body
 
-    @abstractmethod
     def forward_features(self, x: Tensor) -> Tensor:
-        """Normalised rows (batch, rows, bins) -> tokens (batch, tokens, width)."""
+        """Normalised rows (batch, rows, bins) -> tokens (batch, tokens, width), the lowest mel bins first."""
+        x = x.transpose(1, 2).unsqueeze(1)  # (batch, 1, bins, rows)
+        tokens: Tensor = self.v.forward_features(x)
+        return tokens
 
     @abstractmethod
     def forward_embedding(self, tokens: Tensor) -> Tensor:
         """Tokens -> their summary float32 (batch, width)."""
 
-    @abstractmethod
     def forward_head(self, tokens: Tensor) -> Tensor:
         """Tokens -> logits float32 (batch, label_dim)."""
+        logits: Tensor = self.mlp_head(self.forward_embedding(tokens))
+        return logits
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalised rows (batch, rows, bins) -> logits (batch, label_dim)."""

@@ -3,7 +3,7 @@
 import json
 import re
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -124,7 +124,7 @@ def clear(broker: Broker, topics: Iterable[str]) -> None:
     _with_client(broker, publish)
 
 
-def _with_client(broker: Broker, work: Any) -> None:
+def _with_client(broker: Broker, work: Callable[[Client], Awaitable[None]]) -> None:
     check_credentials(broker)
     context, limits = tls.context_for(broker), limits_of(broker)
 

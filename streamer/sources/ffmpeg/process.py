@@ -20,7 +20,7 @@ _STALL_MARGIN_SECONDS = 1.0
 """FFmpeg observes its time limit by itself; it is killed if it doesn't."""
 
 _STOP_MESSAGES = 1_000
-"""Most messages that a process may still have on their way after it is told to stop."""
+"""Most messages that may still arrive after the command to stop."""
 
 
 class FFmpegProcess:
