@@ -27,13 +27,12 @@ from safetensors import safe_open
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from models.frontends import LONGEST_WINDOW_SECONDS
 from models.tagger import Tagger, load_tagger
 from models.training.agreement import Scorer, compare_with_teacher
 from models.training.background import measure_background
 from models.training.pack import Pack
 from models.training.places import CLIP_ALONE, FOLLOWED_BY_SILENCE
-from models.training.teacher_tagger import TeacherTagger
+from models.training.teachers.tagger import load_teacher_tagger
 from streamer.runtime.timing import parse_duration
 
 WEIGHTS = "models/assets/tiny.safetensors"
@@ -92,7 +91,7 @@ def main() -> None:
         for version in versions:
             rows.append(row(load_tagger(version.file), pack, seconds, options.limit, version))
             bars.advance(task)
-        teacher = TeacherTagger(pack, window_seconds=LONGEST_WINDOW_SECONDS)
+        teacher = load_teacher_tagger("yamnet", pack.folder)
         rows.append(row(teacher, pack, seconds, options.limit))
         bars.advance(task)
     if options.json:

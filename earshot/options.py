@@ -138,7 +138,7 @@ OPTIONS = (
     # The model and its windows
     _setting("model", _LISTENING, _Text, "Model to use  [auto: best that keeps up]", "MODEL"),
     Option("model", "bench", _Texts, "Model to time; repeatable  [tiny]", "MODEL"),
-    Option("model", "evaluate", str, "Model to measure, or teacher: YAMNet  [tiny]", "MODEL", "tiny"),
+    Option("model", "evaluate", str, "Model to measure, or teacher[:mn04]  [tiny]", "MODEL", "tiny"),
     Option("model", "calibrate-model", str, "tiny, or a file of an AudioSet model  [tiny]", "FILE", "tiny"),
     Option("network", "bench", _Texts, "Network with random weights; repeatable", "NETWORK"),
     _setting("hop", _LISTENING, _Number, "Time between windows  [1.0]", "SECONDS"),

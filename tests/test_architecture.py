@@ -32,6 +32,7 @@ OWNERS = {
     "nncf": {"models/engines/quantization.py"},
     "torch": {"models"},
     "torchaudio": {"models"},
+    "torchvision": {"models/training/teachers/mn04.py"},
     "timm": {"models/ast_network.py", "models/ced_network.py"},
     "huggingface_hub": {"models/hub"},
     "httpx2": {"models/hub"},

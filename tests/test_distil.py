@@ -20,7 +20,6 @@ from models import TrainingError, frontends, load_tagger
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.labels import audioset_classes
-from models.training import teacher
 from models.training.distil import REPORT, STATE, Distillation, Stage, parse_stages
 from models.training.mixtures import Mixer
 from models.training.muon import Muon, orthogonalise
@@ -35,6 +34,7 @@ from models.training.pack import (
     load_features,
 )
 from models.training.student import Student, initialise
+from models.training.teachers import load_network, yamnet
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -106,7 +106,8 @@ def test_a_pack_describes_its_content(folder: Path) -> None:
     assert len(pack.clips) == 10
     assert pack.of("val") == [0, 3, 6, 9]
     assert pack.labels == LABELS
-    assert pack.silence == LABELS.index("Silence")
+    assert pack.silence == yamnet.YamNet.silence
+    assert pack.teacher_to_student[pack.silence] == LABELS.index("Silence")
     assert pack.loudest_labels().max() == 0.5
 
 
@@ -188,32 +189,36 @@ def test_the_teachers_features_are_those_of_torchaudio() -> None:
     # torchaudio centres its 400 samples in 512
     padded = torch.nn.functional.pad(samples, (56, 56))
     expected = (mel(padded).T + 1e-3).log()
-    torch.testing.assert_close(teacher.log_mel(samples), expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(yamnet.log_mel(samples), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_patches_cover_the_rows_and_end_in_silence() -> None:
     rows = torch.arange(150.0)[:, None].expand(-1, 64)
-    patches = teacher.patches_of(rows)
-    assert patches.shape == (teacher.patch_count(150), 96, 64) == (3, 96, 64)
+    patches = yamnet.patches_of(rows)
+    assert patches.shape == (yamnet.patch_count(150), 96, 64) == (3, 96, 64)
     assert torch.equal(patches[1, :, 0], torch.arange(48.0, 144.0))
     assert torch.equal(patches[2, :54, 5], torch.arange(96.0, 150.0))
-    assert (patches[2, 54:] == teacher.SILENT_ROW).all()
+    assert (patches[2, 54:] == yamnet.SILENT_ROW).all()
 
 
 def test_the_teacher_labels_each_patch_alone() -> None:
-    network = teacher.YamNet().eval()
+    network = yamnet.YamNet().eval()
     patches = torch.randn(3, 96, 64)
-    probabilities, embeddings = network.label(patches)
-    assert probabilities.shape == (3, teacher.CLASSES)
-    assert embeddings.shape == (3, teacher.EMBEDDING_WIDTH)
-    torch.testing.assert_close(network.label(patches[1:2])[0], probabilities[1:2], atol=1e-5, rtol=1e-5)
+    probabilities, embeddings = network.label_patches(patches)
+    assert probabilities.shape == (3, yamnet.CLASSES)
+    assert embeddings.shape == (3, yamnet.EMBEDDING_WIDTH)
+    torch.testing.assert_close(
+        network.label_patches(patches[1:2])[0], probabilities[1:2], atol=1e-5, rtol=1e-5
+    )
 
 
 def test_a_teacher_in_half_precision_gives_nearly_the_same_labels(folder: Path) -> None:
     patches = torch.randn(4, 96, 64)
     exact, fast = (
-        teacher.load_teacher(folder / TEACHER_WEIGHTS, torch.device("cpu"), fast=fast).label(patches)
-        for fast in (False, True)
+        load_network(yamnet.YamNet, folder / TEACHER_WEIGHTS, torch.device("cpu"), dtype=dtype).label_patches(
+            patches
+        )
+        for dtype in (torch.float32, torch.bfloat16)
     )
     for precise, rough in zip(exact, fast, strict=True):
         assert rough.dtype == torch.float32
@@ -223,7 +228,7 @@ def test_a_teacher_in_half_precision_gives_nearly_the_same_labels(folder: Path) 
 def test_a_sound_counts_wherever_it_is_but_not_behind_the_end() -> None:
     probabilities = torch.tensor([[[0.8, 0.0], [0.6, 1.0], [0.1, 0.5]], [[0.8, 0.2], [1.0, 0.9], [1.0, 0.9]]])
     valid = torch.tensor([[True, True, True], [True, False, False]])
-    pooled = teacher.pool(probabilities, valid, silence=1)
+    pooled = yamnet.pool(probabilities, valid, silence=1)
     torch.testing.assert_close(pooled, torch.tensor([[0.7, 0.5], [0.8, 0.2]]))
 
 
@@ -238,7 +243,7 @@ def test_windows_that_end_early_are_padded_as_the_live_program_pads(features: Fe
     assert windows.valid[:, 0].all()
     assert windows.valid[~padded].all()
     # nothing is asked about what the student can't see: behind the end the teacher hears silence
-    assert (windows.teacher[padded][:, -1, -16:] == teacher.SILENT_ROW).all()
+    assert (windows.teacher[padded][:, -1, -16:] == yamnet.SILENT_ROW).all()
     assert windows.student.isfinite().all()
 
 
@@ -302,7 +307,7 @@ def test_the_teacher_hears_the_sound_without_the_room(
 
 def test_a_sound_is_repeated_to_the_end_after_pauses(features: Features) -> None:
     made = mixer(features)
-    into = torch.zeros(400, frontends.MEL_BINS), torch.zeros(400, teacher.MEL_BINS)
+    into = torch.zeros(400, frontends.MEL_BINS), torch.zeros(400, yamnet.MEL_BINS)
     made._add(into, 0, 0.0, 400, 0.0, pause=50)
     length = int(features.length[0])
     sounding = into[0].sum(1) > 0
@@ -361,7 +366,7 @@ def test_dropped_patches_and_short_windows_keep_their_places() -> None:
     assert len(kept) == 8 * 6 // 2
     assert (positions // 8 == kept // 6).all()  # the same mel bins
     assert ((positions % 8 - kept % 6) == (positions % 8 - kept % 6)[0]).all()  # moved together
-    torch.testing.assert_close(gather.sum(1), torch.ones(teacher.patch_count(96)))
+    torch.testing.assert_close(gather.sum(1), torch.ones(yamnet.patch_count(96)))
 
 
 def test_orthogonalised_matrices_turn_and_hardly_stretch() -> None:
@@ -460,7 +465,7 @@ def test_a_new_network_is_untrained_but_sound(folder: Path, features: Features, 
 
 def test_a_loss_of_nan_stops_the_run(folder: Path, features: Features, small: str, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
-    weights = teacher.YamNet().state_dict()
+    weights = yamnet.YamNet().state_dict()
     weights["fc.bias"].fill_(float("nan"))
     save_file(weights, copy / TEACHER_WEIGHTS)
     with pytest.raises(TrainingError, match="nan") as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from ..failures import UsageError
 from ..progress import bar
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from models.training.confusions import ClassPrecision, Confusion
 
 TEACHER = "teacher"
-"""Model name of YAMNet itself."""
+"""Model name of YAMNet, and prefix of all teachers, as in ``teacher:mn04``."""
 
 _FIGURES = (
     ("clips", "clips", "d"),
@@ -42,13 +43,26 @@ _WIDEST_WORD = 8
 """Longest word in the names of places, which head narrow columns."""
 
 
-def open_teacher(pack: Path, window_seconds: float | None) -> "Scorer":
-    """Return the teacher in place of a model, with windows of 10.24 s by default."""
-    from models.frontends import LONGEST_WINDOW_SECONDS
-    from models.training.pack import Pack
-    from models.training.teacher_tagger import TeacherTagger
+def is_teacher(model: str) -> bool:
+    """Return True if a model is a teacher, whose weights lie in an audio pack."""
+    return model.partition(":")[0] == TEACHER
 
-    return TeacherTagger(Pack(pack), window_seconds=window_seconds or LONGEST_WINDOW_SECONDS)
+
+def open_teacher(model: str, pack: Path, window_seconds: float | None) -> "Scorer":
+    """Return a teacher of an audio pack in place of a model.
+
+    Raises
+    ------
+    UsageError
+        There is no such teacher.
+    """
+    from models.training.teachers import TEACHERS
+    from models.training.teachers.tagger import load_teacher_tagger
+
+    name = model.partition(":")[2] or "yamnet"
+    if name not in TEACHERS:
+        raise UsageError(f"there is no teacher '{name}': give {TEACHER}: and one of {', '.join(TEACHERS)}")
+    return load_teacher_tagger(name, pack, window_seconds=window_seconds, device="cpu")
 
 
 def compare(

@@ -11,7 +11,7 @@ from ..failures import UsageError
 from ..options import takes
 from ..progress import bar
 from ..recordings import read_recording
-from .agreement import TEACHER, compare, open_teacher
+from .agreement import compare, is_teacher, open_teacher
 from .background import measure_background, seconds_of
 
 if TYPE_CHECKING:
@@ -58,12 +58,12 @@ def _check(options: "Mapping[str, Any]") -> None:
         There is one.
     """
     data, pack, model = options["data"], options["pack"], options["model"]
-    alone = options["background"] if model != TEACHER else None
+    alone = options["background"] if not is_teacher(model) else None
     if sum(chosen is not None for chosen in (data, pack, alone)) != 1:
         raise UsageError("give one of --data, --pack and --background")
     if pack is not None and (options["out"] is not None or options["fold"] is not None):
         raise UsageError("--csv and --fold go with --data")
-    with_pack = options["places"] or options["confused"] or options["reliability"] or model == TEACHER
+    with_pack = options["places"] or options["confused"] or options["reliability"] or is_teacher(model)
     if pack is None and with_pack:
         raise UsageError("--places, --confusions, --reliability and --model teacher go with --pack")
     _require_folder(options["reliability"], "--reliability")
@@ -89,8 +89,8 @@ def _require_table(out: Path | None) -> None:
 
 def _tagger(options: "Mapping[str, Any]") -> "Scorer":
     """Load the model, or the teacher."""
-    if options["pack"] is not None and options["model"] == TEACHER:
-        return open_teacher(options["pack"], options["window"])
+    if options["pack"] is not None and is_teacher(options["model"]):
+        return open_teacher(options["model"], options["pack"], options["window"])
     from models.tagger import load_tagger
 
     return load_tagger(

@@ -11,11 +11,10 @@ from torch import Tensor
 
 from .. import frontends
 from ..errors import TrainingError
-from . import teacher
 from .metrics import hits_in_top, mean_average_precision
 from .pack import TEACHER_WEIGHTS, Kind, Pack, Split
 from .places import CLIP_ALONE, DEFAULT_PLACES, FOLLOWED_BY_SILENCE, PLACES
-from .teacher_tagger import patch_labels
+from .teachers import load_network, yamnet
 
 Floats = NDArray[np.float32]
 
@@ -31,7 +30,7 @@ _SMALLEST = 1e-7
 
 
 class Scorer(Protocol):
-    """Protocol of taggers that can be measured: `Tagger` and `TeacherTagger`."""
+    """Protocol of taggers that can be measured: such as `Tagger`."""
 
     @property
     def name(self) -> str:
@@ -143,7 +142,7 @@ def score_places(
     Parameters
     ----------
     tagger : Scorer
-        `Tagger` or `TeacherTagger` with the classes of the pack.
+        `Tagger` with the classes of the pack.
     pack : Pack
         Clips and teacher.
     places : sequence of str
@@ -169,19 +168,19 @@ def score_places(
     """
     _check_classes(tagger, pack)
     chosen = _clips_to_score(pack, split, limit)
-    network = teacher.load_teacher(pack.folder / TEACHER_WEIGHTS, torch.device("cpu"))
-    patches = teacher.patch_count(tagger.window_samples // frontends.FRAME_SHIFT)
+    network = load_network(yamnet.YamNet, pack.folder / TEACHER_WEIGHTS, torch.device("cpu"))
+    patches = yamnet.patch_count(tagger.window_samples // frontends.FRAME_SHIFT)
     scores: dict[str, list[Floats]] = {place: [] for place in places}
     truths: dict[str, list[Floats]] = {place: [] for place in places}
     for done, position in enumerate(chosen):
         clip = pack.samples(pack.clips[position])[: tagger.window_samples]
-        clip_labels = patch_labels(network, clip)  # (patches, 521)
+        clip_labels = network.label_sound(torch.from_numpy(clip))  # (patches, 521)
         window_labels = _followed_by_silence(clip_labels, patches, network)
         for place in places:
             window = PLACES[place](clip, tagger.window_samples, np.random.default_rng(position))
             scores[place].append(tagger(window)[0, pack.teacher_to_student])
             labels = clip_labels if place == CLIP_ALONE else window_labels
-            truths[place].append(teacher.pool_all(labels, pack.silence).numpy())
+            truths[place].append(yamnet.pool_all(labels, pack.silence).numpy())
         progress(done + 1, len(chosen))
     kinds = tuple(pack.clips[position].kind for position in chosen)
     arrays = {place: (np.array(scores[place]), np.array(truths[place])) for place in places}
@@ -195,10 +194,10 @@ def _check_classes(tagger: Scorer, pack: Pack) -> None:
         )
 
 
-def _followed_by_silence(labels: Tensor, patches: int, network: teacher.YamNet) -> Tensor:
+def _followed_by_silence(labels: Tensor, patches: int, network: yamnet.YamNet) -> Tensor:
     """Return the labels (patches, 521) of a clip that is followed by silence."""
-    silent = torch.full((1, teacher.PATCH_ROWS, teacher.MEL_BINS), teacher.SILENT_ROW)
-    return torch.cat((labels, network.label(silent)[0].expand(max(0, patches - len(labels)), -1)))
+    silent = torch.full((1, yamnet.PATCH_ROWS, yamnet.MEL_BINS), yamnet.SILENT_ROW)
+    return torch.cat((labels, network.label_patches(silent)[0].expand(max(0, patches - len(labels)), -1)))
 
 
 def agreements(scored: Mapping[str, Scored], silence: int | None) -> dict[str, Agreement]:

@@ -27,13 +27,13 @@ from ..ast_network import AstConfig, AudioSpectrogramTransformer, Size, require_
 from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from ..engines.torch_engine import pick_device
 from ..errors import TrainingError
-from . import teacher
 from .mixtures import Mixer, clip_weights
 from .muon import Muon
 from .pack import TEACHER_WEIGHTS, Features, Pack
-from .precision import mixed_precision
+from .precision import labelling_precision, mixed_precision
 from .state import restoring, save_state
 from .student import Student, initialise
+from .teachers import load_network, yamnet
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class Stage:
     minutes: float | None = None
 
     def __post_init__(self) -> None:
-        if self.rows < teacher.PATCH_ROWS or self.rows % 16:
+        if self.rows < yamnet.PATCH_ROWS or self.rows % 16:
             raise TrainingError(
                 f"the rows of a stage must be a multiple of 16, at least 96, not {self.rows}: correct --stages"
             )
@@ -273,7 +273,9 @@ class Distillation:
             key: value.detach().clone() for key, value in self._student.network.state_dict().items()
         }
         self._optimizers = _optimizers(self._student, optimizer)
-        self._teacher = teacher.load_teacher(pack.folder / TEACHER_WEIGHTS, self._device, fast=True)
+        self._teacher = load_network(
+            yamnet.YamNet, pack.folder / TEACHER_WEIGHTS, self._device, labelling_precision(self._device)
+        )
         self._silence = pack.silence
         self._classes = torch.from_numpy(pack.teacher_to_student).to(self._device)
         weights = torch.zeros(features.clips)
@@ -377,7 +379,7 @@ class Distillation:
                 stage=stage,
                 rows=windows.student,
                 valid=windows.valid,
-                window=teacher.pool(labels, windows.valid, self._silence),
+                window=yamnet.pool(labels, windows.valid, self._silence),
                 labels=labels[windows.valid],
                 embeddings=embeddings[windows.valid],
                 chosen=self._student.choose_patches(stage.rows, stage.share, random),
@@ -420,9 +422,9 @@ class Distillation:
 
     def _label(self, patches: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
         """Return probabilities (batch, patches, 521) and embeddings (batch, patches, 1024); zeros where a patch isn't valid."""
-        probabilities = patches.new_zeros(*valid.shape, teacher.CLASSES)
-        embeddings = patches.new_zeros(*valid.shape, teacher.EMBEDDING_WIDTH)
-        probabilities[valid], embeddings[valid] = self._teacher.label(patches[valid])
+        probabilities = patches.new_zeros(*valid.shape, yamnet.CLASSES)
+        embeddings = patches.new_zeros(*valid.shape, yamnet.EMBEDDING_WIDTH)
+        probabilities[valid], embeddings[valid] = self._teacher.label_patches(patches[valid])
         return probabilities, embeddings
 
     @torch.no_grad()

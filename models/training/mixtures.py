@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from .. import frontends
-from . import teacher
 from .pack import Features
+from .teachers import yamnet
 
 _DECIBEL = math.log(10) / 10
 """Natural logarithm of a power ratio of 1 dB."""
@@ -116,20 +116,18 @@ class Mixer:
             self._through_microphone(energies, random).clamp_min(frontends.FLOOR).log(), random
         )
         student = student.masked_fill(~inside.to(self._device)[..., None], -self._mean / self._scale)
-        teacher_rows = (magnitudes.sqrt() + teacher.LOG_OFFSET).log()
-        teacher_rows = teacher_rows.masked_fill(~inside.to(self._device)[..., None], teacher.SILENT_ROW)
-        patches = teacher.patches_of(teacher_rows)
+        teacher_rows = (magnitudes.sqrt() + yamnet.LOG_OFFSET).log()
+        teacher_rows = teacher_rows.masked_fill(~inside.to(self._device)[..., None], yamnet.SILENT_ROW)
+        patches = yamnet.patches_of(teacher_rows)
         # a patch counts where at least half of it lies in the window, and the student can see that half
-        valid = (
-            torch.arange(patches.shape[1]) * teacher.PATCH_SHIFT + teacher.PATCH_ROWS // 2 <= ends[:, None]
-        )
+        valid = torch.arange(patches.shape[1]) * yamnet.PATCH_SHIFT + yamnet.PATCH_ROWS // 2 <= ends[:, None]
         valid[:, 0] = True
         return Windows(student=student, teacher=patches, valid=valid.to(self._device))
 
     def _mix(self, batch: int, rows: int, ends: Tensor, random: torch.Generator) -> tuple[Tensor, Tensor]:
         """Return mel energies for the student (batch, rows, 128) and squared mel magnitudes for the teacher (batch, rows, 64)."""
         energies = torch.zeros(batch, rows, frontends.MEL_BINS, device=self._device)
-        powers = torch.zeros(batch, rows, teacher.MEL_BINS, device=self._device)
+        powers = torch.zeros(batch, rows, yamnet.MEL_BINS, device=self._device)
         shares = torch.tensor(SOUNDS_IN_SHORT if rows <= LONGEST_SHORT_ROWS else SOUNDS_IN_LONG)
         sounds = torch.multinomial(shares, batch, replacement=True, generator=random)
         sounds = torch.minimum(sounds, 1 + ends // ROWS_PER_SOUND)
@@ -146,7 +144,7 @@ class Mixer:
         places = torch.rand(batch, len(shares) + 1, generator=random)
         repeated = torch.rand(batch, len(shares), generator=random) < _SHARE_REPEATED
         pauses = _uniform(_PAUSE_ROWS, (batch, len(shares)), random).long()
-        rooms = [min(rows, max(int(end), teacher.PATCH_ROWS)) for end in ends]
+        rooms = [min(rows, max(int(end), yamnet.PATCH_ROWS)) for end in ends]
         for window, room in enumerate(rooms):
             target = energies[window], powers[window]
             for layer in range(int(sounds[window])):
@@ -188,7 +186,7 @@ class Mixer:
         at = 0 if pause == 0 else int(place * (room - count + 1))
         student = (self._student[begin : begin + count].float().exp() - frontends.FLOOR).clamp_min(0)
         teacher_rows = (
-            (self._teacher[begin : begin + count].float().exp() - teacher.LOG_OFFSET).clamp_min(0).square()
+            (self._teacher[begin : begin + count].float().exp() - yamnet.LOG_OFFSET).clamp_min(0).square()
         )
         while at < room:
             count = min(count, room - at)

@@ -20,11 +20,10 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from .. import frontends
 from ..errors import TrainingError
-from . import teacher
+from .teachers import yamnet
 
 logger = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ class Pack:
             self.clips = tuple(_clip(row) for row in _read_csv(folder / INDEX))
             classes = _read_csv(folder / CLASSES)
             self.labels = tuple(row["display_name"] for row in classes)
-            self.teacher_to_student = np.full(teacher.CLASSES, -1)
+            self.teacher_to_student = np.full(yamnet.CLASSES, -1)
             for row in classes:
                 if row["yamnet_index"]:
                     self.teacher_to_student[int(row["yamnet_index"])] = int(row["index"])
@@ -100,7 +99,7 @@ class Pack:
         if not self.clips or (self.teacher_to_student < 0).any():
             raise TrainingError(
                 f"the tables of the audio pack {folder} have no clips, or no student's class for some of the teacher's "
-                f"{teacher.CLASSES}: copy it again"
+                f"{yamnet.CLASSES}: copy it again"
             )
         names = [self.labels[index] for index in self.teacher_to_student]
         self.silence = names.index("Silence") if "Silence" in names else None
@@ -137,7 +136,7 @@ class Pack:
             The table is broken.
         """
         file = self.folder / TEACHER_LABELS
-        best = np.zeros((len(self.clips), teacher.CLASSES), np.float32)
+        best = np.zeros((len(self.clips), yamnet.CLASSES), np.float32)
         try:
             with np.load(file) as table:
                 rows, patches = table["indptr"], table["clip_ptr"]
@@ -171,7 +170,7 @@ class Features:
     student : float16 tensor (frames, 128)
         Features of AST before normalisation, from `frontends.fbank`.
     teacher : float16 tensor (frames, 64)
-        Features of YAMNet, from `teacher.log_mel`.
+        Features of YAMNet, from `yamnet.log_mel`.
     start, length : int64 tensor (clips + noises,)
         First row and number of rows of each clip.
     clips : int
@@ -210,7 +209,7 @@ def load_features(
         with np.load(folder / "rows.npz") as rows:
             start, length = torch.from_numpy(rows["start"]), torch.from_numpy(rows["length"])
         student = np.memmap(folder / "student.f16", np.float16, "c").reshape(-1, frontends.MEL_BINS)
-        teacher_file = np.memmap(folder / "teacher.f16", np.float16, "c").reshape(-1, teacher.MEL_BINS)
+        teacher_file = np.memmap(folder / "teacher.f16", np.float16, "c").reshape(-1, yamnet.MEL_BINS)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(
             f"the feature cache in {folder} can't be written or read ({error}): remove it, or give another --cache"
@@ -245,9 +244,9 @@ def _write_features(pack: Pack, folder: Path, progress: Callable[[int, int], Non
     lengths = []
     with (folder / "student.f16").open("wb") as student, (folder / "teacher.f16").open("wb") as teacher_file:
         for done, samples in enumerate(_sounds(pack)):
-            rows = silent_tail(samples)
+            rows = yamnet.silent_tail(torch.from_numpy(samples))
             student.write(frontends.fbank(rows).half().numpy().tobytes())
-            teacher_file.write(teacher.log_mel(rows).half().numpy().tobytes())
+            teacher_file.write(yamnet.log_mel(rows).half().numpy().tobytes())
             lengths.append(frontends.row_count(len(rows)))
             if done % 100 == 0:
                 progress(done, total)
@@ -256,13 +255,6 @@ def _write_features(pack: Pack, folder: Path, progress: Callable[[int, int], Non
     np.savez(folder / "rows.npz", start=np.concatenate(([0], length[:-1].cumsum())), length=length)
     (folder / "stamp.json").write_text(json.dumps(_stamp(pack)), encoding="utf-8")
     logger.info("features of %d clips, %.2f h, in %s", len(pack.clips), length.sum() / 360_000, folder)
-
-
-def silent_tail(samples: Samples) -> Tensor:
-    """Subtract the mean, and pad to whole frames: float32 (n,) -> float32 tensor (m,)."""
-    sound = torch.from_numpy(samples - samples.mean())
-    partial = (len(samples) - frontends.FRAME_LENGTH) % frontends.FRAME_SHIFT
-    return F.pad(sound, (0, frontends.FRAME_SHIFT - partial if partial else 0))
 
 
 def _sounds(pack: Pack) -> Iterator[Samples]:

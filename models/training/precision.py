@@ -9,6 +9,11 @@ from ..errors import EngineError
 TrainingPrecision: TypeAlias = Literal["auto", "fp32", "bf16", "fp16"]
 
 
+def labelling_precision(device: torch.device) -> torch.dtype:
+    """Return the fastest type for a teacher's arithmetic on a device: exact enough for training, not for measurements."""
+    return torch.float16 if device.type == "cuda" else mixed_precision(device) or torch.float32
+
+
 def mixed_precision(device: torch.device, precision: TrainingPrecision = "auto") -> torch.dtype | None:
     """Return the type of the matrix products; None for float32.
 

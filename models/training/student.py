@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..ast_network import AudioSpectrogramTransformer
-from . import teacher
+from .teachers import yamnet
 
 _COLUMNS, _COLUMN_SHIFT = 6, 3
 """Number of columns of 16 rows in one of the teacher's patches, and between two."""
@@ -32,8 +32,8 @@ class Student(nn.Module):
         assert config.patch == config.fstride == config.tstride == 16
         self.network = network
         self.norm = nn.LayerNorm(config.width)
-        self.patch_labels = nn.Linear(config.width, teacher.CLASSES)
-        self.patch_embeddings = nn.Linear(config.width, teacher.EMBEDDING_WIDTH)
+        self.patch_labels = nn.Linear(config.width, yamnet.CLASSES)
+        self.patch_embeddings = nn.Linear(config.width, yamnet.EMBEDDING_WIDTH)
         nn.init.constant_(self.patch_labels.bias, _RARE)
 
     def forward(
@@ -99,7 +99,7 @@ class Student(nn.Module):
         solution = torch.linalg.solve(gram, inputs.T @ targets).T.to(patches.dtype)  # (521 + 1024, width + 1)
         for head, part in zip(
             (self.patch_labels, self.patch_embeddings),
-            solution.split((teacher.CLASSES, teacher.EMBEDDING_WIDTH)),
+            solution.split((yamnet.CLASSES, yamnet.EMBEDDING_WIDTH)),
             strict=True,
         ):
             head.weight.copy_(part[:, :-1])
@@ -119,7 +119,7 @@ class Student(nn.Module):
         count = round(share * bins * width)
         kept = torch.randperm(bins * width, generator=random)[:count].sort().values
         bin_, column = kept // width, kept % width
-        patches = teacher.patch_count(rows)
+        patches = yamnet.patch_count(rows)
         first = torch.arange(patches)[:, None] * _COLUMN_SHIFT  # (patches, 1)
         gather = ((column >= first) & (column < first + _COLUMNS)).float()
         gather /= gather.sum(1, keepdim=True).clamp_min(1)

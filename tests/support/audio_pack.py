@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 from models import frontends
 from models.labels import audioset_classes
-from models.training import teacher
 from models.training.pack import AUDIO, CLASSES, INDEX, TEACHER_LABELS, TEACHER_WEIGHTS
+from models.training.teachers import yamnet
 
 
 def sound(number: int) -> NDArray[np.float32]:
@@ -45,8 +45,10 @@ def write_pack(folder: Path, clips: int = 10) -> Path:
         rows = csv.writer(file)
         rows.writerow(("index", "mid", "display_name", "yamnet_index"))
         for entry in audioset_classes():
-            rows.writerow((entry.index, entry.mid, entry.name, entry.index if entry.index < 521 else ""))
-    patches = [teacher.patch_count(frontends.row_count(len(sound(number)))) for number in range(clips)]
+            known = entry.index in yamnet.YamNet.classes
+            number_there = yamnet.YamNet.classes.index(entry.index) if known else ""
+            rows.writerow((entry.index, entry.mid, entry.name, number_there))
+    patches = [yamnet.patch_count(frontends.row_count(len(sound(number)))) for number in range(clips)]
     clip_ptr = np.concatenate(([0], np.cumsum(patches)))
     np.savez(
         folder / TEACHER_LABELS,
@@ -56,6 +58,6 @@ def write_pack(folder: Path, clips: int = 10) -> Path:
         values=np.full(clip_ptr[-1], 0.5, np.float16),
     )
     torch.manual_seed(1)
-    weights = {key: value.half() for key, value in teacher.YamNet().state_dict().items()}
+    weights = {key: value.half() for key, value in yamnet.YamNet().state_dict().items()}
     save_file(weights, folder / TEACHER_WEIGHTS)
     return folder

@@ -1,4 +1,4 @@
-"""YAMNet, the teacher, which labels each 0.96 s patch of sound with 521 of AudioSet's classes.
+"""YAMNet, a teacher that labels each 0.96 s patch of sound with 521 of AudioSet's classes.
 
 The network of Plakal and Ellis (https://github.com/tensorflow/models/tree/master/research/audioset/yamnet, Apache-2.0) on
 MobileNet v1 (Howard et al. 2017), with batch normalisation folded into the convolutions.
@@ -6,19 +6,28 @@ MobileNet v1 (Howard et al. 2017), with batch normalisation folded into the conv
 
 import math
 from functools import lru_cache
-from pathlib import Path
+from typing import ClassVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
-from .. import frontends
-from ..errors import TrainingError
-from .precision import mixed_precision
+from ... import frontends
+from ...labels import audioset_classes
+from .base import Labels, TeacherFrontEnd, TeacherNetwork
 
 CLASSES = 521
+MISSING_CLASSES = frozenset(
+    {
+        "Male speech, man speaking",
+        "Female speech, woman speaking",
+        "Battle cry",
+        "Male singing",
+        "Female singing",
+        "Funny music",
+    }
+)
+"""Classes of AudioSet that YAMNet lacks; the others have AudioSet's order."""
 EMBEDDING_WIDTH = 1024
 MEL_BINS = 64
 PATCH_ROWS = 96
@@ -36,8 +45,28 @@ _CHUNK = {"cpu": 256, "cuda": 8192}
 """Maximum number of patches in a batch, which bounds the memory."""
 
 
-class YamNet(nn.Module):
-    """YAMNet on log-mel patches, with random weights until a state dict is loaded."""
+class YamNetFrontEnd:
+    """Front end of YAMNet: its energies are the squares of mel magnitudes, which do not add up exactly."""
+
+    bins = MEL_BINS
+
+    def mel_energies(self, samples: Tensor) -> Tensor:
+        """Samples float32 (batch, n) at 16 kHz, n ≥ 400 -> squared mel magnitudes float32 (batch, rows, 64)."""
+        return _magnitudes(samples).square()
+
+    def input_rows(self, energies: Tensor) -> Tensor:
+        """Squared mel magnitudes (batch, rows, 64) -> log-mel rows of the same shape."""
+        return (energies.sqrt() + LOG_OFFSET).log()
+
+
+class YamNet(TeacherNetwork):
+    """YAMNet on log-mel rows, cut into patches."""
+
+    front_end: ClassVar[TeacherFrontEnd] = YamNetFrontEnd()
+    classes = tuple(entry.index for entry in audioset_classes() if entry.name not in MISSING_CLASSES)
+    window_samples = round(frontends.LONGEST_WINDOW_SECONDS * frontends.SAMPLE_RATE_HZ)
+    embedding_width = feature_width = EMBEDDING_WIDTH
+    silence = classes.index(next(entry.index for entry in audioset_classes() if entry.name == "Silence"))
 
     def __init__(self) -> None:
         super().__init__()
@@ -64,43 +93,36 @@ class YamNet(nn.Module):
         return self.fc(embeddings), embeddings
 
     @torch.no_grad()
-    def label(self, patches: Tensor) -> tuple[Tensor, Tensor]:
+    def label_patches(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Compute probabilities float32 (n, 521) and embeddings float32 (n, 1024) from log-mel patches (n, 96, 64), in batches that fit in memory."""
         patches = patches.to(self.fc.weight.dtype)
         pieces = [self(piece) for piece in torch.split(patches, _CHUNK.get(patches.device.type, 256))]
         logits, embeddings = (torch.cat(parts).float() for parts in zip(*pieces, strict=True))
         return logits.sigmoid(), embeddings
 
+    @torch.no_grad()
+    def label(self, rows: Tensor) -> Labels:
+        """Label windows: log-mel rows float32 (batch, rows, 64). Features in time are the embeddings of the patches, embeddings their mean."""
+        patches = patches_of(rows)  # (batch, patches, 96, 64)
+        labels, embeddings = self.label_patches(patches.flatten(0, 1))
+        batch, count = patches.shape[:2]
+        features = embeddings.view(batch, count, -1)
+        every = torch.ones(batch, count, dtype=torch.bool, device=rows.device)
+        probabilities = pool(labels.view(batch, count, -1), every, self.silence)
+        return Labels(probabilities=probabilities, embeddings=features.mean(1), features=features)
 
-def load_teacher(path: Path, device: torch.device, *, fast: bool = False) -> YamNet:
-    """Read the teacher's weights.
+    @torch.no_grad()
+    def listen(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples float32 (batch, n) at 16 kHz -> logits float32 (batch, 527), those of classes that it lacks minus infinity, embeddings float32 (batch, 1024)."""
+        each = [self.label(log_mel(silent_tail(window))[None]) for window in samples]
+        probabilities = torch.cat([labels.probabilities for labels in each])
+        logits = probabilities.new_full((len(samples), len(audioset_classes())), -math.inf)
+        logits[:, list(self.classes)] = probabilities.logit()
+        return logits, torch.cat([labels.embeddings for labels in each])
 
-    Parameters
-    ----------
-    path : Path
-        Safetensors file.
-    device : torch.device
-        Device to run on.
-    fast : bool
-        True to use 16 bits if the hardware supports them: exact enough for training, not for measurements.
-
-    Raises
-    ------
-    TrainingError
-        The file is missing, broken or belongs to another network.
-    """
-    teacher = YamNet()
-    try:
-        teacher.load_state_dict({key: value.float() for key, value in load_file(path).items()})
-    except (OSError, SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise TrainingError(
-            f"the teacher's weights {path} can't be read ({reason}): copy the pack again"
-        ) from error
-    teacher = teacher.eval().requires_grad_(requires_grad=False)
-    half = torch.float16 if device.type == "cuda" else mixed_precision(device)
-    dtype = (half if fast else None) or torch.float32
-    return teacher.to(memory_format=torch.channels_last).to(device, dtype)
+    def label_sound(self, samples: Tensor) -> Tensor:
+        """Samples float32 (n,) at 16 kHz -> probabilities of their patches float32 (patches, 521)."""
+        return self.label_patches(patches_of(log_mel(silent_tail(samples))))[0]
 
 
 @lru_cache(maxsize=2)
@@ -121,11 +143,23 @@ def _mel_bank(device: torch.device) -> Tensor:
 
 def log_mel(samples: Tensor) -> Tensor:
     """Compute YAMNet's features: float32 samples (..., n) at 16 kHz -> float32 (..., rows, 64), with the rows of AST's features."""
+    return (_magnitudes(samples) + LOG_OFFSET).log()
+
+
+def _magnitudes(samples: Tensor) -> Tensor:
+    """Compute mel magnitudes (..., rows, 64)."""
     frames = samples.unfold(-1, frontends.FRAME_LENGTH, frontends.FRAME_SHIFT)  # (..., rows, 400)
     window = torch.hann_window(frontends.FRAME_LENGTH, device=samples.device)
     magnitudes = torch.fft.rfft(frames * window, n=frontends.FFT_LENGTH).abs()  # (..., rows, 257)
-    energies: Tensor = magnitudes @ _mel_bank(samples.device)
-    return (energies + LOG_OFFSET).log()
+    mel: Tensor = magnitudes @ _mel_bank(samples.device)
+    return mel
+
+
+def silent_tail(samples: Tensor) -> Tensor:
+    """Subtract the mean, and pad to whole frames: float32 (n,) -> float32 (m,)."""
+    beyond = max(0, len(samples) - frontends.FRAME_LENGTH)
+    whole = frontends.FRAME_LENGTH + math.ceil(beyond / frontends.FRAME_SHIFT) * frontends.FRAME_SHIFT
+    return F.pad(samples - samples.mean(), (0, whole - len(samples)))
 
 
 def patch_count(rows: int) -> int:
