@@ -27,8 +27,8 @@ from gui.data.histories import SourceHistories
 from gui.style import pictograms
 from gui.style.theme import Tone
 from gui.widgets.banner import Banner
-from models.frontends import log_mel
 from models.labels import audioset_classes, family_of
+from models.log_mel import log_mel
 from streamer.messages import Event, SourceStatus
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -192,7 +192,7 @@ class Channel:
     ----------
     name : str
         Name of the source, and of those that take its place.
-    hop_samples, sounds, clips
+    hop_samples, window_samples, sounds, clips
         Settings, from the next chunk or tagging on. The session sets them.
     detector : EventDetector
         Detects events. Only the tagger uses it.
@@ -215,6 +215,7 @@ class Channel:
     ) -> None:
         self.name, self.source = given.source.name, given.source
         self.hop_samples, self.sounds, self.clips = given.hop_samples, tuple(given.sounds), clips
+        self.window_samples = mode.window_samples
         self.meter, self.detector = meter, EventDetector(given.sounds)
         self.state = State.IDLE
         self.status: SourceStatus | None = None
@@ -352,6 +353,7 @@ class Channel:
         if (clips := self.clips) is not None:
             clips.write(self.name, chunk)
         self._cutter.set_hop(self.hop_samples)
+        self._cutter.set_window(self.window_samples)
         self._outbox.send(self._cutter.feed(chunk))
 
     def _flush(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..messages import SAMPLE_RATE_HZ, AudioChunk, Window
+from ..messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, AudioChunk, Window
 from .ring_buffer import RingBuffer
 
 _SMALLEST_REST = 400
@@ -32,7 +32,7 @@ class WindowCutter:
         self._source = source
         self._window_samples = window_samples
         self._hop_samples = hop_samples
-        self._ring = RingBuffer(window_samples)
+        self._ring = RingBuffer(max(window_samples, WINDOW_SAMPLES))
         self._position = 0
         self._due = hop_samples
         self._last_end = 0
@@ -44,6 +44,10 @@ class WindowCutter:
         if hop_samples != self._hop_samples:
             self._hop_samples = hop_samples
             self._due = self._next_due()
+
+    def set_window(self, window_samples: int) -> None:
+        """Cut windows of another length from the next chunk on; at most the longest of all models."""
+        self._window_samples = window_samples
 
     def feed(self, chunk: AudioChunk) -> Iterator[Window]:
         """Add a chunk and yield the windows that are due, oldest first."""
