@@ -117,6 +117,7 @@ class ModelLoading:
         is_final = self._is_enough(first)
         reason = AS_REQUESTED if self._request.model == EMBEDDED else f"until {self._wanted} is ready"
         self._ready.put(LoadedModel(first, reason, is_first=not is_final))
+        self.state = ""
         pause_seconds = _FIRST_PAUSE_SECONDS
         while not is_final and not self._stopped.is_set():
             self.state = self._wanted

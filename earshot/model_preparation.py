@@ -98,7 +98,7 @@ def _prepare(channel: _Channel, fields: dict[str, Any]) -> None:
 
 def _yield_to_others() -> None:
     """Leave the processor to other programs, and be the first to end if memory runs out."""
-    if hasattr(os, "nice"):
+    with suppress(AttributeError, OSError):  # on Windows, or where a service manager does not allow it
         os.nice(_NICENESS)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
