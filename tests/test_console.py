@@ -171,6 +171,7 @@ def test_the_footer_shows_problems_with_the_sound_first() -> None:
 
 def test_the_view_names_the_model_that_is_being_loaded() -> None:
     table = live_table()
+    table.accept(SourceStatus("desk", online=True))
     table.accept(replace(HEALTH, model="", device="", loading="tiny"))
     assert "loading tiny …" in picture(table)[1]
     assert picture(table)[-1].strip().startswith("loading tiny · ")
