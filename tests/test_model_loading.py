@@ -224,7 +224,12 @@ def hub(repository: Path) -> Iterator[Hub]:
 
 def connected(folder: Path, hub: Hub) -> dict[str, str]:
     """Return an environment with empty caches and this Hub."""
-    own = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.endpoint, "XDG_CACHE_HOME": str(folder / "cache")}
+    own = {
+        "EARSHOT_ENGINE": "auto",
+        "HF_HUB_OFFLINE": "0",
+        "HF_ENDPOINT": hub.endpoint,
+        "XDG_CACHE_HOME": str(folder / "cache"),
+    }
     return clean_environment(folder) | own
 
 
@@ -320,9 +325,9 @@ class TestProgram:
             assert program.wait(START_SECONDS) == 0
 
     def test_without_a_network_tiny_stays(self, tmp_path: Path) -> None:
-        environment = clean_environment(tmp_path) | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+        own = {"EARSHOT_ENGINE": "auto", "XDG_CACHE_HOME": str(tmp_path / "cache")}
         options = ("--source", "demo", "--model", "auto", "--headless")
-        with Program(*options, environment=environment) as program:
+        with Program(*options, environment=clean_environment(tmp_path) | own) as program:
             wait_until(lambda: program.logged("nothing is fetched offline"), "the choice", START_SECONDS)
             wait_until(lambda: program.taggings, "tags")
             assert program.interrupt() == 130
