@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from models import catalogue
 from models.catalogue import EMBEDDED
 from models.errors import CheckpointError, HubError
+from models.known_labels import scores_audioset
 
 from .model_preparation import Kind
 from .progress import Tenths
@@ -26,7 +28,6 @@ _LONGEST_PAUSE_SECONDS = 3600.0
 _POLL_SECONDS = 0.5
 _PREPARED_SECONDS = 6 * 24 * 3600.0
 """Time for which a model counts as prepared: shorter than the lifetime of the measurements behind ``auto``."""
-_AUDIOSET_CLASSES = 527
 
 _log = logging.getLogger(__name__)
 
@@ -50,28 +51,14 @@ class LoadedModel:
     is_first: bool
 
 
-def scores_audioset(model: str) -> bool:
-    """Return True if it is known from its name that a model has the classes of AudioSet, as the embedded one has."""
-    if model in {AUTO, EMBEDDED}:
-        return True
-    members = catalogue.ENSEMBLES.get(model) or model.removeprefix(catalogue.ENSEMBLE).split("+")
-    known = [catalogue.published(member.strip()) for member in members]
-    return all(entry is not None and entry.classes == _AUDIOSET_CLASSES for entry in known)
-
-
-def audioset_labels() -> Sequence[str]:
-    """Return the names of AudioSet's classes, without loading a model."""
-    from models.labels import audioset_classes
-
-    return tuple(entry.name for entry in audioset_classes())
-
-
 class _NotPreparedError(Exception):
     """The model is not ready, and another attempt may help."""
 
 
 class ModelLoading:
     """Loads the embedded model, then the requested one, which may take minutes at its first use.
+
+    A model with classes of its own is loaded alone.
 
     The requested model is prepared by a process of its own, at low priority; then it is loaded from the caches. If it can't be fetched, there
     are further attempts, with pauses that grow from half a minute to an hour.
@@ -80,6 +67,8 @@ class ModelLoading:
     ----------
     request : ModelRequest
         Requested model.
+    labels : sequence of str
+        Names of its classes.
 
     Attributes
     ----------
@@ -87,16 +76,16 @@ class ModelLoading:
         Model that is being loaded, with the progress; empty if there is none.
     """
 
-    def __init__(self, request: ModelRequest) -> None:
+    def __init__(self, request: ModelRequest, labels: Sequence[str]) -> None:
         self._request = request
-        self._wanted = {AUTO: "the best model", EMBEDDED: f"{EMBEDDED} on a faster engine"}.get(
-            request.model, request.model
-        )
+        self._labels = labels
+        self._wanted = _words_for(request.model)
         self._ready: SimpleQueue[LoadedModel] = SimpleQueue()
         self._stopped = threading.Event()
         self._interrupt: Callable[[], None] = lambda: None
         self._offered: str | None = None
-        self.state = EMBEDDED
+        self._begins_with_embedded = scores_audioset(request.model)
+        self.state = EMBEDDED if self._begins_with_embedded else self._wanted
 
     def take(self) -> LoadedModel | None:
         """Return the model to use from now on; None if there is no news."""
@@ -113,6 +102,9 @@ class ModelLoading:
         ModelError
             A model can't be loaded, and another attempt would not help.
         """
+        if not self._begins_with_embedded:
+            self._load_alone()
+            return
         first = load_first(self._request)
         is_final = self._is_enough(first)
         reason = AS_REQUESTED if self._request.model == EMBEDDED else f"until {self._wanted} is ready"
@@ -122,7 +114,7 @@ class ModelLoading:
         while not is_final and not self._stopped.is_set():
             self.state = self._wanted
             try:
-                is_final = self._attempt(len(first.labels))
+                is_final = self._attempt()
             except (HubError, _NotPreparedError) as error:
                 if self._is_offline():
                     raise
@@ -138,6 +130,15 @@ class ModelLoading:
         """Make `run` return: at once, unless a library is at work, which ends with the program."""
         self._stopped.set()
         self._interrupt()
+
+    def _load_alone(self) -> None:
+        """Load a model that no other one can precede, because it has classes of its own."""
+        choice = choose(self._request)
+        tagger = load_requested(self._request, choice.name)
+        if tuple(tagger.labels) != tuple(self._labels):
+            raise CheckpointError(f"{choice.name} has changed while it was read: start again")
+        self._ready.put(LoadedModel(tagger, choice.reason, is_first=False))
+        self.state = ""
 
     def _is_enough(self, first: "Tagger") -> bool:
         """Return True if the first model is what is requested."""
@@ -157,7 +158,7 @@ class ModelLoading:
 
         return self._request.offline or hub.is_offline_mode()
 
-    def _attempt(self, classes: int) -> bool:
+    def _attempt(self) -> bool:
         """Load the requested model; return True if no better one may follow."""
         prepared = _prepared()
         key = f"{version('earshot')} {json.dumps(asdict(self._request))}"
@@ -166,9 +167,9 @@ class ModelLoading:
             return True
         if choice.name != self._offered:
             tagger = load_requested(self._request, choice.name)
-            if len(tagger.labels) != classes:
+            if len(tagger.labels) != len(self._labels):
                 raise CheckpointError(
-                    f"{choice.name} has {len(tagger.labels)} classes instead of {classes}: choose another model"
+                    f"{choice.name} has {len(tagger.labels)} classes instead of {len(self._labels)}: choose another model"
                 )
             self._offered = choice.name
             self._ready.put(LoadedModel(tagger, choice.reason, is_first=False))
@@ -213,6 +214,12 @@ class ModelLoading:
         name = names.get(repository, repository.rpartition("/")[2])
         self.state = f"{name}, {percent} % fetched" if percent < 100 else name
         log(f"fetching {name}", percent, 100)
+
+
+def _words_for(model: str) -> str:
+    """Return the name of a requested model in sentences."""
+    special = {AUTO: "the best model", EMBEDDED: f"{EMBEDDED} on a faster engine"}
+    return special.get(model) or (Path(model).name if Path(model).exists() else model)
 
 
 def _prepared() -> "JsonCache":

@@ -16,10 +16,13 @@ from support.small_ast import save_small_ast
 from support.waiting import PATIENCE_SECONDS, START_SECONDS, wait_until
 
 from earshot import model_loading
-from earshot.model_loading import ModelLoading, scores_audioset
+from earshot.model_loading import ModelLoading
 from earshot.tagger import ModelRequest
 from models.catalogue import PUBLISHED
+from models.checkpoints import load_checkpoint, save_checkpoint
 from models.errors import HubError
+from models.known_labels import known_labels, scores_audioset
+from models.labels import audioset_classes
 from streamer.errors import SettingsError, SinkError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.watchlist import WatchLists
@@ -32,6 +35,7 @@ from streamer.sinks.score_log import reading_scores
 from streamer.stream.scoring import Scorer
 
 ENTRY = PUBLISHED["base-16-16"]
+LABELS = tuple(entry.name for entry in audioset_classes())
 REQUEST = ModelRequest(
     model=ENTRY.name,
     device="cpu",
@@ -210,6 +214,20 @@ class TestFollowers:
     def test_models_whose_classes_are_known_are_preceded_by_another(self, name: str, is_known: bool) -> None:
         assert scores_audioset(name) == is_known
 
+    def test_classes_are_known_before_a_model_is_loaded(self, tmp_path: Path) -> None:
+        assert known_labels("base") == LABELS
+        folder = save_small_ast(tmp_path / "mine", ENTRY, ("Kettle", "Saw"))
+        assert known_labels(str(folder)) == ("Kettle", "Saw")
+        tiny = load_checkpoint("tiny")
+        save_checkpoint(tiny, tmp_path / "own.safetensors")
+        assert known_labels(str(tmp_path / "own.safetensors")) == tiny.labels
+        (folder / "config.json").write_text('{"id2label": {"0": "Kettle", "2": "Saw"}}')
+        (tmp_path / "damaged.safetensors").write_bytes(b"no tensors")
+        for unknown in (folder, tmp_path, tmp_path / "damaged.safetensors", folder / "model.safetensors"):
+            assert known_labels(str(unknown)) is None
+        for unknown in ("speech-commands", "hub:some/one", "x" * 10_000, "~nobody/model", "a\0b"):
+            assert known_labels(unknown) is None
+
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -247,7 +265,7 @@ class TestLoading:
     ) -> None:
         monkeypatch.setattr(model_loading, "_FIRST_PAUSE_SECONDS", 0.5)
         hub.misbehaviour.status = 503
-        loading = ModelLoading(REQUEST)
+        loading = ModelLoading(REQUEST, LABELS)
         with ThreadGroup() as threads:
             threads.start("model", loading.run, loading.stop)
             wait_until(lambda: "trying again in" in caplog.text, "a failure", START_SECONDS)
@@ -260,12 +278,12 @@ class TestLoading:
         assert f"{ENTRY.name} is not ready (" in caplog.text
 
     def test_offline_a_missing_model_is_an_error(self) -> None:
-        loading = ModelLoading(replace(REQUEST, offline=True))
+        loading = ModelLoading(replace(REQUEST, offline=True), LABELS)
         with pytest.raises(HubError, match="offline mode prevents the download"):
             loading.run()
 
     def test_the_embedded_model_in_pytorch_is_final(self) -> None:
-        loading = ModelLoading(replace(REQUEST, model="tiny", engine="torch"))
+        loading = ModelLoading(replace(REQUEST, model="tiny", engine="torch"), LABELS)
         loading.run()
         loaded = loading.take()
         assert loaded is not None
@@ -331,6 +349,16 @@ class TestProgram:
             wait_until(lambda: program.logged("nothing is fetched offline"), "the choice", START_SECONDS)
             wait_until(lambda: program.taggings, "tags")
             assert program.interrupt() == 130
+
+    def test_a_model_with_classes_of_its_own_is_waited_for(self, tmp_path: Path) -> None:
+        folder = save_small_ast(tmp_path / "mine", ENTRY, ("Kettle", "Saw"))
+        options = ("--source", "demo", "--model", str(folder), "--headless", "--watch", "Kettle")
+        with Program(*options, environment=clean_environment(tmp_path)) as program:
+            wait_until(lambda: program.taggings, "tags", START_SECONDS)
+            assert program.interrupt() == 130
+        assert program.logged("model mine (as requested), 2 classes")
+        assert not program.logged("model tiny")
+        assert {tag["label"] for tag in program.taggings[0]["tags"]} == {"Kettle", "Saw"}
 
     def test_a_recording_is_tagged_by_the_requested_model_alone(self, hub: Hub, tmp_path: Path) -> None:
         recording = tmp_path / "noise.wav"

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from models.catalogue import EMBEDDED
-
 from .. import model_loading, settings, tagger, window
 from ..failures import EXIT_INTERRUPTED
 from ..options import takes
@@ -126,7 +124,7 @@ def _require_display(chosen: "Settings") -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Parts that the settings and the model make together; without a tagger, a first one is loaded while listening goes on."""
+    """Parts that the settings and the model make together; without a tagger, one is loaded while listening goes on."""
 
     tagger: "Tagger | None"
     model: "_Model"
@@ -147,18 +145,20 @@ class _Model:
 
 
 def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
-    """Make what depends on the model's classes; load the model, unless listening begins with another one."""
+    """Make what depends on the model's classes; load the model, unless listening begins before."""
+    from models.known_labels import known_labels
     from streamer.events.watchlist import WatchLists
     from streamer.live import assembly
     from streamer.sources import is_patient
 
     names = [source.name for source in sources]
     loaded = None
-    if any(map(is_patient, sources)) or not model_loading.scores_audioset(chosen.model):
+    labels = None if any(map(is_patient, sources)) else known_labels(chosen.model)
+    if labels is None:
         loaded = tagger.load_chosen(chosen)
         model = _Model(loaded.name, loaded.labels, loaded.thresholds)
     else:
-        model = _Model(EMBEDDED, model_loading.audioset_labels())
+        model = _Model(chosen.model, labels)
     watchlists = WatchLists(chosen.watched, chosen.watch_overrides, model.labels, model.thresholds)
     make_clips = partial(assembly.make_clips, model=model)
     return _Parts(
@@ -217,7 +217,7 @@ class _Models:
         parts: _Parts,
         log: "ModelScoreLog | None",
     ) -> None:
-        self._loading = model_loading.ModelLoading(tagger.ModelRequest.of(chosen))
+        self._loading = model_loading.ModelLoading(tagger.ModelRequest.of(chosen), parts.model.labels)
         self._chosen, self._threads = chosen, threads
         self._session, self._parts, self._log = session, parts, log
         self._ticks = 0

@@ -1,5 +1,6 @@
 """Small AST with random weights, in the form in which the Hub has the published ones."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,10 +12,10 @@ from models.labels import audioset_classes
 WIDTH = 48
 
 
-def save_small_ast(folder: Path, entry: Published) -> Path:
-    """Write a repository that passes for a published checkpoint, with AudioSet's classes; return its folder."""
+def save_small_ast(folder: Path, entry: Published, classes: Sequence[str] = ()) -> Path:
+    """Write a repository that passes for a published checkpoint, with AudioSet's classes or others; return its folder."""
     torch.manual_seed(0)
-    labels = {number: each.name for number, each in enumerate(audioset_classes())}
+    labels = dict(enumerate(classes or (each.name for each in audioset_classes())))
     config = ASTConfig(
         hidden_size=WIDTH,
         num_hidden_layers=2,
@@ -25,6 +26,7 @@ def save_small_ast(folder: Path, entry: Published) -> Path:
         frequency_stride=entry.fstride,
         time_stride=entry.tstride,
         max_length=entry.rows,
+        problem_type="multi_label_classification",
     )
     ASTForAudioClassification(config).save_pretrained(folder)
     ASTFeatureExtractor(max_length=entry.rows).save_pretrained(folder)
