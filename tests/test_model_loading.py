@@ -300,14 +300,9 @@ class TestProgram:
         size = (hub.repositories[ENTRY.repository] / "model.safetensors").stat().st_size
         hub.misbehaviour.bytes_per_second = size / 3
         scores = tmp_path / "scores.db"
-        options = ("--source", "room=demo", "--model", ENTRY.name, "--headless")
-        options += (
-            "--hop",
-            "4",
-            "--score-log",
-            str(scores),
-        )  # a long hop, so that a busy machine drops no window
-        with Program(*options, environment=connected(tmp_path, hub)) as program:
+        options = ("--source", "room=demo", "--model", ENTRY.name, "--headless", "--score-log", str(scores))
+        long_hop = ("--hop", "4")  # so that a busy machine drops no window
+        with Program(*options, *long_hop, environment=connected(tmp_path, hub)) as program:
             wait_until(lambda: program.taggings, "tags of tiny", START_SECONDS)
             assert program.logged(f"model tiny (until {ENTRY.name} is ready), 527 classes, torch cpu fp32")
             wait_until(
@@ -319,7 +314,9 @@ class TestProgram:
         assert program.logged(f"fetching {ENTRY.name}: 50 %")
         assert not program.logged("dropped")
         ends = [line["end_seconds"] for line in program.taggings]
-        assert np.diff(ends).tolist() == [4.0] * (len(ends) - 1), "a window each hop, across the change"
+        assert set(np.diff(ends[:-1])) == {4.0}, (
+            "a window each hop, across the change; the last one is shorter"
+        )
         with reading_scores(scores) as logged:
             assert logged.model == ENTRY.name
             logged_ends = [
