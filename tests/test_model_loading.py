@@ -225,8 +225,8 @@ class TestFollowers:
         (tmp_path / "damaged.safetensors").write_bytes(b"no tensors")
         for unknown in (folder, tmp_path, tmp_path / "damaged.safetensors", folder / "model.safetensors"):
             assert known_labels(str(unknown)) is None
-        for unknown in ("speech-commands", "hub:some/one", "x" * 10_000, "~nobody/model", "a\0b"):
-            assert known_labels(unknown) is None
+        for name in ("speech-commands", "hub:some/one", "x" * 10_000, "~nobody/model", "a\0b"):
+            assert known_labels(name) is None
 
 
 @pytest.fixture(scope="module")

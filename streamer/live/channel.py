@@ -215,9 +215,8 @@ class Channel:
     ) -> None:
         self.name, self.source = given.source.name, given.source
         self.hop_samples, self.sounds, self.clips = given.hop_samples, tuple(given.sounds), clips
-        self.window_samples = mode.window_samples
         self.meter, self.detector = meter, EventDetector(given.sounds)
-        self.state = State.IDLE
+        self.state, self.window_samples = State.IDLE, mode.window_samples
         self.status: SourceStatus | None = None
         self.stretch = 0
         self.failure: SourceError | None = None
@@ -352,8 +351,7 @@ class Channel:
             tap(self.name, chunk)
         if (clips := self.clips) is not None:
             clips.write(self.name, chunk)
-        self._cutter.set_hop(self.hop_samples)
-        self._cutter.set_window(self.window_samples)
+        self._cutter.set_lengths(self.window_samples, self.hop_samples)
         self._outbox.send(self._cutter.feed(chunk))
 
     def _flush(self) -> None:

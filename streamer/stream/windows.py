@@ -39,15 +39,12 @@ class WindowCutter:
         self._anchor = 0.0
         self._flushed = False
 
-    def set_hop(self, hop_samples: int) -> None:
-        """Use another hop from the next chunk on."""
+    def set_lengths(self, window_samples: int, hop_samples: int) -> None:
+        """Use another length of a window, at most the longest of all models, and another hop from the next chunk on."""
+        self._window_samples = window_samples
         if hop_samples != self._hop_samples:
             self._hop_samples = hop_samples
             self._due = self._next_due()
-
-    def set_window(self, window_samples: int) -> None:
-        """Cut windows of another length from the next chunk on; at most the longest of all models."""
-        self._window_samples = window_samples
 
     def feed(self, chunk: AudioChunk) -> Iterator[Window]:
         """Add a chunk and yield the windows that are due, oldest first."""
