@@ -100,7 +100,7 @@ def _listen(
         session.start(threads)
         stack.enter_context(manager.listening())
         over = assembly.ending(chosen, threads)
-        models = None if parts.tagger else _Models(chosen, threads, session, parts, log)
+        models = None if parts.tagger else _Models(live_settings, threads, session, parts, log)
 
         def keep_on() -> bool:
             if models is not None:
@@ -201,8 +201,8 @@ class _Models:
 
     Parameters
     ----------
-    chosen : Settings
-        Settings at the start.
+    live_settings : LiveSettings
+        Settings in force.
     threads : ThreadGroup
         Group of the thread that loads.
     session, parts, log
@@ -211,14 +211,16 @@ class _Models:
 
     def __init__(
         self,
-        chosen: "Settings",
+        live_settings: "LiveSettings",
         threads: "ThreadGroup",
         session: "LiveSession",
         parts: _Parts,
         log: "ModelScoreLog | None",
     ) -> None:
-        self._loading = model_loading.ModelLoading(tagger.ModelRequest.of(chosen), parts.model.labels)
-        self._chosen, self._threads = chosen, threads
+        self._loading = model_loading.ModelLoading(
+            tagger.ModelRequest.of(live_settings.current), parts.model.labels
+        )
+        self._threads, self._settings = threads, live_settings
         self._session, self._parts, self._log = session, parts, log
         self._ticks = 0
 
@@ -238,10 +240,11 @@ class _Models:
         model, watchlists, new = self._parts.model, self._parts.watchlists, loaded.tagger
         watchlists.set_model(model.labels, new.thresholds)
         model.name, model.thresholds = new.name, new.thresholds
-        never = sounds_never_kept(self._chosen, model)
+        clips = self._session.channels.clips
+        never = () if clips is None else sounds_never_kept(self._settings.current, model)
 
         def on_use() -> None:
-            if (clips := self._session.channels.clips) is not None:
+            if clips is not None:
                 clips.set_model(new.name, never)
             if self._log is not None and not loaded.is_first:
                 self._log.go_on(new.name, model.labels, new.thresholds)
