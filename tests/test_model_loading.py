@@ -339,6 +339,12 @@ class TestProgram:
         with Program(*options, environment=connected(tmp_path, hub)) as program:
             assert program.wait(START_SECONDS) == 0
 
+    def test_sound_that_ends_before_the_first_model_is_ready_is_tagged(self, tmp_path: Path) -> None:
+        options = ("--source", "demo", "--headless", "--duration", "1")
+        with Program(*options, environment=clean_environment(tmp_path)) as program:
+            assert program.wait(START_SECONDS) == 0
+        assert [line["end_seconds"] for line in program.taggings] == [1.0]
+
     def test_without_a_network_tiny_stays(self, tmp_path: Path) -> None:
         own = {"EARSHOT_ENGINE": "auto", "XDG_CACHE_HOME": str(tmp_path / "cache")}
         options = ("--source", "demo", "--model", "auto", "--headless")

@@ -99,7 +99,7 @@ def _listen(
         live_settings = LiveSettings(chosen, load, config, running)
         session.start(threads)
         stack.enter_context(manager.listening())
-        over = assembly.ending(chosen, threads)
+        over = assembly.ending(chosen, threads, lambda: session.awaits_model)
         models = None if parts.tagger else _Models(live_settings, threads, session, parts, log)
 
         def keep_on() -> bool:

@@ -335,10 +335,12 @@ def make_session(
     )
 
 
-def ending(settings: Settings, threads: ThreadGroup) -> Callable[[], bool]:
+def ending(
+    settings: Settings, threads: ThreadGroup, is_loading: Callable[[], bool] = lambda: False
+) -> Callable[[], bool]:
     """Return a function that returns True once there is nothing more to listen to, or a thread failed.
 
-    A window stays open when its sources have ended, unless a duration is set.
+    A window stays open when its sources have ended, unless a duration is set. Sound that came before the first model was ready is tagged.
 
     Parameters
     ----------
@@ -346,13 +348,19 @@ def ending(settings: Settings, threads: ThreadGroup) -> Callable[[], bool]:
         Settings of the program.
     threads : ThreadGroup
         Threads of the program.
+    is_loading : callable
+        Returns True while the first model is being loaded.
     """
     ends = settings.windowless or settings.duration is not None
     seconds = math.inf if settings.fast or settings.duration is None else settings.duration + _STALL_SECONDS
     latest = time.monotonic() + seconds
 
     def over() -> bool:
-        return threads.failed or time.monotonic() > latest or (ends and not threads.is_running("tagger"))
+        nonlocal latest
+        now = time.monotonic()
+        if is_loading():
+            latest = max(latest, now + _STALL_SECONDS)
+        return threads.failed or now > latest or (ends and not threads.is_running("tagger"))
 
     return over
 

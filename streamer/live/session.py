@@ -128,6 +128,11 @@ class LiveSession:
         threads.start("tagger", self._tag, self._queue.close, patience_seconds=_LAST_BATCH_SECONDS)
         self.channels.start(threads)
 
+    @property
+    def awaits_model(self) -> bool:
+        """True until there is a model to tag with."""
+        return self._tagger.awaits_model
+
     def set_tagger(self, replacement: Replacement) -> None:
         """Tag with another model from the next batch on; events that go on stay."""
         self._tagger.replace(replacement, lambda: self.channels)

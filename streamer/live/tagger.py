@@ -89,6 +89,11 @@ class Tagger:
         since = self._busy_since
         return 0.0 if since is None else time.perf_counter() - since
 
+    @property
+    def awaits_model(self) -> bool:
+        """True until there is a model to tag with."""
+        return self._scorer is None
+
     def replace(self, replacement: Replacement, channels: Callable[[], Iterable[Channel]]) -> None:
         """Tag with another model from the next batch on; from any thread, at once.
 
