@@ -207,7 +207,7 @@ def test_backgrounds_lift_thresholds_and_never_lower_them() -> None:
 def test_calibrated_scores_are_reliable_and_keep_their_order(checkpoint: Checkpoint, pack: Pack) -> None:
     told: list[str] = []
     done = calibrate(
-        checkpoint, pack, background_seconds=10, device="cpu", progress=lambda part, *_: told.append(part)
+        checkpoint, [pack], background_seconds=10, device="cpu", progress=lambda part, *_: told.append(part)
     )
     assert list(dict.fromkeys(told)) == ["training clips", "validation clips", "backgrounds"]
     assert done.slope > 1
@@ -216,7 +216,7 @@ def test_calibrated_scores_are_reliable_and_keep_their_order(checkpoint: Checkpo
     assert (np.diff(after.logits(noise())[0][order]) > -0.05).all()  # float16 rounds
     errors = [reliability(*pooled(score_places(tagger, pack).values())).error for tagger in (before, after)]
     assert errors[1] < 0.5 * errors[0]
-    again = calibrate(done.checkpoint, pack, background_seconds=10, device="cpu")
+    again = calibrate(done.checkpoint, [pack], background_seconds=10, device="cpu")
     assert again.slope == pytest.approx(1, abs=0.05)
     assert again.offset == pytest.approx(0, abs=0.05)
 
@@ -224,7 +224,7 @@ def test_calibrated_scores_are_reliable_and_keep_their_order(checkpoint: Checkpo
 def test_nothing_false_is_heard_in_the_backgrounds_that_set_the_thresholds(
     checkpoint: Checkpoint, pack: Pack
 ) -> None:
-    done = calibrate(checkpoint, pack, background_seconds=20, device="cpu")
+    done = calibrate(checkpoint, [pack], background_seconds=20, device="cpu")
     tagger = tagger_of(done.checkpoint, device="cpu")
     assert tagger.thresholds is not None
     assert tagger.thresholds.shape == (527,)
@@ -237,10 +237,10 @@ def test_nothing_false_is_heard_in_the_backgrounds_that_set_the_thresholds(
 
 def test_a_model_without_the_packs_classes_is_refused(checkpoint: Checkpoint, pack: Pack) -> None:
     with pytest.raises(TrainingError, match="exclude each other"):
-        calibrate(replace(checkpoint, activation="softmax"), pack)
+        calibrate(replace(checkpoint, activation="softmax"), [pack])
     renamed = replace(checkpoint, labels=("Talk", *LABELS[1:]))
     with pytest.raises(TrainingError, match="other classes"):
-        calibrate(renamed, pack)
+        calibrate(renamed, [pack])
 
 
 # The commands

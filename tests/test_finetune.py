@@ -29,7 +29,6 @@ from models import TrainingError, frontends, load_tagger
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.errors import SoundError
-from models.log_mel import log_mel
 from models.training.batches import Batches, example_weights, normalisation
 from models.training.dataset import SoundCache, read_dataset
 from models.training.finetune import FineTuning, Progress
@@ -306,7 +305,7 @@ def test_rare_classes_are_drawn_as_often(tones: Path, small: str) -> None:
 
 def test_normalisation_is_that_of_the_rows(tones: Path) -> None:
     dataset = read_dataset(tones)
-    rows = np.concatenate([log_mel(read(example.path)) for example in dataset.examples])
+    rows = np.concatenate([frontends.log_mel(read(example.path)) for example in dataset.examples])
     mean, std = normalisation(dataset, read, SMALL, 0)
     assert (mean, std) == pytest.approx((rows.mean(), rows.std()), rel=1e-3)
 
@@ -396,12 +395,15 @@ def test_the_same_seed_gives_the_same_weights(tones: Path, small: str, tmp_path:
     assert not torch.equal(exported[0]["v.cls_token"], exported[2]["v.cls_token"])
 
 
+@pytest.mark.parametrize("head_only", [False, True])
 @pytest.mark.parametrize("folds", [None, "2"])
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
-    folds: str | None, tones: Path, small: str, tmp_path: Path
+    folds: str | None, head_only: bool, tones: Path, small: str, tmp_path: Path
 ) -> None:
     parts = plan_parts(read_dataset(tones), folds=folds)
     quick = replace(QUICK, epochs=2, batch=6, average_from=1, optimizer="muon" if folds else "adam")
+    if head_only:
+        quick = replace(quick.with_head_only(), epochs=2)
     whole = tuning(tones, small, tmp_path / "whole", quick, parts)
     whole.run()
     stops = 0
@@ -420,6 +422,21 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     assert str([result.history for result in run.results]) == str(
         [result.history for result in whole.results]
     )
+
+
+def test_the_head_alone_is_learned_and_all_other_weights_stay(
+    tones: Path, small: str, tmp_path: Path
+) -> None:
+    everything = plan_parts(read_dataset(tones), validation=0)
+    run = tuning(tones, small, tmp_path, QUICK.with_head_only(), everything)
+    assert run.run()
+    before = starting_point(small, run.dataset.labels, rows=128).weights
+    after = run.export(tmp_path / "tones.safetensors").weights
+    changed = {key for key, value in after.items() if not torch.equal(value, before[key])}
+    assert changed == {"mlp_head.1.weight", "mlp_head.1.bias"}
+    first, *_, last = run.results[0].history
+    assert last.train_loss < 0.8 * np.log(len(PITCHES)), "less than the loss of a guess"
+    assert first.rate == 0.0
 
 
 def test_folds_end_with_a_network_that_learned_from_everything(
@@ -645,6 +662,16 @@ def test_the_command_trains_and_reports(small: str, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="--overwrite"):
         invoke(*words_for(copy, small, out))
     invoke(*words_for(copy, small, out), "--overwrite")
+
+
+def test_the_command_trains_the_head_alone(tones: Path, small: str, tmp_path: Path) -> None:
+    out = tmp_path / "my.safetensors"
+    said = invoke("--data", str(tones), "--init", small, "--out", str(out), "--head-only", "--folds", "2")
+    assert "over 2 folds" in said
+    kept, start = weights_of(out), load_checkpoint(small).weights
+    assert torch.equal(kept["v.cls_token"], start["v.cls_token"])
+    settings = json.loads((tmp_path / "my-report" / "report.json").read_text())["settings"]
+    assert settings["head_only"] is True
 
 
 def test_the_command_measures_with_folds(tones: Path, small: str, tmp_path: Path) -> None:

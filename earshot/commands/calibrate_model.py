@@ -1,39 +1,45 @@
 """The command ``calibrate-model``, and the last step of ``distil``."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..failures import UsageError
 from ..options import takes
 from ..progress import bars
+from .agreement import open_teacher
 from .background import seconds_of
 
 if TYPE_CHECKING:
     from models.checkpoints import Checkpoint
     from models.training.pack import Pack
 
+DEFAULT_TEACHER = "yamnet"
+
 
 @takes("calibrate-model")
 def calibrate_model(
-    *, pack: Path, out: Path, model: str, limit: int | None, background: str, device: str
+    *, pack: Path, out: Path, model: str, teacher: str, limit: int | None, background: str, device: str
 ) -> None:
     """Calibrate scores to probabilities, with thresholds."""
     from models.checkpoints import load_checkpoint
     from models.training.background import HOP_SECONDS
-    from models.training.pack import Pack
+    from models.training.pack import REAL_LIFE, Pack
 
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise UsageError(f"{out} can't be written: give --out a file in an existing folder")
     background_seconds = seconds_of(background)
     if background_seconds < HOP_SECONDS:
         raise UsageError(f"--background must be at least {HOP_SECONDS:g} s")
-    checkpoint, opened = load_checkpoint(model), Pack(pack)
+    checkpoint, packs = load_checkpoint(model), [Pack(pack)]
+    if teacher != DEFAULT_TEACHER and (pack / REAL_LIFE.index).is_file():
+        packs.append(Pack(pack, REAL_LIFE))
     write_calibrated(
         checkpoint,
-        opened,
+        packs,
         out,
-        {"calibrated": model},
+        {"calibrated": model, "teacher": teacher},
+        teacher=None if teacher == DEFAULT_TEACHER else open_teacher(f"teacher:{teacher}", pack, None),
         limit=limit,
         background_seconds=background_seconds,
         device=device,
@@ -41,13 +47,13 @@ def calibrate_model(
 
 
 def write_calibrated(
-    checkpoint: "Checkpoint", pack: "Pack", path: Path, notes: Mapping[str, Any], **options: Any
+    checkpoint: "Checkpoint", packs: "Sequence[Pack]", path: Path, notes: Mapping[str, Any], **options: Any
 ) -> None:
     """Calibrate a checkpoint with a progress bar and write it; print a summary on standard error.
 
     Parameters
     ----------
-    checkpoint, pack, options
+    checkpoint, packs, options
         Arguments of `training.calibration.calibrate`.
     path : Path
         The file to write.
@@ -66,7 +72,7 @@ def write_calibrated(
     from models.training.calibration import calibrate
 
     with bars() as update:
-        calibration = calibrate(checkpoint, pack, progress=update, **options)
+        calibration = calibrate(checkpoint, packs, progress=update, **options)
     figures = {"slope": round(calibration.slope, 4), "offset": round(calibration.offset, 4)}
     try:
         save_checkpoint(calibration.checkpoint, path, {**notes, "calibration": figures})

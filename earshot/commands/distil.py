@@ -56,7 +56,7 @@ def distil(
     checkpoint = run.export(file, notes)
     console.print(f"{file}: {run.progress.windows} windows" + ("" if done else "; --resume goes on"))
     if done and calibrated:
-        write_calibrated(checkpoint, opened, file, notes, device=device)
+        write_calibrated(checkpoint, [opened], file, notes, device=device)
 
 
 def _prepare(pack: "Pack", options: "Mapping[str, Any]") -> "Distillation":

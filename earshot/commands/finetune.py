@@ -91,7 +91,11 @@ def _recipe(options: "Mapping[str, Any]") -> "Recipe":
 
     changes = {name: options[name] for name in _CHANGES} | {"window_seconds": options["window"]}
     return adjusted_recipe(
-        options["recipe"], epochs=options["epochs"], average=options["average"], changes=changes
+        options["recipe"],
+        epochs=options["epochs"],
+        average=options["average"],
+        changes=changes,
+        head_only=options["head_only"],
     )
 
 

@@ -52,13 +52,13 @@ class Scorer(Protocol):
 class Scored:
     """Scores of a model for clips in one place, and the teacher's probabilities for the same clips.
 
-    The classes are the teacher's, in its order, ``Silence`` included.
+    The classes are YAMNet's, in its order, ``Silence`` included; those of `score_beside` are the pack's.
 
     Attributes
     ----------
-    scores : float32 (clips, 521)
+    scores : float32 (clips, classes)
         Scores of the model.
-    truth : float32 (clips, 521)
+    truth : float32 (clips, classes)
         Probabilities of the teacher, of the clean clip.
     kinds : tuple of Kind
         Kind of each clip.
@@ -185,6 +185,42 @@ def score_places(
     kinds = tuple(pack.clips[position].kind for position in chosen)
     arrays = {place: (np.array(scores[place]), np.array(truths[place])) for place in places}
     return {place: Scored(scores=own, truth=truth, kinds=kinds) for place, (own, truth) in arrays.items()}
+
+
+def score_beside(
+    tagger: Scorer,
+    teacher: Scorer,
+    pack: Pack,
+    places: Sequence[str] = DEFAULT_PLACES,
+    *,
+    split: Split = "val",
+    limit: int | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> dict[str, Scored]:
+    """Score a pack's clips in some places of a window, beside a teacher that hears the clips alone.
+
+    Parameters and exceptions are those of `score_places`, and `teacher` may be any tagger of the same classes.
+
+    Returns
+    -------
+    dict of str to Scored
+        Scores by place, in the order of the pack's classes, with the same clips in the same order.
+    """
+    _check_classes(tagger, pack)
+    _check_classes(teacher, pack)
+    chosen = _clips_to_score(pack, split, limit)
+    scores: dict[str, list[Floats]] = {place: [] for place in places}
+    truths = []
+    for done, position in enumerate(chosen):
+        clip = pack.samples(pack.clips[position])[: tagger.window_samples]
+        truths.append(teacher(clip[: teacher.window_samples])[0])
+        for place in places:
+            window = PLACES[place](clip, tagger.window_samples, np.random.default_rng(position))
+            scores[place].append(tagger(window)[0])
+        progress(done + 1, len(chosen))
+    kinds = tuple(pack.clips[position].kind for position in chosen)
+    truth = np.array(truths)
+    return {place: Scored(scores=np.array(own), truth=truth, kinds=kinds) for place, own in scores.items()}
 
 
 def _check_classes(tagger: Scorer, pack: Pack) -> None:

@@ -5,7 +5,7 @@ of Modern Neural Networks", 2017) and folded into the last layer: they cost noth
 of clips. Then the thresholds are chosen with the clips of the validation part, and raised above the scores of wrong classes in backgrounds.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from ..checkpoints import Checkpoint
 from ..errors import TrainingError
 from ..tagger import tagger_of
-from .agreement import SURE, Scored, score_places, without_silence
+from .agreement import SURE, Scored, Scorer, score_beside, score_places, without_silence
 from .background import FalseAlarms, measure_background
 from .pack import Pack, Split
 
@@ -195,8 +195,9 @@ class Calibration:
 
 def calibrate(
     checkpoint: Checkpoint,
-    pack: Pack,
+    packs: Sequence[Pack],
     *,
+    teacher: Scorer | None = None,
     limit: int | None = None,
     background_seconds: float | None = None,
     device: str = "auto",
@@ -207,11 +208,13 @@ def calibrate(
     Parameters
     ----------
     checkpoint : Checkpoint
-        Checkpoint with the classes of the pack.
-    pack : Pack
-        Audio pack: slope and offset come from its training part, thresholds from its validation part.
+        Checkpoint with the classes of the packs.
+    packs : sequence of Pack
+        Audio packs: slope and offset come from their training clips, thresholds from their validation clips.
+    teacher : Scorer, optional
+        Teacher of all classes, which decides what is in a clip; by default YAMNet.
     limit : int, optional
-        Maximum number of clips of either part, chosen at random; by default 600 for training, and all for validation.
+        Maximum number of clips of each split of each pack, chosen at random; by default 600 for training, and all for validation.
     background_seconds : float, optional
         Length of each background; ten minutes by default.
     device : str
@@ -222,23 +225,18 @@ def calibrate(
     Raises
     ------
     TrainingError
-        The model has other classes, its scores can't be calibrated, or the pack is broken.
+        The model has other classes, its scores can't be calibrated, or a pack is broken.
     """
     _check_independent(checkpoint)
-
-    def score(model: Checkpoint, split: Split, count: int | None) -> dict[str, Scored]:
-        def update(done: int, total: int) -> None:
-            progress(_PARTS[split], done, total)
-
-        return score_places(tagger_of(model, device=device), pack, split=split, limit=count, progress=update)
-
-    training = score(checkpoint, "train", min(limit or TRAINING_CLIPS, TRAINING_CLIPS))
-    slope, offset = fit_scaling(
-        *pooled(without_silence(scored_place, pack.silence) for scored_place in training.values())
-    )
+    by_clips = _Scoring(packs, teacher, device, progress)
+    training = by_clips(checkpoint, "train", min(limit or TRAINING_CLIPS, TRAINING_CLIPS))
+    silence = packs[0].silence if teacher is None else packs[0].labels.index("Silence")
+    slope, offset = fit_scaling(*pooled(without_silence(place, silence) for place in training))
     scaled = with_scaling(checkpoint, slope, offset)
-    scores, holds = pooled(score(scaled, "val", limit).values())
-    chosen = class_thresholds(_to_student(scores, pack), _to_student(holds, pack))
+    scores, holds = pooled(by_clips(scaled, "val", limit))
+    if teacher is None:
+        scores, holds = _to_student(scores, packs[0]), _to_student(holds, packs[0])
+    chosen = class_thresholds(scores, holds)
     detected = measure_background(
         tagger_of(scaled, device=device),
         BACKGROUND_SECONDS if background_seconds is None else background_seconds,
@@ -254,6 +252,32 @@ def calibrate(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Scoring:
+    """Scores of clips, beside what a teacher hears in them."""
+
+    packs: Sequence[Pack]
+    teacher: Scorer | None
+    device: str
+    progress: Callable[[str, int, int], None]
+
+    def __call__(self, model: Checkpoint, split: Split, limit: int | None) -> list[Scored]:
+        """Score a split of all packs, at most `limit` clips of each, in all places."""
+        tagger = tagger_of(model, device=self.device)
+
+        def update(done: int, total: int) -> None:
+            self.progress(_PARTS[split], done, total)
+
+        options: dict[str, Any] = {"split": split, "limit": limit, "progress": update}
+        scored: list[Scored] = []
+        for pack in self.packs:
+            if self.teacher is None:
+                scored += score_places(tagger, pack, **options).values()
+            else:
+                scored += score_beside(tagger, self.teacher, pack, **options).values()
+        return scored
+
+
 def _check_independent(checkpoint: Checkpoint) -> None:
     if checkpoint.activation != "sigmoid":
         raise TrainingError(
@@ -262,7 +286,7 @@ def _check_independent(checkpoint: Checkpoint) -> None:
 
 
 def pooled(scored: Iterable[Scored]) -> tuple[Floats, Truth]:
-    """Concatenate the scores of several places, float32 (n, 521), and the true labels, bool (n, 521).
+    """Concatenate the scores of several places, float32 (n, classes), and the true labels, bool (n, classes).
 
     A label is true if the teacher's probability is above `SURE`, not `HOLDS`: a window's label is a mean of two patches, so that a word
     shorter than a second hardly exceeds 0.5.

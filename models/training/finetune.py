@@ -19,6 +19,7 @@ from ..engines.torch_engine import pick_device
 from ..errors import TrainingError
 from .batches import Batches
 from .dataset import Dataset, Reader
+from .head_learning import HeadLearning
 from .learning import Epoch, Learning, Outcome, Selection, Validation, Validator
 from .plan import Part
 from .precision import TrainingPrecision
@@ -169,7 +170,8 @@ class FineTuning:
         recipe, stop_after = self.recipe, None
         if self.results:
             recipe, stop_after = self._final_recipe(validator)
-        return Learning(
+        learning = HeadLearning if recipe.head_only else Learning
+        return learning(
             self._start,
             batches,
             validator,

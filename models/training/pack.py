@@ -2,7 +2,8 @@
 
 A pack is a folder with ``audio.zip`` (stored members ``ID.opus``, 16 kHz mono), ``index.csv`` (id, source, kind, split, …),
 ``classes.csv`` (index, mid, display_name, yamnet_index), ``teacher.npz`` (the teacher's sparse patch labels) and
-``teacher_yamnet_fp16.safetensors`` (the teacher itself).
+``teacher_yamnet_fp16.safetensors`` (the teacher itself). It may have a second part of sounds of real life: ``real.zip`` and ``real.csv``, where
+``accept`` names the classes that are right for a clip, separated by ``|``.
 """
 
 import csv
@@ -41,12 +42,34 @@ _CACHE_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Files of one part of a pack: its sounds and its table."""
+
+    audio: str
+    index: str
+
+
+FIRST_PART, REAL_LIFE = Part(AUDIO, INDEX), Part("real.zip", "real.csv")
+
+
+@dataclass(frozen=True, slots=True)
 class Clip:
-    """Line of the pack's index."""
+    """Line of the pack's index.
+
+    Attributes
+    ----------
+    id : str
+        Name of the clip.
+    kind, split : str
+        Kind of sound, and part of the training that it belongs to.
+    names : frozenset of str
+        Names of the classes that people would give; empty if nobody was asked.
+    """
 
     id: str
     kind: Kind
     split: Split
+    names: frozenset[str] = frozenset()
 
 
 class Pack:
@@ -56,6 +79,8 @@ class Pack:
     ----------
     folder : Path
         Folder of the pack.
+    part : Part
+        Part of the pack that the clips are from.
 
     Attributes
     ----------
@@ -76,20 +101,20 @@ class Pack:
         A file is missing or broken.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        for name in (AUDIO, INDEX, CLASSES, TEACHER_LABELS, TEACHER_WEIGHTS):
+    def __init__(self, folder: Path, part: Part = FIRST_PART) -> None:
+        self.folder, self._part = folder, part
+        for name in (part.audio, part.index, CLASSES, TEACHER_LABELS, TEACHER_WEIGHTS):
             if not (folder / name).is_file():
                 raise TrainingError(f"the audio pack {folder} is incomplete, it has no {name}: copy it again")
         try:
-            self.clips = tuple(_clip(row) for row in _read_csv(folder / INDEX))
+            self.clips = tuple(_clip(row) for row in _read_csv(folder / part.index))
             classes = _read_csv(folder / CLASSES)
             self.labels = tuple(row["display_name"] for row in classes)
             self.teacher_to_student = np.full(yamnet.CLASSES, -1)
             for row in classes:
                 if row["yamnet_index"]:
                     self.teacher_to_student[int(row["yamnet_index"])] = int(row["index"])
-            self._archive = zipfile.ZipFile(folder / AUDIO)
+            self._archive = zipfile.ZipFile(folder / part.audio)
         except (KeyError, ValueError, IndexError, TypeError) as error:
             raise TrainingError(
                 f"the tables of the audio pack {folder} are damaged ({error}): copy it again"
@@ -121,10 +146,12 @@ class Pack:
             samples, rate = soundfile.read(io.BytesIO(self._archive.read(member)), dtype="float32")
         except (KeyError, OSError, zipfile.BadZipFile, soundfile.SoundFileError) as error:
             raise TrainingError(
-                f"{member} in {self.folder / AUDIO} can't be read ({error}): copy the pack again"
+                f"{member} in {self.folder / self._part.audio} can't be read ({error}): copy the pack again"
             ) from error
         if rate != frontends.SAMPLE_RATE_HZ or samples.ndim != 1:
-            raise TrainingError(f"{member} in {self.folder / AUDIO} is not 16 kHz mono: copy the pack again")
+            raise TrainingError(
+                f"{member} in {self.folder / self._part.audio} is not 16 kHz mono: copy the pack again"
+            )
         return np.pad(samples, (0, max(0, frontends.FRAME_LENGTH - len(samples))))
 
     def loudest_labels(self) -> NDArray[np.float32]:
@@ -153,7 +180,8 @@ def _clip(row: dict[str, str]) -> Clip:
     kind, split = row["kind"], row["split"]
     if kind not in get_args(Kind) or split not in get_args(Split):
         raise ValueError(f"clip {row['id']} is of kind {kind!r} and split {split!r}")
-    return Clip(id=row["id"], kind=kind, split=split)  # type: ignore[arg-type] # checked above
+    names = frozenset(filter(None, row.get("accept", "").split("|")))
+    return Clip(id=row["id"], kind=kind, split=split, names=names)  # type: ignore[arg-type] # checked above
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

@@ -14,7 +14,12 @@ from .transfer import starting_point
 
 
 def adjusted_recipe(
-    name: str, *, epochs: int | None, average: bool | None, changes: Mapping[str, Any]
+    name: str,
+    *,
+    epochs: int | None,
+    average: bool | None,
+    changes: Mapping[str, Any],
+    head_only: bool = False,
 ) -> Recipe:
     """Return a recipe with changes.
 
@@ -28,6 +33,8 @@ def adjusted_recipe(
         True to average the weights of epochs, False to keep those of one.
     changes : mapping
         Values of other fields; None keeps the recipe's.
+    head_only : bool
+        True to train the head alone.
 
     Raises
     ------
@@ -35,6 +42,8 @@ def adjusted_recipe(
         There is no such recipe, or a value is out of range.
     """
     chosen = recipe(name)
+    if head_only:
+        chosen = chosen.with_head_only()
     if epochs is not None:
         chosen = replace(chosen.with_epochs(epochs), least_steps=0)
     if average is not None:

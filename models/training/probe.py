@@ -31,18 +31,30 @@ def fit_head(
     loss : callable
         Function of logits (n, classes) and targets (n, classes) that returns a scalar.
     """
-    norm, linear = network.mlp_head
+    linear = network.mlp_head[1]
     assert isinstance(linear, nn.Linear)
-    device = linear.weight.device
-    network.eval()
-    with torch.no_grad():
-        known = [
-            (norm(network.forward_embedding(network.forward_features(batch.rows.to(device)))), batch.targets)
-            for batch in batches
-        ]
-    network.train()
+    known = [(embed(network, batch.rows), batch.targets) for batch in batches]
     embeddings = torch.cat([embedding for embedding, _ in known])  # (n, width)
-    targets = torch.cat([target for _, target in known]).to(device)  # (n, classes)
+    targets = torch.cat([target for _, target in known]).to(embeddings.device)  # (n, classes)
+    fit_linear(linear, embeddings, targets, loss)
+
+
+@torch.no_grad()
+def embed(network: AudioSpectrogramTransformer, rows: Tensor) -> Tensor:
+    """Compute the input (n, width) of the head's linear layer from normalised rows (n, rows, bins); the network is left in training mode."""
+    network.eval()
+    norm = network.mlp_head[0]
+    embeddings: Tensor = norm(
+        network.forward_embedding(network.forward_features(rows.to(next(norm.parameters()).device)))
+    )
+    network.train()
+    return embeddings
+
+
+def fit_linear(
+    linear: nn.Linear, embeddings: Tensor, targets: Tensor, loss: Callable[[Tensor, Tensor], Tensor]
+) -> float:
+    """Fit a linear layer to embeddings (n, width) and targets (n, classes) on the same device; return the loss."""
     optimizer = torch.optim.LBFGS(linear.parameters(), max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
@@ -53,3 +65,5 @@ def fit_head(
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     optimizer.zero_grad()
+    with torch.no_grad():
+        return loss(linear(embeddings), targets).item()

@@ -9,6 +9,8 @@ from ..errors import TrainingError
 Loss: TypeAlias = Literal["auto", "cross-entropy", "binary"]
 Optimizer: TypeAlias = Literal["adam", "muon"]
 
+_HEAD_EPOCHS = 5
+"""Epochs of a training of the head alone."""
 _SHARES = ("mixup", "mask_share", "patch_drop", "noise", "placement", "label_smoothing")
 
 
@@ -73,6 +75,8 @@ class Recipe:
         Widest mask over mel bins, and over rows as a share of them.
     probe : bool
         True to fit the head alone first.
+    head_only : bool
+        True to fit only the head, on windows with the recipe's augmentation; rate, optimizer and dropped patches don't apply.
     patch_drop : float
         Share of a window's patches that is dropped at random, below 1.
     noise : float
@@ -111,6 +115,7 @@ class Recipe:
     mask_bins: int = 0
     mask_share: float = 0.0
     probe: bool = False
+    head_only: bool = False
     patch_drop: float = 0.0
     noise: float = 0.0
     gain: bool = False
@@ -147,6 +152,17 @@ class Recipe:
             epochs=epochs,
             average_from=None if self.average_from is None else math.ceil(stretch * self.average_from),
             patience=None if self.patience is None else math.ceil(max(1.0, stretch) * self.patience),
+        )
+
+    def with_head_only(self) -> "Recipe":
+        """Return the recipe for a training of the head alone: a few epochs, without an average of weights."""
+        return replace(
+            self,
+            head_only=True,
+            epochs=_HEAD_EPOCHS,
+            least_steps=0,
+            average_from=None,
+            patience=None,
         )
 
     def for_steps(self, steps: int) -> "Recipe":

@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from safetensors.torch import save_file
 
 from models import frontends
 from models.labels import audioset_classes
-from models.training.pack import AUDIO, CLASSES, INDEX, TEACHER_LABELS, TEACHER_WEIGHTS
+from models.training.pack import AUDIO, CLASSES, INDEX, REAL_LIFE, TEACHER_LABELS, TEACHER_WEIGHTS
 from models.training.teachers import yamnet
 
 
@@ -61,3 +62,18 @@ def write_pack(folder: Path, clips: int = 10) -> Path:
     weights = {key: value.half() for key, value in yamnet.YamNet().state_dict().items()}
     save_file(weights, folder / TEACHER_WEIGHTS)
     return folder
+
+
+def write_real_life(folder: Path, names: Sequence[str] = ("Dog|Bark", "Siren", "")) -> None:
+    """The second part of a pack: a clip for training, and one for validation for each of some names."""
+    with zipfile.ZipFile(folder / REAL_LIFE.audio, "w") as archive:
+        for number in range(1 + len(names)):
+            member = io.BytesIO()
+            soundfile.write(member, sound(number + 1), 16_000, format="OGG", subtype="OPUS")
+            archive.writestr(f"r{number:05d}.opus", member.getvalue())
+    with (folder / REAL_LIFE.index).open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("id", "kind", "split", "accept"))
+        rows.writerow(("r00000", "other", "train", ""))
+        for number, accepted in enumerate(names, 1):
+            rows.writerow((f"r{number:05d}", "other", "val", accepted))
