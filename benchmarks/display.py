@@ -23,7 +23,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gui.data.feed import Feed
-from models.frontends import log_mel
+from models.log_mel import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, SourceStatus, Tagging
 
 CHUNK_SAMPLES = 320

@@ -24,8 +24,8 @@ from gui.app.window import LiveWindow
 from gui.data.feed import Feed
 from gui.data.histories import SourceHistories
 from gui.style import theme
-from models.frontends import log_mel
 from models.labels import family_of
+from models.log_mel import log_mel
 from models.tagger import Tagger, load_tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.detector import EventDetector, detect_events

@@ -2,12 +2,15 @@
 
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from models.catalogue import EMBEDDED
+
 if TYPE_CHECKING:
+    from models.engines import EngineName, Precision
     from models.tagger import Tagger
     from streamer.settings.schema import Settings
     from streamer.sinks.payloads import LabelSet
@@ -15,31 +18,92 @@ if TYPE_CHECKING:
 _COMFORTABLE_LOAD = 0.25
 """Share of the hop that inference may take before precision is traded for speed."""
 
+AUTO = "auto"
+AS_REQUESTED = "as requested"
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class ModelChoice:
-    """A model and the reason for it."""
+    """A model and the reason for it.
+
+    Attributes
+    ----------
+    name, reason : str
+        Name of the model, and the reason as part of a line in a log.
+    incomplete : bool
+        True if a better model could not be fetched now.
+    """
 
     name: str
     reason: str
+    incomplete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """Settings that concern the model, as plain values.
+
+    Attributes
+    ----------
+    model, device, engine, precision, window, offline, fstride, tstride, input_tdim
+        Settings of the same names.
+    hop : float
+        Mean hop of the sources, in seconds.
+    sources : int
+        Number of sources.
+    """
+
+    model: str
+    device: str
+    engine: "EngineName"
+    precision: "Precision"
+    window: float | None
+    offline: bool
+    fstride: int | None
+    tstride: int | None
+    input_tdim: int | None
+    hop: float
+    sources: int
+
+    @classmethod
+    def of(cls, settings: "Settings") -> "ModelRequest":
+        """Return the request of settings."""
+        return cls(
+            model=settings.model,
+            device=settings.device,
+            engine=settings.engine,
+            precision=settings.precision,
+            window=settings.window,
+            offline=settings.offline,
+            fstride=settings.fstride,
+            tstride=settings.tstride,
+            input_tdim=settings.input_tdim,
+            hop=settings.mean_hop,
+            sources=len(settings.source),
+        )
 
 
 def choose_model(settings: "Settings") -> ModelChoice:
     """Return the model that is set, or with ``auto`` the best one for this machine."""
-    if settings.model != "auto":
-        return ModelChoice(settings.model, "as requested")
-    from models.selection.model_choice import choose
+    return choose(ModelRequest.of(settings))
 
-    choice = choose(
-        hop_seconds=settings.mean_hop,
-        sources=len(settings.source),
-        window_seconds=settings.window,
-        device=settings.device,
-        offline=settings.offline,
+
+def choose(request: ModelRequest) -> ModelChoice:
+    """Return the model that is requested, or with ``auto`` the best one for this machine."""
+    if request.model != AUTO:
+        return ModelChoice(request.model, AS_REQUESTED)
+    from models.selection import model_choice
+
+    choice = model_choice.choose(
+        hop_seconds=request.hop,
+        sources=request.sources,
+        window_seconds=request.window,
+        device=request.device,
+        offline=request.offline,
     )
-    return ModelChoice(choice.model, choice.reason)
+    return ModelChoice(choice.model, choice.reason, choice.incomplete)
 
 
 def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "Tagger":
@@ -52,18 +116,48 @@ def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "Tag
     """
     choice = choice or choose_model(settings)
     tagger = load(settings, choice.name)
-    _log.info(
-        "model %s (%s), %d classes, %s",
-        tagger.name,
-        choice.reason,
-        len(tagger.labels),
-        tagger.engine.description,
-    )
+    log_model(tagger, choice.reason)
     return tagger
+
+
+def log_model(tagger: "Tagger", reason: str) -> None:
+    """Log which model tags from now on, and why."""
+    _log.info(
+        "model %s (%s), %d classes, %s", tagger.name, reason, len(tagger.labels), tagger.engine.description
+    )
 
 
 def load(settings: "Settings", model: str) -> "Tagger":
     """Load a model as the settings say.
+
+    Raises
+    ------
+    ModelError
+        It can't be loaded.
+    """
+    return load_requested(ModelRequest.of(settings), model)
+
+
+def load_first(request: ModelRequest) -> "Tagger":
+    """Load the embedded model so that it tags soon: in PyTorch on the processor, which needs no preparation.
+
+    Raises
+    ------
+    ModelError
+        The requested device, engine or precision is not available on this machine.
+    """
+    with _without_garbage_collection():
+        from models.selection.engine_choice import check_request
+        from models.tagger import load_tagger
+
+        check_request(request.device, request.engine, request.precision)
+        return load_tagger(
+            EMBEDDED, device="cpu", engine="torch", precision="fp32", window_seconds=request.window
+        )
+
+
+def load_requested(request: ModelRequest, model: str) -> "Tagger":
+    """Load a model as a request says.
 
     Raises
     ------
@@ -75,24 +169,24 @@ def load(settings: "Settings", model: str) -> "Tagger":
 
         return load_tagger(
             model,
-            device=settings.device,
-            engine=settings.engine,
-            precision=settings.precision,
-            window_seconds=settings.window,
-            offline=settings.offline,
-            fstride=settings.fstride,
-            tstride=settings.tstride,
-            input_tdim=settings.input_tdim,
-            enough_seconds=_COMFORTABLE_LOAD * settings.mean_hop / len(settings.source),
+            device=request.device,
+            engine=request.engine,
+            precision=request.precision,
+            window_seconds=request.window,
+            offline=request.offline,
+            fstride=request.fstride,
+            tstride=request.tstride,
+            input_tdim=request.input_tdim,
+            enough_seconds=_COMFORTABLE_LOAD * request.hop / request.sources,
         )
 
 
-def label_set(tagger: "Tagger") -> "LabelSet":
-    """Return the labels of a tagger with their AudioSet ids."""
+def label_set(labels: "Sequence[str]") -> "LabelSet":
+    """Return labels with their AudioSet ids."""
     from models.labels import mid_of
     from streamer.sinks.payloads import LabelSet
 
-    return LabelSet(labels=tagger.labels, mids=tuple(map(mid_of, tagger.labels)))
+    return LabelSet(labels=tuple(labels), mids=tuple(map(mid_of, labels)))
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from .recordings import read_recording
 if TYPE_CHECKING:
     from gui.actions import Actions, AudioInput, Span, Watched
     from gui.data.feed import Feed
-    from models.tagger import Tagger
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
@@ -48,14 +47,12 @@ class View:
 
 
 @contextmanager
-def open_view(
-    settings: "Settings", names: Sequence[str], tagger: "Tagger", label_set: "LabelSet"
-) -> Iterator[View]:
+def open_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet") -> Iterator[View]:
     """Set up the window, the live table in the terminal, or lines on standard output."""
     if not settings.windowless:
         from gui.data.feed import Feed
 
-        feed = Feed(sources=names, labels=tagger.labels)
+        feed = Feed(sources=names, labels=label_set.labels)
         yield View(feed, [feed.add_chunk], partial(_show_window, feed, settings))
         return
     from streamer.sinks.terminal.lines import JsonLines
@@ -76,7 +73,7 @@ def _show_window(
     actions: "Callable[[], Actions]",
 ) -> None:
     from gui.app.run import run
-    from models.frontends import log_mel
+    from models.log_mel import log_mel
 
     run(feed, log_mel=log_mel, poll=keep_on, kiosk=settings.kiosk, actions=actions(), theme=settings.theme)
 

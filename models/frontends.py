@@ -12,7 +12,6 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
@@ -89,41 +88,6 @@ def fbank(samples: Tensor, bins: int = MEL_BINS) -> Tensor:
     power = torch.fft.rfft(frames, n=FFT_LENGTH).abs().square()  # (..., rows, 257)
     energies: Tensor = power @ _mel_bank(bins, samples.device)
     return energies.clamp_min(FLOOR).log()
-
-
-def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Compute the rows of one waveform in numpy, for a display that needs a few at a time.
-
-    Torch would wake its threads at each call, which takes longer than the arithmetic and slows down the network.
-
-    Parameters
-    ----------
-    samples : float32 (n,)
-        16 kHz mono in [-1, 1].
-
-    Returns
-    -------
-    float32 (rows, 128)
-        Rows as from `fbank`, within 1e-3 for energies above rounding errors.
-    """
-    if row_count(len(samples)) == 0:
-        return np.empty((0, MEL_BINS), np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(samples, FRAME_LENGTH)[::FRAME_SHIFT]
-    frames = frames - frames.mean(-1, keepdims=True)
-    previous = np.concatenate((frames[:, :1], frames[:, :-1]), -1)
-    hann, bank = _numpy_tables()
-    spectrum = np.fft.rfft((frames - np.float32(PREEMPHASIS) * previous) * hann, FFT_LENGTH)
-    rows: NDArray[np.float32] = np.log(
-        np.maximum(np.square(np.abs(spectrum)).astype(np.float32) @ bank, FLOOR)
-    )
-    return rows
-
-
-@lru_cache(maxsize=1)
-def _numpy_tables() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return the window (400,) and the mel bank (257, 128)."""
-    cpu = torch.device("cpu")
-    return _hann(cpu).numpy(), _mel_bank(MEL_BINS, cpu).numpy()
 
 
 def input_rows(features: Tensor, rows: int, mean: float = AUDIOSET_MEAN, std: float = AUDIOSET_STD) -> Tensor:

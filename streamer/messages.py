@@ -278,6 +278,8 @@ class Health:
         Figures of each source.
     losses : Losses
         Results that could not be delivered or stored.
+    loading : str
+        Model that is being loaded, with the progress; empty if there is none.
     """
 
     uptime_seconds: float
@@ -297,6 +299,7 @@ class Health:
     resident_bytes: int | None = None
     sources: tuple[SourceHealth, ...] = ()
     losses: Losses = NO_LOSSES
+    loading: str = ""
 
 
 Message: TypeAlias = Tagging | Event | SourceStatus | Health

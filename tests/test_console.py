@@ -169,6 +169,18 @@ def test_the_footer_shows_problems_with_the_sound_first() -> None:
     assert picture(table)[-1].strip().startswith("door faint")
 
 
+def test_the_view_names_the_model_that_is_being_loaded() -> None:
+    table = live_table()
+    table.accept(SourceStatus("desk", online=True))
+    table.accept(replace(HEALTH, model="", device="", loading="tiny"))
+    assert "loading tiny …" in picture(table)[1]
+    assert picture(table)[-1].strip().startswith("loading tiny · ")
+    table.accept(tagging(0.8, 0.4, 0.1))
+    table.accept(replace(HEALTH, loading="base, 34 % fetched"))
+    assert "loading base, 34 % fetched" in picture(table)[-1]
+    assert "loading" not in "".join(picture(table)[:-1])
+
+
 def test_the_view_shows_tags_levels_and_health() -> None:
     table = live_table()
     table.accept(tagging(0.8, 0.4, 0.1))

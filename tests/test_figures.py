@@ -17,7 +17,7 @@ from matplotlib.text import Text
 
 from models.errors import ModelError
 from models.explain import Explanation
-from models.frontends import log_mel
+from models.log_mel import log_mel
 from models.training import figures
 from models.training.calibration import reliability
 

@@ -29,6 +29,7 @@ from models import TrainingError, frontends, load_tagger
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.errors import SoundError
+from models.log_mel import log_mel
 from models.training.batches import Batches, example_weights, normalisation
 from models.training.dataset import SoundCache, read_dataset
 from models.training.finetune import FineTuning, Progress
@@ -305,7 +306,7 @@ def test_rare_classes_are_drawn_as_often(tones: Path, small: str) -> None:
 
 def test_normalisation_is_that_of_the_rows(tones: Path) -> None:
     dataset = read_dataset(tones)
-    rows = np.concatenate([frontends.log_mel(read(example.path)) for example in dataset.examples])
+    rows = np.concatenate([log_mel(read(example.path)) for example in dataset.examples])
     mean, std = normalisation(dataset, read, SMALL, 0)
     assert (mean, std) == pytest.approx((rows.mean(), rows.std()), rel=1e-3)
 

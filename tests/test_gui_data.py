@@ -14,7 +14,7 @@ from gui.data.columns import COLUMNS, EMPTY, GAP, Columns, bin_of
 from gui.data.feed import KEPT_SAMPLES, Feed
 from gui.data.levelmeter import LevelMeter
 from gui.data.ranking import Ranking
-from models.frontends import log_mel
+from models.log_mel import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, SourceHealth, SourceStatus
 
 ROOT = Path(__file__).resolve().parent.parent

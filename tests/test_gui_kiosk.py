@@ -15,7 +15,16 @@ from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
-from support.display_bench import FRAME_SECONDS, LABELS, chunks_of, feed_with_sound, polls, tagging, tone
+from support.display_bench import (
+    FRAME_SECONDS,
+    LABELS,
+    chunks_of,
+    feed_with_sound,
+    health,
+    polls,
+    tagging,
+    tone,
+)
 from support.system import require
 from support.waiting import PATIENCE_SECONDS, wait_until
 
@@ -27,8 +36,8 @@ from gui.data.histories import SourceHistories
 from gui.style import pictograms
 from gui.style.theme import Tone
 from gui.widgets.banner import Banner
-from models.frontends import log_mel
 from models.labels import audioset_classes, family_of
+from models.log_mel import log_mel
 from streamer.messages import Event, SourceStatus
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +76,16 @@ def bench(qtbot: QtBot) -> KioskBench:
 
 def kiosks() -> Iterator[KioskWindow]:
     return (widget for widget in QApplication.topLevelWidgets() if isinstance(widget, KioskWindow))
+
+
+def test_a_model_that_is_being_loaded_is_named(bench: KioskBench) -> None:
+    bench.pass_time()
+    assert bench.tags._hint == "Listening…"
+    listening = bench.tags.grab().toImage()
+    bench.feed.accept(health(model="", loading="tiny"))
+    bench.pass_time()
+    assert bench.tags._hint == "Loading tiny…"
+    assert bench.tags.grab().toImage() != listening
 
 
 def test_only_the_three_highest_tags_are_shown(bench: KioskBench) -> None:

@@ -23,7 +23,7 @@ from gui.app.window import LiveWindow
 from gui.data.columns import GAP, Columns
 from gui.data.feed import Feed
 from gui.errors import DisplayError
-from models.frontends import log_mel
+from models.log_mel import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, Samples
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -140,6 +140,21 @@ def test_the_status_line_shows_source_model_latency_and_losses(bench: Bench) -> 
     )
 
 
+def test_a_model_that_is_being_loaded_stands_in_the_place_of_tags(bench: Bench) -> None:
+    bench.feed.accept(health(model="", device="", loading="tiny"))
+    bench.pass_time()
+    assert bench.window.panels.tags._hint == "Loading tiny…"
+    assert bench.window.panels.status.text().startswith("source mic  loading tiny  latency")
+    bench.feed.accept(tagging({1: 0.5}))
+    bench.feed.accept(health(loading="base, 34 % fetched"))
+    bench.pass_time()
+    assert "model tiny  device cpu  loading base, 34 % fetched" in bench.window.panels.status.text()
+    bench.feed.accept(health())
+    bench.pass_time()
+    assert bench.window.panels.tags._hint == "Listening…"
+    assert "loading" not in bench.window.panels.status.text()
+
+
 def test_the_status_line_warns_of_problems_with_the_sound(qtbot: QtBot) -> None:
     bench = Bench(qtbot, "kitchen", "garden")
     sources = (

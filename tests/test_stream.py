@@ -207,7 +207,7 @@ def test_a_window_keeps_the_hop_that_it_was_cut_with() -> None:
     cutter = WindowCutter("x", window_samples=WINDOW, hop_samples=4 * HOP)
     samples = np.concatenate([np.full(3 * HOP, 0.5, np.float32), np.full(HOP, 0.1, np.float32)])
     (waiting,) = cutter.feed(AudioChunk(samples, 0, 100.0))
-    cutter.set_hop(HOP)
+    cutter.set_lengths(WINDOW, HOP)
     list(cutter.feed(AudioChunk(samples, 4 * HOP, 100.4)))
     level = tagging_of(waiting, ramp(1)).level_dbfs
     assert level == pytest.approx(level_dbfs(samples)), "not that of the last tenth of a second"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .. import settings, tagger, window
+from .. import model_loading, settings, tagger, window
 from ..failures import EXIT_INTERRUPTED
 from ..options import takes
 
@@ -20,13 +20,19 @@ if TYPE_CHECKING:
     from streamer.live.changes import LiveSettings
     from streamer.live.session import LiveSession
     from streamer.live.switches import Switches
+    from streamer.messages import Samples
     from streamer.runtime.systemd import ServiceManager
+    from streamer.runtime.threads import ThreadGroup
     from streamer.settings.schema import Settings
     from streamer.sinks import Sink
     from streamer.sinks.clips.recorder import Clips
+    from streamer.sinks.model_score_log import ModelScoreLog
     from streamer.sinks.mqtt.publisher import MqttPublisher
     from streamer.sinks.payloads import LabelSet
     from streamer.sources import Source
+
+_TICKS_BEFORE_LOADING = 3
+"""The window is drawn first: the model's libraries take the processor for seconds."""
 
 _READ_NO_SETTINGS = {"models", "bench", "evaluate", "finetune"}
 
@@ -67,11 +73,11 @@ def _listen(
     sources = assembly.open_sources(chosen)
     names = [source.name for source in sources]
     broker = chosen.broker()
-    parts = _parts(chosen, names)
+    parts = _parts(chosen, sources)
     manager = ServiceManager()
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
-        view = stack.enter_context(window.open_view(chosen, names, parts.tagger, parts.label_set))
+        view = stack.enter_context(window.open_view(chosen, names, parts.label_set))
         history = stack.enter_context(assembly.open_history(chosen))
         log = stack.enter_context(assembly.open_score_log(chosen, parts.tagger))
         threads = stack.enter_context(ThreadGroup())
@@ -93,9 +99,12 @@ def _listen(
         live_settings = LiveSettings(chosen, load, config, running)
         session.start(threads)
         stack.enter_context(manager.listening())
-        over = assembly.ending(chosen, threads)
+        over = assembly.ending(chosen, threads, lambda: session.awaits_model)
+        models = None if parts.tagger else _Models(live_settings, threads, session, parts, log)
 
         def keep_on() -> bool:
+            if models is not None:
+                models.go_on()
             _tick(session, manager, live_settings, hung_up)
             return not (over() or interrupted())
 
@@ -115,9 +124,10 @@ def _require_display(chosen: "Settings") -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """Parts that the settings and the model make together."""
+    """Parts that the settings and the model make together; without a tagger, one is loaded while listening goes on."""
 
-    tagger: "Tagger"
+    tagger: "Tagger | None"
+    model: "_Model"
     label_set: "LabelSet"
     watchlists: "WatchLists"
     switches: "Switches"
@@ -125,17 +135,36 @@ class _Parts:
     clips: "Clips | None"
 
 
-def _parts(chosen: "Settings", names: Sequence[str]) -> _Parts:
-    """Load the model and make what depends on its classes."""
+@dataclass(slots=True)
+class _Model:
+    """The model that tags now, or is about to."""
+
+    name: str
+    labels: "Sequence[str]"
+    thresholds: "Samples | None" = None
+
+
+def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
+    """Make what depends on the model's classes; load the model, unless listening begins before."""
+    from models.known_labels import known_labels
     from streamer.events.watchlist import WatchLists
     from streamer.live import assembly
+    from streamer.sources import is_patient
 
-    loaded = tagger.load_chosen(chosen)
-    watchlists = WatchLists(chosen.watched, chosen.watch_overrides, loaded.labels, loaded.thresholds)
-    make_clips = partial(assembly.make_clips, model=loaded)
+    names = [source.name for source in sources]
+    loaded = None
+    labels = None if any(map(is_patient, sources)) else known_labels(chosen.model)
+    if labels is None:
+        loaded = tagger.load_chosen(chosen)
+        model = _Model(loaded.name, loaded.labels, loaded.thresholds)
+    else:
+        model = _Model(chosen.model, labels)
+    watchlists = WatchLists(chosen.watched, chosen.watch_overrides, model.labels, model.thresholds)
+    make_clips = partial(assembly.make_clips, model=model)
     return _Parts(
         tagger=loaded,
-        label_set=tagger.label_set(loaded),
+        model=model,
+        label_set=tagger.label_set(model.labels),
         watchlists=watchlists,
         make_clips=make_clips,
         clips=make_clips(chosen, chosen.with_clips(names)),
@@ -162,9 +191,75 @@ def _session(
         watchlists=parts.watchlists,
         taps=view.taps,
         clips=parts.clips,
-        device=parts.tagger.engine.description,
+        device="" if parts.tagger is None else parts.tagger.engine.description,
         mqtt=mqtt,
     )
+
+
+class _Models:
+    """Changes of the model while the session listens.
+
+    Parameters
+    ----------
+    live_settings : LiveSettings
+        Settings in force.
+    threads : ThreadGroup
+        Group of the thread that loads.
+    session, parts, log
+        Parts of the program that follow the model.
+    """
+
+    def __init__(
+        self,
+        live_settings: "LiveSettings",
+        threads: "ThreadGroup",
+        session: "LiveSession",
+        parts: _Parts,
+        log: "ModelScoreLog | None",
+    ) -> None:
+        self._loading = model_loading.ModelLoading(
+            tagger.ModelRequest.of(live_settings.current), parts.model.labels
+        )
+        self._threads, self._settings = threads, live_settings
+        self._session, self._parts, self._log = session, parts, log
+        self._ticks = 0
+
+    def go_on(self) -> None:
+        """Start to load once the window has been drawn, and change over to each model that is ready; called often."""
+        self._ticks += 1
+        if self._ticks == _TICKS_BEFORE_LOADING:
+            self._threads.start("model", self._loading.run, self._loading.stop)
+        self._session.loading = self._loading.state
+        if (loaded := self._loading.take()) is not None:
+            self._change_to(loaded)
+
+    def _change_to(self, loaded: "model_loading.LoadedModel") -> None:
+        from streamer.live.assembly import sounds_never_kept
+        from streamer.live.tagger import Replacement
+
+        model, watchlists, new = self._parts.model, self._parts.watchlists, loaded.tagger
+        watchlists.set_model(model.labels, new.thresholds)
+        model.name, model.thresholds = new.name, new.thresholds
+        clips = self._session.channels.clips
+        never = () if clips is None else sounds_never_kept(self._settings.current, model)
+
+        def on_use() -> None:
+            if clips is not None:
+                clips.set_model(new.name, never)
+            if self._log is not None and not loaded.is_first:
+                self._log.go_on(new.name, model.labels, new.thresholds)
+            tagger.log_model(new, loaded.reason)
+
+        self._session.set_tagger(
+            Replacement(
+                scorer=new,
+                window_samples=new.window_samples,
+                model=new.name,
+                device=new.engine.description,
+                sounds_of=lambda name: watchlists.of(name).sounds,
+                on_use=on_use,
+            )
+        )
 
 
 def _tick(

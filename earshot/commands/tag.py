@@ -45,7 +45,7 @@ def _tag_files(files: Sequence[str], chosen: "Settings", *, events: bool, pictur
     if picture is not None:
         explanation.require_one_network(choice.name)
     loaded = tagger.load_chosen(chosen, choice)
-    sink, sounds = sink_for(chosen, loaded, tagger.label_set(loaded), events=events)
+    sink, sounds = sink_for(chosen, loaded, tagger.label_set(loaded.labels), events=events)
     for recording in recordings:
         try:
             best = tag_recording(recording, loaded, sink, sounds, hop_samples=chosen.hop_samples)

@@ -147,6 +147,7 @@ class KioskWindow(QWidget):
             if sound.name in active
             for label in sound.labels
         )
+        tile.tags.set_hint(snapshot.hint)
         tile.show_view(snapshot.sources[tile.source], alarming, active=bool(active))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name

@@ -79,7 +79,7 @@ class Panels:
         """Clear the panels for another source, and show its spectrogram."""
         self.spectrogram.show_columns(columns)
         self.level.clear()
-        self.tags.clear("Listening…")
+        self.tags.clear("")
         self.timeline.heat.show_preview(None)
 
     def show(self, state: ViewState, watching: Watching, seconds: float, *, paused: bool) -> None:
@@ -99,6 +99,7 @@ class Panels:
         view, snapshot = state.view, state.snapshot
         self.spectrogram.advance(state.frozen_at)
         self.level.advance(state.history.newest_samples, seconds)
+        self.tags.set_hint(snapshot.hint)
         self.tags.set_thresholds(watching.thresholds())
         self.tags.show_tagging(state.tagging, dimmed=view.offline)
         self.tags.advance(seconds)

@@ -85,6 +85,12 @@ class Snapshot:
     health: Health | None
     events: tuple[Event, ...] = ()
 
+    @property
+    def hint(self) -> str:
+        """Words in the place of tags before the first tagging."""
+        loading = "" if self.health is None else self.health.loading
+        return f"Loading {loading}…" if loading else "Listening…"
+
 
 class Feed:
     """Newest sound and results of each source, in bounded memory.

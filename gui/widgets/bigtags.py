@@ -72,11 +72,18 @@ class BigTags(QWidget):
         self._families = families
         self._ranking = Ranking(len(labels), _ROWS)
         self._tagging: Tagging | None = None
+        self._hint = ""
         self._positions: dict[int, float] = {}
         self._alarming: frozenset[str] = frozenset()
         self._dimmed = False
         self._style = Style()
         self.shown: tuple[BigTag, ...] = ()
+
+    def set_hint(self, hint: str) -> None:
+        """Show other words until the first tagging."""
+        if hint != self._hint:
+            self._hint = hint
+            self.update()
 
     def show_tagging(self, tagging: Tagging | None, alarming: frozenset[str], *, dimmed: bool) -> None:
         """Move towards a tagging; the labels of alarms that have an event stand out."""
@@ -207,7 +214,7 @@ class BigTags(QWidget):
         painter.setPen(colour)
         painter.setFont(self._style.font(40))
         below = QRect(0, round(picture.bottom()), self.width(), round(self.height() * 0.3))
-        painter.drawText(below, Qt.AlignmentFlag.AlignCenter, "Listening…")
+        painter.drawText(below, Qt.AlignmentFlag.AlignCenter, self._hint)
 
     def _fitting_font(self, label: str, box: QRect) -> QFont:
         """Return the largest font in which a name fits into the box, but at least half of the normal size."""

@@ -56,7 +56,8 @@ def status_fields(
         latency = health.latency_p50_seconds
     fields = [first, *_source_problems(source, health)]
     if health is not None:
-        fields += [Field("model", health.model, 6), Field("device", health.device, 4)]
+        fields += [Field("model", health.model, 6), Field("device", health.device, 4)] if health.model else []
+        fields += [Field("loading", health.loading, 6)] if health.loading else []
     if latency is not None:
         fields.append(Field("latency", _duration(latency), 8))
     if health is not None:

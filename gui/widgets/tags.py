@@ -93,6 +93,13 @@ class TagsView(QWidget):
         self.shown = ()
         self.update()
 
+    def set_hint(self, hint: str) -> None:
+        """Show another hint until the first tagging."""
+        if hint != self._hint:
+            self._hint = hint
+            if self._tagging is None:
+                self.update()
+
     def set_thresholds(self, thresholds: Mapping[int, float]) -> None:
         """Set the thresholds of labels, except the one that the mouse holds."""
         if thresholds is not self._given_thresholds:

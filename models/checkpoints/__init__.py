@@ -12,8 +12,9 @@ from pathlib import Path
 from .. import catalogue
 from ..catalogue import CONFIG, EMBEDDED, HUB
 from ..errors import CheckpointError
+from ..known_labels import HEADER
 from .checkpoint import Activation, Checkpoint, window_rows
-from .native import FAMILIES, HEADER, native_checkpoint, save_checkpoint
+from .native import FAMILIES, native_checkpoint, save_checkpoint
 from .original import Geometry, is_original, original_checkpoint
 from .pretrained import is_pretrained, pretrained_checkpoint
 from .tensors import read_tensors

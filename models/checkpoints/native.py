@@ -12,12 +12,10 @@ from torch import Tensor
 
 from ..ast_network import AstConfig
 from ..errors import CheckpointError
+from ..known_labels import HEADER
 from ..network_spec import NetworkConfig
 from .checkpoint import Activation, Checkpoint
 from .pretrained import FORMATS
-
-HEADER = "earshot"
-"""Key of the header in the metadata."""
 
 FAMILIES: dict[str, type[NetworkConfig]] = {known.config.family: known.config for known in FORMATS.values()}
 """Families of networks by their name in the header."""

@@ -13,8 +13,9 @@ from .api import answers, describe
 from .cache import local
 from .download import Download
 from .error_messages import translate_errors
+from .progress import observed
 
-__all__ = ["answers", "fetch", "is_offline_mode", "local"]
+__all__ = ["answers", "fetch", "is_offline_mode", "local", "observed"]
 
 
 def fetch(

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from rich.console import Console
 from rich.progress import (
@@ -15,10 +16,25 @@ from rich.progress import (
 
 _log = logging.getLogger(__name__)
 
+_observer: ContextVar[Callable[[str, int, int], None] | None] = ContextVar("observer", default=None)
+
+
+@contextmanager
+def observed(observer: Callable[[str, int, int], None]) -> Iterator[None]:
+    """Give the progress of downloads in this thread to a function instead: repository, bytes fetched, and their total."""
+    before = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(before)
+
 
 @contextmanager
 def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show the bytes fetched so far: a bar on a terminal; otherwise a log line for each tenth."""
+    if (observer := _observer.get()) is not None:
+        yield lambda done: observer(title, done, total)
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _TenthsLogged(title, total)

@@ -28,10 +28,13 @@ class ModelChoice:
         Name that `load_tagger` accepts; the model is on this machine.
     reason : str
         Reason, as part of one line in a log.
+    incomplete : bool
+        True if a better model could not be fetched now; a later attempt may choose another one.
     """
 
     model: str
     reason: str
+    incomplete: bool = False
 
 
 def choose(
@@ -84,9 +87,9 @@ def choose(
             continue
         cost = f"{seconds:.2g} s a {'window' if sources == 1 else f'round of {sources} windows'}"
         merit = f"the best AST that keeps up with a hop of {hop_seconds:g} s here: {cost}"
-        return ModelChoice(entry.name, "; ".join((merit, *rejected.phrases("it"))))
+        return ModelChoice(entry.name, "; ".join((merit, *rejected.phrases("it"))), rejected.incomplete)
     phrases = rejected.phrases(f"a hop of {hop_seconds:g} s")
-    return ModelChoice(EMBEDDED, "; ".join(("embedded in Earshot", *phrases)))
+    return ModelChoice(EMBEDDED, "; ".join(("embedded in Earshot", *phrases)), rejected.incomplete)
 
 
 @dataclass
@@ -102,6 +105,11 @@ class _Rejected:
     def hub_answers(self) -> bool:
         """True if the Hub answers; asked once, when it is first needed."""
         return not self.offline and hub.answers(_HUB_SECONDS)
+
+    @property
+    def incomplete(self) -> bool:
+        """True if another attempt may fetch what is missing."""
+        return not self.offline and bool(self.missing or self.failed)
 
     def phrases(self, hop: str) -> list[str]:
         """Return the reasons in words; `hop` is the name of the hop in them."""

@@ -57,6 +57,17 @@ class WatchList:
         self.replace(watch)
         self.on_change = on_change
 
+    def set_model(self, labels: Sequence[str], thresholds: Samples | None) -> None:
+        """Find the same entries among the labels of another model, with its thresholds; `on_change` is not called.
+
+        Raises
+        ------
+        SettingsError
+            A sound is unknown to the model; the list is unchanged.
+        """
+        self.sounds = resolve_sounds(list(self._entries.values()), labels, thresholds)
+        self.labels, self._thresholds = labels, thresholds
+
     def check(self, watch: Sequence[Watch] | None) -> None:
         """Check that entries are valid.
 
@@ -177,6 +188,18 @@ class WatchLists:
     def of(self, source: str) -> WatchList:
         """Return the list of a source."""
         return self.overrides.get(source, self.shared)
+
+    def set_model(self, labels: Sequence[str], thresholds: Samples | None) -> None:
+        """Find all sounds among the labels of another model, with its thresholds; `on_change` is not called.
+
+        Raises
+        ------
+        SettingsError
+            A sound is unknown to the model.
+        """
+        for watchlist in (self.shared, *self.overrides.values()):
+            watchlist.set_model(labels, thresholds)
+        self._labels, self._thresholds = labels, thresholds
 
     def check(self, source: str, watch: Sequence[Watch]) -> None:
         """Check that a source can have a list of its own with these entries.

@@ -47,6 +47,12 @@ class HealthMeter:
         """Return a new meter for one source, with the same clock."""
         return SourceMeter(name, clock=self._clock)
 
+    def set_model(self, model: str, device: str) -> None:
+        """Set the model that tags from now on, and the device it runs on; its speed is measured from here."""
+        with self._lock:
+            self._model, self._device = model, device
+            self._batches.clear()
+
     def set_rate(self, windows_per_second: float) -> None:
         """Set the number of windows that all sources together deliver per second."""
         self._windows_per_second = windows_per_second

@@ -76,6 +76,11 @@ class SourceMeter:
         with self._lock:
             self._tagged += 1
 
+    def add_unheard(self) -> None:
+        """Take a window back that a newer one replaces before there is a model."""
+        with self._lock:
+            self._cut -= 1
+
     def add_dropped(self) -> None:
         """Count a window that is never tagged."""
         with self._lock:

@@ -10,19 +10,19 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import SettingsError, SinkError, SourceError
-from ..events.catalogue import catalogue, resolve_sounds
+from ..events.catalogue import WatchedSound, catalogue, resolve_sounds
 from ..events.watchlist import WatchLists
 from ..health import HealthMeter
-from ..messages import SAMPLE_RATE_HZ, Samples
+from ..messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Samples
 from ..runtime.threads import ThreadGroup
 from ..settings.schema import Settings
 from ..sinks import Sink
 from ..sinks.clips.recorder import ClipLimits, Clips
 from ..sinks.history.store import History
+from ..sinks.model_score_log import ModelScoreLog
 from ..sinks.mqtt.broker import Broker
 from ..sinks.mqtt.homeassistant import Discovery
 from ..sinks.payloads import LabelSet
-from ..sinks.score_log import ScoreLog
 from ..sources import Source, is_standard_input, open_source
 from .channel import ChunkTap, Input, Mode
 from .session import LiveSession, Outputs
@@ -138,10 +138,7 @@ def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Cli
     """
     if not names:
         return None
-    try:
-        never = resolve_sounds(settings.excluded_from_clips, model.labels, model.thresholds)
-    except SettingsError as error:
-        raise SettingsError(f"clips_never: {error}") from None
+    never = sounds_never_kept(settings, model)
     return Clips(
         settings.clips_path,
         sources=names,
@@ -156,6 +153,20 @@ def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Cli
         max_bytes=settings.clips_megabytes * 1_000_000,
         fast=settings.fast,
     )
+
+
+def sounds_never_kept(settings: Settings, model: Model) -> Sequence[WatchedSound]:
+    """Return the sounds that clips must not contain.
+
+    Raises
+    ------
+    SettingsError
+        A sound of `clips_never` is unknown.
+    """
+    try:
+        return resolve_sounds(settings.excluded_from_clips, model.labels, model.thresholds)
+    except SettingsError as error:
+        raise SettingsError(f"clips_never: {error}") from None
 
 
 @contextmanager
@@ -190,14 +201,17 @@ def open_history(settings: Settings) -> Iterator[History | None]:
 
 
 @contextmanager
-def open_score_log(settings: Settings, model: Model) -> Iterator[ScoreLog | None]:
-    """Open the log of all scores of a model, if there is to be one, and close it afterwards."""
+def open_score_log(settings: Settings, model: Model | None) -> Iterator[ModelScoreLog | None]:
+    """Open the log of all scores of a model, if there is to be one, and close it afterwards.
+
+    Without a model, the log begins later.
+    """
     if settings.score_log_file is None:
         yield None
         return
-    with ScoreLog(
-        settings.score_log_file, model=model.name, labels=model.labels, thresholds=model.thresholds
-    ) as log:
+    with ModelScoreLog(settings.score_log_file) as log:
+        if model is not None:
+            log.begin(model.name, model.labels, model.thresholds)
         yield log
 
 
@@ -263,7 +277,7 @@ def start_mqtt(
 def make_session(
     settings: Settings,
     sources: Sequence[Source],
-    tagger: Tagger,
+    tagger: Tagger | None,
     *,
     sinks: Sequence[Sink | None],
     switches: Switches,
@@ -281,8 +295,8 @@ def make_session(
         Settings of the program.
     sources : sequence of Source
         The sources of the settings.
-    tagger : Tagger
-        Scores their sound.
+    tagger : Tagger, optional
+        Scores their sound; None if it follows with `LiveSession.set_tagger`.
     sinks : sequence of Sink or None
         Receive every message.
     switches : Switches
@@ -309,22 +323,24 @@ def make_session(
         ],
         tagger,
         Mode(
-            tagger.window_samples,
+            _window_samples(settings) if tagger is None else tagger.window_samples,
             fast=settings.fast,
             stay=not settings.windowless and settings.duration is None,
             limit_samples=settings.limit_samples,
         ),
         Outputs([sink for sink in sinks if sink is not None], taps, clips),
         switches=switches,
-        meter=HealthMeter(model=tagger.name, device=device),
+        meter=HealthMeter(model="" if tagger is None else tagger.name, device=device),
         broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
     )
 
 
-def ending(settings: Settings, threads: ThreadGroup) -> Callable[[], bool]:
+def ending(
+    settings: Settings, threads: ThreadGroup, is_loading: Callable[[], bool] = lambda: False
+) -> Callable[[], bool]:
     """Return a function that returns True once there is nothing more to listen to, or a thread failed.
 
-    A window stays open when its sources have ended, unless a duration is set.
+    A window stays open when its sources have ended, unless a duration is set. Sound that came before the first model was ready is tagged.
 
     Parameters
     ----------
@@ -332,13 +348,19 @@ def ending(settings: Settings, threads: ThreadGroup) -> Callable[[], bool]:
         Settings of the program.
     threads : ThreadGroup
         Threads of the program.
+    is_loading : callable
+        Returns True while the first model is being loaded.
     """
     ends = settings.windowless or settings.duration is not None
     seconds = math.inf if settings.fast or settings.duration is None else settings.duration + _STALL_SECONDS
     latest = time.monotonic() + seconds
 
     def over() -> bool:
-        return threads.failed or time.monotonic() > latest or (ends and not threads.is_running("tagger"))
+        nonlocal latest
+        now = time.monotonic()
+        if is_loading():
+            latest = max(latest, now + _STALL_SECONDS)
+        return threads.failed or now > latest or (ends and not threads.is_running("tagger"))
 
     return over
 
@@ -374,6 +396,11 @@ def connect_watchlists(watchlists: WatchLists, session: LiveSession, mqtt: "Mqtt
             session.channels.watch(name, watchlists.of(name).sounds)
 
     watchlists.on_change = change
+
+
+def _window_samples(settings: Settings) -> int:
+    """Return the length of a window that is set, or the longest one of all models."""
+    return WINDOW_SAMPLES if settings.window is None else round(settings.window * SAMPLE_RATE_HZ)
 
 
 def _watched_names(watchlists: WatchLists, source: str) -> list[str]:

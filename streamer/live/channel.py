@@ -192,7 +192,7 @@ class Channel:
     ----------
     name : str
         Name of the source, and of those that take its place.
-    hop_samples, sounds, clips
+    hop_samples, window_samples, sounds, clips
         Settings, from the next chunk or tagging on. The session sets them.
     detector : EventDetector
         Detects events. Only the tagger uses it.
@@ -216,7 +216,7 @@ class Channel:
         self.name, self.source = given.source.name, given.source
         self.hop_samples, self.sounds, self.clips = given.hop_samples, tuple(given.sounds), clips
         self.meter, self.detector = meter, EventDetector(given.sounds)
-        self.state = State.IDLE
+        self.state, self.window_samples = State.IDLE, mode.window_samples
         self.status: SourceStatus | None = None
         self.stretch = 0
         self.failure: SourceError | None = None
@@ -351,7 +351,7 @@ class Channel:
             tap(self.name, chunk)
         if (clips := self.clips) is not None:
             clips.write(self.name, chunk)
-        self._cutter.set_hop(self.hop_samples)
+        self._cutter.set_lengths(self.window_samples, self.hop_samples)
         self._outbox.send(self._cutter.feed(chunk))
 
     def _flush(self) -> None:

@@ -75,6 +75,11 @@ class ChannelSet:
         return iter(self._channels.values())
 
     @property
+    def clips(self) -> Clips | None:
+        """Clips of the sources, if any are kept."""
+        return self._clips
+
+    @property
     def names(self) -> tuple[str, ...]:
         """Names of the sources, without those that were removed."""
         return tuple(channel.name for channel in self if channel.state is not State.REMOVED)

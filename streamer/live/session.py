@@ -17,7 +17,7 @@ from ..stream.scoring import Scorer
 from .channel import Channel, ChunkTap, Input, Mode, Post
 from .channels import ChannelSet, SharedParts
 from .switches import Switches
-from .tagger import Tagger
+from .tagger import Replacement, Tagger
 
 _log = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ class LiveSession:
     ----------
     inputs : sequence of Input
         Sources with different names.
-    scorer : callable
-        Samples float32 (batch, n) -> scores float32 (batch, classes).
+    scorer : callable, optional
+        Samples float32 (batch, n) -> scores float32 (batch, classes); None if windows wait for `set_tagger`.
     mode : Mode
         Settings of all channels.
     outputs : Outputs
@@ -78,12 +78,14 @@ class LiveSession:
     ----------
     channels : ChannelSet
         Channels of the sources, which may change while the session runs.
+    loading : str
+        Model that is being loaded, for `Health`.
     """
 
     def __init__(
         self,
         inputs: Sequence[Input],
-        scorer: Scorer,
+        scorer: Scorer | None,
         mode: Mode,
         outputs: Outputs,
         *,
@@ -93,6 +95,7 @@ class LiveSession:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._fast = mode.fast
+        self.loading = ""
         self._failure: SourceError | None = None
         self._sinks = outputs.sinks
         meter = meter or HealthMeter()
@@ -125,10 +128,19 @@ class LiveSession:
         threads.start("tagger", self._tag, self._queue.close, patience_seconds=_LAST_BATCH_SECONDS)
         self.channels.start(threads)
 
+    @property
+    def awaits_model(self) -> bool:
+        """True until there is a model to tag with."""
+        return self._tagger.awaits_model
+
+    def set_tagger(self, replacement: Replacement) -> None:
+        """Tag with another model from the next batch on; events that go on stay."""
+        self._tagger.replace(replacement, lambda: self.channels)
+
     def health(self) -> Health:
         """Return the health of the program."""
         health = self.channels.health(broker=self._broker_state())
-        return replace(health, losses=total_losses(self._sinks))
+        return replace(health, losses=total_losses(self._sinks), loading=self.loading)
 
     def report_health(self) -> None:
         """Publish the health, if it is due. Called often, from the main thread."""

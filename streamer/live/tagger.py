@@ -2,23 +2,56 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
+from ..events.catalogue import WatchedSound
 from ..health import HealthMeter
 from ..messages import Event, Message, SourceStatus, Tagging, Window
 from ..runtime.queues import BoundedQueue
 from ..stream.scoring import Scorer, score, tagging_of
 from .channel import Channel, Post
 
+_POLL_SECONDS = 0.05
+"""Time between two looks for the first model."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replacement:
+    """A model that takes the place of another one between two batches.
+
+    Attributes
+    ----------
+    scorer : callable
+        Samples float32 (batch, n) -> scores float32 (batch, classes).
+    window_samples : int
+        Length of its windows.
+    model, device : str
+        Name of the model, and the device it runs on, for people.
+    sounds_of : callable
+        Returns the sounds to detect at a source, by its name, with the thresholds of this model.
+    on_use : callable
+        Called on the tagger's thread, before the first batch.
+    """
+
+    scorer: Scorer
+    window_samples: int
+    model: str
+    device: str
+    sounds_of: Callable[[str], Sequence[WatchedSound]]
+    on_use: Callable[[], None] = lambda: None
+
 
 class Tagger:
     """Tagger of all channels: scores the windows that wait as one batch, and publishes the results in the queue's order.
+
+    Without a model, the newest window of each channel waits for one, and so does what follows that window.
 
     Parameters
     ----------
     queue : BoundedQueue of Post
         Posts of all channels.
-    scorer : callable
-        Samples float32 (batch, n) -> scores float32 (batch, classes).
+    scorer : callable, optional
+        Samples float32 (batch, n) -> scores float32 (batch, classes); None if the model is still loading.
     publish : callable
         Receives each message.
     on_end : callable
@@ -32,7 +65,7 @@ class Tagger:
     def __init__(
         self,
         queue: BoundedQueue[Post],
-        scorer: Scorer,
+        scorer: Scorer | None,
         *,
         publish: Callable[[Message], None],
         on_end: Callable[[Channel], None],
@@ -46,6 +79,9 @@ class Tagger:
         self._meter = meter
         self._clock = clock
         self._busy_since: float | None = None
+        self._next: tuple[Replacement, Callable[[], Iterable[Channel]]] | None = None
+        self._longest_samples: int | None = None
+        self._held: list[Post] = []
 
     @property
     def busy_seconds(self) -> float:
@@ -53,12 +89,33 @@ class Tagger:
         since = self._busy_since
         return 0.0 if since is None else time.perf_counter() - since
 
+    @property
+    def awaits_model(self) -> bool:
+        """True until there is a model to tag with."""
+        return self._scorer is None
+
+    def replace(self, replacement: Replacement, channels: Callable[[], Iterable[Channel]]) -> None:
+        """Tag with another model from the next batch on; from any thread, at once.
+
+        Parameters
+        ----------
+        replacement : Replacement
+            The model.
+        channels : callable
+            Returns the channels, whose windows and sounds change with the model.
+        """
+        self._next = replacement, channels
+
     def run(self) -> None:
         """Publish until the queue is closed and empty."""
         try:
-            while posts := self._queue.take():
+            while True:
+                posts = self._queue.take(_POLL_SECONDS if self._scorer is None else None)
+                if not posts and self._queue.closed:
+                    return
                 self._busy_since = time.perf_counter()
-                self._handle(posts)
+                self._use_next()
+                self._handle(self._ready(posts))
                 self._busy_since = None
         finally:
             self._queue.close()  # a reader that waits for room does not wait for a tagger that failed
@@ -70,6 +127,38 @@ class Tagger:
             self._publish_status(channel, SourceStatus(channel.name, online=False, reason=reason))
         else:
             self._close_events(channel)
+
+    def _use_next(self) -> None:
+        """Change over to the model that was given last, if there is one."""
+        if self._next is None:
+            return
+        (new, channels), self._next = self._next, None
+        self._scorer, self._longest_samples = new.scorer, new.window_samples
+        self._meter.set_model(new.model, new.device)
+        for channel in channels():
+            channel.window_samples = new.window_samples
+            channel.sounds = tuple(new.sounds_of(channel.name))
+        new.on_use()
+
+    def _ready(self, posts: Sequence[Post]) -> list[Post]:
+        """Return the posts that can be handled now; without a model, those behind a window wait with it."""
+        if self._scorer is not None:
+            held, self._held = self._held, []
+            return [*held, *posts]
+        ready = []
+        for post in posts:
+            behind = [other for other in self._held if other.channel is post.channel]
+            if isinstance(post.content, Window):
+                for other in behind:
+                    if isinstance(other.content, Window) and other.stretch == post.stretch:
+                        self._held.remove(other)
+                        post.channel.meter.add_unheard()
+                self._held.append(post)
+            elif behind:
+                self._held.append(post)
+            else:
+                ready.append(post)
+        return ready
 
     def _handle(self, posts: Sequence[Post]) -> None:
         taggings = self._tag(posts)
@@ -86,11 +175,15 @@ class Tagger:
         """Score all windows, as one batch."""
         began = time.perf_counter()
         channels = {post.content: post.channel for post in posts if isinstance(post.content, Window)}
-        taggings = {}
-        for window, scores in score(self._scorer, list(channels)):
+        taggings: dict[Window, Tagging] = {}
+        if self._scorer is None or not channels:
+            return taggings
+        given = {_cut(window, self._longest_samples): window for window in channels}
+        for fitting, scores in score(self._scorer, list(given)):
+            window = given[fitting]
             live = channels[window].source.live
             latency_seconds = max(0.0, self._clock() - window.ended_at) if live else None
-            taggings[window] = tagging_of(window, scores, latency_seconds)
+            taggings[window] = tagging_of(fitting, scores, latency_seconds)
             channels[window].meter.add_tagged()
         self._meter.tagged(list(taggings.values()), time.perf_counter() - began)
         return taggings
@@ -125,3 +218,11 @@ class Tagger:
         clips = channel.clips
         for event in events:
             self._publish(event if clips is None else clips.record(event))
+
+
+def _cut(window: Window, longest_samples: int | None) -> Window:
+    """Return the newest part of a window that is longer than those of the model."""
+    excess = 0 if longest_samples is None else len(window.samples) - longest_samples
+    if excess <= 0:
+        return window
+    return replace(window, samples=window.samples[excess:], start_sample=window.start_sample + excess)

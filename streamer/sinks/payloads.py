@@ -200,6 +200,7 @@ def health_payload(health: Health) -> Payload:
         "latency_p99_seconds": _rounded(health.latency_p99_seconds, 3),
         "real_time_factor": _rounded(health.real_time_factor, 3),
         "model": health.model,
+        "loading": health.loading,
         "device": health.device,
         "broker": health.broker,
         "seconds_since_tagging": _rounded(health.seconds_since_tagging, 1),

@@ -300,10 +300,16 @@ def _begin_or_continue(
 ) -> None:
     if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
         _begin(connection, model, labels, thresholds)
-    elif _recognise(connection, path)["labels"] != tuple(labels):
-        raise SinkError(
-            f"the score log {path} is of a model with other classes: set --score-log to another file"
-        )
+    else:
+        before = _recognise(connection, path)
+        if before["labels"] != tuple(labels):
+            raise SinkError(
+                f"the score log {path} is of a model with other classes: set --score-log to another file"
+            )
+        if before["model"] != model:
+            raise SinkError(
+                f"the score log {path} is of the model {before['model']}, not {model}: set --score-log to another file"
+            )
     # A power cut may lose the newest scores, but never damages the file.
     connection.execute("PRAGMA synchronous = NORMAL")
 

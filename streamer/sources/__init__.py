@@ -117,6 +117,11 @@ def open_source(address: str, *, name: str = "", fast: bool = False, allow_missi
     return _recording(name, address, fast=fast)
 
 
+def is_patient(source: Source) -> bool:
+    """Return True if a source waits until it is read, as a recording does."""
+    return not source.live or bool(getattr(source, "is_patient", False))
+
+
 def _microphone(name: str, address: str, *, allow_missing: bool) -> Source:
     from .microphone import Microphone, find_device
 

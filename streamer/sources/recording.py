@@ -114,6 +114,11 @@ class Recording:
         self._isolated = isolated
         self._closed = threading.Event()
 
+    @property
+    def is_patient(self) -> bool:
+        """True if the recording begins when it is read, and ends: nothing is missed before."""
+        return not self._loop
+
     def check(self) -> None:
         """Open the file, read its beginning and close it.
 

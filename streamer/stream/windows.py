@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..messages import SAMPLE_RATE_HZ, AudioChunk, Window
+from ..messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, AudioChunk, Window
 from .ring_buffer import RingBuffer
 
 _SMALLEST_REST = 400
@@ -32,15 +32,16 @@ class WindowCutter:
         self._source = source
         self._window_samples = window_samples
         self._hop_samples = hop_samples
-        self._ring = RingBuffer(window_samples)
+        self._ring = RingBuffer(max(window_samples, WINDOW_SAMPLES))
         self._position = 0
         self._due = hop_samples
         self._last_end = 0
         self._anchor = 0.0
         self._flushed = False
 
-    def set_hop(self, hop_samples: int) -> None:
-        """Use another hop from the next chunk on."""
+    def set_lengths(self, window_samples: int, hop_samples: int) -> None:
+        """Use another length of a window, at most the longest of all models, and another hop from the next chunk on."""
+        self._window_samples = window_samples
         if hop_samples != self._hop_samples:
             self._hop_samples = hop_samples
             self._due = self._next_due()

@@ -23,8 +23,8 @@ from transformers import ASTConfig, ASTForAudioClassification
 
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import load_checkpoint
-from models.checkpoints.native import HEADER
 from models.errors import CheckpointError
+from models.known_labels import HEADER
 from models.tagger import load_tagger
 
 pytestmark = pytest.mark.slow

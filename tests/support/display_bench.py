@@ -17,7 +17,7 @@ from gui.actions import Actions
 from gui.app.window import LiveWindow
 from gui.data.feed import Feed
 from gui.data.histories import SourceHistories
-from models.frontends import log_mel
+from models.log_mel import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Health, Samples, Tagging
 
 LABELS = tuple(f"Sound {number}" for number in range(40))

@@ -37,6 +37,8 @@ class Misbehaviour:
         Stops sending after so many bytes of weights, until the server ends.
     ignores_ranges : bool
         Sends weights from their beginning, whatever was asked for.
+    bytes_per_second : float, optional
+        Sends weights no faster than this.
     silent : bool
         Accepts connections, and answers none.
     endless : bool
@@ -51,6 +53,7 @@ class Misbehaviour:
     cut_after: int | None = None
     hold_after: int | None = None
     ignores_ranges: bool = False
+    bytes_per_second: float | None = None
     silent: bool = False
     endless: bool = False
     description: bytes | None = None
@@ -231,6 +234,9 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(b" " * 65_536)
             return
         stop = wrong.cut_after if wrong.cut_after is not None else wrong.hold_after
+        if large and wrong.bytes_per_second is not None:
+            self._send_slowly(body, wrong.bytes_per_second)
+            return
         if not large or stop is None or stop >= len(body):
             self.wfile.write(body)
             return
@@ -239,3 +245,11 @@ class _Handler(BaseHTTPRequestHandler):
         if wrong.hold_after is not None:
             self.served.ended.wait(60)
         self.close_connection = True
+
+    def _send_slowly(self, body: bytes, bytes_per_second: float) -> None:
+        size = max(1, round(bytes_per_second / 20))
+        with suppress(OSError):  # the program has gone
+            for start in range(0, len(body), size):
+                if self.served.ended.wait(0.05):
+                    return
+                self.wfile.write(body[start : start + size])

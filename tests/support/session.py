@@ -19,7 +19,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 def live_session(
     sources: Sequence[Source],
-    score: Callable[[Samples], Samples] = scorer,
+    score: Callable[[Samples], Samples] | None = scorer,
     *,
     window_samples: int = WINDOW,
     hop_samples: int = HOP,

@@ -92,6 +92,10 @@ class Clips:
             self.add(name)
         self._folder = ClipFolder(folder, days=days, max_bytes=max_bytes)
 
+    def set_model(self, model: str, never: Sequence[WatchedSound]) -> None:
+        """Name another model in clips from now on, and forbid these sounds; the tagger's thread calls this."""
+        self._model, self._never = model, never
+
     def add(self, source: str) -> None:
         """Record one more source, or a new one with the same name."""
         self._recorders[source] = _SourceRecorder(

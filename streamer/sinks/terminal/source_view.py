@@ -79,8 +79,10 @@ class SourceView:
         loudness = 1.0 - self.level_dbfs / _MIN_LEVEL_DBFS
         self.drawn_level += share * (min(max(loudness, 0.0), 1.0) - self.drawn_level)
 
-    def rows(self, labels: tuple[str, ...], count: int) -> "list[tuple[RenderableType, ...]]":
-        """Return a row for the source and one for each of its tags."""
+    def rows(
+        self, labels: tuple[str, ...], count: int, *, loading: str = ""
+    ) -> "list[tuple[RenderableType, ...]]":
+        """Return a row for the source and one for each of its tags; before the first, the model that is loading."""
         from rich.text import Text
 
         name = printable(self.name)
@@ -89,6 +91,7 @@ class SourceView:
             return [(Text(f"○ {name}", "dim"), Text(reason, "yellow"), Text("offline", "yellow"))]
         if self.smoothed is None:
             waiting = "listening for the first second …" if self.status is not None else "starting …"
+            waiting = f"loading {printable(loading)} …" if loading else waiting
             return [(Text(f"○ {name}", "dim"), Text(waiting, "dim"), "")]
         title = Text.assemble(("● ", "green"), (name, "bold"))
         loud = self.level_dbfs > -3.0

@@ -152,6 +152,7 @@ class LiveTable:
         with self._lock:
             elapsed_seconds, self._repainted_at = now - self._repainted_at, now
             views = list(self._views.values())
+            loading = "" if self._health is None else self._health.loading
             # A blank line above, one between sources, one before the footer; each source has a title.
             room_for_tags = height - 2 * len(views) - 2
             rows_each = max(
@@ -166,7 +167,7 @@ class LiveTable:
                 view.animate(elapsed_seconds)
                 if number > 0:
                     table.add_row()
-                for row in view.rows(self._labels, rows_each):
+                for row in view.rows(self._labels, rows_each, loading=loading):
                     table.add_row(*row)
             footer = _footer(self._health, width - 2)
         return Padding(Group("", table, "", footer), (0, 1))
@@ -211,7 +212,8 @@ def _footer(health: Health | None, width: int) -> "Text":
     if health is None:
         return Text(hint, "dim")
     # (importance, text, style), in the order of the line
-    parts = [(3, f"{printable(health.model)} on {printable(health.device)}", "")]
+    parts = [(3, f"{printable(health.model)} on {printable(health.device)}", "")] if health.model else []
+    parts += [(6, f"loading {printable(health.loading)}", "")] if health.loading else []
     parts += [
         (9, f"{printable(source.source)} {source.state}", "yellow")
         for source in health.sources
