@@ -4,13 +4,14 @@ import gc
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from models.catalogue import EMBEDDED
 
 if TYPE_CHECKING:
     from models.engines import EngineName, Precision
+    from models.selection.candidates import Estimate, Task
     from models.tagger import Tagger
     from streamer.settings.schema import Settings
     from streamer.sinks.payloads import LabelSet
@@ -85,25 +86,41 @@ class ModelRequest:
         )
 
 
-def choose_model(settings: "Settings") -> ModelChoice:
+def choose_model(settings: "Settings", *, only_ast: bool = False) -> ModelChoice:
     """Return the model that is set, or with ``auto`` the best one for this machine."""
-    return choose(ModelRequest.of(settings))
+    return choose(ModelRequest.of(settings), only_ast=only_ast)
 
 
-def choose(request: ModelRequest) -> ModelChoice:
-    """Return the model that is requested, or with ``auto`` the best one for this machine."""
+def choose(request: ModelRequest, *, only_ast: bool = False) -> ModelChoice:
+    """Return the model that is requested, or with ``auto`` the best one, or the best AST, for this machine."""
     if request.model != AUTO:
         return ModelChoice(request.model, AS_REQUESTED)
     from models.selection import model_choice
 
+    task = _task_of(request)
     choice = model_choice.choose(
+        replace(task, families=("ast",)) if only_ast else task, offline=request.offline
+    )
+    return ModelChoice(choice.model, choice.reason, choice.incomplete)
+
+
+def best_model(settings: "Settings") -> "Estimate | None":
+    """Return the best model that keeps up on this machine, whether it is here or not; None if none does."""
+    from models.selection.candidates import best_that_keeps_up
+
+    return best_that_keeps_up(_task_of(ModelRequest.of(settings)))
+
+
+def _task_of(request: ModelRequest) -> "Task":
+    from models.selection.candidates import Task
+
+    return Task(
         hop_seconds=request.hop,
         sources=request.sources,
         window_seconds=request.window,
         device=request.device,
-        offline=request.offline,
+        engine=request.engine,
     )
-    return ModelChoice(choice.model, choice.reason, choice.incomplete)
 
 
 def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "Tagger":

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
-from .errors import CheckpointError
 from .frontends import AstFrontEnd
+from .known_family import only_an_ast
 from .network_spec import Network, NetworkConfig
 
 Size: TypeAlias = Literal["tiny", "small", "base"]
@@ -186,10 +186,3 @@ def require_ast(network: Network, name: str, task: str) -> AudioSpectrogramTrans
     if not isinstance(network, AudioSpectrogramTransformer):
         raise only_an_ast(name, task)
     return network
-
-
-def only_an_ast(name: str, task: str) -> CheckpointError:
-    """Return the error for a model of another family; parameters as for `require_ast`."""
-    return CheckpointError(
-        f"'{name}' can't be {task}, because it is not an AST: choose one, such as tiny or base"
-    )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from . import catalogue
 from .catalogue import CONFIG
@@ -39,27 +40,46 @@ def known_labels(model: str) -> Sequence[str] | None:
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, RecursionError):
         path = Path(model).expanduser()
         if path.is_dir():
-            return _labels_of_config(path / CONFIG)
+            names = {int(index): str(label) for index, label in read_config(path)["id2label"].items()}
+            return tuple(names[index] for index in range(len(names)))
         if path.is_file() and path.suffix == ".safetensors":
-            return _labels_of_header(path)
+            return tuple(map(str, read_header(path)["labels"]))
     return None
 
 
-def _labels_of_config(config: Path) -> Sequence[str]:
-    """Return the classes of a folder of `save_pretrained`; a ValueError or the like if they are not complete."""
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the config of a folder of `save_pretrained`.
+
+    Raises
+    ------
+    OSError, ValueError, RecursionError
+        There is none, or it is damaged.
+    """
+    config = folder / CONFIG
     if config.stat().st_size > _MOST_CONFIG_BYTES:
         raise ValueError(f"{config} is too large")
-    names = {int(index): str(label) for index, label in json.loads(config.read_bytes())["id2label"].items()}
-    return tuple(names[index] for index in range(len(names)))
+    return _object(json.loads(config.read_bytes()), config)
 
 
-def _labels_of_header(path: Path) -> Sequence[str] | None:
-    """Return the classes of one of Earshot's own files."""
+def read_header(path: Path) -> dict[str, Any]:
+    """Return the header of one of Earshot's own files.
+
+    Raises
+    ------
+    OSError, ValueError, RecursionError
+        There is none, or it is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}
-    except SafetensorError:
-        return None
-    return tuple(map(str, json.loads(metadata[HEADER])["labels"])) if HEADER in metadata else None
+    except SafetensorError as error:
+        raise ValueError(f"{path} is damaged") from error
+    return _object(json.loads(metadata.get(HEADER, "null")), path)
+
+
+def _object(content: Any, path: Path) -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} has no description")  # noqa: TRY004 - a fault of the file
+    return content

@@ -169,7 +169,7 @@ def load_tagger(
     model : str or path
         ``tiny`` (embedded, needs no network); a published name such as ``base`` or ``base-16-16``; ``hub:OWNER/REPO`` of any
         `ASTForAudioClassification` or CED; a path: a folder written by `save_pretrained`, or a file that Earshot or the original AST code wrote;
-        ``ensemble:A+B+C`` of these, whose probabilities are averaged; or ``auto``, the best AST that keeps up with a hop of 1 s on this machine.
+        ``ensemble:A+B+C`` of these, whose probabilities are averaged; or ``auto``, the best one that keeps up with a hop of 1 s on this machine.
         A model that is not on this machine is fetched, with a progress bar.
     device : str
         ``auto`` (a CUDA device where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
@@ -177,7 +177,7 @@ def load_tagger(
         Engine that runs the network; ``auto`` is PyTorch on a GPU and the fastest one, usually OpenVINO, on a CPU.
     precision : {"auto", "fp32", "bf16", "fp16", "int8"}
         Precision of the matrix products. ``auto``, the live program's default, is fp16 on a GPU. On a CPU it is fp32 if a window takes no longer
-        than `enough_seconds`, else the fastest one that keeps the scores. That is measured once, which can take minutes, and cached.
+        than `enough_seconds`, else the fastest one but int8 that keeps the scores. That is measured once, in up to a minute, and cached.
     window_seconds : float, optional
         Length of the longest window, 1 to 10.24 (CED: 10.08); by default the model's own. With another length, an AST's positional embedding is
         adapted.
@@ -199,7 +199,7 @@ def load_tagger(
     """
     _require_length(window_seconds)
     check_request(device, engine, precision)
-    model = _named(os.fspath(model), window_seconds, device, offline=offline)
+    model = _named(os.fspath(model), window_seconds, device, engine, offline=offline)
     geometry = Geometry(fstride=fstride, tstride=tstride, input_tdim=input_tdim)
     checkpoints = [load_checkpoint(spec, offline=offline, geometry=geometry) for spec in member_specs(model)]
     networks = _networks(model, checkpoints, window_seconds)
@@ -209,13 +209,17 @@ def load_tagger(
     return _joined(checkpoints, networks, [make(*named) for named in zip(networks, names, strict=True)])
 
 
-def _named(model: str, window_seconds: float | None, device: str, *, offline: bool) -> str:
+def _named(
+    model: str, window_seconds: float | None, device: str, engine: EngineName, *, offline: bool
+) -> str:
     """Return the name of a model; for ``auto`` that of the chosen one."""
     if model != AUTO:
         return model
+    from .selection.candidates import Task
     from .selection.model_choice import choose
 
-    return choose(hop_seconds=1.0, window_seconds=window_seconds, device=device, offline=offline).model
+    task = Task(hop_seconds=1.0, window_seconds=window_seconds, device=device, engine=engine)
+    return choose(task, offline=offline).model
 
 
 def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:

@@ -24,6 +24,7 @@ from support.waiting import wait_until
 from streamer.doctor import CheckResult
 from streamer.doctor.broker import check_broker, check_embedded
 from streamer.doctor.disk import check_folder, check_history
+from streamer.doctor.model import BestModel, check_model, faster_model
 from streamer.doctor.settings import check_settings
 from streamer.doctor.source import check_source, check_sources
 from streamer.doctor.speed import check_speed
@@ -328,6 +329,50 @@ def test_a_model_too_slow_for_all_sources_is_reported_with_a_remedy() -> None:
     assert result.found == "1.2 s for 4 windows every 1 s: a load of 120%"
     assert result.advice == ("use --hop 1.5, --model tiny or fewer sources: late windows are dropped")
     assert SlowScorer(0.3).check(sources=4, hop_seconds=1.6).state == "ok"
+
+
+class SlowTagger(SlowScorer):
+    """Tagger that is too slow by its own clock, and by the real one takes no time."""
+
+    name = "base-10-10"
+    labels = ("Speech", "Dog")
+    thresholds = None
+    window_samples = 163_840
+
+
+@pytest.mark.parametrize(
+    ("best", "found", "state"),
+    [
+        (
+            BestModel("ced-small", 0.222),
+            "ced-small keeps up with a hop of 1 s here: about 0.22 s for 2 windows",
+            "ok",
+        ),
+        (BestModel(None), "no model keeps up with a hop of 1 s here", "warning"),
+    ],
+)
+def test_the_best_model_for_this_machine_is_named(best: BestModel, found: str, state: str) -> None:
+    settings = load_settings({"source": ["a=demo", "b=demo"], "model": "base"}, environment={})
+    results = check_model(
+        settings, SlowTagger(0.0), reason="as requested", engine="torch cpu fp32", best=best
+    )
+    (result,) = (result for result in results if result.check == "best model")
+    assert (result.found, result.state) == (found, state)
+    assert result.figures["name"] == best.name
+
+
+@pytest.mark.parametrize(
+    ("best", "name", "remedies"),
+    [
+        (BestModel("ced-small", 0.2), "base-10-10", ["--model ced-small"]),
+        (BestModel(None), "base-10-10", ["--model ced-tiny"]),
+        (None, "base-10-10", ["--model ced-tiny"]),
+        (BestModel(None), "ced-tiny", []),
+        (BestModel("ced-small", 0.2), "ced-small", []),
+    ],
+)
+def test_a_faster_model_is_the_remedy(best: BestModel | None, name: str, remedies: list[str]) -> None:
+    assert faster_model(name, best) == remedies
 
 
 def test_a_very_slow_model_is_not_timed_for_long() -> None:
@@ -725,6 +770,7 @@ CHECKS = [
     "display",
     "model",
     "speed",
+    "best model",
     "sounds",
 ]
 

@@ -1,6 +1,7 @@
 """Engines: every one gives the scores of plain PyTorch, whatever the geometry."""
 
 import inspect
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator
@@ -442,12 +443,21 @@ def test_nothing_is_measured_or_quantized_unless_asked_for(
     assert not (empty_cache / "earshot" / "engines.json").exists()
 
 
-def test_without_nncf_auto_does_not_try_int8(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "nncf", None)
-    fastest()
-    measured = (empty_cache / "earshot" / "engines.json").read_text()
-    assert "torch fp32" in measured
-    assert "int8" not in measured
+@pytest.mark.parametrize("has_nncf", [True, False])
+def test_auto_never_quantizes(
+    empty_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, has_nncf: bool
+) -> None:
+    if not has_nncf:
+        monkeypatch.setitem(sys.modules, "nncf", None)
+    with caplog.at_level(logging.INFO, "models"):
+        fastest()
+    (measured,) = json.loads((empty_cache / "earshot" / "engines.json").read_text()).values()
+    assert (
+        {"openvino fp32", "torch fp32"}
+        <= measured[0].keys()
+        <= {"openvino fp32", "torch fp32", "openvino bf16"}
+    )
+    assert "quantizing" not in caplog.text
 
 
 def test_without_nncf_int8_is_refused_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

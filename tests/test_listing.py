@@ -20,6 +20,8 @@ from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.catalogue import ENSEMBLES, PUBLISHED
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.selection.json_cache import save_choice
+from models.selection.speed import SpeedEstimator
+from models.selection.speed_cache import shape_key, speed_cache
 
 ROOT = Path(__file__).parent.parent
 SMALL = "someone/small"
@@ -60,7 +62,12 @@ def repositories(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture
 def server(repositories: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """Serve a Hub; the cache is empty."""
+    """Serve a Hub; the cache is empty, and the time for a window is known for two models."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name, seconds in (("ced-small", 0.12), ("ced-tiny", 0.04)):
+        entry = PUBLISHED[name]
+        speed_cache().put(shape_key(entry, entry.rows, 1) + "openvino | this machine", seconds)
+        speed_cache().put(shape_key(entry, entry.rows, 1) + "torch | this machine", float("inf"))
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
     with serve(repositories) as running:
         point_at(monkeypatch, running.endpoint)
@@ -84,6 +91,7 @@ def test_all_names_are_listed_without_asking_the_hub(server: Hub) -> None:
     for name in ("tiny", *PUBLISHED, *ENSEMBLES):
         assert any(line.startswith(name) for line in table.stdout.splitlines())
     assert "…" not in table.stdout
+    assert max(map(len, table.stdout.splitlines())) <= 80
     assert server.requests == []
 
 
@@ -123,15 +131,65 @@ def test_an_ensemble_is_fetched_part_by_part(server: Hub) -> None:
 
 
 def test_the_engine_of_a_model_is_listed(
-    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Hub,
 ) -> None:
     del server
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert listed()["base-16-16"]["engine"] is None
     save_choice("base-16-16", "openvino bf16", 0.284)
     row = listed()["base-16-16"]
     assert (row["engine"], row["seconds_per_window_here"]) == ("openvino bf16", 0.284)
-    assert "here, and its seconds per window: base-16-16 (openvino bf16, 0.28 s)." in models().stdout
+    assert row["is_measured"] is True
+    table = models().stdout
+    assert "base-16-16 was measured with openvino bf16." in table
+    assert cells(table, "base-16-16")[-3:] == ["284", "BSD-3-Clause", "no"]
+
+
+def cells(table: str, name: str) -> list[str]:
+    """Return the words in the line of a model."""
+    (line,) = (
+        line for line in table.splitlines() if line.startswith(f"{name} ") and "was measured" not in line
+    )
+    return line.split()
+
+
+def test_the_time_for_a_window_is_an_estimate_where_the_model_did_not_run(server: Hub) -> None:
+    rows = listed()
+    assert rows["ced-small"]["seconds_per_window_here"] == 0.12
+    assert not any(row["is_measured"] for row in rows.values())
+    rate = (0.12 / PUBLISHED["ced-small"].gigaflop + 0.04 / PUBLISHED["ced-tiny"].gigaflop) / 2
+    expected = rate * PUBLISHED["ced-base"].gigaflop
+    assert rows["ced-base"]["seconds_per_window_here"] == pytest.approx(expected, abs=1e-4)
+    assert rows["ensemble-s"]["seconds_per_window_here"] == pytest.approx(
+        3 * rate * PUBLISHED["base-10-10"].gigaflop, abs=1e-3
+    )
+    table = models().stdout
+    assert cells(table, "ced-small") == [
+        "ced-small",
+        "mAP",
+        "0.496",
+        "10.08",
+        "87",
+        "~120",
+        "Apache-2.0",
+        "no",
+    ]
+    assert cells(table, "ced-mini")[4] == "39"
+    assert server.requests == []
+
+
+def test_a_new_machine_is_measured_once(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del server
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "new"))
+    measured = []
+
+    def measure(*arguments: object) -> float:
+        measured.append(arguments[1:3])
+        return 0.24
+
+    monkeypatch.setattr(SpeedEstimator, "_measure", measure)
+    for _ in range(2):
+        assert listed()["ced-small"]["seconds_per_window_here"] == 0.24
+    assert len(measured) == 1
 
 
 @pytest.mark.slow

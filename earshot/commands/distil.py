@@ -39,6 +39,7 @@ def distil(
     from rich.console import Console
 
     from models.errors import TrainingError
+    from models.known_family import require_ast_before_loading
     from models.training.distil import DEFAULT_STAGES, STATE, parse_stages
     from models.training.pack import Pack
 
@@ -46,6 +47,8 @@ def distil(
     parse_stages(stages or DEFAULT_STAGES)  # refuses a mistake before anything is read
     if not resume and (out / STATE).exists():
         raise TrainingError(f"there is a run in {out}: continue it with --resume, or give another --out")
+    if (init := context.params["init"]) is not None:
+        require_ast_before_loading(init, "distilled")
     opened = Pack(pack)
     run = _prepare(opened, context.params)
     if resume:

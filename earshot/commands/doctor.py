@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from streamer.doctor import CheckResult
+    from streamer.doctor.model import BestModel
     from streamer.settings.loading import Place
     from streamer.settings.schema import Settings
 
@@ -63,7 +64,21 @@ def _check_model(chosen: "Settings") -> "Iterator[CheckResult]":
     try:
         choice = tagger.choose_model(chosen)
         loaded = tagger.load(chosen, choice.name)
+        best = None if "://" in choice.name else _best_model(chosen)
     except ModelError as error:
         yield from lacking(str(error))
         return
-    yield from check_model(chosen, loaded, reason=choice.reason, engine=loaded.engine.description)
+    yield from check_model(
+        chosen,
+        loaded,
+        reason=choice.reason,
+        engine=loaded.engine.description,
+        best=best,
+    )
+
+
+def _best_model(chosen: "Settings") -> "BestModel":
+    from streamer.doctor.model import BestModel
+
+    best = tagger.best_model(chosen)
+    return BestModel(best.model, best.seconds) if best else BestModel(None)

@@ -30,22 +30,21 @@ def require_picture(path: Path) -> None:
         raise UsageError(f"--explain: {path} exists and is not a PNG; give another name")
 
 
-def require_one_network(model: str) -> None:
-    """Refuse an ensemble, and a published model that is not an AST; other files are checked when they are explained.
+def require_one_ast(model: str, *, offline: bool) -> None:
+    """Refuse an ensemble, and a model that is not an AST, before it is loaded.
 
     Raises
     ------
     CheckpointError
         The model can't be explained.
     """
-    from models.catalogue import published
     from models.checkpoints import member_specs
     from models.errors import CheckpointError
+    from models.known_family import require_ast_before_loading
 
     if len(members := member_specs(model)) > 1:
         raise CheckpointError(f"--explain needs a single network, not an ensemble: give --model {members[0]}")
-    if (entry := published(model)) and entry.family != "ast":
-        raise CheckpointError(f"--explain needs an AST, and '{model}' is not one: give --model tiny or base")
+    require_ast_before_loading(model, "explained", offline=offline)
 
 
 def draw(picture: Path, tagging: "Tagging", model: str, settings: "Settings") -> None:

@@ -17,6 +17,18 @@ if TYPE_CHECKING:
 
 app = typer.Typer(cls=Group)
 
+_WIDTH = 80
+_LEGEND = """
+accuracy: mAP is the mean average precision on AudioSet's evaluation set, as
+measured by the authors; for tiny, see models/assets/tiny.md.
+seconds: length of a window. MB: size of the download.
+ms here: time for a window on this machine, as measured; ~ estimated, in single
+precision. Without --model, Earshot takes the best CED that keeps up with the
+hop, and on a GPU base.
+here: yes if it is on this machine. To download it: models download NAME, or
+hub:OWNER/REPO.
+"""
+
 
 @app.callback(invoke_without_command=True)
 @takes("models")
@@ -24,9 +36,12 @@ def models(context: typer.Context, *, as_json: bool) -> None:
     """List the models, or download some."""
     if context.invoked_subcommand is not None:
         return
+    from rich.console import Console
+
     from models.selection.inventory import inventory
 
-    found = inventory()
+    with Console(stderr=True).status("measuring this machine"):
+        found = inventory()
     if as_json:
         typer.echo(json.dumps([_public(model) for model in found], indent=2, ensure_ascii=False))
     else:
@@ -88,7 +103,8 @@ def _public(model: "ModelInfo") -> dict[str, Any]:
         "gigaflop_per_window": round(model.gigaflop, 1),
         "needs": model.needs,
         "engine": model.choice and model.choice.engine,
-        "seconds_per_window_here": model.choice and model.choice.seconds,
+        "seconds_per_window_here": round(model.seconds_here, 4),
+        "is_measured": model.is_measured,
         "on_this_machine": model.here == model.parts,
         "parts_on_this_machine": model.here,
         "repositories": model.repositories,
@@ -106,12 +122,11 @@ def _print_table(rows: "Sequence[ModelInfo]") -> None:
         ("accuracy", False),
         ("seconds", True),
         ("MB", True),
-        ("runs on", False),
         ("ms here", True),
         ("licence", False),
         ("here", False),
     ):
-        table.add_column(title, justify="right" if right else "left", no_wrap=title != "accuracy")
+        table.add_column(title, justify="right" if right else "left", no_wrap=True)
     for row in rows:
         alias = "".join(f" ({alias})" for alias in row.aliases)
         table.add_row(
@@ -119,23 +134,15 @@ def _print_table(rows: "Sequence[ModelInfo]") -> None:
             row.figure,
             f"{row.seconds:g}",
             str(row.megabytes),
-            row.needs,
-            f"{1e3 * row.choice.seconds:.0f}" if row.choice else "",
+            f"{'' if row.is_measured else '~'}{1e3 * row.seconds_here:.0f}",
             row.licence,
             _presence(row),
         )
-    Console().print(table)
-    ran = [f"{row.name} ({row.choice.engine}, {row.choice.seconds:.2g} s)" for row in rows if row.choice]
-    if ran:
-        typer.echo(
-            f"\nFastest engine that keeps the scores here, and its seconds per window: {', '.join(ran)}."
-        )
-    typer.echo(
-        "\nmAP: mean average precision on AudioSet's evaluation set, measured by the authors; for tiny see"
-        "\nmodels/assets/tiny.md. seconds: length of a window. runs on: the machine that a hop of 1 s needs; a GPU"
-        "\nruns them all. ms here: time for a window on this machine, where it was measured."
-        "\nTo download one: models download NAME, or hub:OWNER/REPO."
-    )
+    Console(width=_WIDTH).print(table)
+    typer.echo(_LEGEND)
+    for row in rows:
+        if row.choice:
+            typer.echo(f"{row.name} was measured with {row.choice.engine}.")
 
 
 def _presence(row: "ModelInfo") -> str:

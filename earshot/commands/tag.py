@@ -41,9 +41,9 @@ def _tag_files(files: Sequence[str], chosen: "Settings", *, events: bool, pictur
     complete = len(recordings) == len(files)
     if not recordings:
         return False
-    choice = tagger.choose_model(chosen)
+    choice = tagger.choose_model(chosen, only_ast=picture is not None)
     if picture is not None:
-        explanation.require_one_network(choice.name)
+        explanation.require_one_ast(choice.name, offline=chosen.offline)
     loaded = tagger.load_chosen(chosen, choice)
     sink, sounds = sink_for(chosen, loaded, tagger.label_set(loaded.labels), events=events)
     for recording in recordings:

@@ -55,7 +55,12 @@ class OpenVinoCache:
 
     def single(self) -> openvino.Model:
         """Return the network in single precision."""
-        return self._cached(self._single, lambda _: _convert(self._network.build()))
+        return self._cached(self._single, lambda _: self._convert())
+
+    def _convert(self) -> openvino.Model:
+        if self._keep:
+            _log.info("converting the model for OpenVINO, once")
+        return _convert(self._network.build())
 
     def quantized(
         self, calibration: Callable[[], tuple[Rows, Rows]], logits: Logits, *, rebuild: bool
@@ -155,7 +160,6 @@ class _Both(nn.Module):
 
 def _convert(network: Network) -> openvino.Model:
     """Convert a trace of the network for one window."""
-    _log.info("converting the model for OpenVINO, once")
     rows = torch.zeros(1, network.config.input_tdim, network.config.input_fdim)
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tracing warns about constant shapes, which are intended

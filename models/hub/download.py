@@ -26,7 +26,7 @@ from huggingface_hub.file_download import repo_folder_name
 from huggingface_hub.hf_api import ModelInfo, RepoSibling
 from huggingface_hub.utils import WeakFileLock
 
-from ..catalogue import CONFIG, EXTRACTOR, WEIGHTS
+from ..catalogue import CONFIG, EXTRACTOR, MODEL_TYPES, WEIGHTS
 from ..errors import HubError
 from .api import request_headers, require_success
 from .progress import megabytes, progress
@@ -204,7 +204,8 @@ def _require_network(repository: str, config: Path, networks: tuple[str, ...]) -
     described = content if isinstance(content, dict) else {}
     kind = described.get("model_type", described.get("architecture"))
     if kind not in networks:
-        code = ", which needs code that comes with it and is never run" if described.get("auto_map") else ""
+        is_foreign = described.get("auto_map") and kind not in MODEL_TYPES
+        code = ", which needs code that comes with it and is never run" if is_foreign else ""
         accepted = " or ".join(f"'{network}'" for network in networks)
         raise HubError(
             f"the repository '{repository}' holds a model of type '{kind}'{code}, not {accepted}: choose another one"

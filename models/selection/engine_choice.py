@@ -12,7 +12,7 @@ from ..engines import Engine, EngineName, Precision
 from ..engines.graph_engine import GraphEngine
 from ..engines.openvino_engine import VERSION as OPENVINO_VERSION
 from ..engines.openvino_engine import OpenVinoEngine, has_bf16
-from ..engines.quantization import has_nncf, require_nncf
+from ..engines.quantization import require_nncf
 from ..engines.torch_engine import TorchEngine, pick_device
 from ..errors import EngineError
 from ..network_spec import NetworkSpec
@@ -78,7 +78,8 @@ def make_engine(
     """Return the engine for a network.
 
     Nothing is measured unless the precision is ``auto``. On a GPU, that is PyTorch in fp16, as a CUDA graph. On a CPU, it is OpenVINO in single
-    precision if that is fast enough, else the fastest engine that keeps the scores. The engines are measured once, and the result is cached.
+    precision if that is fast enough, else the fastest engine that keeps the scores; int8 is not among them, because a quantization takes
+    minutes, and the scores often change too much. The engines are measured once, and the result is cached.
 
     Parameters
     ----------
@@ -132,9 +133,7 @@ def _make(network: NetworkSpec, device: str, spec: EngineSpec) -> Engine:
 def _alternatives(engine: EngineName) -> list[EngineSpec]:
     """Return the engines on a CPU that may be faster than the exact one."""
     others: list[EngineSpec] = [("torch", "fp32")] if engine == "auto" else []
-    others += [("openvino", "bf16")] if has_bf16() else []
-    others += [("openvino", "int8")] if has_nncf() else []
-    return others
+    return others + ([("openvino", "bf16")] if has_bf16() else [])
 
 
 def _specs_for(engine: EngineName, precision: Precision) -> list[EngineSpec]:
@@ -175,7 +174,7 @@ def _fastest(
         benchmark.choose(_name(_EXACT))
         return exact
     if any(benchmark.get(_name(spec)) is None for spec in others):
-        _log.info("measuring engines for this model once; this takes a minute or two")
+        _log.info("measuring engines for this model once; this takes up to a minute")
         _, expected = run_exact()
         for spec in others:
             try:

@@ -19,7 +19,9 @@ from ..catalogue import (
     repository_of,
 )
 from ..errors import CheckpointError
+from .estimates import seconds_per_gigaflop
 from .json_cache import EngineChoice, cached_choice
+from .speed_cache import cached_seconds
 
 _ROWS_PER_SECOND = 100
 _TINY_GIGAFLOP = gigaflop(192, 12, 2 + 8 * 64)
@@ -51,6 +53,10 @@ class ModelInfo:
         Machine that keeps up with a hop of 1 s.
     choice : EngineChoice or None
         Engine that ran it last on this machine.
+    seconds_here : float
+        Time for a window on this machine.
+    is_measured : bool
+        True if that was measured with the model itself, False if it is an estimate.
     here, parts : int
         Number of its parts on this machine, and in all.
     repositories : tuple of str
@@ -69,6 +75,8 @@ class ModelInfo:
     gigaflop: float
     needs: str
     choice: EngineChoice | None
+    seconds_here: float
+    is_measured: bool
     here: int
     parts: int
     repositories: tuple[str, ...]
@@ -81,13 +89,20 @@ class ModelInfo:
 
 
 def inventory() -> list[ModelInfo]:
-    """List the embedded model, the published ones and the ensembles, without asking the Hub."""
-    models = [_tiny(), *(_info(name, (entry,)) for name, entry in PUBLISHED.items())]
-    models += [_info(name, tuple(PUBLISHED[part] for part in parts)) for name, parts in ENSEMBLES.items()]
+    """List the embedded model, the published ones and the ensembles, without asking the Hub.
+
+    The first call measures the speed of this machine, which takes some seconds.
+    """
+    rate = seconds_per_gigaflop()
+    models = [_tiny(rate), *(_info(name, (entry,), rate) for name, entry in PUBLISHED.items())]
+    models += [
+        _info(name, tuple(PUBLISHED[part] for part in parts), rate) for name, parts in ENSEMBLES.items()
+    ]
     return models
 
 
-def _tiny() -> ModelInfo:
+def _tiny(rate: float) -> ModelInfo:
+    choice = cached_choice(EMBEDDED)
     size = Path(str(files("models") / "assets" / "tiny.safetensors")).stat().st_size
     return ModelInfo(
         name=EMBEDDED,
@@ -99,7 +114,9 @@ def _tiny() -> ModelInfo:
         megabytes=round(size / 1e6),
         gigaflop=_TINY_GIGAFLOP,
         needs=_needs(_TINY_GIGAFLOP),
-        choice=cached_choice(EMBEDDED),
+        choice=choice,
+        seconds_here=choice.seconds if choice else rate * _TINY_GIGAFLOP,
+        is_measured=choice is not None,
         here=1,
         parts=1,
         repositories=(),
@@ -107,9 +124,11 @@ def _tiny() -> ModelInfo:
     )
 
 
-def _info(name: str, parts: tuple[Published, ...]) -> ModelInfo:
-    first = parts[0]
+def _info(name: str, parts: tuple[Published, ...], rate: float) -> ModelInfo:
+    """Return the facts about a model of one or several parts, with the seconds for 10^9 operations on this machine."""
+    first, choice = parts[0], cached_choice(name)
     cost = sum(part.gigaflop for part in parts)
+    estimate = sum(cached_seconds(part) or rate * part.gigaflop for part in parts)
     score = first.mean_average_precision if len(parts) == 1 else ENSEMBLE_MEAN_AVERAGE_PRECISION[name]
     return ModelInfo(
         name=name,
@@ -121,7 +140,9 @@ def _info(name: str, parts: tuple[Published, ...]) -> ModelInfo:
         megabytes=sum(part.megabytes for part in parts),
         gigaflop=cost,
         needs=_needs(cost),
-        choice=cached_choice(name),
+        choice=choice,
+        seconds_here=choice.seconds if choice else estimate,
+        is_measured=choice is not None,
         here=sum(hub.local(part.repository) is not None for part in parts),
         parts=len(parts),
         repositories=tuple(part.repository for part in parts),

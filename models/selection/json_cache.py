@@ -37,6 +37,10 @@ class JsonCache:
         """Return the value of a key; None if there is no value, or an expired one."""
         return self._valid_entries().get(key, (None, 0.0))[0]
 
+    def values(self, prefix: str) -> list[Any]:
+        """Return the values of the keys with a prefix."""
+        return [value for key, (value, _) in self._valid_entries().items() if key.startswith(prefix)]
+
     def put(self, key: str, value: Any) -> None:
         """Save a value that JSON can represent."""
         content = self._valid_entries() | {key: (value, time.time())}

@@ -1,21 +1,18 @@
-"""Choice of the model for ``--model auto``: the best AST that keeps up with the hop on this machine."""
+"""Choice of the model for ``--model auto``: the best one that keeps up with the hop on this machine."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from .. import frontends, hub
-from ..catalogue import PUBLISHED, Published
-from ..checkpoints import EMBEDDED
-from ..errors import HubError
-from .speed import SpeedEstimator
-
-CANDIDATES = (PUBLISHED["base-10-10"], PUBLISHED["base-16-16"])
-"""Best first."""
+from .. import hub
+from ..catalogue import Published
+from ..checkpoints import EMBEDDED, load_checkpoint
+from ..errors import CheckpointError
+from ..frontends import ROWS_PER_SECOND
+from .candidates import FASTEST, Task, fetched_models, other_models
 
 _HUB_SECONDS = 3.0
 """Longest wait for the Hub at a start without a network."""
-_SHARE = 0.9
-"""Share of the hop that inference may take; the rest is for audio, drawing and other programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +34,15 @@ class ModelChoice:
     incomplete: bool = False
 
 
-def choose(
-    *,
-    hop_seconds: float,
-    sources: int = 1,
-    window_seconds: float | None = None,
-    device: str = "auto",
-    offline: bool = False,
-) -> ModelChoice:
-    """Choose the best AST that keeps up, and fetch it if necessary; else the embedded model.
+def choose(task: Task, *, offline: bool = False) -> ModelChoice:
+    """Choose the best model that keeps up, and fetch it if necessary.
+
+    If the Hub does not answer, the best model on this machine that keeps up is chosen; the embedded one if there is none.
 
     Parameters
     ----------
-    hop_seconds : float
-        Seconds between taggings; all sources must be tagged once within them.
-    sources : int
-        Number of sources.
-    window_seconds : float, optional
-        Length of a window; by default the model's length.
-    device : str
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    task : Task
+        Work that the model must keep up with.
     offline : bool
         True to open no connection.
 
@@ -65,65 +51,105 @@ def choose(
     EngineError
         The device does not exist on this machine.
     """
-    rejected = _Rejected(offline=offline or hub.is_offline_mode())
-    limit = _SHARE * hop_seconds
-    for entry in CANDIDATES:
-        rows = entry.rows if window_seconds is None else round(frontends.ROWS_PER_SECOND * window_seconds)
-        speed = SpeedEstimator(device, rows, sources)
-        seconds = speed.cached(entry)
-        here = hub.local(entry.repository) is not None
-        if not here and (seconds is None or seconds <= limit) and not rejected.hub_answers:
-            rejected.missing.append(entry)
-            continue
-        if seconds is None:
-            seconds = speed.measure(entry, limit)
-        if seconds > limit:
-            rejected.slow.append((entry, seconds))
-            continue
-        try:
-            hub.fetch(entry.repository, offline=offline)
-        except HubError as error:
-            rejected.failed.append((entry, error))
-            continue
-        cost = f"{seconds:.2g} s a {'window' if sources == 1 else f'round of {sources} windows'}"
-        merit = f"the best AST that keeps up with a hop of {hop_seconds:g} s here: {cost}"
-        return ModelChoice(entry.name, "; ".join((merit, *rejected.phrases("it"))), rejected.incomplete)
-    phrases = rejected.phrases(f"a hop of {hop_seconds:g} s")
-    return ModelChoice(EMBEDDED, "; ".join(("embedded in Earshot", *phrases)), rejected.incomplete)
+    search = _Search(task, offline=offline or hub.is_offline_mode())
+    for entry in fetched_models(task):
+        if choice := search.attempt(entry, may_fetch=True):
+            return choice
+    for entry in other_models(task):
+        if choice := search.attempt(entry, may_fetch=False):
+            return choice
+    return search.embedded()
 
 
 @dataclass
-class _Rejected:
-    """Better candidates that were rejected, with the reasons."""
+class _Search:
+    """Search for a model: candidates are tried one by one, and those that are rejected are kept with the reasons.
 
+    Attributes
+    ----------
+    task : Task
+        Work that the model must keep up with.
+    offline : bool
+        True to open no connection.
+    slow : list of (Published, float)
+        Models that are too slow, with their seconds.
+    missing : list of Published
+        Models that are not on this machine, while the Hub does not answer.
+    failed : list of (Published, CheckpointError)
+        Models that can't be fetched or read.
+    """
+
+    task: Task
     offline: bool
     slow: list[tuple[Published, float]] = field(default_factory=list)
     missing: list[Published] = field(default_factory=list)
-    failed: list[tuple[Published, HubError]] = field(default_factory=list)
+    failed: list[tuple[Published, CheckpointError]] = field(default_factory=list)
 
     @cached_property
     def hub_answers(self) -> bool:
         """True if the Hub answers; asked once, when it is first needed."""
         return not self.offline and hub.answers(_HUB_SECONDS)
 
-    @property
-    def incomplete(self) -> bool:
-        """True if another attempt may fetch what is missing."""
-        return not self.offline and bool(self.missing or self.failed)
+    def attempt(self, entry: Published, *, may_fetch: bool) -> ModelChoice | None:
+        """Return the choice of a model if it keeps up and is on this machine, or was fetched; else None."""
+        is_here = hub.local(entry.repository) is not None
+        if not is_here and not may_fetch:
+            return None
+        estimator, limit = self.task.estimator(entry), self.task.limit
+        seconds = estimator.cached(entry, limit)
+        if not is_here and (seconds is None or seconds <= limit) and not self.hub_answers:
+            self.missing.append(entry)
+            return None
+        if seconds is None:
+            seconds = estimator.measure(entry, limit)
+        if seconds > limit:
+            self.slow.append((entry, seconds))
+            if entry is not FASTEST or not (is_here or self.hub_answers):
+                return None
+        try:
+            hub.fetch(entry.repository, offline=self.offline)
+            load_checkpoint(entry.name, offline=True)  # raises if the files are damaged
+        except CheckpointError as error:
+            self.failed.append((entry, error))
+            return None
+        return self._choice(entry, seconds)
 
-    def phrases(self, hop: str) -> list[str]:
-        """Return the reasons in words; `hop` is the name of the hop in them."""
+    def embedded(self) -> ModelChoice:
+        """Return the choice of the embedded model."""
+        hop = f"a hop of {self.task.hop_seconds:g} s"
+        return self._with_reasons(EMBEDDED, "part of Earshot", hop)
+
+    def _choice(self, entry: Published, seconds: float) -> ModelChoice:
+        sources, hop = self.task.sources, f"a hop of {self.task.hop_seconds:g} s"
+        cost = f"{seconds:.2g} s for {'a window' if sources == 1 else f'{sources} windows'}"
+        if seconds > self.task.limit:
+            return self._with_reasons(entry.name, "the fastest, because none keeps up", hop)
+        among = "best on this machine" if self.missing or self.failed else "best model"
+        return self._with_reasons(entry.name, f"the {among} that keeps up with {hop} here: {cost}", "it")
+
+    def _with_reasons(self, model: str, merit: str, hop: str) -> ModelChoice:
+        """Return a choice whose reason also says why the others were rejected; `hop` is the name of the hop in it."""
+        incomplete = not self.offline and bool(self.missing or self.failed)
+        return ModelChoice(model, "; ".join((merit, *self._rejections(hop))), incomplete)
+
+    def _rejections(self, hop: str) -> list[str]:
         words = []
+        if "ced" in self.task.families and not self.task.takes(FASTEST):
+            words.append(f"CED models take windows of at most {FASTEST.rows / ROWS_PER_SECOND:g} s")
         if self.slow:
-            costs = ", ".join(f"{entry.name} ({seconds:.2g} s)" for entry, seconds in self.slow)
-            words.append(f"too slow for {hop}: {costs}")
+            costs = [f"{entry.name} ({seconds:.2g} s)" for entry, seconds in self.slow]
+            words.append(f"too slow for {hop}: {', '.join(costs)}")
         if self.missing:
-            names = " and ".join(entry.name for entry in self.missing)
             are = "is" if len(self.missing) == 1 else "are"
-            why = (
-                "nothing is fetched offline"
-                if self.offline
-                else f"the Hub does not answer within {_HUB_SECONDS:g} s"
-            )
-            words.append(f"{names} {are} not on this machine, and {why}")
-        return words + [f"{entry.name} can't be fetched: {error}" for entry, error in self.failed]
+            silent = f"the Hub does not answer within {_HUB_SECONDS:g} s"
+            why = "nothing is fetched offline" if self.offline else silent
+            words.append(f"{_listed(self.missing)} {are} not on this machine, and {why}")
+        if self.failed:
+            _, error = self.failed[0]
+            words.append(f"{_listed(entry for entry, _ in self.failed)} can't be used: {error}")
+        return words
+
+
+def _listed(entries: Iterable[Published]) -> str:
+    *most, last = (entry.name for entry in entries)
+    return f"{', '.join(most)} and {last}" if most else last

@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..ast_network import POSITIONS, AstConfig, adapt_positions, only_an_ast
+from ..ast_network import POSITIONS, AstConfig, adapt_positions
 from ..checkpoints import Checkpoint, load_checkpoint
 from ..checkpoints.tensors import read_tensors
 from ..errors import CheckpointError
+from ..known_family import only_an_ast
 from ..network_spec import NetworkConfig
 
 IMAGENET = "imagenet"

@@ -41,6 +41,8 @@ class Misbehaviour:
         Sends weights no faster than this.
     silent : bool
         Accepts connections, and answers none.
+    late_seconds : float
+        Waits for so long before each answer.
     endless : bool
         Sends weights of the announced size, and then more without an end.
     description : bytes, optional
@@ -55,6 +57,7 @@ class Misbehaviour:
     ignores_ranges: bool = False
     bytes_per_second: float | None = None
     silent: bool = False
+    late_seconds: float = 0.0
     endless: bool = False
     description: bytes | None = None
 
@@ -150,6 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         wrong = self.served.misbehaviour
         self.served.requests.append((self.command, path, self.headers.get("Range")))
         self.served.tokens.add(self.headers.get("Authorization"))
+        self.served.ended.wait(wrong.late_seconds)
         if wrong.silent:
             self.served.ended.wait(60)
             self.close_connection = True
