@@ -57,7 +57,7 @@ $(USER_READY): pyproject.toml constraints.txt
 
 $(READY): pyproject.toml constraints.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,dev]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,workers,dev]"
 	@touch $@ $(USER_READY)
 
 clean:

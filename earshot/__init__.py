@@ -12,7 +12,7 @@ This package is the only one that imports the others. Importing it loads nothing
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from models.tagger import load_tagger
+    from models.loading import load_tagger
     from streamer.messages import Event
 
     from .api import Tagging, listen, tag

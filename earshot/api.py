@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from models.tagger import load_tagger
+from models.loading import load_tagger
 from streamer import messages
 from streamer.messages import SAMPLE_RATE_HZ, Event
 
 from .message_queue import MessageQueue
 
 if TYPE_CHECKING:
-    from models.tagger import Tagger
+    from models.loading import AnyTagger
     from streamer.settings.schema import Settings
     from streamer.sources import Source
 
@@ -61,7 +61,7 @@ def tag(
     sound: Sound,
     rate: float | None = ...,
     *,
-    model: "str | Tagger" = ...,
+    model: "str | AnyTagger" = ...,
     hop: float = ...,
     watch: None = ...,
 ) -> list[Tagging]: ...
@@ -70,7 +70,7 @@ def tag(
     sound: Sound,
     rate: float | None = ...,
     *,
-    model: "str | Tagger" = ...,
+    model: "str | AnyTagger" = ...,
     hop: float = ...,
     watch: Sequence[str],
 ) -> list[Tagging | Event]: ...
@@ -78,7 +78,7 @@ def tag(
     sound: Sound,
     rate: float | None = None,
     *,
-    model: "str | Tagger" = "tiny",
+    model: "str | AnyTagger" = "tiny",
     hop: float = 1.0,
     watch: Sequence[str] | None = None,
 ) -> list[Tagging] | list[Tagging | Event]:
@@ -127,14 +127,14 @@ def tag(
 
 @overload
 def listen(
-    *sources: str, model: "str | Tagger" = ..., hop: float = ..., watch: None = ...
+    *sources: str, model: "str | AnyTagger" = ..., hop: float = ..., watch: None = ...
 ) -> Generator[Tagging, None, None]: ...
 @overload
 def listen(
-    *sources: str, model: "str | Tagger" = ..., hop: float = ..., watch: Sequence[str]
+    *sources: str, model: "str | AnyTagger" = ..., hop: float = ..., watch: Sequence[str]
 ) -> Generator[Tagging | Event, None, None]: ...
 def listen(
-    *sources: str, model: "str | Tagger" = "tiny", hop: float = 1.0, watch: Sequence[str] | None = None
+    *sources: str, model: "str | AnyTagger" = "tiny", hop: float = 1.0, watch: Sequence[str] | None = None
 ) -> Generator[Tagging, None, None] | Generator[Tagging | Event, None, None]:
     """Listen live and iterate over what is heard.
 
@@ -174,7 +174,7 @@ def listen(
 
 
 def _listen(
-    settings: "Settings", sources: "Sequence[Source]", tagger: "Tagger"
+    settings: "Settings", sources: "Sequence[Source]", tagger: "AnyTagger"
 ) -> Generator[Any, None, None]:
     """Run a session and yield its taggings and events."""
     from streamer.events.watchlist import WatchLists
@@ -247,5 +247,5 @@ def _source(sound: Sound, rate: float | None) -> "Source":
     return ArraySource("array", np.asarray(sound), rate)
 
 
-def _tagger(model: "str | Tagger") -> "Tagger":
+def _tagger(model: "str | AnyTagger") -> "AnyTagger":
     return load_tagger(model) if isinstance(model, str | os.PathLike) else model

@@ -8,9 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from models.catalogue import EMBEDDED
+from models.loading import require_local
+from models.worker_addresses import is_address
 
 if TYPE_CHECKING:
     from models.engines import EngineName, Precision
+    from models.loading import AnyTagger
     from models.selection.candidates import Estimate, Task
     from models.tagger import Tagger
     from streamer.settings.schema import Settings
@@ -95,6 +98,7 @@ def choose(request: ModelRequest, *, only_ast: bool = False) -> ModelChoice:
     """Return the model that is requested, or with ``auto`` the best one, or the best AST, for this machine."""
     if request.model != AUTO:
         return ModelChoice(request.model, AS_REQUESTED)
+    require_local()
     from models.selection import model_choice
 
     task = _task_of(request)
@@ -123,7 +127,7 @@ def _task_of(request: ModelRequest) -> "Task":
     )
 
 
-def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "Tagger":
+def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "AnyTagger":
     """Load the tagger; one line in the log says which model it is and why.
 
     Raises
@@ -137,21 +141,25 @@ def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "Tag
     return tagger
 
 
-def log_model(tagger: "Tagger", reason: str) -> None:
+def log_model(tagger: "AnyTagger", reason: str) -> None:
     """Log which model tags from now on, and why."""
     _log.info(
         "model %s (%s), %d classes, %s", tagger.name, reason, len(tagger.labels), tagger.engine.description
     )
 
 
-def load(settings: "Settings", model: str) -> "Tagger":
-    """Load a model as the settings say.
+def load(settings: "Settings", model: str) -> "AnyTagger":
+    """Load a model as the settings say, or connect to the workers that have it.
 
     Raises
     ------
     ModelError
         It can't be loaded.
     """
+    if is_address(model):
+        from models.remote import load_remote
+
+        return load_remote(model, token=settings.worker_token(), window_seconds=settings.window)
     return load_requested(ModelRequest.of(settings), model)
 
 
@@ -163,6 +171,7 @@ def load_first(request: ModelRequest) -> "Tagger":
     ModelError
         The requested device, engine or precision is not available on this machine.
     """
+    require_local()
     with _without_garbage_collection():
         from models.selection.engine_choice import check_request
         from models.tagger import load_tagger
@@ -181,6 +190,7 @@ def load_requested(request: ModelRequest, model: str) -> "Tagger":
     ModelError
         It can't be loaded.
     """
+    require_local()
     with _without_garbage_collection():
         from models.tagger import load_tagger
 

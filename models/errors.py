@@ -6,6 +6,7 @@
     ├── CheckpointError       a checkpoint is unknown, missing, damaged or of a wrong shape
     │   └── HubError          a checkpoint can't be fetched (network, no such repository, disk)
     ├── EngineError           the requested device, engine or precision is not available
+    ├── WorkersError          the workers at an address can't be reached, refuse, or have another model
     ├── SoundError            a recording can't be read
     └── TrainingError         training or evaluation can't continue (data, disk, diverged loss)
 """
@@ -41,6 +42,10 @@ class HubError(CheckpointError):
 
 class EngineError(ModelError):
     """The requested device, engine or precision is not available on this machine."""
+
+
+class WorkersError(ModelError):
+    """The workers at an address can't be reached, refuse what is asked, or have another model."""
 
 
 class SoundError(ModelError):

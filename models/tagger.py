@@ -18,6 +18,7 @@ from .engines.torch_engine import TorchEngine
 from .errors import CheckpointError
 from .frontends import LONGEST_WINDOW_SECONDS, SHORTEST_WINDOW_SECONDS
 from .network_spec import NetworkSpec
+from .sample_checks import checked_windows
 from .selection.engine_choice import FAST_ENOUGH_SECONDS, check_request, make_engine
 
 Floats = NDArray[np.float32]
@@ -26,8 +27,6 @@ AUTO = "auto"
 
 _ALIKE_SECONDS = 0.25
 """Largest difference between the windows of an ensemble's members without a common length."""
-_LOUDEST = 16.0
-"""Largest accepted absolute sample value; samples beyond it are in another unit."""
 
 
 class Tagger:
@@ -119,29 +118,7 @@ class Tagger:
 
     def _checked(self, samples: ArrayLike | Tensor) -> Tensor:
         given = np.asarray(samples.detach().cpu() if isinstance(samples, Tensor) else samples)
-        if not np.issubdtype(given.dtype, np.floating):
-            raise ValueError(
-                f"samples must be floating-point numbers in [-1, 1], not {given.dtype}: divide int16 by 32768"
-            )
-        array = np.atleast_2d(given.astype(np.float32))
-        if array.ndim != 2 or 0 in array.shape:
-            raise ValueError(
-                f"samples must be (batch, n) or (n,), and not empty: their shape is {np.shape(samples)}"
-            )
-        if array.shape[0] > array.shape[1]:
-            raise ValueError(
-                f"samples of shape {array.shape} hold more windows than samples: transpose them, or average the channels"
-            )
-        if array.shape[1] > self.window_samples:
-            raise ValueError(
-                f"a window has at most {self.window_samples} samples ({self.window_samples / frontends.SAMPLE_RATE_HZ:g} s), "
-                f"not {array.shape[1]}: cut the sound into windows"
-            )
-        if not np.isfinite(array).all():
-            raise ValueError("samples must be finite numbers: replace NaN and infinity by 0")
-        if np.abs(array).max() > _LOUDEST:
-            raise ValueError("samples must be in [-1, 1]: divide int16 samples by 32768")
-        return torch.from_numpy(np.ascontiguousarray(array))
+        return torch.from_numpy(checked_windows(given, self.window_samples))
 
     @staticmethod
     def _array(tensor: Tensor) -> Floats:

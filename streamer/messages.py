@@ -182,7 +182,9 @@ class SourceHealth:
     repaired_samples : int
         NaN or infinite samples that were replaced by silence.
     cut_windows, windows, dropped_windows : int
-        Windows that became due; the tagged ones; the ones replaced by a newer window.
+        Windows that became due; the tagged ones; the ones replaced by a newer window, or without an answer.
+    unanswered_windows : int
+        Dropped windows to which no worker answered in time; 0 with a model on this machine.
     clipped_share : float
         Share of samples at full scale in the last minute.
     floor_dbfs : float or None
@@ -207,6 +209,7 @@ class SourceHealth:
     cut_windows: int = 0
     windows: int = 0
     dropped_windows: int = 0
+    unanswered_windows: int = 0
     clipped_share: float = 0.0
     floor_dbfs: float | None = None
     drift_ppm: float | None = None
@@ -246,6 +249,30 @@ class Losses:
 NO_LOSSES = Losses()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerHealth:
+    """Requests to the workers that have the model, since it began to tag, unless stated otherwise.
+
+    Attributes
+    ----------
+    address : str
+        Address of the workers.
+    requests, retries : int
+        Windows sent, and requests repeated on a new connection.
+    seconds_p50, seconds_p95 : float or None
+        Median and 95th percentile of the time to an answer, of recent requests; None before the first.
+    problem : str
+        Reason of the last window without an answer; empty after a request that was answered.
+    """
+
+    address: str
+    requests: int = 0
+    retries: int = 0
+    seconds_p50: float | None = None
+    seconds_p95: float | None = None
+    problem: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """Figures of the whole program since it started, over all sources, unless stated otherwise.
@@ -255,7 +282,7 @@ class Health:
     uptime_seconds : float
         Time since the session started.
     windows, dropped_windows : int
-        Windows tagged, and windows replaced by a newer one because inference was late.
+        Windows tagged, and windows replaced by a newer one because inference was late, or without an answer of a worker.
     overruns : int
         Gaps in sources that were open.
     lost_seconds : float
@@ -280,6 +307,10 @@ class Health:
         Results that could not be delivered or stored.
     loading : str
         Model that is being loaded, with the progress; empty if there is none.
+    unanswered_windows : int
+        Dropped windows to which no worker answered in time.
+    workers : WorkerHealth or None
+        Requests to the workers; None with a model on this machine.
     """
 
     uptime_seconds: float
@@ -300,6 +331,8 @@ class Health:
     sources: tuple[SourceHealth, ...] = ()
     losses: Losses = NO_LOSSES
     loading: str = ""
+    unanswered_windows: int = 0
+    workers: WorkerHealth | None = None
 
 
 Message: TypeAlias = Tagging | Event | SourceStatus | Health

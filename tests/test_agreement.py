@@ -14,10 +14,11 @@ from support.audio_pack import sound, write_pack
 from typer.testing import CliRunner
 
 from earshot.cli import add_commands
-from models import TrainingError, load_tagger
+from models import TrainingError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.labels import audioset_classes
+from models.tagger import load_tagger
 from models.training import metrics, places
 from models.training.agreement import Scored, agreements, compare_with_teacher, score_places
 from models.training.confusions import class_precisions, confusions

@@ -14,9 +14,9 @@ import soundfile
 from numpy.typing import NDArray
 
 import earshot
-from earshot import Event, Tagging, listen, load_tagger, tag
+from earshot import Event, Tagging, listen, tag
 from earshot.message_queue import MessageQueue
-from models.tagger import Tagger
+from models.tagger import Tagger, load_tagger
 from streamer.errors import RecordingError, SettingsError
 from streamer.sources import DEMO_PATH
 from streamer.sources.ffmpeg.decoder import Block

@@ -35,7 +35,8 @@ OWNERS = {
     "torchvision": {"models/training/teachers/mn04.py"},
     "timm": {"models/ast_network.py", "models/ced_network.py"},
     "huggingface_hub": {"models/hub"},
-    "httpx2": {"models/hub"},
+    "httpx2": {"models/hub", "models/worker_connection.py"},
+    "ray": {"models/serving.py"},
     "matplotlib": {"models/training/figures.py"},
     "sklearn": {"models/training/metrics.py", "models/training/calibration.py"},
     "soundfile": {

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from earshot.cli import add_commands
 from earshot.failures import UsageError
-from models import TrainingError, load_tagger
+from models import TrainingError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.labels import audioset_classes
-from models.tagger import tagger_of
+from models.tagger import load_tagger, tagger_of
 from models.training.agreement import SURE, score_places
 from models.training.background import BACKGROUNDS, FalseAlarms, measure_background
 from models.training.calibration import (

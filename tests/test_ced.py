@@ -12,7 +12,7 @@ from support.original_ast import random_original, save_original
 from support.reference_ced import WIDTHS, ReferenceCed
 from torch import Tensor
 
-from models import CheckpointError, load_tagger
+from models import CheckpointError
 from models.catalogue import MODEL_TYPES, PUBLISHED
 from models.ced_network import CedConfig, log_mel
 from models.checkpoints import load_checkpoint, save_checkpoint
@@ -22,7 +22,7 @@ from models.engines.openvino_engine import OpenVinoEngine
 from models.engines.torch_engine import TorchEngine
 from models.explain import explain
 from models.labels import audioset_classes
-from models.tagger import Tagger, tagger_of
+from models.tagger import Tagger, load_tagger, tagger_of
 from models.training.calibration import with_scaling
 from models.training.transfer import starting_point
 

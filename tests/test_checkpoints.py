@@ -16,11 +16,12 @@ from support.original_ast import OriginalAst, random_original, save_original
 from torch import nn
 from transformers import ASTConfig, ASTForAudioClassification
 
-from models import CheckpointError, load_tagger
+from models import CheckpointError
 from models.ast_network import SIZES
 from models.checkpoints import Geometry, load_checkpoint, save_checkpoint
 from models.frontends import fbank, input_rows
 from models.labels import audioset_classes
+from models.tagger import load_tagger
 from models.training.transfer import starting_point
 
 GEOMETRIES = [(10, 10, 128), (10, 10, 256), (12, 12, 512), (14, 14, 512), (16, 16, 1024)]

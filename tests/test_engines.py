@@ -13,7 +13,7 @@ import platformdirs
 import pytest
 import torch
 
-from models import EngineError, load_tagger
+from models import EngineError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.engines import Engine, Precision
@@ -27,6 +27,7 @@ from models.selection.engine_benchmark import MAX_DIFFERENCE, EngineBenchmark, c
 from models.selection.engine_choice import EngineSpec, _fastest, make_engine
 from models.selection.json_cache import cached_choice
 from models.selection.user_quantization import quantize_on
+from models.tagger import load_tagger
 
 LABELS = tuple(entry.name for entry in audioset_classes())
 

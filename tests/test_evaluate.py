@@ -21,12 +21,13 @@ from typer.testing import CliRunner, Result
 
 from earshot.cli import add_commands
 from earshot.recordings import read_recording
-from models import Tagger, TrainingError, load_tagger
+from models import Tagger, TrainingError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.engines import Engine
 from models.errors import SoundError
 from models.selection.engine_choice import make_engine
+from models.tagger import load_tagger
 from models.training.dataset import read_dataset
 from models.training.evaluate import evaluate, windows_of, write_class_table
 from models.training.metrics import ranking_figures

@@ -23,11 +23,12 @@ from support.reference_ced import ReferenceCed
 from support.system import free_port
 from support.waiting import wait_until
 
-from models import hub, load_tagger
+from models import hub
 from models.catalogue import ENSEMBLES, PUBLISHED, published
 from models.errors import HubError
 from models.hub import api
 from models.selection.speed import config_of
+from models.tagger import load_tagger
 
 ROOT = Path(__file__).parent.parent
 ONE = "someone/one"

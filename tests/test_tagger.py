@@ -7,11 +7,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from models import CheckpointError, EngineError, load_tagger
+from models import CheckpointError, EngineError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.labels import audioset_classes, mid_of
-from models.tagger import Tagger
+from models.tagger import Tagger, load_tagger
 
 
 @pytest.fixture(scope="module")

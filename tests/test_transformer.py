@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import ASTConfig, ASTFeatureExtractor, ASTForAudioClassification
 
-from models import CheckpointError, load_tagger
+from models import CheckpointError
 from models.ast_network import (
     SIZES,
     AstConfig,
@@ -14,6 +14,7 @@ from models.ast_network import (
     adapt_positions,
 )
 from models.frontends import fbank, input_rows
+from models.tagger import load_tagger
 
 GEOMETRIES = [
     {"frequency_stride": 10, "time_stride": 10, "max_length": 256, "num_mel_bins": 128},

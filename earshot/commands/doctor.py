@@ -59,7 +59,9 @@ def _check_display(chosen: "Settings") -> "CheckResult":
 
 def _check_model(chosen: "Settings") -> "Iterator[CheckResult]":
     from models.errors import ModelError
+    from models.worker_addresses import is_address
     from streamer.doctor.model import check_model, lacking
+    from streamer.doctor.workers import check_workers
 
     try:
         choice = tagger.choose_model(chosen)
@@ -75,6 +77,8 @@ def _check_model(chosen: "Settings") -> "Iterator[CheckResult]":
         engine=loaded.engine.description,
         best=best,
     )
+    if is_address(choice.name):
+        yield check_workers(loaded, address=choice.name, has_token=chosen.worker_token() is not None)
 
 
 def _best_model(chosen: "Settings") -> "BestModel":

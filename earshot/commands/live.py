@@ -15,7 +15,7 @@ from ..failures import EXIT_INTERRUPTED
 from ..options import takes
 
 if TYPE_CHECKING:
-    from models.tagger import Tagger
+    from models.loading import AnyTagger
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings
     from streamer.live.session import LiveSession
@@ -126,7 +126,7 @@ def _require_display(chosen: "Settings") -> None:
 class _Parts:
     """Parts that the settings and the model make together; without a tagger, one is loaded while listening goes on."""
 
-    tagger: "Tagger | None"
+    tagger: "AnyTagger | None"
     model: "_Model"
     label_set: "LabelSet"
     watchlists: "WatchLists"
@@ -286,12 +286,16 @@ def _switch(switches: "Switches", mqtt: "MqttPublisher | None", source: str, on:
 
 def _outcome(session: "LiveSession", *, interrupted: bool) -> int:
     """Log dropped windows and return the exit code; raise the first error of a source."""
-    if session.dropped_windows:
-        count = session.dropped_windows
-        _log.warning(
-            "%s dropped because inference was late: give a longer --hop or a smaller --model, or --fast for files",
-            "1 window was" if count == 1 else f"{count} windows were",
-        )
+    unanswered = session.health().unanswered_windows
+    for count, reason in (
+        (
+            session.dropped_windows - unanswered,
+            "because inference was late: give a longer --hop or a smaller --model, or --fast for files",
+        ),
+        (unanswered, "because no worker answered in time: check the workers, or add some"),
+    ):
+        if count > 0:
+            _log.warning("%s dropped %s", "1 window was" if count == 1 else f"{count} windows were", reason)
     if interrupted:
         return EXIT_INTERRUPTED
     if session.failure is not None:

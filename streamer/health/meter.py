@@ -13,7 +13,7 @@ from .source import SourceMeter
 
 _NEWEST_TAGGINGS = 600
 _NEWEST_BATCHES = 20
-_SUMMED = ("windows", "dropped_windows", "overruns", "lost_samples", "repaired_samples")
+_SUMMED = ("windows", "dropped_windows", "unanswered_windows", "overruns", "lost_samples", "repaired_samples")
 """Figures that are summed over all sources, removed ones included."""
 
 
@@ -94,6 +94,7 @@ class HealthMeter:
             uptime_seconds=now - self._began,
             windows=total["windows"],
             dropped_windows=total["dropped_windows"],
+            unanswered_windows=total["unanswered_windows"],
             overruns=total["overruns"],
             lost_seconds=total["lost_samples"] / SAMPLE_RATE_HZ,
             repaired_samples=total["repaired_samples"],

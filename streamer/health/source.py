@@ -38,6 +38,7 @@ class SourceMeter:
         self._cut = 0
         self._tagged = 0
         self._dropped = 0
+        self._unanswered = 0
         self._heard_at: float | None = None
 
     def open(self, *, live: bool) -> None:
@@ -86,6 +87,12 @@ class SourceMeter:
         with self._lock:
             self._dropped += 1
 
+    def add_unanswered(self) -> None:
+        """Count a window that is never tagged because no worker answered in time."""
+        with self._lock:
+            self._dropped += 1
+            self._unanswered += 1
+
     def report(self, *, repaired_samples: int = 0) -> SourceHealth:
         """Return the health of the source; `repaired_samples` is the source's own count."""
         now = self._clock()
@@ -106,6 +113,7 @@ class SourceMeter:
                 cut_windows=self._cut,
                 windows=self._tagged,
                 dropped_windows=self._dropped,
+                unanswered_windows=self._unanswered,
                 clipped_share=quality.clipped_share,
                 floor_dbfs=quality.noise_floor.level_dbfs,
                 drift_ppm=self._drift.ppm,

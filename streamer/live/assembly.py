@@ -24,6 +24,7 @@ from ..sinks.mqtt.broker import Broker
 from ..sinks.mqtt.homeassistant import Discovery
 from ..sinks.payloads import LabelSet
 from ..sources import Source, is_standard_input, open_source
+from ..stream.scoring import live_scorer
 from .channel import ChunkTap, Input, Mode
 from .session import LiveSession, Outputs
 from .switches import Switches
@@ -312,6 +313,7 @@ def make_session(
     mqtt : MqttPublisher, optional
         Publisher whose connection health reports.
     """
+    hop_samples = min(source.hop_samples for source in settings.sources)
     return LiveSession(
         [
             Input(
@@ -321,7 +323,7 @@ def make_session(
             )
             for source, own in zip(sources, settings.sources, strict=True)
         ],
-        tagger,
+        tagger if tagger is None or settings.fast else live_scorer(tagger, hop_samples),
         Mode(
             _window_samples(settings) if tagger is None else tagger.window_samples,
             fast=settings.fast,

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from ..errors import SourceError
 from ..health import HealthMeter
-from ..messages import Health, Message
+from ..messages import Health, Message, WorkerHealth
 from ..runtime.queues import BoundedQueue
 from ..runtime.threads import ThreadGroup
 from ..runtime.timing import Every
 from ..sinks import Sink, SourceListSink, total_losses
 from ..sinks.clips.recorder import Clips
-from ..stream.scoring import Scorer
+from ..stream.scoring import Scorer, Traffic
 from .channel import Channel, ChunkTap, Input, Mode, Post
 from .channels import ChannelSet, SharedParts
 from .switches import Switches
@@ -140,7 +140,12 @@ class LiveSession:
     def health(self) -> Health:
         """Return the health of the program."""
         health = self.channels.health(broker=self._broker_state())
-        return replace(health, losses=total_losses(self._sinks), loading=self.loading)
+        return replace(
+            health,
+            losses=total_losses(self._sinks),
+            loading=self.loading,
+            workers=_worker_health(self._tagger.traffic),
+        )
 
     def report_health(self) -> None:
         """Publish the health, if it is due. Called often, from the main thread."""
@@ -173,3 +178,17 @@ class LiveSession:
     def _publish(self, message: Message) -> None:
         for sink in self._sinks:
             sink.accept(message)
+
+
+def _worker_health(traffic: Traffic | None) -> WorkerHealth | None:
+    """Return the figures of requests to workers as a message."""
+    if traffic is None:
+        return None
+    return WorkerHealth(
+        address=traffic.address,
+        requests=traffic.requests,
+        retries=traffic.retries,
+        seconds_p50=traffic.seconds_p50,
+        seconds_p95=traffic.seconds_p95,
+        problem=traffic.problem,
+    )

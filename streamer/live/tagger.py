@@ -8,7 +8,7 @@ from ..events.catalogue import WatchedSound
 from ..health import HealthMeter
 from ..messages import Event, Message, SourceStatus, Tagging, Window
 from ..runtime.queues import BoundedQueue
-from ..stream.scoring import Scorer, score, tagging_of
+from ..stream.scoring import Scorer, Traffic, score, tagging_of, traffic_of
 from .channel import Channel, Post
 
 _POLL_SECONDS = 0.05
@@ -94,6 +94,11 @@ class Tagger:
         """True until there is a model to tag with."""
         return self._scorer is None
 
+    @property
+    def traffic(self) -> Traffic | None:
+        """Figures of the requests to other machines that have the model; None if it is on this one."""
+        return traffic_of(self._scorer)
+
     def replace(self, replacement: Replacement, channels: Callable[[], Iterable[Channel]]) -> None:
         """Tag with another model from the next batch on; from any thread, at once.
 
@@ -165,14 +170,15 @@ class Tagger:
         for post in posts:
             match post.content:
                 case Window() as window:
-                    self._publish_tagging(post, taggings[window])
+                    if window in taggings:
+                        self._publish_tagging(post, taggings[window])
                 case SourceStatus() as status:
                     self._publish_status(post.channel, status)
                 case None:
                     self._on_end(post.channel)
 
     def _tag(self, posts: Sequence[Post]) -> dict[Window, Tagging]:
-        """Score all windows, as one batch."""
+        """Score all windows, as one batch; one without an answer has no tagging."""
         began = time.perf_counter()
         channels = {post.content: post.channel for post in posts if isinstance(post.content, Window)}
         taggings: dict[Window, Tagging] = {}
@@ -185,6 +191,9 @@ class Tagger:
             latency_seconds = max(0.0, self._clock() - window.ended_at) if live else None
             taggings[window] = tagging_of(fitting, scores, latency_seconds)
             channels[window].meter.add_tagged()
+        for window, channel in channels.items():
+            if window not in taggings:
+                channel.meter.add_unanswered()
         self._meter.tagged(list(taggings.values()), time.perf_counter() - began)
         return taggings
 

@@ -148,6 +148,7 @@ def _layers(
 def _holds_password(values: Mapping[str, Any]) -> bool:
     return (
         "mqtt_password" in values
+        or "model_token" in values
         or bool(re.search(r"//[^/@]*:[^/@]*@", str(values.get("mqtt", ""))))
         or any(map(has_secret, addresses(values.get("source"))))
     )

@@ -1,14 +1,17 @@
 """Model of all settings, with their types, limits and defaults."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import harmonic_mean
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, model_validator
 
+from ..errors import SettingsError
 from ..events.catalogue import Watch
 from ..messages import SAMPLE_RATE_HZ
-from .fields import Device, Hop, Ticks, sound_entries
+from ..runtime.files import read_text
+from .fields import Device, Hop, Ticks, UserPath, expand, sound_entries
 from .mqtt import MqttSettings
 from .sources import SourceSettings, name_and_address
 from .storage import StorageSettings
@@ -23,6 +26,8 @@ class Settings(MqttSettings, StorageSettings):
     source: Annotated[list[SourceEntry], BeforeValidator(source_entries)] = Field(["mic"], min_length=1)
     wait_for_sources: bool = False
     model: str = "auto"
+    model_token: SecretStr | None = None
+    model_token_file: UserPath | None = None
     device: Device = "auto"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
@@ -47,6 +52,12 @@ class Settings(MqttSettings, StorageSettings):
     def _check_display(self) -> Self:
         if self.kiosk and self.headless:
             raise ValueError("kiosk and headless exclude each other: choose one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _check_token(self) -> Self:
+        if self.model_token is not None and self.model_token_file is not None:
+            raise ValueError("give model_token or model_token_file, not both")
         return self
 
     @property
@@ -101,6 +112,29 @@ class Settings(MqttSettings, StorageSettings):
     def waits_for_sources(self) -> bool:
         """True if a microphone may be missing at the start; always so for a kiosk, which nobody restarts."""
         return self.wait_for_sources or self.kiosk
+
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """Files that only their owner should be able to read."""
+        token = expand(self.model_token_file)
+        return super().secret_files if token is None else (*super().secret_files, token)
+
+    def worker_token(self) -> str | None:
+        """Return the token of the workers that have the model; None without one.
+
+        Raises
+        ------
+        SettingsError
+            Its file can't be read.
+        """
+        if self.model_token_file is None:
+            return None if self.model_token is None else self.model_token.get_secret_value()
+        try:
+            return read_text(self.model_token_file.expanduser()).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                f"the token file {self.model_token_file} can't be read: check model_token_file"
+            ) from error
 
     def changes_from(self, other: "Settings") -> set[str]:
         """Return the names of the settings that differ."""

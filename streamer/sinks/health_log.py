@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from ..messages import Health, Message, SoundState, SourceHealth
+from ..messages import Health, Message, SoundState, SourceHealth, WorkerHealth
 from ..text import printable
 
 _log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ _PROBLEMS: dict[SoundState, str] = {
 
 
 class HealthLog:
-    """Logs unusable audio, lost audio and dropped windows, and when they are over.
+    """Logs unusable audio, lost audio, dropped and unanswered windows, and when they are over.
 
     Each kind of line is limited to one per source and pause; a change that is reverted within the pause is not logged.
 
@@ -38,6 +38,9 @@ class HealthLog:
         self._losses: dict[str, SourceHealth] = {}
         self._dropped_windows = 0
         self._is_late = False
+        self._due_windows = 0
+        self._unanswered_windows = 0
+        self._lacks_answers = False
 
     def accept(self, message: Message) -> None:
         """Log changes of the health; ignore other messages."""
@@ -45,6 +48,7 @@ class HealthLog:
             for source in message.sources:
                 self._log_state(source)
                 self._log_losses(source)
+            self._log_answers(message)
             self._log_drops(message)
 
     def set_sources(self, sources: Sequence[str]) -> None:
@@ -77,11 +81,32 @@ class HealthLog:
             "gap" if overruns == 1 else "gaps",
         )
 
+    def _log_answers(self, health: Health) -> None:
+        unanswered = health.unanswered_windows - self._unanswered_windows
+        if not (unanswered or self._lacks_answers) or not self._is_due("answers"):
+            return
+        due = health.windows + health.dropped_windows
+        windows = due - self._due_windows
+        self._due_windows, self._unanswered_windows = due, health.unanswered_windows
+        self._lacks_answers = bool(unanswered)
+        workers = health.workers or WorkerHealth(address="their address")
+        if not unanswered:
+            _log.info("the workers at %s answer again", workers.address)
+            return
+        _log.warning(
+            "%d of %d windows unanswered%s; check the workers at %s",
+            unanswered,
+            windows,
+            f" ({workers.problem})" if workers.problem else "",
+            workers.address,
+        )
+
     def _log_drops(self, health: Health) -> None:
-        dropped = health.dropped_windows - self._dropped_windows
+        late = health.dropped_windows - health.unanswered_windows
+        dropped = late - self._dropped_windows
         if not (dropped or self._is_late) or not self._is_due("drops"):
             return
-        self._dropped_windows = health.dropped_windows
+        self._dropped_windows = late
         self._is_late = bool(dropped)
         load = health.real_time_factor or 0.0
         windows = f"{dropped} {'window' if dropped == 1 else 'windows'} dropped"

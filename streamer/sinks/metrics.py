@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from ..errors import SettingsError, SinkError
-from ..messages import Event, Health, Message, SoundState, SourceHealth, SourceStatus, Tagging
+from ..messages import Event, Health, Message, SoundState, SourceHealth, SourceStatus, Tagging, WorkerHealth
 
 if TYPE_CHECKING:  # loaded on first use
     from prometheus_client.metrics_core import Metric
@@ -195,6 +195,8 @@ class _Figures:
         health = self.health
         if health is not None:
             yield from self._program_metrics(health)
+            if health.workers is not None:
+                yield from _worker_metrics(health.workers)
             yield from _source_metrics(health.sources)
 
     def _program_metrics(self, health: Health) -> Iterator["Metric"]:
@@ -240,6 +242,22 @@ class _Figures:
         )
 
 
+def _worker_metrics(workers: WorkerHealth) -> Iterator["Metric"]:
+    from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+    yield CounterMetricFamily("earshot_worker_requests", "Windows sent to workers.", workers.requests)
+    yield CounterMetricFamily(
+        "earshot_worker_retries", "Requests to workers repeated on a new connection.", workers.retries
+    )
+    seconds = GaugeMetricFamily(
+        "earshot_worker_seconds", "Time to the answer of a worker, recently.", labels=["quantile"]
+    )
+    for quantile, value in (("0.5", workers.seconds_p50), ("0.95", workers.seconds_p95)):
+        if value is not None:
+            seconds.add_metric([quantile], value)
+    yield seconds
+
+
 def _source_metrics(sources: tuple[SourceHealth, ...]) -> Iterator["Metric"]:
     from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
 
@@ -250,6 +268,11 @@ def _source_metrics(sources: tuple[SourceHealth, ...]) -> Iterator["Metric"]:
             "earshot_windows_dropped",
             "Windows that were not tagged because inference was late.",
             "dropped_windows",
+        ),
+        (
+            "earshot_windows_unanswered",
+            "Dropped windows to which no worker answered in time.",
+            "unanswered_windows",
         ),
         ("earshot_gaps", "Gaps in the audio.", "gaps"),
         ("earshot_overruns", "Gaps while the source was open.", "overruns"),

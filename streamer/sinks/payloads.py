@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..messages import SAMPLE_RATE_HZ, Event, Health, Samples, SourceHealth, Tagging
+from ..messages import SAMPLE_RATE_HZ, Event, Health, Samples, SourceHealth, Tagging, WorkerHealth
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -207,6 +207,8 @@ def health_payload(health: Health) -> Payload:
         "resident_bytes": health.resident_bytes,
         "sources": {source.source: source_health_payload(source) for source in health.sources},
         "losses": asdict(health.losses),
+        "unanswered_windows": health.unanswered_windows,
+        "workers": None if health.workers is None else _workers_payload(health.workers),
     }
 
 
@@ -228,11 +230,17 @@ def source_health_payload(health: SourceHealth) -> Payload:
         "cut_windows": health.cut_windows,
         "windows": health.windows,
         "dropped_windows": health.dropped_windows,
+        "unanswered_windows": health.unanswered_windows,
         "clipped_share": _rounded(health.clipped_share, 5),
         "floor_dbfs": _rounded(health.floor_dbfs, 1),
         "drift_ppm": _rounded(health.drift_ppm, 1),
         "seconds_since_sound": _rounded(health.seconds_since_sound, 1),
     }
+
+
+def _workers_payload(workers: WorkerHealth) -> Payload:
+    times = {name: _rounded(getattr(workers, name), 4) for name in ("seconds_p50", "seconds_p95")}
+    return asdict(workers) | times
 
 
 def to_json(payload: Mapping[str, Any]) -> str:

@@ -2,27 +2,84 @@
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
 from ..levels import level_dbfs, levels_dbfs
-from ..messages import Samples, Tagging, Window
+from ..messages import SAMPLE_RATE_HZ, Samples, Tagging, Window
 
 Scorer: TypeAlias = Callable[[Samples], Samples]
 """A tagger as the stream sees it: samples float32 (batch, n) -> scores float32 (batch, classes)."""
 
+_LONGEST_ANSWER_SECONDS = 2.0
 _LARGEST_BATCH = 16
+"""Windows in a batch of a scorer that does not say how many it takes at once."""
+
+
+class Traffic(Protocol):
+    """Figures of the requests of a scorer on other machines; see `messages.WorkerHealth`."""
+
+    @property
+    def address(self) -> str: ...  # noqa: D102
+    @property
+    def requests(self) -> int: ...  # noqa: D102
+    @property
+    def retries(self) -> int: ...  # noqa: D102
+    @property
+    def seconds_p50(self) -> float | None: ...  # noqa: D102
+    @property
+    def seconds_p95(self) -> float | None: ...  # noqa: D102
+    @property
+    def problem(self) -> str: ...  # noqa: D102
+
+
+@runtime_checkable
+class RemoteScorer(Protocol):
+    """Tagger on other machines, of which some windows may have no answer."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """Figures of its requests."""
+
+    def within(self, seconds: float) -> Scorer:
+        """Return a scorer whose calls take no longer; a window without an answer has a row of NaN."""
+
+
+def live_scorer(scorer: Scorer, hop_samples: int) -> Scorer:
+    """Return a scorer for live sound: one on other machines answers before the next window is due, and within 2 s.
+
+    Parameters
+    ----------
+    scorer : callable
+        Samples float32 (batch, n) -> scores float32 (batch, classes).
+    hop_samples : int
+        Shortest distance between two windows of a source.
+    """
+    if not isinstance(scorer, RemoteScorer):
+        return scorer
+    return scorer.within(min(hop_samples / SAMPLE_RATE_HZ, _LONGEST_ANSWER_SECONDS))
+
+
+def traffic_of(scorer: Scorer | None) -> Traffic | None:
+    """Return the figures of a scorer's requests; None for one on this machine."""
+    return getattr(scorer, "traffic", None)
 
 
 def score(scorer: Scorer, windows: Sequence[Window]) -> Iterator[tuple[Window, Samples]]:
-    """Score windows, those of one length together as one batch; yield each window with its scores (classes,)."""
+    """Score windows, those of one length together as one batch; yield each window with its scores (classes,).
+
+    A window without an answer, which has a row of NaN, is left out.
+    """
+    largest = getattr(scorer, "largest_batch", _LARGEST_BATCH)
     by_length = sorted(windows, key=lambda window: len(window.samples))
     for _, group in itertools.groupby(by_length, key=lambda window: len(window.samples)):
         same = list(group)
-        for batch in (same[i : i + _LARGEST_BATCH] for i in range(0, len(same), _LARGEST_BATCH)):
+        for batch in (same[i : i + largest] for i in range(0, len(same), largest)):
             scores = scorer(np.stack([window.samples for window in batch]))
-            yield from zip(batch, scores, strict=True)
+            for window, row in zip(batch, scores, strict=True):
+                if not np.isnan(row[0]):
+                    yield window, row
 
 
 def tagging_of(window: Window, scores: Samples, latency_seconds: float | None = None) -> Tagging:

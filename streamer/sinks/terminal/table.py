@@ -225,7 +225,7 @@ def _footer(health: Health | None, width: int) -> "Text":
         slow = health.real_time_factor > 1.0
         parts.append((7 if slow else 1, f"load {health.real_time_factor:.0%}", "yellow" if slow else ""))
     for count, text in (
-        (health.dropped_windows, f"{health.dropped_windows} dropped"),
+        (health.dropped_windows, _dropped(health)),
         (health.lost_seconds, f"{health.lost_seconds:.1f} s lost"),
     ):
         parts.append((5 if count else 2, text, "yellow" if count else ""))
@@ -254,3 +254,10 @@ def _footer(health: Health | None, width: int) -> "Text":
     for number, (_, text, style) in enumerate(parts):
         line.append(" · " if number else "", "dim").append(text, style or "dim")
     return line
+
+
+def _dropped(health: Health) -> str:
+    if not health.unanswered_windows:
+        return f"{health.dropped_windows} dropped"
+    due = health.windows + health.dropped_windows
+    return f"{health.dropped_windows} of {due} dropped, {health.unanswered_windows} unanswered"

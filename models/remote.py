@@ -1,0 +1,301 @@
+"""A tagger on other machines: it sends windows to workers over HTTP, and needs neither PyTorch nor OpenVINO."""
+
+import logging
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .errors import WorkersError
+from .sample_checks import SAMPLE_RATE_HZ, checked_windows
+from .score_protocol import (
+    EMBED_PATH,
+    SCORE_PATH,
+    ModelDescription,
+    check_token,
+    decode_row,
+    encode_window,
+    token_of,
+)
+from .worker_connection import IN_FLIGHT, Answer, Traffic, WorkerConnection
+
+Floats = NDArray[np.float32]
+
+_LARGEST_BATCH = 4 * IN_FLIGHT
+"""Windows in one call: so many that requests wait for an answer, and not for the next call."""
+_DESCRIPTION_SECONDS = 5.0
+_TRY_SECONDS = 10.0
+"""Time for an answer where nothing is live."""
+_PATIENCE_SECONDS = 60.0
+"""Time without any answer after which a call that is not live gives up."""
+_PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0)
+_TEMPORARY = {0, 429, 500, 502, 503, 504}
+"""Answers after which another attempt may help; 0 stands for none."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteEngine:
+    """Engine of a remote tagger, for people.
+
+    Attributes
+    ----------
+    description : str
+        The workers' address.
+    """
+
+    description: str
+
+
+class RemoteTagger:
+    """A model that runs on workers.
+
+    Use `load_tagger` with an address to create one. One thread at a time may call it.
+
+    A call waits until all windows have an answer, with further attempts for up to a minute without any. Where sound is live, use `within`.
+
+    Parameters
+    ----------
+    connection : WorkerConnection
+        Connections to the workers.
+    description : ModelDescription
+        Their model.
+    window_seconds : float, optional
+        Length of the longest window, if it is shorter than the model's.
+
+    Attributes
+    ----------
+    name, labels, fingerprint
+        As the workers describe their model.
+    thresholds : float32 (classes,) or None
+        Calibrated thresholds of the classes, if the model has some.
+    window_samples : int
+        Largest number of samples in a window.
+    largest_batch : int
+        Most windows in one call of the stream.
+    engine : RemoteEngine
+        Its `description` is the workers' address.
+    """
+
+    def __init__(
+        self,
+        connection: WorkerConnection,
+        description: ModelDescription,
+        *,
+        window_seconds: float | None = None,
+    ) -> None:
+        self._connection = connection
+        self.largest_batch = _LARGEST_BATCH
+        self.engine = RemoteEngine(f"workers at {connection.address}")
+        self.labels = description.labels
+        self._adopt(description)
+        longest = description.window_samples
+        self.window_samples = (
+            longest if window_seconds is None else min(longest, round(window_seconds * SAMPLE_RATE_HZ))
+        )
+
+    def __repr__(self) -> str:
+        seconds = self.window_samples / SAMPLE_RATE_HZ
+        return f"<RemoteTagger {self.name}: {len(self.labels)} classes, {seconds:g} s windows, {self.engine.description}>"
+
+    def __call__(self, samples: ArrayLike) -> Floats:
+        """Score windows, float32 (batch, n) or (n,): float32 (batch, classes) in 0..1.
+
+        Raises
+        ------
+        WorkersError
+            The workers do not answer for a minute, refuse, or have other classes now.
+        ValueError
+            As for `Tagger`.
+        """
+        rows = self._patient_rows(SCORE_PATH, samples)
+        return self._matrix(rows, len(self.labels))
+
+    def embed(self, samples: ArrayLike) -> Floats:
+        """Compute embeddings of windows: float32 (batch, width). Parameters and exceptions as for a call."""
+        rows = self._patient_rows(EMBED_PATH, samples)
+        width = next(len(row) for row in rows if row is not None)
+        return self._matrix(rows, width)
+
+    @property
+    def traffic(self) -> Traffic:
+        """Figures of the requests so far."""
+        return self._connection.traffic
+
+    def within(self, seconds: float) -> "InTime":
+        """Return a scorer whose calls take no longer than this; a window without an answer has a row of NaN."""
+        return InTime(self, seconds)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+
+    def rows_in_time(self, samples: ArrayLike, seconds: float) -> Floats:
+        """Score windows; those without an answer in time have a row of NaN. Parameters as for a call, and the time.
+
+        Raises
+        ------
+        WorkersError
+            The workers have other classes now.
+        ValueError
+            As for `Tagger`.
+        """
+        bodies = [encode_window(window) for window in checked_windows(samples, self.window_samples)]
+        answers = self._connection.post(SCORE_PATH, bodies, seconds)
+        rows = self._rows(answers, len(self.labels))
+        return self._matrix(rows, len(self.labels))
+
+    def _patient_rows(self, path: str, samples: ArrayLike) -> list[Floats | None]:
+        """Send windows until all have an answer."""
+        windows = checked_windows(samples, self.window_samples)
+        rows: list[Floats | None] = [None] * len(windows)
+        answered_at, attempt = time.monotonic(), 0
+        width = len(self.labels) if path == SCORE_PATH else None
+        while missing := [index for index, row in enumerate(rows) if row is None][:_LARGEST_BATCH]:
+            bodies = [encode_window(windows[index]) for index in missing]
+            answers = self._connection.post(path, bodies, _TRY_SECONDS)
+            found = self._rows(answers, width)
+            for index, row in zip(missing, found, strict=True):
+                rows[index] = row
+            if any(row is not None for row in found):
+                answered_at, attempt = time.monotonic(), 0
+                continue
+            self._require_hope(answers, answered_at)
+            time.sleep(_PAUSES_SECONDS[min(attempt, len(_PAUSES_SECONDS) - 1)])
+            attempt += 1
+        return rows
+
+    def _require_hope(self, answers: Sequence[Answer], answered_at: float) -> None:
+        """Raise the reason why there is no answer if it won't go away, or has lasted too long."""
+        failed = next((answer for answer in answers if answer.content is None), None)
+        if failed is None:
+            raise WorkersError(
+                f"the answers at {self._connection.address} are not scores of {self.name}: check that all workers have one model"
+            )
+        if failed.status not in _TEMPORARY or time.monotonic() - answered_at > _PATIENCE_SECONDS:
+            raise self._connection.refusal(failed)
+
+    def _rows(self, answers: Sequence[Answer], width: int | None) -> list[Floats | None]:
+        """Return the scores or embeddings in answers; None for what is missing, or is not so wide."""
+        others = {answer.fingerprint for answer in answers if answer.content is not None} - self._known
+        if others - {""}:
+            self._meet_another_model()
+        return [_row(answer.content, width) for answer in answers]
+
+    def _meet_another_model(self) -> None:
+        """Ask for the model that has taken the place of this one, and go on with it if its classes are the same.
+
+        Raises
+        ------
+        WorkersError
+            They are not.
+        """
+        try:
+            description = self._connection.describe(_DESCRIPTION_SECONDS)
+        except WorkersError:  # ask again with the next answer
+            return
+        if description.labels != self.labels or description.window_samples < self.window_samples:
+            raise WorkersError(
+                f"the workers at {self._connection.address} now have {description.name}, with other classes or shorter windows: "
+                "start Earshot again"
+            )
+        if description.fingerprint not in self._known:
+            _log.info(
+                "the workers at %s have another model now: %s (%s)",
+                self._connection.address,
+                description.name,
+                description.fingerprint[:12],
+            )
+            known = self._known
+            self._adopt(description)
+            self._known |= known  # workers change over one by one
+
+    def _adopt(self, description: ModelDescription) -> None:
+        self.name, self.fingerprint = description.name, description.fingerprint
+        self.thresholds = (
+            None if description.thresholds is None else np.array(description.thresholds, np.float32)
+        )
+        self._known = {description.fingerprint}
+
+    @staticmethod
+    def _matrix(rows: Sequence[Floats | None], width: int) -> Floats:
+        missing = np.full(width, np.nan, np.float32)
+        return np.stack([missing if row is None else row for row in rows])
+
+
+class InTime:
+    """Scorer of a remote tagger for live sound: float32 (batch, n) -> float32 (batch, classes) within a time.
+
+    Parameters
+    ----------
+    tagger : RemoteTagger
+        Tagger.
+    seconds : float
+        Longest duration of a call.
+
+    Attributes
+    ----------
+    largest_batch : int
+        As the tagger's.
+    """
+
+    def __init__(self, tagger: RemoteTagger, seconds: float) -> None:
+        self._tagger, self._seconds = tagger, seconds
+        self.largest_batch = tagger.largest_batch
+
+    def __call__(self, samples: Floats, /) -> Floats:
+        """Score windows; a window without an answer in time has a row of NaN."""
+        return self._tagger.rows_in_time(samples, self._seconds)
+
+    @property
+    def traffic(self) -> Traffic:
+        """Figures of the requests so far."""
+        return self._tagger.traffic
+
+
+def load_remote(
+    address: str,
+    *,
+    token: str | None = None,
+    window_seconds: float | None = None,
+) -> RemoteTagger:
+    """Connect to workers and ask for their model.
+
+    Parameters
+    ----------
+    address : str
+        Address of the workers, such as ``http://head:8000``.
+    token : str, optional
+        Token of the workers; by default that of ``EARSHOT_MODEL_TOKEN`` or of the file that ``EARSHOT_MODEL_TOKEN_FILE`` names.
+    window_seconds : float, optional
+        Length of the longest window, if it is shorter than the model's.
+
+    Raises
+    ------
+    WorkersError
+        There is no worker at the address, or it refuses.
+    ModelError
+        The token can't be read.
+    """
+    connection = WorkerConnection(address, token_of(os.environ) if token is None else check_token(token))
+    try:
+        description = connection.describe(_DESCRIPTION_SECONDS)
+    except BaseException:
+        connection.close()
+        raise
+    return RemoteTagger(connection, description, window_seconds=window_seconds)
+
+
+def _row(content: bytes | None, width: int | None) -> Floats | None:
+    """Return the scores or the embedding in an answer; None if there is no such row."""
+    if content is None:
+        return None
+    try:
+        row = decode_row(content)
+    except ValueError:
+        return None
+    return row if len(row) == (width or len(row)) > 0 else None

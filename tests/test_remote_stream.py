@@ -1,0 +1,173 @@
+"""The stream with a tagger on other machines: windows without an answer are counted, and everything goes on."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from support.fakes import HOP, Memory, Tone, scorer
+from support.metrics import samples, serving
+from support.score_server import score_server
+from support.session import live_session
+
+from models.loading import load_tagger
+from models.tagger import load_tagger as load_local
+from streamer.doctor.workers import check_workers
+from streamer.messages import Health, Samples, Window, WorkerHealth
+from streamer.runtime.threads import ThreadGroup
+from streamer.settings.loading import load_settings
+from streamer.sinks.health_log import HealthLog
+from streamer.sinks.payloads import health_payload, to_json
+from streamer.stream.scoring import live_scorer, score
+
+HEALTH = Health(1.0, 37, 5, 0, 0.0, 0, None, None, 0.5, "tiny", "workers", "none", unanswered_windows=3)
+WORKERS = WorkerHealth(
+    address="http://head:8000",
+    requests=40,
+    retries=2,
+    seconds_p50=0.02,
+    seconds_p95=0.1,
+    problem="no answer in time",
+)
+
+
+@dataclass
+class Flaky:
+    """Remote scorer that leaves every third window without an answer."""
+
+    largest_batch: int = 64
+    calls: int = 0
+    windows: int = 0
+    seconds: float = 0.0
+
+    @property
+    def traffic(self) -> SimpleNamespace:
+        return SimpleNamespace(
+            address="http://head:8000",
+            requests=self.windows,
+            retries=1,
+            seconds_p50=0.1,
+            seconds_p95=0.2,
+            problem="busy",
+        )
+
+    def within(self, seconds: float) -> "Flaky":
+        self.seconds = seconds
+        return self
+
+    def __call__(self, batch: Samples) -> Samples:
+        self.calls += 1
+        scores = scorer(batch)
+        for row in scores:
+            self.windows += 1
+            if self.windows % 3 == 0:
+                row[:] = np.nan
+        return scores
+
+
+def window(number: int) -> Window:
+    return Window(str(number), np.full(1000, 0.1, np.float32), 0, 1000, 0.0, HOP)
+
+
+def test_a_batch_is_as_large_as_the_tagger_takes_and_lacks_what_has_no_answer() -> None:
+    flaky = Flaky()
+    scored = list(score(flaky, [window(number) for number in range(40)]))
+    assert (flaky.calls, len(scored)) == (1, 40 - 13)
+    assert all(np.isfinite(scores).all() for _, scores in scored)
+    small = Flaky(largest_batch=8)
+    list(score(small, [window(number) for number in range(40)]))
+    assert small.calls == 5
+
+
+@pytest.mark.parametrize(("hop_samples", "seconds"), [(1_600, 0.1), (16_000, 1.0), (80_000, 2.0)])
+def test_an_answer_is_due_before_the_next_window_and_within_two_seconds(
+    hop_samples: int, seconds: float
+) -> None:
+    flaky = Flaky()
+    assert live_scorer(flaky, hop_samples) is flaky
+    assert flaky.seconds == seconds
+    assert live_scorer(scorer, hop_samples) is scorer
+
+
+def test_every_window_is_tagged_or_counted_as_dropped() -> None:
+    memory = Memory()
+    session = live_session(
+        [Tone("a", 4.0, live=False), Tone("b", 3.0, live=False)], Flaky(), sinks=[memory], fast=True
+    )
+    with ThreadGroup() as threads:
+        session.start(threads)
+        while threads.is_running("tagger") and not threads.failed:
+            threads.wait(0.05)
+    health = session.health()
+    for source in health.sources:
+        assert source.cut_windows == source.windows + source.dropped_windows
+        assert source.unanswered_windows == source.dropped_windows > 0
+    assert len(memory.taggings) == health.windows
+    assert health.windows + health.unanswered_windows == 70
+    assert health.workers is not None
+    assert (health.workers.retries, health.workers.problem) == (1, "busy")
+
+
+def test_the_log_says_how_many_windows_have_no_answer_and_when_that_is_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    now = [0.0]
+    log = HealthLog(clock=lambda: now[0])
+    lost = Health(
+        1.0, 37, 3, 0, 0.0, 0, None, None, 0.5, "tiny", "", "none", unanswered_windows=3, workers=WORKERS
+    )
+    log.accept(lost)
+    now[0] = 90.0
+    log.accept(lost)
+    assert [record.message for record in caplog.records] == [
+        "3 of 40 windows unanswered (no answer in time); check the workers at http://head:8000",
+        "the workers at http://head:8000 answer again",
+    ]
+
+
+def test_prometheus_reads_answers_retries_and_latency() -> None:
+    with serving() as metrics:
+        metrics.accept(HEALTH)
+        assert not [name for name in samples(metrics) if "worker" in name[0]]
+        metrics.accept(Health(1.0, 0, 0, 0, 0.0, 0, None, None, None, "m", "", "none", workers=WORKERS))
+        read = samples(metrics)
+    assert read["earshot_worker_requests_total",] == 40
+    assert read["earshot_worker_retries_total",] == 2
+    assert read["earshot_worker_seconds", "0.95"] == 0.1
+
+
+def test_health_is_published_with_the_workers() -> None:
+    health = Health(1.0, 0, 0, 0, 0.0, 0, None, None, None, "m", "", "none", workers=WORKERS)
+    assert '"workers":{"address":"http://head:8000","requests":40,"retries":2' in to_json(
+        health_payload(health)
+    )
+    assert health_payload(HEALTH)["workers"] is None
+
+
+def test_the_token_is_a_setting_with_a_file_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    assert load_settings({}, environment={"EARSHOT_MODEL_TOKEN": "abc"}).worker_token() == "abc"
+    chosen = load_settings({"model_token_file": str(tmp_path / "token")}, environment={})
+    assert chosen.worker_token() == "secret"
+    assert tmp_path / "token" in chosen.secret_files
+    assert "secret" not in repr(load_settings({}, environment={"EARSHOT_MODEL_TOKEN": "secret"}))
+
+
+def test_the_doctor_reports_the_workers_and_warns_of_open_ones() -> None:
+    tiny = load_local("tiny", device="cpu", engine="torch", window_seconds=1.0)
+    with score_server(tiny) as worker:
+        tagger = load_tagger(worker.address)
+        assert check_workers(tagger, address=worker.address, has_token=False).state == "skipped"
+        tagger(np.zeros(16_000, np.float32))
+        result = check_workers(tagger, address=worker.address, has_token=False)
+        assert (result.state, result.figures["requests"]) == ("ok", 1)
+        assert result.found.startswith(f"1 window sent to {worker.address}, answers after ")
+        for address, has_token, state in (
+            ("http://head:8000", False, "warning"),
+            ("http://head", True, "ok"),
+            ("https://head", False, "ok"),
+        ):
+            assert check_workers(tagger, address=address, has_token=has_token).state == state
