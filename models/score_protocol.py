@@ -5,6 +5,7 @@
 
 import hmac
 import json
+import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
@@ -130,8 +131,8 @@ def encode_window(samples: Floats) -> bytes:
     scale = np.float32(peak / _LARGEST_STEP)
     if scale == 0.0:  # silence, or as good as that
         return bytes(_SCALE_BYTES + _SAMPLE_BYTES * len(samples))
-    steps = np.rint(samples / scale).clip(-_LARGEST_STEP, _LARGEST_STEP).astype("<i2")
-    return np.array([scale], "<f4").tobytes() + steps.tobytes()
+    steps: NDArray[np.int16] = np.rint(samples / scale).clip(-_LARGEST_STEP, _LARGEST_STEP).astype("<i2")
+    return struct.pack("<f", scale) + steps.tobytes()
 
 
 def decode_windows(body: bytes, windows: int, longest_samples: int) -> Floats:

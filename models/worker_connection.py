@@ -169,7 +169,9 @@ class WorkerConnection:
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 return WorkersError(f"{at} refuse: set EARSHOT_MODEL_TOKEN to their token")
             case HTTPStatus.NOT_FOUND:
-                return WorkersError(f"no worker of Earshot answers at {self.address}: check the address")
+                return WorkersError(
+                    f"no worker of Earshot answers at {self.address}: wait until one has started, or check the address"
+                )
             case HTTPStatus.SERVICE_UNAVAILABLE:
                 return WorkersError(f"{at} are all busy, or are still starting: try again, or add workers")
             case 0:

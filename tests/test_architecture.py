@@ -37,6 +37,7 @@ OWNERS = {
     "huggingface_hub": {"models/hub"},
     "httpx2": {"models/hub", "models/worker_connection.py"},
     "ray": {"models/serving.py"},
+    "starlette": {"models/serving.py"},
     "matplotlib": {"models/training/figures.py"},
     "sklearn": {"models/training/metrics.py", "models/training/calibration.py"},
     "soundfile": {
@@ -45,7 +46,7 @@ OWNERS = {
         "models/training/pack.py",
     },
     "av": {"streamer/sources/ffmpeg"},
-    "pydantic": {"streamer/settings"},
+    "pydantic": {"streamer/settings", "models/serving.py"},
     "prometheus_client": {"streamer/sinks/metrics.py"},
 }
 

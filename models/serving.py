@@ -1,0 +1,209 @@
+"""Workers: the tagger as a deployment of Ray Serve. The only importer of ray.
+
+``serve deploy deploy/ray/serve.yaml`` starts it; see docs/scale-out.md.
+"""
+
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+from ray import serve
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .batch_scoring import LARGEST_BATCH, BatchScoring, Floats, Task
+from .errors import ModelError
+from .fingerprint import fingerprint_of
+from .score_protocol import (
+    EMBED_PATH,
+    FINGERPRINT,
+    MODEL_PATH,
+    SCORE_PATH,
+    ModelDescription,
+    RequestError,
+    decode_windows,
+    encode_scores,
+    most_request_bytes,
+    number_of_windows,
+    require_token,
+    token_of,
+)
+from .tagger import load_tagger
+
+MOST_ONGOING_REQUESTS = 128
+"""Requests that a worker takes at once: with Ray's default of 5, no batch is ever full."""
+_BATCH_WAIT_SECONDS = 0.002
+_REQUEST_SECONDS = 5.0
+"""Longest time for the content of a request to arrive."""
+
+
+class WorkerOptions(BaseModel):
+    """Options of an application, the ``args`` of deploy/ray/serve.yaml.
+
+    Attributes
+    ----------
+    model, device, engine, precision, window_seconds, offline
+        As for `load_tagger`.
+    token : {"required", "none"}
+        ``none`` lets everyone who reaches the port use the workers.
+    threads : int, optional
+        Threads that a worker computes with; by default, what PyTorch and OpenVINO choose.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = "tiny"
+    device: str = "auto"
+    engine: Literal["auto", "torch", "openvino"] = "auto"
+    precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "fp32"
+    window_seconds: float | None = None
+    offline: bool = False
+    token: Literal["required", "none"] = "required"  # noqa: S105 - a choice
+    threads: int | None = None
+
+
+class Worker:
+    """Replica that scores windows.
+
+    Parameters
+    ----------
+    options : WorkerOptions
+        Options.
+
+    Raises
+    ------
+    ModelError
+        The model can't be loaded, or there is no token.
+    """
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._token = _token(options)
+        if options.threads is not None:
+            import torch
+
+            torch.set_num_threads(options.threads)
+        tagger = load_tagger(
+            options.model,
+            device=options.device,
+            engine=options.engine,
+            precision=options.precision,
+            window_seconds=options.window_seconds,
+            offline=options.offline,
+        )
+        description = ModelDescription(
+            name=tagger.name,
+            labels=tagger.labels,
+            thresholds=None if tagger.thresholds is None else tuple(map(float, tagger.thresholds)),
+            window_samples=tagger.window_samples,
+            fingerprint=fingerprint_of(options.model, offline=True),
+            largest_batch=LARGEST_BATCH,
+        )
+        self._scoring = BatchScoring(tagger, description)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tagger")
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer a request of a node."""
+        try:
+            require_token(request.headers.get("Authorization"), self._token)
+            content = await self._content(request)
+        except RequestError as error:
+            return Response(str(error), error.status, media_type="text/plain")
+        return Response(
+            content,
+            headers={FINGERPRINT: self._scoring.description.fingerprint},
+            media_type="application/octet-stream",
+        )
+
+    async def check_health(self) -> None:
+        """Score a known sound; Ray replaces a worker that can't."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._scoring.check)
+
+    async def _content(self, request: Request) -> bytes:
+        path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+        match request.method, path:
+            case "GET", "/v1/model":
+                return self._scoring.description.to_json()
+            case "POST", "/v1/score" | "/v1/embed":
+                return await self._rows(request, wants_embedding=path == EMBED_PATH)
+            case _, "/v1/model" | "/v1/score" | "/v1/embed":
+                raise RequestError(
+                    HTTPStatus.METHOD_NOT_ALLOWED, f"use GET {MODEL_PATH} and POST {SCORE_PATH}"
+                )
+        raise RequestError(HTTPStatus.NOT_FOUND, f"use GET {MODEL_PATH} and POST {SCORE_PATH}")
+
+    async def _rows(self, request: Request, *, wants_embedding: bool) -> bytes:
+        description = self._scoring.description
+        count = number_of_windows(request.headers, description)
+        body = await _body(request, most_request_bytes(description))
+        windows = decode_windows(body, count, description.window_samples)
+        self._scoring.admit(count)
+        try:
+            rows = await asyncio.gather(*[self._row(Task(window, wants_embedding)) for window in windows])
+        finally:
+            self._scoring.release(count)
+        return b"".join(map(encode_scores, rows))
+
+    @serve.batch(max_batch_size=LARGEST_BATCH, batch_wait_timeout_s=_BATCH_WAIT_SECONDS)  # type: ignore[untyped-decorator]
+    async def _row(self, tasks: list[Task]) -> list[Floats]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._scoring.score, tasks)
+
+
+def app(options: dict[str, Any]) -> serve.Application:
+    """Return the application of a Serve config, with its ``args`` as options.
+
+    Raises
+    ------
+    ModelError
+        An option is unknown or invalid.
+    """
+    try:
+        chosen = WorkerOptions.model_validate(options)
+    except ValueError as error:
+        raise ModelError(f"the args of the Serve config are not valid: {error}") from None
+    deployment = serve.deployment(
+        Worker,
+        max_ongoing_requests=MOST_ONGOING_REQUESTS,
+        health_check_period_s=1.0,
+        health_check_timeout_s=5.0,
+        graceful_shutdown_wait_loop_s=1.0,
+        graceful_shutdown_timeout_s=10.0,
+    )
+    return deployment.bind(chosen)
+
+
+async def _body(request: Request, most_bytes: int) -> bytes:
+    """Return the content of a request.
+
+    Raises
+    ------
+    RequestError
+        It is too long, or does not arrive.
+    """
+    content = bytearray()
+    try:
+        async with asyncio.timeout(_REQUEST_SECONDS):
+            async for chunk in request.stream():
+                content += chunk
+                if len(content) > most_bytes:
+                    raise RequestError(
+                        HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a request has at most {most_bytes} bytes"
+                    )
+    except TimeoutError:
+        raise RequestError(HTTPStatus.REQUEST_TIMEOUT, "the content of the request did not arrive") from None
+    return bytes(content)
+
+
+def _token(options: WorkerOptions) -> str | None:
+    if options.token == "none":  # noqa: S105 - no token
+        return None
+    token = token_of(os.environ)
+    if token is None:
+        raise ModelError(
+            "a worker needs a token: set EARSHOT_MODEL_TOKEN or EARSHOT_MODEL_TOKEN_FILE for ray start, or token: none in the Serve "
+            "config, which lets everyone who reaches the port use it"
+        )
+    return token
