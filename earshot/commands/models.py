@@ -134,7 +134,7 @@ def _print_table(rows: "Sequence[ModelInfo]") -> None:
             row.figure,
             f"{row.seconds:g}",
             str(row.megabytes),
-            f"{'' if row.is_measured else '~'}{1e3 * row.seconds_here:.0f}",
+            ("" if row.is_measured else "~") + _milliseconds(row.seconds_here),
             row.licence,
             _presence(row),
         )
@@ -143,6 +143,10 @@ def _print_table(rows: "Sequence[ModelInfo]") -> None:
     for row in rows:
         if row.choice:
             typer.echo(f"{row.name} was measured with {row.choice.engine}.")
+
+
+def _milliseconds(seconds: float) -> str:
+    return f"{1e3 * seconds:.0f}" if seconds >= 0.01 else f"{1e3 * seconds:.1f}"
 
 
 def _presence(row: "ModelInfo") -> str:

@@ -1,6 +1,6 @@
 """Estimates of the time that a published model takes on this machine, measured without its weights, and cached.
 
-The time is linear in the number of blocks, so networks of one and of three blocks are measured.
+The time is linear in the number of blocks, so networks of one and of a few blocks are measured.
 """
 
 import logging
@@ -26,8 +26,10 @@ from .speed_cache import shape_key, speed_cache
 
 _HEAD_WIDTH = 64
 """Components of an attention head in all published models."""
+_BLOCKS = 5
+"""Number of blocks in the larger network that is measured; with fewer, a disturbance would count several times."""
 _RUNS = 20
-_BUDGET_SECONDS = 0.6
+_BUDGET_SECONDS = 1.5
 """No further run begins after this time. The first run warms up, and is the only one on a very slow machine."""
 
 _log = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ class SpeedEstimator:
     def measure(self, entry: Published, limit: float) -> float:
         """Measure the seconds, unless they are cached, and save them.
 
-        This takes about two seconds for an engine; less if a single block takes longer than `limit`.
+        This takes a few seconds for an engine; less if a single block takes longer than `limit`.
         """
         fastest = float("inf")
         for engine in self._engines:
@@ -97,7 +99,7 @@ class SpeedEstimator:
             one = self._time(replace(config, depth=1), engine)
             block = one  # an approximation: the rest of the network takes little
             if one * self._batches <= limit:
-                block = max(0.0, self._time(replace(config, depth=3), engine) - one) / 2
+                block = max(0.0, self._time(replace(config, depth=_BLOCKS), engine) - one) / (_BLOCKS - 1)
         except EngineError as error:
             _log.debug("%s is not measured: %s", engine, error)
             return float("inf")
