@@ -66,7 +66,7 @@ def _check_model(chosen: "Settings") -> "Iterator[CheckResult]":
     try:
         choice = tagger.choose_model(chosen)
         loaded = tagger.load(chosen, choice.name)
-        best = None if "://" in choice.name else _best_model(chosen)
+        best = None if is_address(choice.name) else _best_model(chosen)
     except ModelError as error:
         yield from lacking(str(error))
         return
