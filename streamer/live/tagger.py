@@ -9,6 +9,7 @@ from ..health import HealthMeter
 from ..messages import Event, Message, SourceStatus, Tagging, Window
 from ..runtime.queues import BoundedQueue
 from ..stream.scoring import Scorer, Traffic, score, tagging_of, traffic_of
+from .backlog import Backlogs
 from .channel import Channel, Post
 
 _POLL_SECONDS = 0.05
@@ -82,6 +83,7 @@ class Tagger:
         self._next: tuple[Replacement, Callable[[], Iterable[Channel]]] | None = None
         self._longest_samples: int | None = None
         self._held: list[Post] = []
+        self._backlogs = Backlogs()
 
     @property
     def busy_seconds(self) -> float:
@@ -176,6 +178,8 @@ class Tagger:
                     self._publish_status(post.channel, status)
                 case None:
                     self._on_end(post.channel)
+        if self._scorer is not None and self.traffic is not None:
+            self._backlogs.catch_up(self._scorer, self._publish)
 
     def _tag(self, posts: Sequence[Post]) -> dict[Window, Tagging]:
         """Score all windows, as one batch; one without an answer has no tagging."""
@@ -191,9 +195,10 @@ class Tagger:
             latency_seconds = max(0.0, self._clock() - window.ended_at) if live else None
             taggings[window] = tagging_of(fitting, scores, latency_seconds)
             channels[window].meter.add_tagged()
-        for window, channel in channels.items():
-            if window not in taggings:
-                channel.meter.add_unanswered()
+        for window in channels.keys() - taggings.keys():
+            channels[window].meter.add_unanswered()
+        if self.traffic is not None:
+            self._backlogs.after_batch(channels, taggings)
         self._meter.tagged(list(taggings.values()), time.perf_counter() - began)
         return taggings
 
@@ -226,6 +231,7 @@ class Tagger:
     def _publish_events(self, channel: Channel, events: Iterable[Event]) -> None:
         clips = channel.clips
         for event in events:
+            self._backlogs.note(channel, event)
             self._publish(event if clips is None else clips.record(event))
 
 
