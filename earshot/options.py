@@ -137,6 +137,7 @@ OPTIONS = (
     Option("out", "calibrate-model", Path, "Model to write", "FILE", REQUIRED),
     # The model and its windows
     _setting("model", _LISTENING, _Text, "Model to use  [auto: best that keeps up]", "MODEL"),
+    _rare_setting("fallback", "live", _Text, "Local model for when no worker answers", "MODEL"),
     Option("model", "bench", _Texts, "Model to time; repeatable  [tiny]", "MODEL"),
     Option("model", "evaluate", str, "Model to measure, or teacher[:mn04]  [tiny]", "MODEL", "tiny"),
     Option("model", "calibrate-model", str, "tiny, or a file of an AudioSet model  [tiny]", "FILE", "tiny"),

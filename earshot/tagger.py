@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from models.catalogue import EMBEDDED
+from models.errors import CheckpointError
 from models.loading import require_local
 from models.worker_addresses import is_address
 
@@ -161,6 +162,24 @@ def load(settings: "Settings", model: str) -> "AnyTagger":
 
         return load_remote(model, token=settings.worker_token(), window_seconds=settings.window)
     return load_requested(ModelRequest.of(settings), model)
+
+
+def load_fallback(settings: "Settings", labels: "Sequence[str]") -> "AnyTagger | None":
+    """Load the model for windows without an answer of a worker; None if there is to be none.
+
+    Raises
+    ------
+    ModelError
+        It can't be loaded, or has other classes than the workers' model.
+    """
+    if settings.fallback is None:
+        return None
+    fallback = load_requested(ModelRequest.of(settings), settings.fallback)
+    if tuple(fallback.labels) != tuple(labels):
+        raise CheckpointError(
+            f"{fallback.name} has other classes than the workers' model: choose another --fallback"
+        )
+    return fallback
 
 
 def load_first(request: ModelRequest) -> "Tagger":

@@ -26,6 +26,8 @@ EMBED_PATH = "/v1/embed"
 
 FINGERPRINT = "Earshot-Fingerprint"
 """Header of an answer: fingerprint of the model that gave it."""
+WORKER = "Earshot-Worker"
+"""Header of an answer: machine and process that gave it."""
 WINDOWS = "Earshot-Windows"
 """Header of a request: number of windows, all of one length; 1 where it is missing."""
 

@@ -5,6 +5,7 @@
 
 import asyncio
 import os
+import socket
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any, Literal
@@ -22,6 +23,7 @@ from .score_protocol import (
     FINGERPRINT,
     MODEL_PATH,
     SCORE_PATH,
+    WORKER,
     ModelDescription,
     RequestError,
     decode_windows,
@@ -102,6 +104,7 @@ class Worker:
             largest_batch=LARGEST_BATCH,
         )
         self._scoring = BatchScoring(tagger, description)
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tagger")
 
     async def __call__(self, request: Request) -> Response:
@@ -113,7 +116,7 @@ class Worker:
             return Response(str(error), error.status, media_type="text/plain")
         return Response(
             content,
-            headers={FINGERPRINT: self._scoring.description.fingerprint},
+            headers={FINGERPRINT: self._scoring.description.fingerprint, WORKER: self._name},
             media_type="application/octet-stream",
         )
 
@@ -152,6 +155,18 @@ class Worker:
         return await loop.run_in_executor(self._thread, self._scoring.score, tasks)
 
 
+def worker_deployment() -> serve.Deployment:
+    """Return the deployment of workers, without its options."""
+    return serve.deployment(
+        Worker,
+        max_ongoing_requests=MOST_ONGOING_REQUESTS,
+        health_check_period_s=1.0,
+        health_check_timeout_s=5.0,
+        graceful_shutdown_wait_loop_s=1.0,
+        graceful_shutdown_timeout_s=10.0,
+    )
+
+
 def app(options: dict[str, Any]) -> serve.Application:
     """Return the application of a Serve config, with its ``args`` as options.
 
@@ -164,15 +179,7 @@ def app(options: dict[str, Any]) -> serve.Application:
         chosen = WorkerOptions.model_validate(options)
     except ValueError as error:
         raise ModelError(f"the args of the Serve config are not valid: {error}") from None
-    deployment = serve.deployment(
-        Worker,
-        max_ongoing_requests=MOST_ONGOING_REQUESTS,
-        health_check_period_s=1.0,
-        health_check_timeout_s=5.0,
-        graceful_shutdown_wait_loop_s=1.0,
-        graceful_shutdown_timeout_s=10.0,
-    )
-    return deployment.bind(chosen)
+    return worker_deployment().bind(chosen)
 
 
 async def _body(request: Request, most_bytes: int) -> bytes:

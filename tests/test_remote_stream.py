@@ -15,11 +15,13 @@ from support.session import live_session
 from models.loading import load_tagger
 from models.tagger import load_tagger as load_local
 from streamer.doctor.workers import check_workers
+from streamer.errors import SettingsError
 from streamer.messages import Health, Samples, Window, WorkerHealth
 from streamer.runtime.threads import ThreadGroup
 from streamer.settings.loading import load_settings
 from streamer.sinks.health_log import HealthLog
 from streamer.sinks.payloads import health_payload, to_json
+from streamer.stream.fallback import FallbackScorer
 from streamer.stream.scoring import live_scorer, score
 
 HEALTH = Health(1.0, 37, 5, 0, 0.0, 0, None, None, 0.5, "tiny", "workers", "none", unanswered_windows=3)
@@ -171,3 +173,44 @@ def test_the_doctor_reports_the_workers_and_warns_of_open_ones() -> None:
             ("https://head", False, "ok"),
         ):
             assert check_workers(tagger, address=address, has_token=has_token).state == state
+
+
+def test_a_local_model_scores_what_workers_do_not_and_they_are_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    now = [0.0]
+    asked: list[int] = []
+    answered = [True]
+
+    def workers(batch: Samples) -> Samples:
+        asked.append(len(batch))
+        scores = np.full((len(batch), 2), 0.5, np.float32)
+        scores[(1 if answered[0] else 0) :] = np.nan
+        return scores
+
+    fallback = FallbackScorer(
+        workers,
+        lambda batch: np.full((len(batch), 2), batch.shape[1], np.float32),
+        local_samples=10,
+        name="tiny",
+        clock=lambda: now[0],
+    )
+    batch = np.zeros((2, 20), np.float32)
+    assert fallback(batch)[:, 0].tolist() == [0.5, 10.0]
+    answered[0] = False
+    assert fallback(batch)[:, 0].tolist() == [10.0, 10.0]
+    now[0] = 4.0
+    assert fallback(batch)[:, 0].tolist() == [10.0, 10.0]
+    assert len(asked) == 2, "no attempt within 5 s"
+    now[0], answered[0] = 6.0, True
+    assert fallback(batch)[:, 0].tolist() == [0.5, 10.0]
+    assert [record.message for record in caplog.records] == [
+        "no worker answers; tiny tags on this machine meanwhile",
+        "the workers answer again",
+    ]
+
+
+def test_a_fallback_needs_workers() -> None:
+    with pytest.raises(SettingsError, match="fallback is for workers: give model as http://HOST:8000 too"):
+        load_settings({"fallback": "tiny", "model": "tiny"}, environment={})

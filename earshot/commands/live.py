@@ -193,6 +193,7 @@ def _session(
         clips=parts.clips,
         device="" if parts.tagger is None else parts.tagger.engine.description,
         mqtt=mqtt,
+        fallback=tagger.load_fallback(chosen, parts.model.labels),
     )
 
 

@@ -24,7 +24,8 @@ from ..sinks.mqtt.broker import Broker
 from ..sinks.mqtt.homeassistant import Discovery
 from ..sinks.payloads import LabelSet
 from ..sources import Source, is_standard_input, open_source
-from ..stream.scoring import live_scorer
+from ..stream.fallback import FallbackScorer
+from ..stream.scoring import Scorer, live_scorer
 from .channel import ChunkTap, Input, Mode
 from .session import LiveSession, Outputs
 from .switches import Switches
@@ -287,6 +288,7 @@ def make_session(
     clips: Clips | None = None,
     device: str = "",
     mqtt: "MqttPublisher | None" = None,
+    fallback: Tagger | None = None,
 ) -> LiveSession:
     """Make the session that listens.
 
@@ -312,18 +314,12 @@ def make_session(
         Device that the tagger runs on, for people.
     mqtt : MqttPublisher, optional
         Publisher whose connection health reports.
+    fallback : Tagger, optional
+        Scores windows for which workers have no answer.
     """
-    hop_samples = min(source.hop_samples for source in settings.sources)
     return LiveSession(
-        [
-            Input(
-                source,
-                own.hop_samples,
-                () if watchlists is None else watchlists.of(source.name).sounds,
-            )
-            for source, own in zip(sources, settings.sources, strict=True)
-        ],
-        tagger if tagger is None or settings.fast else live_scorer(tagger, hop_samples),
+        _inputs(settings, sources, watchlists),
+        _scorer(settings, tagger, fallback),
         Mode(
             _window_samples(settings) if tagger is None else tagger.window_samples,
             fast=settings.fast,
@@ -398,6 +394,24 @@ def connect_watchlists(watchlists: WatchLists, session: LiveSession, mqtt: "Mqtt
             session.channels.watch(name, watchlists.of(name).sounds)
 
     watchlists.on_change = change
+
+
+def _inputs(settings: Settings, sources: Sequence[Source], watchlists: WatchLists | None) -> list[Input]:
+    """Return the sources with their hops and watched sounds."""
+    return [
+        Input(source, own.hop_samples, () if watchlists is None else watchlists.of(source.name).sounds)
+        for source, own in zip(sources, settings.sources, strict=True)
+    ]
+
+
+def _scorer(settings: Settings, tagger: Tagger | None, fallback: Tagger | None) -> Scorer | None:
+    """Return the scorer of a session: one on workers answers in time, unless readers wait for it."""
+    if tagger is None or settings.fast:
+        return tagger
+    scorer = live_scorer(tagger, min(source.hop_samples for source in settings.sources))
+    if fallback is None:
+        return scorer
+    return FallbackScorer(scorer, fallback, local_samples=fallback.window_samples, name=fallback.name)
 
 
 def _window_samples(settings: Settings) -> int:

@@ -28,6 +28,7 @@ class Settings(MqttSettings, StorageSettings):
     model: str = "auto"
     model_token: SecretStr | None = None
     model_token_file: UserPath | None = None
+    fallback: str | None = None
     device: Device = "auto"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
@@ -55,9 +56,11 @@ class Settings(MqttSettings, StorageSettings):
         return self
 
     @model_validator(mode="after")
-    def _check_token(self) -> Self:
+    def _check_workers(self) -> Self:
         if self.model_token is not None and self.model_token_file is not None:
             raise ValueError("give model_token or model_token_file, not both")
+        if self.fallback is not None and "://" not in self.model:
+            raise ValueError("fallback is for workers: give model as http://HOST:8000 too")
         return self
 
     @property
