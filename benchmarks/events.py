@@ -40,6 +40,8 @@ Sizes: TypeAlias = tuple[float, float]
 """Median and 95th percentile of absolute values, in seconds."""
 
 HOP_SAMPLES = SAMPLE_RATE_HZ
+BLOCK_SAMPLES = 16 * HOP_SAMPLES
+"""Samples that are fed at once: the windows of a longer stream would not fit in memory."""
 NOISE_DBFS = -60.0
 ROOM_SECONDS = 1.0
 CALIBRATION_CLIPS = 4
@@ -211,7 +213,10 @@ def taggings(samples: Samples, tagger: Tagger) -> list[Tagging]:
     """Tag a stream."""
     messages = tag_stream(
         "benchmark",
-        [AudioChunk(samples, 0, 0.0)],
+        (
+            AudioChunk(samples[at : at + BLOCK_SAMPLES], at, at / SAMPLE_RATE_HZ)
+            for at in range(0, len(samples), BLOCK_SAMPLES)
+        ),
         tagger,
         window_samples=tagger.window_samples,
         hop_samples=HOP_SAMPLES,

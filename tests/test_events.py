@@ -186,9 +186,15 @@ def test_events_alternate_and_make_sense_for_any_scores_and_gaps(
 # takes for full marks is a second of it in the window.
 
 
-def scorer(batch: Samples) -> Samples:
+def seconds_of(batch: Samples) -> Samples:
+    """Seconds of dog and siren in each window."""
     heard = [(batch > 0.05).sum(-1), (batch < -0.05).sum(-1)]
-    return np.minimum(np.stack(heard, -1) / RATE, 1.0).astype(np.float32)
+    return (np.stack(heard, -1) / RATE).astype(np.float32)
+
+
+def scorer(batch: Samples) -> Samples:
+    scores: Samples = np.minimum(seconds_of(batch), 1.0)
+    return scores
 
 
 def sound(seconds: float, *parts: tuple[float, float, float]) -> Samples:
@@ -244,6 +250,34 @@ def test_dates_hold_for_other_windows_and_hops(window: int, hop: int) -> None:
     assert [time for span in found for time in span[1:]] == pytest.approx(
         [7.3, 12.1, 30.4, 32.0], abs=FRAME_SECONDS
     )
+
+
+def slow_scorer(batch: Samples) -> Samples:
+    """Scores of a model that needs four seconds for full marks: a second leaves a trace."""
+    scores: Samples = np.square(np.minimum(seconds_of(batch) / 4.0, 1.0)).astype(np.float32)
+    return scores
+
+
+def test_a_sound_that_the_model_recognises_late_is_dated_by_its_first_and_last_trace() -> None:
+    samples = sound(50.0, (4.0, 6.0, -0.3), (8.3, 16.3, 0.3))
+    ((_, start, end),) = spans(listen(chunks(samples, [len(samples)]), watched(), score=slow_scorer))
+    assert (start, end) == pytest.approx((8.3, 16.3), abs=FRAME_SECONDS)
+
+
+def test_a_trace_in_a_sound_before_does_not_date_the_next_one() -> None:
+    def confused(batch: Samples) -> Samples:
+        dog, siren = seconds_of(batch).T
+        return np.stack((np.clip(np.maximum(dog, 0.1 * siren), 0, 1), siren), -1).astype(np.float32)
+
+    samples = sound(40.0, (5.1, 8.0, -0.3), (9.2, 11.0, 0.3))
+    ((_, start, end),) = spans(listen(chunks(samples, [len(samples)]), watched(), score=confused))
+    assert (start, end) == pytest.approx((9.2, 11.0), abs=FRAME_SECONDS)
+
+
+def test_a_pause_at_the_end_of_the_first_window_is_not_taken_for_the_start() -> None:
+    samples = sound(20.0, (0.0, 0.8, 0.3), (1.0, 3.0, 0.3))
+    ((_, start, _),) = spans(listen(chunks(samples, [len(samples)]), watched(hits=2, of=3)))
+    assert start == 0.0
 
 
 def test_two_sounds_that_follow_each_other_are_each_dated() -> None:

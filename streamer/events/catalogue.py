@@ -18,6 +18,9 @@ from ..text import slug
 OFF_SHARE = 0.6
 """Default of the lower threshold, as a share of the threshold."""
 
+TRACE_SHARE = 0.1
+"""Share of the threshold from which a score is a trace of the sound: too little to decide, enough to date."""
+
 _DEFAULT_THRESHOLD = 0.3
 _MAX_LABELS = 64
 """Largest model whose labels are all watched by default, if it has no sound of the catalogue."""
@@ -144,6 +147,11 @@ class WatchedSound:
     def is_off(self, scores: Samples) -> bool:
         """Return True if all its classes are below their lower thresholds in the scores (classes,) of a tagging."""
         return not (scores[list(self.indices)] >= self.off_thresholds).any()
+
+    def is_absent(self, scores: Samples) -> bool:
+        """Return True if there is no trace of it in the scores (classes,) of a tagging."""
+        pairs = zip(self.indices, self.thresholds, strict=True)
+        return not any(scores[index] >= TRACE_SHARE * threshold for index, threshold in pairs)
 
 
 NO_SOUNDS: Mapping[str, Sequence[WatchedSound]] = MappingProxyType({})

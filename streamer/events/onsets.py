@@ -39,6 +39,22 @@ def last_fall(tagging: Tagging, earliest: int, latest: int, *, final: bool = Fal
     return None if frame is None else min(max(end - frame * LEVEL_FRAME_SAMPLES, earliest), latest)
 
 
+def last_rise(tagging: Tagging, earliest: int, latest: int) -> int | None:
+    """Return the sample in earliest .. latest at which the level last rises out of the background; None without a rise. See `first_rise`."""
+    rise = None
+    while earliest <= latest and (found := first_rise(tagging, earliest, latest)) is not None:
+        rise, earliest = found, found + LEVEL_FRAME_SAMPLES
+    return rise
+
+
+def first_fall(tagging: Tagging, earliest: int, latest: int) -> int | None:
+    """Return the sample in earliest .. latest at which the level first falls back to the background; None without a fall. See `last_fall`."""
+    fall = None
+    while earliest <= latest and (found := last_fall(tagging, earliest, latest)) is not None:
+        fall, latest = found, found - LEVEL_FRAME_SAMPLES
+    return fall
+
+
 def _frames(samples: int) -> int:
     return max(0, samples // LEVEL_FRAME_SAMPLES)
 

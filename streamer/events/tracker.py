@@ -4,15 +4,21 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from ..messages import SAMPLE_RATE_HZ, Event, Tagging
+from ..messages import LEVEL_FRAME_SAMPLES, SAMPLE_RATE_HZ, Event, Tagging
 from .catalogue import WatchedSound
-from .onsets import first_rise, last_fall
+from .onsets import first_fall, first_rise, last_fall, last_rise
 
 _UNNOTICED_SAMPLES = 3 * SAMPLE_RATE_HZ // 2
 """Length of a sound at the edge of a window that the model does not notice."""
 
 _RISE_SAMPLES = 3 * SAMPLE_RATE_HZ
-"""Longest time that the score of a sound takes to rise to its threshold."""
+"""Longest time that the score of a sound takes to rise from the lower threshold to the threshold."""
+
+_TRACE_SAMPLES = 5 * SAMPLE_RATE_HZ
+"""Longest time that it takes from the first trace of the sound."""
+
+_SHORTEST_SAMPLES = 2 * LEVEL_FRAME_SAMPLES
+"""Shortest part of a sound that the model notices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +36,7 @@ class SoundTracker:
         self._watched = watched
         self._new_id = new_id
         self._hits: deque[_Hit | None] = deque(maxlen=watched.sound.of)
-        self._quiet_until = -_RISE_SAMPLES
+        self._quiet_until = self._absent_until = -_RISE_SAMPLES
         self._peak = 0.0
         self._ended_sample = 0
         self._blocked_until = 0
@@ -56,6 +62,8 @@ class SoundTracker:
             return self._update(self._active, tagging)
         if self._watched.is_off(tagging.scores) and not any(self._hits):
             self._quiet_until, self._peak = tagging.end_sample, 0.0
+            if self._watched.is_absent(tagging.scores):
+                self._absent_until = tagging.end_sample
         else:
             self._peak = max(self._peak, self._watched.score(tagging.scores))
         return self._start(tagging) if is_on and tagging.end_sample >= self._blocked_until else None
@@ -82,10 +90,16 @@ class SoundTracker:
         return started
 
     def _start_sample(self, tagging: Tagging, first: _Hit) -> int:
-        rising_since = max(self._quiet_until, first.previous_end - _RISE_SAMPLES)
+        """Return the onset: soon before the score rose, else at the last rise of the level since the first trace of the sound."""
         free_from = max(tagging.start_sample, self._ended_sample)
-        earliest = max(free_from, rising_since - _UNNOTICED_SAMPLES)
-        rise = first_rise(tagging, earliest, first.end_sample)
+        latest = max(free_from, first.end_sample - _SHORTEST_SAMPLES)
+        quiet, absent = (
+            max(free_from, max(until, first.previous_end - longest) - _UNNOTICED_SAMPLES)
+            for until, longest in ((self._quiet_until, _RISE_SAMPLES), (self._absent_until, _TRACE_SAMPLES))
+        )
+        rise = first_rise(tagging, quiet, latest)
+        if rise is None and absent < quiet:
+            rise = last_rise(tagging, absent, quiet)
         return max(free_from, first.previous_end) if rise is None else rise
 
     def _update(self, active: "ActiveEvent", tagging: Tagging) -> Event | None:
@@ -93,7 +107,8 @@ class SoundTracker:
             return None
         self._active = None
         self._hits.clear()
-        self._quiet_until, self._peak = tagging.end_sample, 0.0
+        self._quiet_until = self._absent_until = tagging.end_sample
+        self._peak = 0.0
         self._ended_sample = active.end_sample()
         self._blocked_until = tagging.end_sample + _samples(self._watched.sound.cooldown_seconds)
         return active.end()
@@ -147,6 +162,8 @@ class ActiveEvent:
         if fallen is not None and self._has_left(fallen):
             latest = max(earliest, min(fallen.start_sample + _UNNOTICED_SAMPLES, raised.end_sample))
             fall = last_fall(raised, earliest, latest)
+            if fall is None and not self._watched.is_absent(fallen.scores):
+                fall = first_fall(raised, latest, min(latest + _TRACE_SAMPLES, raised.end_sample))
             end = min(max(fallen.start_sample, earliest), latest) if fall is None else fall
             return end if end > self._start_sample else latest
         fall = last_fall(raised, earliest, raised.end_sample, final=True)
