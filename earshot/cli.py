@@ -23,6 +23,7 @@ from .commands.models import app as models
 from .commands.replay import replay
 from .commands.sounds import sounds
 from .commands.tag import tag
+from .commands.web import app as web
 from .failures import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, complain, describe_usage, explain
 from .help import Command, Group
 
@@ -34,6 +35,7 @@ def add_commands(app: typer.Typer) -> None:
     """Mount all commands, everyday ones first."""
     for command in _EVERYDAY:
         app.command(cls=Command, rich_help_panel="Commands")(command)
+    app.add_typer(web, name="web", rich_help_panel="Commands")
     app.add_typer(models, name="models", rich_help_panel="Models")
     app.command(cls=Command, rich_help_panel="Models")(bench)
     for command in _TRAINING:
@@ -52,6 +54,7 @@ def run() -> int:
     from gui.errors import DisplayError
     from models.errors import ModelError
     from streamer.errors import OutputClosed, SettingsError, StreamerError
+    from web.errors import WebError
 
     try:
         return app(standalone_mode=False) or 0
@@ -65,7 +68,7 @@ def run() -> int:
     except SettingsError as error:
         complain(error)
         return EXIT_USAGE
-    except (StreamerError, ModelError, DisplayError) as error:
+    except (StreamerError, ModelError, DisplayError, WebError) as error:
         complain(error)
     except Exception as error:  # noqa: BLE001 - a bug, which the user reads in a sentence too
         complain(error, explain(error))

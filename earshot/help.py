@@ -88,12 +88,12 @@ class Group(TyperGroup):
 
 
 def _command_sections(group: TyperGroup) -> dict[str, list[tuple[str, str]]]:
-    """Return the commands by heading, below which groups come first."""
+    """Return the commands by heading; groups that are commands too come first."""
     sections: dict[str, list[tuple[str, str]]] = {}
     for name, command in group.commands.items():
         rows = sections.setdefault(getattr(command, "rich_help_panel", None) or "Commands", [])
         row = (name, (command.help or "").strip().splitlines()[0].rstrip("."))
-        rows.insert(0 if isinstance(command, TyperGroup) else len(rows), row)
+        rows.insert(0 if getattr(command, "invoke_without_command", False) else len(rows), row)
     return sections
 
 

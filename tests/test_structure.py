@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("earshot", "models", "streamer", "gui")
-MEASURED = ("earshot", "models", "streamer")
+PACKAGES = ("earshot", "models", "streamer", "gui", "web")
+MEASURED = ("earshot", "models", "streamer", "web")
 """Packages whose functions, classes and constructors have a limit."""
 
 STILL_LARGE = {"models.training.distil", "models.training.finetune", "models.training.learning"}

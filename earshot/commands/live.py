@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .. import model_loading, settings, tagger, window
+from .. import model_loading, settings, tagger, web_view, window
 from ..failures import EXIT_INTERRUPTED
 from ..options import takes
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from models.loading import AnyTagger
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings
+    from streamer.live.channel import ChunkTap
     from streamer.live.session import LiveSession
     from streamer.live.switches import Switches
     from streamer.messages import Samples
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from streamer.settings.schema import Settings
     from streamer.sinks import Sink
     from streamer.sinks.clips.recorder import Clips
+    from streamer.sinks.history.store import History
     from streamer.sinks.model_score_log import ModelScoreLog
+    from streamer.sinks.mqtt.broker import Broker
     from streamer.sinks.mqtt.publisher import MqttPublisher
     from streamer.sinks.payloads import LabelSet
     from streamer.sources import Source
@@ -48,7 +51,7 @@ def live(context: typer.Context, *, config: Path | None, debug: bool) -> None:
     from streamer.runtime.logs import configure_logging
     from streamer.runtime.signals import hangups
 
-    configure_logging("earshot", "streamer", "models", "gui", debug=debug)
+    configure_logging("earshot", "streamer", "models", "gui", "web", debug=debug)
     if context.invoked_subcommand in _READ_NO_SETTINGS:
         settings.respect_offline(context)
     if context.invoked_subcommand is not None:
@@ -74,6 +77,7 @@ def _listen(
     names = [source.name for source in sources]
     broker = chosen.broker()
     parts = _parts(chosen, sources)
+    page = web_view.open_web_view(chosen, names, parts.label_set)
     manager = ServiceManager()
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
@@ -82,18 +86,9 @@ def _listen(
         log = stack.enter_context(assembly.open_score_log(chosen, parts.tagger))
         threads = stack.enter_context(ThreadGroup())
         metrics = assembly.start_metrics(threads, chosen)
-        mqtt = assembly.start_mqtt(
-            threads,
-            broker,
-            chosen,
-            names,
-            label_set=parts.label_set,
-            watchlists=parts.watchlists,
-            history=history,
-            switches=parts.switches,
-        )
-        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager)
-        session = _session(chosen, sources, parts, view, sinks, mqtt)
+        mqtt = _start_mqtt(threads, broker, chosen, names, parts, history)
+        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager, page.sink if page else None)
+        session = _session(chosen, sources, parts, [*view.taps, *(page.taps if page else [])], sinks, mqtt)
         assembly.connect_watchlists(parts.watchlists, session, mqtt)
         running = Running(session, parts.watchlists, parts.make_clips, history, (view.sink, mqtt))
         live_settings = LiveSettings(chosen, load, config, running)
@@ -105,10 +100,14 @@ def _listen(
         def keep_on() -> bool:
             if models is not None:
                 models.go_on()
+            if page is not None:
+                page.go_on()
             _tick(session, manager, live_settings, hung_up)
             return not (over() or interrupted())
 
         switch = partial(_switch, parts.switches, mqtt)
+        if page is not None:
+            page.start(threads, live_settings, parts.watchlists, switch, parts.switches)
         actions = partial(window.window_actions, live_settings, parts.watchlists, switch, parts.switches)
         view.show(keep_on, threads.wait, actions)
     return _outcome(session, interrupted=interrupted())
@@ -172,11 +171,33 @@ def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
     )
 
 
+def _start_mqtt(
+    threads: "ThreadGroup",
+    broker: "Broker | None",
+    chosen: "Settings",
+    names: Sequence[str],
+    parts: _Parts,
+    history: "History | None",
+) -> "MqttPublisher | None":
+    from streamer.live import assembly
+
+    return assembly.start_mqtt(
+        threads,
+        broker,
+        chosen,
+        names,
+        label_set=parts.label_set,
+        watchlists=parts.watchlists,
+        history=history,
+        switches=parts.switches,
+    )
+
+
 def _session(
     chosen: "Settings",
     sources: "Sequence[Source]",
     parts: _Parts,
-    view: window.View,
+    taps: "Sequence[ChunkTap]",
     sinks: "Sequence[Sink | None]",
     mqtt: "MqttPublisher | None",
 ) -> "LiveSession":
@@ -189,7 +210,7 @@ def _session(
         sinks=sinks,
         switches=parts.switches,
         watchlists=parts.watchlists,
-        taps=view.taps,
+        taps=taps,
         clips=parts.clips,
         device="" if parts.tagger is None else parts.tagger.engine.description,
         mqtt=mqtt,

@@ -16,11 +16,12 @@ from .mqtt import MqttSettings
 from .sources import SourceSettings, name_and_address
 from .storage import StorageSettings
 from .tables import SourceEntry, SourceTable, WatchTable, source_entries, watches
+from .web import WebSettings
 
 _LONGEST_SECONDS = 100 * 365.25 * 86_400.0
 
 
-class Settings(MqttSettings, StorageSettings):
+class Settings(MqttSettings, StorageSettings, WebSettings):
     """All settings, in the units and under the names that users write."""
 
     source: Annotated[list[SourceEntry], BeforeValidator(source_entries)] = Field(["mic"], min_length=1)

@@ -1,0 +1,220 @@
+"""The page for browsers: what it is handed, and its life in the program."""
+
+import logging
+import os
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial, wraps
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from streamer.events.watchlist import WatchLists
+    from streamer.live.changes import LiveSettings
+    from streamer.live.channel import ChunkTap
+    from streamer.live.switches import Switches
+    from streamer.messages import Event
+    from streamer.runtime.threads import ThreadGroup
+    from streamer.settings.schema import Settings
+    from streamer.sinks import Sink
+    from streamer.sinks.payloads import LabelSet
+    from web.actions import EventQuery, Watched
+    from web.calls import Calls
+    from web.hub import Hub
+    from web.server import WebServer
+
+_KEY_BYTES = 32
+_KEY_NAME = "web-key"
+
+_log = logging.getLogger(__name__)
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+class WebView:
+    """The page for browsers.
+
+    Parameters
+    ----------
+    server : WebServer
+        Server of the page.
+    hub : Hub
+        Sink of the page.
+    calls : Calls
+        Calls from the page.
+
+    Attributes
+    ----------
+    sink, taps
+        Receive messages, and chunks of audio.
+    go_on : callable
+        Carries out what was clicked; called often, from the main thread.
+    """
+
+    def __init__(self, server: "WebServer", hub: "Hub", calls: "Calls") -> None:
+        self._server = server
+        self.sink: Sink = hub
+        self.taps: Sequence[ChunkTap] = [hub.add_chunk]
+        self.go_on = calls.carry_out
+
+    def start(
+        self,
+        threads: "ThreadGroup",
+        settings: "LiveSettings",
+        watchlists: "WatchLists",
+        listen: Callable[[str, bool], None],
+        switches: "Switches",
+    ) -> None:
+        """Start to serve, and log the address.
+
+        Parameters
+        ----------
+        threads : ThreadGroup
+            Group of the new thread.
+        settings : LiveSettings
+            Settings in force.
+        watchlists : WatchLists
+            Sounds that are watched.
+        listen : callable
+            Switches a source, by name, on or off.
+        switches : Switches
+            The state of these switches.
+        """
+        from streamer.events.catalogue import catalogue
+        from web.actions import Actions
+
+        sounds = dict.fromkeys([*(sound.name for sound in catalogue()), *watchlists.shared.labels])
+        self._server.set_actions(
+            Actions(
+                version=version("earshot"),
+                sounds=tuple(sounds),
+                watched=partial(_watched, watchlists),
+                watch=_with_web_errors(lambda source, name, limit: watchlists.of(source).watch(name, limit)),
+                unwatch=_with_web_errors(lambda source, name: watchlists.of(source).unwatch(name)),
+                set_listening=listen,
+                is_listening=switches.is_on,
+                save_settings=_with_web_errors(lambda: str(settings.save({}))),
+                read_events=_with_web_errors(partial(_read_events, settings)),
+                find_clip=_with_web_errors(partial(_find_clip, settings)),
+            )
+        )
+        threads.start("web", self._server.run, self._server.close)
+        _log.info("the page is at %s", self._server.address)
+
+
+def open_web_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet") -> WebView | None:
+    """Set up the page, if there is to be one.
+
+    Raises
+    ------
+    WebError
+        The address can't be used.
+    """
+    if settings.web_address is None:
+        return None
+    from models.log_mel import log_mel
+    from streamer.sinks import payloads
+    from web.actions import Descriptions
+    from web.calls import Calls
+    from web.guard import Access
+    from web.hub import Hub
+    from web.server import WebServer
+
+    host, port = settings.web_address
+    descriptions = Descriptions(
+        tagging=lambda tagging: payloads.tags_payload(
+            tagging, label_set, settings.top, tagging.latency_seconds
+        ),
+        event=payloads.event_payload,
+        occurrence=payloads.occurrence_payload,
+        health=payloads.health_payload,
+        to_json=payloads.to_json,
+    )
+    hub, calls = Hub(names, descriptions, log_mel), Calls()
+    access = Access(
+        password=settings.web_password or "", token=settings.web_token or "", path=settings.web_path or ""
+    )
+    key = _session_key(settings.switches_file.with_name(_KEY_NAME), access.password)
+    return WebView(WebServer(hub, calls, host=host, port=port, access=access, key=key), hub, calls)
+
+
+def _session_key(file: Path, password: str) -> bytes:
+    """Return the key of the sessions: with another password, it is another one."""
+    from streamer.runtime.files import read_text, replace_text
+
+    try:
+        kept = bytes.fromhex(read_text(file).strip())
+    except (OSError, ValueError):
+        kept = b""
+    if len(kept) != _KEY_BYTES:
+        kept = secrets.token_bytes(_KEY_BYTES)
+        if password:
+            try:
+                replace_text(file, f"{kept.hex()}\n")
+            except OSError as error:
+                _log.warning(
+                    "%s can't be written (%s): browsers have to log in again after a restart",
+                    file,
+                    error.strerror or error,
+                )
+    return kept + password.encode()
+
+
+def _watched(watchlists: "WatchLists", source: str) -> "list[Watched]":
+    """Return the sounds that are watched at a source."""
+    from web.actions import Watched
+
+    return [
+        Watched(entry.sound.name, entry.indices, min(entry.thresholds))
+        for entry in watchlists.of(source).sounds
+    ]
+
+
+def _read_events(settings: "LiveSettings", query: "EventQuery") -> "list[Event]":
+    """Return events of the history; none before the first."""
+    from streamer.sinks.history import page
+
+    file = settings.current.history_file
+    if file is None or not file.exists():
+        return []
+    return page.read_newest(
+        file,
+        page.Query(
+            since=query.since,
+            until=query.until,
+            labels=query.labels,
+            sources=query.sources,
+            least_score=query.least_score,
+            limit=query.limit,
+        ),
+    )
+
+
+def _find_clip(settings: "LiveSettings", identifier: str) -> Path | None:
+    """Return the clip of an event, if it is a file in the folder of clips."""
+    from streamer.sinks.history import page
+
+    file = settings.current.history_file
+    event = None if file is None or not file.exists() else page.read_one(file, identifier)
+    if event is None or event.clip is None:
+        return None
+    folder = os.path.realpath(settings.current.clips_path)
+    clip = Path(os.path.realpath(event.clip))  # the history is a file that others may have written
+    return clip if clip.suffix == ".flac" and clip.is_relative_to(folder) and clip.is_file() else None
+
+
+def _with_web_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Translate errors of the layers below to `WebError`."""
+    from streamer.errors import StreamerError
+    from web.errors import WebError
+
+    @wraps(do)
+    def done(*arguments: Given.args, **named: Given.kwargs) -> Result:
+        try:
+            return do(*arguments, **named)
+        except StreamerError as error:
+            raise WebError(str(error)) from error
+
+    return done

@@ -1,0 +1,84 @@
+"""Parts of the history that a page shows: the newest occurrences that fit a query, and a single one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...messages import Event
+from ..sqlite import storable
+from . import database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Occurrences to read.
+
+    Attributes
+    ----------
+    since, until : float or None
+        Earliest start, and the start from which occurrences are left out, as Unix times in seconds.
+    labels, sources : sequence of str
+        Names to include; all if empty.
+    least_score : float
+        Lowest score.
+    limit : int
+        Maximum number of occurrences.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    labels: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    least_score: float = 0.0
+    limit: int = 100
+
+
+_NEWEST_STATE = """(kind = 'ended' OR NOT EXISTS (
+    SELECT 1 FROM event AS other WHERE other.id = this.id AND other.kind = 'ended'
+))"""
+
+
+def read_newest(path: Path, query: Query) -> list[Event]:
+    """Read the newest occurrences that fit a query, the newest first: the end of each, or its start if it has not ended yet.
+
+    Raises
+    ------
+    SinkError
+        The history does not exist, or can't be read.
+    """
+    conditions, values = [_NEWEST_STATE], []
+    for condition, value in (
+        ("started_at >= ?", query.since),
+        ("started_at < ?", query.until),
+        ("score >= ?", query.least_score or None),
+    ):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    for column, names in (("label", query.labels), ("source", query.sources)):
+        if names:
+            conditions.append(f"{column} IN ({', '.join('?' * len(names))})")
+            values += [storable(name) for name in names]
+    return _read(path, conditions, values, query.limit)
+
+
+def read_one(path: Path, identifier: str) -> Event | None:
+    """Read the occurrence with an id; None if the history does not have it.
+
+    Raises
+    ------
+    SinkError
+        The history does not exist, or can't be read.
+    """
+    found = _read(path, [_NEWEST_STATE, "id = ?"], [storable(identifier)], 1)
+    return found[0] if found else None
+
+
+def _read(path: Path, conditions: Sequence[str], values: Sequence[Any], limit: int) -> list[Event]:
+    query = (
+        f"SELECT {database.COLUMNS} FROM event AS this WHERE {' AND '.join(conditions)} "  # noqa: S608 - names of columns
+        "ORDER BY started_at DESC, seq DESC LIMIT ?"
+    )
+    with database.reading(path) as connection:
+        return [database.to_event(row) for row in connection.execute(query, (*values, limit))]

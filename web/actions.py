@@ -1,0 +1,124 @@
+"""Functions of the program that the page offers, as plain callables."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streamer.messages import Event, Health, Samples, Tagging
+
+Payload: TypeAlias = Mapping[str, Any]
+"""Content of a JSON object."""
+
+LogMelFunction: TypeAlias = Callable[[Samples], NDArray[np.float32]]
+"""Function from samples (n,) to natural-log mel energies (1 + (n - 400) // 160, 128); no row if n < 400."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Watched sound.
+
+    Attributes
+    ----------
+    name : str
+        Name in events.
+    indices : tuple of int
+        Positions of the scores that belong to it.
+    threshold : float
+        Score from which the sound is heard.
+    """
+
+    name: str
+    indices: tuple[int, ...]
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """Events to read from the history.
+
+    Attributes
+    ----------
+    since, until : float or None
+        Earliest start, and the start from which events are left out, as Unix times in seconds.
+    labels, sources : tuple of str
+        Names to include; all if empty.
+    least_score : float
+        Lowest score.
+    limit : int
+        Maximum number of events; the newest are read.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    labels: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    least_score: float = 0.0
+    limit: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descriptions:
+    """Functions that turn messages into JSON objects, as the program publishes them elsewhere.
+
+    Attributes
+    ----------
+    tagging, event, health : callable
+        Object of a message.
+    occurrence : callable
+        Object of an event of the history.
+    to_json : callable
+        Compact JSON on one line.
+    """
+
+    tagging: Callable[[Tagging], Payload]
+    event: Callable[[Event], Payload]
+    occurrence: Callable[[Event], Payload]
+    health: Callable[[Health], Payload]
+    to_json: Callable[[Payload], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actions:
+    """Functions that the page calls.
+
+    Those that change something are called on the program's main thread, the others on any thread. A function that fails raises
+    `WebError`.
+
+    Attributes
+    ----------
+    version : str
+        Version of Earshot.
+    sounds : sequence of str
+        Names of all sounds that can be watched.
+    watched : callable
+        Takes a source's name; returns its watched sounds.
+    watch : callable
+        Takes a source's name, a sound's name and a threshold (None for the default); starts watching it.
+    unwatch : callable
+        Takes a source's name and a sound's name; stops watching it.
+    set_listening : callable
+        Takes a source's name, and True to listen or False to pause.
+    is_listening : callable
+        Takes a source's name; returns False while it is paused.
+    save_settings : callable
+        Saves the settings; returns where.
+    read_events : callable
+        Returns events of the history, newest first.
+    find_clip : callable
+        Takes the id of an event; returns the file of its clip, or None.
+    """
+
+    version: str
+    sounds: Sequence[str]
+    watched: Callable[[str], Sequence[Watched]]
+    watch: Callable[[str, str, float | None], None]
+    unwatch: Callable[[str, str], None]
+    set_listening: Callable[[str, bool], None]
+    is_listening: Callable[[str], bool]
+    save_settings: Callable[[], str]
+    read_events: Callable[[EventQuery], Sequence[Event]]
+    find_clip: Callable[[str], Path | None]

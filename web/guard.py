@@ -1,0 +1,182 @@
+"""What every request passes first: addresses, origins, the password, and the headers of every answer."""
+
+import ipaddress
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse
+
+from .passwords import is_token
+from .sessions import COOKIE, Sessions
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Received: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Received, Send], Awaitable[None]]
+
+HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; "
+        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+"""Headers of every answer."""
+
+_SAFE = {"GET", "HEAD"}
+_LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
+_HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Who may use the page.
+
+    Attributes
+    ----------
+    password, token : str
+        Hashes of the password and of the token for scripts; empty if there is none. Without a password, everyone on this machine
+        may use the page.
+    path : str
+        Path that a proxy serves the page under, such as "/earshot"; empty for none.
+    """
+
+    password: str = ""
+    token: str = ""
+    path: str = ""
+
+
+class Guard:
+    """ASGI application around another one, which refuses what it must not see.
+
+    Parameters
+    ----------
+    app : callable
+        Application that answers.
+    access : Access
+        Who may use it.
+    sessions : Sessions
+        Sessions of browsers.
+    public : collection of str
+        Paths that need no password: the page itself, and the login.
+    """
+
+    def __init__(self, app: App, access: Access, sessions: Sessions, public: Iterable[str]) -> None:
+        self._app = app
+        self._access = access
+        self._sessions = sessions
+        self._public = frozenset(public)
+
+    async def __call__(self, scope: Scope, receive: Received, send: Send) -> None:
+        """Answer a request."""
+        if scope["type"] not in {"http", "websocket"}:
+            return
+        self._strip_path(scope)
+        headers = Headers(raw=scope["headers"])
+        refusal = self._refusal(scope, headers)
+        if refusal is None:
+            await self._app(scope, receive, _with_headers(send))
+            return
+        status, sentence = refusal
+        if scope["type"] == "websocket":
+            await receive()
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        answer = JSONResponse({"error": sentence}, status)
+        await answer(scope, receive, _with_headers(send))
+
+    def is_known(self, headers: Headers) -> bool:
+        """Return True if a request comes with a session or a token, or none is needed."""
+        if self.has_token(headers):
+            return True
+        return not self._access.password or self._sessions.is_valid(session_cookie(headers))
+
+    def has_token(self, headers: Headers) -> bool:
+        """Return True if a request has the token for scripts."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        return bool(self._access.token) and scheme.lower() == "bearer" and is_token(token, self._access.token)
+
+    def _strip_path(self, scope: Scope) -> None:
+        """Remove the path of the proxy, which some proxies leave in place."""
+        path = self._access.path
+        if path and (scope["path"] == path or scope["path"].startswith(f"{path}/")):
+            scope["path"] = scope["path"][len(path) :] or "/"
+
+    def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
+        """Return the status and the sentence of a refusal; None if the request may go on."""
+        if not self._is_host(headers):
+            return 400, "this address is not served; use the one that Earshot has logged"
+        is_change = scope["type"] == "websocket" or scope["method"] not in _SAFE
+        if not _is_own_origin(headers, is_change=is_change):
+            return 403, "requests from other sites are refused"
+        if scope["path"] not in self._public and not self.is_known(headers):
+            return 401, "log in first"
+        return None
+
+    def _is_host(self, headers: Headers) -> bool:
+        """Return True for a well-formed host. Without a password, it must be this machine: another site's name may lead here."""
+        host = headers.get("host", "")
+        if not _HOST.fullmatch(host) or len(headers.getlist("host")) != 1:
+            return False
+        return bool(self._access.password) or is_local(urlsplit(f"//{host}").hostname or "")
+
+
+def session_cookie(headers: Headers) -> str:
+    """Return the cookie of the session; empty if there is none."""
+    try:
+        cookies = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return ""
+    return cookies[COOKIE].value if COOKIE in cookies else ""
+
+
+def is_local(host: str) -> bool:
+    """Return True for a name or address of this machine that no other machine can reach."""
+    if host in _LOCAL_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_own_origin(headers: Headers, *, is_change: bool) -> bool:
+    """Return True unless a browser says that another site sends the request."""
+    origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
+    if origin is not None and urlsplit_host(origin) != headers["host"].lower():
+        return False
+    if site in {"none", "same-origin"}:
+        return True
+    return not is_change and headers.get("sec-fetch-mode") == "navigate"
+
+
+def urlsplit_host(origin: str) -> str:
+    """Return the host and port of an origin; empty if it is malformed."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
+
+
+def _with_headers(send: Send) -> Send:
+    """Add the headers to every answer."""
+
+    async def sending(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            present = {name for name, _ in message.get("headers", [])}
+            added = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+            if b"cache-control" not in present:
+                added.append((b"cache-control", b"no-store"))
+            message = {**message, "headers": [*message.get("headers", []), *added]}
+        await send(message)
+
+    return sending

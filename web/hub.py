@@ -1,0 +1,327 @@
+"""The sink of the page: what is heard goes to all browsers, and none of them is waited for."""
+
+import asyncio
+import struct
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, Message, SourceStatus, Tagging
+
+from .actions import Descriptions, LogMelFunction, Payload, Watched
+from .errors import BusyError
+from .mailbox import Mailbox
+from .spectrogram import RowBlock, Rows
+
+Packet: TypeAlias = str | bytes
+"""What a browser receives: JSON, or rows of a spectrogram."""
+
+MOST_CLIENTS = 64
+KEPT_EVENTS = 100
+
+_WAITING_EVENTS = 256
+_WAITING_PACKETS = 64
+_WAITING_SAMPLES = 4 * SAMPLE_RATE_HZ
+_PERIOD_SECONDS = 0.1
+
+_HEADER = struct.Struct("<HHhhHxxId")
+"""Kind (1), number of the source, level and peak in tenths of a dB, number of rows, first row, time of row 0."""
+_ROWS_KIND = 1
+
+
+class Client:
+    """A browser or a script that follows what is heard. Used on the server's thread only.
+
+    Parameters
+    ----------
+    sees_sound : bool
+        True if it gets the rows of spectrograms.
+    """
+
+    def __init__(self, *, sees_sound: bool) -> None:
+        self.sees_sound = sees_sound
+        self.closed = False
+        self._news = asyncio.Event()
+        self.mailbox: Mailbox[Packet] = Mailbox(_WAITING_PACKETS, self._news.set)
+
+    async def packets(self, timeout_seconds: float) -> list[Packet]:
+        """Wait for packets and return all that wait; none after the timeout, or once the client is closed."""
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return []
+        self._news.clear()
+        return self.mailbox.take()
+
+    def close(self) -> None:
+        """Let the connection end."""
+        self.closed = True
+        self._news.set()
+
+
+class _Chunks:
+    """Chunks of all sources that wait for the server's thread; the oldest are dropped beyond four seconds."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._waiting: dict[str, deque[AudioChunk]] = {}
+
+    def put(self, source: str, chunk: AudioChunk) -> None:
+        with self._lock:
+            waiting = self._waiting.setdefault(source, deque())
+            waiting.append(chunk)
+            while len(waiting) > 1 and chunk.start_sample - waiting[0].start_sample > _WAITING_SAMPLES:
+                waiting.popleft()
+            while len(waiting) > _WAITING_SAMPLES // 16:  # tiny chunks
+                waiting.popleft()
+
+    def take(self) -> dict[str, deque[AudioChunk]]:
+        with self._lock:
+            waiting, self._waiting = self._waiting, {}
+            return waiting
+
+
+class Hub:
+    """Newest results of all sources, and the browsers that follow them.
+
+    `accept`, `add_chunk` and `set_sources` may be called from any thread and return at once; everything else happens on the server's
+    thread, in `run`.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Names of the sources at the start.
+    descriptions : Descriptions
+        Functions that turn messages into JSON objects.
+    log_mel : callable
+        See `LogMelFunction`.
+    """
+
+    def __init__(self, sources: Sequence[str], descriptions: Descriptions, log_mel: LogMelFunction) -> None:
+        self.descriptions = descriptions
+        self.watched: Callable[[str], Sequence[Watched]] = lambda _source: ()
+        self.is_listening: Callable[[str], bool] = lambda _source: True
+        self._names = tuple(sources)
+        self._log_mel = log_mel
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news = asyncio.Event()
+        self._inbox: Mailbox[Message | None] = Mailbox(_WAITING_EVENTS, self._wake)
+        self._chunks = _Chunks()
+        self._rows: dict[str, Rows] = {}
+        self._clients: set[Client] = set()
+        self._dropped = 0
+        self.state = _State()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources."""
+        return self._names
+
+    @property
+    def client_count(self) -> int:
+        """Number of browsers and scripts that follow."""
+        return len(self._clients)
+
+    @property
+    def dropped(self) -> int:
+        """Number of packets that slow browsers have missed."""
+        return self._dropped + sum(client.mailbox.dropped for client in self._clients)
+
+    def accept(self, message: Message) -> None:
+        """Pass a message on."""
+        key = None if isinstance(message, Event) else (type(message), getattr(message, "source", ""))
+        self._inbox.put(message, key)
+
+    def add_chunk(self, source: str, chunk: AudioChunk) -> None:
+        """Pass sound on, if anybody sees it."""
+        if self._clients:
+            self._chunks.put(source, chunk)
+
+    def set_sources(self, sources: Sequence[str]) -> None:
+        """Replace the list of sources."""
+        self._names = tuple(sources)
+        self.renew_sources()
+
+    def renew_sources(self) -> None:
+        """Tell the browsers the sources once more: their watched sounds or switches have changed."""
+        self._inbox.put(None, "sources")
+
+    async def run(self) -> None:
+        """Pass messages and sound on until cancelled."""
+        self._loop = asyncio.get_running_loop()
+        while True:
+            await self._wait()
+            for message in self._inbox.take():
+                self._pass_on(message)
+            if any(client.sees_sound for client in self._clients):
+                self._pass_on_sound()
+
+    def close(self) -> None:
+        """Let all connections end."""
+        for client in self._clients:
+            client.close()
+
+    @contextmanager
+    def following(self, *, sees_sound: bool) -> Iterator[Client]:
+        """Add a client, which first gets the newest of everything.
+
+        Raises
+        ------
+        BusyError
+            There are too many.
+        """
+        if len(self._clients) >= MOST_CLIENTS:
+            raise BusyError(f"{MOST_CLIENTS} browsers are connected; close one of them")
+        client = Client(sees_sound=sees_sound)
+        for key, packet in self.greeting():
+            client.mailbox.put(packet, key)
+        self._clients.add(client)
+        self._news.set()
+        try:
+            yield client
+        finally:
+            self._clients.discard(client)
+            self._dropped += client.mailbox.dropped
+
+    def greeting(self) -> Iterator[tuple[object, Packet]]:
+        """Yield the newest of everything, each with its key."""
+        yield "sources", self._text("sources", self.sources_payload())
+        for message in self.state.messages(self._names):
+            yield self._described(message)
+        events = [self.describe(event) for event in self.state.events]
+        yield "events", self._text("events", {"events": events})
+
+    def sources_payload(self) -> Payload:
+        """Return the sources with their watched sounds and switches."""
+        return {
+            "sources": [
+                {
+                    "name": name,
+                    "listening": self.is_listening(name),
+                    "watched": [
+                        {"sound": watched.name, "threshold": watched.threshold}
+                        for watched in self.watched(name)
+                    ],
+                }
+                for name in self._names
+            ]
+        }
+
+    def describe(self, message: Message) -> dict[str, Any]:
+        """Return the JSON object of a message."""
+        match message:
+            case Tagging():
+                watched = [
+                    [entry.name, round(float(message.scores[list(entry.indices)].max()), 4)]
+                    for entry in self.watched(message.source)
+                ]
+                return {"source": message.source, **self.descriptions.tagging(message), "watched": watched}
+            case Event():
+                return {"source": message.source, **self.descriptions.event(message)}
+            case SourceStatus():
+                return {"source": message.source, "online": message.online, "reason": message.reason}
+            case Health():
+                return dict(self.descriptions.health(message))
+
+    def _wake(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._news.set)
+
+    async def _wait(self) -> None:
+        """Wait for news; while somebody sees sound, at most for a tenth of a second."""
+        sees_sound = any(client.sees_sound for client in self._clients)
+        if sees_sound:
+            await asyncio.sleep(_PERIOD_SECONDS)
+        else:
+            await self._news.wait()
+        self._news.clear()
+
+    def _pass_on(self, message: Message | None) -> None:
+        if message is None:
+            self._send(self._text("sources", self.sources_payload()), "sources")
+            return
+        self.state.add(message)
+        if self._clients:
+            key, packet = self._described(message)
+            self._send(packet, None if isinstance(message, Event) else key)
+
+    def _described(self, message: Message) -> tuple[object, Packet]:
+        kind = type(message).__name__.lower()
+        return (kind, getattr(message, "source", "")), self._text(kind, self.describe(message))
+
+    def _text(self, kind: str, payload: Payload) -> str:
+        return self.descriptions.to_json({"type": kind, **payload})
+
+    def _pass_on_sound(self) -> None:
+        names = self._names
+        for source, chunks in self._chunks.take().items():
+            if source not in names:
+                continue
+            rows = self._rows.setdefault(source, Rows(self._log_mel))
+            block = rows.extend(chunks)
+            if block is not None:
+                packet = _packed(names.index(source), block)
+                for client in self._clients:
+                    if client.sees_sound:
+                        client.mailbox.put(packet)
+        for gone in self._rows.keys() - set(names):
+            del self._rows[gone]
+
+    def _send(self, packet: Packet, key: object | None) -> None:
+        for client in self._clients:
+            client.mailbox.put(packet, key)
+
+
+class _State:
+    """Newest message of each kind and source, and the newest events."""
+
+    def __init__(self) -> None:
+        self.taggings: dict[str, Tagging] = {}
+        self.statuses: dict[str, SourceStatus] = {}
+        self.health: Health | None = None
+        self._events: OrderedDict[str, Event] = OrderedDict()
+
+    @property
+    def events(self) -> list[Event]:
+        """Newest state of the newest events, in the order in which they began."""
+        return list(self._events.values())
+
+    def add(self, message: Message) -> None:
+        """Keep a message."""
+        match message:
+            case Tagging():
+                self.taggings[message.source] = message
+            case SourceStatus():
+                self.statuses[message.source] = message
+            case Health():
+                self.health = message
+            case Event():
+                self._events[message.id] = message
+                if len(self._events) > KEPT_EVENTS:
+                    self._events.popitem(last=False)
+
+    def messages(self, sources: Sequence[str]) -> Iterator[Message]:
+        """Yield what a new browser needs, of these sources."""
+        for source in sources:
+            if source in self.statuses:
+                yield self.statuses[source]
+            if source in self.taggings:
+                yield self.taggings[source]
+        if self.health is not None:
+            yield self.health
+
+
+def _packed(number: int, block: RowBlock) -> bytes:
+    header = _HEADER.pack(
+        _ROWS_KIND,
+        number,
+        round(10 * block.level_dbfs),
+        round(10 * block.peak_dbfs),
+        len(block.values),
+        block.first & 0xFFFFFFFF,
+        block.started_at,
+    )
+    return header + block.values.tobytes()

@@ -1,0 +1,81 @@
+"""Logging in and out."""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from .api import RequestError, read_body, refused
+from .guard import Access, session_cookie
+from .passwords import MOST_CHARACTERS, is_password
+from .sessions import COOKIE, SESSION_SECONDS, LoginLimit, Sessions
+
+LOGIN_PATH = "/api/v1/login"
+
+
+class Login:
+    """Answers to logins.
+
+    Parameters
+    ----------
+    access : Access
+        Password, and the path of cookies.
+    sessions : Sessions
+        Sessions of browsers.
+    """
+
+    def __init__(self, access: Access, sessions: Sessions) -> None:
+        self._access = access
+        self._sessions = sessions
+        self._limit = LoginLimit()
+        self._one_at_a_time = asyncio.Semaphore(1)
+
+    def routes(self) -> list[Route]:
+        """Return the routes."""
+        return [
+            Route(LOGIN_PATH, self.login, methods=["POST"]),
+            Route("/api/v1/logout", self.logout, methods=["POST"]),
+        ]
+
+    async def login(self, request: Request) -> Response:
+        """Begin a session, if the password is right."""
+        address = request.client.host if request.client else ""
+        try:
+            body = await read_body(request)
+        except RequestError as error:
+            return refused(error)
+        password = body.get("password")
+        if not isinstance(password, str) or len(password) > MOST_CHARACTERS:
+            return refused(RequestError(400, "password must be text"))
+        async with self._one_at_a_time:
+            wait_seconds = self._limit.wait_seconds(address)
+            if wait_seconds > 0:
+                return JSONResponse(
+                    {"error": f"too many wrong passwords: try again in {wait_seconds:.0f} s"},
+                    429,
+                    {"retry-after": str(max(1, round(wait_seconds)))},
+                )
+            self._limit.begin(address)
+            right = await asyncio.to_thread(is_password, password, self._access.password)
+        if not right:
+            return refused(RequestError(401, "the password is wrong"))
+        self._limit.succeed(address)
+        answer = JSONResponse({})
+        answer.set_cookie(
+            COOKIE,
+            self._sessions.begin(),
+            max_age=SESSION_SECONDS,
+            path=self._access.path or "/",
+            httponly=True,
+            samesite="strict",
+            secure=request.headers.get("x-forwarded-proto", request.url.scheme) == "https",
+        )
+        return answer
+
+    async def logout(self, request: Request) -> Response:
+        """End the session."""
+        self._sessions.end(session_cookie(request.headers))
+        answer = JSONResponse({})
+        answer.delete_cookie(COOKIE, path=self._access.path or "/", httponly=True, samesite="strict")
+        return answer

@@ -1,0 +1,168 @@
+"""The server of the page, in a thread of its own with its own event loop: the only importer of uvicorn beside the protocol."""
+
+import asyncio
+import logging
+import socket
+import threading
+from contextlib import suppress
+
+import uvicorn
+from starlette.applications import Starlette
+
+from . import pages
+from .actions import Actions
+from .api import Api
+from .calls import Calls
+from .errors import WebError
+from .guard import Access, Guard
+from .hub import Hub
+from .live import Live
+from .login import LOGIN_PATH, Login
+from .protocol import LimitedProtocol
+from .sessions import Sessions
+
+_BACKLOG = 128
+_MOST_MESSAGE_BYTES = 4096
+_PING_SECONDS = 20.0
+_ENDING_SECONDS = 1
+
+_log = logging.getLogger(__name__)
+
+
+class WebServer:
+    """Serves the page; one thread is in `run` until `close` is called. It listens as soon as it is created.
+
+    Parameters
+    ----------
+    hub : Hub
+        Sink that receives what is heard.
+    calls : Calls
+        Way to the main thread.
+    host : str
+        Name or address of this machine to listen on.
+    port : int
+        Port to listen on; 0 for any free one.
+    access : Access
+        Who may use the page.
+    key : bytes
+        Secret key of the sessions.
+
+    Raises
+    ------
+    WebError
+        The address can't be used.
+    """
+
+    def __init__(self, hub: Hub, calls: Calls, *, host: str, port: int, access: Access, key: bytes) -> None:
+        self._hub = hub
+        self._calls = calls
+        self._access = access
+        self._sessions = Sessions(key)
+        self._actions: Actions | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing = threading.Event()
+        self._socket = _listen(host, port)
+        self.host, self.port = host, self._socket.getsockname()[1]
+
+    @property
+    def address(self) -> str:
+        """Address of the page, for people."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}{self._access.path}/"
+
+    def set_actions(self, actions: Actions) -> None:
+        """Set the functions that the page calls, before `run`."""
+        self._actions = actions
+        self._hub.watched, self._hub.is_listening = actions.watched, actions.is_listening
+
+    def close(self) -> None:
+        """Make `run` return soon; from any thread, any number of times."""
+        self._closing.set()
+        with suppress(RuntimeError):  # the loop has ended
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._hub.close)
+
+    def run(self) -> None:
+        """Serve until `close` is called."""
+        for name in ("uvicorn", "uvicorn.error"):
+            logging.getLogger(name).setLevel(logging.ERROR)  # bad requests are not worth a line each
+        with self._socket:
+            asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        config = uvicorn.Config(
+            self._app(),
+            http=LimitedProtocol,
+            ws="websockets-sansio",
+            loop="asyncio",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            ws_max_size=_MOST_MESSAGE_BYTES,
+            ws_ping_interval=_PING_SECONDS,
+            ws_ping_timeout=_PING_SECONDS,
+            ws_per_message_deflate=False,
+            timeout_keep_alive=20,
+            timeout_graceful_shutdown=_ENDING_SECONDS,
+        )
+        server = _Server(config, self._closing)
+        self._loop = asyncio.get_running_loop()
+        passing_on = asyncio.create_task(self._hub.run())
+        passing_on.add_done_callback(lambda _: self._closing.set())
+        try:
+            await server.serve(sockets=[self._socket])
+        finally:
+            self._hub.close()
+            passing_on.cancel()
+            with suppress(asyncio.CancelledError):
+                await passing_on
+
+    def _app(self) -> Guard:
+        if self._actions is None:
+            raise WebError("the page has no actions")
+        login = Login(self._access, self._sessions)
+        app = Starlette(
+            routes=[
+                *Api(
+                    self._hub, self._actions, self._calls, has_password=bool(self._access.password)
+                ).routes(),
+                *Live(self._hub).routes(),
+                *login.routes(),
+                *pages.routes(),
+            ]
+        )
+        return Guard(app, self._access, self._sessions, public={*pages.static_files(), LOGIN_PATH})
+
+
+class _Server(uvicorn.Server):
+    """Server that ends when an event is set, and leaves signals to the program."""
+
+    def __init__(self, config: uvicorn.Config, closing: threading.Event) -> None:
+        super().__init__(config)
+        self._closing = closing
+
+    async def on_tick(self, counter: int) -> bool:
+        """Return True to end; called ten times a second."""
+        return await super().on_tick(counter) or self._closing.is_set()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises
+    ------
+    WebError
+        The address can't be used.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address, family=family, backlog=_BACKLOG)
+    except (OSError, UnicodeError, OverflowError) as error:
+        shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        raise WebError(
+            f"the page can't be served at {shown} ({getattr(error, 'strerror', None) or error}): give --web another port, or "
+            "an address of this machine"
+        ) from error

@@ -1,0 +1,24 @@
+// Requests to the program. All addresses are relative, so that the page works under any path.
+
+export class RefusedError extends Error {
+  constructor(status, sentence) {
+    super(sentence);
+    this.status = status;
+  }
+}
+
+async function answered(response) {
+  const content = await response.json().catch(() => ({}));
+  if (!response.ok) throw new RefusedError(response.status, content.error ?? String(response.status));
+  return content;
+}
+
+export async function get(name, query = {}) {
+  const given = new URLSearchParams(Object.entries(query).filter(([, value]) => value !== "" && value !== null));
+  return answered(await fetch(`api/v1/${name}?${given}`, { credentials: "same-origin" }));
+}
+
+export async function post(name, body = {}) {
+  const headers = { "Content-Type": "application/json" };
+  return answered(await fetch(`api/v1/${name}`, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin" }));
+}

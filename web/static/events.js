@@ -1,0 +1,154 @@
+// Events: the history with filters, the hours of the day, and clips.
+import { make, notify, svg } from "./dom.js";
+import { get } from "./api.js";
+import { clock, dayName, duration, percent, say } from "./texts.js";
+
+const PAGE = 100;
+const PERIODS = [["day", 1], ["week", 7], ["month", 30], ["everything", null]];
+
+function clipAddress(event) {
+  return `api/v1/events/${encodeURIComponent(event.id)}/clip`;
+}
+
+function links(event, line) {
+  if (!event.clip) return make("span");
+  let player = null;
+  const play = make("button", { class: "quiet", type: "button", "aria-label": say("play", { sound: event.label }), onclick: () => {
+    if (!player) {
+      player = make("audio", { controls: true, preload: "auto" });
+      player.src = clipAddress(event);
+      line().append(player);
+    }
+    player.play().catch((error) => notify(error.message));
+  } }, "▶");
+  const save = make("a", { href: `${clipAddress(event)}?download`, "aria-label": say("download", { sound: event.label }) }, "↓");
+  return make("span", { class: "links" }, play, save);
+}
+
+function eventLine(event) {
+  const began = new Date(event.started_at);
+  const ended = event.ended_at ? duration((new Date(event.ended_at) - began) / 1000) : say("ongoing");
+  let line = null;
+  line = make("li", event.ended_at ? {} : { class: "on" },
+    make("time", { datetime: event.started_at }, clock.format(began)),
+    make("span", {}, make("b", {}, event.label), make("small", {}, `${event.source} · ${ended} · ${percent(event.score)}`)),
+    links(event, () => line));
+  return line;
+}
+
+export function eventList(events, hint) {
+  const list = make("div");
+  let day = null;
+  let lines = null;
+  for (const event of events) {
+    const name = dayName(new Date(event.started_at));
+    if (name !== day) {
+      day = name;
+      lines = make("ul", { class: "events" });
+      list.append(make("h3", {}, name), lines);
+    }
+    lines.append(eventLine(event));
+  }
+  if (!events.length) list.append(make("p", { class: "hint" }, hint));
+  return list;
+}
+
+function heatMap(summary) {
+  const height = 22;
+  const label = 150;
+  const cell = 20;
+  const sounds = summary.sounds.slice(0, 12);
+  const most = Math.max(1, ...sounds.flatMap((sound) => sound.hours));
+  const picture = svg("svg", { class: "heat", viewBox: `0 0 ${label + 24 * cell} ${sounds.length * height + 18}`, role: "img", "aria-label": say("hours") });
+  sounds.forEach((sound, row) => {
+    const name = svg("text", { x: 0, y: row * height + 15 });
+    name.textContent = sound.label.length > 24 ? `${sound.label.slice(0, 23)}…` : sound.label;
+    picture.append(name);
+    sound.hours.forEach((count, hour) => {
+      const title = svg("title");
+      title.textContent = say("heat", { sound: sound.label, hour, count });
+      const box = svg("rect", { x: label + hour * cell, y: row * height + 2, width: cell - 2, height: height - 4, rx: 3 }, title);
+      if (count) box.style.opacity = 0.25 + 0.75 * Math.sqrt(count / most);
+      else box.setAttribute("class", "none");
+      picture.append(box);
+    });
+  });
+  for (let hour = 0; hour < 24; hour += 6) {
+    const text = svg("text", { x: label + hour * cell, y: sounds.length * height + 14 });
+    text.textContent = String(hour);
+    picture.append(text);
+  }
+  return picture;
+}
+
+function spreadsheet(events) {
+  // A cell that begins like a formula gets an apostrophe: names come from outside.
+  const cell = (value) => `"${String(value ?? "").replace(/^(?=[=+\-@\t\r])/, "'").replaceAll('"', '""')}"`;
+  const columns = ["id", "source", "label", "score", "started_at", "ended_at", "length_seconds"];
+  return [columns, ...events.map((event) => columns.map((column) => event[column]))].map((row) => row.map(cell).join(",")).join("\r\n");
+}
+
+export class EventsView {
+  constructor(store) {
+    this.store = store;
+    this.found = [];
+    this.sound = make("select", { id: "filter-sound", onchange: () => this.load() });
+    this.source = make("select", { id: "filter-source", onchange: () => this.load() });
+    this.period = make("select", { id: "filter-period", onchange: () => this.load() },
+      ...PERIODS.map(([key, days]) => make("option", { value: String(days ?? "") }, say(key))));
+    this.score = make("input", { id: "filter-score", type: "number", min: "0", max: "100", step: "5", value: "0", inputmode: "numeric", onchange: () => this.load() });
+    this.heat = make("div");
+    this.list = make("div");
+    this.more = make("button", { type: "button", hidden: true, onclick: () => this.load(true) }, say("more"));
+    const save = make("button", { type: "button", onclick: () => this.save() }, say("csv"));
+    const filters = [["sound", this.sound], ["source", this.source], ["period", this.period], ["leastScore", this.score]];
+    this.element = make("div", {},
+      make("section", { class: "panel filters" }, ...filters.map(([key, field]) => make("label", { for: field.id }, `${say(key)}${key === "leastScore" ? " (%)" : ""}`, field))),
+      make("section", { class: "panel" }, make("h2", {}, say("hours")), this.heat),
+      make("section", { class: "panel" }, make("div", { class: "row" }, make("h2", {}, say("events")), save), this.list, this.more));
+  }
+
+  show() {
+    this.options(this.source, say("allSources"), this.store.sources.map((source) => source.name));
+    this.load();
+  }
+
+  options(select, all, names) {
+    const chosen = select.value;
+    select.replaceChildren(make("option", { value: "" }, all), ...names.map((name) => make("option", { value: name }, name)));
+    select.value = names.includes(chosen) ? chosen : "";
+  }
+
+  query() {
+    const days = this.period.value;
+    return {
+      source: this.source.value,
+      since: days ? Math.round(Date.now() / 1000 - 86_400 * days) : "",
+      score: Math.max(0, Number(this.score.value) || 0) / 100,
+    };
+  }
+
+  async load(more = false) {
+    const query = { ...this.query(), label: this.sound.value, limit: PAGE };
+    if (more && this.found.length) query.until = new Date(this.found.at(-1).started_at).getTime() / 1000;
+    try {
+      const [answer, summary] = await Promise.all([get("events", query), more ? null : get("summary", this.query())]);
+      this.found = more ? [...this.found, ...answer.events] : answer.events;
+      this.more.hidden = answer.events.length < PAGE;
+      this.list.replaceChildren(eventList(this.found, say("noneFound")));
+      if (summary) {
+        this.heat.replaceChildren(summary.sounds.length ? heatMap(summary) : make("p", { class: "hint" }, say("noneFound")));
+        this.options(this.sound, say("allSounds"), summary.sounds.map((sound) => sound.label));
+      }
+    } catch (error) {
+      notify(error.message);
+    }
+  }
+
+  save() {
+    const file = new Blob([spreadsheet(this.found)], { type: "text/csv" });
+    const link = make("a", { href: URL.createObjectURL(file), download: "earshot-events.csv" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  }
+}

@@ -1,0 +1,128 @@
+// The tiles: each source with its spectrogram, level and tags.
+import { bar, make, notify, setBar } from "./dom.js";
+import { post } from "./api.js";
+import { Spectrogram } from "./spectrogram.js";
+import { percent, say } from "./texts.js";
+import { eventList } from "./events.js";
+
+const LOWEST_DB = -72;
+
+class Tile {
+  constructor(name, theme) {
+    this.name = name;
+    this.listening = true;
+    this.state = make("span", { class: "state" });
+    this.toggle = make("button", { class: "switch", type: "button", onclick: () => this.switch() });
+    const canvas = make("canvas", { role: "img", "aria-label": say("spectrogram", { source: name }) });
+    this.spectrogram = new Spectrogram(canvas, theme);
+    this.filling = make("i");
+    this.levelBar = make("div", { class: "level", role: "meter", "aria-label": say("level"), "aria-valuemin": "-120", "aria-valuemax": "0" }, this.filling);
+    this.tags = make("ul", { class: "tags" });
+    this.lines = new Map();
+    this.level = LOWEST_DB;
+    this.element = make("section", { class: "panel tile", "aria-label": name },
+      make("div", { class: "row" }, make("h2", {}, name), this.state, this.toggle), canvas, this.levelBar, this.tags);
+    this.hint(say("waiting"));
+  }
+
+  hint(sentence) {
+    if (!this.lines.size) this.tags.replaceChildren(make("li", { class: "hint" }, sentence));
+  }
+
+  describe(source) {
+    this.listening = source.listening;
+    this.watched = new Map(source.watched.map((entry) => [entry.sound, entry.threshold]));
+    this.toggle.textContent = say(source.listening ? "listening" : "paused");
+    this.toggle.setAttribute("aria-pressed", String(source.listening));
+  }
+
+  async switch() {
+    try {
+      await post("listening", { source: this.name, on: !this.listening });
+    } catch (error) {
+      notify(error.message);
+    }
+  }
+
+  status(message) {
+    this.state.textContent = message.online ? "" : say("offline", { reason: message.reason });
+    this.state.classList.toggle("bad", !message.online);
+  }
+
+  rows(rows) {
+    this.spectrogram.add(rows);
+    this.level = Math.max(rows.level, this.level - 3);
+    this.filling.style.transform = `scaleX(${Math.max(0, 1 - this.level / LOWEST_DB)})`;
+    this.filling.classList.toggle("loud", rows.peak > -0.1);
+  }
+
+  tagging(message) {
+    const heard = new Set(message.watched.filter(([name, score]) => score >= (this.watched?.get(name) ?? 2)).map(([name]) => name.toLowerCase()));
+    const before = this.lines;
+    this.lines = new Map();
+    for (const tag of message.tags) {
+      const line = before.get(tag.label) ?? this.line(tag.label);
+      line.number.textContent = percent(tag.score);
+      setBar(line.bar, tag.score ?? 0);
+      line.element.classList.toggle("heard", heard.has(tag.label.toLowerCase()));
+      this.lines.set(tag.label, line);
+    }
+    this.tags.replaceChildren(...[...this.lines.values()].map((line) => line.element));
+    this.levelBar.setAttribute("aria-valuenow", String(message.level_dbfs));
+  }
+
+  line(label) {
+    const number = make("span", { class: "number" });
+    const own = bar(0, label);
+    return { number, bar: own, element: make("li", {}, make("span", {}, label), number, own) };
+  }
+}
+
+export class LiveView {
+  constructor(store) {
+    this.store = store;
+    this.tiles = new Map();
+    this.grid = make("div", { class: "tiles" });
+    this.recent = make("div");
+    this.element = make("div", {}, this.grid, make("section", { class: "panel", id: "recent" }, make("h2", {}, say("recent")), this.recent));
+    const draw = (now) => {
+      if (this.element.isConnected && !document.hidden) for (const tile of this.tiles.values()) tile.spectrogram.draw(now);
+      requestAnimationFrame(draw);
+    };
+    requestAnimationFrame(draw);
+  }
+
+  show() {
+    this.events();
+  }
+
+  setTheme(theme) {
+    for (const tile of this.tiles.values()) tile.spectrogram.setTheme(theme);
+  }
+
+  sources(sources) {
+    const before = this.tiles;
+    this.tiles = new Map(sources.map((source) => [source.name, before.get(source.name) ?? new Tile(source.name, this.store.theme)]));
+    for (const source of sources) this.tiles.get(source.name).describe(source);
+    this.grid.classList.toggle("single", sources.length === 1);
+    const elements = [...this.tiles.values()].map((tile) => tile.element);
+    if (elements.some((element, index) => this.grid.children[index] !== element) || this.grid.children.length !== elements.length) {
+      this.grid.replaceChildren(...elements);
+    }
+  }
+
+  status(message) { this.tiles.get(message.source)?.status(message); }
+
+  tagging(message) { this.tiles.get(message.source)?.tagging(message); }
+
+  health(message) {
+    const model = message.loading;
+    if (model) for (const tile of this.tiles.values()) tile.hint(say("loading", { model }));
+  }
+
+  rows(rows) { [...this.tiles.values()][rows.source]?.rows(rows); }
+
+  events() {
+    if (this.element.isConnected) this.recent.replaceChildren(eventList(this.store.recent.slice(0, 12), say("none")));
+  }
+}

@@ -1,0 +1,83 @@
+// All words of the page, by language. A language is one more column.
+
+const TEXTS = {
+  live: ["Live", "Live"],
+  events: ["Events", "Ereignisse"],
+  sounds: ["Sounds", "Geräusche"],
+  connected: ["connected", "verbunden"],
+  lost: ["no connection; trying again", "keine Verbindung; neuer Versuch läuft"],
+  light: ["Light colours", "Helle Farben"],
+  dark: ["Dark colours", "Dunkle Farben"],
+  logout: ["Log out", "Abmelden"],
+  login: ["Log in", "Anmelden"],
+  password: ["Password", "Passwort"],
+  loginHint: ["This page shows what Earshot hears.", "Diese Seite zeigt, was Earshot hört."],
+  listening: ["Listening", "Hört zu"],
+  paused: ["Paused", "Pausiert"],
+  online: ["on", "an"],
+  offline: ["no audio: {reason}", "kein Ton: {reason}"],
+  waiting: ["Listening…", "Hört zu…"],
+  loading: ["Loading {model}…", "Lädt {model}…"],
+  level: ["Level", "Pegel"],
+  spectrogram: ["Spectrogram of {source}", "Spektrogramm von {source}"],
+  score: ["Score", "Wert"],
+  recent: ["Recent events", "Letzte Ereignisse"],
+  none: ["No events yet.", "Noch keine Ereignisse."],
+  noneFound: ["No events fit.", "Keine passenden Ereignisse."],
+  today: ["Today", "Heute"],
+  yesterday: ["Yesterday", "Gestern"],
+  ongoing: ["still on", "läuft noch"],
+  play: ["Play {sound}", "{sound} abspielen"],
+  download: ["Download the clip of {sound}", "Aufnahme von {sound} herunterladen"],
+  allSounds: ["All sounds", "Alle Geräusche"],
+  allSources: ["All sources", "Alle Quellen"],
+  sound: ["Sound", "Geräusch"],
+  source: ["Source", "Quelle"],
+  period: ["Period", "Zeitraum"],
+  day: ["24 hours", "24 Stunden"],
+  week: ["7 days", "7 Tage"],
+  month: ["30 days", "30 Tage"],
+  everything: ["Everything", "Alles"],
+  leastScore: ["Score from", "Wert ab"],
+  hours: ["Hours of the day", "Stunden des Tages"],
+  heat: ["{sound}, {hour}:00: {count}", "{sound}, {hour} Uhr: {count}"],
+  more: ["Show more", "Mehr zeigen"],
+  csv: ["Save as CSV", "Als CSV speichern"],
+  threshold: ["Threshold of {sound}", "Schwelle von {sound}"],
+  remove: ["Stop watching for {sound}", "Nicht mehr auf {sound} achten"],
+  watch: ["Watch", "Beachten"],
+  addSound: ["Watch for another sound", "Auf ein weiteres Geräusch achten"],
+  save: ["Save to the settings file", "In die Einstellungen schreiben"],
+  saved: ["Saved in {file}", "Gespeichert in {file}"],
+  hint: ["Drag a threshold: the sound becomes an event when its bar reaches it.",
+    "Ziehen Sie eine Schwelle: Erreicht der Balken sie, wird das Geräusch zum Ereignis."],
+  unreachable: ["Earshot does not answer; try again", "Earshot antwortet nicht; versuchen Sie es noch einmal"],
+};
+
+const LANGUAGES = ["en", "de"];
+const language = LANGUAGES.find((code) => navigator.language.toLowerCase().startsWith(code)) ?? "en";
+const place = LANGUAGES.indexOf(language);
+document.documentElement.lang = language;
+
+export function say(key, values = {}) {
+  return TEXTS[key][place].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+}
+
+export const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const dayFormat = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
+const percentFormat = new Intl.NumberFormat(language, { style: "percent" });
+
+export function dayName(date) {
+  const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(date).setHours(0, 0, 0, 0)) / 86_400_000);
+  if (days === 0) return say("today");
+  return days === 1 ? say("yesterday") : dayFormat.format(date);
+}
+
+export function percent(score) {
+  return score === null ? "–" : percentFormat.format(score);
+}
+
+export function duration(seconds) {
+  if (seconds < 60) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  return seconds < 3600 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
