@@ -152,6 +152,7 @@ class Hub:
     async def run(self) -> None:
         """Pass messages and sound on until cancelled."""
         self._loop = asyncio.get_running_loop()
+        self._news.set()  # messages may have come before
         while True:
             await self._wait()
             for message in self._inbox.take():

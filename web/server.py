@@ -133,6 +133,7 @@ class WebServer:
                 *pages.routes(),
             ]
         )
+        app.router.redirect_slashes = False
         return Guard(app, self._access, self._sessions, public={*pages.static_files(), LOGIN_PATH})
 
 

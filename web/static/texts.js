@@ -63,9 +63,12 @@ export function say(key, values = {}) {
   return TEXTS[key][place].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 }
 
-export const clock = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const dayFormat = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
-const percentFormat = new Intl.NumberFormat(language, { style: "percent" });
+// The language is that of the words; the form of times is that of the reader's country.
+const locale = navigator.language.toLowerCase().startsWith(language) ? navigator.language : language;
+
+export const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const dayFormat = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long" });
+const percentFormat = new Intl.NumberFormat(locale, { style: "percent" });
 
 export function dayName(date) {
   const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(date).setHours(0, 0, 0, 0)) / 86_400_000);

@@ -1,0 +1,203 @@
+"""A page that is really served, above a program without sound or model, and ways to ask it."""
+
+import http.client
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from models.log_mel import log_mel
+from streamer.messages import AudioChunk, Event, Health, SourceStatus, Tagging
+from streamer.runtime.threads import ThreadGroup
+from streamer.sinks import payloads
+from support.waiting import PATIENCE_SECONDS, wait_until
+from web.actions import Actions, Descriptions, EventQuery, Watched
+from web.calls import Calls
+from web.errors import WebError
+from web.guard import Access
+from web.hub import Hub
+from web.server import WebServer
+
+LABELS = ("Speech", "Dog", "Smoke detector, smoke alarm")
+LABEL_SET = payloads.LabelSet(LABELS, (None, None, None))
+KEY = bytes(range(32))
+
+
+def tagging(source: str = "kitchen", *scores: float, ended_at: float = 1_790_000_000.0) -> Tagging:
+    """Return a tagging with a score for each label."""
+    given = np.array(scores or (0.1, 0.8, 0.2), np.float32)
+    return Tagging(source, 0, 16_000, ended_at, given, -30.0, 0.2)
+
+
+def event(identifier: str, label: str = "Dog", *, source: str = "kitchen", **more: Any) -> Event:
+    """Return the end of a sound."""
+    values = {"score": 0.8, "started_at": 1_790_000_000.0, "ended_at": 1_790_000_004.5} | more
+    return Event(identifier, "ended", label, source, **values)
+
+
+HEALTH = Health(12.0, 7, 2, 1, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "connected")
+
+
+@dataclass
+class House:
+    """What a program would be: sounds that are watched, switches and a history."""
+
+    thresholds: dict[str, float] = field(default_factory=lambda: {"Dog": 0.5, "Smoke alarm": 0.25})
+    switched: list[tuple[str, bool]] = field(default_factory=list)
+    history: list[Event] = field(default_factory=list)
+    clips: dict[str, Path] = field(default_factory=dict)
+    saved: int = 0
+    called_on: set[str] = field(default_factory=set)
+
+    def actions(self) -> Actions:
+        """Return what the page is handed."""
+        return Actions(
+            version="1.2.3",
+            sounds=("Dog", "Smoke alarm", "Siren", *LABELS),
+            watched=lambda _source: [
+                Watched(name, (1,) if name == "Dog" else (2,), threshold)
+                for name, threshold in self.thresholds.items()
+            ],
+            watch=self._watch,
+            unwatch=lambda _source, name: self.thresholds.__delitem__(name),
+            set_listening=self._switch,
+            is_listening=lambda source: dict(self.switched).get(source, True),
+            save_settings=self._save,
+            read_events=self._read,
+            find_clip=self.clips.get,
+        )
+
+    def _watch(self, _source: str, name: str, threshold: float | None) -> None:
+        self.called_on.add(threading.current_thread().name)
+        if name == "quux":
+            raise WebError("there is no sound 'quux': see earshot sounds")
+        self.thresholds[name] = threshold or 0.3
+
+    def _switch(self, source: str, on: bool) -> None:
+        self.switched.append((source, on))
+
+    def _save(self) -> str:
+        self.saved += 1
+        return "/home/me/earshot.toml"
+
+    def _read(self, query: EventQuery) -> list[Event]:
+        found = [one for one in self.history if not query.labels or one.label in query.labels]
+        return sorted(found, key=lambda one: -one.started_at)[: query.limit]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Answer to a request."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """Content."""
+        return json.loads(self.body)
+
+
+class Page:
+    """A page that is served.
+
+    Parameters
+    ----------
+    server : WebServer
+        Its server.
+    hub : Hub
+        Its sink.
+    house : House
+        The program behind it.
+    """
+
+    def __init__(self, server: WebServer, hub: Hub, house: House) -> None:
+        self.server, self.hub, self.house = server, hub, house
+
+    @property
+    def address(self) -> str:
+        """Address of the page."""
+        return self.server.address
+
+    def ask(
+        self, path: str, body: object = None, *, method: str = "", raw: bytes | None = None, **headers: str
+    ) -> Answer:
+        """Send a request; underscores in the names of headers become hyphens."""
+        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if content is not None:
+            named.setdefault("content-type", "application/json")
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE_SECONDS)
+        try:
+            connection.request(method or ("GET" if content is None else "POST"), path, content, named)
+            answer = connection.getresponse()
+            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, name: str, **headers: str) -> Answer:
+        """Ask for a part of the interface."""
+        return self.ask(f"/api/v1/{name}", **headers)
+
+    def post(self, name: str, body: object, **headers: str) -> Answer:
+        """Call an action of the interface."""
+        return self.ask(f"/api/v1/{name}", body, **headers)
+
+    def log_in(self, password: str) -> str:
+        """Log in; return the header of the session."""
+        answer = self.post("login", {"password": password})
+        assert answer.status == 200, answer.body
+        return answer.headers["set-cookie"].partition(";")[0]
+
+    def hear(self, source: str = "kitchen", seconds: float = 1.0, start_sample: int = 0) -> None:
+        """Pass on a tone."""
+        tone = 0.3 * np.sin(np.arange(round(seconds * 16_000)) * 0.4).astype(np.float32)
+        self.hub.add_chunk(source, AudioChunk(tone, start_sample, time.time()))
+
+    def fill(self) -> None:
+        """Pass on a message of each kind."""
+        for message in (SourceStatus("kitchen", True), tagging(), event("1"), HEALTH):
+            self.hub.accept(message)
+        wait_until(lambda: self.get("health").status == 200, "the messages")
+
+
+@contextmanager
+def serving(
+    *,
+    password: str = "",
+    token: str = "",
+    path: str = "",
+    sources: tuple[str, ...] = ("kitchen",),
+    house: House | None = None,
+    before: Callable[[Hub], None] = lambda _hub: None,
+) -> Iterator[Page]:
+    """Serve a page in a thread of the group, as the program does; another thread takes the part of the main thread."""
+    descriptions = Descriptions(
+        tagging=lambda one: payloads.tags_payload(one, LABEL_SET, 3, one.latency_seconds),
+        event=payloads.event_payload,
+        occurrence=payloads.occurrence_payload,
+        health=payloads.health_payload,
+        to_json=payloads.to_json,
+    )
+    house = house or House()
+    hub, calls, ending = Hub(sources, descriptions, log_mel), Calls(), threading.Event()
+    access = Access(password=password, token=token, path=path)
+    server = WebServer(hub, calls, host="127.0.0.1", port=0, access=access, key=KEY + password.encode())
+    server.set_actions(house.actions())
+    before(hub)
+
+    def main() -> None:
+        while not ending.wait(0.02):
+            calls.carry_out()
+
+    with ThreadGroup(PATIENCE_SECONDS) as threads:
+        threads.start("web", server.run, server.close)
+        threads.start("main thread", main, ending.set)
+        yield Page(server, hub, house)
