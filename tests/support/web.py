@@ -177,6 +177,7 @@ def serving(
     sources: tuple[str, ...] = ("kitchen",),
     house: House | None = None,
     before: Callable[[Hub], None] = lambda _hub: None,
+    port: int = 0,
 ) -> Iterator[Page]:
     """Serve a page in a thread of the group, as the program does; another thread takes the part of the main thread."""
     descriptions = Descriptions(
@@ -189,7 +190,7 @@ def serving(
     house = house or House()
     hub, calls, ending = Hub(sources, descriptions, log_mel), Calls(), threading.Event()
     access = Access(password=password, token=token, path=path)
-    server = WebServer(hub, calls, host="127.0.0.1", port=0, access=access, key=KEY + password.encode())
+    server = WebServer(hub, calls, host="127.0.0.1", port=port, access=access, key=KEY + password.encode())
     server.set_actions(house.actions())
     before(hub)
 

@@ -1,0 +1,299 @@
+"""The HTTP interface and the live connections, over real HTTP."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.waiting import PATIENCE_SECONDS, wait_until
+from support.web import House, Page, event, serving, tagging
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from models.log_mel import log_mel
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus
+from web.calls import Calls
+from web.errors import BusyError, WebError
+from web.mailbox import Mailbox
+from web.passwords import hash_password
+from web.spectrogram import GAP, Rows
+from web.summary import summarise
+
+
+def open_socket(page: Page) -> ClientConnection:
+    return connect(f"ws://127.0.0.1:{page.server.port}/api/v1/live", open_timeout=PATIENCE_SECONDS)
+
+
+def receive(connection: ClientConnection, kind: str) -> Any:
+    """Receive messages until there is one of a kind; "rows" are bytes."""
+    while True:
+        packet = connection.recv(PATIENCE_SECONDS)
+        if isinstance(packet, bytes):
+            if kind == "rows":
+                return packet
+        elif (message := json.loads(packet))["type"] == kind:
+            return message
+
+
+def test_the_interface_says_what_is_heard() -> None:
+    with serving() as page:
+        page.fill()
+        assert page.get("status").json["model"] == "tiny"
+        (source,) = page.get("sources").json["sources"]
+        assert source["online"]
+        assert source["watched"][0] == {"sound": "Dog", "threshold": 0.5}
+        (tags,) = page.get("tags").json["tags"]
+        assert [tag["label"] for tag in tags["tags"]] == ["Dog", "Smoke detector, smoke alarm", "Speech"]
+        assert tags["watched"] == [["Dog", 0.8], ["Smoke alarm", 0.2]]
+        assert page.get("tags?source=cellar").json["tags"] == []
+        assert page.get("health").json["broker"] == "connected"
+        assert "Siren" in page.get("sounds").json["sounds"]
+
+
+def test_messages_from_before_the_server_runs_are_there() -> None:
+    with serving(before=lambda hub: hub.accept(tagging())) as page:
+        wait_until(lambda: page.get("tags").json["tags"], "the tags")
+
+
+def test_actions_are_carried_out_on_the_main_thread() -> None:
+    with serving() as page:
+        assert page.post("watch", {"source": "kitchen", "sound": "Siren", "threshold": 0.4}).status == 200
+        assert page.house.thresholds["Siren"] == 0.4
+        assert page.house.called_on == {"main thread"}
+        assert page.post("unwatch", {"source": "kitchen", "sound": "Siren"}).status == 200
+        assert "Siren" not in page.house.thresholds
+        assert page.post("listening", {"source": "kitchen", "on": False}).status == 200
+        assert not page.get("sources").json["sources"][0]["listening"]
+        assert page.post("save", {}).json == {"file": "/home/me/earshot.toml"}
+        assert page.house.saved == 1
+
+
+def test_an_error_of_an_action_is_its_sentence() -> None:
+    with serving() as page:
+        answer = page.post("watch", {"source": "kitchen", "sound": "quux"})
+        assert (answer.status, answer.json["error"]) == (400, "there is no sound 'quux': see earshot sounds")
+
+
+def test_events_come_newest_first_and_without_paths_of_this_machine(tmp_path: Path) -> None:
+    clip = tmp_path / "dog.flac"
+    clip.write_bytes(b"fLaC" + bytes(100))
+    house = House(
+        history=[
+            event("1", started_at=1.0),
+            event("2", "Siren", started_at=2.0),
+            event("3", clip=str(clip), started_at=3.0),
+        ],
+        clips={"3": clip},
+    )
+    with serving(house=house) as page:
+        found = page.get("events").json["events"]
+        assert [one["id"] for one in found] == ["3", "2", "1"]
+        assert found[0]["clip"] == "api/v1/events/3/clip"
+        assert str(tmp_path) not in page.get("events").body.decode()
+        assert [one["id"] for one in page.get("events?label=Siren").json["events"]] == ["2"]
+        assert [one["id"] for one in page.get("events?limit=1").json["events"]] == ["3"]
+        answer = page.get("events/3/clip")
+        assert answer.headers["content-type"] == "audio/flac"
+        assert answer.body == clip.read_bytes()
+        assert page.get("events/3/clip", range="bytes=0-3").body == b"fLaC"
+        assert page.get("events/2/clip").status == 404
+        assert page.get("summary").json["sounds"][0]["count"] == 2
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=x", "limit=9999999", "since=soon", "score=NaN", "until=inf"]
+)
+def test_a_bad_query_gets_a_sentence(query: str) -> None:
+    with serving() as page:
+        answer = page.get(f"events?{query}")
+        assert answer.status == 400
+        assert "must be" in answer.json["error"]
+
+
+def test_a_browser_gets_the_newest_of_everything_and_then_what_happens() -> None:
+    with serving() as page:
+        page.fill()
+        with open_socket(page) as connection:
+            assert receive(connection, "sources")["sources"][0]["name"] == "kitchen"
+            assert receive(connection, "sourcestatus")["online"]
+            assert receive(connection, "tagging")["watched"][0] == ["Dog", 0.8]
+            assert receive(connection, "events")["events"][0]["label"] == "Dog"
+            page.hub.accept(event("2", "Siren"))
+            assert receive(connection, "event")["label"] == "Siren"
+            page.hub.accept(SourceStatus("kitchen", False, "it was unplugged"))
+            assert receive(connection, "sourcestatus")["reason"] == "it was unplugged"
+            page.hub.set_sources(["cellar"])
+            assert receive(connection, "sources")["sources"][0]["name"] == "cellar"
+
+
+def test_a_browser_gets_rows_of_the_spectrogram() -> None:
+    with serving(sources=("yard", "kitchen")) as page, open_socket(page) as connection:
+        wait_until(lambda: page.hub.client_count, "the browser")
+        page.hear("kitchen", 1.0, start_sample=16_000)
+        packet = receive(connection, "rows")
+        kind, number, level, peak, count = np.frombuffer(packet, "<i2", 5)
+        assert (kind, number, count) == (1, 1, 98)
+        assert (level, peak) == (-135, -105)
+        assert np.frombuffer(packet, "<u4", 1, 12)[0] == 100
+        assert len(packet) == 24 + 98 * 128
+
+
+def test_a_script_follows_with_server_sent_events() -> None:
+    with serving() as page:
+        page.fill()
+        connection = http.client.HTTPConnection("127.0.0.1", page.server.port, timeout=PATIENCE_SECONDS)
+        connection.request("GET", "/api/v1/stream")
+        answer = connection.getresponse()
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        kinds = set()
+        while not {"sources", "tagging", "health", "events"} <= kinds:
+            line = answer.readline().decode()
+            if line.startswith("data: "):
+                kinds.add(json.loads(line[6:])["type"])
+        answer.close()
+        connection.close()
+
+        def gone() -> bool:
+            page.hub.accept(tagging())
+            return page.hub.client_count == 0
+
+        wait_until(gone, "the end of the script")
+
+
+def test_a_frozen_browser_costs_the_others_nothing_and_is_counted() -> None:
+    with serving() as page, ExitStack() as stack:
+        frozen = socket.create_connection(("127.0.0.1", page.server.port), PATIENCE_SECONDS)
+        stack.enter_context(frozen)
+        frozen.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        frozen.sendall(
+            f"GET /api/v1/live HTTP/1.1\r\nHost: 127.0.0.1:{page.server.port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n".encode()
+        )
+        wait_until(lambda: page.hub.client_count == 1, "the frozen browser")
+        with open_socket(page) as lively:
+            wait_until(lambda: page.hub.client_count == 2, "the other browser")
+            start = 0
+
+            def flood() -> bool:
+                nonlocal start
+                page.hear("kitchen", 3.0, start_sample=start)
+                start += 48_000
+                time.sleep(0.12)
+                return page.hub.dropped > 50
+
+            heard: list[str] = []
+            reading = threading.Thread(target=_read, args=(lively, heard))
+            reading.start()
+            wait_until(flood, "dropped rows")
+            page.hub.accept(event("5"))
+            wait_until(lambda: "event" in heard, "the event at the other browser")
+            assert page.get("status").json["missed_packets"] > 50
+            lively.close()
+            reading.join(PATIENCE_SECONDS)
+
+
+def _is_over(connection: ClientConnection) -> bool:
+    try:
+        connection.recv(PATIENCE_SECONDS)
+    except ConnectionClosed:
+        return True
+    return False
+
+
+def _read(connection: ClientConnection, heard: list[str]) -> None:
+    heard += (json.loads(packet)["type"] for packet in connection if isinstance(packet, str))
+
+
+def test_connections_end_with_the_server() -> None:
+    with ExitStack() as stack:
+        with serving() as page:
+            connection = stack.enter_context(open_socket(page))
+            wait_until(lambda: page.hub.client_count, "the browser")
+        wait_until(lambda: _is_over(connection), "the end of the connection")
+
+
+def test_a_proxy_may_strip_the_path_or_leave_it() -> None:
+    with serving(password=hash_password("correct horse"), path="/earshot") as page:
+        assert (
+            page.ask("/earshot/").status == page.ask("/").status == page.ask("/earshot/main.js").status == 200
+        )
+        assert page.ask("/earshot").status == 200
+        assert page.ask("/earshotx").status in {401, 404}
+        answer = page.ask(
+            "/earshot/api/v1/login",
+            {"password": "correct horse"},
+            host="home.example",
+            x_forwarded_proto="https",
+        )
+        cookie = answer.headers["set-cookie"].lower()
+        assert "path=/earshot" in cookie
+        assert "secure" in cookie
+
+
+def test_rows_do_not_depend_on_the_sizes_of_chunks() -> None:
+    samples = np.random.default_rng(0).normal(0, 0.1, SAMPLE_RATE_HZ).astype(np.float32)
+    whole = Rows(log_mel).extend([AudioChunk(samples, 0, 0.0)])
+    assert whole is not None
+    rows, parts = Rows(log_mel), []
+    for start in range(0, len(samples), 700):
+        block = rows.extend([AudioChunk(samples[start : start + 700], start, start / SAMPLE_RATE_HZ)])
+        if block is not None:
+            parts.append(block.values)
+    assert np.array_equal(np.concatenate(parts), whole.values)
+    assert set(np.unique(whole.values)) <= set(range(1, 255))
+
+
+def test_lost_sound_is_a_gap_of_the_picture() -> None:
+    rows = Rows(log_mel)
+    rows.extend([AudioChunk(np.zeros(1_600, np.float32), 0, 0.0)])
+    block = rows.extend([AudioChunk(np.zeros(1_600, np.float32), 8_000, 0.5)])
+    assert block is not None
+    assert block.first == 8
+    assert (block.values[: 50 - 8] == GAP).all()
+    assert not (block.values[50 - 8 :] == GAP).any()
+
+
+def test_the_newest_item_of_a_key_waits_and_older_work_is_dropped() -> None:
+    woken = []
+    mailbox: Mailbox[str] = Mailbox(2, lambda: woken.append(1))
+    for item, key in (("a", "k"), ("b", None), ("c", "k"), ("d", None), ("e", None)):
+        mailbox.put(item, key)
+    assert mailbox.take() == ["c", "d", "e"]
+    assert (mailbox.dropped, mailbox.take(), len(woken)) == (2, [], 1)
+
+
+def test_an_action_with_a_bug_does_not_end_the_program(caplog: pytest.LogCaptureFixture) -> None:
+    calls = Calls()
+    future = calls.submit(lambda: 1 / 0)
+    calls.carry_out()
+    with pytest.raises(WebError, match="that failed; the log says why"):
+        future.result(0)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_too_many_actions_are_refused() -> None:
+    calls = Calls()
+    for _ in range(32):
+        calls.submit(dict)
+    with pytest.raises(BusyError):
+        calls.submit(dict)
+
+
+def test_a_summary_counts_by_hour() -> None:
+    at_noon = time.mktime((2026, 3, 1, 12, 30, 0, 0, 0, -1))
+    found = summarise(
+        [
+            event("1", started_at=at_noon),
+            event("2", started_at=at_noon + 60),
+            event("3", "Siren", started_at=0.0),
+        ]
+    )
+    assert (found["events"], found["since"]) == (3, 0.0)
+    assert found["sounds"][0]["label"] == "Dog"
+    assert found["sounds"][0]["hours"][12] == found["sounds"][0]["count"] == 2

@@ -1,0 +1,242 @@
+"""The page in a real browser: what a person sees and clicks, on a desktop and on a phone."""
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.browser import DESKTOP, PHONE, Browser, browsing
+from support.waiting import wait_until
+from support.web import House, event, serving, tagging
+
+from streamer.messages import SourceStatus
+from web.pages import static_files
+from web.passwords import hash_password
+
+soundfile = pytest.importorskip("soundfile")
+
+pytestmark = [pytest.mark.system, pytest.mark.slow]
+
+PASSWORD = "correct horse"
+SCRIPT = "<img src=x onerror=\"document.title='broken'\">"
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browsing(tmp_path_factory.mktemp("chromium")) as running:
+        yield running
+
+
+def house(folder: Path) -> House:
+    """A program with a history of a day and a clip."""
+    clip = folder / "dog.flac"
+    soundfile.write(clip, 0.1 * np.sin(np.arange(16_000) * 0.3), 16_000)
+    now = time.time()
+    history = [
+        event("dog", clip=str(clip), started_at=now - 60, ended_at=now - 55),
+        event("siren", "Siren", source="yard", started_at=now - 7200, ended_at=now - 7190, score=0.6),
+    ]
+    return House(history=history, clips={"dog": clip})
+
+
+def has_colours(browser: Browser) -> bool:
+    """Return True once the spectrogram shows different colours."""
+    count = browser.run(
+        """
+        const canvas = document.querySelector("canvas");
+        if (!canvas || !canvas.width) return 0;
+        const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+        return new Set(new Uint32Array(pixels.buffer)).size;
+        """
+    )
+    return int(count) > 20
+
+
+def test_the_live_page_shows_sound_tags_and_events(browser: Browser, tmp_path: Path) -> None:
+    browser.emulate(DESKTOP, phone=False)
+    with serving(house=house(tmp_path)) as page:
+        page.fill()
+        browser.open(page.address)
+        browser.wait_for_text("connected")
+        browser.wait_for_text("80%", ".tags")
+        assert browser.text(".tags li").startswith("Dog")
+        assert browser.all(".tags li.heard")
+        page.hub.accept(event("9", "Siren", started_at=time.time(), ended_at=None))
+        browser.wait_for_text("Siren", "#recent")
+        start = 0
+
+        def draws() -> bool:
+            nonlocal start
+            page.hear("kitchen", 0.5, start_sample=start)
+            start += 8_000
+            return has_colours(browser)
+
+        wait_until(draws, "the spectrogram")
+        page.hub.accept(SourceStatus("kitchen", False, "it was unplugged"))
+        browser.wait_for_text("no audio: it was unplugged")
+        assert browser.errors() == []
+
+
+def test_a_source_is_switched_and_each_has_a_tile(browser: Browser) -> None:
+    with serving(sources=("kitchen", "yard")) as page:
+        browser.open(page.address)
+        wait_until(lambda: len(browser.all(".tile")) == 2, "two tiles")
+        browser.find("section[aria-label=yard] .switch").click()
+        browser.wait_for_text("Paused", "section[aria-label=yard]")
+        assert page.house.switched == [("yard", False)]
+        assert "Paused" not in browser.text("section[aria-label=kitchen]")
+
+
+def test_an_event_is_played_and_the_history_is_filtered(browser: Browser, tmp_path: Path) -> None:
+    with serving(house=house(tmp_path), sources=("kitchen", "yard")) as page:
+        browser.open(f"{page.address}#events")
+        browser.wait_for_text("Siren", ".events")
+        assert len(browser.all(".heat rect")) == 48
+        browser.find("button[aria-label='Play Dog']").click()
+        played = "const player = document.querySelector('audio'); return player ? player.currentTime : 0"
+        wait_until(lambda: browser.run(played) > 0.2, "the clip to play")
+        browser.run(
+            "const field = document.getElementById('filter-sound'); field.value = 'Siren'; field.dispatchEvent(new Event('change'))"
+        )
+        wait_until(lambda: len(browser.all(".events li")) == 1, "the filtered list")
+        assert "yard" in browser.text(".events")
+        assert browser.errors() == []
+
+
+def test_a_threshold_is_dragged_and_saved(browser: Browser) -> None:
+    with serving() as page:
+        page.fill()
+        browser.open(f"{page.address}#sounds")
+        slider = browser.find("input[aria-label='Threshold of Dog']")
+        browser.run(
+            "arguments[0].value = 70; arguments[0].dispatchEvent(new Event('input')); arguments[0].dispatchEvent(new Event('change'))",
+            slider,
+        )
+        wait_until(lambda: page.house.thresholds["Dog"] == 0.7, "the threshold")
+        browser.wait_for_text("70%", ".watched")
+        browser.find("form input").send_keys("Siren")
+        browser.find("form button").click()
+        browser.wait_for_text("Siren", ".watched")
+        browser.find("button[aria-label='Stop watching for Siren']").click()
+        wait_until(lambda: "Siren" not in page.house.thresholds, "the sound to go")
+        browser.find("#save").click()
+        browser.wait_for_text("Saved in /home/me/earshot.toml")
+        browser.find("form input").send_keys("quux")
+        browser.find("form button").click()
+        browser.wait_for_text("there is no sound 'quux'")
+
+
+def test_the_password_opens_the_page_and_a_wrong_one_does_not(browser: Browser) -> None:
+    with serving(password=hash_password(PASSWORD)) as page:
+        browser.open(page.address)
+        field = browser.find("#password")
+        field.send_keys("wrong one")
+        browser.find("form button").click()
+        browser.wait_for_text("the password is wrong")
+        field.clear()
+        field.send_keys(PASSWORD)
+        browser.find("form button").click()
+        browser.wait_for_text("connected")
+        browser.wait_for_text("kitchen")
+        browser.find("#logout").click()
+        browser.find("#password")
+
+
+def test_the_page_connects_again_after_a_restart(browser: Browser) -> None:
+    with serving() as page:
+        browser.open(page.address)
+        browser.wait_for_text("connected")
+        port = page.server.port
+    browser.wait_for_text("no connection")
+    with serving(port=port) as page:
+        page.fill()
+        browser.wait_for_text("connected")
+        browser.wait_for_text("80%", ".tags")
+
+
+def test_names_that_are_html_are_shown_as_text(browser: Browser) -> None:
+    with serving(
+        sources=(SCRIPT,), house=House(history=[event("1", SCRIPT, source=SCRIPT, started_at=time.time())])
+    ) as page:
+        page.hub.accept(tagging(SCRIPT))
+        page.hub.accept(event("1", SCRIPT, source=SCRIPT))
+        browser.open(page.address)
+        browser.wait_for_text(SCRIPT, ".tile")
+        browser.wait_for_text(SCRIPT, "#recent")
+        browser.find("#tab-events").click()
+        browser.wait_for_text(SCRIPT, ".events")
+        assert browser.run("return document.title") == "Earshot"
+        assert browser.run("return document.querySelectorAll('main img').length") == 0
+
+
+@pytest.mark.parametrize("tab", ["live", "events", "sounds"])
+def test_a_phone_of_360_pixels_shows_everything_without_scrolling_sideways(
+    browser: Browser, tmp_path: Path, tab: str
+) -> None:
+    with serving(house=house(tmp_path), sources=("kitchen", "a source with a very long name/" * 3)) as page:
+        page.fill()
+        browser.emulate(PHONE, phone=True)
+        try:
+            browser.open(f"{page.address}#{tab}")
+            browser.wait_for_text("kitchen")
+            assert browser.run("return document.documentElement.scrollWidth") <= 360
+            small = browser.run(
+                """
+                return [...document.querySelectorAll("button, select, input, a")]
+                    .filter((one) => one.offsetParent && one.getBoundingClientRect().height < 40).map((one) => one.outerHTML)
+                """
+            )
+            assert small == []  # a thumb hits what is 40 pixels high
+        finally:
+            browser.emulate(DESKTOP, phone=False)
+
+
+def test_both_colours_can_be_chosen_and_are_kept(browser: Browser) -> None:
+    with serving() as page:
+        browser.open(page.address)
+        before = browser.run("return document.documentElement.dataset.theme")
+        browser.find("#theme").click()
+        after = browser.run("return document.documentElement.dataset.theme")
+        assert {before, after} == {"light", "dark"}
+        browser.open(page.address)
+        browser.wait_for_text("connected")
+        assert browser.run("return document.documentElement.dataset.theme") == after
+
+
+def test_tabs_are_reached_with_the_keyboard_and_every_control_has_a_name(browser: Browser) -> None:
+    with serving() as page:
+        page.fill()
+        browser.open(page.address)
+        browser.find("#tab-live").send_keys("\ue014")  # the arrow to the right
+        assert browser.find("#tab-events").get_attribute("aria-selected") == "true"
+        for tab in ("live", "events", "sounds"):
+            browser.find(f"#tab-{tab}").click()
+            nameless = browser.run(
+                """
+                return [...document.querySelectorAll("button, input, select, [role=meter], canvas")]
+                    .filter((one) => !one.getAttribute("aria-label") && !one.textContent.trim() && !one.labels?.length)
+                    .map((one) => one.outerHTML)
+                """
+            )
+            assert nameless == []
+
+
+def test_the_page_speaks_german(tmp_path: Path) -> None:
+    with browsing(tmp_path / "profile", language="de-DE") as german, serving() as page:
+        german.open(page.address)
+        german.wait_for_text("verbunden")
+        assert "Ereignisse" in german.text("nav")
+
+
+def test_every_text_has_all_languages_and_the_page_is_small() -> None:
+    files = static_files()
+    assert sum(len(content) for content, _, _ in files.values()) <= 150_000
+    texts = files["/texts.js"][0].decode()
+    table = texts[texts.index("const TEXTS") : texts.index("};")]
+    entries = re.findall(r'^  (\w+): \[\s*"([^"]*)",\s*"([^"]*)"\]', table, re.MULTILINE)
+    assert len(entries) == table.count(": [")
+    for key, *words in entries:
+        assert all(words), key
+        assert len({tuple(sorted(re.findall(r"\{\w+\}", one))) for one in words}) == 1, key
