@@ -10,7 +10,8 @@ USER_READY := $(VENV)/.ready-user
 # What the system must bring. The second list is for the tests: real devices, brokers, windows and sounds.
 SYSTEM := libportaudio2 libasound2-plugins libegl1 libgl1 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 \
 	libxcb-shape0 libdbus-1-3 libfontconfig1
-SYSTEM_TEST := pulseaudio pulseaudio-utils mosquitto openssl espeak-ng fluidsynth fluid-soundfont-gm xvfb xauth systemd gcc libc6-dev
+SYSTEM_TEST := pulseaudio pulseaudio-utils mosquitto openssl espeak-ng fluidsynth fluid-soundfont-gm xvfb xauth systemd gcc libc6-dev \
+	chromium chromium-driver
 
 # Test processes at once: most tests wait more than they compute.
 WORKERS ?= 2

@@ -68,7 +68,7 @@ def single_precision() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def log_levels() -> Iterator[None]:
     """Reset what a command that runs in this process sets: the level of each package's log."""
-    loggers = [logging.getLogger(name) for name in ("earshot", "streamer", "models", "gui")]
+    loggers = [logging.getLogger(name) for name in ("earshot", "streamer", "models", "gui", "web")]
     levels = [logger.level for logger in loggers]
     yield
     for logger, level in zip(loggers, levels, strict=True):

@@ -45,13 +45,9 @@ OWNERS = {
         "models/training/pack.py",
     },
     "av": {"streamer/sources/ffmpeg"},
-<<<<<<< HEAD
     "pydantic": {"streamer/settings", "models/serving.py"},
-=======
-    "pydantic": {"streamer/settings"},
     "starlette": {"models/serving.py", "web"},
     "uvicorn": {"web/server.py", "web/protocol.py"},
->>>>>>> e76f5a2 (Show a page in browsers: sink, server, HTTP interface, live view, events and watched sounds)
     "prometheus_client": {"streamer/sinks/metrics.py"},
 }
 

@@ -194,7 +194,7 @@ def test_other_sites_can_change_nothing() -> None:
         assert page.post("listening", body, origin="null").status == 403
         assert page.post("listening", body, sec_fetch_site="cross-site").status == 403
         assert page.post("listening", body, sec_fetch_site="same-site").status == 403
-        answer = page.ask("/api/v1/listening", raw=b"source=kitchen", content_type="text/plain")
+        answer = page.ask("/api/v1/listening", b"source=kitchen", content_type="text/plain")
         assert answer.status == 415
         assert page.house.switched == []
         assert page.post("listening", body, origin=page.address.rstrip("/")).status == 200
@@ -256,7 +256,7 @@ def test_every_answer_forbids_foreign_scripts_and_frames() -> None:
 )
 def test_a_bad_body_gets_a_sentence(raw: bytes, status: int) -> None:
     with serving() as page:
-        answer = page.ask("/api/v1/watch", raw=raw)
+        answer = page.ask("/api/v1/watch", raw)
         assert answer.status == status
         assert answer.json["error"]
 

@@ -14,23 +14,24 @@ import pytest
 from support.waiting import PATIENCE_SECONDS, wait_until
 from support.web import House, Page, event, serving, tagging
 from websockets.exceptions import ConnectionClosed
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from models.log_mel import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus
 from web.calls import Calls
 from web.errors import BusyError, WebError
-from web.mailbox import Mailbox
+from web.queues import Mailbox
 from web.passwords import hash_password
 from web.spectrogram import GAP, Rows
 from web.summary import summarise
 
 
-def open_socket(page: Page) -> ClientConnection:
+def open_socket(page: Page) -> Connection:
     return connect(f"ws://127.0.0.1:{page.server.port}/api/v1/live", open_timeout=PATIENCE_SECONDS)
 
 
-def receive(connection: ClientConnection, kind: str) -> Any:
+def receive(connection: Connection, kind: str) -> Any:
     """Receive messages until there is one of a kind; "rows" are bytes."""
     while True:
         packet = connection.recv(PATIENCE_SECONDS)
@@ -151,7 +152,7 @@ def test_a_script_follows_with_server_sent_events() -> None:
         connection.request("GET", "/api/v1/stream")
         answer = connection.getresponse()
         assert answer.headers["content-type"].startswith("text/event-stream")
-        kinds = set()
+        kinds: set[str] = set()
         while not {"sources", "tagging", "health", "events"} <= kinds:
             line = answer.readline().decode()
             if line.startswith("data: "):
@@ -198,7 +199,7 @@ def test_a_frozen_browser_costs_the_others_nothing_and_is_counted() -> None:
             reading.join(PATIENCE_SECONDS)
 
 
-def _is_over(connection: ClientConnection) -> bool:
+def _is_over(connection: Connection) -> bool:
     try:
         connection.recv(PATIENCE_SECONDS)
     except ConnectionClosed:
@@ -206,7 +207,7 @@ def _is_over(connection: ClientConnection) -> bool:
     return False
 
 
-def _read(connection: ClientConnection, heard: list[str]) -> None:
+def _read(connection: Connection, heard: list[str]) -> None:
     heard += (json.loads(packet)["type"] for packet in connection if isinstance(packet, str))
 
 

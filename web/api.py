@@ -142,7 +142,9 @@ class Api:
         """Return events of the history, newest first."""
         query = _event_query(request)
         occurrence = self._hub.descriptions.occurrence
-        found = await self._read(lambda: [occurrence(event) for event in self._actions.read_events(query)])
+        found = await self._read(
+            lambda: [dict(occurrence(event)) for event in self._actions.read_events(query)]
+        )
         for entry in found:
             if entry.get("clip") is not None:
                 entry["clip"] = f"api/v1/events/{entry['id']}/clip"

@@ -12,7 +12,7 @@ from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, Message
 
 from .actions import Descriptions, LogMelFunction, Payload, Watched
 from .errors import BusyError
-from .mailbox import Mailbox
+from .queues import Mailbox
 from .spectrogram import RowBlock, Rows
 
 Packet: TypeAlias = str | bytes

@@ -73,7 +73,7 @@ class Live:
                 if not packets:
                     yield ": still here\n\n"
                 for packet in packets:
-                    yield f"data: {packet}\n\n"
+                    yield f"data: {packet!s}\n\n"
 
 
 async def _receive(socket: WebSocket, client: Client) -> None:

@@ -48,7 +48,7 @@ class LimitedProtocol(H11Protocol):
         if self._due is None and self._is_idle():
             self._expect_request()
         super().data_received(data)
-        if self.cycle is not None and not self.cycle.more_body:
+        if self._has_request and not self.cycle.more_body:
             self._stop_waiting()
 
     def handle_websocket_upgrade(self, event: Any) -> None:
@@ -69,8 +69,13 @@ class LimitedProtocol(H11Protocol):
         if not self._open[self._address]:
             del self._open[self._address]
 
+    @property
+    def _has_request(self) -> bool:
+        """True once a request has arrived."""
+        return bool(self.cycle)
+
     def _is_idle(self) -> bool:
-        return self.cycle is None or self.cycle.response_complete
+        return not self._has_request or self.cycle.response_complete
 
     def _expect_request(self) -> None:
         self._due = self.loop.call_later(REQUEST_SECONDS, self._give_up)

@@ -10,7 +10,13 @@ from ..options import takes
 
 _SHORTEST_PASSWORD = 8
 
-app = typer.Typer(cls=Group, help="Set the password of the page for browsers.")
+app = typer.Typer(cls=Group)
+
+
+@app.callback()
+@takes("web")
+def web() -> None:
+    """Set the password of the page for browsers."""
 
 
 @app.command(cls=Command)

@@ -89,7 +89,7 @@ def nothing_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
         monkeypatch.setenv("EARSHOT_PRECISION", "fp32")  # measures no engines
         monkeypatch.chdir(folder)
-        loggers = [logging.getLogger(name) for name in ("earshot", "streamer", "models", "gui")]
+        loggers = [logging.getLogger(name) for name in ("earshot", "streamer", "models", "gui", "web")]
         levels = [logger.level for logger in loggers]
         yield
         for logger, level in zip(loggers, levels, strict=True):  # which the program sets

@@ -72,7 +72,11 @@ class Browser:
 
     def errors(self) -> list[str]:
         """Return the errors in the browser's log."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+        return [entry["message"] for entry in self._log() if entry["level"] == "SEVERE"]
+
+    def _log(self) -> list[dict[str, str]]:
+        entries: list[dict[str, str]] = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
+        return entries
 
     def picture(self, file: Path) -> None:
         """Write a picture of the page."""

@@ -126,17 +126,15 @@ class Page:
         """Address of the page."""
         return self.server.address
 
-    def ask(
-        self, path: str, body: object = None, *, method: str = "", raw: bytes | None = None, **headers: str
-    ) -> Answer:
-        """Send a request; underscores in the names of headers become hyphens."""
-        content = raw if raw is not None else None if body is None else json.dumps(body).encode()
+    def ask(self, path: str, body: object = None, **headers: str) -> Answer:
+        """Send a request, with a body of JSON or of bytes; underscores in the names of headers become hyphens."""
+        content = body if isinstance(body, bytes) else None if body is None else json.dumps(body).encode()
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         if content is not None:
             named.setdefault("content-type", "application/json")
         connection = http.client.HTTPConnection("127.0.0.1", self.server.port, timeout=PATIENCE_SECONDS)
         try:
-            connection.request(method or ("GET" if content is None else "POST"), path, content, named)
+            connection.request("GET" if content is None else "POST", path, content, named)
             answer = connection.getresponse()
             return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
         finally:

@@ -54,20 +54,19 @@ export function eventList(events, hint) {
 }
 
 function heatMap(summary) {
-  const height = 22;
-  const label = 150;
-  const cell = 20;
+  const narrow = window.innerWidth < 600; // names above their rows
+  const [height, label, cell, top] = narrow ? [38, 0, 12.5, 18] : [22, 170, 20, 2];
   const sounds = summary.sounds.slice(0, 12);
   const most = Math.max(1, ...sounds.flatMap((sound) => sound.hours));
   const picture = svg("svg", { class: "heat", viewBox: `0 0 ${label + 24 * cell} ${sounds.length * height + 18}`, role: "img", "aria-label": say("hours") });
   sounds.forEach((sound, row) => {
-    const name = svg("text", { x: 0, y: row * height + 15 });
-    name.textContent = sound.label.length > 24 ? `${sound.label.slice(0, 23)}…` : sound.label;
+    const name = svg("text", { x: 0, y: row * height + (narrow ? 13 : 15) });
+    name.textContent = sound.label.length > 25 ? `${sound.label.slice(0, 24)}…` : sound.label;
     picture.append(name);
     sound.hours.forEach((count, hour) => {
       const title = svg("title");
       title.textContent = say("heat", { sound: sound.label, hour, count });
-      const box = svg("rect", { x: label + hour * cell, y: row * height + 2, width: cell - 2, height: height - 4, rx: 3 }, title);
+      const box = svg("rect", { x: label + hour * cell, y: row * height + top, width: cell - 2, height: 18, rx: 3 }, title);
       if (count) box.style.opacity = 0.25 + 0.75 * Math.sqrt(count / most);
       else box.setAttribute("class", "none");
       picture.append(box);

@@ -47,7 +47,8 @@ def read_newest(path: Path, query: Query) -> list[Event]:
     SinkError
         The history does not exist, or can't be read.
     """
-    conditions, values = [_NEWEST_STATE], []
+    conditions = [_NEWEST_STATE]
+    values: list[Any] = []
     for condition, value in (
         ("started_at >= ?", query.since),
         ("started_at < ?", query.until),
