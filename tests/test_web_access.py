@@ -274,6 +274,12 @@ def test_a_body_that_is_announced_too_large_is_not_read_to_its_end() -> None:
         assert b" 413 " in connection.recv(200)
 
 
+def _answers(page: Page) -> bool:
+    with suppress(ConnectionError):
+        return page.get("status").status == 200
+    return False
+
+
 def test_hundreds_of_idle_connections_are_cut_to_a_limit() -> None:
     with serving() as page, ExitStack() as stack:
         for _ in range(300):
@@ -283,8 +289,7 @@ def test_hundreds_of_idle_connections_are_cut_to_a_limit() -> None:
         )
         assert protocol.LimitedProtocol.open_connections() <= protocol.MOST_CONNECTIONS_OF_AN_ADDRESS
         stack.close()
-        wait_until(lambda: protocol.LimitedProtocol.open_connections() == 0, "the end of the connections")
-        assert page.get("status").status == 200
+        wait_until(lambda: _answers(page), "an answer once they are gone")
 
 
 def test_a_request_that_does_not_arrive_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,8 +21,8 @@ from models.log_mel import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus
 from web.calls import Calls
 from web.errors import BusyError, WebError
-from web.queues import Mailbox
 from web.passwords import hash_password
+from web.queues import Mailbox
 from web.spectrogram import GAP, Rows
 from web.summary import summarise
 
