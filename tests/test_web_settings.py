@@ -26,6 +26,10 @@ from web.passwords import hash_password, is_password
 HASH = hash_password("correct horse")
 
 
+def settings(**given: Any) -> Settings:
+    return Settings.model_validate(given)
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [
@@ -49,13 +53,13 @@ def test_another_address_is_refused(text: str) -> None:
 
 
 def test_only_this_machine_needs_no_password() -> None:
-    assert Settings(web="8080").web_address == ("127.0.0.1", 8080)
-    assert Settings(web="[::1]:8080").web_address == ("::1", 8080)
+    assert settings(web="8080").web_address == ("127.0.0.1", 8080)
+    assert settings(web="[::1]:8080").web_address == ("::1", 8080)
     with pytest.raises(
         ValueError, match="lets other machines in, so it needs a password: run earshot web password"
     ):
-        Settings(web="0.0.0.0:8080")
-    assert Settings(web="0.0.0.0:8080", web_password=HASH).web_address == ("0.0.0.0", 8080)
+        settings(web="0.0.0.0:8080")
+    assert settings(web="0.0.0.0:8080", web_password=HASH).web_address == ("0.0.0.0", 8080)
     assert is_loopback("127.8.0.1")
     assert not is_loopback("earshot.local")
 
@@ -138,7 +142,7 @@ def test_the_newest_occurrences_of_a_history_are_read(tmp_path: Path) -> None:
                         0.5 + 0.1 * number,
                         float(number) + 1e9,
                         ended and ended + 1e9,
-                    )  # type: ignore[arg-type]
+                    )
                 )
         history.accept(Event("3", "started", "Dog", "yard", 0.9, 1e9 + 3))
 
@@ -172,7 +176,7 @@ def test_only_clips_in_their_folder_are_served(tmp_path: Path, place: str) -> No
             store.accept(Event(identifier, "ended", "Dog", "kitchen", 0.5, 1e9, 1e9 + 1, str(clip)))
 
     class Live:
-        current = Settings(history=str(history), clips_folder=str(clips))
+        current = settings(history=str(history), clips_folder=str(clips))
 
     live: Any = Live()
     assert web_view._find_clip(live, "good") == (clips / "inside.flac").resolve()
