@@ -29,6 +29,19 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def empty_page(browser: Browser) -> None:
+    """Leave the page of the test before, whose server has gone, and forget its errors."""
+    browser.open("about:blank")
+    browser.errors()
+
+
+def wait_for_notice(browser: Browser, words: str) -> None:
+    """Wait for a notice; it is hidden after some seconds, which a busy machine may miss."""
+    shown = "return document.getElementById('notice').textContent"
+    wait_until(lambda: words in browser.run(shown), f"the notice '{words}'")
+
+
 def house(folder: Path) -> House:
     """A program with a history of a day and a clip."""
     clip = folder / "dog.flac"
@@ -122,10 +135,10 @@ def test_a_threshold_is_dragged_and_saved(browser: Browser) -> None:
         browser.find("button[aria-label='Stop watching for Siren']").click()
         wait_until(lambda: "Siren" not in page.house.thresholds, "the sound to go")
         browser.find("#save").click()
-        browser.wait_for_text("Saved in /home/me/earshot.toml")
+        wait_for_notice(browser, "Saved in /home/me/earshot.toml")
         browser.find("form input").send_keys("quux")
         browser.find("form button").click()
-        browser.wait_for_text("there is no sound 'quux'")
+        wait_for_notice(browser, "there is no sound 'quux'")
 
 
 def test_the_password_opens_the_page_and_a_wrong_one_does_not(browser: Browser) -> None:
