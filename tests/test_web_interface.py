@@ -133,6 +133,27 @@ def test_a_browser_gets_the_newest_of_everything_and_then_what_happens() -> None
             assert receive(connection, "sources")["sources"][0]["name"] == "cellar"
 
 
+def test_a_clip_is_named_by_its_address_in_live_events_too() -> None:
+    with serving() as page, open_socket(page) as connection:
+        receive(connection, "sources")
+        page.hub.accept(event("7", clip="/home/me/clips/dog.flac"))
+        assert receive(connection, "event")["clip"] == "api/v1/events/7/clip"
+
+
+def test_a_score_that_is_no_number_is_left_open() -> None:
+    with serving() as page, open_socket(page) as connection:
+        page.hub.accept(tagging("kitchen", 0.1, float("nan"), 0.2))
+        assert receive(connection, "tagging")["watched"][0] == ["Dog", None]
+
+
+def test_listening_goes_on_when_the_page_has_ended() -> None:
+    with serving() as page:
+        page.fill()
+    page.hub.accept(tagging())
+    page.hub.accept(event("8"))
+    assert page.hub.client_count == 0
+
+
 def test_a_browser_gets_rows_of_the_spectrogram() -> None:
     with serving(sources=("yard", "kitchen")) as page, open_socket(page) as connection:
         wait_until(lambda: page.hub.client_count, "the browser")
@@ -167,6 +188,7 @@ def test_a_script_follows_with_server_sent_events() -> None:
         wait_until(gone, "the end of the script")
 
 
+@pytest.mark.slow
 def test_a_frozen_browser_costs_the_others_nothing_and_is_counted() -> None:
     with serving() as page, ExitStack() as stack:
         frozen = socket.create_connection(("127.0.0.1", page.server.port), PATIENCE_SECONDS)

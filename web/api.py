@@ -15,7 +15,7 @@ from starlette.routing import Route
 from .actions import Actions, EventQuery
 from .calls import Calls
 from .errors import BusyError, WebError
-from .hub import Hub
+from .hub import Hub, with_clip_address
 from .summary import summarise
 
 MOST_BODY_BYTES = 16 * 1024
@@ -143,11 +143,8 @@ class Api:
         query = _event_query(request)
         occurrence = self._hub.descriptions.occurrence
         found = await self._read(
-            lambda: [dict(occurrence(event)) for event in self._actions.read_events(query)]
+            lambda: [with_clip_address(dict(occurrence(event))) for event in self._actions.read_events(query)]
         )
-        for entry in found:
-            if entry.get("clip") is not None:
-                entry["clip"] = f"api/v1/events/{entry['id']}/clip"
         return self._json({"events": found})
 
     async def summary(self, request: Request) -> Response:

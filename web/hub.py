@@ -1,11 +1,12 @@
 """The sink of the page: what is heard goes to all browsers, and none of them is waited for."""
 
 import asyncio
+import math
 import struct
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, Message, SourceStatus, Tagging
@@ -216,20 +217,21 @@ class Hub:
         match message:
             case Tagging():
                 watched = [
-                    [entry.name, round(float(message.scores[list(entry.indices)].max()), 4)]
+                    [entry.name, _rounded(float(message.scores[list(entry.indices)].max()))]
                     for entry in self.watched(message.source)
                 ]
                 return {"source": message.source, **self.descriptions.tagging(message), "watched": watched}
             case Event():
-                return {"source": message.source, **self.descriptions.event(message)}
+                return with_clip_address({"source": message.source, **self.descriptions.event(message)})
             case SourceStatus():
                 return {"source": message.source, "online": message.online, "reason": message.reason}
             case Health():
                 return dict(self.descriptions.health(message))
 
     def _wake(self) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._news.set)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the server has ended, and listening goes on for a moment
+                self._loop.call_soon_threadsafe(self._news.set)
 
     async def _wait(self) -> None:
         """Wait for news; while somebody sees sound, at most for a tenth of a second."""
@@ -313,6 +315,17 @@ class _State:
                 yield self.taggings[source]
         if self.health is not None:
             yield self.health
+
+
+def with_clip_address(payload: dict[str, Any]) -> dict[str, Any]:
+    """Replace the path of a clip, which is nobody's business, by its address."""
+    if payload.get("clip") is not None:
+        payload["clip"] = f"api/v1/events/{payload['id']}/clip"
+    return payload
+
+
+def _rounded(score: float) -> float | None:
+    return round(score, 4) if math.isfinite(score) else None
 
 
 def _packed(number: int, block: RowBlock) -> bytes:

@@ -106,7 +106,7 @@ export class SoundsView {
     if (!panel || !this.element.isConnected) return;
     for (const [sound, score] of message.watched) {
       const line = panel.sounds.get(sound);
-      if (line) setBar(line.bar, score);
+      if (line) setBar(line.bar, score ?? 0);
     }
   }
 
