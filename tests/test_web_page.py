@@ -76,6 +76,8 @@ def test_the_live_page_shows_sound_tags_and_events(browser: Browser, tmp_path: P
         browser.wait_for_text("80%", ".tags")
         assert browser.text(".tags li").startswith("Dog")
         assert browser.all(".tags li.heard")
+        browser.wait_for_text("windows dropped: 2", "#health .bad")
+        assert "MQTT: connected" in browser.text("#health")
         page.hub.accept(event("9", "Siren", started_at=time.time(), ended_at=None))
         browser.wait_for_text("Siren", "#recent")
         start = 0

@@ -25,6 +25,8 @@ _BACKLOG = 128
 _MOST_MESSAGE_BYTES = 4096
 _PING_SECONDS = 20.0
 _ENDING_SECONDS = 1
+_LAST_CALLBACKS_SECONDS = 0.05
+"""Time in which closed connections leave the event loop."""
 
 _log = logging.getLogger(__name__)
 
@@ -115,9 +117,12 @@ class WebServer:
             await server.serve(sockets=[self._socket])
         finally:
             self._hub.close()
+            for connection in list(server.server_state.connections):  # of frozen browsers
+                connection.transport.abort()
             passing_on.cancel()
             with suppress(asyncio.CancelledError):
                 await passing_on
+            await asyncio.sleep(_LAST_CALLBACKS_SECONDS)
 
     def _app(self) -> Guard:
         if self._actions is None:

@@ -4,6 +4,7 @@ import { make, notify } from "./dom.js";
 import { say } from "./texts.js";
 import { Socket } from "./socket.js";
 import { LiveView } from "./live.js";
+import { showHealth } from "./health.js";
 import { EventsView } from "./events.js";
 import { SoundsView } from "./sounds.js";
 
@@ -13,6 +14,7 @@ const store = { theme: "dark", sources: [], recent: [] };
 const main = document.getElementById("main");
 const tabs = document.getElementById("tabs");
 const connection = document.getElementById("connection");
+const healthLine = document.getElementById("health");
 const themeButton = document.getElementById("theme");
 const logoutButton = document.getElementById("logout");
 
@@ -84,7 +86,7 @@ const receivers = {
   },
   sourcestatus(message) { views.live.status(message); },
   tagging(message) { views.live.tagging(message); views.sounds.tagging(message); },
-  health(message) { views.live.health(message); },
+  health(message) { views.live.health(message); showHealth(healthLine, message); },
   event(message) { remember(message); views.live.events(); },
   events(message) {
     store.recent = [];

@@ -51,6 +51,11 @@ const TEXTS = {
   saved: ["Saved in {file}", "Gespeichert in {file}"],
   hint: ["Drag a threshold: the sound becomes an event when its bar reaches it.",
     "Ziehen Sie eine Schwelle: Erreicht der Balken sie, wird das Geräusch zum Ereignis."],
+  latency: ["latency {seconds} s", "Verzögerung {seconds} s"],
+  dropped: ["windows dropped: {count}", "verworfene Fenster: {count}"],
+  lostAudio: ["audio lost: {seconds} s", "Ton verloren: {seconds} s"],
+  broker: ["MQTT: {state}", "MQTT: {state}"],
+  unsaved: ["events not stored: {count}", "nicht gespeicherte Ereignisse: {count}"],
   unreachable: ["Earshot does not answer; try again", "Earshot antwortet nicht; versuchen Sie es noch einmal"],
 };
 
