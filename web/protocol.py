@@ -20,18 +20,13 @@ class LimitedProtocol(H11Protocol):
     _open: ClassVar[Counter[str]] = Counter()
     """Connections by address; all are on the server's thread."""
 
-    @classmethod
-    def open_connections(cls) -> int:
-        """Return the number of connections."""
-        return cls._open.total()
-
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Accept a connection, or close it."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         self._open[self._address] += 1
         self._due: asyncio.TimerHandle | None = None
-        too_many = self.open_connections() > MOST_CONNECTIONS
+        too_many = self._open.total() > MOST_CONNECTIONS
         if too_many or self._open[self._address] > MOST_CONNECTIONS_OF_AN_ADDRESS:
             transport.abort()
         else:
