@@ -6,7 +6,7 @@ The versions are those in the history of the repository, oldest first, then that
 files, such as that of a run. A name is right if people would give it to the recording: these are the pack's real recordings for
 validation, whole, and their loudest 2.56 s alone. mAP compares with mn04 on the validation part of the first pack (mostly games)
 and of the second (real life), for clips followed by silence and in a room. False events are those of `evaluate --background`, with
-the thresholds of the model, or 0.3. The speed is that of windows of 10.24 s, one at a time.
+the thresholds of the model, or 0.3. With --limit, mAP is that of a random choice of clips. The speed is that of windows of 10.24 s, one at a time.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, action="append", default=[])
     parser.add_argument("--history", action=argparse.BooleanOptionalAction, default=True, help="all versions")
     parser.add_argument("--background", default="10m", help="duration of each background")
-    parser.add_argument("--limit", type=int, help="number of clips of each part")
+    parser.add_argument("--limit", type=int, help="number of clips of each part for mAP")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     seconds = parse_duration(options.background)
@@ -148,8 +148,8 @@ def row(version: Version, folder: Path, background_seconds: float, limit: int | 
         version=version.name,
         what=version.what,
         windows=version.windows,
-        names_whole=names_right(tagger, named, limit=limit),
-        names_short=names_right(version.load(SHORT_SECONDS), named, seconds=SHORT_SECONDS, limit=limit),
+        names_whole=names_right(tagger, named),
+        names_short=names_right(version.load(SHORT_SECONDS), named, seconds=SHORT_SECONDS),
         mean_average_precision=precisions(tagger, folder, limit),
         false_events_per_hour={name: there.false_events_per_hour for name, there in heard.items()},
         windows_per_second=1.0 / seconds_a_window(tagger),

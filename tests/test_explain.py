@@ -263,6 +263,6 @@ def test_the_embedded_model_looks_where_the_sound_is(cue: str, third: int) -> No
     sound = 0.001 * noise(3 * third_samples)
     sound[third * third_samples :][:third_samples] += demo[start:][:third_samples]
     explanation = explain(load_checkpoint("tiny"), sound, rows=510)
-    assert explanation.label in {"Music", "Piano", "Alarm", "Telephone"}
+    assert explanation.label in {"Music", "Piano", "Alarm", "Telephone", "Telephone bell ringing"}
     shares = [part.sum() for part in np.array_split(explanation.relevance, 3)]
     assert shares[third] > 0.7 * sum(shares)
