@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from models import load_tagger
-from models.tagger import Tagger
+from models.training.agreement import Scorer
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ SIRENS = ("Siren", "Police car (siren)", "Emergency vehicle", "Civil defense sir
 
 
 @lru_cache
-def tiny() -> Tagger:
+def tiny() -> Scorer:
     return load_tagger("tiny", device="cpu", engine="torch", precision="fp32")
 
 
