@@ -164,6 +164,7 @@ def worker_deployment() -> serve.Deployment:
         health_check_timeout_s=5.0,
         graceful_shutdown_wait_loop_s=1.0,
         graceful_shutdown_timeout_s=10.0,
+        rolling_update_percentage=1.0,  # one by one, an update would wait for machines that have not joined
     )
 
 

@@ -1,0 +1,87 @@
+"""Batches of a worker: the scores of windows alone, sizes that have a graph, and a bound on what waits."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from models.batch_scoring import BatchScoring, Task
+from models.errors import ModelError
+from models.fingerprint import fingerprint_of
+from models.score_protocol import ModelDescription, RequestError
+from models.tagger import Tagger, load_tagger
+
+
+class Counting:
+    """Tagger that notes the sizes of its batches; a window's score is its mean."""
+
+    def __init__(self, device: str) -> None:
+        self.engine = SimpleNamespace(description=f"torch {device} fp32")
+        self.window_samples = 16_000
+        self.sizes: list[int] = []
+        self.offset = 0.0
+
+    def __call__(self, batch: np.ndarray) -> np.ndarray:
+        self.sizes.append(len(batch))
+        return np.asarray(batch.mean(-1, keepdims=True) * 0.1 + 0.5 + self.offset)
+
+    def embed(self, batch: np.ndarray) -> np.ndarray:
+        return np.stack([batch.mean(-1), batch.std(-1)], -1)
+
+
+def scoring(tagger: Counting) -> BatchScoring:
+    description = ModelDescription("counting", ("mean",), None, tagger.window_samples, "1", 32)
+    return BatchScoring(tagger, description)  # type: ignore[arg-type]
+
+
+def test_windows_of_many_lengths_and_wishes_come_back_in_their_order() -> None:
+    tasks = [
+        Task(np.full(16_000 if number % 2 else 8_000, number, np.float32), wants_embedding=number % 3 == 0)
+        for number in range(10)
+    ]
+    rows = scoring(Counting("cpu")).score(tasks)
+    for number, row in enumerate(rows):
+        assert row.tolist() == pytest.approx([number, 0.0] if number % 3 == 0 else [0.5 + number / 10])
+
+
+@pytest.mark.parametrize(("count", "size"), [(1, 1), (3, 4), (17, 32), (32, 32)])
+def test_a_batch_on_a_gpu_has_a_size_whose_graph_is_captured_at_the_start(count: int, size: int) -> None:
+    tagger = Counting("cuda")
+    worker = scoring(tagger)
+    assert tagger.sizes == [1, 2, 4, 8, 16, 32, 32]
+    rows = worker.score([Task(np.full(16_000, 1.0, np.float32))] * count)
+    assert tagger.sizes[-1] == size
+    assert len(rows) == count
+
+
+def test_no_more_windows_wait_than_take_a_second() -> None:
+    worker = scoring(Counting("cpu"))
+    worker.windows_per_second = 10.0
+    for _ in range(10):
+        worker.admit(1)
+    with pytest.raises(RequestError, match="busy: 10 windows wait") as refusal:
+        worker.admit(1)
+    assert refusal.value.status == 503
+    worker.release(10)
+    worker.admit(32)  # alone, any request is accepted
+
+
+def test_a_worker_whose_scores_are_none_is_not_well() -> None:
+    tagger = Counting("cpu")
+    worker = scoring(tagger)
+    worker.check()
+    for offset in (np.nan, 1.0, -1.0):
+        tagger.offset = offset
+        with pytest.raises(ModelError, match="restart the worker"):
+            worker.check()
+
+
+@pytest.mark.slow
+def test_a_batch_has_the_scores_of_its_windows_alone() -> None:
+    tiny: Tagger = load_tagger("tiny", device="cpu", engine="torch", window_seconds=1.0)
+    description = ModelDescription("tiny", tiny.labels, None, tiny.window_samples, fingerprint_of("tiny"), 32)
+    windows = np.random.default_rng(0).normal(0, 0.1, (5, 16_000)).astype(np.float32)
+    rows = BatchScoring(tiny, description).score([Task(window) for window in windows])
+    for window, row in zip(windows, rows, strict=True):
+        assert np.abs(tiny(window)[0] - row).max() < 1e-5
+    assert fingerprint_of("tiny") == description.fingerprint
