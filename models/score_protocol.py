@@ -40,6 +40,7 @@ _MOST_CLASSES = 100_000
 _MOST_BATCH = 4096
 _MOST_CHARACTERS = 1000
 _LARGEST_STEP = 32_767
+_FULL_SCALE = np.float32(32_768)
 _MOST_TOKEN_BYTES = 4096
 _SCALE_BYTES = 4
 _SAMPLE_BYTES = 2
@@ -127,9 +128,13 @@ class ModelDescription:
 def encode_window(samples: Floats) -> bytes:
     """Return a window (n,) as bytes: a float32 scale, then n int16 samples, all little-endian.
 
-    A sample is its int16 times the scale: the loudest one becomes 32,767, so that the error is at most half of 1/32,767 of it.
+    A sample is its int16 times the scale. Sound of 16 bits is exact. Otherwise the loudest sample becomes 32,767, so that the error is at
+    most half of 1/32,767 of it.
     """
+    exact = samples * _FULL_SCALE
     peak = float(np.abs(samples).max(initial=0.0))
+    if peak * _FULL_SCALE <= _LARGEST_STEP and np.array_equal(exact, np.rint(exact)):
+        return struct.pack("<f", 1.0 / _FULL_SCALE) + exact.astype("<i2").tobytes()
     scale = np.float32(peak / _LARGEST_STEP)
     if scale == 0.0:  # silence, or as good as that
         return bytes(_SCALE_BYTES + _SAMPLE_BYTES * len(samples))

@@ -114,6 +114,12 @@ class TestAWindow:
             assert np.abs(decoded - window).max() <= peak / 32_767 * 0.51
         assert not decode_windows(encode_window(np.zeros(10, np.float32)), 1, 10).any()
 
+    def test_of_16_bits_is_exact(self) -> None:
+        steps = np.random.default_rng(0).integers(-32_767, 32_767, 1000)
+        for window in (steps / 32_768, steps[:10] / 32_768 / 1024):
+            given = (np.rint(window * 32_768) / 32_768).astype(np.float32)
+            assert np.array_equal(decode_windows(encode_window(given), 1, 1000)[0], given)
+
     @pytest.mark.parametrize(
         ("body", "status"),
         [

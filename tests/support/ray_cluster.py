@@ -1,0 +1,168 @@
+"""Ray cluster with real workers, in processes of its own that all end with it."""
+
+import json
+import os
+import secrets
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import psutil
+
+from .program import ROOT
+from .ray_driver_mark import MARK
+from .waiting import wait_until
+
+_VARIABLE = "EARSHOT_TEST_CLUSTER"
+_COMMAND_SECONDS = 240.0
+TOKEN = "token-of-the-test"
+
+
+class RayCluster:
+    """Head and workers.
+
+    Parameters
+    ----------
+    folder : Path
+        Short path of an empty folder for Ray's files.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._name = secrets.token_hex(8)
+        self._port = free_port()
+        self._driver: subprocess.Popen[str] | None = None
+
+    @property
+    def address(self) -> str:
+        """Address of the workers."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, *, workers: int = 2, most: int = 3, **options: Any) -> None:
+        """Start a head and workers with a model; parameters of `WorkerOptions`."""
+        environment = os.environ | {
+            _VARIABLE: self._name,
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+            "PYTHONWARNINGS": "ignore",
+            "EARSHOT_MODEL_TOKEN": TOKEN,
+            "RAY_TMPDIR": str(self._folder),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_SERVE_ENABLE_HA_PROXY": "1",
+            "RAY_health_check_initial_delay_ms": "1000",
+            "RAY_health_check_period_ms": "1000",
+            "RAY_health_check_timeout_ms": "2000",
+            "RAY_health_check_failure_threshold": "3",
+            "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+            "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(self._folder / "h/haproxy.cfg"),
+            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(self._folder / "h/admin.sock"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(self._folder / "h"),
+            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(self._folder / "h/server-state"),
+            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(self._folder / "h/metrics.sock"),
+        }
+        (self._folder / "h").mkdir(parents=True, exist_ok=True)  # a socket's path has at most 97 characters
+        with (self._folder / "driver.log").open("w") as log:
+            self._driver = subprocess.Popen(
+                [sys.executable, "-m", "support.ray_driver"],
+                cwd=ROOT,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        self.do("start", port=self._port, workers=workers, most=most, **options)
+
+    def do(self, command: str, **arguments: Any) -> None:
+        """Have the driver carry out a command."""
+        assert self._driver is not None
+        assert self._driver.stdin is not None
+        assert self._driver.stdout is not None
+        self._driver.stdin.write(json.dumps({"do": command, **arguments}) + "\n")
+        self._driver.stdin.flush()
+        deadline = time.monotonic() + _COMMAND_SECONDS
+        while True:
+            ready, _, _ = select.select([self._driver.stdout], [], [], deadline - time.monotonic())
+            assert ready, f"no reply to {command}"
+            line = self._driver.stdout.readline()
+            assert line, f"the driver has ended: {(self._folder / 'driver.log').read_text()[-2000:]}"
+            if line.startswith(MARK):
+                reply = json.loads(line.removeprefix(MARK))
+                assert not reply, reply
+                return
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """Processes that have a model."""
+        return [process for process in self.processes() if _name(process).startswith("ray::ServeReplica")]
+
+    @property
+    def raylets(self) -> list[psutil.Process]:
+        """Processes that stand for a machine, the head's included."""
+        return [process for process in self.processes() if _name(process).endswith("/raylet")]
+
+    def processes(self) -> list[psutil.Process]:
+        """Return all processes of the cluster."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if (
+                    process.environ().get(_VARIABLE) == self._name
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
+                    found.append(process)
+        return found
+
+    def stop(self) -> None:
+        """End all processes, each by its id, and remove their files."""
+        deadline = time.monotonic() + 60.0
+        while processes := self.processes():
+            assert time.monotonic() < deadline, processes
+            for process in processes:
+                with suppress(psutil.Error):
+                    process.send_signal(signal.SIGKILL)
+            if self._driver is not None:
+                with suppress(subprocess.TimeoutExpired):
+                    self._driver.wait(0.1)
+            time.sleep(0.1)
+        if self._driver is not None:
+            for stream in (self._driver.stdin, self._driver.stdout):
+                with suppress(OSError):
+                    stream.close()  # type: ignore[union-attr]
+            self._driver.wait(60)
+            self._driver = None
+        shutil.rmtree(self._folder, ignore_errors=True)
+        wait_until(lambda: not _is_open(self._port), "the port to be free")
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _name(process: psutil.Process) -> str:
+    with suppress(psutil.Error, IndexError):
+        return process.cmdline()[0]
+    return ""

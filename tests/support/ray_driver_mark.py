@@ -1,0 +1,3 @@
+"""Mark of the driver's replies among Ray's own output."""
+
+MARK = "@@"
