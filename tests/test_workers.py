@@ -265,6 +265,7 @@ class TestANodeGoesOn:
             wait_until(lambda: stream.answers_after(calm), "answers", READY_SECONDS)
         check(stream, tiny, "overload")
 
+    @whole_table
     def test_with_a_model_that_changes_while_it_is_used(
         self, cluster: RayCluster, remote: RemoteTagger, tiny: Tagger, tmp_path: Path
     ) -> None:
