@@ -90,6 +90,15 @@ def well(cluster: RayCluster) -> set[int]:
     return found
 
 
+def load_fingerprint(cluster: RayCluster) -> str:
+    """Return the fingerprint of the model that workers have at present; nothing if none answers."""
+    with suppress(WorkersError):
+        tagger = load_remote(cluster.address, token=TOKEN)
+        tagger.close()
+        return tagger.fingerprint
+    return ""
+
+
 def worker_of(cluster: RayCluster) -> psutil.Process:
     """Return a worker that is well."""
     return psutil.Process(min(well(cluster)))
@@ -163,6 +172,28 @@ def survives(remote: RemoteTagger, tiny: Tagger, name: str, failure: Callable[[]
         wait_until(lambda: stream.answers_after(failed_at + 2.0) or stream.failure, "answers", READY_SECONDS)
     check(stream, tiny, name)
     return stream
+
+
+def test_a_worker_refuses_what_is_wrong_with_a_sentence(remote: RemoteTagger, cluster: RayCluster) -> None:
+    with httpx2.Client(trust_env=False, timeout=60.0) as client:
+        for method, path, token, content, headers, status in (
+            ("GET", "/v1/model", "", b"", {}, 401),
+            ("POST", "/v1/score", "wrong", b"", {}, 401),
+            ("POST", "/v1/score", TOKEN, b"", {}, 400),
+            ("POST", "/v1/score", TOKEN, b"\xff" * 1000, {}, 400),
+            ("POST", "/v1/score", TOKEN, encode_window(np.zeros(16_001, np.float32)), {}, 413),
+            ("POST", "/v1/score", TOKEN, bytes(5_000_000), {}, 413),
+            ("POST", "/v1/score", TOKEN, bytes(60), {"Earshot-Windows": "many"}, 400),
+            ("POST", "/v1/score", TOKEN, bytes(60), {"Earshot-Windows": "99"}, 413),
+            ("GET", "/v1/score", TOKEN, b"", {}, 405),
+            ("POST", "/v2/score", TOKEN, b"", {}, 404),
+        ):
+            authorization = {"Authorization": f"Bearer {token}"} if token else {}
+            answer = client.request(
+                method, cluster.address + path, content=content, headers=headers | authorization
+            )
+            assert (answer.status_code, answer.text.count("\n")) == (status, 0), (path, answer.text)
+    assert np.isfinite(remote.within(60.0)(np.zeros((1, 16_000), np.float32))).all()
 
 
 class TestANodeGoesOn:
@@ -282,25 +313,4 @@ class TestANodeGoesOn:
         assert before != remote.fingerprint
         check(stream, tiny, "another model")
         cluster.do("deploy", most=3, **OPTIONS)
-
-
-def test_a_worker_refuses_what_is_wrong_with_a_sentence(remote: RemoteTagger, cluster: RayCluster) -> None:
-    with httpx2.Client(trust_env=False, timeout=60.0) as client:
-        for method, path, token, content, headers, status in (
-            ("GET", "/v1/model", "", b"", {}, 401),
-            ("POST", "/v1/score", "wrong", b"", {}, 401),
-            ("POST", "/v1/score", TOKEN, b"", {}, 400),
-            ("POST", "/v1/score", TOKEN, b"\xff" * 1000, {}, 400),
-            ("POST", "/v1/score", TOKEN, encode_window(np.zeros(16_001, np.float32)), {}, 413),
-            ("POST", "/v1/score", TOKEN, bytes(5_000_000), {}, 413),
-            ("POST", "/v1/score", TOKEN, bytes(60), {"Earshot-Windows": "many"}, 400),
-            ("POST", "/v1/score", TOKEN, bytes(60), {"Earshot-Windows": "99"}, 413),
-            ("GET", "/v1/score", TOKEN, b"", {}, 405),
-            ("POST", "/v2/score", TOKEN, b"", {}, 404),
-        ):
-            authorization = {"Authorization": f"Bearer {token}"} if token else {}
-            answer = client.request(
-                method, cluster.address + path, content=content, headers=headers | authorization
-            )
-            assert (answer.status_code, answer.text.count("\n")) == (status, 0), (path, answer.text)
-    assert np.isfinite(remote.within(60.0)(np.zeros((1, 16_000), np.float32))).all()
+        wait_until(lambda: load_fingerprint(cluster) == before, "the first model", READY_SECONDS)
