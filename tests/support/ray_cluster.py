@@ -40,6 +40,7 @@ class RayCluster:
         self._name = secrets.token_hex(8)
         self._port = free_port()
         self._driver: subprocess.Popen[str] | None = None
+        self._seen: set[psutil.Process] = set()
 
     @property
     def address(self) -> str:
@@ -118,16 +119,13 @@ class RayCluster:
         return [process for process in self.processes() if _name(process).endswith("/raylet")]
 
     def processes(self) -> list[psutil.Process]:
-        """Return all processes of the cluster."""
-        found = []
+        """Return all processes of the cluster: those with its variable, and their children, whose titles cover what they inherited."""
         for process in psutil.process_iter():
             with suppress(psutil.Error):
-                if (
-                    process.environ().get(_VARIABLE) == self._name
-                    and process.status() != psutil.STATUS_ZOMBIE
-                ):
-                    found.append(process)
-        return found
+                if process in self._seen or process.environ().get(_VARIABLE) == self._name:
+                    self._seen |= {process, *process.children(recursive=True)}
+        self._seen = {process for process in self._seen if _is_alive(process)}
+        return sorted(self._seen, key=lambda process: process.pid)
 
     def stop(self) -> None:
         """End all processes, each by its id, and remove their files."""
@@ -160,6 +158,12 @@ def free_port() -> int:
 def _is_open(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.Error):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _name(process: psutil.Process) -> str:
