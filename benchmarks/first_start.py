@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import IO
 
@@ -105,8 +106,12 @@ class Recorder:
 
     def lost_windows(self, hop_seconds: float = 1.0) -> int:
         """Return the number of windows that are missing between the first tagging and the last one of each source."""
-        spans = [(ends[-1][1] - ends[0][1]) / hop_seconds + 1 - len(ends) for ends in self.ends.values()]
-        return round(sum(spans))
+        lost = 0
+        for ends in self.ends.values():
+            lost += sum(
+                round((after - before) / hop_seconds) - 1 for (_, before), (_, after) in pairwise(ends)
+            )
+        return lost
 
     def report(self) -> None:
         """Print the course of a start, and its figures."""
