@@ -108,9 +108,8 @@ class Recorder:
         """Return the number of windows that are missing between the first tagging and the last one of each source."""
         lost = 0
         for ends in self.ends.values():
-            lost += sum(
-                round((after - before) / hop_seconds) - 1 for (_, before), (_, after) in pairwise(ends)
-            )
+            hops = (round((after - before) / hop_seconds) for (_, before), (_, after) in pairwise(ends))
+            lost += sum(max(0, count - 1) for count in hops)  # the last window of a session is shorter
         return lost
 
     def report(self) -> None:

@@ -174,7 +174,7 @@ class ModelLoading:
             self._offered = choice.name
             self._ready.put(LoadedModel(tagger, choice.reason, is_first=False))
         if choice.incomplete:
-            raise _NotPreparedError("the Hub did not give it")
+            raise _NotPreparedError("it could not be fetched")
         prepared.put(key, value=True)
         return True
 
