@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
     from streamer.live.switches import Switches
-    from streamer.messages import Event
+    from streamer.messages import Event, EventQuery
     from streamer.runtime.threads import ThreadGroup
     from streamer.settings.schema import Settings
     from streamer.sinks import Sink
     from streamer.sinks.payloads import LabelSet
-    from web.actions import EventQuery, Watched
+    from web.actions import Watched
     from web.calls import Calls
     from web.hub import Hub
     from web.server import WebServer
@@ -179,17 +179,7 @@ def _read_events(settings: "LiveSettings", query: "EventQuery") -> "list[Event]"
     file = settings.current.history_file
     if file is None or not file.exists():
         return []
-    return page.read_newest(
-        file,
-        page.Query(
-            since=query.since,
-            until=query.until,
-            labels=query.labels,
-            sources=query.sources,
-            least_score=query.least_score,
-            limit=query.limit,
-        ),
-    )
+    return page.read_newest(file, query)
 
 
 def _find_clip(settings: "LiveSettings", identifier: str) -> Path | None:

@@ -337,3 +337,27 @@ class Health:
 
 Message: TypeAlias = Tagging | Event | SourceStatus | Health
 """Any message that sinks receive."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventQuery:
+    """Events to read from the history.
+
+    Attributes
+    ----------
+    since, until : float or None
+        Earliest start, and the start from which events are left out, as Unix times in seconds.
+    labels, sources : tuple of str
+        Names to include; all if empty.
+    least_score : float
+        Lowest score.
+    limit : int
+        Maximum number of events; the newest are read.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    labels: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    least_score: float = 0.0
+    limit: int = 100

@@ -14,6 +14,7 @@ import pytest
 import torch
 from huggingface_hub import close_session, constants
 from support.hub_server import Hub, Misbehaviour, point_at, serve
+from support.model_request import REQUEST
 from support.program import Program, clean_environment
 from support.reference_ced import ReferenceCed
 from support.small_ast import save_small_ast
@@ -22,7 +23,6 @@ from support.waiting import START_SECONDS, wait_until
 
 from earshot import model_loading
 from earshot.model_loading import LoadedModel, ModelLoading
-from earshot.tagger import ModelRequest
 from models import hub, load_tagger
 from models.catalogue import PUBLISHED
 from models.checkpoints import load_checkpoint
@@ -429,20 +429,6 @@ def test_the_sizes_of_downloads_are_those_of_the_networks() -> None:
 
 
 # A live session
-
-REQUEST = ModelRequest(
-    model="auto",
-    device="cpu",
-    engine="torch",
-    precision="fp32",
-    window=None,
-    offline=False,
-    fstride=None,
-    tstride=None,
-    input_tdim=None,
-    hop=1.0,
-    sources=1,
-)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Sound without an answer of a worker: kept for two minutes, and scored later, so that its events are told late rather than never."""
+"""Buffer of sound without an answer of a worker: two minutes, scored later, so that its events are late instead of lost."""
 
 from collections.abc import Generator
 from itertools import pairwise

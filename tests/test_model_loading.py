@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from support.fakes import HOP, Memory, Tone, scorer
 from support.hub_server import Hub, serve
+from support.model_request import REQUEST as AUTO_REQUEST
 from support.program import Program, clean_environment
 from support.session import live_session
 from support.small_ast import save_small_ast
@@ -17,7 +18,6 @@ from support.waiting import PATIENCE_SECONDS, START_SECONDS, wait_until
 
 from earshot import model_loading
 from earshot.model_loading import ModelLoading
-from earshot.tagger import ModelRequest
 from models.catalogue import PUBLISHED
 from models.checkpoints import load_checkpoint, save_checkpoint
 from models.errors import HubError
@@ -36,19 +36,7 @@ from streamer.stream.scoring import Scorer
 
 ENTRY = PUBLISHED["base-16-16"]
 LABELS = tuple(entry.name for entry in audioset_classes())
-REQUEST = ModelRequest(
-    model=ENTRY.name,
-    device="cpu",
-    engine="auto",
-    precision="fp32",
-    window=None,
-    offline=False,
-    fstride=None,
-    tstride=None,
-    input_tdim=None,
-    hop=1.0,
-    sources=1,
-)
+REQUEST = replace(AUTO_REQUEST, model=ENTRY.name, engine="auto")
 
 
 def model(

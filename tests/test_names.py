@@ -1,4 +1,4 @@
-"""How often a model's first names are those that people would give."""
+"""Share of clips for which a model's first names are those that people would give."""
 
 from pathlib import Path
 

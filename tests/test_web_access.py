@@ -1,4 +1,4 @@
-"""Who may use the page: the attacks that a page on a network meets, each with what stops it."""
+"""Attacks on a page in a network, each with the check that stops it."""
 
 import base64
 import os

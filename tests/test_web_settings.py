@@ -15,7 +15,7 @@ from support.waiting import START_SECONDS, wait_until
 
 from earshot import web_view
 from streamer.errors import SettingsError
-from streamer.messages import Event
+from streamer.messages import Event, EventQuery
 from streamer.settings.loading import load_settings
 from streamer.settings.schema import Settings
 from streamer.settings.web import is_loopback, parse_web_address
@@ -147,7 +147,7 @@ def test_the_newest_occurrences_of_a_history_are_read(tmp_path: Path) -> None:
         history.accept(Event("3", "started", "Dog", "yard", 0.9, 1e9 + 3))
 
     def ids(**query: Any) -> list[str]:
-        return [event.id for event in page.read_newest(file, page.Query(**query))]
+        return [event.id for event in page.read_newest(file, EventQuery(**query))]
 
     assert ids() == ["3", "2", "1", "0"]
     assert ids(limit=2) == ["3", "2"]

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.messages import Event, Health, Samples, Tagging
+from streamer.messages import Event, EventQuery, Health, Samples, Tagging
 
 Payload: TypeAlias = Mapping[str, Any]
 """Content of a JSON object."""
@@ -34,30 +34,6 @@ class Watched:
     name: str
     indices: tuple[int, ...]
     threshold: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventQuery:
-    """Events to read from the history.
-
-    Attributes
-    ----------
-    since, until : float or None
-        Earliest start, and the start from which events are left out, as Unix times in seconds.
-    labels, sources : tuple of str
-        Names to include; all if empty.
-    least_score : float
-        Lowest score.
-    limit : int
-        Maximum number of events; the newest are read.
-    """
-
-    since: float | None = None
-    until: float | None = None
-    labels: tuple[str, ...] = ()
-    sources: tuple[str, ...] = ()
-    least_score: float = 0.0
-    limit: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from .actions import Actions, EventQuery
+from streamer.messages import EventQuery
+
+from .actions import Actions
 from .calls import Calls
 from .errors import BusyError, WebError
 from .hub import Hub, with_clip_address

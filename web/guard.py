@@ -1,4 +1,4 @@
-"""What every request passes first: addresses, origins, the password, and the headers of every answer."""
+"""Checks before every request (address, origin, password), and the headers of every answer."""
 
 import ipaddress
 import re
@@ -39,7 +39,7 @@ _HOST = re.compile(r"[A-Za-z0-9._-]+(:\d{1,5})?|\[[0-9A-Fa-f:.]+\](:\d{1,5})?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """Who may use the page.
+    """Credentials that the page accepts.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ from .queues import Mailbox
 from .spectrogram import RowBlock, Rows
 
 Packet: TypeAlias = str | bytes
-"""What a browser receives: JSON, or rows of a spectrogram."""
+"""Packet for a browser: JSON, or rows of a spectrogram."""
 
 MOST_CLIENTS = 64
 KEPT_EVENTS = 100

@@ -1,4 +1,4 @@
-"""What is heard as it happens: over a WebSocket for the page, and as server-sent events for scripts."""
+"""Live messages: over a WebSocket for the page, and as server-sent events for scripts."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Sound that no worker scored in time: kept for two minutes, and scored later, so that its events are told late rather than never."""
+"""Buffer of sound that no worker scored in time: two minutes, scored later, so that its events are late instead of lost."""
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

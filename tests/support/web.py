@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from models.log_mel import log_mel
-from streamer.messages import AudioChunk, Event, Health, SourceStatus, Tagging
+from streamer.messages import AudioChunk, Event, EventQuery, Health, SourceStatus, Tagging
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks import payloads
 from support.waiting import PATIENCE_SECONDS, wait_until
-from web.actions import Actions, Descriptions, EventQuery, Watched
+from web.actions import Actions, Descriptions, Watched
 from web.calls import Calls
 from web.errors import WebError
 from web.guard import Access
@@ -46,7 +46,7 @@ HEALTH = Health(12.0, 7, 2, 1, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "connected"
 
 @dataclass
 class House:
-    """What a program would be: sounds that are watched, switches and a history."""
+    """Stand-in for the program: watched sounds, switches and a history."""
 
     thresholds: dict[str, float] = field(default_factory=lambda: {"Dog": 0.5, "Smoke alarm": 0.25})
     switched: list[tuple[str, bool]] = field(default_factory=list)

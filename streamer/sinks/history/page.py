@@ -1,45 +1,19 @@
 """Parts of the history that a page shows: the newest occurrences that fit a query, and a single one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...messages import Event
+from ...messages import Event, EventQuery
 from ..sqlite import storable
 from . import database
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """Occurrences to read.
-
-    Attributes
-    ----------
-    since, until : float or None
-        Earliest start, and the start from which occurrences are left out, as Unix times in seconds.
-    labels, sources : sequence of str
-        Names to include; all if empty.
-    least_score : float
-        Lowest score.
-    limit : int
-        Maximum number of occurrences.
-    """
-
-    since: float | None = None
-    until: float | None = None
-    labels: Sequence[str] = ()
-    sources: Sequence[str] = ()
-    least_score: float = 0.0
-    limit: int = 100
-
 
 _NEWEST_STATE = """(kind = 'ended' OR NOT EXISTS (
     SELECT 1 FROM event AS other WHERE other.id = this.id AND other.kind = 'ended'
 ))"""
 
 
-def read_newest(path: Path, query: Query) -> list[Event]:
+def read_newest(path: Path, query: EventQuery) -> list[Event]:
     """Read the newest occurrences that fit a query, the newest first: the end of each, or its start if it has not ended yet.
 
     Raises
