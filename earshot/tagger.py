@@ -164,7 +164,7 @@ def load(settings: "Settings", model: str) -> "AnyTagger":
     return load_requested(ModelRequest.of(settings), model)
 
 
-def load_fallback(settings: "Settings", labels: "Sequence[str]") -> "AnyTagger | None":
+def load_fallback(settings: "Settings", labels: "Sequence[str]") -> "Tagger | None":
     """Load the model for windows without an answer of a worker; None if there is to be none.
 
     Raises

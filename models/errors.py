@@ -7,6 +7,7 @@
     │   └── HubError          a checkpoint can't be fetched (network, no such repository, disk)
     ├── EngineError           the requested device, engine or precision is not available
     ├── WorkersError          the workers at an address can't be reached, refuse, or have another model
+    │   └── WorkersAwayError      no worker answers now; another attempt may help
     ├── SoundError            a recording can't be read
     └── TrainingError         training or evaluation can't continue (data, disk, diverged loss)
 """
@@ -46,6 +47,10 @@ class EngineError(ModelError):
 
 class WorkersError(ModelError):
     """The workers at an address can't be reached, refuse what is asked, or have another model."""
+
+
+class WorkersAwayError(WorkersError):
+    """No worker answers now, and another attempt may help."""
 
 
 class SoundError(ModelError):

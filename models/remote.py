@@ -3,13 +3,14 @@
 import logging
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .errors import WorkersError
+from .errors import WorkersAwayError, WorkersError
 from .sample_checks import SAMPLE_RATE_HZ, checked_windows
 from .score_protocol import (
     EMBED_PATH,
@@ -21,6 +22,7 @@ from .score_protocol import (
     token_of,
 )
 from .worker_connection import IN_FLIGHT, Answer, Traffic, WorkerConnection
+from .worker_descriptions import keep_description, kept_description
 
 Floats = NDArray[np.float32]
 
@@ -34,6 +36,8 @@ _PATIENCE_SECONDS = 60.0
 _PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0)
 _TEMPORARY = {0, 429, 500, 502, 503, 504}
 """Answers after which another attempt may help; 0 stands for none."""
+_PRESUMED = ""
+"""Fingerprint of a model whose description is presumed."""
 
 _log = logging.getLogger(__name__)
 
@@ -63,7 +67,7 @@ class RemoteTagger:
     connection : WorkerConnection
         Connections to the workers.
     description : ModelDescription
-        Their model.
+        Their model. Without a fingerprint it is presumed: their own description takes its place at their first answer.
     window_seconds : float, optional
         Length of the longest window, if it is shorter than the model's.
 
@@ -92,11 +96,11 @@ class RemoteTagger:
         self.largest_batch = _LARGEST_BATCH
         self.engine = RemoteEngine(f"workers at {connection.address}")
         self.labels = description.labels
-        self._adopt(description)
         longest = description.window_samples
         self.window_samples = (
             longest if window_seconds is None else min(longest, round(window_seconds * SAMPLE_RATE_HZ))
         )
+        self._adopt(description)
 
     def __repr__(self) -> str:
         seconds = self.window_samples / SAMPLE_RATE_HZ
@@ -120,6 +124,11 @@ class RemoteTagger:
         rows = self._patient_rows(EMBED_PATH, samples)
         width = next(len(row) for row in rows if row is not None)
         return self._matrix(rows, width)
+
+    @property
+    def is_presumed(self) -> bool:
+        """True until the workers have described their model."""
+        return self.fingerprint == _PRESUMED
 
     @property
     def traffic(self) -> Traffic:
@@ -181,9 +190,12 @@ class RemoteTagger:
 
     def _rows(self, answers: Sequence[Answer], width: int | None) -> list[Floats | None]:
         """Return the scores or embeddings in answers; None for what is missing, or is not so wide."""
-        others = {answer.fingerprint for answer in answers if answer.content is not None} - self._known
-        if others - {""}:
+        answered = {answer.fingerprint for answer in answers if answer.content is not None}
+        is_shorter = any(answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE for answer in answers)
+        if answered - self._known - {""} or is_shorter or (self.is_presumed and answered):
             self._meet_another_model()
+        if self.is_presumed:
+            return [None] * len(answers)
         return [_row(answer.content, width) for answer in answers]
 
     def _meet_another_model(self) -> None:
@@ -198,12 +210,17 @@ class RemoteTagger:
             description = self._connection.describe(_DESCRIPTION_SECONDS)
         except WorkersError:  # ask again with the next answer
             return
-        if description.labels != self.labels or description.window_samples < self.window_samples:
+        keep_description(self._connection.address, description)
+        is_shorter = description.window_samples < self.window_samples and not self.is_presumed
+        if description.labels != self.labels or is_shorter:
             raise WorkersError(
                 f"the workers at {self._connection.address} now have {description.name}, with other classes or shorter windows: "
                 "start Earshot again"
             )
-        if description.fingerprint not in self._known:
+        if self.is_presumed:
+            self.window_samples = min(self.window_samples, description.window_samples)
+            self._adopt(description)
+        elif description.fingerprint not in self._known:
             _log.info(
                 "the workers at %s have another model now: %s (%s)",
                 self._connection.address,
@@ -215,11 +232,12 @@ class RemoteTagger:
             self._known |= known  # workers change over one by one
 
     def _adopt(self, description: ModelDescription) -> None:
-        self.name, self.fingerprint = description.name, description.fingerprint
+        self.name = description.name
         self.thresholds = (
             None if description.thresholds is None else np.array(description.thresholds, np.float32)
         )
-        self._known = {description.fingerprint}
+        self._known = {description.fingerprint} - {_PRESUMED}
+        self.fingerprint = description.fingerprint  # last, for threads that look whether it has changed
 
     @staticmethod
     def _matrix(rows: Sequence[Floats | None], width: int) -> Floats:
@@ -248,8 +266,8 @@ class InTime:
         self.largest_batch = tagger.largest_batch
 
     def __call__(self, samples: Floats, /) -> Floats:
-        """Score windows; a window without an answer in time has a row of NaN."""
-        return self._tagger.rows_in_time(samples, self._seconds)
+        """Score windows; a window without an answer in time has a row of NaN, and of one that is too long, the end is scored."""
+        return self._tagger.rows_in_time(samples[:, -self._tagger.window_samples :], self._seconds)
 
     @property
     def traffic(self) -> Traffic:
@@ -262,6 +280,7 @@ def load_remote(
     *,
     token: str | None = None,
     window_seconds: float | None = None,
+    presume: Callable[[], ModelDescription] | None = None,
 ) -> RemoteTagger:
     """Connect to workers and ask for their model.
 
@@ -273,17 +292,28 @@ def load_remote(
         Token of the workers; by default that of ``EARSHOT_MODEL_TOKEN`` or of the file that ``EARSHOT_MODEL_TOKEN_FILE`` names.
     window_seconds : float, optional
         Length of the longest window, if it is shorter than the model's.
+    presume : callable, optional
+        Returns the description to begin with if no worker answers yet, nor ever did. Without it, no answer is an error.
 
     Raises
     ------
+    WorkersAwayError
+        No worker answers.
     WorkersError
-        There is no worker at the address, or it refuses.
+        What is at the address refuses, or is no worker of Earshot.
     ModelError
         The token can't be read.
     """
     connection = WorkerConnection(address, token_of(os.environ) if token is None else check_token(token))
     try:
-        description = connection.describe(_DESCRIPTION_SECONDS)
+        try:
+            description = connection.describe(_DESCRIPTION_SECONDS)
+            keep_description(connection.address, description)
+        except WorkersAwayError as error:
+            if presume is None:
+                raise
+            _log.warning("%s; trying again until one answers", error)
+            description = replace(kept_description(connection.address) or presume(), fingerprint=_PRESUMED)
     except BaseException:
         connection.close()
         raise

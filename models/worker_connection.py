@@ -13,7 +13,7 @@ from http import HTTPStatus
 import httpx2
 import numpy as np
 
-from .errors import WorkersError
+from .errors import WorkersAwayError, WorkersError
 from .score_protocol import (
     FINGERPRINT,
     MODEL_PATH,
@@ -127,8 +127,10 @@ class WorkerConnection:
 
         Raises
         ------
+        WorkersAwayError
+            There is none in time.
         WorkersError
-            There is none in time, or the workers refuse.
+            The workers refuse, or are none of Earshot.
         """
         answer = self._wait([self._threads.submit(self._ask, MODEL_PATH, None, _in(seconds))], seconds)[0]
         if answer.content is None:
@@ -169,14 +171,20 @@ class WorkerConnection:
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 return WorkersError(f"{at} refuse: set EARSHOT_MODEL_TOKEN to their token")
             case HTTPStatus.NOT_FOUND:
-                return WorkersError(
+                return WorkersAwayError(
                     f"no worker of Earshot answers at {self.address}: wait until one has started, or check the address"
                 )
             case HTTPStatus.SERVICE_UNAVAILABLE:
-                return WorkersError(f"{at} are all busy, or are still starting: try again, or add workers")
+                return WorkersAwayError(
+                    f"{at} are all busy, or are still starting: try again, or add workers"
+                )
             case 0:
-                return WorkersError(
+                return WorkersAwayError(
                     f"{at} do not answer ({answer.problem}): check the address, and that they run"
+                )
+            case status if status in _REPEATED:
+                return WorkersAwayError(
+                    f"{at} do not answer ({answer.problem}): check that one of them runs, or wait until it has started"
                 )
             case _:
                 return WorkersError(f"{at} refuse a request: {answer.problem}")

@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.score_server import Worker, score_server
+from support.system import free_port
+from support.waiting import wait_until
 
 from models.errors import ModelError, WorkersError
 from models.loading import load_tagger
@@ -296,6 +298,79 @@ class TestAModelThatChanges:
         worker.update(name="speech", labels=("yes", "no"), thresholds=None, fingerprint="another")
         with pytest.raises(WorkersError, match="now have speech, with other classes"):
             remote.within(SECONDS)(sound(1))
+
+    def test_ends_with_a_sentence_if_its_windows_are_shorter(
+        self, remote: RemoteTagger, worker: Worker
+    ) -> None:
+        worker.update(window_samples=8_000, fingerprint="another")
+        with pytest.raises(WorkersError, match="shorter windows: start Earshot again"):
+            remote.within(SECONDS)(sound(1))
+
+
+@pytest.fixture
+def away(tiny: Tagger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ModelDescription:
+    """Nothing is known of the workers; this is what is presumed of them."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return ModelDescription("unknown", tiny.labels, None, 163_840, "")
+
+
+class TestBeforeAnyWorkerAnswers:
+    def test_windows_have_no_scores_and_the_first_answer_describes_the_model(
+        self, tiny: Tagger, away: ModelDescription, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        port = free_port()
+        remote = load_remote(f"http://127.0.0.1:{port}", presume=lambda: away)
+        assert "do not answer (connection refused): check the address" in caplog.text
+        assert (remote.is_presumed, remote.name, remote.window_samples) == (True, "unknown", 163_840)
+        scorer = remote.within(SECONDS)
+        assert np.isnan(scorer(sound(2, 32_000))).all()
+        assert (remote.traffic.unanswered, remote.traffic.problem) == (2, "connection refused")
+        with score_server(tiny, port=port) as worker:
+            windows = sound(2, 32_000)
+            wait_until(lambda: np.isfinite(scorer(windows)).all(), "scores")
+            assert np.abs(scorer(windows) - tiny(windows[:, -16_000:])).max() < 1e-2
+            assert not remote.is_presumed
+            assert (remote.name, remote.fingerprint) == (tiny.name, worker.description.fingerprint)
+            assert remote.window_samples == 16_000, "the end of a longer window is scored"
+            assert (remote.thresholds is None) == (tiny.thresholds is None)
+            assert np.array_equal(remote.thresholds, tiny.thresholds)  # type: ignore[arg-type]
+        remote.close()
+
+    def test_they_are_presumed_to_have_the_model_that_they_had(
+        self, tiny: Tagger, away: ModelDescription
+    ) -> None:
+        port = free_port()
+        with score_server(tiny, port=port) as worker:
+            worker.update(labels=tuple(f"mine {label}" for label in tiny.labels))
+            load_remote(worker.address).close()
+        remote = load_remote(f"http://127.0.0.1:{port}", presume=lambda: away)
+        assert remote.is_presumed
+        assert remote.labels == worker.description.labels
+        assert (remote.name, remote.window_samples) == (tiny.name, tiny.window_samples)
+        remote.close()
+
+    def test_other_classes_end_the_program_and_are_known_to_the_next(
+        self, tiny: Tagger, away: ModelDescription
+    ) -> None:
+        port = free_port()
+        remote = load_remote(f"http://127.0.0.1:{port}", presume=lambda: away)
+        with score_server(tiny, port=port) as worker:
+            worker.update(labels=("yes", "no"), thresholds=None)
+            with pytest.raises(WorkersError, match="with other classes or shorter windows: start Earshot"):
+                remote.within(SECONDS)(sound(1))
+        remote.close()
+        again = load_remote(worker.address, presume=lambda: away)
+        assert again.labels == ("yes", "no")
+        again.close()
+
+    def test_a_refusal_and_a_stranger_get_a_sentence_all_the_same(
+        self, tiny: Tagger, away: ModelDescription
+    ) -> None:
+        with (
+            score_server(tiny, token="secret-of-the-workers") as worker,
+            pytest.raises(WorkersError, match="set EARSHOT_MODEL_TOKEN"),
+        ):
+            load_remote(worker.address, token="another", presume=lambda: away)
 
 
 class TestAnAddress:

@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 from support.fakes import HOP, Memory, Tone, scorer
 from support.metrics import samples, serving
+from support.program import Program, clean_environment
 from support.score_server import score_server
 from support.session import live_session
+from support.system import free_port
+from support.waiting import START_SECONDS, wait_until
 
 from models.loading import load_tagger
 from models.tagger import load_tagger as load_local
 from streamer.doctor.workers import check_workers
 from streamer.errors import SettingsError
+from streamer.live.tagger import Replacement
 from streamer.messages import Health, Samples, Window, WorkerHealth
 from streamer.runtime.threads import ThreadGroup
 from streamer.settings.loading import load_settings
@@ -214,3 +218,56 @@ def test_a_local_model_scores_what_workers_do_not_and_they_are_tried_again(
 def test_a_fallback_needs_workers() -> None:
     with pytest.raises(SettingsError, match="fallback is for workers: give model as http://HOST:8000 too"):
         load_settings({"fallback": "tiny", "model": "tiny"}, environment={})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fallback", [None, "tiny"])
+def test_the_program_listens_before_any_worker_answers(fallback: str | None, tmp_path: Path) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    own = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    options = ["--source", "room=demo", "--model", address, "--headless", "--hop", "1"]
+    options += [] if fallback is None else ["--fallback", fallback]
+    with Program(*options, environment=clean_environment(tmp_path) | own) as program:
+        wait_until(lambda: program.logged("do not answer (connection refused)"), "a warning", START_SECONDS)
+        if fallback is None:
+            wait_until(lambda: program.logged("windows unanswered (connection refused)"), "a count")
+            assert not program.taggings
+        else:
+            wait_until(lambda: program.logged("tiny tags on this machine meanwhile"), "a line", START_SECONDS)
+            wait_until(lambda: program.taggings, "tags of the fallback")
+        tiny = load_local("tiny", device="cpu", engine="torch", window_seconds=1.0)
+        with score_server(tiny, port=int(address.rpartition(":")[2])):
+            wait_until(
+                lambda: program.logged("model tiny (as requested), 527 classes, workers at"), "workers"
+            )
+            if fallback is not None:
+                wait_until(lambda: program.logged("the workers answer again"), "workers")
+            count = len(program.taggings)
+            wait_until(lambda: len(program.taggings) > count, "tags of the workers")
+            assert program.interrupt() == 130
+    assert not program.logged("Traceback")
+
+
+@pytest.mark.slow
+def test_a_fallback_with_other_classes_than_the_workers_is_refused(tmp_path: Path) -> None:
+    tiny = load_local("tiny", device="cpu", engine="torch", window_seconds=1.0)
+    with score_server(tiny) as worker:
+        worker.update(labels=("yes", "no"), thresholds=None)
+        options = ("--source", "demo", "--model", worker.address, "--fallback", "tiny", "--headless")
+        with Program(*options, environment=clean_environment(tmp_path)) as program:
+            assert program.wait(START_SECONDS) == 1
+    assert program.logged("tiny has other classes than the workers' model: choose another --fallback")
+
+
+def test_thresholds_follow_the_workers_model_and_the_scorer_stays() -> None:
+    scorer, used = Flaky(), []
+    session = live_session([Tone("a", 1.0, live=False)], scorer, fast=True)
+    session.set_tagger(
+        Replacement(None, 8_000, "ced-base", "workers", lambda _: (), on_use=lambda: used.append(1))
+    )
+    with ThreadGroup() as threads:
+        session.start(threads)
+        while threads.is_running("tagger") and not threads.failed:
+            threads.wait(0.05)
+    assert (used, session.health().model) == ([1], "ced-base")
+    assert scorer.windows > 0

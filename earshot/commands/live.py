@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .. import model_loading, settings, tagger, web_view, window
+from .. import model_loading, settings, tagger, web_view, window, workers
 from ..failures import EXIT_INTERRUPTED
 from ..options import takes
 
 if TYPE_CHECKING:
     from models.loading import AnyTagger
+    from models.tagger import Tagger
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
@@ -95,11 +96,11 @@ def _listen(
         session.start(threads)
         stack.enter_context(manager.listening())
         over = assembly.ending(chosen, threads, lambda: session.awaits_model)
-        models = None if parts.tagger else _Models(live_settings, threads, session, parts, log)
+        change = _ModelChange(live_settings, session, parts, log)
+        models = _Workers(change, parts.tagger) if parts.tagger else _Models(change, threads)
 
         def keep_on() -> bool:
-            if models is not None:
-                models.go_on()
+            models.go_on()
             if page is not None:
                 page.go_on()
             _tick(session, manager, live_settings, hung_up)
@@ -126,6 +127,7 @@ class _Parts:
     """Parts that the settings and the model make together; without a tagger, one is loaded while listening goes on."""
 
     tagger: "AnyTagger | None"
+    fallback: "Tagger | None"
     model: "_Model"
     label_set: "LabelSet"
     watchlists: "WatchLists"
@@ -151,10 +153,11 @@ def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
     from streamer.sources import is_patient
 
     names = [source.name for source in sources]
-    loaded = None
-    labels = None if any(map(is_patient, sources)) else known_labels(chosen.model)
+    loaded = fallback = None
+    patient = any(map(is_patient, sources))
+    labels = None if patient else known_labels(chosen.model)
     if labels is None:
-        loaded = tagger.load_chosen(chosen)
+        loaded, fallback = workers.load(chosen, waits=not patient)
         model = _Model(loaded.name, loaded.labels, loaded.thresholds)
     else:
         model = _Model(chosen.model, labels)
@@ -162,6 +165,7 @@ def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
     make_clips = partial(assembly.make_clips, model=model)
     return _Parts(
         tagger=loaded,
+        fallback=fallback,
         model=model,
         label_set=tagger.label_set(model.labels),
         watchlists=watchlists,
@@ -214,19 +218,17 @@ def _session(
         clips=parts.clips,
         device="" if parts.tagger is None else parts.tagger.engine.description,
         mqtt=mqtt,
-        fallback=tagger.load_fallback(chosen, parts.model.labels),
+        fallback=parts.fallback,
     )
 
 
-class _Models:
-    """Changes of the model while the session listens.
+class _ModelChange:
+    """Change to another model, with all that follows the model.
 
     Parameters
     ----------
-    live_settings : LiveSettings
+    settings : LiveSettings
         Settings in force.
-    threads : ThreadGroup
-        Group of the thread that loads.
     session, parts, log
         Parts of the program that follow the model.
     """
@@ -234,47 +236,33 @@ class _Models:
     def __init__(
         self,
         live_settings: "LiveSettings",
-        threads: "ThreadGroup",
         session: "LiveSession",
         parts: _Parts,
         log: "ModelScoreLog | None",
     ) -> None:
-        self._loading = model_loading.ModelLoading(
-            tagger.ModelRequest.of(live_settings.current), parts.model.labels
-        )
-        self._threads, self._settings = threads, live_settings
-        self._session, self._parts, self._log = session, parts, log
-        self._ticks = 0
+        self.settings, self.session, self.parts, self._log = live_settings, session, parts, log
 
-    def go_on(self) -> None:
-        """Start to load once the window has been drawn, and change over to each model that is ready; called often."""
-        self._ticks += 1
-        if self._ticks == _TICKS_BEFORE_LOADING:
-            self._threads.start("model", self._loading.run, self._loading.stop)
-        self._session.loading = self._loading.state
-        if (loaded := self._loading.take()) is not None:
-            self._change_to(loaded)
-
-    def _change_to(self, loaded: "model_loading.LoadedModel") -> None:
+    def __call__(self, new: "AnyTagger", reason: str, *, is_first: bool = False) -> None:
+        """Change over with the next batch; a model that is only the first one is not logged with its scores."""
         from streamer.live.assembly import sounds_never_kept
         from streamer.live.tagger import Replacement
 
-        model, watchlists, new = self._parts.model, self._parts.watchlists, loaded.tagger
+        model, watchlists = self.parts.model, self.parts.watchlists
         watchlists.set_model(model.labels, new.thresholds)
         model.name, model.thresholds = new.name, new.thresholds
-        clips = self._session.channels.clips
-        never = () if clips is None else sounds_never_kept(self._settings.current, model)
+        clips = self.session.channels.clips
+        never = () if clips is None else sounds_never_kept(self.settings.current, model)
 
         def on_use() -> None:
             if clips is not None:
                 clips.set_model(new.name, never)
-            if self._log is not None and not loaded.is_first:
+            if self._log is not None and not is_first:
                 self._log.go_on(new.name, model.labels, new.thresholds)
-            tagger.log_model(new, loaded.reason)
+            tagger.log_model(new, reason)
 
-        self._session.set_tagger(
+        self.session.set_tagger(
             Replacement(
-                scorer=new,
+                scorer=None if new is self.parts.tagger else new,
                 window_samples=new.window_samples,
                 model=new.name,
                 device=new.engine.description,
@@ -282,6 +270,62 @@ class _Models:
                 on_use=on_use,
             )
         )
+
+
+class _Models:
+    """Models that are loaded while the session listens.
+
+    Parameters
+    ----------
+    change : callable
+        Changes to a model.
+    threads : ThreadGroup
+        Group of the thread that loads.
+    """
+
+    def __init__(self, change: _ModelChange, threads: "ThreadGroup") -> None:
+        self._loading = model_loading.ModelLoading(
+            tagger.ModelRequest.of(change.settings.current), change.parts.model.labels
+        )
+        self._change, self._threads = change, threads
+        self._ticks = 0
+
+    def go_on(self) -> None:
+        """Start to load once the window has been drawn, and change over to each model that is ready; called often."""
+        self._ticks += 1
+        if self._ticks == _TICKS_BEFORE_LOADING:
+            self._threads.start("model", self._loading.run, self._loading.stop)
+        self._change.session.loading = self._loading.state
+        if (loaded := self._loading.take()) is not None:
+            self._change(loaded.tagger, loaded.reason, is_first=loaded.is_first)
+
+
+class _Workers:
+    """Changes of the workers' model while the session listens; a model on this machine does not change.
+
+    Parameters
+    ----------
+    change : callable
+        Changes to a model.
+    model : Tagger or RemoteTagger
+        Model of the session.
+    """
+
+    def __init__(self, change: _ModelChange, model: "AnyTagger") -> None:
+        self._change, self._model = change, model
+        self._known = _version(model)
+
+    def go_on(self) -> None:
+        """Take over the thresholds and the length of windows of a model that the workers have now; called often."""
+        version = _version(self._model)
+        if version != self._known:
+            self._known = version
+            self._change(self._model, tagger.AS_REQUESTED)
+
+
+def _version(model: "AnyTagger") -> str:
+    """Return a text that changes with the model of workers."""
+    return getattr(model, "fingerprint", "")
 
 
 def _tick(

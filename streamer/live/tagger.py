@@ -22,8 +22,8 @@ class Replacement:
 
     Attributes
     ----------
-    scorer : callable
-        Samples float32 (batch, n) -> scores float32 (batch, classes).
+    scorer : callable, optional
+        Samples float32 (batch, n) -> scores float32 (batch, classes); None if the present one has changed its model.
     window_samples : int
         Length of its windows.
     model, device : str
@@ -34,7 +34,7 @@ class Replacement:
         Called on the tagger's thread, before the first batch.
     """
 
-    scorer: Scorer
+    scorer: Scorer | None
     window_samples: int
     model: str
     device: str
@@ -140,7 +140,7 @@ class Tagger:
         if self._next is None:
             return
         (new, channels), self._next = self._next, None
-        self._scorer, self._longest_samples = new.scorer, new.window_samples
+        self._scorer, self._longest_samples = new.scorer or self._scorer, new.window_samples
         self._meter.set_model(new.model, new.device)
         for channel in channels():
             channel.window_samples = new.window_samples
