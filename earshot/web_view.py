@@ -172,7 +172,7 @@ def _watched(watchlists: "WatchLists", source: str) -> "list[Watched]":
     ]
 
 
-def _read_events(settings: "LiveSettings", query: "EventQuery") -> "list[Event]":
+def _read_events(settings: "LiveSettings", query: "EventQuery") -> "Sequence[Event]":
     """Return events of the history; none before the first."""
     from streamer.sinks.history import page
 

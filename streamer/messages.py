@@ -136,6 +136,26 @@ class Event:
     end_sample: int | None = None
 
 
+Mark: TypeAlias = Literal["right", "wrong"]
+"""A person's verdict on an event: the sound was there, or it was not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence(Event):
+    """Event of the history, with a person's note on it.
+
+    Attributes
+    ----------
+    mark : Mark or None
+        Verdict on the event; None without one.
+    keeps_clip : bool
+        True if the event and its clip stay, whatever their age and size.
+    """
+
+    mark: Mark | None = None
+    keeps_clip: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
     """Change of a source: it delivers audio, or has stopped.

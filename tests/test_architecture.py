@@ -21,6 +21,7 @@ OWNERS = {
     "sqlite3": {
         "streamer/sinks/history/database.py",
         "streamer/sinks/sqlite.py",
+        "streamer/sinks/history/notes.py",
         "streamer/sinks/history/store.py",
         "streamer/sinks/score_log.py",
     },

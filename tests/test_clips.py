@@ -27,7 +27,7 @@ from streamer.live.switches import Switches
 from streamer.messages import AudioChunk, Event, Message, Samples, Tagging
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks.clips.audio_buffer import AudioBuffer
-from streamer.sinks.clips.folder import ClipFolder
+from streamer.sinks.clips.folder import ClipFolder, delete_clip, keep_clip
 from streamer.sinks.clips.recorder import ClipLimits, Clips
 from streamer.sinks.clips.spans import Spans
 
@@ -411,6 +411,22 @@ def test_the_oldest_clips_go_where_there_is_no_room_for_a_new_one(tmp_path: Path
     assert there(oldest, older, old, [new]) == [False, False, True, True]
     assert folder.write(new.with_stem(f"{new.stem[:-8]}ffffffff"), bytes(9_000), "{}")
     assert len(list(tmp_path.rglob("*.flac"))) == 1, "the newest is kept even if it takes more"
+
+
+def test_a_clip_that_is_kept_stays_and_does_not_count(tmp_path: Path) -> None:
+    ancient, oldest, old = (make(tmp_path, days, size=1_000, number=int(days)) for days in (90.0, 3.0, 2.0))
+    for kept in (ancient, oldest):
+        keep_clip(kept[0], True)
+    folder = ClipFolder(tmp_path, days=7.0, max_bytes=3_100)
+    new = folder.name(replace(started(0), started_at=time.time()))
+    assert folder.write(new, bytes(900), "{}")
+    assert there(ancient, oldest, old, [new]) == [True, True, True, True]
+    keep_clip(ancient[0], False)
+    ClipFolder(tmp_path, days=7.0, max_bytes=3_100)
+    assert there(ancient, oldest) == [False, True]
+    delete_clip(oldest[0])
+    assert there(oldest) == [False]
+    assert not oldest[0].parent.exists(), "nothing is left behind"
 
 
 def test_other_files_stay_and_links_are_not_followed(tmp_path: Path) -> None:

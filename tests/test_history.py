@@ -576,6 +576,8 @@ def test_csv_and_json_say_the_same_in_utc(full: Path) -> None:
         "ended_at": "2026-03-01T12:00:12.750Z",
         "length_seconds": 2.5,
         "clip": "/clips/1.flac",
+        "mark": None,
+        "clip_kept": False,
     }
     assert (payloads[1]["ended_at"], payloads[1]["length_seconds"]) == (None, None)
     rows = list(csv.DictReader(io.StringIO(table.getvalue())))

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..messages import SAMPLE_RATE_HZ, Event, Health, Samples, SourceHealth, Tagging, WorkerHealth
+from ..messages import SAMPLE_RATE_HZ, Event, Health, Occurrence, Samples, SourceHealth, Tagging, WorkerHealth
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -142,7 +142,8 @@ def event_payload(event: Event) -> Payload:
 
 
 def occurrence_payload(event: Event) -> Payload:
-    """Return a line of the history, from the latest event of an occurrence."""
+    """Return a line of the history, from the latest event of an occurrence; without a note, nobody has marked it."""
+    note = event if isinstance(event, Occurrence) else None
     length = None if event.ended_at is None else event.ended_at - event.started_at
     return {
         "id": event.id,
@@ -153,6 +154,8 @@ def occurrence_payload(event: Event) -> Payload:
         "ended_at": None if event.ended_at is None else rfc3339(event.ended_at),
         "length_seconds": _rounded(length, 3),
         "clip": event.clip,
+        "mark": None if note is None else note.mark,
+        "clip_kept": note is not None and note.keeps_clip,
     }
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ...errors import SinkError
 from ...messages import Event
 from ...runtime.timing import Every
 from ...text import slug
@@ -20,16 +21,64 @@ _QUIET_SECONDS = 60.0
 _PRUNING_SECONDS = 3600.0
 _LONGEST_SLUG = 64
 _UNFINISHED = ".part"
+_KEPT = ".keep"
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_FILE = re.compile(r"(\d{9}-[a-z0-9_]+-[a-z0-9_]+-[a-z0-9]{1,8})\.(flac|json)(\.part)?")
+_FILE = re.compile(r"(\d{9}-[a-z0-9_]+-[a-z0-9_]+-[a-z0-9]{1,8})\.(flac|json|keep)(\.part)?")
+
+
+def keep_clip(path: Path, keep: bool) -> None:
+    """Protect a clip from being deleted because of age or size, or no longer: an empty file beside it says so.
+
+    Parameters
+    ----------
+    path : Path
+        The FLAC file.
+    keep : bool
+        True to protect the clip.
+
+    Raises
+    ------
+    SinkError
+        The folder can't be written.
+    """
+    marker = path.with_suffix(_KEPT)
+    try:
+        if keep:
+            os.close(os.open(marker, os.O_WRONLY | os.O_CREAT, 0o600))
+        else:
+            marker.unlink(missing_ok=True)
+    except OSError as error:
+        raise SinkError(f"{marker} can't be written or deleted ({error.strerror})") from error
+
+
+def delete_clip(path: Path) -> None:
+    """Delete the files of a clip.
+
+    Parameters
+    ----------
+    path : Path
+        The FLAC file; it may be missing.
+
+    Raises
+    ------
+    SinkError
+        A file can't be deleted.
+    """
+    try:
+        for suffix in (".json", ".flac", _KEPT):  # the sign last: until then, nothing else deletes a part
+            path.with_suffix(suffix).unlink(missing_ok=True)
+    except OSError as error:
+        raise SinkError(f"the clip {path} can't be deleted ({error.strerror})") from error
+    with suppress(OSError):
+        path.parent.rmdir()
 
 
 class ClipFolder:
     """Writes clips, a FLAC file and a JSON file each, into a folder per day, and deletes the oldest ones.
 
     Names start with the UTC time at which the sound started. A file gets its name when all of it is on the disk, the FLAC file
-    first. Files with other names, and links, are left alone.
+    first. Files with other names, and links, are left alone. So are clips that `keep_clip` protects; their size does not count.
 
     On a full or read-only disk, clips are lost; this is logged.
 
@@ -112,7 +161,7 @@ class ClipFolder:
                 self._note_failure(error)
 
     def _clips(self) -> dict[str, list[os.DirEntry[str]]]:
-        """Return the files of each clip, by day and name."""
+        """Return the files of each clip that may be deleted, by day and name."""
         clips = defaultdict(list)
         for day in _entries(self._path):
             if _DAY.fullmatch(day.name) and day.is_dir(follow_symlinks=False):
@@ -120,7 +169,11 @@ class ClipFolder:
                     match = _FILE.fullmatch(file.name)
                     if match and file.is_file(follow_symlinks=False):
                         clips[f"{day.name}/{match[1]}"].append(file)
-        return clips
+        return {
+            name: files
+            for name, files in clips.items()
+            if not any(file.name.endswith(_KEPT) for file in files)
+        }
 
     def _note_failure(self, error: OSError) -> None:
         if self._failure_line_due.due():

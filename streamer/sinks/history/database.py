@@ -7,19 +7,28 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from ...errors import SinkError
-from ...messages import Event
+from ...messages import Event, Occurrence
 from .. import sqlite
 from ..sqlite import is_time, storable
 
 COLUMNS = "id, kind, label, source, score, started_at, ended_at, clip, start_sample, end_sample"
 """Columns of an event, in the order of `to_row` and `to_event`."""
 
+OCCURRENCES = f"SELECT {COLUMNS}, mark, keeps_clip FROM event AS this LEFT JOIN note ON event_id = id"  # noqa: S608 - names of columns
+"""Beginning of a query whose rows are those of `to_occurrence`."""
+
+NEWEST_STATE = """(kind = 'ended' OR NOT EXISTS (
+    SELECT 1 FROM event AS other WHERE other.id = this.id AND other.kind = 'ended'
+))"""
+"""Condition of such a query: the end of an occurrence, or its start if it has not ended yet."""
+
 _APPLICATION_ID = 0x45617273  # "Ears"; identifies the file
-_VERSION = 1
+_VERSION = 2
 _BUSY_SECONDS = 1.0
 _MAX_PRUNED = 1000  # at once, because the tagger waits
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -46,9 +55,28 @@ CREATE INDEX event_by_time ON event (started_at);
 CREATE INDEX event_waiting ON event (seq) WHERE published = 0;
 """
 
+# A row is a person's note on an occurrence. It goes when the event goes.
+_NOTES = """
+CREATE TABLE note (
+    event_id TEXT PRIMARY KEY,
+    mark TEXT CHECK (mark IN ('right', 'wrong')),
+    keeps_clip INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+"""
+_FORGETTING = """
+CREATE TRIGGER note_forgotten AFTER DELETE ON event
+WHEN NOT EXISTS (SELECT 1 FROM event WHERE id = old.id)
+BEGIN
+    DELETE FROM note WHERE event_id = old.id;
+END;
+"""
+
+_CHANGES = {2: _NOTES + _FORGETTING}
+"""Statements that bring the schema from the version before to each version."""
+
 
 def open_to_write(path: Path) -> sqlite3.Connection:
-    """Open the history, or create one.
+    """Open the history, or create one. One of an older version gets the present schema; nothing in it is lost.
 
     Returns
     -------
@@ -68,8 +96,9 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         if _is_new(connection):
             _begin(connection)
         else:
-            _recognise(connection, path)
+            version = _recognise(connection, path)
             _check(connection)
+            _change_schema(connection, version)
         sqlite.set_journal(connection)
         # A killed process loses nothing in any mode. FULL also waits for the disk, so that a power cut, which often affects
         # the broker too, loses nothing either. Events are rare, and a disk takes milliseconds.
@@ -121,7 +150,9 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise SinkError(f"there is no history {path} yet: it begins with the first event")
     try:
         with closing(sqlite.open_to_read(path)) as connection:
-            _recognise(connection, path)
+            if _recognise(connection, path) == 1:
+                connection.execute("PRAGMA temp_store = MEMORY")
+                connection.execute(_NOTES.replace("CREATE TABLE", "CREATE TEMP TABLE"))
             yield connection
     except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # SQLite's message quotes the text
         advice = "move it away" if is_damaged(error) else "check its permissions and its disk"
@@ -188,6 +219,8 @@ def prune(
 ) -> tuple[int, bool]:
     """Delete the oldest rows beyond `keep_events`, and each that is older than `keep_seconds`, a limited number at once.
 
+    Events whose clip is kept stay.
+
     Returns
     -------
     undelivered : int
@@ -200,7 +233,8 @@ def prune(
         return 0, False
     # Each by its own date: an event with a wrong date does not affect others.
     obsolete = connection.execute(
-        "SELECT seq, published = 0 AND seq > ? FROM (SELECT * FROM event ORDER BY seq LIMIT ?) "
+        "SELECT seq, published = 0 AND seq > ? FROM (SELECT * FROM event WHERE id NOT IN "
+        "(SELECT event_id FROM note WHERE keeps_clip) ORDER BY seq LIMIT ?) "
         "WHERE seq <= ? OR coalesce(ended_at, started_at) < ?",
         (acknowledged, _MAX_PRUNED, newest - keep_events, time.time() - keep_seconds),
     ).fetchall()
@@ -322,6 +356,21 @@ def to_event(row: tuple[Any, ...]) -> Event:
     return Event(identifier, kind, label, source, known_score, started_at, ended_at, clip, *samples)
 
 
+def to_occurrence(row: tuple[Any, ...]) -> Occurrence:
+    """Convert a row of `OCCURRENCES` to an event with its note.
+
+    Raises
+    ------
+    sqlite3.Error
+        The values are not those of an event or a note: the file is damaged.
+    """
+    event, (mark, keeps_clip) = to_event(row[:-2]), row[-2:]
+    if mark not in {None, "right", "wrong"}:
+        raise _DamageError("a row is not a note")
+    values = {field.name: getattr(event, field.name) for field in fields(Event)}
+    return Occurrence(**values, mark=mark, keeps_clip=bool(keeps_clip))
+
+
 class _DamageError(sqlite3.DatabaseError):
     """The content of the file is damaged."""
 
@@ -342,16 +391,35 @@ def _begin(connection: sqlite3.Connection) -> None:
     sqlite.set_journal(connection)
     connection.executescript(
         f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_VERSION};"
-        f"{_SCHEMA} COMMIT;"
+        f"{_SCHEMA} {''.join(_CHANGES.values())} COMMIT;"
     )
 
 
-def _recognise(connection: sqlite3.Connection, path: Path) -> None:
+def _change_schema(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a history of an older version to the present one, all or nothing."""
+    for new in range(version + 1, _VERSION + 1):
+        try:
+            connection.executescript(f"BEGIN IMMEDIATE; {_CHANGES[new]} PRAGMA user_version = {new}; COMMIT;")
+        except sqlite3.Error:
+            if connection.in_transaction:
+                connection.rollback()
+            raise
+
+
+def _recognise(connection: sqlite3.Connection, path: Path) -> int:
+    """Return the version of the schema.
+
+    Raises
+    ------
+    SinkError
+        The file is not a history, or one of a version that is not known.
+    """
     application, version = sqlite.identify(connection)
     if application != _APPLICATION_ID:
         raise SinkError(f"{path} is not a history of Earshot: set history to another file")
-    if version != _VERSION:
+    if not 1 <= version <= _VERSION:
         raise SinkError(f"the history {path} was written by a newer Earshot: set history to another file")
+    return version
 
 
 def _check(connection: sqlite3.Connection) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
-from ...messages import Event
+from ...messages import Event, Occurrence
 from ...runtime.timing import format_duration, parse_duration
 from ...text import printable
 from ..payloads import occurrence_payload, to_json
@@ -17,14 +17,25 @@ from ..sqlite import storable
 from ..terminal.output import LineWriter
 from . import database
 
-_COLUMNS = ("id", "source", "label", "score", "started_at", "ended_at", "length_seconds", "clip")
+_COLUMNS = (
+    "id",
+    "source",
+    "label",
+    "score",
+    "started_at",
+    "ended_at",
+    "length_seconds",
+    "clip",
+    "mark",
+    "clip_kept",
+)
 _FOLDED = "folded"
 """Name of `_fold` in SQL."""
 
 
 def read_occurrences(
     path: Path, *, since: float = -math.inf, labels: Sequence[str] = (), sources: Sequence[str] = ()
-) -> Iterator[Event]:
+) -> Iterator[Occurrence]:
     """Read a history in constant memory: one event for each occurrence, in order of start.
 
     Parameters
@@ -38,7 +49,7 @@ def read_occurrences(
 
     Yields
     ------
-    Event
+    Occurrence
         End of the occurrence, or its start if it has not ended yet.
 
     Raises
@@ -50,7 +61,7 @@ def read_occurrences(
     with database.reading(path) as connection:
         connection.create_function(_FOLDED, 1, _fold, deterministic=True)
         for row in connection.execute(query, values):
-            yield database.to_event(row)
+            yield database.to_occurrence(row)
 
 
 def occurrences_query(since: float, labels: Sequence[str], sources: Sequence[str]) -> tuple[str, list[Any]]:
@@ -62,12 +73,10 @@ def occurrences_query(since: float, labels: Sequence[str], sources: Sequence[str
             conditions.append(f"{_FOLDED}({column}) IN ({', '.join('?' * len(names))})")
             values += [_fold(storable(name)) for name in names]
     query = f"""
-        SELECT {database.COLUMNS} FROM event AS this
-        WHERE {" AND ".join(conditions)} AND (kind = 'ended' OR NOT EXISTS (
-            SELECT 1 FROM event AS other WHERE other.id = this.id AND other.kind = 'ended'
-        ))
+        {database.OCCURRENCES}
+        WHERE {" AND ".join(conditions)} AND {database.NEWEST_STATE}
         ORDER BY started_at, seq
-    """  # noqa: S608 - names of columns, and question marks
+    """
     return query, values
 
 
@@ -112,7 +121,8 @@ def write_table(occurrences: Iterable[Event], stream: IO[str]) -> int:
             lines.write(f"{'began':<19}  {'lasted':>10}  score  source · sound")
         began = datetime.fromtimestamp(event.started_at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         lasted = "still on" if event.ended_at is None else format_duration(event.ended_at - event.started_at)
-        said = " · ".join(printable(part) for part in (event.source, event.label, event.clip) if part)
+        mark = event.mark if isinstance(event, Occurrence) else None
+        said = " · ".join(printable(part) for part in (event.source, event.label, mark, event.clip) if part)
         lines.write(f"{began}  {lasted:>10}  {event.score:5.2f}  {said}")
     return count
 

@@ -4,16 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ...messages import Event, EventQuery
+from ...messages import EventQuery, Occurrence
 from ..sqlite import storable
 from . import database
 
-_NEWEST_STATE = """(kind = 'ended' OR NOT EXISTS (
-    SELECT 1 FROM event AS other WHERE other.id = this.id AND other.kind = 'ended'
-))"""
 
-
-def read_newest(path: Path, query: EventQuery) -> list[Event]:
+def read_newest(path: Path, query: EventQuery) -> list[Occurrence]:
     """Read the newest occurrences that fit a query, the newest first: the end of each, or its start if it has not ended yet.
 
     Raises
@@ -21,7 +17,7 @@ def read_newest(path: Path, query: EventQuery) -> list[Event]:
     SinkError
         The history does not exist, or can't be read.
     """
-    conditions = [_NEWEST_STATE]
+    conditions = [database.NEWEST_STATE]
     values: list[Any] = []
     for condition, value in (
         ("started_at >= ?", query.since),
@@ -38,7 +34,7 @@ def read_newest(path: Path, query: EventQuery) -> list[Event]:
     return _read(path, conditions, values, query.limit)
 
 
-def read_one(path: Path, identifier: str) -> Event | None:
+def read_one(path: Path, identifier: str) -> Occurrence | None:
     """Read the occurrence with an id; None if the history does not have it.
 
     Raises
@@ -46,14 +42,13 @@ def read_one(path: Path, identifier: str) -> Event | None:
     SinkError
         The history does not exist, or can't be read.
     """
-    found = _read(path, [_NEWEST_STATE, "id = ?"], [storable(identifier)], 1)
+    found = _read(path, [database.NEWEST_STATE, "id = ?"], [storable(identifier)], 1)
     return found[0] if found else None
 
 
-def _read(path: Path, conditions: Sequence[str], values: Sequence[Any], limit: int) -> list[Event]:
+def _read(path: Path, conditions: Sequence[str], values: Sequence[Any], limit: int) -> list[Occurrence]:
     query = (
-        f"SELECT {database.COLUMNS} FROM event AS this WHERE {' AND '.join(conditions)} "  # noqa: S608 - names of columns
-        "ORDER BY started_at DESC, seq DESC LIMIT ?"
+        f"{database.OCCURRENCES} WHERE {' AND '.join(conditions)} ORDER BY started_at DESC, seq DESC LIMIT ?"
     )
     with database.reading(path) as connection:
-        return [database.to_event(row) for row in connection.execute(query, (*values, limit))]
+        return [database.to_occurrence(row) for row in connection.execute(query, (*values, limit))]

@@ -148,6 +148,24 @@ class _HistoryFile:
             self._connection = None
 
 
+class _Counts:
+    """Events that were not delivered, or will never be stored."""
+
+    def __init__(self, lines: "_LogLines") -> None:
+        self._lines = lines
+        self.undelivered = 0
+        self.lost = 0
+
+    def add(self, undelivered: int, lost: int = 0) -> None:
+        self.lost += lost
+        self.undelivered += undelivered
+        if undelivered:
+            self._lines.undelivered(self.undelivered)
+
+    def losses(self, unsaved: int) -> Losses:
+        return Losses(undelivered_events=self.undelivered, unsaved_events=unsaved, lost_events=self.lost)
+
+
 class _LogLines:
     """Lines of the log about a history, the frequent ones at most one a minute."""
 
@@ -193,6 +211,33 @@ class _LogLines:
             )
 
 
+class _Pruning:
+    """Deletion of old events, now and then."""
+
+    def __init__(self) -> None:
+        self._events_left = 0
+
+    def hurry(self) -> None:
+        """Be due with the next event."""
+        self._events_left = 0
+
+    def is_due(self, added: int) -> bool:
+        """Count events that were added; return True if it is time to prune."""
+        self._events_left -= added
+        return self._events_left <= 0
+
+    def begin(self) -> None:
+        """Be due after some more events."""
+        self._events_left = _EVENTS_BETWEEN_PRUNINGS
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """Do all of a work, or nothing."""
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        return work(connection)
+
+
 def _look(_connection: sqlite3.Connection) -> None:
     """Do nothing with a file but open it."""
 
@@ -232,18 +277,17 @@ class History:
         self.existed = path.exists()  # as an earlier run has left it
         self._keep_seconds = days * _DAY_SECONDS
         self._keep_events = events
-        self._outgoing = outgoing
+        self.outgoing = outgoing
+        self._pruning = _Pruning()
         self._lock = threading.RLock()  # guards the attributes below
         self._memory = _Memory()
         self._check_due = Every(_CHECK_SECONDS)
         self._acknowledged = 0  # newest row that the broker has acknowledged, even if that can't be written
-        self._undelivered = 0
-        self._lost = 0
-        self._until_pruning = 0
         self._taken_over = False
         self._restored = False  # True if events are unsaved again
         self._retry_due = Every(_RETRY_SECONDS)
         self._log_lines = _LogLines(path)
+        self._counts = _Counts(self._log_lines)
         self._closed = False
         with self._lock:
             self._attempt(self._take_over, refuse=True)
@@ -258,11 +302,7 @@ class History:
 
     def losses(self) -> Losses:
         """Return the number of events that were not delivered or not written; from any thread, at once."""
-        return Losses(
-            undelivered_events=self._undelivered,
-            unsaved_events=len(self._memory.unsaved),
-            lost_events=self._lost,
-        )
+        return self._counts.losses(unsaved=len(self._memory.unsaved))
 
     def accept(self, message: Message) -> None:
         """Write an event; use any other message as an occasion to retry what could not be written."""
@@ -274,8 +314,7 @@ class History:
         with self._lock:
             oldest = self._memory.put(message)
             if oldest is not None:
-                self._lost += 1
-                self._count_undelivered(int(self._outgoing and not oldest.published))
+                self._counts.add(int(self.outgoing and not oldest.published), lost=1)
             self._attempt(self._save)
 
     def keep(self, *, days: float, events: int) -> None:
@@ -283,11 +322,11 @@ class History:
         with self._lock:
             self._keep_seconds = days * _DAY_SECONDS
             self._keep_events = events
-            self._until_pruning = 0
+            self._pruning.hurry()
 
     def pending(self, limit: int) -> Sequence[Event]:
         """Return the oldest events that wait for the broker, at most `limit`."""
-        if not self._outgoing:
+        if not self.outgoing:
             return []
         with self._lock:
             read = partial(database.waiting_events, after=self._acknowledged, limit=limit)
@@ -299,6 +338,20 @@ class History:
         with self._lock:
             self._memory.mark_published(events)
             self._attempt(lambda connection: self._mark(connection, events))
+
+    def change(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Change what is stored, in a transaction; from any thread.
+
+        Raises
+        ------
+        SinkError
+            The file can't be written at present.
+        """
+        with self._lock:
+            done = self._attempt(lambda connection: (_in_transaction(connection, work),))
+        if done is None:
+            raise SinkError("the history can't be written at present; the log says why")
+        return done[0]
 
     def close(self) -> None:
         """Write unsaved events if possible, and close the file."""
@@ -328,7 +381,7 @@ class History:
             if refuse and isinstance(error, SinkError):
                 self._file.release()
                 raise
-            self._log_lines.failure(error, unsaved=len(self._memory.unsaved), lost=self._lost)
+            self._log_lines.failure(error, unsaved=len(self._memory.unsaved), lost=self._counts.lost)
             return None
         finally:
             self._file.note_state()
@@ -345,7 +398,7 @@ class History:
     def _begin_again(self, waiting: Sequence[Event] = ()) -> None:
         """Continue with another file, in which the events that wait are saved once more."""
         self._acknowledged = 0
-        if self._outgoing:
+        if self.outgoing:
             self._memory.restore(waiting)
             self._restored = True
 
@@ -354,33 +407,28 @@ class History:
         with connection:
             connection.execute("BEGIN IMMEDIATE")
             if not self._taken_over:
-                database.end_active_events(connection, outgoing=self._outgoing)
+                database.end_active_events(connection, outgoing=self.outgoing)
             for unsaved in self._memory.unsaved.values():
-                published = unsaved.published if self._outgoing else None
+                published = unsaved.published if self.outgoing else None
                 database.insert(connection, unsaved.event, published=published)
-            self._until_pruning -= len(self._memory.unsaved)
-            if self._until_pruning <= 0:
+            if self._pruning.is_due(len(self._memory.unsaved)):
                 undelivered, _ = self._prune(connection)
         self._taken_over = True
         self._restored = False
         self._memory.unsaved.clear()
-        self._count_undelivered(undelivered)
+        self._counts.add(undelivered)
 
     def _take_over(self, connection: sqlite3.Connection) -> None:
         """End the sounds that an earlier run left on, and prune."""
-        with connection:
-            connection.execute("BEGIN IMMEDIATE")
-            database.end_active_events(connection, outgoing=self._outgoing)
+        _in_transaction(connection, partial(database.end_active_events, outgoing=self.outgoing))
         self._taken_over = True
         more = True
         while more:
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                undelivered, more = self._prune(connection)
-            self._count_undelivered(undelivered)
+            undelivered, more = _in_transaction(connection, self._prune)
+            self._counts.add(undelivered)
 
     def _prune(self, connection: sqlite3.Connection) -> tuple[int, bool]:
-        self._until_pruning = _EVENTS_BETWEEN_PRUNINGS
+        self._pruning.begin()
         return database.prune(
             connection,
             keep_events=self._keep_events,
@@ -392,8 +440,3 @@ class History:
         for event in events:
             self._acknowledged = max(self._acknowledged, database.sequence_of(connection, event) or 0)
         database.mark_published(connection, up_to=self._acknowledged)
-
-    def _count_undelivered(self, count: int) -> None:
-        self._undelivered += count
-        if count:
-            self._log_lines.undelivered(self._undelivered)
