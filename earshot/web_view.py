@@ -1,7 +1,6 @@
 """The page for browsers: what it is handed, and its life in the program."""
 
 import logging
-import os
 import secrets
 from collections.abc import Callable, Sequence
 from functools import partial, wraps
@@ -14,10 +13,10 @@ if TYPE_CHECKING:
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
     from streamer.live.switches import Switches
-    from streamer.messages import Event, EventQuery
     from streamer.runtime.threads import ThreadGroup
     from streamer.settings.schema import Settings
     from streamer.sinks import Sink
+    from streamer.sinks.history.store import History
     from streamer.sinks.payloads import LabelSet
     from web.actions import Watched
     from web.calls import Calls
@@ -66,6 +65,7 @@ class WebView:
         watchlists: "WatchLists",
         listen: Callable[[str, bool], None],
         switches: "Switches",
+        history: "History | None",
     ) -> None:
         """Start to serve, and log the address.
 
@@ -81,9 +81,15 @@ class WebView:
             Switches a source, by name, on or off.
         switches : Switches
             The state of these switches.
+        history : History, optional
+            Events that can be marked and deleted.
         """
         from streamer.events.catalogue import catalogue
-        from web.actions import Actions
+        from web.actions import Actions, NoteActions
+
+        from .web_events import EventAccess
+
+        events = EventAccess(settings, history)
 
         sounds = dict.fromkeys([*(sound.name for sound in catalogue()), *watchlists.shared.labels])
         self._server.set_actions(
@@ -96,8 +102,15 @@ class WebView:
                 set_listening=listen,
                 is_listening=switches.is_on,
                 save_settings=_with_web_errors(lambda: str(settings.save({}))),
-                read_events=_with_web_errors(partial(_read_events, settings)),
-                find_clip=_with_web_errors(partial(_find_clip, settings)),
+                read_events=_with_web_errors(events.read),
+                find_clip=_with_web_errors(events.find_clip),
+                notes=None
+                if history is None
+                else NoteActions(
+                    mark=_with_web_errors(events.mark),
+                    keep_clip=_with_web_errors(events.keep_clip),
+                    delete=_with_web_errors(events.delete),
+                ),
             )
         )
         threads.start("web", self._server.run, self._server.close)
@@ -170,29 +183,6 @@ def _watched(watchlists: "WatchLists", source: str) -> "list[Watched]":
         Watched(entry.sound.name, entry.indices, min(entry.thresholds))
         for entry in watchlists.of(source).sounds
     ]
-
-
-def _read_events(settings: "LiveSettings", query: "EventQuery") -> "Sequence[Event]":
-    """Return events of the history; none before the first."""
-    from streamer.sinks.history import page
-
-    file = settings.current.history_file
-    if file is None or not file.exists():
-        return []
-    return page.read_newest(file, query)
-
-
-def _find_clip(settings: "LiveSettings", identifier: str) -> Path | None:
-    """Return the clip of an event, if it is a file in the folder of clips."""
-    from streamer.sinks.history import page
-
-    file = settings.current.history_file
-    event = None if file is None or not file.exists() else page.read_one(file, identifier)
-    if event is None or event.clip is None:
-        return None
-    folder = os.path.realpath(settings.current.clips_path)
-    clip = Path(os.path.realpath(event.clip))  # the history is a file that others may have written
-    return clip if clip.suffix == ".flac" and clip.is_relative_to(folder) and clip.is_file() else None
 
 
 def _with_web_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:

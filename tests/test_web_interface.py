@@ -166,6 +166,59 @@ def test_a_browser_gets_rows_of_the_spectrogram() -> None:
         assert len(packet) == 24 + 98 * 128
 
 
+def test_an_event_is_marked_and_all_browsers_hear_of_it() -> None:
+    with serving(house=House(history=[event("7")])) as page, open_socket(page) as connection:
+        page.hub.accept(event("7"))
+        receive(connection, "event")
+        assert page.post("events/7/mark", {"mark": "wrong"}).json == {"mark": "wrong"}
+        assert receive(connection, "note") == {"type": "note", "id": "7", "mark": "wrong"}
+        assert page.get("events").json["events"][0]["mark"] == "wrong"
+        assert page.post("events/7/keep", {"keep": True}).json == {"clip_kept": True}
+        with open_socket(page) as later:
+            (known,) = receive(later, "events")["events"]
+            assert (known["mark"], known["clip_kept"]) == ("wrong", True)
+        assert page.post("events/7/mark", {"mark": None}).status == 200
+        assert page.get("events").json["events"][0]["mark"] is None
+
+
+def test_an_event_is_deleted_and_all_browsers_hear_of_it() -> None:
+    with serving(house=House(history=[event("7")])) as page, open_socket(page) as connection:
+        page.hub.accept(event("7"))
+        receive(connection, "event")
+        assert page.post("events/7/delete", {}).status == 200
+        assert receive(connection, "deleted")["id"] == "7"
+        assert page.get("events").json["events"] == []
+        with open_socket(page) as later:
+            assert receive(later, "events")["events"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "words"),
+    [
+        ("events/7/mark", {"mark": "maybe"}, 400, "mark must be"),
+        ("events/7/mark", {}, 400, "mark must be"),
+        ("events/7/mark", {"mark": ["right"]}, 400, "mark must be"),
+        ("events/8/mark", {"mark": "right"}, 400, "no such event"),
+        ("events/..%2f7/mark", {"mark": "right"}, 404, ""),
+        ("events/7/keep", {"keep": 1}, 400, "keep must be true or false"),
+        ("events/8/delete", {}, 400, "no such event"),
+    ],
+)
+def test_notes_that_make_no_sense_are_refused(path: str, body: object, status: int, words: str) -> None:
+    with serving(house=House(history=[event("7")])) as page:
+        answer = page.post(path, body)
+        assert answer.status == status
+        assert words in answer.body.decode()
+        assert page.house.notes == {}
+        assert len(page.house.history) == 1
+
+
+def test_without_a_history_there_is_nothing_to_mark() -> None:
+    with serving(house=House(has_history=False)) as page:
+        answer = page.post("events/7/mark", {"mark": "right"})
+        assert (answer.status, "there is no history" in answer.json["error"]) == (404, True)
+
+
 def test_a_script_follows_with_server_sent_events() -> None:
     with serving() as page:
         page.fill()

@@ -120,6 +120,29 @@ def test_an_event_is_played_and_the_history_is_filtered(browser: Browser, tmp_pa
         assert browser.errors() == []
 
 
+def test_an_event_is_marked_as_wrong_kept_and_deleted(browser: Browser, tmp_path: Path) -> None:
+    with serving(house=house(tmp_path), sources=("kitchen", "yard")) as page:
+        page.fill()
+        browser.open(f"{page.address}#events")
+        browser.wait_for_text("connected")
+        browser.find("button[aria-label='More about Dog']").click()
+        browser.find(".details button[data-mark=wrong]").click()
+        browser.wait_for_text("✗ wrong", ".events .verdict")
+        assert page.house.notes["dog"] == {"mark": "wrong"}
+        keep = browser.find(".actions button[aria-pressed=false]:not([data-mark])")
+        assert keep.text == "Keep"
+        keep.click()
+        wait_until(lambda: page.house.notes["dog"].get("keeps_clip"), "the lock")
+        delete = browser.find(".actions .danger")
+        delete.click()
+        browser.wait_for_text("Really delete?", ".actions")
+        assert len(page.house.history) == 2
+        delete.click()
+        wait_until(lambda: len(browser.all(".events > li")) == 1, "the shorter list")
+        assert [event.id for event in page.house.history] == ["siren"]
+        assert browser.errors() == []
+
+
 def test_a_threshold_is_dragged_and_saved(browser: Browser) -> None:
     with serving() as page:
         page.fill()

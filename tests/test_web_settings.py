@@ -14,8 +14,9 @@ from support.system import free_port
 from support.waiting import START_SECONDS, wait_until
 
 from earshot import web_view
-from streamer.errors import SettingsError
-from streamer.messages import Event, EventQuery
+from earshot.web_events import EventAccess
+from streamer.errors import SettingsError, SinkError
+from streamer.messages import Event, EventQuery, Occurrence
 from streamer.settings.loading import load_settings
 from streamer.settings.schema import Settings
 from streamer.settings.web import is_loopback, parse_web_address
@@ -179,9 +180,41 @@ def test_only_clips_in_their_folder_are_served(tmp_path: Path, place: str) -> No
         current = settings(history=str(history), clips_folder=str(clips))
 
     live: Any = Live()
-    assert web_view._find_clip(live, "good") == (clips / "inside.flac").resolve()
-    assert web_view._find_clip(live, "bad") is None
-    assert web_view._find_clip(live, "nobody") is None
+    events = EventAccess(live, None)
+    assert events.find_clip("good") == (clips / "inside.flac").resolve()
+    assert events.find_clip("bad") is None
+    assert events.find_clip("nobody") is None
+
+
+def test_a_clip_is_kept_or_deleted_with_its_event(tmp_path: Path) -> None:
+    clips = tmp_path / "clips"
+    day = clips / "2026-03-01"
+    day.mkdir(parents=True)
+    files = [day / f"120005257-kitchen-dog-1f0c9a2b.{kind}" for kind in ("flac", "json", "keep")]
+    for file in files[:2]:
+        file.write_bytes(b"fLaC")
+
+    class Live:
+        current = settings(history=str(tmp_path / "history.sqlite3"), clips_folder=str(clips))
+
+    live: Any = Live()
+    with History(tmp_path / "history.sqlite3", days=36_500.0, outgoing=False) as store:
+        store.accept(Event("dog", "ended", "Dog", "kitchen", 0.5, 1e9, 1e9 + 1, str(files[0])))
+        store.accept(Event("siren", "ended", "Siren", "kitchen", 0.5, 1e9, 1e9 + 1))
+        events = EventAccess(live, store)
+        events.keep_clip("dog", True)
+        assert files[2].exists()
+        events.mark("dog", "right")
+        (dog,) = events.read(EventQuery(labels=("Dog",)))
+        assert isinstance(dog, Occurrence)
+        assert (dog.mark, dog.keeps_clip) == ("right", True)
+        with pytest.raises(SinkError, match="has no clip"):
+            events.keep_clip("siren", True)
+        events.delete("dog")
+        assert not day.exists()
+        assert [event.id for event in events.read(EventQuery())] == ["siren"]
+        with pytest.raises(SinkError, match="events are not stored"):
+            EventAccess(live, None).mark("siren", "right")
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.messages import Event, EventQuery, Health, Samples, Tagging
+from streamer.messages import Event, EventQuery, Health, Mark, Samples, Tagging
 
 Payload: TypeAlias = Mapping[str, Any]
 """Content of a JSON object."""
@@ -58,6 +58,25 @@ class Descriptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoteActions:
+    """Functions that change events of the history. They are called on any thread; one that fails raises `WebError`.
+
+    Attributes
+    ----------
+    mark : callable
+        Takes the id of an event, and "right", "wrong" or None; marks it.
+    keep_clip : callable
+        Takes the id of an event, and True to keep it and its clip whatever their age.
+    delete : callable
+        Takes the id of an event; deletes it and its clip.
+    """
+
+    mark: Callable[[str, Mark | None], None]
+    keep_clip: Callable[[str, bool], None]
+    delete: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Actions:
     """Functions that the page calls.
 
@@ -86,6 +105,8 @@ class Actions:
         Returns events of the history, newest first.
     find_clip : callable
         Takes the id of an event; returns the file of its clip, or None.
+    notes : NoteActions or None
+        Changes of events; None without a history.
     """
 
     version: str
@@ -98,3 +119,4 @@ class Actions:
     save_settings: Callable[[], str]
     read_events: Callable[[EventQuery], Sequence[Event]]
     find_clip: Callable[[str], Path | None]
+    notes: NoteActions | None = None

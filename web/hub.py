@@ -150,6 +150,16 @@ class Hub:
         """Tell the browsers the sources once more: their watched sounds or switches have changed."""
         self._inbox.put(None, "sources")
 
+    def note(self, identifier: str, **note: object) -> None:
+        """Tell all browsers about a note on an event."""
+        self.state.add_note(identifier, note)
+        self._send(self._text("note", {"id": identifier, **note}), None)
+
+    def forget(self, identifier: str) -> None:
+        """Tell all browsers that an event was deleted."""
+        self.state.forget(identifier)
+        self._send(self._text("deleted", {"id": identifier}), None)
+
     async def run(self) -> None:
         """Pass messages and sound on until cancelled."""
         self._loop = asyncio.get_running_loop()
@@ -222,7 +232,8 @@ class Hub:
                 ]
                 return {"source": message.source, **self.descriptions.tagging(message), "watched": watched}
             case Event():
-                return with_clip_address({"source": message.source, **self.descriptions.event(message)})
+                payload = {"source": message.source, **self.descriptions.event(message)}
+                return with_clip_address({**payload, **self.state.notes.get(message.id, {})})
             case SourceStatus():
                 return {"source": message.source, "online": message.online, "reason": message.reason}
             case Health():
@@ -266,16 +277,14 @@ class Hub:
             rows = self._rows.setdefault(source, Rows(self._log_mel))
             block = rows.extend(chunks)
             if block is not None:
-                packet = _packed(names.index(source), block)
-                for client in self._clients:
-                    if client.sees_sound:
-                        client.mailbox.put(packet)
+                self._send(_packed(names.index(source), block), None, sound=True)
         for gone in self._rows.keys() - set(names):
             del self._rows[gone]
 
-    def _send(self, packet: Packet, key: object | None) -> None:
+    def _send(self, packet: Packet, key: object | None, *, sound: bool = False) -> None:
         for client in self._clients:
-            client.mailbox.put(packet, key)
+            if client.sees_sound or not sound:
+                client.mailbox.put(packet, key)
 
 
 class _State:
@@ -285,6 +294,7 @@ class _State:
         self.taggings: dict[str, Tagging] = {}
         self.statuses: dict[str, SourceStatus] = {}
         self.health: Health | None = None
+        self.notes: dict[str, dict[str, object]] = {}
         self._events: OrderedDict[str, Event] = OrderedDict()
 
     @property
@@ -304,7 +314,17 @@ class _State:
             case Event():
                 self._events[message.id] = message
                 if len(self._events) > KEPT_EVENTS:
-                    self._events.popitem(last=False)
+                    self.notes.pop(self._events.popitem(last=False)[0], None)
+
+    def add_note(self, identifier: str, note: dict[str, object]) -> None:
+        """Keep a note on an event, unless the event is old."""
+        if identifier in self._events:
+            self.notes[identifier] = {**self.notes.get(identifier, {}), **note}
+
+    def forget(self, identifier: str) -> None:
+        """Forget an event."""
+        self._events.pop(identifier, None)
+        self.notes.pop(identifier, None)
 
     def messages(self, sources: Sequence[str]) -> Iterator[Message]:
         """Yield what a new browser needs, of these sources."""

@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from .api import RequestError, refused
+from .answers import RequestError, refused
 from .errors import BusyError
 from .hub import MOST_CLIENTS, Client, Hub
 

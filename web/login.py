@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from .api import RequestError, read_body, refused
+from .answers import RequestError, read_body, refused
 from .guard import Access, session_cookie
 from .passwords import MOST_CHARACTERS, is_password
 from .sessions import COOKIE, SESSION_SECONDS, LoginLimit, Sessions

@@ -14,6 +14,7 @@ from .actions import Actions
 from .api import Api
 from .calls import Calls
 from .errors import WebError
+from .event_api import EventApi
 from .guard import Access, Guard
 from .hub import Hub
 from .live import Live
@@ -133,6 +134,7 @@ class WebServer:
                 *Api(
                     self._hub, self._actions, self._calls, has_password=bool(self._access.password)
                 ).routes(),
+                *EventApi(self._hub, self._actions).routes(),
                 *Live(self._hub).routes(),
                 *login.routes(),
                 *pages.routes(),

@@ -108,7 +108,7 @@ def _listen(
 
         switch = partial(_switch, parts.switches, mqtt)
         if page is not None:
-            page.start(threads, live_settings, parts.watchlists, switch, parts.switches)
+            page.start(threads, live_settings, parts.watchlists, switch, parts.switches, history)
         actions = partial(window.window_actions, live_settings, parts.watchlists, switch, parts.switches)
         view.show(keep_on, threads.wait, actions)
     return _outcome(session, interrupted=interrupted())

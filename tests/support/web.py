@@ -6,18 +6,18 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models.log_mel import log_mel
-from streamer.messages import AudioChunk, Event, EventQuery, Health, SourceStatus, Tagging
+from streamer.messages import AudioChunk, Event, EventQuery, Health, Mark, Occurrence, SourceStatus, Tagging
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks import payloads
 from support.waiting import PATIENCE_SECONDS, wait_until
-from web.actions import Actions, Descriptions, Watched
+from web.actions import Actions, Descriptions, NoteActions, Watched
 from web.calls import Calls
 from web.errors import WebError
 from web.guard import Access
@@ -52,6 +52,8 @@ class House:
     switched: list[tuple[str, bool]] = field(default_factory=list)
     history: list[Event] = field(default_factory=list)
     clips: dict[str, Path] = field(default_factory=dict)
+    notes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    has_history: bool = True
     saved: int = 0
     called_on: set[str] = field(default_factory=set)
 
@@ -71,7 +73,29 @@ class House:
             save_settings=self._save,
             read_events=self._read,
             find_clip=self.clips.get,
+            notes=NoteActions(mark=self._mark, keep_clip=self._keep_clip, delete=self._delete)
+            if self.has_history
+            else None,
         )
+
+    def _mark(self, identifier: str, mark: Mark | None) -> None:
+        self._note(identifier, mark=mark)
+
+    def _keep_clip(self, identifier: str, keep: bool) -> None:
+        self._note(identifier, keeps_clip=keep)
+
+    def _delete(self, identifier: str) -> None:
+        self.history.remove(self._find(identifier))
+
+    def _note(self, identifier: str, **note: Any) -> None:
+        self._find(identifier)
+        self.notes[identifier] = {**self.notes.get(identifier, {}), **note}
+
+    def _find(self, identifier: str) -> Event:
+        for found in self.history:
+            if found.id == identifier:
+                return found
+        raise WebError("there is no such event in the history")
 
     def _watch(self, _source: str, name: str, threshold: float | None) -> None:
         self.called_on.add(threading.current_thread().name)
@@ -86,8 +110,12 @@ class House:
         self.saved += 1
         return "/home/me/earshot.toml"
 
-    def _read(self, query: EventQuery) -> list[Event]:
-        found = [one for one in self.history if not query.labels or one.label in query.labels]
+    def _read(self, query: EventQuery) -> list[Occurrence]:
+        found = [
+            Occurrence(**asdict(one), **self.notes.get(one.id, {}))
+            for one in self.history
+            if not query.labels or one.label in query.labels
+        ]
         return sorted(found, key=lambda one: -one.started_at)[: query.limit]
 
 

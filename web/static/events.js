@@ -1,57 +1,11 @@
-// Events: the history with filters, the hours of the day, and clips.
+// Events: the history with filters, and the hours of the day.
 import { make, notify, svg } from "./dom.js";
 import { get } from "./api.js";
-import { clock, dayName, duration, percent, say } from "./texts.js";
+import { EventList } from "./eventlist.js";
+import { say } from "./texts.js";
 
 const PAGE = 100;
 const PERIODS = [["day", 1], ["week", 7], ["month", 30], ["everything", null]];
-
-function clipAddress(event) {
-  return `api/v1/events/${encodeURIComponent(event.id)}/clip`;
-}
-
-function links(event, line) {
-  if (!event.clip) return make("span");
-  let player = null;
-  const play = make("button", { class: "quiet", type: "button", "aria-label": say("play", { sound: event.label }), onclick: () => {
-    if (!player) {
-      player = make("audio", { controls: true, preload: "auto" });
-      player.src = clipAddress(event);
-      line().append(player);
-    }
-    player.play().catch((error) => notify(error.message));
-  } }, "▶");
-  const save = make("a", { href: `${clipAddress(event)}?download`, "aria-label": say("download", { sound: event.label }) }, "↓");
-  return make("span", { class: "links" }, play, save);
-}
-
-function eventLine(event) {
-  const began = new Date(event.started_at);
-  const ended = event.ended_at ? duration((new Date(event.ended_at) - began) / 1000) : say("ongoing");
-  let line = null;
-  line = make("li", event.ended_at ? {} : { class: "on" },
-    make("time", { datetime: event.started_at }, clock.format(began)),
-    make("span", {}, make("b", {}, event.label), make("small", {}, `${event.source} · ${ended} · ${percent(event.score)}`)),
-    links(event, () => line));
-  return line;
-}
-
-export function eventList(events, hint) {
-  const list = make("div");
-  let day = null;
-  let lines = null;
-  for (const event of events) {
-    const name = dayName(new Date(event.started_at));
-    if (name !== day) {
-      day = name;
-      lines = make("ul", { class: "events" });
-      list.append(make("h3", {}, name), lines);
-    }
-    lines.append(eventLine(event));
-  }
-  if (!events.length) list.append(make("p", { class: "hint" }, hint));
-  return list;
-}
 
 function heatMap(summary) {
   const narrow = window.innerWidth < 600; // names above their rows
@@ -83,7 +37,7 @@ function heatMap(summary) {
 function spreadsheet(events) {
   // A cell that begins like a formula gets an apostrophe: names come from outside.
   const cell = (value) => `"${String(value ?? "").replace(/^(?=[=+\-@\t\r])/, "'").replaceAll('"', '""')}"`;
-  const columns = ["id", "source", "label", "score", "started_at", "ended_at", "length_seconds"];
+  const columns = ["id", "source", "label", "score", "started_at", "ended_at", "length_seconds", "mark"];
   return [columns, ...events.map((event) => columns.map((column) => event[column]))].map((row) => row.map(cell).join(",")).join("\r\n");
 }
 
@@ -97,14 +51,14 @@ export class EventsView {
       ...PERIODS.map(([key, days]) => make("option", { value: String(days ?? "") }, say(key))));
     this.score = make("input", { id: "filter-score", type: "number", min: "0", max: "100", step: "5", value: "0", inputmode: "numeric", onchange: () => this.load() });
     this.heat = make("div");
-    this.list = make("div");
+    this.list = new EventList(say("noneFound"));
     this.more = make("button", { type: "button", hidden: true, onclick: () => this.load(true) }, say("more"));
     const save = make("button", { type: "button", onclick: () => this.save() }, say("csv"));
     const filters = [["sound", this.sound], ["source", this.source], ["period", this.period], ["leastScore", this.score]];
     this.element = make("div", {},
       make("section", { class: "panel filters" }, ...filters.map(([key, field]) => make("label", { for: field.id }, `${say(key)}${key === "leastScore" ? " (%)" : ""}`, field))),
       make("section", { class: "panel" }, make("h2", {}, say("hours")), this.heat),
-      make("section", { class: "panel" }, make("div", { class: "row" }, make("h2", {}, say("events")), save), this.list, this.more));
+      make("section", { class: "panel" }, make("div", { class: "row" }, make("h2", {}, say("events")), save), this.list.element, this.more));
   }
 
   show() {
@@ -134,7 +88,7 @@ export class EventsView {
       const [answer, summary] = await Promise.all([get("events", query), more ? null : get("summary", this.query())]);
       this.found = more ? [...this.found, ...answer.events] : answer.events;
       this.more.hidden = answer.events.length < PAGE;
-      this.list.replaceChildren(eventList(this.found, say("noneFound")));
+      this.list.show(this.found);
       if (summary) {
         this.heat.replaceChildren(summary.sounds.length ? heatMap(summary) : make("p", { class: "hint" }, say("noneFound")));
         this.options(this.sound, say("allSounds"), summary.sounds.map((sound) => sound.label));
@@ -142,6 +96,13 @@ export class EventsView {
     } catch (error) {
       notify(error.message);
     }
+  }
+
+  note(note) { this.list.note(note); }
+
+  forget(id) {
+    this.found = this.found.filter((event) => event.id !== id);
+    if (this.list.lines.has(id)) this.list.show(this.found);
   }
 
   save() {

@@ -3,7 +3,7 @@ import { bar, make, notify, setBar } from "./dom.js";
 import { post } from "./api.js";
 import { Spectrogram } from "./spectrogram.js";
 import { percent, say } from "./texts.js";
-import { eventList } from "./events.js";
+import { EventList } from "./eventlist.js";
 
 const LOWEST_DB = -72;
 
@@ -83,8 +83,8 @@ export class LiveView {
     this.store = store;
     this.tiles = new Map();
     this.grid = make("div", { class: "tiles" });
-    this.recent = make("div");
-    this.element = make("div", {}, this.grid, make("section", { class: "panel", id: "recent" }, make("h2", {}, say("recent")), this.recent));
+    this.recent = new EventList(say("none"));
+    this.element = make("div", {}, this.grid, make("section", { class: "panel", id: "recent" }, make("h2", {}, say("recent")), this.recent.element));
     const draw = (now) => {
       if (this.element.isConnected && !document.hidden) for (const tile of this.tiles.values()) tile.spectrogram.draw(now);
       requestAnimationFrame(draw);
@@ -122,7 +122,9 @@ export class LiveView {
 
   rows(rows) { [...this.tiles.values()][rows.source]?.rows(rows); }
 
+  note(note) { this.recent.note(note); }
+
   events() {
-    if (this.element.isConnected) this.recent.replaceChildren(eventList(this.store.recent.slice(0, 12), say("none")));
+    if (this.element.isConnected) this.recent.show(this.store.recent.slice(0, 12));
   }
 }

@@ -88,6 +88,12 @@ const receivers = {
   tagging(message) { views.live.tagging(message); views.sounds.tagging(message); },
   health(message) { views.live.health(message); showHealth(healthLine, message); },
   event(message) { remember(message); views.live.events(); },
+  note({ type, ...note }) { views.live.note(note); views.events.note(note); },
+  deleted({ id }) {
+    store.recent = store.recent.filter((event) => event.id !== id);
+    views.live.events();
+    views.events.forget(id);
+  },
   events(message) {
     store.recent = [];
     message.events.forEach(remember);

@@ -1,0 +1,103 @@
+"""Events of the history for the page in a browser: reading, clips, and notes of people."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from streamer.live.changes import LiveSettings
+    from streamer.messages import Event, EventQuery, Mark
+    from streamer.sinks.history.store import History
+
+
+class EventAccess:
+    """Events of the history, and their clips.
+
+    Parameters
+    ----------
+    settings : LiveSettings
+        Settings in force.
+    history : History, optional
+        The open history, for changes.
+    """
+
+    def __init__(self, settings: "LiveSettings", history: "History | None") -> None:
+        self._settings = settings
+        self._history = history
+
+    def read(self, query: "EventQuery") -> "Sequence[Event]":
+        """Return events, newest first; none before the first."""
+        from streamer.sinks.history import page
+
+        file = self._settings.current.history_file
+        if file is None or not file.exists():
+            return []
+        return page.read_newest(file, query)
+
+    def find_clip(self, identifier: str) -> Path | None:
+        """Return the clip of an event, if it is a file in the folder of clips."""
+        from streamer.sinks.history import page
+
+        file = self._settings.current.history_file
+        event = None if file is None or not file.exists() else page.read_one(file, identifier)
+        if event is None or event.clip is None:
+            return None
+        folder = os.path.realpath(self._settings.current.clips_path)
+        clip = Path(os.path.realpath(event.clip))  # the history is a file that others may have written
+        return clip if clip.suffix == ".flac" and clip.is_relative_to(folder) and clip.is_file() else None
+
+    def mark(self, identifier: str, mark: "Mark | None") -> None:
+        """Mark an event as right or wrong; None removes the mark.
+
+        Raises
+        ------
+        SinkError
+            There is no such event, or it can't be written.
+        """
+        from streamer.sinks.history.notes import Notes
+
+        Notes(self._open()).mark(identifier, mark)
+
+    def keep_clip(self, identifier: str, keep: bool) -> None:
+        """Keep an event and its clip, or no longer.
+
+        Raises
+        ------
+        SinkError
+            There is no such event, it has no clip, or it can't be written.
+        """
+        from streamer.errors import SinkError
+        from streamer.sinks.clips import folder
+        from streamer.sinks.history.notes import Notes
+
+        clip = self.find_clip(identifier)
+        if clip is not None:
+            folder.keep_clip(clip, keep)  # first: an event that is kept has its clip
+        elif keep:
+            raise SinkError("this event has no clip, or it has been deleted")
+        Notes(self._open()).keep_clip(identifier, keep)
+
+    def delete(self, identifier: str) -> None:
+        """Delete an event and its clip.
+
+        Raises
+        ------
+        SinkError
+            There is no such event, it goes on or waits for the broker, or it can't be deleted.
+        """
+        from streamer.sinks.clips import folder
+        from streamer.sinks.history.notes import Notes
+
+        clip = self.find_clip(identifier)
+        Notes(self._open()).delete(identifier)
+        if clip is not None:
+            folder.delete_clip(clip)
+
+    def _open(self) -> "History":
+        from streamer.errors import SinkError
+
+        if self._history is None:
+            raise SinkError("events are not stored; set history to a file")
+        return self._history

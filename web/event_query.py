@@ -1,0 +1,65 @@
+"""Filters of events, from the address of a request."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+
+from starlette.requests import Request
+
+from streamer.messages import EventQuery
+
+from .answers import LONGEST_NAME, RequestError
+
+MOST_EVENTS = 1_000
+
+
+def event_query(request: Request, *, limit: int | None = None) -> EventQuery:
+    """Return what a request asks for.
+
+    Raises
+    ------
+    RequestError
+        A value is malformed.
+    """
+    given = request.query_params
+    wanted = _number(given.get("limit", "100"), "limit")
+    if not 1 <= wanted <= MOST_EVENTS:
+        raise RequestError(400, f"limit must be 1 to {MOST_EVENTS}")
+    return EventQuery(
+        since=_time(given.get("since"), "since"),
+        until=_time(given.get("until"), "until"),
+        labels=_names(given.getlist("label"), "label"),
+        sources=_names(given.getlist("source"), "source"),
+        least_score=_number(given.get("score", "0"), "score"),
+        limit=int(wanted) if limit is None else limit,
+    )
+
+
+def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
+    if len(names) > 50 or any(len(name) > LONGEST_NAME for name in names):
+        raise RequestError(400, f"{what} can be given 50 times, with {LONGEST_NAME} characters each")
+    return tuple(names)
+
+
+def _number(text: str, what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise RequestError(400, f"{what} must be a number")
+    return number
+
+
+def _time(text: str | None, what: str) -> float | None:
+    """Return a Unix time in seconds, from one or from an ISO date."""
+    if not text:
+        return None
+    try:
+        return _number(text, what)
+    except RequestError:
+        pass
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise RequestError(400, f"{what} must be a Unix time, or a date such as 2026-03-01T18:30") from None
