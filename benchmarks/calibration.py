@@ -37,7 +37,8 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 
 from render_sounds import SOUNDS, Part, missing_packages
 
-from models.tagger import Tagger, load_tagger
+from models.local import load_tagger
+from models.tagger import Tagger
 from streamer.commands.thresholds import Background
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.messages import SAMPLE_RATE_HZ, Samples, Tagging

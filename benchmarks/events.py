@@ -30,7 +30,8 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 
 from render_sounds import PLACES, SOUNDS, Part, missing_packages, reverberated
 
-from models.tagger import Tagger, load_tagger
+from models.local import load_tagger
+from models.tagger import Tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.detector import EventDetector
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples, Tagging

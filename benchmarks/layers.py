@@ -22,6 +22,7 @@ from models.bench.measuring import NETWORKS, random_checkpoint
 from models.bench.plan import machine
 from models.checkpoints import load_checkpoint
 from models.engines.openvino_engine import OpenVinoEngine
+from models.engines.openvino_runner import OpenVinoRunner
 from models.reference_audio import reference_windows
 
 WINDOWS = 6
@@ -30,14 +31,14 @@ WINDOWS = 6
 class Profiled(OpenVinoEngine):
     """Engine with the performance counters of OpenVINO."""
 
-    def _compiled(self, model: openvino.Model, *, streams: int) -> openvino.CompiledModel:
+    def _runner(self, model: openvino.Model) -> OpenVinoRunner:
         self._core.set_property("CPU", {"PERF_COUNT": True})
-        return super()._compiled(model, streams=streams)
+        return super()._runner(model)
 
     def layers(self) -> dict[tuple[str, str], float]:
         """Return the milliseconds of the last window by kind and implementation."""
         sums: dict[tuple[str, str], float] = defaultdict(float)
-        for layer in self._request.get_profiling_info():
+        for layer in self._run.request.get_profiling_info():
             sums[layer.node_type, layer.exec_type.rsplit("_", 1)[-1]] += layer.real_time.total_seconds() * 1e3
         return sums
 

@@ -39,7 +39,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from events import SOUND_OF, Found, Sizes, calibrated, decided, pink, sizes, stream, taggings
 
 from earshot.recordings import read_recording
-from models.tagger import Tagger, load_tagger
+from models.local import load_tagger
+from models.tagger import Tagger
 from models.training.background import BACKGROUNDS
 from models.training.calibration import reliability
 from models.training.teachers.tagger import load_teacher_tagger

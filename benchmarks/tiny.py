@@ -30,7 +30,8 @@ from safetensors import safe_open
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
-from models.tagger import Tagger, load_tagger
+from models.local import load_tagger
+from models.tagger import Tagger
 from models.training.agreement import agreements, score_beside
 from models.training.background import measure_background
 from models.training.names import NamesRight, names_right

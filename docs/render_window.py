@@ -25,8 +25,9 @@ from gui.data.feed import Feed
 from gui.data.histories import SourceHistories
 from gui.style import theme
 from models.labels import family_of
+from models.local import load_tagger
 from models.log_mel import log_mel
-from models.tagger import Tagger, load_tagger
+from models.tagger import Tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.detector import EventDetector, detect_events
 from streamer.health import HealthMeter

@@ -14,6 +14,7 @@ from models import catalogue
 from models.catalogue import EMBEDDED
 from models.errors import CheckpointError, HubError
 from models.known_labels import scores_audioset
+from models.loading import suits_embedded
 
 from .model_preparation import Kind
 from .progress import Tenths
@@ -143,11 +144,11 @@ class ModelLoading:
     def _is_enough(self, first: "Tagger") -> bool:
         """Return True if the first model is what is requested."""
         request = self._request
-        is_same = (request.model, request.engine) == (EMBEDDED, "torch") and request.precision in {
-            "auto",
-            "fp32",
-        }
-        if not is_same:
+        if request.model != EMBEDDED or request.precision not in {"auto", "fp32"}:
+            return False
+        if suits_embedded(device=request.device, engine=request.engine):
+            return True
+        if request.engine != "torch":
             return False
         from models.engines.torch_engine import pick_device
 

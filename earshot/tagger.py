@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from models.catalogue import EMBEDDED
 from models.errors import CheckpointError
-from models.loading import require_local
+from models.loading import load_here, only_embedded_runs, require_local, suits_embedded
 from models.worker_addresses import is_address
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def choose(request: ModelRequest, *, only_ast: bool = False) -> ModelChoice:
     """Return the model that is requested, or with ``auto`` the best one, or the best AST, for this machine."""
     if request.model != AUTO:
         return ModelChoice(request.model, AS_REQUESTED)
+    if only_embedded_runs():
+        return ModelChoice(EMBEDDED, "PyTorch is not installed")
     require_local()
     from models.selection import model_choice
 
@@ -183,21 +185,22 @@ def load_fallback(settings: "Settings", labels: "Sequence[str]") -> "Tagger | No
 
 
 def load_first(request: ModelRequest) -> "Tagger":
-    """Load the embedded model so that it tags soon: in PyTorch on the processor, which needs no preparation.
+    """Load the embedded model so that it tags soon: on the processor, which needs no preparation.
 
     Raises
     ------
     ModelError
         The requested device, engine or precision is not available on this machine.
     """
-    require_local()
     with _without_garbage_collection():
-        from models.selection.engine_choice import check_request
-        from models.tagger import load_tagger
+        if not suits_embedded(device=request.device, engine=request.engine, precision=request.precision):
+            require_local()
+            from models.selection.engine_choice import check_request
 
-        check_request(request.device, request.engine, request.precision)
-        return load_tagger(
-            EMBEDDED, device="cpu", engine="torch", precision="fp32", window_seconds=request.window
+            check_request(request.device, request.engine, request.precision)
+        engine: EngineName = "torch" if request.engine == "torch" else "auto"
+        return load_here(
+            EMBEDDED, device="cpu", engine=engine, precision="fp32", window_seconds=request.window
         )
 
 
@@ -209,11 +212,8 @@ def load_requested(request: ModelRequest, model: str) -> "Tagger":
     ModelError
         It can't be loaded.
     """
-    require_local()
     with _without_garbage_collection():
-        from models.tagger import load_tagger
-
-        return load_tagger(
+        return load_here(
             model,
             device=request.device,
             engine=request.engine,

@@ -14,8 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
-from .frontends import FRAME_SHIFT, ROWS_PER_SECOND, SAMPLE_RATE_HZ, SHORTEST_WINDOW_SECONDS
+from .frontends import FRAME_SHIFT, ROWS_PER_SECOND, SAMPLE_RATE_HZ
 from .network_spec import Network, NetworkConfig
+from .sample_checks import SHORTEST_WINDOW_SECONDS
 
 SIZES: dict[str, tuple[int, int, int]] = {
     "tiny": (192, 12, 3),

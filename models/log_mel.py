@@ -1,4 +1,4 @@
-"""AST's features in numpy, for a display: they are there before PyTorch is loaded, and a few rows at a time are fast."""
+"""AST's features in NumPy: they are there before PyTorch is loaded, and a few rows at a time are fast."""
 
 from functools import lru_cache
 
@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 _SAMPLE_RATE_HZ = 16_000
 _FRAME_LENGTH = 400
-_FRAME_SHIFT = 160
+FRAME_SHIFT = 160
+"""Samples between rows: 10 ms."""
 _FFT_LENGTH = 512
 _BINS = 128
 _LOWEST_HZ, _HIGHEST_HZ = 20.0, 8000.0
@@ -32,7 +33,7 @@ def log_mel(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     if len(samples) < _FRAME_LENGTH:
         return np.empty((0, _BINS), np.float32)
-    frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME_LENGTH)[::_FRAME_SHIFT]
+    frames = np.lib.stride_tricks.sliding_window_view(samples, _FRAME_LENGTH)[::FRAME_SHIFT]
     frames = frames - frames.mean(-1, keepdims=True)
     previous = np.concatenate((frames[:, :1], frames[:, :-1]), -1)
     hann, bank = tables()

@@ -1,9 +1,11 @@
-"""Checks of the samples that taggers are called with. NumPy only."""
+"""Checks of what taggers are asked for: windows and samples. NumPy only."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 SAMPLE_RATE_HZ = 16_000
+SHORTEST_WINDOW_SECONDS = 1.0
+LONGEST_WINDOW_SECONDS = 10.24
 
 LOUDEST = 16.0
 """Largest accepted absolute sample value; samples beyond it are in another unit."""
@@ -48,3 +50,13 @@ def checked_windows(samples: ArrayLike, longest_samples: int) -> NDArray[np.floa
     if np.abs(array).max() > LOUDEST:
         raise ValueError("samples must be in [-1, 1]: divide int16 samples by 32768")
     return np.ascontiguousarray(array)
+
+
+def require_window_length(window_seconds: float | None) -> None:
+    """Raise ValueError unless the length of a window, if one is given, is in range."""
+    if window_seconds is not None and not (
+        SHORTEST_WINDOW_SECONDS <= window_seconds <= LONGEST_WINDOW_SECONDS
+    ):
+        raise ValueError(
+            f"window_seconds must be {SHORTEST_WINDOW_SECONDS:g} to {LONGEST_WINDOW_SECONDS:g}, not {window_seconds}"
+        )

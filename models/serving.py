@@ -18,6 +18,7 @@ from starlette.responses import Response
 from .batch_scoring import LARGEST_BATCH, BatchScoring, Floats, Task
 from .errors import ModelError
 from .fingerprint import fingerprint_of
+from .local import load_tagger
 from .score_protocol import (
     EMBED_PATH,
     FINGERPRINT,
@@ -33,7 +34,6 @@ from .score_protocol import (
     require_token,
     token_of,
 )
-from .tagger import load_tagger
 
 MOST_ONGOING_REQUESTS = 128
 """Requests that a worker takes at once: with Ray's default of 5, no batch is ever full."""

@@ -1,32 +1,35 @@
 """The tagger: samples in, scores out."""
 
-import os
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import partial
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
-from . import frontends
-from .checkpoints import Activation, Checkpoint, Geometry, load_checkpoint, member_specs, window_rows
-from .engines import Engine, EngineName, Precision
-from .engines.ensemble import EnsembleEngine
-from .engines.torch_engine import TorchEngine
-from .errors import CheckpointError
-from .frontends import LONGEST_WINDOW_SECONDS, SHORTEST_WINDOW_SECONDS
-from .network_spec import NetworkSpec
-from .sample_checks import checked_windows
-from .selection.engine_choice import FAST_ENOUGH_SECONDS, check_request, make_engine
+from .sample_checks import SAMPLE_RATE_HZ, checked_windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Floats = NDArray[np.float32]
 
-AUTO = "auto"
+Activation: TypeAlias = Literal["sigmoid", "softmax"]
 
-_ALIKE_SECONDS = 0.25
-"""Largest difference between the windows of an ensemble's members without a common length."""
+
+class AnyEngine(Protocol):
+    """Engine of any library, as a tagger calls it.
+
+    Attributes
+    ----------
+    description : str
+        Engine, device and precision, such as ``torch cpu fp32``.
+    """
+
+    description: str
+
+    def __call__(self, samples: Floats) -> tuple[ArrayLike, ArrayLike]:
+        """Samples float32 (batch, n) -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""
+        ...
 
 
 class Tagger:
@@ -36,7 +39,7 @@ class Tagger:
 
     Parameters
     ----------
-    engine : Engine
+    engine : AnyEngine
         Runs the network.
     name : str
         Name of the model.
@@ -48,39 +51,43 @@ class Tagger:
         Function from logits to scores.
     thresholds : sequence of float, optional
         Threshold of each class.
+    fingerprint : str
+        Hash of the weights and the geometry.
 
     Attributes
     ----------
-    name, labels, window_samples
+    name, labels, window_samples, fingerprint
         As given.
     thresholds : float32 (classes,) or None
         Calibrated thresholds of the classes, if the model has some.
-    engine : Engine
+    engine : AnyEngine
         Engine that runs the network; its `description` names it.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: AnyEngine,
         *,
         name: str,
         labels: tuple[str, ...],
         window_samples: int,
         activation: Activation = "sigmoid",
         thresholds: Sequence[float] | None = None,
+        fingerprint: str = "",
     ) -> None:
         self.engine = engine
         self.name = name
         self.labels = labels
+        self.fingerprint = fingerprint
         self.thresholds = None if thresholds is None else np.array(thresholds, np.float32)
         self.window_samples = window_samples
         self._activation = activation
 
     def __repr__(self) -> str:
-        seconds = self.window_samples / frontends.SAMPLE_RATE_HZ
+        seconds = self.window_samples / SAMPLE_RATE_HZ
         return f"<Tagger {self.name}: {len(self.labels)} classes, {seconds:g} s windows, {self.engine.description}>"
 
-    def __call__(self, samples: ArrayLike | Tensor) -> Floats:
+    def __call__(self, samples: "ArrayLike | Tensor") -> Floats:
         """Score windows.
 
         Parameters
@@ -99,174 +106,35 @@ class Tagger:
         ValueError
             The shape or type is wrong, a window is too long, or a sample is not finite or far beyond [-1, 1].
         """
-        logits = torch.from_numpy(self.logits(samples))
-        scores = logits.softmax(-1) if self._activation == "softmax" else logits.sigmoid()
-        return self._array(scores)
+        scores, _ = self.scores_and_embeddings(samples)
+        return scores
 
-    def logits(self, samples: ArrayLike | Tensor) -> Floats:
+    def scores_and_embeddings(self, samples: "ArrayLike | Tensor") -> tuple[Floats, Floats]:
+        """Score windows and compute their embeddings in one pass: float32 (batch, classes), float32 (batch, width). Parameters as for a call."""
+        logits, embeddings = self._forward(samples)
+        return _activated(logits, self._activation), embeddings
+
+    def logits(self, samples: "ArrayLike | Tensor") -> Floats:
         """Score windows before the activation: float32 (batch, classes). Parameters as for a call."""
         logits, _ = self._forward(samples)
-        return self._array(logits)
+        return logits
 
-    def embed(self, samples: ArrayLike | Tensor) -> Floats:
+    def embed(self, samples: "ArrayLike | Tensor") -> Floats:
         """Compute embeddings of windows: float32 (batch, width), the mean of the class and the distillation token (AST) or of all tokens (CED). Parameters as for a call."""
         _, embeddings = self._forward(samples)
-        return self._array(embeddings)
+        return embeddings
 
-    def _forward(self, samples: ArrayLike | Tensor) -> tuple[Tensor, Tensor]:
-        return self.engine(self._checked(samples))
-
-    def _checked(self, samples: ArrayLike | Tensor) -> Tensor:
-        given = np.asarray(samples.detach().cpu() if isinstance(samples, Tensor) else samples)
-        return torch.from_numpy(checked_windows(given, self.window_samples))
-
-    @staticmethod
-    def _array(tensor: Tensor) -> Floats:
-        array: Floats = tensor.numpy()
-        return array
+    def _forward(self, samples: "ArrayLike | Tensor") -> tuple[Floats, Floats]:
+        given = samples.detach().cpu() if hasattr(samples, "detach") else samples  # a tensor of PyTorch
+        logits, embeddings = self.engine(checked_windows(given, self.window_samples))
+        return np.asarray(logits, np.float32), np.asarray(embeddings, np.float32)
 
 
-def load_tagger(
-    model: str | os.PathLike[str] = "tiny",
-    *,
-    device: str = "auto",
-    engine: EngineName = "auto",
-    precision: Precision = "fp32",
-    window_seconds: float | None = None,
-    offline: bool = False,
-    fstride: int | None = None,
-    tstride: int | None = None,
-    input_tdim: int | None = None,
-    enough_seconds: float = FAST_ENOUGH_SECONDS,
-) -> Tagger:
-    """Load a model and make it ready to tag.
-
-    Parameters
-    ----------
-    model : str or path
-        ``tiny`` (embedded, needs no network); a published name such as ``base`` or ``base-16-16``; ``hub:OWNER/REPO`` of any
-        `ASTForAudioClassification` or CED; a path: a folder written by `save_pretrained`, or a file that Earshot or the original AST code wrote;
-        ``ensemble:A+B+C`` of these, whose probabilities are averaged; or ``auto``, the best one that keeps up with a hop of 1 s on this machine.
-        A model that is not on this machine is fetched, with a progress bar.
-    device : str
-        ``auto`` (a CUDA device where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
-    engine : {"auto", "torch", "openvino"}
-        Engine that runs the network; ``auto`` is PyTorch on a GPU and the fastest one, usually OpenVINO, on a CPU.
-    precision : {"auto", "fp32", "bf16", "fp16", "int8"}
-        Precision of the matrix products. ``auto``, the live program's default, is fp16 on a GPU. On a CPU it is fp32 if a window takes no longer
-        than `enough_seconds`, else the fastest one but int8 that keeps the scores. That is measured once, in up to a minute, and cached.
-    window_seconds : float, optional
-        Length of the longest window, 1 to 10.24 (CED: 10.08); by default the model's own. With another length, an AST's positional embedding is
-        adapted.
-    offline : bool
-        True to fetch nothing.
-    fstride, tstride, input_tdim : int, optional
-        Geometry of an original ``.pth`` file whose name and size do not give it.
-    enough_seconds : float
-        With the precision ``auto``: longest time for a window in single precision.
-
-    Raises
-    ------
-    CheckpointError
-        The model does not exist, can't be fetched (`HubError`) or read, or the members of an ensemble do not match.
-    EngineError
-        The device, engine or precision is not available on this machine.
-    ValueError
-        `window_seconds` is out of range.
-    """
-    _require_length(window_seconds)
-    check_request(device, engine, precision)
-    model = _named(os.fspath(model), window_seconds, device, engine, offline=offline)
-    geometry = Geometry(fstride=fstride, tstride=tstride, input_tdim=input_tdim)
-    checkpoints = [load_checkpoint(spec, offline=offline, geometry=geometry) for spec in member_specs(model)]
-    networks = _networks(model, checkpoints, window_seconds)
-    share = enough_seconds / len(checkpoints)
-    make = partial(make_engine, device=device, engine=engine, precision=precision, enough_seconds=share)
-    names = [checkpoint.name for checkpoint in checkpoints]
-    return _joined(checkpoints, networks, [make(*named) for named in zip(networks, names, strict=True)])
-
-
-def _named(
-    model: str, window_seconds: float | None, device: str, engine: EngineName, *, offline: bool
-) -> str:
-    """Return the name of a model; for ``auto`` that of the chosen one."""
-    if model != AUTO:
-        return model
-    from .selection.candidates import Task
-    from .selection.model_choice import choose
-
-    task = Task(hop_seconds=1.0, window_seconds=window_seconds, device=device, engine=engine)
-    return choose(task, offline=offline).model
-
-
-def tagger_of(checkpoint: Checkpoint, *, device: str = "auto") -> Tagger:
-    """Return a tagger for a checkpoint, with windows of its length, in PyTorch and single precision.
-
-    Raises
-    ------
-    CheckpointError
-        The weights do not match the configuration.
-    EngineError
-        The device is not available on this machine.
-    """
-    network = checkpoint.network_spec(window_rows(checkpoint, None))
-    return _joined([checkpoint], [network], [TorchEngine(network, device=device)])
-
-
-def _networks(model: str, checkpoints: list[Checkpoint], window_seconds: float | None) -> list[NetworkSpec]:
-    """Return the networks of a model's members, with the shortest one's window: 10.08 s for an AST beside a CED.
-
-    An AST pads that to its 10.24 s, as it does with every clip of AudioSet.
-
-    Raises
-    ------
-    CheckpointError
-        The members can't be averaged, or can't take such windows.
-    """
-    rows = [window_rows(checkpoint, window_seconds) for checkpoint in checkpoints]
-    _require_alike(model, checkpoints, rows)
-    networks = [checkpoint.network_spec(count) for checkpoint, count in zip(checkpoints, rows, strict=True)]
-    shortest = min(network.window_samples for network in networks)
-    return [replace(network, window_samples=shortest) for network in networks]
-
-
-def _joined(
-    checkpoints: Sequence[Checkpoint], networks: Sequence[NetworkSpec], engines: Sequence[Engine]
-) -> Tagger:
-    """Return a tagger of one checkpoint and its engine, or an ensemble of several."""
-    first = checkpoints[0]
-    alone = len(engines) == 1
-    return Tagger(
-        engines[0] if alone else EnsembleEngine(engines, first.activation),
-        name="+".join(checkpoint.name for checkpoint in checkpoints),
-        labels=first.labels,
-        window_samples=networks[0].window_samples,
-        activation=first.activation,
-        thresholds=first.thresholds if alone else None,
-    )
-
-
-def _require_length(window_seconds: float | None) -> None:
-    """Raise ValueError unless the length of the window is in range."""
-    if window_seconds is not None and not (
-        SHORTEST_WINDOW_SECONDS <= window_seconds <= LONGEST_WINDOW_SECONDS
-    ):
-        raise ValueError(
-            f"window_seconds must be {SHORTEST_WINDOW_SECONDS:g} to {LONGEST_WINDOW_SECONDS:g}, not {window_seconds}"
-        )
-
-
-def _require_alike(model: str, checkpoints: list[Checkpoint], rows: list[int]) -> None:
-    """Raise CheckpointError unless all members have about the same window and the same classes."""
-    first = checkpoints[0]
-    if max(rows) - min(rows) > _ALIKE_SECONDS * frontends.ROWS_PER_SECOND:
-        lengths = " and ".join(f"{count / frontends.ROWS_PER_SECOND:g}" for count in sorted(set(rows)))
-        raise CheckpointError(
-            f"the members of '{model}' have windows of {lengths} s: give one for all with window_seconds (--window on the command line)"
-        )
-    for other in checkpoints[1:]:
-        if (other.labels, other.activation) != (first.labels, first.activation):
-            raise CheckpointError(
-                f"'{first.name}' and '{other.name}' have different classes or activations and can't be averaged: choose "
-                "models of the same task"
-            )
+def _activated(logits: Floats, activation: Activation) -> Floats:
+    """Return scores float32 (batch, classes) of logits."""
+    if activation == "softmax":
+        powers = np.exp(logits - logits.max(-1, keepdims=True))
+        return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
+    return np.asarray(
+        np.exp(-np.logaddexp(np.float32(0), -logits)), np.float32
+    )  # the sigmoid, without overflow

@@ -18,7 +18,7 @@ from models import TrainingError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.labels import audioset_classes
-from models.tagger import load_tagger
+from models.local import load_tagger
 from models.training import metrics, places
 from models.training.agreement import Scored, agreements, compare_with_teacher, score_places
 from models.training.confusions import class_precisions, confusions

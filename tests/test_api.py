@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 import earshot
 from earshot import Event, Tagging, listen, tag
 from earshot.message_queue import MessageQueue
-from models.tagger import Tagger, load_tagger
+from models.local import load_tagger
+from models.tagger import Tagger
 from streamer.errors import RecordingError, SettingsError
 from streamer.sources import DEMO_PATH
 from streamer.sources.ffmpeg.decoder import Block

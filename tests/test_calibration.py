@@ -20,7 +20,7 @@ from models import TrainingError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.labels import audioset_classes
-from models.tagger import load_tagger, tagger_of
+from models.local import load_tagger, tagger_of
 from models.training.agreement import SURE, score_places
 from models.training.background import BACKGROUNDS, FalseAlarms, measure_background
 from models.training.calibration import (

@@ -22,7 +22,8 @@ from models.engines.openvino_engine import OpenVinoEngine
 from models.engines.torch_engine import TorchEngine
 from models.explain import explain
 from models.labels import audioset_classes
-from models.tagger import Tagger, load_tagger, tagger_of
+from models.local import load_tagger, tagger_of
+from models.tagger import Tagger
 from models.training.calibration import with_scaling
 from models.training.transfer import starting_point
 

@@ -21,7 +21,7 @@ from models.ast_network import SIZES
 from models.checkpoints import Geometry, load_checkpoint, save_checkpoint
 from models.frontends import fbank, input_rows
 from models.labels import audioset_classes
-from models.tagger import load_tagger
+from models.local import load_tagger
 from models.training.transfer import starting_point
 
 GEOMETRIES = [(10, 10, 128), (10, 10, 256), (12, 12, 512), (14, 14, 512), (16, 16, 1024)]

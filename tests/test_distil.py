@@ -20,7 +20,7 @@ from models import TrainingError, frontends
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.labels import audioset_classes
-from models.tagger import load_tagger
+from models.local import load_tagger
 from models.training.distil import REPORT, STATE, Distillation, Stage, parse_stages
 from models.training.mixtures import Mixer
 from models.training.muon import Muon, orthogonalise

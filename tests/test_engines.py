@@ -16,18 +16,18 @@ import torch
 from models import EngineError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
-from models.engines import Engine, Precision
+from models.engines import Engine, Precision, Samples
 from models.engines.graph_engine import LARGEST_BATCH, GraphEngine
 from models.engines.openvino_engine import OpenVinoEngine, has_bf16
 from models.engines.torch_engine import TorchEngine
 from models.labels import audioset_classes
+from models.local import load_tagger
 from models.network_spec import NetworkSpec
 from models.reference_audio import reference_windows
 from models.selection.engine_benchmark import MAX_DIFFERENCE, EngineBenchmark, compare
 from models.selection.engine_choice import EngineSpec, _fastest, make_engine
 from models.selection.json_cache import cached_choice
 from models.selection.user_quantization import quantize_on
-from models.tagger import load_tagger
 
 LABELS = tuple(entry.name for entry in audioset_classes())
 
@@ -340,7 +340,7 @@ class Timed:
         self.description = f"{seconds} s"
         self._seconds, self._error, self._clock = seconds, error, clock
 
-    def __call__(self, samples: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, samples: Samples) -> tuple[torch.Tensor, torch.Tensor]:
         self._clock[0] += self._seconds
         logits = torch.arange(10.0).repeat(len(samples), 1) / 10 - 0.5
         logits[:, 0] += self._error

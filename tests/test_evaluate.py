@@ -26,8 +26,8 @@ from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, save_checkpoint
 from models.engines import Engine
 from models.errors import SoundError
+from models.local import load_tagger
 from models.selection.engine_choice import make_engine
-from models.tagger import load_tagger
 from models.training.dataset import read_dataset
 from models.training.evaluate import evaluate, windows_of, write_class_table
 from models.training.metrics import ranking_figures
@@ -425,7 +425,7 @@ def test_single_precision_is_measured_unless_another_is_asked_for(
         ran.append(engine.description)
         return engine
 
-    monkeypatch.setattr("models.tagger.make_engine", noted)
+    monkeypatch.setattr("models.local.make_engine", noted)
     words = ("--model", model, "--data", data / "folder")
     summary(*words)
     summary(*words, "--precision", "fp16")

@@ -13,7 +13,7 @@ from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint
 from models.errors import SoundError
 from models.explain import attention_rollout, explain, over_cells
-from models.tagger import load_tagger
+from models.local import load_tagger
 
 Doubles = NDArray[np.float64]
 

@@ -29,8 +29,8 @@ from models import TrainingError, frontends
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.errors import SoundError
+from models.local import load_tagger
 from models.log_mel import log_mel
-from models.tagger import load_tagger
 from models.training.batches import Batches, example_weights, normalisation
 from models.training.dataset import SoundCache, read_dataset
 from models.training.finetune import FineTuning, Progress

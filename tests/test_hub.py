@@ -27,8 +27,8 @@ from models import hub
 from models.catalogue import ENSEMBLES, PUBLISHED, published
 from models.errors import HubError
 from models.hub import api
+from models.local import load_tagger
 from models.selection.speed import config_of
-from models.tagger import load_tagger
 
 ROOT = Path(__file__).parent.parent
 ONE = "someone/one"

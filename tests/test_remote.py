@@ -17,6 +17,7 @@ from support.waiting import wait_until
 
 from models.errors import ModelError, WorkersError
 from models.loading import load_tagger
+from models.local import load_tagger as load_local
 from models.reference_audio import reference_windows
 from models.remote import RemoteTagger, load_remote
 from models.score_protocol import (
@@ -28,7 +29,6 @@ from models.score_protocol import (
     number_of_windows,
 )
 from models.tagger import Tagger
-from models.tagger import load_tagger as load_local
 
 SECONDS = 60.0
 ROOT = Path(__file__).parent.parent

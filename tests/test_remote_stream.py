@@ -16,7 +16,7 @@ from support.system import free_port
 from support.waiting import START_SECONDS, wait_until
 
 from models.loading import load_tagger
-from models.tagger import load_tagger as load_local
+from models.local import load_tagger as load_local
 from streamer.doctor.workers import check_workers
 from streamer.errors import SettingsError
 from streamer.live.tagger import Replacement

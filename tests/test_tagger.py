@@ -11,7 +11,8 @@ from models import CheckpointError, EngineError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.labels import audioset_classes, mid_of
-from models.tagger import Tagger, load_tagger
+from models.local import load_tagger
+from models.tagger import Tagger
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from models.ast_network import (
     adapt_positions,
 )
 from models.frontends import fbank, input_rows
-from models.tagger import load_tagger
+from models.local import load_tagger
 
 GEOMETRIES = [
     {"frequency_stride": 10, "time_stride": 10, "max_length": 256, "num_mel_bins": 128},

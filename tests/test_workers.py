@@ -21,10 +21,11 @@ from support.waiting import wait_until
 
 from models.checkpoints import load_checkpoint, save_checkpoint
 from models.errors import WorkersError
+from models.local import load_tagger
 from models.reference_audio import reference_windows
 from models.remote import RemoteTagger, load_remote
 from models.score_protocol import encode_window
-from models.tagger import Tagger, load_tagger
+from models.tagger import Tagger
 from streamer.events.catalogue import resolve_sounds
 from streamer.events.detector import EventDetector
 from streamer.messages import Event, Samples

@@ -1,6 +1,7 @@
 """Batches of a worker: the scores of windows alone, sizes that have a graph, and a bound on what waits."""
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ import pytest
 from models.batch_scoring import BatchScoring, Task
 from models.errors import ModelError
 from models.fingerprint import fingerprint_of
+from models.local import load_tagger
 from models.score_protocol import ModelDescription, RequestError
-from models.tagger import Tagger, load_tagger
+
+if TYPE_CHECKING:
+    from models.tagger import Tagger
 
 
 class Counting:

@@ -91,7 +91,7 @@ def _tagger(options: "Mapping[str, Any]") -> "Scorer":
     """Load the model, or the teacher."""
     if options["pack"] is not None and is_teacher(options["model"]):
         return open_teacher(options["model"], options["pack"], options["window"])
-    from models.tagger import load_tagger
+    from models.local import load_tagger
 
     return load_tagger(
         options["model"],

@@ -1,8 +1,9 @@
 """The program without a command: it listens live."""
 
+import gc
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -56,6 +57,7 @@ def live(context: typer.Context, *, config: Path | None, debug: bool) -> None:
     if context.invoked_subcommand in _READ_NO_SETTINGS:
         settings.respect_offline(context)
     if context.invoked_subcommand is not None:
+        gc.enable()
         return
     load = partial(settings.load, context)
     with hangups() as hung_up:
@@ -73,11 +75,12 @@ def _listen(
     from streamer.runtime.threads import ThreadGroup
     from streamer.sinks.health_log import HealthLog
 
-    _require_display(chosen)
-    sources = assembly.open_sources(chosen)
-    names = [source.name for source in sources]
-    broker = chosen.broker()
-    parts = _parts(chosen, sources)
+    with _display_check(chosen) as require_display:
+        sources = assembly.open_sources(chosen)
+        names = [source.name for source in sources]
+        broker = chosen.broker()
+        parts = _parts(chosen, sources)
+        require_display()
     page = web_view.open_web_view(chosen, names, parts.label_set)
     manager = ServiceManager()
     with ExitStack() as stack:
@@ -110,16 +113,22 @@ def _listen(
         if page is not None:
             page.start(threads, live_settings, parts.watchlists, switch, parts.switches, history)
         actions = partial(window.window_actions, live_settings, parts.watchlists, switch, parts.switches)
+        gc.freeze()  # the libraries stay
+        gc.enable()
         view.show(keep_on, threads.wait, actions)
     return _outcome(session, interrupted=interrupted())
 
 
-def _require_display(chosen: "Settings") -> None:
-    """Raise a `DisplayError` if a window is wanted and none can be opened."""
-    if not chosen.windowless:
-        from gui.app.display import require_display
+@contextmanager
+def _display_check(chosen: "Settings") -> "Iterator[Callable[[], None]]":
+    """Begin to check the display, if a window is wanted; give a function that raises a `DisplayError` if none can be opened."""
+    if chosen.windowless:
+        yield lambda: None
+        return
+    from gui.app.display import display_check
 
-        require_display()
+    with display_check() as require_display:
+        yield require_display
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,9 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 
 from ..errors import DisplayError
 
@@ -14,12 +17,30 @@ _PROBE_SECONDS = 30
 def require_display() -> None:
     """Check that a window can be opened.
 
-    Qt aborts the process if there is no display or a system library is missing, so this tries it in a child process.
-
     Raises
     ------
     DisplayError
         The packages for the window are not installed, or there is no display.
+    """
+    with display_check() as wait:
+        wait()
+
+
+@contextmanager
+def display_check() -> Iterator[Callable[[], None]]:
+    """Begin to check that a window can be opened.
+
+    Qt aborts the process if there is no display or a system library is missing, so this tries it in a child process.
+
+    Yields
+    ------
+    callable
+        Function that waits for the result.
+
+    Raises
+    ------
+    DisplayError
+        The packages for the window are not installed, or there is no display; the function raises it too.
     """
     if not all(importlib.util.find_spec(name) for name in ("PySide6", "pyqtgraph")):
         raise DisplayError(
@@ -29,23 +50,31 @@ def require_display() -> None:
         os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     ):
         raise DisplayError("there is no display; use --headless to listen without a window")
+    with subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
+        [sys.executable, "-c", _PROBE],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as probe:
+        try:
+            yield partial(_require_success, probe)
+        finally:
+            probe.kill()
+
+
+def _require_success(probe: subprocess.Popen[str]) -> None:
+    """Wait for the child; raise a `DisplayError` if it has failed."""
     try:
-        probe = subprocess.run(  # noqa: S603 - our own interpreter and our own code
-            [sys.executable, "-c", _PROBE],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_PROBE_SECONDS,
-            check=False,
-        )
+        _, stderr = probe.communicate(timeout=_PROBE_SECONDS)
     except subprocess.TimeoutExpired as error:
         raise DisplayError(
             "the display does not respond; use --headless to listen without a window"
         ) from error
     if probe.returncode:
         raise DisplayError(
-            f"a window can't be opened here ({_reason(probe.stderr)}); use --headless to listen without one"
+            f"a window can't be opened here ({_reason(stderr)}); use --headless to listen without one"
         )
 
 

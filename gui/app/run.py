@@ -61,11 +61,12 @@ def run(
     """
     from PySide6.QtWidgets import QApplication
 
-    from ..data.histories import SourceHistories
-    from ..style.theme import palette_for
-    from .awake import keep_screen_awake
-    from .kiosk import KioskWindow
-    from .window import LiveWindow
+    with _hidden("cuda"):
+        from ..data.histories import SourceHistories
+        from ..style.theme import palette_for
+        from .awake import keep_screen_awake
+        from .kiosk import KioskWindow
+        from .window import LiveWindow
 
     application = QApplication.instance() or QApplication([title])
     application.setApplicationName(title)
@@ -82,6 +83,19 @@ def run(
         if not kiosk or time.monotonic() - opened_at < _MIN_KIOSK_SECONDS:
             raise error
         _log.warning("window failed (%s); opening it again", error, exc_info=error)
+
+
+@contextmanager
+def _hidden(package: str) -> Iterator[None]:
+    """Hide a package from what is imported: pyqtgraph would load CUDA's, for widgets that are not used, in a tenth of a second."""
+    if package in sys.modules:
+        yield
+        return
+    sys.modules[package] = None  # type: ignore[assignment]  # for the import system: not found
+    try:
+        yield
+    finally:
+        del sys.modules[package]
 
 
 def _show(

@@ -19,9 +19,10 @@ from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint, window_r
 from ..engines import EngineName, Precision
 from ..engines.torch_engine import pick_device
 from ..labels import audioset_classes
+from ..local import load_tagger
 from ..network_spec import NetworkConfig
 from ..selection.engine_benchmark import compare
-from ..tagger import Tagger, load_tagger
+from ..tagger import Tagger
 from . import hugging_face, matrices
 
 Samples = NDArray[np.float32]

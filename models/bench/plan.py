@@ -51,7 +51,7 @@ def windows_of(recordings: "Sequence[Path]", read: "Reader") -> "Samples":
     """Cut recordings into windows of the longest length that overlap by half: float32 (windows, n)."""
     import numpy as np
 
-    from ..frontends import LONGEST_WINDOW_SECONDS, SAMPLE_RATE_HZ
+    from ..sample_checks import LONGEST_WINDOW_SECONDS, SAMPLE_RATE_HZ
 
     length = round(LONGEST_WINDOW_SECONDS * SAMPLE_RATE_HZ)
     windows = []
@@ -69,7 +69,7 @@ def first_tagger(plan: Plan) -> "Tagger":
     ModelError
         It can't be loaded, or not with this device, engine or precision.
     """
-    from ..tagger import load_tagger
+    from ..local import load_tagger
     from .measuring import random_checkpoint
 
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ from .. import catalogue
 from ..catalogue import CONFIG, EMBEDDED, HUB
 from ..errors import CheckpointError
 from ..known_labels import HEADER
-from .checkpoint import Activation, Checkpoint, window_rows
+from .checkpoint import Checkpoint, window_rows
 from .native import FAMILIES, native_checkpoint, save_checkpoint
 from .original import Geometry, is_original, original_checkpoint
 from .pretrained import is_pretrained, pretrained_checkpoint
@@ -23,7 +23,6 @@ __all__ = [
     "EMBEDDED",
     "FAMILIES",
     "HUB",
-    "Activation",
     "Checkpoint",
     "Geometry",
     "load_checkpoint",

@@ -3,7 +3,6 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -11,8 +10,8 @@ from torch import Tensor
 from .. import frontends
 from ..errors import CheckpointError
 from ..network_spec import Network, NetworkConfig, NetworkSpec, fingerprint
-
-Activation: TypeAlias = Literal["sigmoid", "softmax"]
+from ..sample_checks import LONGEST_WINDOW_SECONDS
+from ..tagger import Activation
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -134,7 +133,5 @@ class Checkpoint:
 def window_rows(checkpoint: Checkpoint, window_seconds: float | None) -> int:
     """Return the rows of a window: of the requested length, or of the checkpoint's, up to the longest."""
     if window_seconds is None:
-        return min(
-            checkpoint.config.input_tdim, round(frontends.LONGEST_WINDOW_SECONDS * frontends.ROWS_PER_SECOND)
-        )
+        return min(checkpoint.config.input_tdim, round(LONGEST_WINDOW_SECONDS * frontends.ROWS_PER_SECOND))
     return round(window_seconds * frontends.ROWS_PER_SECOND)

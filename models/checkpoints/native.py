@@ -14,7 +14,8 @@ from ..ast_network import AstConfig
 from ..errors import CheckpointError
 from ..known_labels import HEADER
 from ..network_spec import NetworkConfig
-from .checkpoint import Activation, Checkpoint
+from ..tagger import Activation
+from .checkpoint import Checkpoint
 from .pretrained import FORMATS
 
 FAMILIES: dict[str, type[NetworkConfig]] = {known.config.family: known.config for known in FORMATS.values()}

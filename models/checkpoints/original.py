@@ -17,7 +17,8 @@ from .. import frontends
 from ..ast_network import POSITIONS, AstConfig
 from ..errors import CheckpointError
 from ..labels import audioset_classes
-from .checkpoint import Activation, Checkpoint
+from ..tagger import Activation
+from .checkpoint import Checkpoint
 
 LABEL_TABLE = "class_labels_indices.csv"
 """Table of labels of the original code, with the columns index, mid and display_name."""

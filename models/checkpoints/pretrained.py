@@ -12,7 +12,8 @@ from torch import Tensor
 from ..catalogue import CONFIG, EXTRACTOR, WEIGHTS
 from ..errors import CheckpointError
 from ..labels import audioset_classes
-from .checkpoint import Activation, Checkpoint
+from ..tagger import Activation
+from .checkpoint import Checkpoint
 from .formats import Format
 from .pretrained_ast import AST
 from .pretrained_ced import CED

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
-from ..checkpoints import Activation
-from . import Engine
+from ..tagger import Activation
+from . import Engine, Samples
 
 
 class EnsembleEngine:
@@ -29,7 +29,7 @@ class EnsembleEngine:
         descriptions = dict.fromkeys(member.description for member in members)
         self.description = f"{len(self._members)} models, {' + '.join(descriptions)}"
 
-    def __call__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Samples float32 (batch, n) -> logits of the mean probabilities (batch, classes), embeddings side by side (batch, widths)."""
         results = [member(samples) for member in self._members]
         logits = torch.stack([logits for logits, _ in results])  # (members, batch, classes)

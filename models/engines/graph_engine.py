@@ -8,6 +8,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
+from . import Samples
 from .torch_engine import TorchEngine
 
 Capture: TypeAlias = Callable[[Callable[[], None]], Callable[[], None]]
@@ -62,8 +63,9 @@ class GraphEngine:
         self._graphs: dict[int, _Graph] = {}
         self.description = f"{engine.description}, CUDA graph"
 
-    def __call__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Samples float32 (batch, n) -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""
+        samples = torch.as_tensor(samples)
         if samples.shape[1] != self._window_samples:
             return self._engine(samples)
         with self._engine.on_device():

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..errors import EngineError
 from ..network_spec import NetworkSpec
-from . import Precision
+from . import Precision, Samples
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -83,19 +83,19 @@ class TorchEngine:
         self._network.body.to(self._dtype)  # the head stays in single precision
         self.description = f"torch {self.device} {chosen}"
 
-    def __call__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Samples float32 (batch, n) -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""
         logits, embeddings = self.launch(samples)
         return logits.cpu(), embeddings.cpu()
 
-    def launch(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def launch(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Run like a call, but leave the results on the device, possibly still being computed. Pinned samples are copied asynchronously."""
         return self.launch_forward(self.features(samples))
 
-    def features(self, samples: Tensor) -> Tensor:
+    def features(self, samples: Samples) -> Tensor:
         """Samples float32 (batch, n) -> normalised rows float32 (batch, rows, bins), on the device."""
         with torch.inference_mode():
-            return self._front_end(samples.to(self.device, non_blocking=True))
+            return self._front_end(torch.as_tensor(samples).to(self.device, non_blocking=True))
 
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised rows -> logits float32 (batch, classes), embeddings float32 (batch, width), on the CPU."""

@@ -8,7 +8,7 @@ from typing import TypeAlias, get_args
 import torch
 from torch import Tensor
 
-from ..engines import Engine, EngineName, Precision
+from ..engines import FAST_ENOUGH_SECONDS, Engine, EngineName, Precision
 from ..engines.graph_engine import GraphEngine
 from ..engines.openvino_engine import VERSION as OPENVINO_VERSION
 from ..engines.openvino_engine import OpenVinoEngine, has_bf16
@@ -28,8 +28,6 @@ from .machine import machine
 
 _log = logging.getLogger(__name__)
 
-FAST_ENOUGH_SECONDS = 0.25
-"""Time for a window at which single precision is fast enough for every use."""
 
 _WINDOWS = 8
 _BUDGET_SECONDS = 10.0

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 
 from ..checkpoints import Checkpoint
 from ..errors import TrainingError
-from ..tagger import tagger_of
+from ..local import tagger_of
 from .agreement import SURE, Scored, Scorer, score_beside, score_places, without_silence
 from .background import FalseAlarms, measure_background
 from .pack import Pack, Split

@@ -25,7 +25,7 @@ from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import load_checkpoint
 from models.errors import CheckpointError
 from models.known_labels import HEADER
-from models.tagger import load_tagger
+from models.local import load_tagger
 
 pytestmark = pytest.mark.slow
 

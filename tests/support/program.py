@@ -21,7 +21,6 @@ def clean_environment(folder: Path) -> dict[str, str]:
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         kept.pop(name, None)
     return kept | {
-        "EARSHOT_ENGINE": "torch",
         "EARSHOT_PRECISION": "fp32",
         "XDG_CONFIG_HOME": str(folder / "config"),
         "XDG_DATA_HOME": str(folder / "data"),

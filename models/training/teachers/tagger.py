@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ... import frontends
+from ...engines import Samples
 from ...engines.torch_engine import pick_device
 from ...labels import audioset_classes
 from ...tagger import Tagger
@@ -28,10 +29,10 @@ class TeacherEngine:
         self._network, self._device = network, device
         self.description = f"torch {device} fp32"
 
-    def __call__(self, samples: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, samples: Samples) -> tuple[Tensor, Tensor]:
         """Samples float32 (batch, n) -> logits float32 (batch, 527), embeddings float32 (batch, width), on the CPU."""
         with torch.inference_mode():
-            logits, embeddings = self._network.listen(samples.to(self._device))
+            logits, embeddings = self._network.listen(torch.as_tensor(samples).to(self._device))
         return logits.cpu(), embeddings.cpu()
 
 

@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from ... import frontends
 from ...labels import audioset_classes
+from ...sample_checks import LONGEST_WINDOW_SECONDS
 from .base import Labels, TeacherFrontEnd, TeacherNetwork
 
 CLASSES = 521
@@ -64,7 +65,7 @@ class YamNet(TeacherNetwork):
 
     front_end: ClassVar[TeacherFrontEnd] = YamNetFrontEnd()
     classes = tuple(entry.index for entry in audioset_classes() if entry.name not in MISSING_CLASSES)
-    window_samples = round(frontends.LONGEST_WINDOW_SECONDS * frontends.SAMPLE_RATE_HZ)
+    window_samples = round(LONGEST_WINDOW_SECONDS * frontends.SAMPLE_RATE_HZ)
     embedding_width = feature_width = EMBEDDING_WIDTH
     silence = classes.index(next(entry.index for entry in audioset_classes() if entry.name == "Silence"))
 
