@@ -20,6 +20,7 @@ from earshot import model_loading
 from earshot.model_loading import ModelLoading
 from models.catalogue import PUBLISHED
 from models.checkpoints import load_checkpoint, save_checkpoint
+from models.engines import EngineName
 from models.errors import HubError
 from models.known_labels import known_labels, scores_audioset
 from models.labels import audioset_classes
@@ -260,7 +261,7 @@ class TestLoading:
             first = loading.take()
             assert first is not None
             assert (first.tagger.name, first.is_first) == ("tiny", True)
-            assert first.tagger.engine.description == "torch cpu fp32"
+            assert first.tagger.engine.description == "openvino cpu fp32"
             assert threads.is_running("model")
             loading.stop()
         assert f"{ENTRY.name} is not ready (" in caplog.text
@@ -270,12 +271,14 @@ class TestLoading:
         with pytest.raises(HubError, match="offline mode prevents the download"):
             loading.run()
 
-    def test_the_embedded_model_in_pytorch_is_final(self) -> None:
-        loading = ModelLoading(replace(REQUEST, model="tiny", engine="torch"), LABELS)
+    @pytest.mark.parametrize(("engine", "library"), [("torch", "torch"), ("auto", "openvino")])
+    def test_the_embedded_model_on_a_cpu_is_final(self, engine: EngineName, library: str) -> None:
+        loading = ModelLoading(replace(REQUEST, model="tiny", device="cpu", engine=engine), LABELS)
         loading.run()
         loaded = loading.take()
         assert loaded is not None
         assert not loaded.is_first
+        assert loaded.tagger.engine.description == f"{library} cpu fp32"
         assert loading.take() is None
         assert loading.state == ""
 
@@ -292,7 +295,7 @@ class TestProgram:
         long_hop = ("--hop", "4")  # so that a busy machine drops no window
         with Program(*options, *long_hop, environment=connected(tmp_path, hub)) as program:
             wait_until(lambda: program.taggings, "tags of tiny", START_SECONDS)
-            assert program.logged(f"model tiny (until {ENTRY.name} is ready), 527 classes, torch cpu fp32")
+            assert program.logged(f"model tiny (until {ENTRY.name} is ready), 527 classes, openvino cpu fp32")
             wait_until(
                 lambda: program.logged(f"model {ENTRY.name} (as requested)"), "the change", START_SECONDS
             )
