@@ -438,6 +438,7 @@ def connected(server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> d
         "HF_HUB_OFFLINE": "0",
         "HF_ENDPOINT": server.endpoint,
         "XDG_CACHE_HOME": os.environ["XDG_CACHE_HOME"],
+        "EARSHOT_ENGINE": "torch",  # whose speeds are known
     }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
