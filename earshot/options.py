@@ -172,6 +172,7 @@ OPTIONS = (
     _setting("kiosk", "live", _Flag, "Full screen for a wall: huge tags, no pointer"),
     _setting("theme", "live", _Text, "Colours: dark, light or auto  [dark]", "THEME"),
     _setting("json", "live tag", _Flag, "JSON on standard output, a line per window"),
+    _setting("json_events", "live", _Flag, "The same with events; each line has a type"),
     Option("explain", "tag", _File, "Picture of what led to the highest score", "PNG"),
     _rare_setting("metrics_port", "live", _Count, "Port on this machine for Prometheus  [0: off]", "PORT"),
     _rare_setting("score_log", "live calibrate", _File, "Log all scores, for replay; no audio", "FILE"),

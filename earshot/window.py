@@ -58,8 +58,9 @@ def open_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet")
     from streamer.sinks.terminal.lines import JsonLines
     from streamer.sinks.terminal.table import LiveTable
 
-    if settings.json_lines:
-        yield View(JsonLines(sys.stdout, label_set, settings.top), [], _wait)
+    if settings.prints_json:
+        lines = JsonLines(sys.stdout, label_set, settings.top, events=settings.json_events)
+        yield View(lines, [], _wait)
         return
     with LiveTable(label_set, settings.top, sources=names) as table:
         yield View(table, [], _wait)

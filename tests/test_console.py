@@ -60,6 +60,68 @@ def test_json_lines_are_flushed_one_by_one() -> None:
     assert [json.loads(line)["end_seconds"] for line in stream.getvalue().splitlines()] == [1.0, 2.0]
 
 
+def test_events_are_lines_of_their_own_type_if_wanted() -> None:
+    stream = io.StringIO()
+    sink = JsonLines(stream, VOCABULARY, 2, events=True)
+    began = Event("1", "started", "Dog", "desk", 0.9, 1_772_366_401.0, start_sample=16_000)
+    sink.accept(tagging(0.1, 0.9))
+    sink.accept(began)
+    sink.accept(SourceStatus("desk", online=False))
+    sink.accept(replace(began, kind="ended", ended_at=1_772_366_403.0, end_sample=48_000))
+    first, start, end = map(json.loads, stream.getvalue().splitlines())
+    assert (first["type"], first["tags"][0]["label"]) == ("tagging", "Dog")
+    assert start == {
+        "type": "event",
+        "source": "desk",
+        "start_seconds": 1.0,
+        "end_seconds": None,
+        "event_type": "started",
+        "id": "1",
+        "label": "Dog",
+        "score": 0.9,
+        "started_at": "2026-03-01T12:00:01.000Z",
+        "ended_at": None,
+        "clip": None,
+    }
+    assert (end["event_type"], end["end_seconds"]) == ("ended", 3.0)
+
+
+@pytest.mark.usefixtures("utc")
+def test_in_a_pipe_each_start_and_end_of_a_sound_is_a_plain_line() -> None:
+    stream = io.StringIO()
+    began = Event("1", "started", "Dog\n", "desk", 0.9, 1_772_366_401.0)
+    with LiveTable(VOCABULARY, 3, console=Console(file=stream, width=40)) as table:
+        table.accept(began)
+        table.accept(replace(began, kind="ended", ended_at=1_772_366_403.5, score=0.95))
+    start, end = stream.getvalue().splitlines()
+    assert start.startswith("12:00:01  desk  Dog")
+    assert start.endswith("began (0.90)")
+    assert end.endswith("ended after 2.5 s (0.95)")
+    assert end.startswith("12:00:03  desk  Dog")
+
+
+@pytest.mark.usefixtures("utc")
+def test_the_view_shows_the_newest_events_where_there_is_room() -> None:
+    table = live_table(height=14)
+    table.accept(tagging(0.8, 0.4, 0.1))
+    table.accept(HEALTH)
+    for number in range(4):
+        began = Event(str(number), "started", "Dog", "desk", 0.9, 1_772_366_401.0 + number)
+        table.accept(began)
+    table.accept(replace(began, kind="ended", ended_at=1_772_366_406.0))
+    lines = picture(table)
+    assert [line.strip() for line in lines[-5:-2]] == [
+        "12:00:02  desk  Dog began (0.90)",
+        "12:00:03  desk  Dog began (0.90)",
+        "12:00:04  desk  Dog ended after 2.0 s (0.90)",
+    ]
+    assert len(lines) <= 14
+    low = live_table(height=6)
+    low.accept(tagging(0.8, 0.4, 0.1))
+    low.accept(began)
+    assert "began" not in "".join(picture(low))
+
+
 def test_lines_of_two_threads_are_never_mixed() -> None:
     stream = io.StringIO()
     sink = JsonLines(stream, VOCABULARY, 6)

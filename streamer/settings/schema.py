@@ -47,6 +47,7 @@ class Settings(MqttSettings, StorageSettings, WebSettings):
     kiosk: bool = False
     theme: Literal["dark", "light", "auto"] = "dark"
     json_lines: bool = Field(False, alias="json")
+    json_events: bool = False
     fast: bool = False
     offline: bool = False
 
@@ -110,7 +111,12 @@ class Settings(MqttSettings, StorageSettings, WebSettings):
     @property
     def windowless(self) -> bool:
         """True if no Qt window is opened: on request, or because results go to standard output or come faster than real time."""
-        return self.headless or self.json_lines or self.fast
+        return self.headless or self.prints_json or self.fast
+
+    @property
+    def prints_json(self) -> bool:
+        """True if results go to standard output as JSON."""
+        return self.json_lines or self.json_events
 
     @property
     def waits_for_sources(self) -> bool:

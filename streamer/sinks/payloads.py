@@ -128,6 +128,20 @@ def line_payload(tagging: Tagging, label_set: LabelSet, top: int) -> Payload:
     }
 
 
+def event_line_payload(event: Event) -> Payload:
+    """Return an event of ``--json-events``: the payload of the event, its source and its position in the stream."""
+    start, end = (
+        None if sample is None else _rounded(sample / SAMPLE_RATE_HZ, 3)
+        for sample in (event.start_sample, event.end_sample)
+    )
+    return {
+        "source": event.source,
+        "start_seconds": start,
+        "end_seconds": end,
+        **event_payload(event),
+    }
+
+
 def event_payload(event: Event) -> Payload:
     """Return the payload of an event, the same at each delivery."""
     return {

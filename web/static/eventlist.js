@@ -60,7 +60,7 @@ class Line {
     const actions = make("div", { class: "actions" }, ...Object.values(this.marks));
     const panel = make("div", { class: "details" });
     if (event.clip) {
-      this.player = make("audio", { controls: true, preload: "none" });
+      this.player = make("audio", { controls: true, preload: "metadata" });
       this.player.src = address(event, "clip");
       this.keep = make("button", { type: "button", onclick: () => this.send("keep", { keep: !event.clip_kept }) });
       actions.append(this.keep, make("a", { class: "button", href: `${address(event, "clip")}?download`, "aria-label": say("download", { sound: event.label }) }, say("saveClip")));

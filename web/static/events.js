@@ -15,7 +15,7 @@ function heatMap(summary) {
   const picture = svg("svg", { class: "heat", viewBox: `0 0 ${label + 24 * cell} ${sounds.length * height + 18}`, role: "img", "aria-label": say("hours") });
   sounds.forEach((sound, row) => {
     const name = svg("text", { x: 0, y: row * height + (narrow ? 13 : 15) });
-    name.textContent = sound.label.length > 25 ? `${sound.label.slice(0, 24)}…` : sound.label;
+    name.textContent = sound.label.length > 22 ? `${sound.label.slice(0, 21)}…` : sound.label;
     picture.append(name);
     sound.hours.forEach((count, hour) => {
       const title = svg("title");

@@ -47,6 +47,7 @@ class Tile {
   status(message) {
     this.state.textContent = message.online ? "" : say("offline", { reason: message.reason });
     this.state.classList.toggle("bad", !message.online);
+    this.hint(say(message.online ? "waiting" : "nothing"));
   }
 
   rows(rows) {

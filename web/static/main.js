@@ -75,6 +75,7 @@ function remember(event) {
   const index = store.recent.findIndex((known) => known.id === event.id);
   if (index >= 0) store.recent[index] = event;
   else store.recent.unshift(event);
+  store.recent.sort((one, other) => (one.started_at < other.started_at) - (one.started_at > other.started_at));
   store.recent.length = Math.min(store.recent.length, RECENT);
 }
 

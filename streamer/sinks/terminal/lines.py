@@ -4,14 +4,14 @@ from typing import IO
 
 from ...messages import SAMPLE_RATE_HZ, Event, Message, Tagging
 from ...text import printable
-from ..payloads import LabelSet, line_payload, to_json, top_tags
+from ..payloads import LabelSet, event_line_payload, line_payload, to_json, top_tags
 from .output import LineWriter
 
 _MIN_SCORE = 0.05  # of all but the first tag on a plain line
 
 
 class JsonLines:
-    """Writes one JSON object per tagging, each on its own line and flushed.
+    """Writes one JSON object per tagging, and per event if wanted, each on its own line and flushed.
 
     Parameters
     ----------
@@ -21,15 +21,18 @@ class JsonLines:
         Labels of the scores.
     top : int
         Number of tags per line.
+    events : bool
+        True to write events too; each object then begins with its type.
     """
 
-    def __init__(self, stream: IO[str], label_set: LabelSet, top: int = 10) -> None:
+    def __init__(self, stream: IO[str], label_set: LabelSet, top: int = 10, *, events: bool = False) -> None:
         self._writer = LineWriter(stream)
         self._label_set = label_set
+        self._events = events
         self.top = top
 
     def accept(self, message: Message) -> None:
-        """Write a tagging; ignore other messages.
+        """Write a tagging or an event; ignore other messages.
 
         A slow reader blocks the caller, as with any program in a pipe.
 
@@ -41,7 +44,10 @@ class JsonLines:
             The line can't be written, as on a full disk.
         """
         if isinstance(message, Tagging):
-            self._writer.write(to_json(line_payload(message, self._label_set, self.top)))
+            payload = line_payload(message, self._label_set, self.top)
+            self._writer.write(to_json({"type": "tagging", **payload} if self._events else payload))
+        elif isinstance(message, Event) and self._events:
+            self._writer.write(to_json({"type": "event", **event_line_payload(message)}))
 
 
 class RecordingLines:

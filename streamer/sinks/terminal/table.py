@@ -5,11 +5,13 @@ import math
 import sys
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from ...messages import Health, Message, SourceStatus, Tagging
+from ...messages import Event, Health, Message, SourceStatus, Tagging
+from ...runtime.timing import format_duration
 from ...text import printable
 from ..payloads import LabelSet
 from .lines import format_tags
@@ -22,12 +24,13 @@ if TYPE_CHECKING:  # rich is loaded on first use, so that --help is instant
     from rich.text import Text
 
 _MAX_WIDTH = 120
+_MAX_EVENTS = 3
 
 
 class LiveTable:
-    """Shows the tags and level of every source, and a status line.
+    """Shows the tags and level of every source, the newest events, and a status line.
 
-    If the output is not a terminal, each tagging is printed on a plain line instead.
+    If the output is not a terminal, each tagging and event is printed on a plain line instead.
 
     While the table is on the screen, output to ``sys.stdout`` and ``sys.stderr`` appears above it, including that of the
     root logger's handlers. If standard error is not a terminal (``2> log.txt``), it is left alone.
@@ -80,6 +83,7 @@ class LiveTable:
         )  # guards the attributes below, which `accept` shares with the repainting thread
         self._views = {name: SourceView(name) for name in sources}
         self._health: Health | None = None
+        self._events = _Events()
         self._repainted_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -131,6 +135,8 @@ class LiveTable:
                     self._view(message.source).set_status(message)
                 case Health():
                     self._health = message
+                case Event():
+                    self._events.add(message)
                 case _:
                     return
         if not self._is_live:
@@ -154,7 +160,8 @@ class LiveTable:
             views = list(self._views.values())
             loading = "" if self._health is None else self._health.loading
             # A blank line above, one between sources, one before the footer; each source has a title.
-            room_for_tags = height - 2 * len(views) - 2
+            events = self._events.lines(max(0, height - 4 * len(views) - 2))
+            room_for_tags = height - 2 * len(views) - 2 - len(events)
             rows_each = max(
                 1, min(self.top, room_for_tags // max(1, sum(view.is_listening for view in views)))
             )
@@ -170,7 +177,7 @@ class LiveTable:
                 for row in view.rows(self._labels, rows_each, loading=loading):
                     table.add_row(*row)
             footer = _footer(self._health, width - 2)
-        return Padding(Group("", table, "", footer), (0, 1))
+        return Padding(Group("", table, "", *events, footer), (0, 1))
 
     def _is_terminal(self) -> bool:
         # Not console.is_terminal: FORCE_COLOR, which asks for colours in a pipe, makes that true.
@@ -186,12 +193,48 @@ class LiveTable:
             case Tagging():
                 text = format_tags(message, self._label_set, self.top)
                 clock = time.strftime("%H:%M:%S", time.localtime(message.ended_at))
+            case Event():
+                text = _event_text(message)
+                at = message.started_at if message.ended_at is None else message.ended_at
+                clock = time.strftime("%H:%M:%S", time.localtime(at))
             case SourceStatus():
                 text = "online" if message.online else f"offline: {printable(message.reason)}".rstrip(": ")
                 clock = time.strftime("%H:%M:%S")
             case _:
                 return
         self._writer.write(f"{clock}  {printable(message.source)}  {text}")
+
+
+class _Events:
+    """Newest events, a line each."""
+
+    def __init__(self) -> None:
+        self._newest: OrderedDict[str, Event] = OrderedDict()
+
+    def add(self, event: Event) -> None:
+        self._newest[event.id] = event
+        if len(self._newest) > _MAX_EVENTS:
+            self._newest.popitem(last=False)
+
+    def lines(self, room: int) -> "list[Text]":
+        """Return the lines for which there is room, the newest last, and a blank one."""
+        from rich.text import Text
+
+        found = []
+        for event in list(self._newest.values())[-max(0, room - 1) :] if room > 1 else []:
+            clock = time.strftime("%H:%M:%S", time.localtime(event.started_at))
+            text = Text(f"{clock}  ", "dim", no_wrap=True, overflow="ellipsis")
+            text.append(f"{printable(event.source)}  {_event_text(event)}", "" if event.ended_at else "bold")
+            found.append(text)
+        return [*found, Text("")] if found else []
+
+
+def _event_text(event: Event) -> str:
+    """Return an event as text for people."""
+    if event.ended_at is None:
+        return f"{printable(event.label)} began ({event.score:.2f})"
+    lasted = format_duration(event.ended_at - event.started_at)
+    return f"{printable(event.label)} ended after {lasted} ({event.score:.2f})"
 
 
 def _redirect_logging(old: IO[str], new: IO[str]) -> "list[logging.StreamHandler[Any]]":
