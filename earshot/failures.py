@@ -6,6 +6,8 @@ from typing import Any, Literal, get_args, get_origin
 import typer
 from typer.exceptions import TyperException
 
+from models.loading import LOCAL
+
 EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
@@ -35,6 +37,9 @@ def explain(error: Exception) -> str:
     """Describe an error that no layer below has translated: a file problem, or a bug."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename} can't be used ({error.strerror}): check its name, its folder and its permissions"
+    library = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if library in LOCAL:
+        return f'this needs {library}, which is not installed: run pip install -e ".[local]" in the checkout'
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # of platformdirs and pathlib
         return "this user has no home folder: set HOME to a folder that the user can write"
     return f"failed unexpectedly ({type(error).__name__}: {error}); --debug shows where"

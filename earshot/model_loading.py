@@ -14,11 +14,20 @@ from models import catalogue
 from models.catalogue import EMBEDDED
 from models.errors import CheckpointError, HubError
 from models.known_labels import scores_audioset
-from models.loading import suits_embedded
+from models.loading import only_embedded_runs, suits_embedded
 
 from .model_preparation import Kind
 from .progress import Tenths
-from .tagger import AS_REQUESTED, AUTO, ModelChoice, ModelRequest, choose, load_first, load_requested
+from .tagger import (
+    AS_REQUESTED,
+    AUTO,
+    WITHOUT_PYTORCH,
+    ModelChoice,
+    ModelRequest,
+    choose,
+    load_first,
+    load_requested,
+)
 
 if TYPE_CHECKING:
     from models.selection.json_cache import JsonCache
@@ -107,8 +116,7 @@ class ModelLoading:
             self._load_alone()
             return
         first = load_first(self._request)
-        is_final = self._is_enough(first)
-        reason = AS_REQUESTED if self._request.model == EMBEDDED else f"until {self._wanted} is ready"
+        is_final, reason = self._verdict(first)
         self._ready.put(LoadedModel(first, reason, is_first=not is_final))
         self.state = ""
         pause_seconds = _FIRST_PAUSE_SECONDS
@@ -141,10 +149,19 @@ class ModelLoading:
         self._ready.put(LoadedModel(tagger, choice.reason, is_first=False))
         self.state = ""
 
-    def _is_enough(self, first: "Tagger") -> bool:
-        """Return True if the first model is what is requested."""
+    def _verdict(self, first: "Tagger") -> tuple[bool, str]:
+        """Return True if no other model will follow the first one, and the reason for it."""
         request = self._request
-        if request.model != EMBEDDED or request.precision not in {"auto", "fp32"}:
+        if request.model == AUTO and only_embedded_runs():
+            return True, WITHOUT_PYTORCH
+        if request.model == EMBEDDED:
+            return self._is_enough(first), AS_REQUESTED
+        return False, f"until {self._wanted} is ready"
+
+    def _is_enough(self, first: "Tagger") -> bool:
+        """Return True if the embedded model is on the engine that is requested."""
+        request = self._request
+        if request.precision not in {"auto", "fp32"}:
             return False
         if suits_embedded(device=request.device, engine=request.engine):
             return True

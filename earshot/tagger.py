@@ -25,6 +25,7 @@ _COMFORTABLE_LOAD = 0.25
 
 AUTO = "auto"
 AS_REQUESTED = "as requested"
+WITHOUT_PYTORCH = "PyTorch is not installed"
 
 _log = logging.getLogger(__name__)
 
@@ -100,7 +101,7 @@ def choose(request: ModelRequest, *, only_ast: bool = False) -> ModelChoice:
     if request.model != AUTO:
         return ModelChoice(request.model, AS_REQUESTED)
     if only_embedded_runs():
-        return ModelChoice(EMBEDDED, "PyTorch is not installed")
+        return ModelChoice(EMBEDDED, WITHOUT_PYTORCH)
     require_local()
     from models.selection import model_choice
 

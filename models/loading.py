@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 AnyTagger: TypeAlias = "Tagger | RemoteTagger"
 """A tagger on this machine, or on workers."""
 
-_LOCAL = ("torch", "torchaudio", "timm", "openvino", "safetensors", "huggingface_hub", "sklearn")
+LOCAL = (
+    *("torch", "torchaudio", "torchvision", "timm", "openvino"),
+    *("safetensors", "huggingface_hub", "sklearn", "matplotlib"),
+)
 """Libraries that a model on this machine needs, and workers spare a node."""
 _EMBEDDED_NEEDS = ("openvino", "safetensors")
 
@@ -104,7 +107,7 @@ def suits_embedded(**options: Unpack[LocalOptions]) -> bool:
     )
 
 
-def require_local(libraries: Sequence[str] = _LOCAL, extra: str = "local") -> None:
+def require_local(libraries: Sequence[str] = LOCAL, extra: str = "local") -> None:
     """Check that a model can run on this machine.
 
     Parameters
@@ -128,7 +131,7 @@ def require_local(libraries: Sequence[str] = _LOCAL, extra: str = "local") -> No
 
 def only_embedded_runs() -> bool:
     """Return True if the libraries for ``tiny`` are installed, and those for other models are not."""
-    return bool(_missing(_LOCAL)) and not _missing(_EMBEDDED_NEEDS)
+    return bool(_missing(LOCAL)) and not _missing(_EMBEDDED_NEEDS)
 
 
 def _missing(libraries: Sequence[str]) -> list[str]:

@@ -16,6 +16,14 @@ from models.local import load_tagger as load_local
 from models.tagger import Floats, Tagger
 from streamer.sources import DEMO_PATH
 
+WITHOUT_PYTORCH = """
+import sys
+sys.modules.update(dict.fromkeys(("torch", "torchaudio", "torchvision", "timm", "sklearn", "huggingface_hub")))
+from earshot.cli import main
+main()
+"""
+"""Program on a machine with the extra `tiny` alone."""
+
 
 def sounds(length: int) -> dict[str, Floats]:
     """Return windows of noise, silence and tones, and one of the demo."""
@@ -116,16 +124,37 @@ class TestChoice:
         assert tagger.fingerprint == load_local("tiny", device="cpu").fingerprint
 
     def test_without_pytorch_auto_is_tiny(self) -> None:
-        script = (
-            "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchaudio', 'timm', 'sklearn', 'huggingface_hub')));"
-            "from earshot.cli import main; sys.argv[1:] = ['tag', sys.argv[1], '--json', '--hop', '10']; main()"
-        )
         done = subprocess.run(
-            [sys.executable, "-c", script, DEMO_PATH], cwd=ROOT, capture_output=True, text=True, check=True
+            [sys.executable, "-c", WITHOUT_PYTORCH, "tag", DEMO_PATH, "--json", "--hop", "10"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert "model tiny (PyTorch is not installed), 527 classes, openvino cpu fp32" in done.stderr
         lines = [json.loads(line) for line in done.stdout.splitlines()]
         assert lines[0]["tags"][0]["label"] == "Speech"
+
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("bench",),
+            ("models",),
+            ("evaluate", "--data", "."),
+            ("--source", "demo", "--headless", "--model", "base"),
+        ],
+    )
+    def test_without_pytorch_one_sentence_tells_what_is_missing(self, words: tuple[str, ...]) -> None:
+        done = subprocess.run(
+            [sys.executable, "-c", WITHOUT_PYTORCH, *words],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert 'which is not installed: run pip install -e ".[local]" in the checkout' in done.stderr
+        assert "unexpectedly" not in done.stderr
 
     def test_without_openvino_one_sentence_tells_what_is_missing(
         self, monkeypatch: pytest.MonkeyPatch

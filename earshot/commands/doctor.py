@@ -59,6 +59,7 @@ def _check_display(chosen: "Settings") -> "CheckResult":
 
 def _check_model(chosen: "Settings") -> "Iterator[CheckResult]":
     from models.errors import ModelError
+    from models.loading import only_embedded_runs
     from models.worker_addresses import is_address
     from streamer.doctor.model import check_model, lacking
     from streamer.doctor.workers import check_workers
@@ -66,7 +67,7 @@ def _check_model(chosen: "Settings") -> "Iterator[CheckResult]":
     try:
         choice = tagger.choose_model(chosen)
         loaded = tagger.load(chosen, choice.name)
-        best = None if is_address(choice.name) else _best_model(chosen)
+        best = None if is_address(choice.name) or only_embedded_runs() else _best_model(chosen)
     except ModelError as error:
         yield from lacking(str(error))
         return
