@@ -242,6 +242,7 @@ OPTIONS = (
     _setting("offline", _LISTENING, _Flag, "Never download anything"),
     Option("offline", "finetune evaluate", bool, "Never download anything", default=False),
     Option("config", f"{_LISTENING} events replay forget", _File, "Settings file  [the user's earshot.toml]", "FILE"),
+    Option("version", "live", bool, "Show the version", default=False),
     _rare("debug", "live", bool, "Log everything; show tracebacks", default=False),
 )
 # fmt: on

@@ -1,5 +1,6 @@
 """The live view: the window and what it can do, the table in the terminal, or lines of JSON."""
 
+import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.1
 
+_log = logging.getLogger(__name__)
+
 Given = ParamSpec("Given")
 Result = TypeVar("Result")
 
@@ -44,6 +47,37 @@ class View:
     sink: "Sink"
     taps: "Sequence[ChunkTap]"
     show: "Callable[[Callable[[], bool], Callable[[float], None], Callable[[], Actions]], None]"
+
+
+@contextmanager
+def display_check(settings: "Settings") -> "Iterator[Callable[[], Settings]]":
+    """Begin to check the display, if a window is wanted.
+
+    Yields
+    ------
+    callable
+        Function that waits for the result, and returns the settings for this display: without one, the terminal takes the place of a window,
+        and a kiosk is a `DisplayError`.
+    """
+    if settings.windowless:
+        yield lambda: settings
+        return
+    from gui.app.display import display_check
+    from gui.errors import DisplayError
+
+    with display_check() as require_display:
+
+        def settings_shown() -> "Settings":
+            try:
+                require_display()
+            except DisplayError as error:
+                if settings.kiosk:
+                    raise
+                _log.warning("%s: listening in the terminal", error.reason)
+                return settings.model_copy(update={"headless": True})
+            return settings
+
+        yield settings_shown
 
 
 @contextmanager

@@ -2,7 +2,22 @@
 
 
 class DisplayError(Exception):
-    """A window can't be opened here."""
+    """A window can't be opened here.
+
+    Parameters
+    ----------
+    reason : str
+        Reason, as a sentence without an end.
+
+    Attributes
+    ----------
+    reason : str
+        As given; the message adds what to do.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"{reason}; use --headless to listen without a window")
+        self.reason = reason
 
 
 class ActionError(Exception):

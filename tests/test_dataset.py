@@ -87,7 +87,16 @@ def test_files_that_are_not_recordings_of_a_class_are_counted(
     assert len(dataset.examples) == 2
     assert dataset.labels == ("cat", "dog")
     assert "3 files" in caplog.text  # hidden ones are not worth a word
-    assert "empty holds no recordings" in caplog.text
+    assert "without recordings are skipped: empty" in caplog.text
+
+
+def test_a_folder_of_other_things_is_told_apart_soon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("models.training.dataset.listing._MOST_OTHERS", 3)
+    put(tmp_path, *(f"{folder}/{number}.txt" for folder in "ab" for number in range(2)), "c/dog.wav")
+    with pytest.raises(
+        TrainingError, match="more than 3 files that are not recordings: put the recordings of each"
+    ):
+        read_dataset(tmp_path)
 
 
 def test_a_folder_with_an_undecodable_name_is_reported_in_one_sentence(tmp_path: Path) -> None:

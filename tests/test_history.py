@@ -638,10 +638,17 @@ def test_the_command_reports_what_is_wrong() -> None:
     assert "give either --csv or --json" in run_events("--csv", "--json").stderr
     for arguments, error, complaint in [
         (["--history", "off"], SettingsError, "the history is off"),
-        ([], SinkError, "there is no history"),
+        (["--history", "/dev/null"], SinkError, "null"),
     ]:
         with pytest.raises(error, match=complaint):
             raise run_events(*arguments).exception or AssertionError
+
+
+@pytest.mark.usefixtures("environment")
+def test_no_history_yet_is_no_failure() -> None:
+    for format_, lines in (((), 0), (("--json",), 0), (("--csv",), 1)):
+        listed = run_events(*format_)
+        assert (listed.exit_code, listed.stdout.count("\n")) == (0, lines)
 
 
 @pytest.mark.usefixtures("environment")

@@ -1,5 +1,6 @@
 """The command ``events``."""
 
+import logging
 import math
 from datetime import datetime
 
@@ -9,6 +10,8 @@ from .. import settings
 from ..failures import UsageError
 from ..options import takes
 from .occurrences import require_one_format, write_events
+
+_log = logging.getLogger(__name__)
 
 
 @takes("events")
@@ -24,6 +27,7 @@ def events(
     """List past events: which sound, where, when, how long."""
     from streamer.errors import SettingsError
     from streamer.sinks.history import occurrences
+    from streamer.sinks.history.database import is_there
 
     require_one_format(as_csv=as_csv, as_json=as_json)
     try:
@@ -33,5 +37,9 @@ def events(
     file = settings.load(context).history_file
     if file is None:
         raise SettingsError("the history is off: name a file with --history FILE")
+    if not is_there(file):
+        _log.info("there are no events yet: the history %s begins with the first one", file)
+        write_events((), as_csv=as_csv, as_json=as_json)
+        return
     found = occurrences.read_occurrences(file, since=earliest, labels=label or (), sources=source or ())
     write_events(found, as_csv=as_csv, as_json=as_json)

@@ -2,10 +2,11 @@
 
 import gc
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 @takes("live")
-def live(context: typer.Context, *, config: Path | None, debug: bool) -> None:
+def live(context: typer.Context, *, config: Path | None, debug: bool, version: bool) -> None:
     """Earshot recognises 500 everyday sounds live (a smoke alarm, barking, a doorbell, speech) on your own machine, and turns them into events for Home Assistant and MQTT.
 
     Without a command it listens. Settings come from the command line, the environment (EARSHOT_…) and earshot.toml.
@@ -53,6 +54,9 @@ def live(context: typer.Context, *, config: Path | None, debug: bool) -> None:
     from streamer.runtime.logs import configure_logging
     from streamer.runtime.signals import hangups
 
+    if version:
+        typer.echo(f"earshot {_own_version()}")
+        raise typer.Exit
     configure_logging("earshot", "streamer", "models", "gui", "web", debug=debug)
     if context.invoked_subcommand in _READ_NO_SETTINGS:
         settings.respect_offline(context)
@@ -62,6 +66,13 @@ def live(context: typer.Context, *, config: Path | None, debug: bool) -> None:
     load = partial(settings.load, context)
     with hangups() as hung_up:
         raise typer.Exit(_listen(load(), config, load, hung_up))
+
+
+def _own_version() -> str:
+    try:
+        return metadata.version("earshot")
+    except metadata.PackageNotFoundError:
+        return "of a checkout that is not installed"
 
 
 def _listen(
@@ -75,30 +86,30 @@ def _listen(
     from streamer.runtime.threads import ThreadGroup
     from streamer.sinks.health_log import HealthLog
 
-    with _display_check(chosen) as require_display:
+    with window.display_check(chosen) as settings_shown:
         sources = assembly.open_sources(chosen)
         names = [source.name for source in sources]
         broker = chosen.broker()
         parts = _parts(chosen, sources)
-        require_display()
+        shown = settings_shown()
     page = web_view.open_web_view(chosen, names, parts.label_set)
     manager = ServiceManager()
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
-        view = stack.enter_context(window.open_view(chosen, names, parts.label_set))
+        view = stack.enter_context(window.open_view(shown, names, parts.label_set))
         history = stack.enter_context(assembly.open_history(chosen))
         log = stack.enter_context(assembly.open_score_log(chosen, parts.tagger))
         threads = stack.enter_context(ThreadGroup())
         metrics = assembly.start_metrics(threads, chosen)
         mqtt = _start_mqtt(threads, broker, chosen, names, parts, history)
         sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager, page.sink if page else None)
-        session = _session(chosen, sources, parts, [*view.taps, *(page.taps if page else [])], sinks, mqtt)
+        session = _session(shown, sources, parts, [*view.taps, *(page.taps if page else [])], sinks, mqtt)
         assembly.connect_watchlists(parts.watchlists, session, mqtt)
         running = Running(session, parts.watchlists, parts.make_clips, history, (view.sink, mqtt))
         live_settings = LiveSettings(chosen, load, config, running)
         session.start(threads)
         stack.enter_context(manager.listening())
-        over = assembly.ending(chosen, threads, lambda: session.awaits_model)
+        over = assembly.ending(shown, threads, lambda: session.awaits_model)
         change = _ModelChange(live_settings, session, parts, log)
         models = _Workers(change, parts.tagger) if parts.tagger else _Models(change, threads)
 
@@ -117,18 +128,6 @@ def _listen(
         gc.enable()
         view.show(keep_on, threads.wait, actions)
     return _outcome(session, interrupted=interrupted())
-
-
-@contextmanager
-def _display_check(chosen: "Settings") -> "Iterator[Callable[[], None]]":
-    """Begin to check the display, if a window is wanted; give a function that raises a `DisplayError` if none can be opened."""
-    if chosen.windowless:
-        yield lambda: None
-        return
-    from gui.app.display import display_check
-
-    with display_check() as require_display:
-        yield require_display
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from typing import NoReturn
 
 from ..errors import DisplayError
 
@@ -35,21 +36,12 @@ def display_check() -> Iterator[Callable[[], None]]:
     Yields
     ------
     callable
-        Function that waits for the result.
+        Function that waits for the result, and raises a `DisplayError` if no window can be opened.
 
-    Raises
-    ------
-    DisplayError
-        The packages for the window are not installed, or there is no display; the function raises it too.
     """
-    if not all(importlib.util.find_spec(name) for name in ("PySide6", "pyqtgraph")):
-        raise DisplayError(
-            'the packages for the window are not installed; run pip install -e ".[gui]" in the checkout, or use --headless'
-        )
-    if sys.platform == "linux" and not any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
-    ):
-        raise DisplayError("there is no display; use --headless to listen without a window")
+    if problem := _problem_at_once():
+        yield partial(_fail, problem)
+        return
     with subprocess.Popen(  # noqa: S603 - our own interpreter and our own code
         [sys.executable, "-c", _PROBE],
         stdin=subprocess.DEVNULL,
@@ -64,18 +56,28 @@ def display_check() -> Iterator[Callable[[], None]]:
             probe.kill()
 
 
+def _problem_at_once() -> str:
+    """Return what rules out a window for certain; empty if nothing does."""
+    if not all(importlib.util.find_spec(name) for name in ("PySide6", "pyqtgraph")):
+        return 'the packages for the window are not installed: run pip install -e ".[gui]" in the checkout'
+    variables = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
+    if sys.platform == "linux" and not any(os.environ.get(name) for name in variables):
+        return "there is no display"
+    return ""
+
+
+def _fail(problem: str) -> NoReturn:
+    raise DisplayError(problem)
+
+
 def _require_success(probe: subprocess.Popen[str]) -> None:
     """Wait for the child; raise a `DisplayError` if it has failed."""
     try:
         _, stderr = probe.communicate(timeout=_PROBE_SECONDS)
     except subprocess.TimeoutExpired as error:
-        raise DisplayError(
-            "the display does not respond; use --headless to listen without a window"
-        ) from error
+        raise DisplayError("the display does not respond") from error
     if probe.returncode:
-        raise DisplayError(
-            f"a window can't be opened here ({_reason(stderr)}); use --headless to listen without one"
-        )
+        raise DisplayError(f"a window can't be opened here ({_reason(stderr)})")
 
 
 def _reason(stderr: str) -> str:

@@ -23,6 +23,11 @@ _SOUND = re.compile(
 )
 """Suffixes of recordings in a folder; a CSV file may list any file."""
 
+_FOLDER_ADVICE = "put the recordings of each class into a sub-folder named like the class"
+_MOST_OTHERS = 10_000
+"""Files that are not recordings, after which a folder is not taken for a data set."""
+_MOST_NAMES = 3
+
 
 def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Dataset:
     """List the recordings of a data set, without opening them.
@@ -49,7 +54,7 @@ def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Datase
     try:
         if path.is_dir():
             entries = _unique(_entries_of_folder(path))
-            advice = "put the recordings of each class into a sub-folder named like the class"
+            advice = _FOLDER_ADVICE
         else:
             entries = _unique(entries_of_csv(path))
             advice = "list the recordings in it, one on each line"
@@ -82,22 +87,28 @@ def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Datase
 
 
 def _entries_of_folder(folder: Path) -> Iterator[Entry]:
-    ignored = 0
+    ignored, empty = 0, []
     for child in sorted(folder.iterdir()):
         if child.name.startswith("."):
             continue
         if not child.is_dir():
             ignored += 1
             continue
-        files = _files_below(child)
-        sounds = [file for file in files if _SOUND.fullmatch(file.suffix)]
-        ignored += len(files) - len(sounds)
-        if not sounds:
-            logger.warning("%s holds no recordings; skipped", child)
+        sounds, others = _files_below(child, _MOST_OTHERS - ignored)
+        ignored += others
+        if ignored > _MOST_OTHERS:
+            raise TrainingError(
+                f"{folder} holds more than {_MOST_OTHERS:,} files that are not recordings: {_FOLDER_ADVICE}, and give the folder of these"
+            )
         if sounds:
             _check_utf_8(child)
+        else:
+            empty.append(child.name)
         for file in sounds:
             yield Entry(file, (composed(child.name),), None, 0.0, math.inf, str(child))
+    if empty:
+        named = ", ".join(empty[:_MOST_NAMES]) + (", …" if len(empty) > _MOST_NAMES else "")
+        logger.warning("folders in %s without recordings are skipped: %s", folder, named)
     if ignored:
         logger.warning("%d files in %s are not recordings of a class; skipped", ignored, folder)
 
@@ -110,17 +121,25 @@ def _check_utf_8(folder: Path) -> None:
         raise TrainingError(f"the name of the folder {str(folder)!a} is not UTF-8: rename it") from error
 
 
-def _files_below(folder: Path) -> list[Path]:
-    """Return all files of a folder and its sub-folders, sorted, without hidden ones."""
+def _files_below(folder: Path, most_others: int) -> tuple[list[Path], int]:
+    """Return the recordings of a folder and its sub-folders, sorted, and the number of other files; hidden ones do not count.
+
+    The search ends after so many other files.
+    """
 
     def fail(error: OSError) -> NoReturn:
         raise error
 
-    files = []
+    sounds, others = [], 0
     for parent, folders, names in os.walk(folder, onerror=fail):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(parent, name) for name in names if not name.startswith(".")]
-    return sorted(files)
+        files = [Path(parent, name) for name in names if not name.startswith(".")]
+        found = [file for file in files if _SOUND.fullmatch(file.suffix)]
+        sounds += found
+        others += len(files) - len(found)
+        if others > most_others:
+            break
+    return sorted(sounds), others
 
 
 def _unique(entries: Iterator[Entry]) -> list[Entry]:
