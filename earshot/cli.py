@@ -23,11 +23,12 @@ from .commands.models import app as models
 from .commands.replay import replay
 from .commands.sounds import sounds
 from .commands.tag import tag
+from .commands.teach import teach
 from .commands.web import app as web
 from .failures import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, complain, describe_usage, explain
 from .help import Command, Group
 
-_EVERYDAY = (devices, doctor, sounds, events, tag, calibrate, replay, forget)
+_EVERYDAY = (devices, doctor, sounds, events, tag, calibrate, teach, replay, forget)
 _TRAINING = (finetune, evaluate, distil, calibrate_model)
 
 

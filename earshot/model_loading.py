@@ -17,6 +17,7 @@ from models.known_labels import scores_audioset
 from models.loading import only_embedded_runs, suits_embedded
 
 from .model_preparation import Kind
+from .own_sounds import with_own_sounds
 from .progress import Tenths
 from .tagger import (
     AS_REQUESTED,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from models.selection.json_cache import JsonCache
     from models.tagger import Tagger
 
+    from .own_sounds import SoundTagger
+
 _FIRST_PAUSE_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 3600.0
 _POLL_SECONDS = 0.5
@@ -48,7 +51,7 @@ class LoadedModel:
 
     Attributes
     ----------
-    tagger : Tagger
+    tagger : Tagger or TaughtTagger
         Tagger to use from now on.
     reason : str
         Reason for the model, as part of a line in the log.
@@ -56,7 +59,7 @@ class LoadedModel:
         True if it tags only until the requested model is ready.
     """
 
-    tagger: "Tagger"
+    tagger: "SoundTagger"
     reason: str
     is_first: bool
 
@@ -78,7 +81,9 @@ class ModelLoading:
     request : ModelRequest
         Requested model.
     labels : sequence of str
-        Names of its classes.
+        Names of its classes, then those of the taught sounds.
+    own_sounds : sequence of str
+        Names of the taught sounds.
 
     Attributes
     ----------
@@ -86,9 +91,9 @@ class ModelLoading:
         Model that is being loaded, with the progress; empty if there is none.
     """
 
-    def __init__(self, request: ModelRequest, labels: Sequence[str]) -> None:
+    def __init__(self, request: ModelRequest, labels: Sequence[str], own_sounds: Sequence[str] = ()) -> None:
         self._request = request
-        self._labels = labels
+        self._labels, self._own_sounds = labels, own_sounds
         self._wanted = _words_for(request.model)
         self._ready: SimpleQueue[LoadedModel] = SimpleQueue()
         self._stopped = threading.Event()
@@ -117,7 +122,7 @@ class ModelLoading:
             return
         first = load_first(self._request)
         is_final, reason = self._verdict(first)
-        self._ready.put(LoadedModel(first, reason, is_first=not is_final))
+        self._offer(first, reason, is_first=not is_final)
         self.state = ""
         pause_seconds = _FIRST_PAUSE_SECONDS
         while not is_final and not self._stopped.is_set():
@@ -144,10 +149,14 @@ class ModelLoading:
         """Load a model that no other one can precede, because it has classes of its own."""
         choice = choose(self._request)
         tagger = load_requested(self._request, choice.name)
-        if tuple(tagger.labels) != tuple(self._labels):
+        if tuple(tagger.labels) != tuple(self._labels)[: len(tagger.labels)]:
             raise CheckpointError(f"{choice.name} has changed while it was read: start again")
-        self._ready.put(LoadedModel(tagger, choice.reason, is_first=False))
+        self._offer(tagger, choice.reason, is_first=False)
         self.state = ""
+
+    def _offer(self, tagger: "Tagger", reason: str, *, is_first: bool) -> None:
+        """Hand over a tagger, with the taught sounds."""
+        self._ready.put(LoadedModel(with_own_sounds(tagger, self._own_sounds), reason, is_first=is_first))
 
     def _verdict(self, first: "Tagger") -> tuple[bool, str]:
         """Return True if no other model will follow the first one, and the reason for it."""
@@ -185,12 +194,13 @@ class ModelLoading:
             return True
         if choice.name != self._offered:
             tagger = load_requested(self._request, choice.name)
-            if len(tagger.labels) != len(self._labels):
+            count = len(self._labels) - len(self._own_sounds)
+            if len(tagger.labels) != count:
                 raise CheckpointError(
-                    f"{choice.name} has {len(tagger.labels)} classes instead of {len(self._labels)}: choose another model"
+                    f"{choice.name} has {len(tagger.labels)} classes instead of {count}: choose another model"
                 )
             self._offered = choice.name
-            self._ready.put(LoadedModel(tagger, choice.reason, is_first=False))
+            self._offer(tagger, choice.reason, is_first=False)
         if choice.incomplete:
             raise _NotPreparedError("it could not be fetched")
         prepared.put(key, value=True)

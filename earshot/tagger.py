@@ -12,6 +12,8 @@ from models.errors import CheckpointError
 from models.loading import load_here, only_embedded_runs, require_local, suits_embedded
 from models.worker_addresses import is_address
 
+from .own_sounds import describe_unknown, with_own_sounds
+
 if TYPE_CHECKING:
     from models.engines import EngineName, Precision
     from models.loading import AnyTagger
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from models.tagger import Tagger
     from streamer.settings.schema import Settings
     from streamer.sinks.payloads import LabelSet
+
+    from .own_sounds import SoundTagger
 
 _COMFORTABLE_LOAD = 0.25
 """Share of the hop that inference may take before precision is traded for speed."""
@@ -131,8 +135,8 @@ def _task_of(request: ModelRequest) -> "Task":
     )
 
 
-def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "AnyTagger":
-    """Load the tagger; one line in the log says which model it is and why.
+def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "SoundTagger":
+    """Load the tagger, with the taught sounds; one line in the log says which model it is and why.
 
     Raises
     ------
@@ -140,16 +144,18 @@ def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "Any
         It can't be loaded.
     """
     choice = choice or choose_model(settings)
-    tagger = load(settings, choice.name)
+    tagger = with_own_sounds(load(settings, choice.name))
     log_model(tagger, choice.reason)
     return tagger
 
 
-def log_model(tagger: "AnyTagger", reason: str) -> None:
-    """Log which model tags from now on, and why."""
+def log_model(tagger: "SoundTagger", reason: str) -> None:
+    """Log which model tags from now on, and why, and which sounds it can't recognise until they are taught to it."""
     _log.info(
         "model %s (%s), %d classes, %s", tagger.name, reason, len(tagger.labels), tagger.engine.description
     )
+    if unknown := describe_unknown(tagger):
+        _log.warning("%s", unknown)
 
 
 def load(settings: "Settings", model: str) -> "AnyTagger":
@@ -167,7 +173,7 @@ def load(settings: "Settings", model: str) -> "AnyTagger":
     return load_requested(ModelRequest.of(settings), model)
 
 
-def load_fallback(settings: "Settings", labels: "Sequence[str]") -> "Tagger | None":
+def load_fallback(settings: "Settings", labels: "Sequence[str]") -> "SoundTagger | None":
     """Load the model for windows without an answer of a worker; None if there is to be none.
 
     Raises
@@ -177,7 +183,7 @@ def load_fallback(settings: "Settings", labels: "Sequence[str]") -> "Tagger | No
     """
     if settings.fallback is None:
         return None
-    fallback = load_requested(ModelRequest.of(settings), settings.fallback)
+    fallback = with_own_sounds(load_requested(ModelRequest.of(settings), settings.fallback))
     if tuple(fallback.labels) != tuple(labels):
         raise CheckpointError(
             f"{fallback.name} has other classes than the workers' model: choose another --fallback"

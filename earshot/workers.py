@@ -5,18 +5,19 @@ from typing import TYPE_CHECKING
 from models.worker_addresses import is_address
 
 from . import tagger
+from .own_sounds import with_own_sounds
 
 if TYPE_CHECKING:
-    from models.loading import AnyTagger
-    from models.remote import RemoteTagger
     from models.score_protocol import ModelDescription
     from models.tagger import Tagger
     from streamer.settings.schema import Settings
 
+    from .own_sounds import SoundTagger
+
 _UNKNOWN = "unknown model"
 
 
-def load(settings: "Settings", *, waits: bool) -> "tuple[AnyTagger, Tagger | None]":
+def load(settings: "Settings", *, waits: bool) -> "tuple[SoundTagger, SoundTagger | None]":
     """Load the model that is set, or connect to the workers that have it; return it with the fallback, if there is to be one.
 
     Parameters
@@ -38,7 +39,7 @@ def load(settings: "Settings", *, waits: bool) -> "tuple[AnyTagger, Tagger | Non
     return model, tagger.load_fallback(settings, model.labels)
 
 
-def _connect(settings: "Settings") -> "tuple[RemoteTagger, Tagger | None]":
+def _connect(settings: "Settings") -> "tuple[SoundTagger, SoundTagger | None]":
     from models.remote import load_remote
 
     fallback: Tagger | None = None
@@ -52,9 +53,12 @@ def _connect(settings: "Settings") -> "tuple[RemoteTagger, Tagger | None]":
     remote = load_remote(
         settings.model, token=settings.worker_token(), window_seconds=settings.window, presume=presume
     )
+    model = with_own_sounds(remote)
     if not remote.is_presumed:
-        tagger.log_model(remote, tagger.AS_REQUESTED)
-    return remote, fallback or tagger.load_fallback(settings, remote.labels)
+        tagger.log_model(model, tagger.AS_REQUESTED)
+    if fallback is not None:
+        return model, with_own_sounds(fallback)
+    return model, tagger.load_fallback(settings, model.labels)
 
 
 def _description(fallback: "Tagger | None") -> "ModelDescription":

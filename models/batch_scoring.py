@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import groupby
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from .score_protocol import ModelDescription, RequestError
 from .tagger import Tagger
 
 Floats = NDArray[np.float32]
+Wanted: TypeAlias = Literal["scores", "embedding", "both"]
 
 LARGEST_BATCH = 32
 _SIZES = (1, 2, 4, 8, 16, 32)
@@ -35,12 +37,12 @@ class Task:
     ----------
     samples : float32 (n,)
         The window.
-    wants_embedding : bool
-        True for its embedding instead of its scores.
+    wants : {"scores", "embedding", "both"}
+        Content of its row; with "both", the embedding follows the scores.
     """
 
     samples: Floats
-    wants_embedding: bool = False
+    wants: Wanted = "scores"
 
 
 class BatchScoring:
@@ -90,13 +92,13 @@ class BatchScoring:
         self._waiting -= windows
 
     def score(self, tasks: Sequence[Task]) -> list[Floats]:
-        """Return a row for each task: its scores, or its embedding."""
+        """Return a row for each task: its scores, its embedding, or both."""
         rows: dict[int, Floats] = {}
         numbered = sorted(enumerate(tasks), key=_kind)
         for _, group in groupby(numbered, key=_kind):
             same = list(group)
             batch = np.stack([task.samples for _, task in same])
-            scored = self._run(batch, wants_embedding=same[0][1].wants_embedding)
+            scored = self._run(batch, same[0][1].wants)
             rows.update(zip((index for index, _ in same), scored, strict=True))
         return [rows[index] for index in range(len(tasks))]
 
@@ -108,20 +110,29 @@ class BatchScoring:
         ModelError
             The scores are not numbers in 0..1.
         """
-        scores = self._run(self._probe, wants_embedding=False)
+        scores = self._run(self._probe)
         if not (np.isfinite(scores).all() and scores.min() >= 0.0 and scores.max() <= 1.0):
             raise ModelError("the scores of a known sound are not numbers in 0..1: restart the worker")
 
-    def _run(self, batch: Floats, *, wants_embedding: bool) -> Floats:
+    def _run(self, batch: Floats, wants: Wanted = "scores") -> Floats:
         began = time.perf_counter()
         count = len(batch)
         if self._pads:
             batch = _padded(batch)
-        rows = self._tagger.embed(batch) if wants_embedding else self._tagger(batch)
+        rows = self._rows(batch, wants)
         if batch.shape[1] == self.description.window_samples:
             speed = count / max(time.perf_counter() - began, 1e-6)
             self.windows_per_second += _WEIGHT * (speed - self.windows_per_second)
         return rows[:count]
+
+    def _rows(self, batch: Floats, wants: Wanted) -> Floats:
+        match wants:
+            case "scores":
+                return self._tagger(batch)
+            case "embedding":
+                return self._tagger.embed(batch)
+            case "both":
+                return np.concatenate(self._tagger.scores_and_embeddings(batch), axis=1)
 
     def _measured(self) -> float:
         """Warm up, with each size of a batch on a GPU, and return the windows per second."""
@@ -133,9 +144,9 @@ class BatchScoring:
         return len(full) / max(time.perf_counter() - began, 1e-6)
 
 
-def _kind(numbered: tuple[int, Task]) -> tuple[bool, int]:
+def _kind(numbered: tuple[int, Task]) -> tuple[Wanted, int]:
     _, task = numbered
-    return task.wants_embedding, len(task.samples)
+    return task.wants, len(task.samples)
 
 
 def _padded(batch: Floats) -> Floats:

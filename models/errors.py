@@ -9,6 +9,7 @@
     ├── WorkersError          the workers at an address can't be reached, refuse, or have another model
     │   └── WorkersAwayError      no worker answers now; another attempt may help
     ├── SoundError            a recording can't be read
+    ├── TeachingError         a sound can't be taught (its examples, its name, its file)
     └── TrainingError         training or evaluation can't continue (data, disk, diverged loss)
 """
 
@@ -59,3 +60,7 @@ class SoundError(ModelError):
 
 class TrainingError(ModelError):
     """Training or evaluation can't continue."""
+
+
+class TeachingError(ModelError):
+    """A sound can't be taught, or its file can't be read or written."""

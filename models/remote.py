@@ -14,6 +14,7 @@ from .errors import WorkersAwayError, WorkersError
 from .sample_checks import SAMPLE_RATE_HZ, checked_windows
 from .score_protocol import (
     EMBED_PATH,
+    SCORE_AND_EMBED_PATH,
     SCORE_PATH,
     ModelDescription,
     check_token,
@@ -117,13 +118,21 @@ class RemoteTagger:
             As for `Tagger`.
         """
         rows = self._patient_rows(SCORE_PATH, samples)
-        return self._matrix(rows, len(self.labels))
+        return _matrix(rows, len(self.labels))
 
     def embed(self, samples: ArrayLike) -> Floats:
         """Compute embeddings of windows: float32 (batch, width). Parameters and exceptions as for a call."""
         rows = self._patient_rows(EMBED_PATH, samples)
         width = next(len(row) for row in rows if row is not None)
-        return self._matrix(rows, width)
+        return _matrix(rows, width)
+
+    def scores_and_embeddings(self, samples: ArrayLike) -> tuple[Floats, Floats]:
+        """Score windows and compute their embeddings: float32 (batch, classes), float32 (batch, width). Parameters and exceptions as for a call.
+
+        An embedding is a row of NaN where workers send none that fits the model: those of an earlier version (a width of 0 if all are), or with
+        other weights.
+        """
+        return _parted(self._patient_rows(SCORE_AND_EMBED_PATH, samples), len(self.labels))
 
     @property
     def is_presumed(self) -> bool:
@@ -153,21 +162,27 @@ class RemoteTagger:
         ValueError
             As for `Tagger`.
         """
+        rows = self._rows_in_time(SCORE_PATH, samples, seconds)
+        return _matrix(rows, len(self.labels))
+
+    def both_in_time(self, samples: ArrayLike, seconds: float) -> tuple[Floats, Floats]:
+        """Return scores and embeddings as `scores_and_embeddings` does; those without an answer in time have rows of NaN. Exceptions as for `rows_in_time`."""
+        return _parted(self._rows_in_time(SCORE_AND_EMBED_PATH, samples, seconds), len(self.labels))
+
+    def _rows_in_time(self, path: str, samples: ArrayLike, seconds: float) -> list[Floats | None]:
         bodies = [encode_window(window) for window in checked_windows(samples, self.window_samples)]
-        answers = self._connection.post(SCORE_PATH, bodies, seconds)
-        rows = self._rows(answers, len(self.labels))
-        return self._matrix(rows, len(self.labels))
+        answers = self._connection.post(path, bodies, seconds)
+        return self._rows(path, answers)
 
     def _patient_rows(self, path: str, samples: ArrayLike) -> list[Floats | None]:
         """Send windows until all have an answer."""
         windows = checked_windows(samples, self.window_samples)
         rows: list[Floats | None] = [None] * len(windows)
         answered_at, attempt = time.monotonic(), 0
-        width = len(self.labels) if path == SCORE_PATH else None
         while missing := [index for index, row in enumerate(rows) if row is None][:_LARGEST_BATCH]:
             bodies = [encode_window(windows[index]) for index in missing]
             answers = self._connection.post(path, bodies, _TRY_SECONDS)
-            found = self._rows(answers, width)
+            found = self._rows(path, answers)
             for index, row in zip(missing, found, strict=True):
                 rows[index] = row
             if any(row is not None for row in found):
@@ -188,15 +203,18 @@ class RemoteTagger:
         if failed.status not in _TEMPORARY or time.monotonic() - answered_at > _PATIENCE_SECONDS:
             raise self._connection.refusal(failed)
 
-    def _rows(self, answers: Sequence[Answer], width: int | None) -> list[Floats | None]:
-        """Return the scores or embeddings in answers; None for what is missing, or is not so wide."""
+    def _rows(self, path: str, answers: Sequence[Answer]) -> list[Floats | None]:
+        """Return the rows in answers; None for what is missing, or is not so wide."""
         answered = {answer.fingerprint for answer in answers if answer.content is not None}
         is_shorter = any(answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE for answer in answers)
         if answered - self._known - {""} or is_shorter or (self.is_presumed and answered):
             self._meet_another_model()
         if self.is_presumed:
             return [None] * len(answers)
-        return [_row(answer.content, width) for answer in answers]
+        classes = len(self.labels)
+        if path == SCORE_AND_EMBED_PATH:
+            return [_both(answer, classes, self.fingerprint) for answer in answers]
+        return [_row(answer.content, classes if path == SCORE_PATH else None) for answer in answers]
 
     def _meet_another_model(self) -> None:
         """Ask for the model that has taken the place of this one, and go on with it if its classes are the same.
@@ -239,11 +257,6 @@ class RemoteTagger:
         self._known = {description.fingerprint} - {_PRESUMED}
         self.fingerprint = description.fingerprint  # last, for threads that look whether it has changed
 
-    @staticmethod
-    def _matrix(rows: Sequence[Floats | None], width: int) -> Floats:
-        missing = np.full(width, np.nan, np.float32)
-        return np.stack([missing if row is None else row for row in rows])
-
 
 class InTime:
     """Scorer of a remote tagger for live sound: float32 (batch, n) -> float32 (batch, classes) within a time.
@@ -268,6 +281,10 @@ class InTime:
     def __call__(self, samples: Floats, /) -> Floats:
         """Score windows; a window without an answer in time has a row of NaN, and of one that is too long, the end is scored."""
         return self._tagger.rows_in_time(samples[:, -self._tagger.window_samples :], self._seconds)
+
+    def scores_and_embeddings(self, samples: Floats) -> tuple[Floats, Floats]:
+        """Return scores and embeddings as `RemoteTagger.scores_and_embeddings` does, of windows as for a call."""
+        return self._tagger.both_in_time(samples[:, -self._tagger.window_samples :], self._seconds)
 
     @property
     def traffic(self) -> Traffic:
@@ -320,8 +337,8 @@ def load_remote(
     return RemoteTagger(connection, description, window_seconds=window_seconds)
 
 
-def _row(content: bytes | None, width: int | None) -> Floats | None:
-    """Return the scores or the embedding in an answer; None if there is no such row."""
+def _row(content: bytes | None, width: int | None = None) -> Floats | None:
+    """Return the row in an answer; None if there is none of this width."""
     if content is None:
         return None
     try:
@@ -329,3 +346,26 @@ def _row(content: bytes | None, width: int | None) -> Floats | None:
     except ValueError:
         return None
     return row if len(row) == (width or len(row)) > 0 else None
+
+
+def _both(answer: Answer, classes: int, fingerprint: str) -> Floats | None:
+    """Return the scores in an answer and, if it is from the model with this fingerprint, the embedding behind them; None without scores."""
+    row = _row(answer.content)
+    if row is None or len(row) < classes:
+        return None
+    return row if answer.fingerprint in {"", fingerprint} else row[:classes]
+
+
+def _matrix(rows: Sequence[Floats | None], width: int) -> Floats:
+    missing = np.full(width, np.nan, np.float32)
+    return np.stack([missing if row is None else row for row in rows])
+
+
+def _parted(rows: Sequence[Floats | None], classes: int) -> tuple[Floats, Floats]:
+    """Return the scores and the embeddings in rows; NaN for what is missing."""
+    width = max((len(row) for row in rows if row is not None), default=classes)
+    whole = np.full((len(rows), width), np.nan, np.float32)
+    for index, row in enumerate(rows):
+        if row is not None:
+            whole[index, : len(row)] = row
+    return whole[:, :classes], whole[:, classes:]

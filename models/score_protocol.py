@@ -1,6 +1,7 @@
 """The protocol between a node and its workers: descriptions of models, windows and scores as bytes. NumPy only.
 
 `GET /v1/model` returns a `ModelDescription` as JSON. `POST /v1/score` takes windows and returns their scores, `POST /v1/embed` their embeddings.
+`POST /v1/score?embedding=1` returns rows of scores, each followed by its embedding; workers of an earlier version return the scores only.
 """
 
 import hmac
@@ -23,6 +24,9 @@ Floats = NDArray[np.float32]
 MODEL_PATH = "/v1/model"
 SCORE_PATH = "/v1/score"
 EMBED_PATH = "/v1/embed"
+WITH_EMBEDDING = "embedding"
+"""Key of the query that asks for embeddings behind the scores."""
+SCORE_AND_EMBED_PATH = f"{SCORE_PATH}?{WITH_EMBEDDING}=1"
 
 FINGERPRINT = "Earshot-Fingerprint"
 """Header of an answer: fingerprint of the model that gave it."""
@@ -259,12 +263,12 @@ def read_token(file: Path) -> str:
 
 
 def encode_scores(scores: Floats) -> bytes:
-    """Return scores (windows, classes), or embeddings (windows, width), as little-endian float32."""
+    """Return scores (windows, classes), embeddings (windows, width), or both in one row, as little-endian float32."""
     return scores.astype("<f4").tobytes()
 
 
 def decode_row(content: bytes) -> Floats:
-    """Return the scores (classes,) or the embedding (width,) of one window.
+    """Return the scores (classes,), the embedding (width,) or both, of one window.
 
     Raises
     ------

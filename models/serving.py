@@ -15,7 +15,7 @@ from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .batch_scoring import LARGEST_BATCH, BatchScoring, Floats, Task
+from .batch_scoring import LARGEST_BATCH, BatchScoring, Floats, Task, Wanted
 from .errors import ModelError
 from .fingerprint import fingerprint_of
 from .local import load_tagger
@@ -24,6 +24,7 @@ from .score_protocol import (
     FINGERPRINT,
     MODEL_PATH,
     SCORE_PATH,
+    WITH_EMBEDDING,
     WORKER,
     ModelDescription,
     RequestError,
@@ -130,21 +131,21 @@ class Worker:
             case "GET", "/v1/model":
                 return self._scoring.description.to_json()
             case "POST", "/v1/score" | "/v1/embed":
-                return await self._rows(request, wants_embedding=path == EMBED_PATH)
+                return await self._rows(request, _wanted(path, request))
             case _, "/v1/model" | "/v1/score" | "/v1/embed":
                 raise RequestError(
                     HTTPStatus.METHOD_NOT_ALLOWED, f"use GET {MODEL_PATH} and POST {SCORE_PATH}"
                 )
         raise RequestError(HTTPStatus.NOT_FOUND, f"use GET {MODEL_PATH} and POST {SCORE_PATH}")
 
-    async def _rows(self, request: Request, *, wants_embedding: bool) -> bytes:
+    async def _rows(self, request: Request, wanted: Wanted) -> bytes:
         description = self._scoring.description
         count = number_of_windows(request.headers, description)
         body = await _body(request, most_request_bytes(description))
         windows = decode_windows(body, count, description.window_samples)
         self._scoring.admit(count)
         try:
-            rows = await asyncio.gather(*[self._row(Task(window, wants_embedding)) for window in windows])
+            rows = await asyncio.gather(*[self._row(Task(window, wanted)) for window in windows])
         finally:
             self._scoring.release(count)
         return b"".join(map(encode_scores, rows))
@@ -203,6 +204,13 @@ async def _body(request: Request, most_bytes: int) -> bytes:
     except TimeoutError:
         raise RequestError(HTTPStatus.REQUEST_TIMEOUT, "the content of the request did not arrive") from None
     return bytes(content)
+
+
+def _wanted(path: str, request: Request) -> Wanted:
+    """Return the content of the rows that a request asks for."""
+    if path == EMBED_PATH:
+        return "embedding"
+    return "both" if request.query_params.get(WITH_EMBEDDING) == "1" else "scores"
 
 
 def _token(options: WorkerOptions) -> str | None:

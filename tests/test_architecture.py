@@ -39,10 +39,15 @@ OWNERS = {
     "httpx2": {"models/hub", "models/worker_connection.py"},
     "ray": {"models/serving.py"},
     "matplotlib": {"models/training/figures.py"},
-    "sklearn": {"models/training/metrics.py", "models/training/calibration.py"},
+    "sklearn": {
+        "models/training/metrics.py",
+        "models/training/calibration.py",
+        "models/teaching/heads.py",
+    },
     "soundfile": {
         "streamer/sinks/clips/recorder.py",
         "models/reference_audio.py",
+        "models/teaching/other_sounds.py",
         "models/training/pack.py",
     },
     "av": {"streamer/sources/ffmpeg"},

@@ -197,6 +197,14 @@ def test_a_worker_refuses_what_is_wrong_with_a_sentence(remote: RemoteTagger, cl
     assert np.isfinite(remote.within(60.0)(np.zeros((1, 16_000), np.float32))).all()
 
 
+def test_workers_send_embeddings_behind_their_scores(remote: RemoteTagger, tiny: Tagger) -> None:
+    windows = reference_windows(16_000)[:5].numpy()
+    scores, embeddings = remote.scores_and_embeddings(windows)
+    here, embedded_here = tiny.scores_and_embeddings(windows)
+    assert np.abs(scores - here).max() < OF_16_BITS
+    assert np.abs(embeddings - embedded_here).max() < 0.1
+
+
 class TestANodeGoesOn:
     def test_with_one_worker_killed(self, cluster: RayCluster, remote: RemoteTagger, tiny: Tagger) -> None:
         survives(remote, tiny, "a worker's process killed", worker_of(cluster).kill)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from models.batch_scoring import BatchScoring, Task
+from models.batch_scoring import BatchScoring, Task, Wanted
 from models.errors import ModelError
 from models.fingerprint import fingerprint_of
 from models.local import load_tagger
@@ -32,6 +32,12 @@ class Counting:
     def embed(self, batch: np.ndarray) -> np.ndarray:
         return np.stack([batch.mean(-1), batch.std(-1)], -1)
 
+    def scores_and_embeddings(self, batch: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self(batch), self.embed(batch)
+
+
+WANTED: tuple[Wanted, ...] = ("scores", "embedding", "both")
+
 
 def scoring(tagger: Counting) -> BatchScoring:
     description = ModelDescription("counting", ("mean",), None, tagger.window_samples, "1", 32)
@@ -40,12 +46,14 @@ def scoring(tagger: Counting) -> BatchScoring:
 
 def test_windows_of_many_lengths_and_wishes_come_back_in_their_order() -> None:
     tasks = [
-        Task(np.full(16_000 if number % 2 else 8_000, number, np.float32), wants_embedding=number % 3 == 0)
-        for number in range(10)
+        Task(np.full(16_000 if number % 2 else 8_000, number, np.float32), WANTED[number % 3])
+        for number in range(12)
     ]
     rows = scoring(Counting("cpu")).score(tasks)
-    for number, row in enumerate(rows):
-        assert row.tolist() == pytest.approx([number, 0.0] if number % 3 == 0 else [0.5 + number / 10])
+    for number, (task, row) in enumerate(zip(tasks, rows, strict=True)):
+        score, embedding = [0.5 + number / 10], [number, 0.0]
+        wanted = {"scores": score, "embedding": embedding, "both": score + embedding}[task.wants]
+        assert row.tolist() == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 1), (3, 4), (17, 32), (32, 32)])

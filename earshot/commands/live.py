@@ -17,8 +17,6 @@ from ..failures import EXIT_INTERRUPTED
 from ..options import takes
 
 if TYPE_CHECKING:
-    from models.loading import AnyTagger
-    from models.tagger import Tagger
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
@@ -36,6 +34,8 @@ if TYPE_CHECKING:
     from streamer.sinks.mqtt.publisher import MqttPublisher
     from streamer.sinks.payloads import LabelSet
     from streamer.sources import Source
+
+    from ..own_sounds import SoundTagger
 
 _TICKS_BEFORE_LOADING = 3
 """The window is drawn first: the model's libraries take the processor for seconds."""
@@ -134,8 +134,8 @@ def _listen(
 class _Parts:
     """Parts that the settings and the model make together; without a tagger, one is loaded while listening goes on."""
 
-    tagger: "AnyTagger | None"
-    fallback: "Tagger | None"
+    tagger: "SoundTagger | None"
+    fallback: "SoundTagger | None"
     model: "_Model"
     label_set: "LabelSet"
     watchlists: "WatchLists"
@@ -150,12 +150,15 @@ class _Model:
 
     name: str
     labels: "Sequence[str]"
+    own_sounds: "Sequence[str]" = ()
     thresholds: "Samples | None" = None
 
 
 def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
     """Make what depends on the model's classes; load the model, unless listening begins before."""
     from models.known_labels import known_labels
+    from models.teaching.taught_labels import with_taught_labels
+    from streamer.events.own_sounds import own_sound_names
     from streamer.events.watchlist import WatchLists
     from streamer.live import assembly
     from streamer.sources import is_patient
@@ -166,9 +169,10 @@ def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
     labels = None if patient else known_labels(chosen.model)
     if labels is None:
         loaded, fallback = workers.load(chosen, waits=not patient)
-        model = _Model(loaded.name, loaded.labels, loaded.thresholds)
+        model = _Model(loaded.name, loaded.labels, thresholds=loaded.thresholds)
     else:
-        model = _Model(chosen.model, labels)
+        labelled = with_taught_labels(labels, own_sound_names())
+        model = _Model(chosen.model, labelled, own_sounds=labelled[len(labels) :])
     watchlists = WatchLists(chosen.watched, chosen.watch_overrides, model.labels, model.thresholds)
     make_clips = partial(assembly.make_clips, model=model)
     return _Parts(
@@ -250,7 +254,7 @@ class _ModelChange:
     ) -> None:
         self.settings, self.session, self.parts, self._log = live_settings, session, parts, log
 
-    def __call__(self, new: "AnyTagger", reason: str, *, is_first: bool = False) -> None:
+    def __call__(self, new: "SoundTagger", reason: str, *, is_first: bool = False) -> None:
         """Change over with the next batch; a model that is only the first one is not logged with its scores."""
         from streamer.live.assembly import sounds_never_kept
         from streamer.live.tagger import Replacement
@@ -293,7 +297,9 @@ class _Models:
 
     def __init__(self, change: _ModelChange, threads: "ThreadGroup") -> None:
         self._loading = model_loading.ModelLoading(
-            tagger.ModelRequest.of(change.settings.current), change.parts.model.labels
+            tagger.ModelRequest.of(change.settings.current),
+            change.parts.model.labels,
+            change.parts.model.own_sounds,
         )
         self._change, self._threads = change, threads
         self._ticks = 0
@@ -319,7 +325,7 @@ class _Workers:
         Model of the session.
     """
 
-    def __init__(self, change: _ModelChange, model: "AnyTagger") -> None:
+    def __init__(self, change: _ModelChange, model: "SoundTagger") -> None:
         self._change, self._model = change, model
         self._known = _version(model)
 
@@ -331,7 +337,7 @@ class _Workers:
             self._change(self._model, tagger.AS_REQUESTED)
 
 
-def _version(model: "AnyTagger") -> str:
+def _version(model: "SoundTagger") -> str:
     """Return a text that changes with the model of workers."""
     return getattr(model, "fingerprint", "")
 

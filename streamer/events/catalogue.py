@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import SettingsError
 from ..messages import Samples
 from ..text import slug
+from .own_sounds import own_sound_names
 
 OFF_SHARE = 0.6
 """Default of the lower threshold, as a share of the threshold."""
@@ -22,6 +23,8 @@ TRACE_SHARE = 0.1
 """Share of the threshold from which a score is a trace of the sound: too little to decide, enough to date."""
 
 _DEFAULT_THRESHOLD = 0.3
+_OWN_THRESHOLD = 0.5
+"""Threshold for which the scores of a user's own sounds are made."""
 _MAX_LABELS = 64
 """Largest model whose labels are all watched by default, if it has no sound of the catalogue."""
 
@@ -158,9 +161,24 @@ NO_SOUNDS: Mapping[str, Sequence[WatchedSound]] = MappingProxyType({})
 """Overrides of the watch list, without any source."""
 
 
-@lru_cache(maxsize=1)
 def catalogue() -> tuple[Sound, ...]:
-    """Read the catalogue."""
+    """Return the bundled sounds, then those of the user's own."""
+    return (*_bundled(), *own_sounds())
+
+
+def own_sounds() -> tuple[Sound, ...]:
+    """Return the sounds that the user has taught, which are watched by default."""
+    bundled = {sound.slug for sound in _bundled()}
+    own = (
+        Sound(name=name, classes=(name,), threshold=_OWN_THRESHOLD, by_default=True)
+        for name in own_sound_names()
+    )
+    return tuple(sound for sound in own if sound.slug not in bundled)
+
+
+@lru_cache(maxsize=1)
+def _bundled() -> tuple[Sound, ...]:
+    """Read the bundled catalogue."""
     table = tomllib.loads((files("streamer") / "assets" / "sounds.toml").read_text(encoding="utf-8"))
     return tuple(Sound(**{**entry, "classes": tuple(entry["classes"])}) for entry in table["sound"])
 

@@ -15,6 +15,7 @@ from models.score_protocol import (
     EMBED_PATH,
     FINGERPRINT,
     MODEL_PATH,
+    SCORE_AND_EMBED_PATH,
     SCORE_PATH,
     ModelDescription,
     RequestError,
@@ -41,12 +42,15 @@ class Faults:
         Reads requests for scores, and does not answer them.
     garbage : bytes, optional
         Answers each request for scores with this.
+    embeds_not : bool
+        Ignores that a request asks for embeddings behind the scores, as workers of an earlier version do.
     """
 
     status: int | None = None
     drops: int = 0
     silent: bool = False
     garbage: bytes | None = None
+    embeds_not: bool = False
 
 
 @dataclass
@@ -205,6 +209,13 @@ class _Handler(BaseHTTPRequestHandler):
         samples = decode_windows(body, windows, worker.description.window_samples)
         time.sleep(0.01)  # long enough for requests to meet
         with worker.lock:
-            scored = worker.tagger(samples) if self.path == SCORE_PATH else worker.tagger.embed(samples)
-        assert self.path in {SCORE_PATH, EMBED_PATH}
-        return encode_scores(np.asarray(scored, np.float32))
+            scores, embeddings = worker.tagger.scores_and_embeddings(samples)
+        match self.path:
+            case path if path == SCORE_PATH or (faults.embeds_not and path == SCORE_AND_EMBED_PATH):
+                rows = scores
+            case path if path == SCORE_AND_EMBED_PATH:
+                rows = np.concatenate((scores, embeddings), axis=1)
+            case path:
+                assert path == EMBED_PATH
+                rows = embeddings
+        return encode_scores(rows)

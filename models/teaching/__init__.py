@@ -1,0 +1,1 @@
+"""Teaching: a sound of the user's own, from a few examples, as a head on the embeddings of a model."""

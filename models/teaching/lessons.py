@@ -1,0 +1,137 @@
+"""Teaching a sound to a model: from its examples to a head, and to what can be expected of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from ..errors import TeachingError
+from .examples import Example, require_enough
+from .heads import NEEDED_HITS, Lesson, learn
+from .other_sounds import OtherSounds, embed_all
+from .taught_sounds import TaughtHead, TaughtSound
+from .taught_tagger import Embedder
+from .variations import variations
+
+VARIATIONS = 6
+"""Windows made of each example."""
+RELIABLE = 0.5
+"""Share of unseen examples that must be found, for a sound to be worth watching."""
+
+_SPEECH = "Speech"
+_MOSTLY_SPEECH = 0.5
+_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Taught:
+    """Result of teaching.
+
+    Attributes
+    ----------
+    sound : TaughtSound
+        The sound, with a head for one model.
+    found : tuple of (str, bool)
+        Name of each example, and True if it was found by a head that had not learned from it.
+    recall : float
+        Share of those that were found.
+    others : int
+        Number of windows with other sounds.
+    nearest : tuple of str
+        Names of the other sounds that come nearest, best first.
+    """
+
+    sound: TaughtSound
+    found: tuple[tuple[str, bool], ...]
+    recall: float
+    others: int
+    nearest: tuple[str, ...]
+
+    @property
+    def reliable(self) -> bool:
+        """True if most unseen examples are found."""
+        return self.recall >= RELIABLE
+
+
+def teach(
+    model: Embedder,
+    name: str,
+    examples: Sequence[Example],
+    others: OtherSounds,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Taught:
+    """Teach a sound to a model.
+
+    Parameters
+    ----------
+    model : Embedder
+        The model.
+    name : str
+        Name of the sound.
+    examples : sequence of Example
+        Occurrences of the sound, at least three.
+    others : OtherSounds
+        Windows with other sounds, by the same model.
+    progress : callable
+        Receives the number of windows done and the total.
+
+    Raises
+    ------
+    TeachingError
+        There are too few examples, two are the same, or one is mostly speech.
+    """
+    require_enough(examples)
+    _require_no_speech(model, examples)
+    random = np.random.default_rng(_SEED)
+    windows = [
+        window
+        for example in examples
+        for window in variations(example.samples, model.window_samples, VARIATIONS, random)
+    ]
+    embedded = embed_all(model, windows, progress).embeddings
+    by_example = np.split(embedded, len(examples))
+    lesson = learn(by_example, others.embeddings)
+    return _result(model, name, examples, others, lesson)
+
+
+def _result(
+    model: Embedder, name: str, examples: Sequence[Example], others: OtherSounds, lesson: Lesson
+) -> Taught:
+    """Return what a lesson gave."""
+    head = TaughtHead(
+        fingerprint=model.fingerprint,
+        model=model.name,
+        head=lesson.head,
+        recall=lesson.recall,
+        others=len(others.names),
+    )
+    sound = TaughtSound(
+        name=name,
+        examples=len(examples),
+        taught_at=datetime.now(UTC).replace(microsecond=0),
+        heads={model.fingerprint: head},
+    )
+    return Taught(
+        sound=sound,
+        found=tuple(
+            (example.name, bool(hits >= NEEDED_HITS))
+            for example, hits in zip(examples, lesson.hits, strict=True)
+        ),
+        recall=lesson.recall,
+        others=len(others.names),
+        nearest=tuple(dict.fromkeys(others.names[index] for index in lesson.nearest)),
+    )
+
+
+def _require_no_speech(model: Embedder, examples: Sequence[Example]) -> None:
+    """Raise a TeachingError if an example is mostly speech; a model without that class can't tell."""
+    if _SPEECH not in model.labels:
+        return
+    speech = model.labels.index(_SPEECH)
+    for example in examples:
+        scores, _ = model.scores_and_embeddings(example.samples[None])
+        if scores[0, speech] >= _MOSTLY_SPEECH and scores[0].argmax() == speech:
+            raise TeachingError(
+                f"{example.name} is mostly speech: record the sound alone, or cut it out of the recording"
+            )

@@ -1,0 +1,301 @@
+"""Taught sounds and their files: a JSON file of a few kB for each sound, with a head for each model that it was taught to."""
+
+import base64
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import TeachingError
+from .heads import Head
+
+_FORMAT = "earshot taught sound"
+_VERSION = 1
+_MOST_BYTES = 256 * 1024
+_LONGEST_NAME = 60
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TaughtHead:
+    """Head for the embeddings of one model.
+
+    Attributes
+    ----------
+    fingerprint, model : str
+        Fingerprint of the model's weights, and its name for people.
+    head : Head
+        Head for its embeddings.
+    recall : float
+        Share of unseen examples that were found.
+    others : int
+        Number of windows with other sounds behind its threshold.
+    """
+
+    fingerprint: str
+    model: str
+    head: Head
+    recall: float
+    others: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class TaughtSound:
+    """Sound that a user has taught.
+
+    Attributes
+    ----------
+    name : str
+        Name for people, and label among those of the model.
+    examples : int
+        Number of examples.
+    taught_at : datetime
+        Time of teaching.
+    heads : mapping of str to TaughtHead
+        Heads by the fingerprint of their model.
+    """
+
+    name: str
+    examples: int
+    taught_at: datetime
+    heads: Mapping[str, TaughtHead]
+
+    def to_json(self) -> str:
+        """Return the content of its file."""
+        heads = [
+            {
+                "fingerprint": taught.fingerprint,
+                "model": taught.model,
+                "weights": base64.b64encode(taught.head.weights.astype("<f4").tobytes()).decode(),
+                "bias": taught.head.bias,
+                "recall": round(taught.recall, 4),
+                "others": taught.others,
+            }
+            for taught in self.heads.values()
+        ]
+        content = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "name": self.name,
+            "examples": self.examples,
+            "taught_at": self.taught_at.isoformat(),
+            "heads": heads,
+        }
+        return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "TaughtSound":
+        """Read the content of a file.
+
+        Raises
+        ------
+        ValueError
+            It is not a taught sound.
+        """
+        try:
+            content = json.loads(text)
+            if (content["format"], content["version"]) != (_FORMAT, _VERSION):
+                raise ValueError("another format")
+            heads = [_head(entry) for entry in content["heads"]]
+            return cls(
+                name=checked_name(content["name"]),
+                examples=int(content["examples"]),
+                taught_at=datetime.fromisoformat(content["taught_at"]),
+                heads={head.fingerprint: head for head in heads},
+            )
+        except (KeyError, TypeError, AttributeError, OverflowError, RecursionError, TeachingError) as error:
+            raise ValueError(str(error)) from error
+
+
+class TaughtSounds:
+    """Folder of taught sounds.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder; it may be missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def read(self) -> tuple[TaughtSound, ...]:
+        """Return all sounds by name.
+
+        Raises
+        ------
+        TeachingError
+            A file can't be read.
+        """
+        sounds = [read_sound(path) for path in sorted(self._folder.glob("*.json"))]
+        return tuple(sorted(sounds, key=lambda sound: sound.name.casefold()))
+
+    def readable(self) -> tuple[TaughtSound, ...]:
+        """Return all sounds whose files can be read, in no order; log the others."""
+        sounds = []
+        for path in self._folder.glob("*.json"):
+            try:
+                sounds.append(read_sound(path))
+            except TeachingError as error:
+                _log.warning("a taught sound is missing: %s", error)
+        return tuple(sounds)
+
+    def find(self, name: str) -> TaughtSound:
+        """Return a sound by its name, ignoring case.
+
+        Raises
+        ------
+        TeachingError
+            There is none, or its file can't be read.
+        """
+        path = self._path(name)
+        if path.exists():
+            return read_sound(path)
+        names = ", ".join(sound.name for sound in self.read())
+        raise TeachingError(
+            f"no sound called '{name}' was taught: "
+            + (f"give one of {names}" if names else "list the taught sounds with `earshot teach --list`")
+        )
+
+    def save(self, sound: TaughtSound) -> Path:
+        """Save a sound in place of one with the same name; return its file.
+
+        Raises
+        ------
+        TeachingError
+            The file can't be written.
+        """
+        path = self._path(sound.name)
+        write_sound(path, sound)
+        return path
+
+    def remove(self, name: str) -> TaughtSound:
+        """Remove a sound and return it.
+
+        Raises
+        ------
+        TeachingError
+            There is none, or its file can't be deleted.
+        """
+        sound = self.find(name)
+        try:
+            self._path(name).unlink()
+        except OSError as error:
+            raise TeachingError(f"{self._path(name)} can't be deleted: {error.strerror}") from error
+        return sound
+
+    def _path(self, name: str) -> Path:
+        """Return the file of a sound: readable, and unique whatever the script of the name."""
+        key = name.strip().casefold()
+        readable = re.sub(r"[^a-z0-9]+", "-", key).strip("-")[:40]
+        digest = hashlib.sha256(key.encode()).hexdigest()[:8]
+        return self._folder / f"{f'{readable}-' if readable else ''}{digest}.json"
+
+
+def read_sound(path: Path) -> TaughtSound:
+    """Read the file of a taught sound.
+
+    Raises
+    ------
+    TeachingError
+        It can't be read, or is something else.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES)  # what is cut off is not JSON
+        return TaughtSound.from_json(content.decode())
+    except OSError as error:
+        raise TeachingError(f"{path} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise TeachingError(
+            f"{path} is not a taught sound of this version: delete it, or teach the sound again"
+        ) from error
+
+
+def write_sound(path: Path, sound: TaughtSound) -> None:
+    """Write the file of a taught sound in one step, for its owner only.
+
+    Raises
+    ------
+    TeachingError
+        It can't be written; what was there is unchanged.
+    """
+    part = None
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(sound.to_json())
+        Path(part).replace(path)
+    except OSError as error:
+        if part is not None:
+            with suppress(OSError):
+                Path(part).unlink(missing_ok=True)
+        raise TeachingError(
+            f"{path} can't be written ({error.strerror}): make room, or check the folder's permissions"
+        ) from error
+
+
+def checked_name(name: str) -> str:
+    """Return a name without blanks around it.
+
+    Raises
+    ------
+    TeachingError
+        It can't be the name of a sound.
+    """
+    name = " ".join(str(name).split())
+    if not name or len(name) > _LONGEST_NAME or not name.isprintable() or "," in name:
+        raise TeachingError(
+            f"a sound needs a name of 1 to {_LONGEST_NAME} printable characters without commas"
+        )
+    return name
+
+
+def require_new_name(name: str, labels: Sequence[str]) -> None:
+    """Check that a name differs from those that the program knows already.
+
+    Parameters
+    ----------
+    name : str
+        Name of a sound to teach.
+    labels : sequence of str
+        Names of classes and sounds.
+
+    Raises
+    ------
+    TeachingError
+        It does not.
+    """
+    known = {label.casefold(): label for label in labels}
+    if name.casefold() in known:
+        raise TeachingError(
+            f"the sound '{known[name.casefold()]}' is known already: choose another name, such as 'Our {name.lower()}'"
+        )
+
+
+def _head(entry: Mapping[str, Any]) -> TaughtHead:
+    """Read a head; a ValueError, KeyError or TypeError if it is not one."""
+    weights = np.frombuffer(base64.b64decode(entry["weights"], validate=True), "<f4").astype(np.float32)
+    bias, recall = float(entry["bias"]), float(entry["recall"])
+    if not (len(weights) and np.isfinite(weights).all() and math.isfinite(bias) and 0 <= recall <= 1):
+        raise ValueError("weights that are not finite")
+    return TaughtHead(
+        fingerprint=str(entry["fingerprint"]),
+        model=str(entry["model"]),
+        head=Head(weights, bias),
+        recall=recall,
+        others=int(entry["others"]),
+    )

@@ -1,0 +1,231 @@
+"""A tagger whose classes are those of a model and the taught sounds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .heads import Head
+from .taught_labels import with_taught_labels
+from .taught_sounds import TaughtSound
+
+if TYPE_CHECKING:
+    from ..remote import InTime, RemoteTagger
+
+Floats = NDArray[np.float32]
+
+THRESHOLD = 0.5
+"""Threshold of all taught sounds: their scores are made for it."""
+
+
+class Embedder(Protocol):
+    """A model as teaching needs it."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of its weights."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+        ...
+
+    @property
+    def thresholds(self) -> Floats | None:
+        """Thresholds of the classes, if the model has some."""
+        ...
+
+    @property
+    def window_samples(self) -> int:
+        """Largest number of samples in a window."""
+        ...
+
+    @property
+    def engine(self) -> Any:
+        """Engine that runs the network; its `description` names it."""
+        ...
+
+    def scores_and_embeddings(self, samples: ArrayLike) -> tuple[Floats, Floats]:
+        """Samples float32 (batch, n) -> scores (batch, classes), embeddings (batch, width)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Heads:
+    """Heads for the model with a fingerprint, with their columns."""
+
+    fingerprint: str
+    columns: Sequence[tuple[int, Head]]
+
+
+class TaughtTagger:
+    """A model with taught sounds: their scores are further columns, from the embeddings of the same forward pass.
+
+    A sound that was taught to other models only has a column too, with a score of 0.
+
+    Parameters
+    ----------
+    model : Embedder
+        The model.
+    sounds : sequence of TaughtSound
+        Taught sounds.
+    names : sequence of str, optional
+        Names of all sounds that have a column; those of `sounds` by default.
+
+    Attributes
+    ----------
+    labels : tuple of str
+        Labels of the model, then the names of the sounds.
+    engine
+        That of the model.
+    """
+
+    def __init__(
+        self, model: Embedder, sounds: Sequence[TaughtSound], names: Sequence[str] | None = None
+    ) -> None:
+        self._model, self._sounds = model, {sound.name: sound for sound in sounds}
+        self.engine = model.engine
+        self.labels = with_taught_labels(model.labels, list(self._sounds) if names is None else names)
+        self._added = self.labels[len(model.labels) :]
+        self._heads = _Heads("", ())
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self._model.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the model, which changes with that of workers."""
+        return self._model.fingerprint
+
+    @property
+    def window_samples(self) -> int:
+        """Largest number of samples in a window."""
+        return self._model.window_samples
+
+    @property
+    def thresholds(self) -> Floats:
+        """Thresholds of the model, 0 where it has none, then those of the sounds: float32 (labels,)."""
+        own = self._model.thresholds
+        if own is None:
+            own = np.zeros(len(self._model.labels), np.float32)
+        return np.concatenate((own, np.full(len(self._added), THRESHOLD, np.float32)))
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Names of the sounds that were not taught to this model."""
+        known = {name for name, sound in self._sounds.items() if self.fingerprint in sound.heads}
+        return tuple(name for name in self._added if name not in known)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._model!r} and {len(self._added)} taught sounds>"
+
+    def __call__(self, samples: ArrayLike) -> Floats:
+        """Score windows: float32 (batch, n) -> float32 (batch, labels) in 0..1."""
+        return self.joined(*self._model.scores_and_embeddings(samples))
+
+    def describe_unknown(self) -> str:
+        """Return a sentence about the sounds that the model can't recognise; empty if there are none."""
+        if not self.unknown:
+            return ""
+        were, are = ("was", "is") if len(self.unknown) == 1 else ("were", "are")
+        return (
+            f"{' and '.join(self.unknown)} {were} taught to another model, and {are} not recognised by {self.name}: run earshot teach "
+            "again, or choose that model"
+        )
+
+    def joined(self, scores: Floats, embeddings: Floats) -> Floats:
+        """Return the scores of the model (batch, classes) with those of the taught sounds, from embeddings (batch, width): (batch, labels).
+
+        A taught sound has a score of 0 where its model's embedding is missing: a row of NaN, or one of another width.
+        """
+        taught = np.zeros((len(scores), len(self._added)), np.float32)
+        for column, head in self._heads_of(self.fingerprint):
+            if embeddings.shape[1] == len(head.weights):
+                taught[:, column] = np.nan_to_num(head.scores(embeddings))
+        return np.concatenate((scores, taught), axis=1)
+
+    def _heads_of(self, fingerprint: str) -> Sequence[tuple[int, Head]]:
+        """Return the heads for a model with their columns; workers may change theirs."""
+        if self._heads.fingerprint != fingerprint:
+            found = [
+                (column, self._sounds[name].heads[fingerprint].head)
+                for column, name in enumerate(self._added)
+                if name in self._sounds and fingerprint in self._sounds[name].heads
+            ]
+            self._heads = _Heads(fingerprint, found)
+        return self._heads.columns
+
+
+class TaughtWorkers(TaughtTagger):
+    """A model on workers with taught sounds. Parameters and attributes as for `TaughtTagger`.
+
+    Attributes
+    ----------
+    largest_batch : int
+        Most windows in one call.
+    """
+
+    def __init__(
+        self, model: "RemoteTagger", sounds: Sequence[TaughtSound], names: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(model, sounds, names)
+        self._workers = model
+        self.largest_batch = model.largest_batch
+
+    @property
+    def traffic(self) -> Any:
+        """Figures of the requests so far."""
+        return self._workers.traffic
+
+    def within(self, seconds: float) -> "TaughtInTime":
+        """Return a scorer whose calls take no longer than this; a window without an answer has a row whose scores are NaN."""
+        return TaughtInTime(self, self._workers.within(seconds))
+
+
+class TaughtInTime:
+    """Scorer of live sound by workers, with taught sounds: float32 (batch, n) -> float32 (batch, labels) within a time.
+
+    Parameters
+    ----------
+    taught : TaughtWorkers
+        Tagger.
+    workers : InTime
+        Its workers' scorer.
+
+    Attributes
+    ----------
+    largest_batch : int
+        Most windows in one call.
+    """
+
+    def __init__(self, taught: TaughtWorkers, workers: "InTime") -> None:
+        self._taught, self._workers = taught, workers
+        self.largest_batch = workers.largest_batch
+
+    @property
+    def traffic(self) -> Any:
+        """Figures of the requests so far."""
+        return self._workers.traffic
+
+    def __call__(self, samples: Floats, /) -> Floats:
+        """Score windows; a window without an answer in time has a row whose scores are NaN."""
+        return self._taught.joined(*self._workers.scores_and_embeddings(samples))
+
+
+def with_taught(
+    model: "Embedder | RemoteTagger", sounds: Sequence[TaughtSound], names: Sequence[str] | None = None
+) -> TaughtTagger:
+    """Return a model with taught sounds; parameters as for `TaughtTagger`."""
+    if hasattr(model, "within"):  # workers, whose client need not be imported for a model on this machine
+        return TaughtWorkers(cast("RemoteTagger", model), sounds, names)
+    return TaughtTagger(model, sounds, names)

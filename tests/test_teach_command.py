@@ -1,0 +1,88 @@
+"""The command that teaches a sound, with the real program and the embedded model."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from support.program import clean_environment, command
+
+from models.teaching.taught_sounds import TaughtSounds
+
+RATE = 16_000
+
+
+@pytest.fixture(name="environment")
+def make_environment(tmp_path: Path) -> dict[str, str]:
+    return clean_environment(tmp_path) | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "EARSHOT_MODEL": "tiny"}
+
+
+def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments), env=environment, capture_output=True, text=True, check=False, timeout=600
+    )
+
+
+def chime(path: Path, seed: int) -> str:
+    """Write a recording of an electronic chime in a quiet room; return its path."""
+    random = np.random.default_rng(seed)
+    sound = random.standard_normal(4 * RATE) * 0.0005
+    for number, hertz in enumerate((988.0, 784.0, 1175.0)):
+        time = np.arange(RATE // 2) / RATE
+        start = RATE + number * RATE // 2 + int(random.integers(RATE // 50))
+        partials = sum(np.sin(2 * np.pi * hertz * factor * time) / factor for factor in (1, 2, 3))
+        sound[start : start + len(time)] += 0.2 * random.uniform(0.7, 1.2) * partials * np.exp(-4 * time)
+    soundfile.write(path, sound.astype(np.float32), RATE)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["teach"], 2, "name the sound"),
+        (["teach", "Our chime"], 2, "give recordings of 'Our chime'"),
+        (["teach", "--list", "Our chime"], 2, "--list takes no name of a sound"),
+        (["teach", "Our chime", "--remove", "--export", "x.json"], 2, "give one of --remove and --export"),
+        (["teach", "Our chime", "--remove", "--clips", "a.wav"], 2, "--remove takes no recordings"),
+        (["teach", "Our chime", "--remove"], 1, "no sound called 'Our chime' was taught"),
+        (["teach", "smoke ALARM", "--clips", "a.wav"], 1, "the sound 'Smoke alarm' is known already"),
+        (["teach", "--import", "no.json"], 1, "no.json can't be read: No such file"),
+        (["teach", "a,b", "--clips", "a.wav"], 1, "a sound needs a name of 1 to 60 printable characters"),
+        (["teach", "Our chime", "--clips", "no.wav"], 1, "no.wav"),
+    ],
+)
+def test_what_can_not_be_done_is_refused_in_one_sentence(
+    environment: dict[str, str], arguments: list[str], code: int, complaint: str
+) -> None:
+    result = run(environment, *arguments)
+    assert result.returncode == code
+    assert complaint in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_a_chime_is_taught_found_exported_removed_and_imported(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    clips = [chime(tmp_path / f"{number}.wav", number) for number in range(5)]
+    result = run(environment, "teach", "Our chime", "--clips", *clips)
+    assert result.returncode == 0, result.stderr
+    assert "of 5 examples were found" in result.stdout
+    folder = TaughtSounds(Path(environment["XDG_DATA_HOME"]) / "earshot" / "taught")
+    assert folder.find("Our chime").examples == 5
+
+    assert "Our chime" in run(environment, "teach", "--list").stdout
+    assert "Our chime" in [entry["name"] for entry in json.loads(run(environment, "sounds", "--json").stdout)]
+    new = chime(tmp_path / "new.wav", 77)
+    events = run(environment, "tag", new, "--events", "--watch", "our_chime", "--json").stdout
+    assert [json.loads(line)["label"] for line in events.splitlines()][:1] == ["Our chime"]
+
+    exported = tmp_path / "chime.json"
+    assert run(environment, "teach", "Our chime", "--export", str(exported)).returncode == 0
+    assert run(environment, "teach", "our chime", "--remove").returncode == 0
+    assert folder.read() == ()
+    assert "no sound was taught" in run(environment, "teach", "--list").stdout
+    assert run(environment, "teach", "--import", str(exported)).returncode == 0
+    assert folder.find("Our chime").to_json() == exported.read_text()
