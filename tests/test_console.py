@@ -263,12 +263,24 @@ def test_a_bar_is_as_long_as_its_score() -> None:
     assert lengths == [pytest.approx(whole * score, abs=0.5) for score in (0.5, 0.25)]
 
 
-def test_a_small_lead_changes_no_places() -> None:
-    table = live_table(top=2)
-    table.accept(tagging(0.50, 0.45, 0.44))
-    for second in range(2, 30):
+def test_tags_are_in_the_order_of_their_numbers() -> None:
+    table = live_table(top=3)
+    for second in range(1, 30):
         wobble = 0.03 * (-1) ** second
         table.accept(tagging(0.47 + wobble, 0.48 - wobble, 0.49, second=second))
+        numbers = [
+            float(line.split()[-1]) for line in picture(table) if re.search(r" 0\.\d\d$", line.rstrip())
+        ]
+        assert len(numbers) == 3
+        assert numbers == sorted(numbers, reverse=True)
+
+
+def test_tags_that_read_the_same_stay_where_they_are() -> None:
+    table = live_table(top=2)
+    table.accept(tagging(0.50, 0.498, 0.44))
+    for second in range(2, 30):
+        wobble = 0.002 * (-1) ** second
+        table.accept(tagging(0.5, 0.5 + wobble, 0.44, second=second))
         assert tags_in(picture(table)) == ["Speech", "Dog"]
 
 

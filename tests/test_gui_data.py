@@ -247,39 +247,35 @@ def test_a_tone_is_brightest_at_its_frequency(frequency_hz: int) -> None:
 # Ranking and level meter
 
 
-def test_the_order_is_exact_once_the_scores_rest() -> None:
+def test_the_order_is_that_of_the_newest_scores() -> None:
     ranking = Ranking(6, rows=4)
     scores = np.array([0.1, 0.42, 0.4, 0.41, 0.9, 0.3], np.float32)
     ranking.set_target(scores[::-1].copy())
-    ranking.advance(5.0)
+    ranking.advance(FRAME_SECONDS)
+    assert ranking.order == (1, 4, 2, 3)
     ranking.set_target(scores)
-    for _ in range(600):
-        ranking.advance(FRAME_SECONDS)
+    ranking.advance(FRAME_SECONDS)
     assert ranking.order == (4, 1, 3, 2)
+    for _ in range(120):
+        ranking.advance(FRAME_SECONDS)
     assert ranking.scores == pytest.approx(scores, abs=1e-4)
 
 
-def test_nearly_equal_scores_do_not_flicker() -> None:
-    ranking = Ranking(2, rows=2)
-    changes = 0
+def test_scores_that_read_the_same_stay_where_they_are() -> None:
+    ranking = Ranking(3, rows=2)
+    orders = set()
     for second in range(20):
-        ranking.set_target(np.array([0.5, 0.48 + 0.04 * (second % 2)], np.float32))
-        for _ in range(30):
-            before = ranking.order
-            ranking.advance(FRAME_SECONDS)
-            changes += bool(before) and before != ranking.order
-    assert changes <= 8  # although another label leads each second
+        ranking.set_target(np.array([0.5, 0.498 + 0.004 * (second % 2), 0.4951], np.float32))
+        ranking.advance(FRAME_SECONDS)
+        orders.add(ranking.order)
+    assert orders == {(0, 1)}
 
 
-def test_a_high_score_reaches_the_top_within_a_second() -> None:
-    ranking = Ranking(20, rows=3)
-    ranking.set_target(np.linspace(0.6, 0.1, 20, dtype=np.float32))
-    for _ in range(60):
-        ranking.advance(FRAME_SECONDS)
-    ranking.set_target(np.array([*np.linspace(0.3, 0.1, 19), 0.95], np.float32))
-    for _ in range(30):
-        ranking.advance(FRAME_SECONDS)
-    assert ranking.order[0] == 19
+def test_quiet_labels_are_not_shown() -> None:
+    ranking = Ranking(3, rows=3)
+    ranking.set_target(np.array([0.5, 0.019, 0.021], np.float32))
+    ranking.advance(FRAME_SECONDS)
+    assert ranking.order == (0, 2)
 
 
 def test_the_meter_reads_a_sine_as_its_rms_and_holds_its_peak() -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # rich is loaded on first use, so that --help is instant
 
 _SMOOTHING_SECONDS = 1.0  # of the scores, in stream time
 _ANIMATION_SECONDS = 0.25  # of the bars, on their way to the scores
-_OVERTAKING_MARGIN = 0.05  # lead that a tag needs to move up
+_DIGITS = 2  # of a score as it is written
 _MIN_LEVEL_DBFS = -60.0
 
 
@@ -45,7 +45,7 @@ class SourceView:
         return self.smoothed is not None and (self.status is None or self.status.online)
 
     def update(self, tagging: Tagging, count: int) -> None:
-        """Smooth the scores, and move a tag up or in only if it clearly leads."""
+        """Smooth the scores, and sort the tags by what is written of them."""
         scores = np.where(np.isfinite(tagging.scores), tagging.scores, 0.0).astype(np.float32)
         seconds = (tagging.end_sample - self.end_sample) / SAMPLE_RATE_HZ
         if self.smoothed is None or seconds <= 0:
@@ -57,12 +57,12 @@ class SourceView:
         self.level_dbfs = tagging.level_dbfs
 
         shown = {bar.index: bar for bar in self.bars}
-        lead = self.smoothed.copy()
-        lead[list(shown)] += _OVERTAKING_MARGIN
-        chosen = [int(index) for index in np.argsort(-lead, kind="stable")[:count]]
-        stay = [bar.index for bar in self.bars if bar.index in chosen]
-        order = stay + [index for index in chosen if index not in shown]
-        self.bars = [shown.get(index) or _Bar(index) for index in _reorder(order, self.smoothed)]
+        place = np.full(len(scores), len(scores))
+        place[list(shown)] = range(len(shown))
+        order = np.lexsort(
+            (-self.smoothed, place, -self.smoothed.round(_DIGITS))
+        )  # equal ones stay where they are
+        self.bars = [shown.get(index) or _Bar(index) for index in order[:count].tolist()]
 
     def set_status(self, status: SourceStatus) -> None:
         """Set the source online or offline; going offline removes its tags."""
@@ -126,19 +126,6 @@ class _Gauge:
         from rich.measure import Measurement
 
         return Measurement(1, options.max_width)
-
-
-def _reorder(order: list[int], scores: Samples) -> list[int]:
-    """Sort by score, but let a tag pass its upper neighbour only with a clear lead."""
-    moved = True
-    while moved:
-        moved = False
-        for place in range(1, len(order)):
-            above, below = order[place - 1], order[place]
-            if scores[below] > scores[above] + _OVERTAKING_MARGIN:
-                order[place - 1], order[place] = below, above
-                moved = True
-    return order
 
 
 def _decibels(level_dbfs: float) -> str:
