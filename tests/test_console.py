@@ -105,10 +105,12 @@ def test_the_view_shows_the_newest_events_where_there_is_room() -> None:
     table = live_table(height=14)
     table.accept(tagging(0.8, 0.4, 0.1))
     table.accept(HEALTH)
-    for number in range(4):
-        began = Event(str(number), "started", "Dog", "desk", 0.9, 1_772_366_401.0 + number)
+    starts = [
+        Event(str(number), "started", "Dog", "desk", 0.9, 1_772_366_401.0 + number) for number in range(4)
+    ]
+    for began in starts:
         table.accept(began)
-    table.accept(replace(began, kind="ended", ended_at=1_772_366_406.0))
+    table.accept(replace(starts[-1], kind="ended", ended_at=1_772_366_406.0))
     lines = picture(table)
     assert [line.strip() for line in lines[-5:-2]] == [
         "12:00:02  desk  Dog began (0.90)",
@@ -118,7 +120,7 @@ def test_the_view_shows_the_newest_events_where_there_is_room() -> None:
     assert len(lines) <= 14
     low = live_table(height=6)
     low.accept(tagging(0.8, 0.4, 0.1))
-    low.accept(began)
+    low.accept(starts[-1])
     assert "began" not in "".join(picture(low))
 
 

@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 from support.display_bench import FRAME_SECONDS, LABELS, Bench, health, tone
 
@@ -102,6 +102,16 @@ class FakeProgram:
         if address == "mic:1":
             raise ActionError("USB Audio can't be recorded; check whether another program uses it")
         self.done.append(("set_input", source, address))
+
+
+def answer(bench: Bench, title: str) -> None:
+    """Press a button of the question over the window."""
+    question = bench.window.findChild(QMessageBox)
+    assert question is not None
+    next(button for button in question.buttons() if button.text().replace("&", "") == title).click()
+    bench.window.activateWindow()
+    QApplication.processEvents()
+    bench.pass_time()
 
 
 @pytest.fixture
@@ -619,6 +629,7 @@ def test_search_finds_labels_and_watches_one(bench: Bench, program: FakeProgram)
     QTest.keyClick(search.field, Qt.Key.Key_Escape)
     assert not search.isVisible()
     press(bench, Qt.Key.Key_P)
+    answer(bench, "Stop listening")
     assert program.done == [("set_listening", "mic", False)]
 
 
@@ -634,18 +645,23 @@ def test_a_search_without_results_chooses_nothing(bench: Bench, program: FakePro
 # Sources
 
 
-def test_p_pauses_and_resumes_the_source(bench: Bench, program: FakeProgram) -> None:
+def test_p_stops_listening_after_a_question_and_starts_again(bench: Bench, program: FakeProgram) -> None:
+    panels = bench.window.panels
     press(bench, Qt.Key.Key_P)
-    assert bench.window.panels.header.state.text().startswith("PAUSED")
-    assert bench.window.panels.header.buttons["Pause"].isChecked()
+    answer(bench, "Cancel")
+    assert program.done == []
+    assert not bench.window.control.shortcuts["pause"].isChecked()
+    press(bench, Qt.Key.Key_P)
+    answer(bench, "Stop listening")
+    assert panels.header.state.text().startswith("OFF")
+    assert bench.window.control.shortcuts["pause"].isChecked()
+    assert panels.tags.shown == ()
     press(bench, Qt.Key.Key_P)
     assert program.done == [("set_listening", "mic", False), ("set_listening", "mic", True)]
-    assert not bench.window.panels.header.buttons["Pause"].isChecked()
+    assert not bench.window.control.shortcuts["pause"].isChecked()
     program.switches.turn("mic", False)
     bench.pass_time()
-    assert bench.window.panels.header.state.text().startswith("PAUSED"), (
-        "also if the source was paused elsewhere"
-    )
+    assert panels.header.state.text().startswith("OFF"), "also if it was switched off elsewhere"
 
 
 def test_the_menu_sets_another_input_and_errors_are_shown(bench: Bench, program: FakeProgram) -> None:
@@ -698,7 +714,15 @@ def test_keys_act_on_the_source_that_replaced_a_removed_one(bench: Bench, progra
     bench.pass_time(0.5)
     assert [row.label for row in bench.window.panels.tags.shown if row.mark is not None] == ["Sound 9"]
     press(bench, Qt.Key.Key_P)
+    answer(bench, "Stop listening")
     assert program.done == [("set_listening", "garden", False)]
+
+
+def test_a_list_without_events_names_the_watched_sounds(bench: Bench) -> None:
+    bench.pass_time()
+    hint = bench.window.panels.events.findChild(QLabel, "hint")
+    assert hint is not None
+    assert (hint.isVisible(), hint.text()) == (True, "No events yet. Watching for:\nSound 3")
 
 
 def test_tabs_show_events_and_offline_sources_by_colour(qtbot: QtBot) -> None:

@@ -138,13 +138,13 @@ class Control:
 
     def _fill_header(self) -> None:
         header = self._panels.header
-        for name in ("freeze", "pause", "find"):
+        for name in ("freeze", "find"):
             if name in self.shortcuts:
                 header.add_button(self.shortcuts[name])
         if self._actions.list_inputs is not None:
             header.add_menu("Source", self.source.menu)
         more = QMenu(self._window)
-        for name in ("picture", "table", "save", "theme", "screen", "help", "quit"):
+        for name in ("pause", "picture", "table", "save", "theme", "screen", "help", "quit"):
             if name in self.shortcuts:
                 more.addAction(self.shortcuts[name])
         header.add_menu("More", more)

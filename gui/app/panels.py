@@ -17,6 +17,8 @@ from ..widgets.statusline import StatusLine
 from ..widgets.tags import TagsView
 from ..widgets.timeline import TimelineView
 
+_NOT_LISTENING = "Not listening: press P to start again"
+
 
 class Panels:
     """Panels of the live window: header on top, four panels in two columns, status line below.
@@ -94,16 +96,20 @@ class Panels:
         seconds : float
             Time since the last call.
         paused : bool
-            True if the source on screen is paused.
+            True if the source on screen is switched off.
         """
         view, snapshot = state.view, state.snapshot
         self.spectrogram.advance(state.frozen_at)
         self.level.advance(state.history.newest_samples, seconds)
-        self.tags.set_hint(snapshot.hint)
+        is_off = paused and state.frozen_at is None
+        if is_off and self.tags.shown:
+            self.tags.clear(_NOT_LISTENING)
+        self.tags.set_hint(_NOT_LISTENING if is_off else snapshot.hint)
         self.tags.set_thresholds(watching.thresholds())
-        self.tags.show_tagging(state.tagging, dimmed=view.offline)
+        self.tags.show_tagging(None if is_off else state.tagging, dimmed=view.offline)
         self.tags.advance(seconds)
         self.timeline.show_history(view.taggings, state.events, watching.sounds(), state.frozen_at)
+        self.events.show_watched([sound.name for sound in watching.sounds()])
         self.events.show_events(snapshot.events)
         self.status.show_state(state.source, view.status, snapshot.health, view.tagging)
         self.status.advance(seconds)
@@ -144,7 +150,7 @@ class Panels:
         if state.frozen_at is not None:
             badge.show_state("FROZEN", Tone.WARNING, state.frozen_at)
         elif paused:
-            badge.show_state("PAUSED", Tone.WARNING, newest_at)
+            badge.show_state("OFF", Tone.WARNING, newest_at)
         elif state.view.offline:
             badge.show_state("OFFLINE", Tone.BAD, newest_at)
         elif newest_at is None:

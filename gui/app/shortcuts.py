@@ -30,7 +30,9 @@ class Shortcut:
 
 
 SHORTCUTS: Mapping[str, Shortcut] = {
-    "freeze": Shortcut("Freeze", ("Space",), "freeze the picture; again: go live", checkable=True),
+    "freeze": Shortcut(
+        "Freeze", ("Space",), "hold the picture, while listening goes on; again: go live", checkable=True
+    ),
     "back": Shortcut("Back", ("Left", "PgUp"), "scroll back, up to ten minutes"),
     "forward": Shortcut("Forward", ("Right", "PgDown"), "scroll forward"),
     "oldest": Shortcut("Oldest", ("Home",), "go to the oldest sound"),
@@ -43,9 +45,11 @@ SHORTCUTS: Mapping[str, Shortcut] = {
     "watch": Shortcut("Watch", ("W", "Return"), "watch the selected tag, or stop watching it"),
     "lower": Shortcut("Lower threshold", ("-",), "lower the threshold of the selected tag"),
     "raise": Shortcut("Raise threshold", ("+", "="), "raise it"),
-    "find": Shortcut("Find", ("Ctrl+F", "/"), "search all sounds and watch them"),
+    "find": Shortcut("Watch a sound", ("Ctrl+F", "/"), "search all sounds, to be told when one begins"),
     "source": Shortcut("Source", ("S",), "choose the input of this source"),
-    "pause": Shortcut("Pause", ("P",), "stop listening to this source; again: resume", checkable=True),
+    "pause": Shortcut(
+        "Stop listening", ("P",), "switch this source off, until you switch it on again", checkable=True
+    ),
     "next": Shortcut("Next source", ("Ctrl+Tab", "N"), "show the next source"),
     "picture": Shortcut("Save picture", ("Ctrl+E",), "save the window as a PNG"),
     "table": Shortcut("Save events", ("Ctrl+Shift+E",), "save the list of events as a CSV file"),

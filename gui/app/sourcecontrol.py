@@ -1,8 +1,9 @@
-"""Pauses the source on screen, and offers other inputs for it in a menu."""
+"""Switches the source on screen off and on, and offers other inputs for it in a menu."""
 
 from functools import partial
 
-from PySide6.QtWidgets import QFileDialog, QMenu, QWidget
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
 
 from ..actions import Actions
 from ..data.viewstate import ViewState
@@ -44,10 +45,28 @@ class SourceControl:
         return not self._actions.is_listening(self._state.source)
 
     def toggle_pause(self) -> None:
-        """Pause the source on screen, or resume it."""
+        """Switch the source on screen on; or off, if the user confirms it."""
+        source = self._state.source
+        if self.paused:
+            self._switch(source, on=True)
+            return
+        question = QMessageBox(
+            QMessageBox.Icon.NoIcon,
+            "Stop listening?",
+            f"Stop listening to {source}? It stays off, after a restart too, until you switch it on again.",
+            QMessageBox.StandardButton.Cancel,
+            self._window,
+        )
+        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        stop = question.addButton("Stop listening", QMessageBox.ButtonRole.AcceptRole)
+        question.setDefaultButton(stop)
+        stop.clicked.connect(lambda: self._switch(source, on=False))
+        question.open()
+
+    def _switch(self, source: str, *, on: bool) -> None:
         set_listening = self._actions.set_listening
         if set_listening is not None:
-            self._panels.report(lambda: set_listening(self._state.source, self.paused))
+            self._panels.report(lambda: set_listening(source, on))
 
     def _fill_menu(self) -> None:
         """List the available inputs; the choice applies to the source that is on screen now."""

@@ -41,6 +41,9 @@ def style_sheet(style: Style) -> str:
             border-radius: {style.px(6)}px; padding: {style.px(6)}px; font-size: {style.px(16)}px;
         }}
         QLineEdit:focus {{ border-color: {accent}; }}
+        QDialog {{ background: {panel}; }}
+        QDialog QPushButton {{ {button} padding: {style.px(3)}px {style.px(14)}px; }}
+        QDialog QPushButton:default {{ color: {text}; border-color: {accent}; }}
         QTableView, QListWidget {{
             background: {panel}; color: {text}; border: none; gridline-color: {edge}; outline: none;
             selection-background-color: {track}; selection-color: {text};

@@ -59,7 +59,7 @@ class EventList(QWidget):
         header.setSectionResizeMode(self.model.titles.index("Sound"), QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(self.model.titles.index("Source"), QHeaderView.ResizeMode.Fixed)
         self.table.clicked.connect(self._clicked)
-        self._hint = QLabel("No events yet", self.table)
+        self._hint = QLabel("", self.table, wordWrap=True, margin=16)
         self._hint.setObjectName("hint")
         self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         layout = QVBoxLayout(self)
@@ -76,6 +76,12 @@ class EventList(QWidget):
         """Set the names of the sources; with a single one their column is hidden."""
         self._sources = frozenset(sources)
         self._hide_columns()
+
+    def show_watched(self, names: Sequence[str]) -> None:
+        """Name the sounds that are watched, where there are no events yet."""
+        text = f"No events yet. Watching for:\n{', '.join(names)}" if names else "No sound is watched"
+        if text != self._hint.text():
+            self._hint.setText(text)
 
     def show_events(self, events: Sequence[Event]) -> None:
         """Show these events, given in the order in which they began."""
