@@ -13,6 +13,7 @@ PACKAGES = ("models", "streamer", "gui", "web")
 
 OWNERS = {
     "typer": {"earshot"},
+    "apprise": {"streamer/sinks/notify/targets.py"},
     "sounddevice": {"streamer/sources/portaudio/child.py"},
     "soxr": {"streamer/sources/conversion.py"},
     "aiomqtt": {"streamer/sinks/mqtt/wire.py"},

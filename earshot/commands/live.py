@@ -102,7 +102,9 @@ def _listen(
         threads = stack.enter_context(ThreadGroup())
         metrics = assembly.start_metrics(threads, chosen)
         mqtt = _start_mqtt(threads, broker, chosen, names, parts, history)
-        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager, page.sink if page else None)
+        notifier = assembly.start_notifier(threads, chosen)
+        pages = page.sink if page else None
+        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager, pages, notifier)
         session = _session(shown, sources, parts, [*view.taps, *(page.taps if page else [])], sinks, mqtt)
         assembly.connect_watchlists(parts.watchlists, session, mqtt)
         running = Running(session, parts.watchlists, parts.make_clips, history, (view.sink, mqtt))

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ..sinks.metrics import Metrics
     from ..sinks.mqtt.memory import AnnouncedNames
     from ..sinks.mqtt.publisher import MqttPublisher
+    from ..sinks.notify.notifier import Notifier
 
 _log = logging.getLogger(__name__)
 
@@ -372,6 +373,39 @@ def start_metrics(threads: ThreadGroup, settings: Settings) -> "Metrics | None":
     metrics = Metrics(settings.metrics_port, host=settings.metrics_host, version=version("earshot"))
     threads.start("metrics", metrics.run, metrics.close)
     return metrics
+
+
+def start_notifier(threads: ThreadGroup, settings: Settings) -> "Notifier | None":
+    """Start a thread that tells people of events; None if nobody is to be told.
+
+    Raises
+    ------
+    SettingsError
+        An address is not known to Apprise, or Apprise is missing.
+    """
+    if not settings.notifies:
+        return None
+    from ..sinks.notify.notifier import Notifier, Wording
+    from ..sinks.notify.outbox import NotifyOutbox
+    from ..sinks.notify.rules import Rules
+    from ..sinks.notify.targets import AppriseTarget, CommandTarget, Target
+
+    targets: list[Target] = [AppriseTarget(address) for address in settings.notify_addresses()]
+    if settings.notify_command:
+        targets.append(CommandTarget(settings.notify_command))
+    notifier = Notifier(
+        targets,
+        rules=Rules(
+            when=settings.notify_when,
+            sounds=settings.notify_sounds,
+            cooldown_seconds=settings.notify_cooldown,
+            quiet=settings.quiet_hours,
+        ),
+        wording=Wording(settings.notify_title, settings.notify_text, settings.notify_clip),
+        outbox=NotifyOutbox(settings.notifications_file, [target.key for target in targets]),
+    )
+    threads.start("notify", notifier.run, notifier.close, patience_seconds=_LAST_MESSAGES_SECONDS)
+    return notifier
 
 
 def connect_watchlists(watchlists: WatchLists, session: LiveSession, mqtt: "MqttPublisher | None") -> None:

@@ -149,6 +149,7 @@ def _holds_password(values: Mapping[str, Any]) -> bool:
     return (
         "mqtt_password" in values
         or "model_token" in values
+        or "notify" in values
         or bool(re.search(r"//[^/@]*:[^/@]*@", str(values.get("mqtt", ""))))
         or any(map(has_secret, addresses(values.get("source"))))
     )

@@ -13,6 +13,7 @@ from ..messages import SAMPLE_RATE_HZ
 from ..runtime.files import read_text
 from .fields import Device, Hop, Ticks, UserPath, expand, sound_entries
 from .mqtt import MqttSettings
+from .notify import NotifySettings
 from .sources import SourceSettings, name_and_address
 from .storage import StorageSettings
 from .tables import SourceEntry, SourceTable, WatchTable, source_entries, watches
@@ -21,7 +22,7 @@ from .web import WebSettings
 _LONGEST_SECONDS = 100 * 365.25 * 86_400.0
 
 
-class Settings(MqttSettings, StorageSettings, WebSettings):
+class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings):
     """All settings, in the units and under the names that users write."""
 
     source: Annotated[list[SourceEntry], BeforeValidator(source_entries)] = Field(["mic"], min_length=1)
@@ -126,8 +127,8 @@ class Settings(MqttSettings, StorageSettings, WebSettings):
     @property
     def secret_files(self) -> tuple[Path, ...]:
         """Files that only their owner should be able to read."""
-        token = expand(self.model_token_file)
-        return super().secret_files if token is None else (*super().secret_files, token)
+        files = (*super().secret_files, expand(self.model_token_file), self.notify_secret_file)
+        return tuple(file for file in files if file is not None)
 
     def worker_token(self) -> str | None:
         """Return the token of the workers that have the model; None without one.

@@ -13,6 +13,7 @@ from .tables import SoundTable, watches
 _HISTORY_NAME = "history.sqlite3"
 _SWITCHES_NAME = "switches.json"
 _CLIPS_NAME = "clips"
+_NOTIFICATIONS_NAME = "notifications.json"
 _ANNOUNCED_NAME = "announced.json"
 
 
@@ -55,6 +56,11 @@ class StorageSettings(FrozenModel):
     def switches_file(self) -> Path:
         """File that stores which sources are switched off."""
         return user_data_path("earshot") / _SWITCHES_NAME
+
+    @property
+    def notifications_file(self) -> Path:
+        """File of the notifications that wait."""
+        return user_data_path("earshot") / _NOTIFICATIONS_NAME
 
     @property
     def announced_file(self) -> Path:

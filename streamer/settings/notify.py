@@ -1,0 +1,85 @@
+"""Settings of notifications."""
+
+import shlex
+from datetime import time
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+
+from ..errors import SettingsError
+from ..runtime.files import read_text
+from ..sinks.notify.rules import QuietHours, When, check_template
+from .fields import FrozenModel, UserPath, expand
+from .sources import parse_list
+
+
+def _words(value: Any) -> Any:
+    """Split a command, as in a shell; a list stays unchanged."""
+    if not isinstance(value, str) or value.lstrip().startswith("["):
+        return parse_list(value)
+    try:
+        return shlex.split(value)
+    except ValueError as error:
+        raise ValueError(f"must be a command: {error}") from None
+
+
+class QuietTable(FrozenModel):
+    """Hours in which a sound is not told."""
+
+    sound: str = ""
+    begin: time = Field(alias="from")
+    end: time = Field(alias="to")
+
+
+class NotifySettings(FrozenModel):
+    """Settings of notifications."""
+
+    notify: Annotated[list[SecretStr], BeforeValidator(parse_list)] = Field(default_factory=list)
+    notify_file: UserPath | None = None
+    notify_command: Annotated[list[str], BeforeValidator(_words)] = Field(default_factory=list)
+    notify_when: When = "started"
+    notify_sounds: Annotated[list[str], BeforeValidator(parse_list)] = Field(default_factory=list)
+    notify_cooldown: float = Field(60.0, ge=0.0, le=86_400.0, allow_inf_nan=False)
+    notify_title: Annotated[str, AfterValidator(check_template)] = "{sound}"
+    notify_text: Annotated[str, AfterValidator(check_template)] = "{sound} at {source}, {time} ({percent})"
+    notify_clip: bool = False
+    notify_quiet: list[QuietTable] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _check_notify(self) -> Self:
+        if self.notify and self.notify_file is not None:
+            raise ValueError("give notify or notify_file, not both")
+        return self
+
+    @property
+    def notifies(self) -> bool:
+        """True if there are targets of notifications."""
+        return bool(self.notify or self.notify_file or self.notify_command)
+
+    @property
+    def quiet_hours(self) -> list[QuietHours]:
+        """Spans in which sounds are not told."""
+        return [QuietHours(table.sound, table.begin, table.end) for table in self.notify_quiet]
+
+    @property
+    def notify_secret_file(self) -> Path | None:
+        """File with addresses of Apprise; None without one."""
+        return expand(self.notify_file)
+
+    def notify_addresses(self) -> list[str]:
+        """Return the addresses of Apprise.
+
+        Raises
+        ------
+        SettingsError
+            Their file can't be read.
+        """
+        file = self.notify_secret_file
+        if file is None:
+            return [address.get_secret_value() for address in self.notify]
+        try:
+            lines = [line.strip() for line in read_text(file).splitlines()]
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(f"the file of addresses {file} can't be read: check notify_file") from error
+        return [line for line in lines if line and not line.startswith("#")]

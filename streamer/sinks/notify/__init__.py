@@ -1,0 +1,1 @@
+"""Notifications about events: to phones and services through Apprise, and to a command."""

@@ -1,0 +1,118 @@
+"""Notifications that wait until their target takes them, in a file, so that a restart loses none."""
+
+import json
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from ...messages import Event
+from ...runtime.files import read_text, replace_text
+from ...runtime.timing import Every
+
+_log = logging.getLogger(__name__)
+
+_MOST = 200
+_LONGEST_SECONDS = 24 * 3600.0
+_QUIET_SECONDS = 600.0
+_FIELDS = {field.name for field in fields(Event)}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Entry:
+    """Event, and the Unix time in seconds since which it waits."""
+
+    queued_at: float
+    event: Event
+
+
+class NotifyOutbox:
+    """Events that wait for targets: at most 200 for each, for a day. Used on one thread.
+
+    Parameters
+    ----------
+    file : Path
+        File that keeps them over a restart; only its owner can read it.
+    targets : sequence of str
+        Keys of the targets.
+    """
+
+    def __init__(self, file: Path, targets: Sequence[str]) -> None:
+        self._file = file
+        self._failure_line_due = Every(_QUIET_SECONDS)
+        stored = _read(file)
+        self._waiting: dict[str, list[_Entry]] = {key: stored.get(key, [])[-_MOST:] for key in targets}
+        self.dropped = 0
+
+    def waiting(self, target: str) -> list[Event]:
+        """Return the events that wait for a target, in order; those that waited for more than a day are dropped."""
+        entries = self._waiting[target]
+        earliest = time.time() - _LONGEST_SECONDS
+        young = [entry for entry in entries if entry.queued_at > earliest]
+        if len(young) < len(entries):
+            self.dropped += len(entries) - len(young)
+            self._waiting[target] = young
+        return [entry.event for entry in young]
+
+    def put(self, events: Iterable[Event]) -> None:
+        """Add events for all targets."""
+        entries = [_Entry(time.time(), event) for event in events]
+        for waiting in self._waiting.values():
+            waiting.extend(entries)
+            self.dropped += max(0, len(waiting) - _MOST)
+            del waiting[:-_MOST]
+        self._write()
+
+    def remove(self, target: str, event: Event) -> None:
+        """Remove an event that a target has taken."""
+        self._waiting[target] = [one for one in self._waiting[target] if one.event is not event]
+        self._write()
+
+    def postpone(self, target: str, event: Event) -> None:
+        """Move an event that a target did not take behind the others."""
+        self._waiting[target].sort(key=lambda entry: entry.event is event)  # stable
+
+    def _write(self) -> None:
+        content = {
+            key: [{"queued_at": entry.queued_at, **asdict(entry.event)} for entry in entries]
+            for key, entries in self._waiting.items()
+            if entries
+        }
+        try:
+            if content:
+                replace_text(self._file, json.dumps(content))
+            else:
+                self._file.unlink(missing_ok=True)
+        except OSError as error:
+            if self._failure_line_due.due():
+                _log.warning(
+                    "%s can't be written (%s): a restart loses the notifications that wait",
+                    self._file,
+                    error.strerror or error,
+                )
+
+
+def _read(file: Path) -> dict[str, list[_Entry]]:
+    """Return what an earlier run has left; nothing of a damaged file."""
+    try:
+        content = json.loads(read_text(file))
+        return {str(key): [_entry(values) for values in entries] for key, entries in content.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        _log.warning("%s is damaged: the notifications in it are lost", file)
+        return {}
+
+
+def _entry(values: dict[str, Any]) -> _Entry:
+    queued_at = float(values["queued_at"])
+    event = Event(**{name: value for name, value in values.items() if name in _FIELDS})
+    texts = (event.id, event.kind, event.label, event.source)
+    numbers = (event.score, event.started_at, *([] if event.ended_at is None else [event.ended_at]))
+    if not all(isinstance(text, str) for text in texts) or not all(
+        isinstance(number, (int, float)) for number in numbers
+    ):
+        raise TypeError
+    return _Entry(queued_at, event)

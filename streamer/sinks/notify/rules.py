@@ -1,0 +1,158 @@
+"""Rules of notifications: which events people hear of, and in which words."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+from string import Formatter
+from typing import Literal
+
+from ...messages import Event
+from ...runtime.timing import format_duration
+from ..payloads import rfc3339
+
+When = Literal["started", "ended", "both"]
+"""Events that are told: starts, ends, or both."""
+
+FIELDS = (
+    "sound",
+    "source",
+    "score",
+    "percent",
+    "event",
+    "time",
+    "started_at",
+    "ended_at",
+    "length",
+    "clip",
+    "id",
+)
+"""Names that a template may contain."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """Daily span in which a sound is not told.
+
+    Attributes
+    ----------
+    sound : str
+        Name of the sound, in any case; all sounds if empty.
+    begin, end : time
+        Local times of day; the end may be on the next day.
+    """
+
+    sound: str
+    begin: time
+    end: time
+
+    def cover(self, event: Event) -> bool:
+        """Return True if an event is within this span, by the local time at which it began."""
+        if self.sound and self.sound.casefold() != event.label.casefold():
+            return False
+        try:
+            at = datetime.fromtimestamp(event.started_at).astimezone().time()
+        except (ValueError, OverflowError, OSError):
+            return False
+        if self.begin <= self.end:
+            return self.begin <= at < self.end
+        return at >= self.begin or at < self.end
+
+
+class Rules:
+    """Decides which events are told. Used on one thread at a time.
+
+    Parameters
+    ----------
+    when : {"started", "ended", "both"}
+        Events that are told.
+    sounds : sequence of str
+        Names of the sounds, in any case; all if empty.
+    cooldown_seconds : float
+        Time after a notification in which the same sound of the same source is not told again, in the events' own time.
+    quiet : sequence of QuietHours
+        Spans in which sounds are not told.
+    """
+
+    def __init__(
+        self,
+        *,
+        when: When = "started",
+        sounds: Sequence[str] = (),
+        cooldown_seconds: float = 60.0,
+        quiet: Sequence[QuietHours] = (),
+    ) -> None:
+        self._when = when
+        self._sounds = {name.casefold() for name in sounds}
+        self._cooldown_seconds = cooldown_seconds
+        self._quiet = quiet
+        self._told: dict[tuple[str, str], Event] = {}
+
+    def tells(self, event: Event) -> bool:
+        """Return True if people should hear of an event; count it."""
+        if self._when not in {event.kind, "both"}:
+            return False
+        if self._sounds and event.label.casefold() not in self._sounds:
+            return False
+        if any(span.cover(event) for span in self._quiet):
+            return False
+        key = event.source, event.label
+        last = self._told.get(key)
+        # With "both", the end of a sound whose start was told is told too.
+        follows = last is not None and last.id == event.id and last.kind != event.kind
+        if last is not None and not follows:
+            passed = event.started_at - last.started_at
+            if 0.0 <= passed < self._cooldown_seconds or last.id == event.id:
+                return False
+        if not follows:
+            self._told[key] = event
+        return True
+
+
+def values_of(event: Event) -> dict[str, str]:
+    """Return what a template or a command can say about an event."""
+    length = None if event.ended_at is None else event.ended_at - event.started_at
+    score = event.score if math.isfinite(event.score) else 0.0
+    try:
+        clock = datetime.fromtimestamp(event.started_at).astimezone().strftime("%H:%M:%S")
+    except (ValueError, OverflowError, OSError):
+        clock = ""
+    return {
+        "sound": event.label,
+        "source": event.source,
+        "score": f"{score:.4f}",
+        "percent": f"{score:.0%}",
+        "event": event.kind,
+        "time": clock,
+        "started_at": rfc3339(event.started_at) or "",
+        "ended_at": "" if event.ended_at is None else rfc3339(event.ended_at) or "",
+        "length": "" if length is None else format_duration(length),
+        "clip": event.clip or "",
+        "id": event.id,
+    }
+
+
+def check_template(template: str) -> str:
+    """Return a template that can be filled.
+
+    Raises
+    ------
+    ValueError
+        It contains an unknown field, or braces that don't match.
+    """
+    try:
+        parts = [part[1:] for part in Formatter().parse(template)]
+    except ValueError:
+        parts = [("", "", None)]
+    if not all(
+        field is None or (field in FIELDS and not form and not change) for field, form, change in parts
+    ):
+        raise ValueError(
+            f"must contain no fields but {', '.join(f'{{{name}}}' for name in FIELDS)}; write a brace twice for itself"
+        )
+    return template
+
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Return a template with its fields filled."""
+    return template.format_map(values)

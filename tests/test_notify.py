@@ -1,0 +1,377 @@
+"""Notifications: which events are told, in which words, to real servers and commands, through outages and restarts."""
+
+import json
+import logging
+import os
+import stat
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from datetime import time as clock
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.program import Program
+from support.system import free_port
+from support.waiting import START_SECONDS, wait_until
+
+from streamer.errors import SettingsError
+from streamer.messages import Event
+from streamer.runtime.threads import ThreadGroup
+from streamer.settings.loading import load_settings
+from streamer.settings.schema import Settings
+from streamer.sinks.notify.notifier import Notifier, Wording
+from streamer.sinks.notify.outbox import NotifyOutbox
+from streamer.sinks.notify.rules import QuietHours, Rules, check_template, values_of
+from streamer.sinks.notify.targets import AppriseTarget, CommandTarget, NotDelivered, Note, Target
+
+NOON = datetime(2026, 3, 1, 12, 0, 5).astimezone().timestamp()
+SECRET = "s3cr3t-topic"
+
+
+def started(number: int = 1, label: str = "Dog", *, at: float = NOON, source: str = "yard") -> Event:
+    return Event(str(number), "started", label, source, 0.87, at)
+
+
+def ended(event: Event, seconds: float = 4.5, **more: Any) -> Event:
+    return replace(event, kind="ended", ended_at=event.started_at + seconds, **more)
+
+
+class Desk:
+    """Server that takes notifications, and refuses them while it is closed."""
+
+    def __init__(self) -> None:
+        self.taken: list[dict[str, Any]] = []
+        self.asked = 0
+        self.is_open = True
+
+    def texts(self) -> list[str]:
+        return [note["message"] for note in self.taken]
+
+
+@contextmanager
+def desk(port: int = 0) -> Iterator[tuple[Desk, str]]:
+    """Run such a server on this machine; yield it with its address for Apprise."""
+    this = Desk()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            this.asked += 1
+            if this.is_open:
+                this.taken.append(json.loads(body))
+            self.send_response(200 if this.is_open else 503)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield this, f"json://127.0.0.1:{server.server_port}/{SECRET}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def notifying(
+    file: Path,
+    *targets: Target,
+    rules: Rules | None = None,
+    wording: Wording | None = None,
+    pause_seconds: float = 5.0,
+) -> Iterator[Notifier]:
+    """Run a notifier in its thread."""
+    notifier = Notifier(
+        targets,
+        rules=rules or Rules(cooldown_seconds=0.0),
+        wording=wording or Wording(),
+        outbox=NotifyOutbox(file, [target.key for target in targets]),
+        first_pause_seconds=pause_seconds,
+    )
+    with ThreadGroup() as threads:
+        threads.start("notify", notifier.run, notifier.close, patience_seconds=10.0)
+        yield notifier
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "notifications.json"
+
+
+def told(rules: Rules, *events: Event) -> list[tuple[str, str]]:
+    return [(event.id, event.kind) for event in events if rules.tells(event)]
+
+
+def test_starts_ends_or_both_are_told() -> None:
+    events = started(), ended(started())
+    assert told(Rules(), *events) == [("1", "started")]
+    assert told(Rules(when="ended"), *events) == [("1", "ended")]
+    assert told(Rules(when="both"), *events) == [("1", "started"), ("1", "ended")]
+
+
+def test_a_sound_is_not_told_again_within_the_cooldown() -> None:
+    rules = Rules(when="both", cooldown_seconds=60.0)
+    first, second, third = (started(number, at=NOON + 50.0 * number) for number in range(3))
+    other = started(9, source="kitchen", at=NOON + 1.0)
+    events = first, ended(first), other, second, ended(second), third, ended(third)
+    assert told(rules, *events) == [
+        ("0", "started"),
+        ("0", "ended"),
+        ("9", "started"),
+        ("2", "started"),
+        ("2", "ended"),
+    ]
+
+
+def test_only_the_named_sounds_are_told_in_any_case() -> None:
+    rules = Rules(sounds=["smoke ALARM"])
+    assert told(rules, started(1), started(2, "Smoke alarm")) == [("2", "started")]
+
+
+@pytest.mark.parametrize(
+    ("hours", "is_quiet"),
+    [
+        (QuietHours("dog", clock(11), clock(13)), True),
+        (QuietHours("", clock(11), clock(13)), True),
+        (QuietHours("Siren", clock(11), clock(13)), False),
+        (QuietHours("Dog", clock(12, 0, 5), clock(12, 0, 6)), True),
+        (QuietHours("Dog", clock(11), clock(12, 0, 5)), False),
+        (QuietHours("Dog", clock(22), clock(6)), False),
+        (QuietHours("Dog", clock(11), clock(6)), True),
+        (QuietHours("Dog", clock(13), clock(12, 30)), True),
+    ],
+)
+def test_a_sound_is_not_told_in_its_quiet_hours(hours: QuietHours, is_quiet: bool) -> None:
+    assert bool(told(Rules(quiet=[hours]), started())) is not is_quiet
+
+
+def test_templates_name_what_there_is_and_nothing_else() -> None:
+    wording = Wording("{sound}!", "{sound} at {source}, {percent}, {length}, {event}, {{x}}")
+    note = wording.note(ended(started(), clip="/clips/1.flac"))
+    assert (note.title, note.text) == ("Dog!", "Dog at yard, 87%, 4.5 s, ended, {x}")
+    assert note.clip is None, "a clip leaves the machine only if that is wanted"
+    assert replace(wording, attaches_clip=True).note(ended(started(), clip="/clips/1.flac")).clip
+    assert values_of(started())["time"] == "12:00:05"
+    for template in ("{quux}", "{sound", "{}", "{0}", "{sound.__class__}", "{sound!r}", "{sound:>99}"):
+        with pytest.raises(ValueError, match="must contain no fields but {sound}"):
+            check_template(template)
+
+
+def test_a_service_gets_an_event_through_apprise(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with desk() as (server, address), notifying(file, AppriseTarget(address)) as notifier:
+        notifier.accept(started())
+        wait_until(lambda: server.taken, "the notification")
+    assert (server.taken[0]["title"], server.taken[0]["message"]) == ("Dog", "Dog at yard, 12:00:05 (87%)")
+    assert not file.exists(), "nothing waits"
+    assert SECRET not in caplog.text
+
+
+def test_a_clip_is_attached_only_if_that_is_wanted(file: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "dog.flac"
+    clip.write_bytes(b"fLaC")
+    event = ended(started(), clip=str(clip))
+    rules = Rules(when="ended", cooldown_seconds=0.0)
+    with desk() as (server, address):
+        with notifying(file, AppriseTarget(address), rules=rules) as notifier:
+            notifier.accept(event)
+            wait_until(lambda: len(server.taken) == 1, "the notification")
+        wording = Wording(attaches_clip=True)
+        with notifying(file, AppriseTarget(address), rules=Rules(when="ended"), wording=wording) as notifier:
+            notifier.accept(event)
+            wait_until(lambda: len(server.taken) == 2, "the notification with the clip")
+    assert [len(note["attachments"]) for note in server.taken] == [0, 1]
+
+
+def test_a_notification_is_tried_again_after_an_outage(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with desk() as (server, address), notifying(file, AppriseTarget(address), pause_seconds=0.05) as notifier:
+        server.is_open = False
+        for number in range(3):
+            notifier.accept(started(number, f"Sound {number}"))
+        wait_until(lambda: server.asked > 4, "some attempts")
+        assert json.loads(file.read_text()), "what waits is on the disk"
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        server.is_open = True
+        wait_until(lambda: len(server.taken) == 3, "all notifications")
+        wait_until(lambda: not file.exists(), "the empty outbox")
+    assert sorted(note["title"] for note in server.taken) == ["Sound 0", "Sound 1", "Sound 2"]
+    assert "JSON (json) did not get a notification" in caplog.text
+    assert "JSON (json) gets notifications again" in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_what_waits_is_delivered_after_a_restart(file: Path) -> None:
+    port = free_port()
+    target = AppriseTarget(f"json://127.0.0.1:{port}/{SECRET}")
+    with notifying(file, target) as notifier:
+        notifier.accept(started())
+        wait_until(file.exists, "the outbox")
+    assert SECRET not in file.read_text()
+    with desk(port) as (server, _), notifying(file, target):
+        wait_until(lambda: server.taken, "the notification")
+    assert not file.exists()
+
+
+def test_a_target_that_fails_does_not_hold_up_another(file: Path) -> None:
+    dead = AppriseTarget(f"json://127.0.0.1:{free_port()}/")
+    with desk() as (server, address), notifying(file, dead, AppriseTarget(address)) as notifier:
+        for number in range(5):
+            notifier.accept(started(number))
+        wait_until(lambda: len(server.taken) == 5, "all notifications at the other")
+
+
+def test_a_notification_that_is_never_taken_does_not_hold_up_the_next(file: Path) -> None:
+    class Choosy:
+        key, name = "choosy", "a choosy target"
+        taken: list[str] = []  # noqa: RUF012 - of this test
+
+        def send(self, note: Note) -> None:
+            if note.title == "bad":
+                raise NotDelivered("it is bad")
+            self.taken.append(note.title)
+
+    with notifying(file, Choosy(), pause_seconds=0.01) as notifier:
+        for number, name in enumerate(("bad", "good", "better")):
+            notifier.accept(started(number, name))
+        wait_until(lambda: sorted(Choosy.taken) == ["better", "good"], "the others")
+
+
+def test_old_notifications_and_too_many_are_dropped_and_counted(file: Path) -> None:
+    outbox = NotifyOutbox(file, ["a"])
+    outbox.put([started(1), started(2)])
+    stored = json.loads(file.read_text())
+    stored["a"][0]["queued_at"] -= 2 * 86_400.0
+    file.write_text(json.dumps(stored))
+    outbox = NotifyOutbox(file, ["a"])
+    assert [event.id for event in outbox.waiting("a")] == ["2"]
+    outbox.put(started(number) for number in range(300))
+    assert len(NotifyOutbox(file, ["a"]).waiting("a")) == 200
+    assert outbox.dropped == 102
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"a": 1}', '{"a": [{"id": 1}]}', '{"a": [null]}', '{"a": [{}]}', "[" * 9999]
+)
+def test_a_damaged_outbox_is_reported_and_begun_again(
+    file: Path, content: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.write_text(content)
+    outbox = NotifyOutbox(file, ["a"])
+    assert outbox.waiting("a") == []
+    assert "is damaged" in caplog.text
+    outbox.put([started()])
+    assert len(NotifyOutbox(file, ["a"]).waiting("a")) == 1
+
+
+def test_a_command_gets_the_facts_in_its_environment_and_no_secrets(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARSHOT_MQTT_PASSWORD", SECRET)
+    monkeypatch.setenv("EARSHOT_NOTIFY", SECRET)
+    monkeypatch.setenv("EARSHOT_HOP", "1")
+    out = tmp_path / "out.json"
+    script = f"import json, os; f = open({str(out)!r} + '.part', 'w'); json.dump(dict(os.environ), f); f.close(); os.rename({str(out)!r} + '.part', {str(out)!r})"
+    event = ended(started(label="Dog; rm -rf $HOME"), clip="/clips/1.flac")
+    with notifying(
+        file, CommandTarget([sys.executable, "-c", script]), rules=Rules(when="ended")
+    ) as notifier:
+        notifier.accept(event)
+        wait_until(out.exists, "the command")
+    environment = json.loads(out.read_text())
+    found = {name: value for name, value in environment.items() if name.startswith("EVENT_")}
+    assert found["EVENT_SOUND"] == "Dog; rm -rf $HOME"
+    assert found["EVENT_SOURCE"] == "yard"
+    assert found["EVENT_EVENT"] == "ended"
+    assert found["EVENT_SCORE"] == "0.8700"
+    assert found["EVENT_LENGTH"] == "4.5 s"
+    assert found["EVENT_CLIP"] == "/clips/1.flac"
+    assert found["EVENT_TEXT"].startswith("Dog; rm -rf $HOME at yard")
+    assert found["EVENT_STARTED_AT"].endswith("Z")
+    assert SECRET not in json.dumps(environment)
+    assert environment["EARSHOT_HOP"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (["/no/such/program"], "it can't be run: No such file or directory"),
+        ([sys.executable, "-c", "raise SystemExit(3)"], "it ended with the code 3"),
+        ([sys.executable, "-c", "import time; time.sleep(600)"], "it took longer than 1 s"),
+    ],
+)
+def test_a_command_that_fails_says_why(command: list[str], reason: str) -> None:
+    with pytest.raises(NotDelivered, match=reason):
+        CommandTarget(command, longest_seconds=1.0).send(Wording().note(started()))
+
+
+def test_an_address_that_apprise_does_not_know_is_refused_without_its_secrets() -> None:
+    with pytest.raises(SettingsError, match="'quux://…' is not an address") as refused:
+        AppriseTarget(f"quux://{SECRET}")
+    assert SECRET not in str(refused.value)
+
+
+def test_addresses_come_from_the_environment_or_a_file(tmp_path: Path) -> None:
+    secrets = tmp_path / "addresses"
+    secrets.write_text(f"# phones\nntfy://{SECRET}\n\njson://localhost\n")
+    assert Settings.model_validate({"notify_file": secrets}).notify_addresses() == [
+        f"ntfy://{SECRET}",
+        "json://localhost",
+    ]
+    assert secrets in Settings.model_validate({"notify_file": secrets}).secret_files
+    found = load_settings({}, environment={"EARSHOT_NOTIFY": f"ntfy://{SECRET}, json://localhost"})
+    assert found.notify_addresses() == [f"ntfy://{SECRET}", "json://localhost"]
+    assert SECRET not in repr(found)
+    with pytest.raises(SettingsError, match="give notify or notify_file, not both"):
+        load_settings({}, environment={"EARSHOT_NOTIFY": "a://b", "EARSHOT_NOTIFY_FILE": str(secrets)})
+    with pytest.raises(SettingsError, match="check notify_file"):
+        Settings.model_validate({"notify_file": tmp_path / "missing"}).notify_addresses()
+
+
+def test_settings_of_notifications_that_make_no_sense_are_refused(tmp_path: Path) -> None:
+    config = tmp_path / "earshot.toml"
+    for text, words in (
+        ('notify_text = "{quux}"', "must contain no fields but"),
+        ('notify_when = "never"', "must be started, ended or both"),
+        ("notify_cooldown = -1", "must be at least 0"),
+        ('notify_command = "sh -c \'"', "must be a command"),
+        ('notify_quiet = [{ sound = "Dog", from = "25:00", to = "06:00" }]', "notify_quiet"),
+    ):
+        config.write_text(text)
+        with pytest.raises(SettingsError, match=words):
+            load_settings({}, config=config, environment={})
+    config.write_text(
+        'notify_command = "sh -c \'echo $EVENT_SOUND\'"\nnotify_quiet = [{ from = "22:00", to = "06:30" }]'
+    )
+    found = load_settings({}, config=config, environment={})
+    assert found.notify_command == ["sh", "-c", "echo $EVENT_SOUND"]
+    assert found.quiet_hours == [QuietHours("", clock(22), clock(6, 30))]
+
+
+@pytest.mark.slow
+def test_the_program_tells_of_a_sound(environment: dict[str, str]) -> None:
+    with desk() as (server, address):
+        with Program(
+            *("--source", "demo", "--headless", "--fast", "--duration", "60", "--model", "tiny"),
+            environment={**environment, "EARSHOT_NOTIFY": address},
+        ) as program:
+            wait_until(lambda: server.taken, "the notification", START_SECONDS)
+            assert SECRET not in "".join(program.log)
+        assert " at demo, " in server.texts()[0]
+
+
+def test_the_working_directory_is_left_alone(file: Path) -> None:
+    before = os.getcwd()  # noqa: PTH109 - the fact itself
+    CommandTarget([sys.executable, "-c", "import os; os.chdir('/')"]).send(Wording().note(started()))
+    assert os.getcwd() == before  # noqa: PTH109
+    assert not file.exists()
