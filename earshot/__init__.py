@@ -1,8 +1,8 @@
 """Earshot recognises 500 everyday sounds: the program, and its Python interface.
 
 >>> from earshot import listen, load_tagger, tag
->>> for tagging in tag("door.wav"):
-...     print(tagging.end_seconds, tagging.top(3))
+>>> taggings = tag("door.wav")
+>>> taggings.top(3), taggings.scores.shape, taggings.events()
 >>> for tagging in listen("mic", hop=0.5):
 ...     print(tagging.top(1))
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from models.loading import load_tagger
     from streamer.messages import Event
 
-    from .api import Tagging, listen, tag
+    from .api import listen, tag, tag_folder
+    from .taggings import Tagging, Taggings
 
-__all__ = ["Event", "Tagging", "listen", "load_tagger", "tag"]
+__all__ = ["Event", "Tagging", "Taggings", "listen", "load_tagger", "tag", "tag_folder"]
 
 
 def __getattr__(name: str) -> Any:

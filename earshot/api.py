@@ -1,8 +1,10 @@
 """The Python interface: tag recordings and arrays, and listen live."""
 
+import logging
 import os
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, overload
 
@@ -10,10 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.loading import load_tagger
+from models.recording_names import is_recording_name
 from streamer import messages
-from streamer.messages import SAMPLE_RATE_HZ, Event
+from streamer.errors import RecordingError, StreamerError
+from streamer.messages import Event
 
 from .message_queue import MessageQueue
+from .progress import bar
+from .taggings import Tagging, Taggings, require_list
 
 if TYPE_CHECKING:
     from models.loading import AnyTagger
@@ -23,37 +29,11 @@ if TYPE_CHECKING:
 Sound: TypeAlias = str | os.PathLike[str] | NDArray[Any]
 """A path of a recording, or samples (n,) or (n, channels): floats in [-1, 1], int16 or int32."""
 
+_log = logging.getLogger(__name__)
+
 _POLL_SECONDS = 0.1
 _LONGEST_HOP_SECONDS = 3600.0
 _ROUNDING = 1e-6
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tagging(messages.Tagging):
-    """Scores of one window, with the names of the classes.
-
-    Attributes
-    ----------
-    labels : tuple of str
-        A name for each score.
-    """
-
-    labels: tuple[str, ...] = ()
-
-    @property
-    def start_seconds(self) -> float:
-        """Start of the window, in seconds since the source began."""
-        return self.start_sample / SAMPLE_RATE_HZ
-
-    @property
-    def end_seconds(self) -> float:
-        """End of the window, in seconds since the source began."""
-        return self.end_sample / SAMPLE_RATE_HZ
-
-    def top(self, count: int = 5) -> list[tuple[str, float]]:
-        """Return the labels with the highest scores, and these scores, the highest first."""
-        order = np.argsort(-self.scores, kind="stable")[:count]
-        return [(self.labels[index], float(self.scores[index])) for index in order]
 
 
 @overload
@@ -64,7 +44,7 @@ def tag(
     model: "str | AnyTagger" = ...,
     hop: float = ...,
     watch: None = ...,
-) -> list[Tagging]: ...
+) -> Taggings: ...
 @overload
 def tag(
     sound: Sound,
@@ -81,7 +61,7 @@ def tag(
     model: "str | AnyTagger" = "tiny",
     hop: float = 1.0,
     watch: Sequence[str] | None = None,
-) -> list[Tagging] | list[Tagging | Event]:
+) -> Taggings | list[Tagging | Event]:
     """Tag a recording or an array, window by window.
 
     Parameters
@@ -100,9 +80,9 @@ def tag(
 
     Returns
     -------
-    list of Tagging
-        A tagging per window, in order; the last window ends with the sound. With `watch`, each `Event` follows the
-        tagging that brought it about.
+    Taggings
+        A list with a tagging per window, in order; the last window ends with the sound. It has the times and scores of all of them as
+        arrays, events, tables and a picture. With `watch`, it is a plain list where each `Event` follows the tagging that brought it about.
 
     Raises
     ------
@@ -122,7 +102,71 @@ def tag(
     sounds = resolve_sounds(settings.watched, tagger.labels, tagger.thresholds)
     found = _Collector(tagger.labels)
     tag_source(source, tagger, found, sounds, hop_samples=settings.hop_samples)
-    return found.messages
+    if watch is not None:
+        return found.messages
+    return Taggings(found.messages, tagger.labels, tagger.thresholds)
+
+
+def tag_folder(
+    folder: str | os.PathLike[str],
+    *,
+    model: "str | AnyTagger" = "tiny",
+    hop: float = 1.0,
+    progress: bool = True,
+) -> Iterator[tuple[Path, Taggings]]:
+    """Tag all recordings of a folder and its sub-folders, one after the other; hidden ones are left out.
+
+    Parameters
+    ----------
+    folder : path
+        Folder to search.
+    model, hop
+        As for `tag`.
+    progress : bool
+        True to show the progress on standard error.
+
+    Yields
+    ------
+    path : Path
+        Recording.
+    taggings : Taggings
+        Its taggings; only those of one recording are in memory.
+
+    Raises
+    ------
+    StreamerError
+        There are no recordings in the folder. A recording that can't be read is logged and left out.
+    ModelError
+        The model can't be loaded.
+    """
+    recordings = _recordings_in(Path(folder))
+    tagger = _tagger(model)
+    with bar(f"tagging {os.fspath(folder)}") if progress else nullcontext(_ignore) as update:
+        for done, path in enumerate(recordings):
+            update(done, len(recordings))
+            try:
+                taggings = tag(path, model=tagger, hop=hop)
+            except StreamerError as error:
+                _log.warning("%s is left out: %s", path, error)
+                continue
+            yield path, taggings
+        update(len(recordings), len(recordings))
+
+
+def _recordings_in(folder: Path) -> list[Path]:
+    found = [
+        path
+        for path in sorted(folder.rglob("*"))
+        if is_recording_name(path.name)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    ]
+    if not found:
+        raise RecordingError(f"there are no recordings in {folder}: give the folder that holds them")
+    return found
+
+
+def _ignore(_done: int, _total: int) -> None:
+    """Show no progress."""
 
 
 @overload
@@ -225,8 +269,8 @@ def _settings(sources: Sequence[str], hop: float, watch: Sequence[str] | None) -
 
     if not isinstance(hop, int | float | np.integer | np.floating):
         raise TypeError(f"hop must be a number of seconds, not {hop!r}")
-    if isinstance(watch, str):
-        raise TypeError(f"watch must be a list of sounds; write watch=[{watch!r}]")
+    if watch is not None:
+        require_list(watch)
     if not 0.01 <= hop <= _LONGEST_HOP_SECONDS or abs(hop * 100 - round(hop * 100)) > _ROUNDING:
         raise ValueError(f"hop must be a multiple of 0.01 s, from 0.01 s to an hour, not {hop:g}")
     values = {"source": list(sources) or None, "hop": hop, "watch": list(watch or [""]), "headless": True}

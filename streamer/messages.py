@@ -135,6 +135,16 @@ class Event:
     start_sample: int | None = None
     end_sample: int | None = None
 
+    @property
+    def start_seconds(self) -> float | None:
+        """Start, in seconds since the source began; None if unknown."""
+        return None if self.start_sample is None else self.start_sample / SAMPLE_RATE_HZ
+
+    @property
+    def end_seconds(self) -> float | None:
+        """End, in seconds since the source began; None if unknown, or while the sound lasts."""
+        return None if self.end_sample is None else self.end_sample / SAMPLE_RATE_HZ
+
 
 Mark: TypeAlias = Literal["right", "wrong"]
 """A person's verdict on an event: the sound was there, or it was not."""

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import soundfile
 from numpy.typing import NDArray
 
 import earshot
-from earshot import Event, Tagging, listen, tag
+from earshot import Event, Tagging, Taggings, listen, tag, tag_folder
 from earshot.message_queue import MessageQueue
 from models.local import load_tagger
 from models.tagger import Tagger
@@ -145,6 +146,75 @@ def test_events_of_watched_sounds_are_among_the_taggings(tagger: Tagger) -> None
     events = [message for message in found if isinstance(message, Event)]
     assert [event.kind for event in events[:2]] == ["started", "ended"]
     assert {event.label for event in events} == {"Speech"}
+
+
+def test_taggings_have_times_and_scores_as_arrays(tagger: Tagger, noise: NDArray[np.float32]) -> None:
+    taggings = tag(noise, RATE, model=tagger, hop=1.0)
+    assert taggings.times.tolist() == [[0.0, 1.0], [0.0, 2.0], [0.0, 3.0]]
+    assert taggings.scores.shape == (3, 527)
+    assert taggings.scores.dtype == np.float32
+    np.testing.assert_array_equal(taggings.scores[1], taggings[1].scores)
+    (label, score), *_ = taggings.top(2)
+    assert score == taggings.scores.max()
+    assert taggings.labels[int(taggings.scores.max(0).argmax())] == label
+
+
+def test_taggings_of_a_recording_have_events(tagger: Tagger) -> None:
+    taggings = tag(DEMO_PATH, model=tagger)
+    siren, telephone = taggings.events(["Siren", "Telephone"])
+    assert (siren.label, telephone.label) == ("Siren", "Telephone")
+    assert siren.start_seconds == pytest.approx(27.0, abs=5.0)
+    assert telephone.end_seconds == pytest.approx(59.0, abs=5.0)
+    assert [event.label for event in taggings.events()] == ["Siren", "Telephone"], (
+        "the sounds that the program watches"
+    )
+    with pytest.raises(SettingsError, match="there is no sound called 'Sirene'"):
+        taggings.events(["Sirene"])
+    with pytest.raises(TypeError, match=r"write watch=\['Dog'\]"):
+        taggings.events("Dog")
+
+
+def test_taggings_are_a_table_and_a_picture(
+    tagger: Tagger, noise: NDArray[np.float32], tmp_path: Path
+) -> None:
+    taggings = tag(noise, RATE, model=tagger)
+    for table in (taggings.to_pandas(), taggings.to_polars()):
+        assert table.shape == (3, 529)
+        assert list(table["end"]) == [1.0, 2.0, 3.0]
+        assert table["Speech"].dtype in (np.float32, pl.Float32)
+    axes = taggings.plot(4)
+    assert [text.get_text() for text in axes.get_yticklabels()] == [label for label, _ in taggings.top(4)]
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.savefig(tmp_path / "tags.png")
+    assert (tmp_path / "tags.png").stat().st_size > 1000
+
+
+def test_an_empty_sound_has_no_taggings(tagger: Tagger) -> None:
+    taggings = Taggings([], tagger.labels)
+    assert (taggings.times.shape, taggings.scores.shape, taggings.events()) == ((0, 2), (0, 527), [])
+    assert taggings.to_pandas().shape == (0, 529)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        taggings.plot()
+
+
+def test_a_folder_is_tagged_one_recording_after_the_other(
+    tagger: Tagger, tmp_path: Path, noise: NDArray[np.float32], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "deep" / ".hidden").mkdir(parents=True)
+    for name in ("b.wav", "deep/a.flac", "deep/.hidden/c.wav"):
+        soundfile.write(tmp_path / name, noise, RATE)
+    (tmp_path / "broken.wav").write_bytes(b"RIFF")
+    (tmp_path / "notes.txt").write_text("no sound")
+    found = {
+        path.relative_to(tmp_path).as_posix(): taggings
+        for path, taggings in tag_folder(tmp_path, model=tagger)
+    }
+    assert list(found) == ["b.wav", "deep/a.flac"]
+    np.testing.assert_allclose(found["b.wav"].scores, tag(noise, RATE, model=tagger).scores, atol=1e-3)
+    assert "broken.wav is left out" in caplog.text
+    with pytest.raises(RecordingError, match="there are no recordings in"):
+        next(iter(tag_folder(tmp_path / "deep" / ".hidden" / "none", model=tagger)))
 
 
 def test_live_taggings_come_one_by_one_and_closing_ends_the_threads(tagger: Tagger) -> None:

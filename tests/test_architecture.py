@@ -39,7 +39,9 @@ OWNERS = {
     "huggingface_hub": {"models/hub"},
     "httpx2": {"models/hub", "models/worker_connection.py"},
     "ray": {"models/serving.py"},
-    "matplotlib": {"models/training/figures.py"},
+    "matplotlib": {"models/training/figures.py", "earshot/taggings.py"},
+    "pandas": {"earshot/taggings.py"},
+    "polars": {"earshot/taggings.py"},
     "sklearn": {
         "models/training/metrics.py",
         "models/training/calibration.py",

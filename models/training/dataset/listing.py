@@ -4,7 +4,6 @@ import difflib
 import logging
 import math
 import os
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,16 +11,11 @@ from typing import NoReturn
 
 from ...errors import TrainingError
 from ...labels import mid_of
+from ...recording_names import is_recording_name
 from .examples import Dataset, Example
 from .table import SEPARATOR, Entry, composed, entries_of_csv
 
 logger = logging.getLogger(__name__)
-
-_SOUND = re.compile(
-    r"\.(aac|ac3|aifc|aiff?|amr|ape|au|avi|caf|flac|m4[ab]|mk[av]|mov|mp[234]|mpga|og[ag]|opus|w64|wave?|web[am]|wma|wv)",
-    re.IGNORECASE,
-)
-"""Suffixes of recordings in a folder; a CSV file may list any file."""
 
 _FOLDER_ADVICE = "put the recordings of each class into a sub-folder named like the class"
 _MOST_OTHERS = 10_000
@@ -134,7 +128,7 @@ def _files_below(folder: Path, most_others: int) -> tuple[list[Path], int]:
     for parent, folders, names in os.walk(folder, onerror=fail):
         folders[:] = [name for name in folders if not name.startswith(".")]
         files = [Path(parent, name) for name in names if not name.startswith(".")]
-        found = [file for file in files if _SOUND.fullmatch(file.suffix)]
+        found = [file for file in files if is_recording_name(file.name)]
         sounds += found
         others += len(files) - len(found)
         if others > most_others:
