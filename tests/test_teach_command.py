@@ -1,41 +1,18 @@
 """The command that teaches a sound, with the real program and the embedded model."""
 
 import json
-import subprocess
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
-from support.program import clean_environment, command
+from support.program import clean_environment
+from support.teaching import chime, run
 
 from models.teaching.taught_sounds import TaughtSounds
-
-RATE = 16_000
 
 
 @pytest.fixture(name="environment")
 def make_environment(tmp_path: Path) -> dict[str, str]:
     return clean_environment(tmp_path) | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "EARSHOT_MODEL": "tiny"}
-
-
-def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), env=environment, capture_output=True, text=True, check=False, timeout=600
-    )
-
-
-def chime(path: Path, seed: int) -> str:
-    """Write a recording of an electronic chime in a quiet room; return its path."""
-    random = np.random.default_rng(seed)
-    sound = random.standard_normal(4 * RATE) * 0.0005
-    for number, hertz in enumerate((988.0, 784.0, 1175.0)):
-        time = np.arange(RATE // 2) / RATE
-        start = RATE + number * RATE // 2 + int(random.integers(RATE // 50))
-        partials = sum(np.sin(2 * np.pi * hertz * factor * time) / factor for factor in (1, 2, 3))
-        sound[start : start + len(time)] += 0.2 * random.uniform(0.7, 1.2) * partials * np.exp(-4 * time)
-    soundfile.write(path, sound.astype(np.float32), RATE)
-    return str(path)
 
 
 @pytest.mark.parametrize(

@@ -2,27 +2,21 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
-from .. import settings, tagger
+from .. import settings
 from ..failures import UsageError
 from ..options import takes
-from ..progress import bars
-from ..recordings import read_recording
 
 if TYPE_CHECKING:
-    from models.teaching.lessons import Taught
     from models.teaching.taught_sounds import TaughtSound, TaughtSounds
-    from models.teaching.taught_tagger import Embedder
-    from streamer.messages import Samples
     from streamer.settings.schema import Settings
 
-_MANY_OTHERS = 800
-"""Windows with other sounds from which thresholds were measured to keep their promise within a factor of two; with fewer, within five."""
+_EXAMPLE = "earshot teach 'Our doorbell' --clips a.wav b.wav c.wav d.wav e.wav"
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +26,12 @@ def teach(
     context: typer.Context,
     *,
     name: str | None,
-    more_clips: list[str] | None,
+    more: list[str] | None,
     clips: list[str] | None,
+    events: list[str] | None,
     others: list[str] | None,
+    keep: bool,
+    wrong: list[str] | None,
     list_all: bool,
     remove: bool,
     export: Path | None,
@@ -42,45 +39,73 @@ def teach(
 ) -> None:
     """Teach it a sound of your own from five recordings.
 
-    The sound is then watched for like any other, under its name. The network stays unchanged, and no audio is kept.
+    The sound is then watched for like any other, under its name. The network stays unchanged, and no audio is kept unless you ask for it.
     """
-    recordings = [*(clips or ()), *(more_clips or ())]
-    _require_one_task(name, recordings, others, list_all, remove, export, import_from)
+    given = _Given(clips or [], events or [], others or [], wrong or [], keep=keep)
+    tasks = {"--list": list_all, "--remove": remove, "--export": export, "--import": import_from}
+    _require_one_task(name, given, more, [task for task, asked in tasks.items() if asked])
     sounds = _sounds()
     if list_all:
         _print_list(sounds)
     elif import_from is not None:
         _import(sounds, import_from)
+    elif given.wrong:
+        _correct(settings.load(context), sounds, [*given.wrong, *([name] if name else []), *(more or [])])
     elif name is None:
-        raise UsageError(
-            "name the sound, such as: earshot teach 'Our doorbell' --clips a.wav b.wav c.wav d.wav e.wav"
-        )
+        raise UsageError(f"name the sound, such as: {_EXAMPLE}")
     elif remove:
-        _log.info("'%s' is removed", sounds.remove(name).name)
+        _remove(sounds, name)
     elif export is not None:
         _export(sounds, name, export)
     else:
-        _teach(settings.load(context), sounds, name, recordings, others or ())
+        _teach(lambda: settings.load(context), sounds, name, given.with_more(more or []))
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Recordings and events on the command line."""
+
+    clips: list[str]
+    events: list[str]
+    others: list[str]
+    wrong: list[str]
+    keep: bool
+
+    @property
+    def options(self) -> list[str]:
+        """Options that were given."""
+        lists = {
+            "--clips": self.clips,
+            "--events": self.events,
+            "--not": self.others,
+            "--wrong": self.wrong,
+            "--keep": self.keep,
+        }
+        return [option for option, values in lists.items() if values]
+
+    def with_more(self, more: list[str]) -> "_Given":
+        """Return this with further arguments, which belong to the option before them."""
+        if not more:
+            return self
+        if bool(self.clips) == bool(self.events):
+            raise UsageError(f"'{more[0]}' belongs to no option: repeat --clips or --events before each")
+        if self.clips:
+            return _Given([*self.clips, *more], [], self.others, [], self.keep)
+        return _Given([], [*self.events, *more], self.others, [], self.keep)
 
 
 def _require_one_task(
-    name: str | None,
-    recordings: Sequence[str],
-    others: Sequence[str] | None,
-    list_all: bool,
-    remove: bool,
-    export: Path | None,
-    import_from: Path | None,
+    name: str | None, given: _Given, more: Sequence[str] | None, tasks: Sequence[str]
 ) -> None:
     """Raise a UsageError unless the options ask for one thing, and nothing is given in vain."""
-    tasks = {"--list": list_all, "--remove": remove, "--export": export, "--import": import_from}
-    asked = [option for option, given in tasks.items() if given]
-    if len(asked) > 1:
-        raise UsageError(f"give one of {' and '.join(asked)}")
-    if asked and (recordings or others):
-        raise UsageError(f"{asked[0]} takes no recordings")
-    if name is not None and asked and asked[0] in {"--list", "--import"}:
-        raise UsageError(f"{asked[0]} takes no name of a sound")
+    if len(tasks) > 1:
+        raise UsageError(f"give one of {' and '.join(tasks)}")
+    if tasks and (given.options or more):
+        raise UsageError(f"{tasks[0]} takes no recordings")
+    if name is not None and tasks and tasks[0] in {"--list", "--import"}:
+        raise UsageError(f"{tasks[0]} takes no name of a sound")
+    if given.wrong and len(given.options) > 1:
+        raise UsageError(f"give --wrong without {' and '.join(set(given.options) - {'--wrong'})}")
 
 
 def _sounds() -> "TaughtSounds":
@@ -90,109 +115,31 @@ def _sounds() -> "TaughtSounds":
     return TaughtSounds(own_sounds_folder())
 
 
-def _teach(
-    chosen: "Settings", sounds: "TaughtSounds", name: str, recordings: Sequence[str], others: Sequence[str]
-) -> None:
-    """Teach a sound to the model of the settings and to the embedded one, which tags until the other is ready."""
-    from models.catalogue import EMBEDDED
+def _teach(load: "Callable[[], Settings]", sounds: "TaughtSounds", name: str, given: _Given) -> None:
     from models.teaching.taught_sounds import checked_name
 
+    from . import teach_lesson, teach_material
+
     name = checked_name(name)
-    _require_unknown(name)
-    _require_libraries()
-    if not recordings:
-        raise UsageError(
-            f"give recordings of '{name}': earshot teach '{name}' --clips a.wav b.wav c.wav d.wav e.wav"
-        )
-    heard = [(path, read_recording(Path(path))) for path in recordings]
-    unrelated = [read_recording(Path(path)) for path in others]
-    choice = tagger.choose_model(chosen)
-    names = dict.fromkeys((choice.name, EMBEDDED))
-    results = []
-    with bars() as update:
-        for model in names:
-            loaded = tagger.load(chosen, model)
-            _require_unknown_to(name, loaded)
-            results.append(_teach_model(loaded, name, heard, unrelated, update))
-    first = results[0]
-    heads = {key: head for result in reversed(results) for key, head in result.sound.heads.items()}
-    path = sounds.save(replace(first.sound, heads=heads))
-    _print_result(first)
-    _log.info("'%s' is saved in %s; start Earshot again to listen for it", name, path)
+    teach_lesson.require_unknown(name)
+    teach_lesson.require_libraries()
+    if not (given.clips or given.events):
+        raise UsageError(f"give recordings of '{name}': {_EXAMPLE.replace('Our doorbell', name)}")
+    chosen = load()
+    heard = [
+        *teach_material.read_clips(given.clips),
+        *teach_material.read_events(chosen, given.events),
+    ]
+    unrelated = teach_material.read_unrelated(chosen, given.others)
+    material = teach_material.Material(heard, unrelated, keep=given.keep)
+    teach_lesson.teach_sound(chosen, sounds, name, material)
 
 
-def _teach_model(
-    model: "Embedder",
-    name: str,
-    heard: "Sequence[tuple[str, Samples]]",
-    unrelated: "Sequence[Samples]",
-    update: Callable[[str, float, float], None],
-) -> "Taught":
-    """Teach a sound to one model."""
-    from models.teaching.examples import find_example
-    from models.teaching.lessons import teach as learn_sound
-    from models.teaching.other_sounds import general_sounds, recorded_sounds
+def _correct(chosen: "Settings", sounds: "TaughtSounds", identifiers: Sequence[str]) -> None:
+    from . import teach_correction, teach_lesson, teach_material
 
-    examples = [find_example(path, recording, model.window_samples) for path, recording in heard]
-    others = general_sounds(
-        model, lambda done, total: update(f"other sounds for {model.name}, once", done, total)
-    )
-    if unrelated:
-        others += recorded_sounds(
-            model, unrelated, lambda done, total: update("recordings without the sound", done, total)
-        )
-    return learn_sound(
-        model, name, examples, others, lambda done, total: update(f"teaching {model.name}", done, total)
-    )
-
-
-def _require_libraries() -> None:
-    """Raise an error unless the libraries for teaching are installed, which workers spare a node."""
-    from models.errors import EngineError, TeachingError
-    from models.loading import require_local
-
-    try:
-        require_local()
-    except EngineError:
-        raise TeachingError(
-            'teaching needs PyTorch and scikit-learn on this machine: run pip install -e ".[local]" in the checkout, or teach on another '
-            "machine with the same --model, and bring the sound here with --export and --import"
-        ) from None
-
-
-def _require_unknown(name: str) -> None:
-    """Raise an error if the name is that of a sound in the catalogue."""
-    from models.teaching.taught_sounds import require_new_name
-    from streamer.events.catalogue import catalogue, own_sounds
-
-    own = {sound.name for sound in own_sounds()}
-    known = [sound.name for sound in catalogue() if sound.name not in own]
-    require_new_name(name, [*known, *(sound.replace(" ", "_") for sound in known)])
-
-
-def _require_unknown_to(name: str, model: "Embedder") -> None:
-    """Raise an error if the name is that of a model's class."""
-    from models.teaching.taught_sounds import require_new_name
-
-    require_new_name(name, model.labels)
-
-
-def _print_result(taught: "Taught") -> None:
-    """Print how well each example is found without it, and what to expect."""
-    for example, was_found in taught.found:
-        typer.echo(f"{'found ' if was_found else 'missed'}  {example}")
-    share = "About 2" if taught.others >= _MANY_OTHERS else "Up to 5"
-    found = sum(was_found for _, was_found in taught.found)
-    typer.echo(
-        f"{found} of {len(taught.found)} examples were found by a head that had learned from the others only: expect about "
-        f"{round(10 * taught.recall)} of 10. {share} of 1,000 windows with other sounds are taken for it ({taught.others:,} compared)."
-    )
-    if taught.nearest:
-        typer.echo(f"Nearest other sounds: {', '.join(taught.nearest)}.")
-    if not taught.reliable:
-        typer.echo(
-            "These examples differ too much to be found reliably: give more of them, or teach two sounds under two names."
-        )
+    teach_lesson.require_libraries()
+    teach_correction.correct_sounds(chosen, sounds, teach_material.find_events(chosen, identifiers))
 
 
 def _print_list(sounds: "TaughtSounds") -> None:
@@ -205,12 +152,21 @@ def _print_list(sounds: "TaughtSounds") -> None:
     for sound in found:
         for number, head in enumerate(sound.heads.values()):
             taught = sound.taught_at.astimezone().strftime("%Y-%m-%d %H:%M")
-            first = (escape(sound.name), str(sound.examples), taught) if number == 0 else ("", "", "")
+            name = f"{sound.name}, corrected" if sound.lowers else sound.name
+            if sounds.examples_file(sound.name).exists():
+                name = f"{name} (examples kept)"
+            first = (escape(name), str(sound.examples), taught) if number == 0 else ("", "", "")
             table.add_row(*first, escape(head.model), f"{round(10 * head.recall)} of 10")
     if found:
         Console().print(table)
     else:
-        typer.echo("no sound was taught: earshot teach 'Our doorbell' --clips a.wav b.wav c.wav d.wav e.wav")
+        typer.echo(f"no sound was taught: {_EXAMPLE}")
+
+
+def _remove(sounds: "TaughtSounds", name: str) -> None:
+    removed = sounds.remove(name)
+    what = "the correction of " if removed.lowers else ""
+    _log.info("%s'%s' is removed", what, removed.name)
 
 
 def _export(sounds: "TaughtSounds", name: str, path: Path) -> None:
@@ -224,8 +180,11 @@ def _export(sounds: "TaughtSounds", name: str, path: Path) -> None:
 def _import(sounds: "TaughtSounds", path: Path) -> None:
     from models.teaching.taught_sounds import read_sound
 
+    from .teach_lesson import require_unknown
+
     sound: TaughtSound = read_sound(path)
-    _require_unknown(sound.name)
+    if not sound.lowers:
+        require_unknown(sound.name)
     sounds.save(sound)
     models = ", ".join(head.model for head in sound.heads.values())
     _log.info("'%s' is added, for %s; start Earshot again to listen for it", sound.name, models)

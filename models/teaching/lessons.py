@@ -3,16 +3,20 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import TeachingError
 from .examples import Example, require_enough
 from .heads import NEEDED_HITS, Lesson, learn
-from .other_sounds import OtherSounds, embed_all
+from .other_sounds import OtherSounds, embed_all, general_sounds, recorded_sounds
 from .taught_sounds import TaughtHead, TaughtSound
 from .taught_tagger import Embedder
 from .variations import variations
+
+Floats = NDArray[np.float32]
 
 VARIATIONS = 6
 """Windows made of each example."""
@@ -52,6 +56,40 @@ class Taught:
     def reliable(self) -> bool:
         """True if most unseen examples are found."""
         return self.recall >= RELIABLE
+
+
+def teach_model(
+    model: Embedder,
+    name: str,
+    examples: Sequence[Example],
+    recordings: Sequence[Floats] = (),
+    report: Callable[[str, int, int], None] = lambda _part, _done, _of: None,
+) -> Taught:
+    """Teach a sound to a model, against sounds of all kinds.
+
+    Parameters
+    ----------
+    model : Embedder
+        The model.
+    name : str
+        Name of the sound.
+    examples : sequence of Example
+        Occurrences of the sound, at least three.
+    recordings : sequence of float32 (n,)
+        Recordings without the sound.
+    report : callable
+        Receives the name of a part, the number of its windows done and the total.
+
+    Raises
+    ------
+    TeachingError
+        As for `teach`.
+    """
+    require_enough(examples)
+    others = general_sounds(model, partial(report, f"other sounds for {model.name}, once"))
+    if recordings:
+        others += recorded_sounds(model, recordings, partial(report, "recordings without the sound"))
+    return teach(model, name, examples, others, partial(report, f"teaching {model.name}"))
 
 
 def teach(

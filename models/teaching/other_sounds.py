@@ -77,7 +77,8 @@ def general_sounds(model: Embedder, progress: Progress = lambda _done, _of: None
     for file in (bundled_file(model), cached):
         with (
             suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile),
-            np.load(file, allow_pickle=False) as saved,
+            file.open("rb") as opened,
+            np.load(opened, allow_pickle=False) as saved,
         ):
             return OtherSounds(saved["embeddings"].astype(np.float32), tuple(map(str, saved["names"])))
     found = embed_general_sounds(model, progress)

@@ -1,4 +1,7 @@
-"""Taught sounds and their files: a JSON file of a few kB for each sound, with a head for each model that it was taught to."""
+"""Taught sounds and their files: a JSON file of a few kB for each sound, with a head for each model that it was taught to.
+
+A correction of a sound that the program knows already is such a file too: its heads recognise what was taken for the sound, and only lower its score.
+"""
 
 import base64
 import hashlib
@@ -16,13 +19,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import TeachingError
 from .heads import Head
 
+Halves = NDArray[np.float16]
+
+LOWERS = "lowers"
+"""Key of the classes that a correction lowers."""
+
 _FORMAT = "earshot taught sound"
 _VERSION = 1
-_MOST_BYTES = 256 * 1024
+_MOST_BYTES = 4 * 2**20
 _LONGEST_NAME = 60
 
 _log = logging.getLogger(__name__)
@@ -42,6 +51,10 @@ class TaughtHead:
         Share of unseen examples that were found.
     others : int
         Number of windows with other sounds behind its threshold.
+    windows : tuple of float16 (windows, width)
+        Embeddings of the examples, each with its windows; only in corrections, which grow.
+    further : tuple of Head
+        Head for each example alone; only in corrections, whose examples may be of several things.
     """
 
     fingerprint: str
@@ -49,6 +62,8 @@ class TaughtHead:
     head: Head
     recall: float
     others: int
+    windows: tuple[Halves, ...] = ()
+    further: tuple[Head, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -65,34 +80,28 @@ class TaughtSound:
         Time of teaching.
     heads : mapping of str to TaughtHead
         Heads by the fingerprint of their model.
+    lowers : tuple of str
+        Classes whose scores a correction lowers; empty for a sound of its own.
     """
 
     name: str
     examples: int
     taught_at: datetime
     heads: Mapping[str, TaughtHead]
+    lowers: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the content of its file."""
-        heads = [
-            {
-                "fingerprint": taught.fingerprint,
-                "model": taught.model,
-                "weights": base64.b64encode(taught.head.weights.astype("<f4").tobytes()).decode(),
-                "bias": taught.head.bias,
-                "recall": round(taught.recall, 4),
-                "others": taught.others,
-            }
-            for taught in self.heads.values()
-        ]
-        content = {
+        content: dict[str, Any] = {
             "format": _FORMAT,
             "version": _VERSION,
             "name": self.name,
             "examples": self.examples,
             "taught_at": self.taught_at.isoformat(),
-            "heads": heads,
+            "heads": [_entry(head) for head in self.heads.values()],
         }
+        if self.lowers:
+            content[LOWERS] = list(self.lowers)
         return json.dumps(content, ensure_ascii=False, indent=1) + "\n"
 
     @classmethod
@@ -114,6 +123,7 @@ class TaughtSound:
                 examples=int(content["examples"]),
                 taught_at=datetime.fromisoformat(content["taught_at"]),
                 heads={head.fingerprint: head for head in heads},
+                lowers=tuple(map(str, content.get(LOWERS, ()))),
             )
         except (KeyError, TypeError, AttributeError, OverflowError, RecursionError, TeachingError) as error:
             raise ValueError(str(error)) from error
@@ -192,9 +202,14 @@ class TaughtSounds:
         sound = self.find(name)
         try:
             self._path(name).unlink()
+            self.examples_file(name).unlink(missing_ok=True)
         except OSError as error:
             raise TeachingError(f"{self._path(name)} can't be deleted: {error.strerror}") from error
         return sound
+
+    def examples_file(self, name: str) -> Path:
+        """Return the file of a sound's kept examples, which is there if the user asked to keep them."""
+        return self._path(name).with_suffix(".npz")
 
     def _path(self, name: str) -> Path:
         """Return the file of a sound: readable, and unique whatever the script of the name."""
@@ -286,16 +301,61 @@ def require_new_name(name: str, labels: Sequence[str]) -> None:
         )
 
 
+def _entry(taught: TaughtHead) -> dict[str, Any]:
+    """Return a head for JSON."""
+    entry = {
+        "fingerprint": taught.fingerprint,
+        "model": taught.model,
+        **_linear(taught.head),
+        "recall": round(taught.recall, 4),
+        "others": taught.others,
+    }
+    if taught.further:
+        entry["further"] = [_linear(head) for head in taught.further]
+    if taught.windows:
+        entry["windows"] = [
+            base64.b64encode(rows.astype("<f2").tobytes()).decode() for rows in taught.windows
+        ]
+    return entry
+
+
 def _head(entry: Mapping[str, Any]) -> TaughtHead:
     """Read a head; a ValueError, KeyError or TypeError if it is not one."""
-    weights = np.frombuffer(base64.b64decode(entry["weights"], validate=True), "<f4").astype(np.float32)
-    bias, recall = float(entry["bias"]), float(entry["recall"])
-    if not (len(weights) and np.isfinite(weights).all() and math.isfinite(bias) and 0 <= recall <= 1):
-        raise ValueError("weights that are not finite")
+    head, recall = _read_linear(entry), float(entry["recall"])
+    if not 0 <= recall <= 1:
+        raise ValueError("a share that is none")
+    further = [_read_linear(each) for each in entry.get("further", ())]
+    windows = [_halves(text, len(head.weights)) for text in entry.get("windows", ())]
+    if {len(each.weights) for each in further} - {len(head.weights)}:
+        raise ValueError("weights of several lengths")
     return TaughtHead(
         fingerprint=str(entry["fingerprint"]),
         model=str(entry["model"]),
-        head=Head(weights, bias),
+        head=head,
         recall=recall,
         others=int(entry["others"]),
+        windows=tuple(windows),
+        further=tuple(further),
     )
+
+
+def _linear(head: Head) -> dict[str, Any]:
+    return {
+        "weights": base64.b64encode(head.weights.astype("<f4").tobytes()).decode(),
+        "bias": head.bias,
+    }
+
+
+def _read_linear(entry: Mapping[str, Any]) -> Head:
+    weights = np.frombuffer(base64.b64decode(entry["weights"], validate=True), "<f4").astype(np.float32)
+    bias = float(entry["bias"])
+    if not (len(weights) and np.isfinite(weights).all() and math.isfinite(bias)):
+        raise ValueError("weights that are not finite")
+    return Head(weights, bias)
+
+
+def _halves(text: str, width: int) -> Halves:
+    rows = np.frombuffer(base64.b64decode(text, validate=True), "<f2").astype(np.float16)
+    if not np.isfinite(rows).all():
+        raise ValueError("embeddings that are not finite")
+    return rows.reshape(-1, width)

@@ -19,6 +19,9 @@ Floats = NDArray[np.float32]
 THRESHOLD = 0.5
 """Threshold of all taught sounds: their scores are made for it."""
 
+_STEEPNESS = 4.0
+"""Lowering of a score with the logit of a correction: by a half at 0.17 above its threshold."""
+
 
 class Embedder(Protocol):
     """A model as teaching needs it."""
@@ -60,14 +63,15 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Heads:
-    """Heads for the model with a fingerprint, with their columns."""
+    """Heads for the model with a fingerprint: with the column of each taught sound, and those that a correction lowers."""
 
     fingerprint: str
-    columns: Sequence[tuple[int, Head]]
+    columns: Sequence[tuple[int, Head]] = ()
+    lowered: Sequence[tuple[list[int], Sequence[Head]]] = ()
 
 
 class TaughtTagger:
-    """A model with taught sounds: their scores are further columns, from the embeddings of the same forward pass.
+    """A model with taught sounds: their scores are further columns, from the embeddings of the same forward pass. Corrections lower scores of the model.
 
     A sound that was taught to other models only has a column too, with a score of 0.
 
@@ -76,7 +80,7 @@ class TaughtTagger:
     model : Embedder
         The model.
     sounds : sequence of TaughtSound
-        Taught sounds.
+        Taught sounds and corrections.
     names : sequence of str, optional
         Names of all sounds that have a column; those of `sounds` by default.
 
@@ -91,11 +95,13 @@ class TaughtTagger:
     def __init__(
         self, model: Embedder, sounds: Sequence[TaughtSound], names: Sequence[str] | None = None
     ) -> None:
-        self._model, self._sounds = model, {sound.name: sound for sound in sounds}
+        self._model = model
+        self._sounds = {sound.name: sound for sound in sounds if not sound.lowers}
+        self._corrections = [sound for sound in sounds if sound.lowers]
         self.engine = model.engine
         self.labels = with_taught_labels(model.labels, list(self._sounds) if names is None else names)
         self._added = self.labels[len(model.labels) :]
-        self._heads = _Heads("", ())
+        self._heads = _Heads("")
 
     @property
     def name(self) -> str:
@@ -134,13 +140,15 @@ class TaughtTagger:
         return self.joined(*self._model.scores_and_embeddings(samples))
 
     def describe_unknown(self) -> str:
-        """Return a sentence about the sounds that the model can't recognise; empty if there are none."""
-        if not self.unknown:
+        """Return a sentence about the sounds and corrections that the model does not have; empty if there are none."""
+        corrected = [sound.name for sound in self._corrections if self.fingerprint not in sound.heads]
+        missing = [*self.unknown, *(f"the correction of {name}" for name in corrected)]
+        if not missing:
             return ""
-        were, are = ("was", "is") if len(self.unknown) == 1 else ("were", "are")
+        were, are = ("was", "is") if len(missing) == 1 else ("were", "are")
         return (
-            f"{' and '.join(self.unknown)} {were} taught to another model, and {are} not recognised by {self.name}: run earshot teach "
-            "again, or choose that model"
+            f"{' and '.join(missing)} {were} taught to another model, and {are} unknown to {self.name}: run earshot teach again, or choose "
+            "that model"
         )
 
     def joined(self, scores: Floats, embeddings: Floats) -> Floats:
@@ -149,21 +157,38 @@ class TaughtTagger:
         A taught sound has a score of 0 where its model's embedding is missing: a row of NaN, or one of another width.
         """
         taught = np.zeros((len(scores), len(self._added)), np.float32)
-        for column, head in self._heads_of(self.fingerprint):
+        heads = self._heads_of(self.fingerprint)
+        for column, head in heads.columns:
             if embeddings.shape[1] == len(head.weights):
                 taught[:, column] = np.nan_to_num(head.scores(embeddings))
+        if heads.lowered:
+            scores = scores.copy()
+        for columns, corrections in heads.lowered:
+            if embeddings.shape[1] == len(corrections[0].weights):
+                scores[:, columns] *= lowering(corrections, embeddings)[:, None]
         return np.concatenate((scores, taught), axis=1)
 
-    def _heads_of(self, fingerprint: str) -> Sequence[tuple[int, Head]]:
-        """Return the heads for a model with their columns; workers may change theirs."""
+    def _heads_of(self, fingerprint: str) -> _Heads:
+        """Return the heads for a model; workers may change theirs."""
         if self._heads.fingerprint != fingerprint:
-            found = [
-                (column, self._sounds[name].heads[fingerprint].head)
-                for column, name in enumerate(self._added)
-                if name in self._sounds and fingerprint in self._sounds[name].heads
-            ]
-            self._heads = _Heads(fingerprint, found)
-        return self._heads.columns
+            self._heads = _Heads(
+                fingerprint,
+                [
+                    (column, self._sounds[name].heads[fingerprint].head)
+                    for column, name in enumerate(self._added)
+                    if name in self._sounds and fingerprint in self._sounds[name].heads
+                ],
+                [
+                    (self._columns(sound.lowers), (taught.head, *taught.further))
+                    for sound in self._corrections
+                    if (taught := sound.heads.get(fingerprint))
+                ],
+            )
+        return self._heads
+
+    def _columns(self, names: Sequence[str]) -> list[int]:
+        wanted = {name.casefold() for name in names}
+        return [index for index, label in enumerate(self._model.labels) if label.casefold() in wanted]
 
 
 class TaughtWorkers(TaughtTagger):
@@ -220,6 +245,13 @@ class TaughtInTime:
     def __call__(self, samples: Floats, /) -> Floats:
         """Score windows; a window without an answer in time has a row whose scores are NaN."""
         return self._taught.joined(*self._workers.scores_and_embeddings(samples))
+
+
+def lowering(heads: Sequence[Head], embeddings: Floats) -> Floats:
+    """Return the factors (batch,) by which a correction's heads lower scores, from embeddings (batch, width): 1 below all thresholds and without an embedding."""
+    logits = np.max([head.logits(embeddings) for head in heads], axis=0)
+    factors: Floats = np.exp(-_STEEPNESS * np.nan_to_num(logits).clip(min=0))
+    return factors
 
 
 def with_taught(

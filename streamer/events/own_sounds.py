@@ -1,4 +1,4 @@
-"""Sounds of the user's own: those that `earshot teach` has saved, by name."""
+"""Sounds of the user's own: those that `earshot teach` has saved, by name, and sounds that it has corrected."""
 
 import json
 from functools import lru_cache
@@ -9,6 +9,8 @@ from platformdirs import user_data_path
 from ..runtime.files import read_text
 
 _LONGEST_NAME = 60
+_LOWERS = "lowers"
+"""Key of the classes that a correction lowers."""
 
 
 def own_sounds_folder() -> Path:
@@ -18,24 +20,35 @@ def own_sounds_folder() -> Path:
 
 def own_sound_names() -> tuple[str, ...]:
     """Return their names, sorted; a file that is not one of theirs is left out."""
+    return tuple(name for name, is_correction in _saved() if not is_correction)
+
+
+def corrected_sound_names() -> tuple[str, ...]:
+    """Return the names of the sounds that the program knows and the user has corrected, sorted."""
+    return tuple(name for name, is_correction in _saved() if is_correction)
+
+
+def _saved() -> tuple[tuple[str, bool], ...]:
     folder = own_sounds_folder()
     try:
         changed = folder.stat().st_mtime_ns  # files are replaced as a whole, which changes their folder
     except OSError:
         return ()
-    return _names(folder, changed)
+    return _read(folder, changed)
 
 
 @lru_cache(maxsize=1)
-def _names(folder: Path, _changed: int) -> tuple[str, ...]:
-    names = (_name(path) for path in folder.glob("*.json"))
-    return tuple(sorted({name for name in names if name}, key=str.casefold))
+def _read(folder: Path, _changed: int) -> tuple[tuple[str, bool], ...]:
+    found = {entry for entry in map(_name, folder.glob("*.json")) if entry}
+    return tuple(sorted(found, key=lambda entry: entry[0].casefold()))
 
 
-def _name(path: Path) -> str | None:
-    """Return the name of the sound in a file; None if it has none."""
+def _name(path: Path) -> tuple[str, bool] | None:
+    """Return the name of the sound in a file, and True for a correction; None if it has none."""
     try:
-        name = json.loads(read_text(path))["name"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        content = json.loads(read_text(path))
+        name, is_correction = content["name"], bool(content.get(_LOWERS))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return name if isinstance(name, str) and name.isprintable() and 0 < len(name) <= _LONGEST_NAME else None
+    is_name = isinstance(name, str) and name.isprintable() and 0 < len(name) <= _LONGEST_NAME
+    return (name, is_correction) if is_name else None

@@ -1,0 +1,138 @@
+"""Teaching of a sound by the command ``teach``: to the model of the settings and to the embedded one."""
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import typer
+
+from .. import tagger
+from ..progress import bars
+from .teach_material import Material
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from models.loading import AnyTagger
+    from models.teaching.lessons import Taught
+    from models.teaching.taught_sounds import TaughtSounds
+    from models.teaching.taught_tagger import Embedder
+    from streamer.settings.schema import Settings
+
+_MANY_OTHERS = 800
+"""Windows with other sounds from which a threshold was measured to let through about 2 of 1,000; with fewer, about 7."""
+
+_log = logging.getLogger(__name__)
+
+
+def teach_sound(chosen: "Settings", sounds: "TaughtSounds", name: str, material: Material) -> None:
+    """Teach a sound to the model of the settings and to the embedded one, which tags until the other is ready.
+
+    Raises
+    ------
+    ModelError
+        A recording is not an example, a model can't be loaded, or the sound can't be saved.
+    """
+    from models.teaching.examples import find_example
+    from models.teaching.kept_examples import write_examples
+    from models.teaching.lessons import teach_model
+
+    results, examples = [], []
+    with bars() as update:
+        for model in models_of(chosen):
+            require_unknown_to(name, model)
+            examples = [
+                find_example(path, recording, model.window_samples) for path, recording in material.heard
+            ]
+            results.append(teach_model(model, name, examples, material.unrelated, update))
+    first = results[0]
+    heads = {key: head for result in reversed(results) for key, head in result.sound.heads.items()}
+    path = sounds.save(replace(first.sound, heads=heads))
+    kept = sounds.examples_file(name)
+    if material.keep:
+        write_examples(kept, examples, material.unrelated)
+    else:
+        kept.unlink(missing_ok=True)
+    _print_result(first)
+    _log.info("'%s' is saved in %s; start Earshot again to listen for it", name, path)
+
+
+def models_of(chosen: "Settings") -> "Iterator[AnyTagger]":
+    """Load the model of the settings, then the embedded one.
+
+    Raises
+    ------
+    ModelError
+        One can't be loaded.
+    """
+    from models.catalogue import EMBEDDED
+
+    for model in dict.fromkeys((tagger.choose_model(chosen).name, EMBEDDED)):
+        yield tagger.load(chosen, model)
+
+
+def require_libraries() -> None:
+    """Check that the libraries for teaching are installed, which workers spare a node.
+
+    Raises
+    ------
+    TeachingError
+        They are not.
+    """
+    from models.errors import EngineError, TeachingError
+    from models.loading import require_local
+
+    try:
+        require_local()
+    except EngineError:
+        raise TeachingError(
+            'teaching needs PyTorch and scikit-learn on this machine: run pip install -e ".[local]" in the checkout, or teach on another '
+            "machine with the same --model, and bring the sound here with --export and --import"
+        ) from None
+
+
+def require_unknown(name: str) -> None:
+    """Check that a name is not that of a sound in the catalogue.
+
+    Raises
+    ------
+    TeachingError
+        It is.
+    """
+    from models.teaching.taught_sounds import require_new_name
+    from streamer.events.catalogue import catalogue, own_sounds
+
+    own = {sound.name for sound in own_sounds()}
+    known = [sound.name for sound in catalogue() if sound.name not in own]
+    require_new_name(name, [*known, *(sound.replace(" ", "_") for sound in known)])
+
+
+def require_unknown_to(name: str, model: "Embedder") -> None:
+    """Check that a name is not that of a model's class.
+
+    Raises
+    ------
+    TeachingError
+        It is.
+    """
+    from models.teaching.taught_sounds import require_new_name
+
+    require_new_name(name, model.labels)
+
+
+def _print_result(taught: "Taught") -> None:
+    """Print how well each example is found without it, and what to expect."""
+    for example, was_found in taught.found:
+        typer.echo(f"{'found ' if was_found else 'missed'}  {example}")
+    share = "About 2" if taught.others >= _MANY_OTHERS else "About 7"
+    found = sum(was_found for _, was_found in taught.found)
+    typer.echo(
+        f"{found} of {len(taught.found)} examples were found by a head that had learned from the others only: expect about "
+        f"{round(10 * taught.recall)} of 10. {share} of 1,000 windows with other sounds are taken for it ({taught.others:,} compared)."
+    )
+    if taught.nearest:
+        typer.echo(f"Nearest other sounds: {', '.join(taught.nearest)}.")
+    if not taught.reliable:
+        typer.echo(
+            "These examples differ too much to be found reliably: give more of them, or teach two sounds under two names."
+        )
