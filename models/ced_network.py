@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from .frontends import FRAME_SHIFT, ROWS_PER_SECOND, SAMPLE_RATE_HZ
+from .mel_banks import htk_bank
 from .network_spec import Network, NetworkConfig
 from .sample_checks import SHORTEST_WINDOW_SECONDS
 
@@ -189,14 +190,8 @@ def _hann(length: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _mel_bank(fft: int, bins: int, lowest_hz: float, highest_hz: float, device: torch.device) -> Tensor:
-    """Return torchaudio's triangular filters on the HTK mel scale: (fft / 2 + 1, bins)."""
-    import warnings
-
-    from torchaudio.functional import melscale_fbanks
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about bins that are narrower than the spectrum's
-        bank: Tensor = melscale_fbanks(fft // 2 + 1, lowest_hz, highest_hz, bins, SAMPLE_RATE_HZ)
+    """Return triangular filters on the HTK mel scale: (fft / 2 + 1, bins)."""
+    bank = htk_bank(bins, fft=fft, rate_hz=SAMPLE_RATE_HZ, lowest_hz=lowest_hz, highest_hz=highest_hz)
     return bank.to(device)
 
 

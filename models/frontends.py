@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
+from .mel_banks import kaldi_bank
+
 SAMPLE_RATE_HZ = 16_000
 FRAME_LENGTH = 400
 """Samples in a frame: 25 ms."""
@@ -39,20 +41,15 @@ def row_count(samples: int) -> int:
 
 @lru_cache(maxsize=8)
 def _mel_bank(bins: int, device: torch.device) -> Tensor:
-    """Return torchaudio's triangular filters on the HTK mel scale: (FFT_LENGTH / 2 + 1, bins)."""
-    from torchaudio.compliance import kaldi
-
-    bank, _ = kaldi.get_mel_banks(
+    """Return Kaldi's triangular filters: (FFT_LENGTH / 2 + 1, bins)."""
+    bank = kaldi_bank(
         bins,
-        FFT_LENGTH,
-        float(SAMPLE_RATE_HZ),
-        LOWEST_HZ,
-        0.0,
-        vtln_low=100.0,
-        vtln_high=-500.0,
-        vtln_warp_factor=1.0,
+        fft=FFT_LENGTH,
+        rate_hz=SAMPLE_RATE_HZ,
+        lowest_hz=LOWEST_HZ,
+        highest_hz=SAMPLE_RATE_HZ / 2,
     )
-    return F.pad(bank, (0, 1)).T.contiguous().to(device)  # the Nyquist bin has no weight
+    return bank.to(device)
 
 
 @lru_cache(maxsize=8)

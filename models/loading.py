@@ -20,7 +20,7 @@ AnyTagger: TypeAlias = "Tagger | RemoteTagger"
 """A tagger on this machine, or on workers."""
 
 LOCAL = (
-    *("torch", "torchaudio", "torchvision", "timm", "openvino"),
+    *("torch", "torchvision", "timm", "openvino"),
     *("safetensors", "huggingface_hub", "sklearn", "matplotlib"),
 )
 """Libraries that a model on this machine needs, and workers spare a node."""

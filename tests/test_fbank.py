@@ -1,10 +1,17 @@
+import subprocess
+import sys
+import textwrap
+
 import numpy as np
 import pytest
 import torch
+from support.program import ROOT
 from torchaudio.compliance import kaldi
+from torchaudio.functional import melscale_fbanks
 
 from models import frontends
 from models.log_mel import log_mel
+from models.mel_banks import htk_bank, kaldi_bank
 
 
 def reference(waveform: torch.Tensor) -> torch.Tensor:
@@ -87,3 +94,39 @@ def test_the_displays_rows_are_those_of_the_model() -> None:
     np.testing.assert_allclose(rows, frontends.fbank(waveform).numpy(), atol=1e-3)
     np.testing.assert_allclose(log_mel(np.zeros(560, np.float32)), frontends.fbank(torch.zeros(560)).numpy())
     assert log_mel(np.zeros(399, np.float32)).shape == (0, 128)
+
+
+@pytest.mark.parametrize("bins", [40, 64, 128])
+def test_filters_are_those_of_torchaudio(bins: int) -> None:
+    ours = kaldi_bank(bins, fft=512, rate_hz=16_000, lowest_hz=20.0, highest_hz=8000.0)
+    theirs, _ = kaldi.get_mel_banks(bins, 512, 16_000.0, 20.0, 0.0, 100.0, -500.0, 1.0)
+    torch.testing.assert_close(ours[:-1].T, theirs, atol=1e-6, rtol=0)
+    assert not ours[-1].any()
+
+
+@pytest.mark.parametrize("bins", [40, 64])
+def test_filters_on_the_htk_scale_are_those_of_torchaudio(bins: int) -> None:
+    ours = htk_bank(bins, fft=512, rate_hz=16_000, lowest_hz=0.0, highest_hz=8000.0)
+    torch.testing.assert_close(ours, melscale_fbanks(257, 0.0, 8000.0, bins, 16_000), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    "family",
+    ["AstConfig.of_size('tiny', input_tdim=128)", "CedConfig(width=192, depth=2, heads=3, mlp_width=768)"],
+)
+def test_networks_run_without_torchaudio(family: str) -> None:
+    script = f"""
+        import sys
+        sys.modules["torchaudio"] = None
+        import torch
+        from models.ast_network import AstConfig
+        from models.ced_network import CedConfig
+        from models.engines.torch_engine import TorchEngine
+        from models.network_spec import NetworkSpec
+        spec = NetworkSpec.from_network({family}.network().eval())
+        print(TorchEngine(spec, device="cpu")(torch.zeros(1, 16_000))[0].shape)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "torch.Size([1, 527])"
