@@ -1,6 +1,8 @@
 """Events of the history for the page in a browser: reading, clips, and notes of people."""
 
 import os
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from streamer.live.changes import LiveSettings
-    from streamer.messages import Event, EventQuery, Mark
+    from streamer.messages import Event, EventQuery, Mark, Samples
     from streamer.sinks.history.store import History
+    from web.actions import Export
 
 
 class EventAccess:
@@ -47,6 +50,19 @@ class EventAccess:
         folder = os.path.realpath(self._settings.current.clips_path)
         clip = Path(os.path.realpath(event.clip))  # the history is a file that others may have written
         return clip if clip.suffix == ".flac" and clip.is_relative_to(folder) and clip.is_file() else None
+
+    def read_clip(self, identifier: str) -> "Samples | None":
+        """Return the samples of an event's clip, 16 kHz mono; None without a clip.
+
+        Raises
+        ------
+        SoundError
+            It can't be read.
+        """
+        from .recordings import read_recording
+
+        clip = self.find_clip(identifier)
+        return None if clip is None else read_recording(clip)
 
     def mark(self, identifier: str, mark: "Mark | None") -> None:
         """Mark an event as right or wrong; None removes the mark.
@@ -101,3 +117,37 @@ class EventAccess:
         if self._history is None:
             raise SinkError("events are not stored; set history to a file")
         return self._history
+
+
+def exports() -> "dict[str, Export]":
+    """Return the forms in which events are saved."""
+    from streamer.sinks.history import exports as tables
+    from web.actions import Export
+
+    return {
+        "csv": Export("text/csv", "earshot-events.csv", _csv),
+        "json": Export("application/json", "earshot-events.json", _json),
+        "audacity": Export("text/plain", "earshot-labels.txt", tables.audacity_labels),
+        "raven": Export("text/plain", "earshot.selections.txt", tables.raven_table),
+    }
+
+
+def _csv(events: "Sequence[Event]", _zero: float | None) -> str:
+    """Return a table. A cell that begins like a formula gets an apostrophe: names come from outside."""
+    from streamer.sinks.history import occurrences
+
+    stream = StringIO()
+    safe = (replace(event, label=_harmless(event.label), source=_harmless(event.source)) for event in events)
+    occurrences.write_csv(safe, stream)
+    return stream.getvalue()
+
+
+def _json(events: "Sequence[Event]", _zero: float | None) -> str:
+    """Return a JSON list."""
+    from streamer.sinks.payloads import occurrence_payload, to_json
+
+    return f"[{','.join(to_json(occurrence_payload(event)) for event in events)}]"
+
+
+def _harmless(text: str) -> str:
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -87,7 +87,7 @@ class WebView:
         from streamer.events.catalogue import catalogue
         from web.actions import Actions, NoteActions
 
-        from .web_events import EventAccess
+        from .web_events import EventAccess, exports
 
         events = EventAccess(settings, history)
 
@@ -104,6 +104,8 @@ class WebView:
                 save_settings=_with_web_errors(lambda: str(settings.save({}))),
                 read_events=_with_web_errors(events.read),
                 find_clip=_with_web_errors(events.find_clip),
+                read_clip=_with_web_errors(events.read_clip),
+                exports=exports(),
                 notes=None
                 if history is None
                 else NoteActions(
@@ -187,6 +189,7 @@ def _watched(watchlists: "WatchLists", source: str) -> "list[Watched]":
 
 def _with_web_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:
     """Translate errors of the layers below to `WebError`."""
+    from models.errors import SoundError
     from streamer.errors import StreamerError
     from web.errors import WebError
 
@@ -194,7 +197,7 @@ def _with_web_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:
     def done(*arguments: Given.args, **named: Given.kwargs) -> Result:
         try:
             return do(*arguments, **named)
-        except StreamerError as error:
+        except (StreamerError, SoundError) as error:
             raise WebError(str(error)) from error
 
     return done

@@ -1,6 +1,8 @@
 """The HTTP interface and the live connections, over real HTTP."""
 
+import csv
 import http.client
+import io
 import json
 import socket
 import threading
@@ -11,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from support.waiting import PATIENCE_SECONDS, wait_until
 from support.web import House, Page, event, serving, tagging
 from websockets.exceptions import ConnectionClosed
@@ -19,11 +22,12 @@ from websockets.sync.connection import Connection
 
 from models.log_mel import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus
+from streamer.sinks.history.exports import audacity_labels, raven_table
 from web.calls import Calls
 from web.errors import BusyError, WebError
 from web.passwords import hash_password
 from web.queues import Mailbox
-from web.spectrogram import GAP, Rows
+from web.spectrogram import GAP, Rows, clip_rows
 from web.summary import summarise
 
 
@@ -359,6 +363,68 @@ def test_too_many_actions_are_refused() -> None:
         calls.submit(dict)
     with pytest.raises(BusyError):
         calls.submit(dict)
+
+
+def test_a_summary_counts_by_weekday_and_day() -> None:
+    sunday_noon = time.mktime((2026, 3, 1, 12, 30, 0, 0, 0, -1))
+    found = summarise(
+        [event("1", started_at=sunday_noon), event("2", "Siren", started_at=sunday_noon + 86_400.0)]
+    )
+    assert [(day["date"], day["count"]) for day in found["days"]] == [("2026-03-02", 1), ("2026-03-01", 1)]
+    assert (found["weekdays"][6][12], found["weekdays"][0][12]) == (1, 1)
+    assert sum(map(sum, found["weekdays"])) == 2
+
+
+def test_events_are_exported_in_forms_of_other_programs() -> None:
+    history = [
+        event("1", "=SUM(A1)", clip="/secret/place/1.flac"),
+        event("2", "Siren", started_at=1_790_000_010.25, ended_at=None),
+    ]
+    with serving(house=House(history=history)) as page:
+        sheet = page.get("export/csv")
+        assert sheet.headers["content-disposition"] == 'attachment; filename="earshot-events.csv"'
+        rows = list(csv.DictReader(io.StringIO(sheet.body.decode())))
+        assert [row["label"] for row in rows] == ["Siren", "'=SUM(A1)"]
+        assert rows[1]["clip"] == "api/v1/events/1/clip"
+        assert [found["id"] for found in page.get("export/json").json] == ["2", "1"]
+        assert page.get("export/audacity").body.decode().splitlines() == [
+            "0.000000\t4.500000\t=SUM(A1)",
+            "10.250000\t10.250000\tSiren",
+        ]
+        later = page.get("export/audacity?zero=1790000005").body.decode()
+        assert later == "5.250000\t5.250000\tSiren\n"
+        head, first, _ = page.get("export/raven").body.decode().splitlines()
+        assert head.split("\t")[:5] == ["Selection", "View", "Channel", "Begin Time (s)", "End Time (s)"]
+        assert first.split("\t")[:8] == [
+            *("1", "Spectrogram 1", "1", "0.000000", "4.500000", "0.0", "8000.0", "=SUM(A1)")
+        ]
+        for form in ("csv", "json", "audacity", "raven"):
+            assert b"secret" not in page.get(f"export/{form}").body
+        assert page.get("export/quux").status == 404
+        assert page.get("export/csv?zero=soon").status == 400
+
+
+def test_tabs_in_names_do_not_move_the_columns_of_a_table() -> None:
+    found = raven_table([event("1", "a\tb\nc")])
+    assert len(found.splitlines()) == 2
+    assert len({line.count("\t") for line in found.splitlines()}) == 1
+    assert audacity_labels([]) == ""
+
+
+def test_the_spectrogram_of_a_clip_is_bounded(tmp_path: Path) -> None:
+    clip = tmp_path / "dog.flac"
+    soundfile.write(clip, 0.1 * np.sin(np.arange(16_000) * 0.3), 16_000)
+    with serving(house=House(history=[event("1")], clips={"1": clip})) as page:
+        answer = page.get("events/1/spectrogram")
+        assert (answer.status, len(answer.body)) == (200, 98 * 128)
+        assert page.get("events/2/spectrogram").status == 404
+    long = np.random.default_rng(0).normal(0, 0.1, 130 * SAMPLE_RATE_HZ).astype(np.float32)
+    rows = clip_rows(long, log_mel)
+    assert rows.shape[1] == 128
+    assert 900 < len(rows) <= 1_000
+    whole = clip_rows(long[: 5 * SAMPLE_RATE_HZ], log_mel)
+    assert whole.shape == (498, 128)
+    assert clip_rows(long[:100], log_mel).shape == (0, 128)
 
 
 def test_a_summary_counts_by_hour() -> None:

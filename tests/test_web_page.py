@@ -109,9 +109,15 @@ def test_an_event_is_played_and_the_history_is_filtered(browser: Browser, tmp_pa
         browser.open(f"{page.address}#events")
         browser.wait_for_text("Siren", ".events")
         assert len(browser.all(".heat rect")) == 48
+        browser.all(".choice button")[1].click()
+        wait_until(lambda: len(browser.all(".heat rect")) == 7 * 24, "the week")
+        assert "Monday" in browser.run("return document.querySelector('.heat').textContent")
+        browser.all(".choice button")[2].click()
+        wait_until(lambda: len(browser.all(".heat rect")) in {24, 48}, "the days")
         browser.find("button[aria-label='Play Dog']").click()
         played = "const player = document.querySelector('audio'); return player ? player.currentTime : 0"
         wait_until(lambda: browser.run(played) > 0.2, "the clip to play")
+        wait_until(lambda: browser.all(".details canvas:not([hidden])"), "the picture of the clip")
         browser.run(
             "const field = document.getElementById('filter-sound'); field.value = 'Siren'; field.dispatchEvent(new Event('change'))"
         )

@@ -1,7 +1,7 @@
 """Functions of the program that the page offers, as plain callables."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -57,6 +57,25 @@ class Descriptions:
     to_json: Callable[[Payload], str]
 
 
+@dataclass(frozen=True, slots=True)
+class Export:
+    """Form in which events are saved.
+
+    Attributes
+    ----------
+    media_type : str
+        Type of the file.
+    name : str
+        Name of the file.
+    write : callable
+        Takes events, newest first, and the Unix time of the recording's beginning (None for the first event); returns the content.
+    """
+
+    media_type: str
+    name: str
+    write: Callable[[Sequence[Event], float | None], str]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoteActions:
     """Functions that change events of the history. They are called on any thread; one that fails raises `WebError`.
@@ -107,6 +126,10 @@ class Actions:
         Takes the id of an event; returns the file of its clip, or None.
     notes : NoteActions or None
         Changes of events; None without a history.
+    read_clip : callable
+        Takes the id of an event; returns the samples of its clip, or None.
+    exports : mapping of str to Export
+        Forms in which events are saved, by name.
     """
 
     version: str
@@ -120,3 +143,5 @@ class Actions:
     read_events: Callable[[EventQuery], Sequence[Event]]
     find_clip: Callable[[str], Path | None]
     notes: NoteActions | None = None
+    read_clip: Callable[[str], Samples | None] = lambda _: None
+    exports: Mapping[str, Export] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -11,11 +12,13 @@ from starlette.routing import Route
 
 from .actions import Actions, NoteActions
 from .answers import RequestError, flag_in, read_body, routes_of
-from .event_query import event_query
-from .hub import Hub, with_clip_address
+from .event_query import event_query, time_in
+from .hub import Hub, clip_address, with_clip_address
+from .spectrogram import clip_rows
 from .summary import summarise
 
 _SUMMARY_EVENTS = 50_000
+_EXPORTED_EVENTS = 50_000
 _READERS = 2
 _MARKS = ("right", "wrong", None)
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -43,7 +46,14 @@ class EventApi:
         """Return the routes."""
         return [
             *routes_of(
-                "GET", {"events": self.events, "events/{id}/clip": self.clip, "summary": self.summary}
+                "GET",
+                {
+                    "events": self.events,
+                    "events/{id}/clip": self.clip,
+                    "events/{id}/spectrogram": self.spectrogram,
+                    "summary": self.summary,
+                    "export/{form}": self.export,
+                },
             ),
             *routes_of(
                 "POST",
@@ -84,6 +94,39 @@ class EventApi:
             headers=headers,
             content_disposition_type=kind,
         )
+
+    async def spectrogram(self, request: Request) -> Response:
+        """Return the spectrogram of a clip: at most 1,000 rows of 128 bytes, see `RowBlock`."""
+        identifier = _identifier(request)
+
+        def draw() -> bytes | None:
+            samples = self._actions.read_clip(identifier)
+            return None if samples is None else clip_rows(samples, self._hub.log_mel).tobytes()
+
+        rows = await self._read(draw)
+        if rows is None:
+            raise RequestError(404, "this event has no clip, or it has been deleted")
+        headers = {"cache-control": "private, max-age=3600"}
+        return Response(rows, media_type="application/octet-stream", headers=headers)
+
+    async def export(self, request: Request) -> Response:
+        """Return events as a file of another program."""
+        export = self._actions.exports.get(request.path_params["form"])
+        if export is None:
+            raise RequestError(
+                404, f"there is no such form; choose one of {', '.join(self._actions.exports)}"
+            )
+        query, zero = event_query(request, limit=_EXPORTED_EVENTS), time_in(request, "zero")
+
+        def write() -> str:
+            events = [
+                event if event.clip is None else replace(event, clip=clip_address(event.id))
+                for event in self._actions.read_events(query)
+            ]
+            return export.write(events, zero)
+
+        headers = {"content-disposition": f'attachment; filename="{export.name}"'}
+        return Response(await self._read(write), media_type=export.media_type, headers=headers)
 
     async def mark(self, request: Request) -> Response:
         """Mark an event as right or wrong."""

@@ -13,6 +13,17 @@ from .answers import LONGEST_NAME, RequestError
 MOST_EVENTS = 1_000
 
 
+def time_in(request: Request, what: str) -> float | None:
+    """Return a time of an address as Unix seconds; None if it is not given.
+
+    Raises
+    ------
+    RequestError
+        It is malformed.
+    """
+    return _time(request.query_params.get(what), what)
+
+
 def event_query(request: Request, *, limit: int | None = None) -> EventQuery:
     """Return what a request asks for.
 

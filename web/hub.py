@@ -106,7 +106,7 @@ class Hub:
         self.watched: Callable[[str], Sequence[Watched]] = lambda _source: ()
         self.is_listening: Callable[[str], bool] = lambda _source: True
         self._names = tuple(sources)
-        self._log_mel = log_mel
+        self.log_mel = log_mel
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._inbox: Mailbox[Message | None] = Mailbox(_WAITING_EVENTS, self._wake)
@@ -274,7 +274,7 @@ class Hub:
         for source, chunks in self._chunks.take().items():
             if source not in names:
                 continue
-            rows = self._rows.setdefault(source, Rows(self._log_mel))
+            rows = self._rows.setdefault(source, Rows(self.log_mel))
             block = rows.extend(chunks)
             if block is not None:
                 self._send(_packed(names.index(source), block), None, sound=True)
@@ -337,10 +337,15 @@ class _State:
             yield self.health
 
 
+def clip_address(identifier: str) -> str:
+    """Return the address of an event's clip, below that of the page."""
+    return f"api/v1/events/{identifier}/clip"
+
+
 def with_clip_address(payload: dict[str, Any]) -> dict[str, Any]:
     """Replace the path of a clip, which is nobody's business, by its address."""
     if payload.get("clip") is not None:
-        payload["clip"] = f"api/v1/events/{payload['id']}/clip"
+        payload["clip"] = clip_address(payload["id"])
     return payload
 
 

@@ -21,6 +21,8 @@ GAP = 255
 FLOOR_DBFS = -120.0
 
 _SILENT, _LOUD = -13.0, 6.0
+_MOST_CLIP_ROWS = 1_000
+_BLOCK_SAMPLES = 60 * SAMPLE_RATE_HZ
 _MOST_ROWS = 400
 """Rows sent at once: what a page shows after a pause."""
 
@@ -108,6 +110,28 @@ class Rows:
         self._samples = self._samples[used:].copy()
         self._samples_start += used
         return _quantise(rows)
+
+
+def clip_rows(samples: Samples, log_mel: LogMelFunction) -> NDArray[np.uint8]:
+    """Return the spectrogram of a whole clip, uint8 (rows, 128), with at most 1,000 rows: of a long clip, the loudest of several.
+
+    Parameters
+    ----------
+    samples : float32 (n,)
+        The clip.
+    log_mel : callable
+        See `LogMelFunction`.
+    """
+    blocks = [np.zeros((0, MEL_BINS), np.uint8)]
+    for start in range(0, len(samples), _BLOCK_SAMPLES):
+        part = samples[start : start + _BLOCK_SAMPLES + FRAME_SAMPLES - HOP_SAMPLES]
+        if len(part) >= FRAME_SAMPLES:
+            blocks.append(_quantise(log_mel(part)))
+    rows = np.concatenate(blocks)
+    each = -(-len(rows) // _MOST_CLIP_ROWS)
+    if each > 1:
+        rows = np.maximum.reduceat(rows, np.arange(0, len(rows), each), axis=0)
+    return rows
 
 
 def _quantise(rows: NDArray[np.float32]) -> NDArray[np.uint8]:

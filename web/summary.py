@@ -1,4 +1,4 @@
-"""Counts of events by sound and hour of the day."""
+"""Counts of events by hour, sound, day and weekday."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,26 +9,39 @@ from streamer.messages import Event
 
 _HOURS = 24
 _MOST_SOUNDS = 50
+_MOST_DAYS = 35
 
 
 def summarise(events: Iterable[Event]) -> dict[str, Any]:
-    """Return how often each sound began in each hour of the day, in local time, the most frequent sound first."""
-    hours: dict[str, list[int]] = {}
+    """Return how often each sound began in each hour of the day, and how often any sound did on each weekday and day.
+
+    Times are local. The most frequent sound, Monday and the newest day come first.
+    """
+    sounds: dict[str, list[int]] = {}
+    days: dict[str, list[int]] = {}
+    weekdays = [[0] * _HOURS for _ in range(7)]
     totals: Counter[str] = Counter()
     first: float | None = None
     for event in events:
         try:
-            hour = datetime.fromtimestamp(event.started_at).astimezone().hour
+            began = datetime.fromtimestamp(event.started_at).astimezone()
         except (ValueError, OverflowError, OSError):
             continue
-        hours.setdefault(event.label, [0] * _HOURS)[hour] += 1
+        sounds.setdefault(event.label, [0] * _HOURS)[began.hour] += 1
+        days.setdefault(f"{began:%Y-%m-%d}", [0] * _HOURS)[began.hour] += 1
+        weekdays[began.weekday()][began.hour] += 1
         totals[event.label] += 1
         first = event.started_at if first is None else min(first, event.started_at)
     return {
         "since": first,
         "events": totals.total(),
         "sounds": [
-            {"label": label, "count": count, "hours": hours[label]}
+            {"label": label, "count": count, "hours": sounds[label]}
             for label, count in totals.most_common(_MOST_SOUNDS)
+        ],
+        "weekdays": weekdays,
+        "days": [
+            {"date": date, "count": sum(days[date]), "hours": days[date]}
+            for date in sorted(days, reverse=True)[:_MOST_DAYS]
         ],
     }

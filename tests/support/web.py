@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from earshot.recordings import read_recording
+from earshot.web_events import exports
 from models.log_mel import log_mel
 from streamer.messages import AudioChunk, Event, EventQuery, Health, Mark, Occurrence, SourceStatus, Tagging
 from streamer.runtime.threads import ThreadGroup
@@ -76,6 +78,10 @@ class House:
             notes=NoteActions(mark=self._mark, keep_clip=self._keep_clip, delete=self._delete)
             if self.has_history
             else None,
+            read_clip=lambda identifier: (
+                read_recording(self.clips[identifier]) if identifier in self.clips else None
+            ),
+            exports=exports(),
         )
 
     def _mark(self, identifier: str, mark: Mark | None) -> None:

@@ -18,6 +18,12 @@ export async function get(name, query = {}) {
   return answered(await fetch(`api/v1/${name}?${given}`, { credentials: "same-origin" }));
 }
 
+export async function getBytes(name) {
+  const response = await fetch(`api/v1/${name}`, { credentials: "same-origin" });
+  if (!response.ok) await answered(response);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
 export async function post(name, body = {}) {
   const headers = { "Content-Type": "application/json" };
   return answered(await fetch(`api/v1/${name}`, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin" }));

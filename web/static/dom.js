@@ -30,6 +30,15 @@ export function setBar(element, share) {
   element.setAttribute("aria-valuenow", String(Math.round(100 * share)));
 }
 
+// A few buttons of which one is chosen.
+export function choose(options, chosen, onchoose) {
+  const buttons = options.map(([value, name]) => make("button", { type: "button", "aria-pressed": String(value === chosen), onclick: () => {
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button === buttons[options.findIndex(([other]) => other === value)]));
+    onchoose(value);
+  } }, name));
+  return make("div", { class: "choice", role: "group" }, ...buttons);
+}
+
 let hiding = 0;
 
 export function notify(sentence) {

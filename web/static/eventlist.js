@@ -1,6 +1,7 @@
 // A list of events by day: each opens to its clip, and to what a person can say about it.
 import { make, notify } from "./dom.js";
-import { post } from "./api.js";
+import { getBytes, post } from "./api.js";
+import { drawRows } from "./spectrogram.js";
 import { clock, dayName, duration, percent, say } from "./texts.js";
 
 const MARKS = { right: "✓", wrong: "✗" };
@@ -64,11 +65,21 @@ class Line {
       this.player.src = address(event, "clip");
       this.keep = make("button", { type: "button", onclick: () => this.send("keep", { keep: !event.clip_kept }) });
       actions.append(this.keep, make("a", { class: "button", href: `${address(event, "clip")}?download`, "aria-label": say("download", { sound: event.label }) }, say("saveClip")));
-      panel.append(this.player);
+      this.picture = make("canvas", { role: "img", "aria-label": say("clipPicture"), hidden: true });
+      panel.append(this.picture, this.player);
+      this.draw();
     }
     if (event.ended_at) actions.append(this.deletion());
     panel.append(actions);
     return panel;
+  }
+
+  async draw() {
+    try {
+      const rows = await getBytes(`events/${encodeURIComponent(this.event.id)}/spectrogram`);
+      drawRows(this.picture, rows, document.documentElement.dataset.theme);
+      this.picture.hidden = false;
+    } catch { /* without a picture, the clip can still be played */ }
   }
 
   deletion() { // a second click within five seconds deletes

@@ -1,44 +1,51 @@
 // Events: the history with filters, and the hours of the day.
-import { make, notify, svg } from "./dom.js";
+import { choose, make, notify, svg } from "./dom.js";
 import { get } from "./api.js";
 import { EventList } from "./eventlist.js";
-import { say } from "./texts.js";
+import { say, shortDay, weekday } from "./texts.js";
 
 const PAGE = 100;
+const FORMS = [["csv", "CSV"], ["json", "JSON"], ["audacity", "Audacity"], ["raven", "Raven"]];
 const PERIODS = [["day", 1], ["week", 7], ["month", 30], ["everything", null]];
 
-function heatMap(summary) {
+const VIEWS = {
+  sounds: (summary) => summary.sounds.slice(0, 12).map(({ label, hours }) => ({ name: label, hours })),
+  weekdays: (summary) => summary.weekdays.map((hours, day) => ({ name: weekday(day), hours })),
+  days: (summary) => summary.days.slice(0, 31).map(({ date, hours }) => ({ name: shortDay(new Date(`${date}T12:00`)), hours })),
+};
+
+function heatMap(rows) {
   const narrow = window.innerWidth < 600; // names above their rows
   const [height, label, cell, top] = narrow ? [38, 0, 12.5, 18] : [22, 170, 20, 2];
-  const sounds = summary.sounds.slice(0, 12);
-  const most = Math.max(1, ...sounds.flatMap((sound) => sound.hours));
-  const picture = svg("svg", { class: "heat", viewBox: `0 0 ${label + 24 * cell} ${sounds.length * height + 18}`, role: "img", "aria-label": say("hours") });
-  sounds.forEach((sound, row) => {
-    const name = svg("text", { x: 0, y: row * height + (narrow ? 13 : 15) });
-    name.textContent = sound.label.length > 22 ? `${sound.label.slice(0, 21)}…` : sound.label;
+  const most = Math.max(1, ...rows.flatMap((row) => row.hours));
+  const picture = svg("svg", { class: "heat", viewBox: `0 0 ${label + 24 * cell} ${rows.length * height + 18}`, role: "img", "aria-label": say("hours") });
+  rows.forEach((row, index) => {
+    const name = svg("text", { x: 0, y: index * height + (narrow ? 13 : 15) });
+    const longest = narrow ? 40 : 22;
+    name.textContent = row.name.length > longest ? `${row.name.slice(0, longest - 1)}…` : row.name;
     picture.append(name);
-    sound.hours.forEach((count, hour) => {
+    row.hours.forEach((count, hour) => {
       const title = svg("title");
-      title.textContent = say("heat", { sound: sound.label, hour, count });
-      const box = svg("rect", { x: label + hour * cell, y: row * height + top, width: cell - 2, height: 18, rx: 3 }, title);
+      title.textContent = say("heat", { sound: row.name, hour, count });
+      const box = svg("rect", { x: label + hour * cell, y: index * height + top, width: cell - 2, height: 18, rx: 3 }, title);
       if (count) box.style.opacity = 0.25 + 0.75 * Math.sqrt(count / most);
       else box.setAttribute("class", "none");
       picture.append(box);
     });
   });
   for (let hour = 0; hour < 24; hour += 6) {
-    const text = svg("text", { x: label + hour * cell, y: sounds.length * height + 14 });
+    const text = svg("text", { x: label + hour * cell, y: rows.length * height + 14 });
     text.textContent = String(hour);
     picture.append(text);
   }
   return picture;
 }
 
-function spreadsheet(events) {
-  // A cell that begins like a formula gets an apostrophe: names come from outside.
-  const cell = (value) => `"${String(value ?? "").replace(/^(?=[=+\-@\t\r])/, "'").replaceAll('"', '""')}"`;
-  const columns = ["id", "source", "label", "score", "started_at", "ended_at", "length_seconds", "mark"];
-  return [columns, ...events.map((event) => columns.map((column) => event[column]))].map((row) => row.map(cell).join(",")).join("\r\n");
+function busiest(summary) { // a sentence about the loud and the quiet hours
+  const totals = Array.from({ length: 24 }, (_, hour) => summary.sounds.reduce((sum, sound) => sum + sound.hours[hour], 0));
+  const most = totals.indexOf(Math.max(...totals));
+  const quiet = totals.filter((count) => !count).length;
+  return say("busiest", { hour: most, next: (most + 1) % 24, count: totals[most], quiet });
 }
 
 export class EventsView {
@@ -53,11 +60,14 @@ export class EventsView {
     this.heat = make("div");
     this.list = new EventList(say("noneFound"));
     this.more = make("button", { type: "button", hidden: true, onclick: () => this.load(true) }, say("more"));
-    const save = make("button", { type: "button", onclick: () => this.save() }, say("csv"));
+    this.view = "sounds";
+    this.views = choose(Object.keys(VIEWS).map((name) => [name, say(`by_${name}`)]), this.view, (name) => { this.view = name; this.draw(); });
+    const save = make("select", { id: "save-as", "aria-label": say("saveAs"), onchange: () => { this.save(save.value); save.value = ""; } },
+      make("option", { value: "" }, say("saveAs")), ...FORMS.map(([form, name]) => make("option", { value: form }, name)));
     const filters = [["sound", this.sound], ["source", this.source], ["period", this.period], ["leastScore", this.score]];
     this.element = make("div", {},
       make("section", { class: "panel filters" }, ...filters.map(([key, field]) => make("label", { for: field.id }, `${say(key)}${key === "leastScore" ? " (%)" : ""}`, field))),
-      make("section", { class: "panel" }, make("h2", {}, say("hours")), this.heat),
+      make("section", { class: "panel" }, make("div", { class: "row" }, make("h2", {}, say("hours")), this.views), this.heat),
       make("section", { class: "panel" }, make("div", { class: "row" }, make("h2", {}, say("events")), save), this.list.element, this.more));
   }
 
@@ -90,7 +100,8 @@ export class EventsView {
       this.more.hidden = answer.events.length < PAGE;
       this.list.show(this.found);
       if (summary) {
-        this.heat.replaceChildren(summary.sounds.length ? heatMap(summary) : make("p", { class: "hint" }, say("noneFound")));
+        this.summary = summary;
+        this.draw();
         this.options(this.sound, say("allSounds"), summary.sounds.map((sound) => sound.label));
       }
     } catch (error) {
@@ -105,10 +116,15 @@ export class EventsView {
     if (this.list.lines.has(id)) this.list.show(this.found);
   }
 
-  save() {
-    const file = new Blob([spreadsheet(this.found)], { type: "text/csv" });
-    const link = make("a", { href: URL.createObjectURL(file), download: "earshot-events.csv" });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  draw() {
+    const rows = this.summary?.sounds.length ? VIEWS[this.view](this.summary) : [];
+    if (rows.length) this.heat.replaceChildren(heatMap(rows), make("p", { class: "state" }, busiest(this.summary)));
+    else this.heat.replaceChildren(make("p", { class: "hint" }, say("noneFound")));
+  }
+
+  save(form) {
+    if (!form) return;
+    const query = new URLSearchParams(Object.entries({ ...this.query(), label: this.sound.value }).filter(([, value]) => value !== ""));
+    make("a", { href: `api/v1/export/${form}?${query}`, download: "" }).click();
   }
 }

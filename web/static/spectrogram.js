@@ -29,6 +29,20 @@ function colours(theme) {
   return table;
 }
 
+// Draws rows of 128 bytes, as of a clip, over a whole canvas.
+export function drawRows(canvas, rows, theme) {
+  const table = colours(theme);
+  const width = rows.length / BINS;
+  if (!width) return;
+  canvas.width = width;
+  canvas.height = BINS;
+  const context = canvas.getContext("2d", { alpha: false });
+  const image = context.createImageData(width, BINS);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let x = 0; x < width; x++) for (let bin = 0; bin < BINS; bin++) pixels[(BINS - 1 - bin) * width + x] = table[rows[x * BINS + bin]];
+  context.putImageData(image, 0, 0);
+}
+
 export class Spectrogram {
   constructor(canvas, theme) {
     this.canvas = canvas;

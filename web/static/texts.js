@@ -51,7 +51,13 @@ const TEXTS = {
   hours: ["Hours of the day", "Stunden des Tages"],
   heat: ["{sound}, {hour}:00: {count}", "{sound}, {hour} Uhr: {count}"],
   more: ["Show more", "Mehr zeigen"],
-  csv: ["Save as CSV", "Als CSV speichern"],
+  saveAs: ["Save as…", "Speichern als…"],
+  by_sounds: ["Sounds", "Geräusche"],
+  by_weekdays: ["Week", "Woche"],
+  by_days: ["Days", "Tage"],
+  busiest: ["Most events from {hour}:00 to {next}:00 ({count}). Hours without any: {quiet}.",
+    "Die meisten Ereignisse von {hour} bis {next} Uhr ({count}). Stunden ohne: {quiet}."],
+  clipPicture: ["Spectrogram of the clip", "Spektrogramm der Aufnahme"],
   threshold: ["Threshold of {sound}", "Schwelle von {sound}"],
   remove: ["Stop watching for {sound}", "Nicht mehr auf {sound} achten"],
   watch: ["Watch", "Beachten"],
@@ -82,12 +88,22 @@ const locale = navigator.language.toLowerCase().startsWith(language) ? navigator
 
 export const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const dayFormat = new Intl.DateTimeFormat(locale, { weekday: "long", day: "numeric", month: "long" });
+const weekdayFormat = new Intl.DateTimeFormat(locale, { weekday: "long" });
+const shortDayFormat = new Intl.DateTimeFormat(locale, { weekday: "short", day: "numeric", month: "short" });
 const percentFormat = new Intl.NumberFormat(locale, { style: "percent" });
 
 export function dayName(date) {
   const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(date).setHours(0, 0, 0, 0)) / 86_400_000);
   if (days === 0) return say("today");
   return days === 1 ? say("yesterday") : dayFormat.format(date);
+}
+
+export function weekday(number) { // 0 is Monday
+  return weekdayFormat.format(new Date(2024, 0, 1 + number));
+}
+
+export function shortDay(date) {
+  return shortDayFormat.format(date);
 }
 
 export function percent(score) {
