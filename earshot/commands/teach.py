@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ def teach(
     more: list[str] | None,
     clips: list[str] | None,
     events: list[str] | None,
+    listen: bool,
+    times: int,
     others: list[str] | None,
     keep: bool,
     wrong: list[str] | None,
@@ -41,7 +43,9 @@ def teach(
 
     The sound is then watched for like any other, under its name. The network stays unchanged, and no audio is kept unless you ask for it.
     """
-    given = _Given(clips or [], events or [], others or [], wrong or [], keep=keep)
+    given = _Given(
+        clips or [], events or [], others or [], wrong or [], times=times if listen else 0, keep=keep
+    )
     tasks = {"--list": list_all, "--remove": remove, "--export": export, "--import": import_from}
     _require_one_task(name, given, more, [task for task, asked in tasks.items() if asked])
     sounds = _sounds()
@@ -63,12 +67,13 @@ def teach(
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """Recordings and events on the command line."""
+    """Recordings, events and takes on the command line."""
 
     clips: list[str]
     events: list[str]
     others: list[str]
     wrong: list[str]
+    times: int
     keep: bool
 
     @property
@@ -79,6 +84,7 @@ class _Given:
             "--events": self.events,
             "--not": self.others,
             "--wrong": self.wrong,
+            "--listen": self.times,
             "--keep": self.keep,
         }
         return [option for option, values in lists.items() if values]
@@ -90,8 +96,8 @@ class _Given:
         if bool(self.clips) == bool(self.events):
             raise UsageError(f"'{more[0]}' belongs to no option: repeat --clips or --events before each")
         if self.clips:
-            return _Given([*self.clips, *more], [], self.others, [], self.keep)
-        return _Given([], [*self.events, *more], self.others, [], self.keep)
+            return replace(self, clips=[*self.clips, *more])
+        return replace(self, events=[*self.events, *more])
 
 
 def _require_one_task(
@@ -118,19 +124,18 @@ def _sounds() -> "TaughtSounds":
 def _teach(load: "Callable[[], Settings]", sounds: "TaughtSounds", name: str, given: _Given) -> None:
     from models.teaching.taught_sounds import checked_name
 
-    from . import teach_lesson, teach_material
+    from . import teach_lesson, teach_listen, teach_material
 
     name = checked_name(name)
     teach_lesson.require_unknown(name)
     teach_lesson.require_libraries()
-    if not (given.clips or given.events):
+    if not (given.clips or given.events or given.times):
         raise UsageError(f"give recordings of '{name}': {_EXAMPLE.replace('Our doorbell', name)}")
     chosen = load()
-    heard = [
-        *teach_material.read_clips(given.clips),
-        *teach_material.read_events(chosen, given.events),
-    ]
+    heard = [*teach_material.read_clips(given.clips), *teach_material.read_events(chosen, given.events)]
     unrelated = teach_material.read_unrelated(chosen, given.others)
+    if given.times:
+        heard += teach_listen.record(chosen, given.times)
     material = teach_material.Material(heard, unrelated, keep=given.keep)
     teach_lesson.teach_sound(chosen, sounds, name, material)
 
