@@ -13,6 +13,12 @@ SYSTEM := libportaudio2 libasound2-plugins libegl1 libgl1 libxkbcommon-x11-0 lib
 SYSTEM_TEST := pulseaudio pulseaudio-utils mosquitto openssl espeak-ng fluidsynth fluid-soundfont-gm xvfb xauth systemd gcc libc6-dev \
 	chromium chromium-driver
 
+# What `make run` installs: HEADLESS=1 leaves out the window, EXTRAS=tiny all models but the embedded one.
+EXTRAS := $(if $(HEADLESS),headless,all)
+ifneq ($(EXTRAS),all)
+SYSTEM := libportaudio2 libasound2-plugins
+endif
+
 # Test processes at once: most tests wait more than they compute.
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -53,7 +59,7 @@ system-test:
 
 $(USER_READY): pyproject.toml constraints.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all]"
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
 	@touch $@
 
 $(READY): pyproject.toml constraints.txt

@@ -20,9 +20,12 @@ _PORTS = range(10_000, 32_000)
 def require(*commands: str) -> None:
     """Skip the test if a command is missing; fail it with CI=true, where all must be installed."""
     missing = [command for command in commands if shutil.which(command) is None]
-    if not missing:
-        return
-    sentence = f"not installed: {', '.join(missing)}"
+    if missing:
+        lacking(f"not installed: {', '.join(missing)}")
+
+
+def lacking(sentence: str) -> None:
+    """Skip the test, because something is missing; fail it with CI=true, where all must be there."""
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(sentence, pytrace=False)
     pytest.skip(sentence)
