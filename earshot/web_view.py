@@ -149,7 +149,10 @@ def open_web_view(settings: "Settings", names: Sequence[str], label_set: "LabelS
     )
     hub, calls = Hub(names, descriptions, log_mel), Calls()
     access = Access(
-        password=settings.web_password or "", token=settings.web_token or "", path=settings.web_path or ""
+        password=settings.web_password or "",
+        token=settings.web_token or "",
+        path=settings.web_path or "",
+        ingress=settings.web_ingress or "",
     )
     key = _session_key(settings.switches_file.with_name(_KEY_NAME), access.password)
     return WebView(WebServer(hub, calls, host=host, port=port, access=access, key=key), hub, calls)

@@ -1,18 +1,21 @@
 """Attacks on a page in a network, each with the check that stops it."""
 
+import asyncio
 import base64
 import os
 import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from typing import Any
 
 import pytest
 from support.waiting import PATIENCE_SECONDS, wait_until
-from support.web import Page, event, serving
+from support.web import KEY, Page, event, serving
 
 from web import protocol
 from web.errors import WebError
+from web.guard import Access, Guard
 from web.hub import MOST_CLIENTS
 from web.passwords import hash_password, is_password, is_token, new_token
 from web.sessions import LoginLimit, Sessions
@@ -224,6 +227,66 @@ def test_without_a_password_the_page_has_no_name_but_this_machine(host: str) -> 
     with serving() as page:  # a name of another site that leads here
         assert page.get("status", host=host).status == 400
         assert page.get("status", host=f"localhost:{page.server.port}").status == 200
+
+
+def test_home_assistants_proxy_is_trusted_in_place_of_a_password() -> None:
+    forwarded = {"x_forwarded_host": "homeassistant.local:8123", "x_ingress_path": "/api/hassio_ingress/abc"}
+    with serving(ingress="127.0.0.1") as page:  # as if this machine were the proxy
+        assert page.get("status", host="homeassistant.local:8123", **forwarded).status == 200
+        own = "http://homeassistant.local:8123"
+        body = {"source": "kitchen", "on": False}
+        assert page.post("listening", body, host="172.30.33.1:8099", origin=own, **forwarded).status == 200
+        assert (
+            page.post("listening", body, host="172.30.33.1:8099", origin=OTHER_SITE, **forwarded).status
+            == 403
+        )
+        assert page.post("listening", body, sec_fetch_site="cross-site", **forwarded).status == 403
+        with upgrade(page, Origin=own, **{"X-Forwarded-Host": "homeassistant.local:8123"}) as line:
+            assert " 101 " in line
+
+
+@pytest.mark.parametrize(
+    ("password", "peer", "status"),
+    [
+        ("", "172.30.32.2", 200),
+        ("", "::ffff:172.30.32.2", 200),
+        ("", "172.30.33.7", 401),
+        ("", "192.168.1.20", 401),
+        ("", "127.0.0.1", 200),
+        (HASH, "172.30.32.2", 200),
+        (HASH, "172.30.33.7", 401),
+        (HASH, "127.0.0.1", 401),
+    ],
+)
+def test_nobody_else_is_trusted_whatever_they_say(password: str, peer: str, status: int) -> None:
+    """A request that names this machine as its host, and pretends to come from the proxy."""
+    sent: list[int] = []
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request"}
+
+    async def send(message: Any) -> None:
+        sent.extend([message["status"]] if "status" in message else [])
+
+    headers = {
+        "host": "localhost",
+        "x-forwarded-for": "172.30.32.2",
+        "x-ingress-path": "/",
+        "x-forwarded-host": "localhost",
+    }
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/api/v1/status",
+        "client": (peer, 1234),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }
+    guard = Guard(app, Access(password=password, ingress="172.30.32.2"), Sessions(KEY), public=())
+    asyncio.run(guard(scope, receive, send))
+    assert sent == [status]
 
 
 def test_every_answer_forbids_foreign_scripts_and_frames() -> None:

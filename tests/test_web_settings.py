@@ -186,6 +186,12 @@ def test_only_clips_in_their_folder_are_served(tmp_path: Path, place: str) -> No
     assert events.find_clip("nobody") is None
 
 
+def test_a_proxy_that_logs_users_in_takes_the_place_of_a_password() -> None:
+    assert settings(web="0.0.0.0:8099", web_ingress="172.30.32.2").web_address == ("0.0.0.0", 8099)
+    with pytest.raises(ValueError, match="must be the address of the proxy"):
+        settings(web="0.0.0.0:8099", web_ingress="homeassistant")
+
+
 def test_a_clip_is_kept_or_deleted_with_its_event(tmp_path: Path) -> None:
     clips = tmp_path / "clips"
     day = clips / "2026-03-01"

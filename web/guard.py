@@ -48,11 +48,15 @@ class Access:
         may use the page.
     path : str
         Path that a proxy serves the page under, such as "/earshot"; empty for none.
+    ingress : str
+        Address of a proxy whose users are logged in already, such as Home Assistant's ingress; empty for none. Without a password,
+        only this proxy and this machine may use the page.
     """
 
     password: str = ""
     token: str = ""
     path: str = ""
+    ingress: str = ""
 
 
 class Guard:
@@ -113,21 +117,42 @@ class Guard:
 
     def _refusal(self, scope: Scope, headers: Headers) -> tuple[int, str] | None:
         """Return the status and the sentence of a refusal; None if the request may go on."""
-        if not self._is_host(headers):
+        if not self._is_host(scope, headers):
             return 400, "this address is not served; use the one that Earshot has logged"
         is_change = scope["type"] == "websocket" or scope["method"] not in _SAFE
-        if not _is_own_origin(headers, is_change=is_change):
+        is_proxy = self._is_ingress(scope)
+        own_host = headers.get("x-forwarded-host", headers["host"]) if is_proxy else headers["host"]
+        if not _is_own_origin(headers, own_host, is_change=is_change):
             return 403, "requests from other sites are refused"
-        if scope["path"] not in self._public and not self.is_known(headers):
-            return 401, "log in first"
-        return None
+        if is_proxy or scope["path"] in self._public:
+            return None
+        if self._access.ingress and not self._access.password and not _is_from_here(scope):
+            return 401, "open this page in Home Assistant"
+        return None if self.is_known(headers) else (401, "log in first")
 
-    def _is_host(self, headers: Headers) -> bool:
+    def _is_ingress(self, scope: Scope) -> bool:
+        """Return True for a request of the proxy whose users are logged in."""
+        return bool(self._access.ingress) and _peer(scope) == self._access.ingress
+
+    def _is_host(self, scope: Scope, headers: Headers) -> bool:
         """Return True for a well-formed host. Without a password, it must be this machine: another site's name may lead here."""
         host = headers.get("host", "")
         if not _HOST.fullmatch(host) or len(headers.getlist("host")) != 1:
             return False
-        return bool(self._access.password) or is_local(urlsplit(f"//{host}").hostname or "")
+        if self._access.password or self._is_ingress(scope):
+            return True
+        return is_local(urlsplit(f"//{host}").hostname or "")
+
+
+def _peer(scope: Scope) -> str:
+    """Return the address of the other end of the connection; empty if unknown."""
+    client = scope.get("client")
+    host = str(client[0]) if client else ""
+    return host.removeprefix("::ffff:")  # IPv4 on a socket of IPv6
+
+
+def _is_from_here(scope: Scope) -> bool:
+    return is_local(_peer(scope))
 
 
 def session_cookie(headers: Headers) -> str:
@@ -149,10 +174,10 @@ def is_local(host: str) -> bool:
         return False
 
 
-def _is_own_origin(headers: Headers, *, is_change: bool) -> bool:
+def _is_own_origin(headers: Headers, own_host: str, *, is_change: bool) -> bool:
     """Return True unless a browser says that another site sends the request."""
     origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-    if origin is not None and urlsplit_host(origin) != headers["host"].lower():
+    if origin is not None and urlsplit_host(origin) != own_host.lower():
         return False
     if site in {"none", "same-origin"}:
         return True

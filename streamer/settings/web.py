@@ -63,6 +63,13 @@ def _check_path(text: str) -> str:
     return text
 
 
+def _check_ingress(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip()))
+    except ValueError:
+        raise ValueError("must be the address of the proxy, such as 172.30.32.2 for Home Assistant") from None
+
+
 class WebSettings(FrozenModel):
     """Settings of the page for browsers."""
 
@@ -70,11 +77,13 @@ class WebSettings(FrozenModel):
     web_path: Annotated[str, AfterValidator(_check_path)] | None = None
     web_password: Annotated[str, AfterValidator(_check_password)] | None = None
     web_token: Annotated[str, AfterValidator(_check_token)] | None = None
+    web_ingress: Annotated[str, AfterValidator(_check_ingress)] | None = None
 
     @model_validator(mode="after")
     def _check_web(self) -> Self:
         address = self.web_address
-        if address is not None and not is_loopback(address[0]) and self.web_password is None:
+        is_open = self.web_password is None and self.web_ingress is None
+        if address is not None and not is_loopback(address[0]) and is_open:
             raise ValueError(
                 f"web = {self.web} lets other machines in, so it needs a password: run earshot web password, or give only a port"
             )

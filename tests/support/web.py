@@ -206,6 +206,7 @@ def serving(
     password: str = "",
     token: str = "",
     path: str = "",
+    ingress: str = "",
     sources: tuple[str, ...] = ("kitchen",),
     house: House | None = None,
     before: Callable[[Hub], None] = lambda _hub: None,
@@ -221,7 +222,7 @@ def serving(
     )
     house = house or House()
     hub, calls, ending = Hub(sources, descriptions, log_mel), Calls(), threading.Event()
-    access = Access(password=password, token=token, path=path)
+    access = Access(password=password, token=token, path=path, ingress=ingress)
     server = WebServer(hub, calls, host="127.0.0.1", port=port, access=access, key=KEY + password.encode())
     server.set_actions(house.actions())
     before(hub)
