@@ -5,6 +5,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from packaging.markers import default_environment
@@ -57,7 +58,7 @@ def pins() -> list[Requirement]:
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_all_packages_have_wheels(platform: str, tmp_path: Path) -> None:
     machine, tags = PLATFORMS[platform]
-    environment = {
+    environment: dict[str, Any] = {
         **default_environment(),
         **machine,
         "python_version": "3.11",
