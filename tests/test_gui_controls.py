@@ -10,7 +10,7 @@ import pytest
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel, QMessageBox, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QInputDialog, QLabel, QMessageBox, QToolButton, QWidget
 from pytestqt.qtbot import QtBot
 from support.display_bench import FRAME_SECONDS, LABELS, Bench, health, tone
 
@@ -668,7 +668,7 @@ def test_the_menu_sets_another_input_and_errors_are_shown(bench: Bench, program:
     menu = bench.window.control.source.menu
     menu.aboutToShow.emit()
     by_title = {action.text(): action for action in menu.actions()}
-    assert list(by_title) == ["USB Audio", "The demo", "", "A recording…"]
+    assert list(by_title) == ["USB Audio", "The demo", "", "Camera or stream address…", "A recording…"]
     by_title["The demo"].trigger()
     assert program.done == [("set_input", "mic", "demo")]
     assert bench.window.panels.status.message == "mic now listens to demo"
@@ -676,6 +676,17 @@ def test_the_menu_sets_another_input_and_errors_are_shown(bench: Bench, program:
     assert bench.window.panels.status.message.startswith("USB Audio can't be recorded")
     bench.pass_time(8.0)
     assert bench.window.panels.status.message == ""
+
+
+def test_an_address_can_be_typed(bench: Bench, program: FakeProgram) -> None:
+    menu = bench.window.control.source.menu
+    menu.aboutToShow.emit()
+    next(action for action in menu.actions() if action.text().startswith("Camera")).trigger()
+    question = bench.window.findChild(QInputDialog)
+    assert question is not None
+    question.setTextValue(" rtsp://camera.local/live ")
+    question.accept()
+    assert program.done == [("set_input", "mic", "rtsp://camera.local/live")]
 
 
 def test_an_input_is_set_for_the_source_that_was_on_screen_when_the_menu_opened(

@@ -3,7 +3,7 @@
 from functools import partial
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QFileDialog, QMenu, QMessageBox, QWidget
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QMessageBox, QWidget
 
 from ..actions import Actions
 from ..data.viewstate import ViewState
@@ -80,6 +80,7 @@ class SourceControl:
         for audio_input in inputs:
             self.menu.addAction(audio_input.title, partial(self._set_input, source, audio_input.address))
         self.menu.addSeparator()
+        self.menu.addAction("Camera or stream address…", partial(self._ask_for_address, source))
         self.menu.addAction("A recording…", partial(self._choose_recording, source))
 
     def _set_input(self, source: str, address: str) -> None:
@@ -94,6 +95,14 @@ class SourceControl:
             return f"{source} now listens to {address}"
 
         self._panels.report(act)
+
+    def _ask_for_address(self, source: str) -> None:
+        question = QInputDialog(self._window)
+        question.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        question.setWindowTitle("Camera or stream")
+        question.setLabelText(f"Address that {source} listens to, such as rtsp://camera.local/live:")
+        question.textValueSelected.connect(lambda text: self._set_input(source, text.strip()))
+        question.open()
 
     def _choose_recording(self, source: str) -> None:
         path, _ = QFileDialog.getOpenFileName(self._window, "Listen to a recording")
