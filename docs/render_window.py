@@ -25,7 +25,7 @@ from gui.data.feed import Feed
 from gui.data.histories import SourceHistories
 from gui.style import theme
 from models.labels import family_of
-from models.local import load_tagger
+from models.loading import load_here
 from models.log_mel import log_mel
 from models.tagger import Tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
@@ -50,7 +50,7 @@ def main() -> None:
     options = parser.parse_args()
     width, height = map(int, options.size.split("x"))
     application = QApplication([])
-    tagger = load_tagger("tiny")
+    tagger = load_here("tiny")
     sounds = resolve_sounds([Watch("Siren"), Watch("Music"), Watch("Telephone")], tagger.labels)
     items = list(listen(tagger, sounds, options.seconds))
     for name in options.scenes or WINDOW_PICTURES:
@@ -107,7 +107,7 @@ def listen(tagger: Tagger, sounds: Sequence[WatchedSound], seconds: float) -> It
     """Yield the chunks and messages of the demo with their times."""
     detector = EventDetector(sounds)
     cutter = WindowCutter("demo", window_samples=tagger.window_samples, hop_samples=SAMPLE_RATE_HZ)
-    meter = HealthMeter(model=tagger.name, device="torch cpu fp32")
+    meter = HealthMeter(model=tagger.name, device="openvino cpu fp32")
     meter.set_rate(1.0)
     tagged = meter.source("demo")
     yield 0.0, SourceStatus("demo", online=True)
