@@ -460,6 +460,14 @@ def test_a_malformed_source_is_not_repeated(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_kiosk_has_short_windows_unless_they_are_set() -> None:
+    assert (load(kiosk=True).hop, load(kiosk=True).window) == (0.25, 2.56)
+    assert (load(kiosk="true").hop, load(kiosk="false").hop) == (0.25, 1.0)
+    chosen = load(kiosk=True, hop=1.0, window=10.24)
+    assert (chosen.hop, chosen.window) == (1.0, 10.24)
+    assert load(kiosk=True, hop=1.0).window == 2.56
+
+
 def test_a_kiosk_waits_for_its_sources() -> None:
     assert load(kiosk=True).waits_for_sources
     assert load(wait_for_sources=True).waits_for_sources

@@ -1,11 +1,12 @@
 """Model of all settings, with their types, limits and defaults."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import harmonic_mean
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import BeforeValidator, Field, SecretStr, TypeAdapter, ValidationError, model_validator
 
 from ..errors import SettingsError
 from ..events.catalogue import Watch
@@ -19,6 +20,9 @@ from .storage import StorageSettings
 from .tables import SourceEntry, SourceTable, WatchTable, source_entries, watches
 from .web import WebSettings
 
+_BOOLEAN = TypeAdapter(bool)
+_KIOSK = {"hop": 0.25, "window": 2.56}
+"""Settings of a kiosk that are not given."""
 _LONGEST_SECONDS = 100 * 365.25 * 86_400.0
 
 
@@ -51,6 +55,15 @@ class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings):
     json_events: bool = False
     fast: bool = False
     offline: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _adapt_to_kiosk(cls, given: Any) -> Any:
+        """Give a kiosk short windows, unless they are set: it shows what is heard now."""
+        with suppress(ValidationError):
+            if isinstance(given, dict) and _BOOLEAN.validate_python(given.get("kiosk", False)):
+                return _KIOSK | {name: value for name, value in given.items() if value is not None}
+        return given
 
     @model_validator(mode="after")
     def _check_display(self) -> Self:
