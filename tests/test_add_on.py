@@ -164,7 +164,8 @@ def test_the_broker_comes_from_the_supervisor(run: ModuleType, capsys: pytest.Ca
     assert run.settings({}, mqtt)["EARSHOT_MQTT"] == "mqtts://core-mosquitto:8883"
     with supervisor(400, {"result": "error", "message": "Service not enabled"}) as (address, _):
         assert run.broker(address, "token") is None
-    for answer in (b"<html>", {"data": None}, [], {"data": {}}):
+    answers: tuple[object, ...] = (b"<html>", {"data": None}, [], {"data": {}})
+    for answer in answers:
         with supervisor(200, answer) as (address, _):
             assert run.broker(address, "token") is None
     assert run.broker(f"http://127.0.0.1:{free_port()}", "token") is None

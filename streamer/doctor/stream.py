@@ -8,6 +8,7 @@ from ..settings.loading import Place
 from ..settings.schema import Settings
 from . import broker
 from .disk import check_folder, check_history
+from .reach import check_reach
 from .result import CheckResult
 from .settings import check_settings
 from .source import check_sources
@@ -31,6 +32,7 @@ def check_stream(settings: Settings, places: Sequence[Place], *, seconds: float)
     if any(source.clips for source in settings.sources):
         yield check_folder("clips", settings.clips_path)
     yield from _check_broker(settings)
+    yield from check_reach(settings)
 
 
 def _check_sources(settings: Settings, seconds: float) -> Iterator[CheckResult]:
