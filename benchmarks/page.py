@@ -1,6 +1,6 @@
 """Cost of the page: delay of tags at the broker with and without browsers, and memory over time.
 
-    python benchmarks/web.py [--seconds 60] [--browsers 20] [--minutes 0] [--model tiny]
+    python benchmarks/page.py [--seconds 60] [--browsers 20] [--minutes 0] [--model tiny]
 
 The real program reads sound from a pipe in real time and publishes to a real Mosquitto. A subscriber compares the arrival of each
 message with the end of its window. Then as many browsers follow over WebSockets, spectrograms included; one of them is frozen: it
