@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.program import clean_environment
-from support.teaching import chime, run
+from support.teaching import chime, run, taught
 
 from models.teaching.taught_sounds import TaughtSounds
 
@@ -63,3 +63,16 @@ def test_a_chime_is_taught_found_exported_removed_and_imported(
     assert "no sound was taught" in run(environment, "teach", "--list").stdout
     assert run(environment, "teach", "--import", str(exported)).returncode == 0
     assert folder.find("Our chime").to_json() == exported.read_text()
+
+
+@pytest.mark.slow
+def test_doctor_knows_taught_sounds_and_says_which_the_model_does_not(environment: dict[str, str]) -> None:
+    TaughtSounds(Path(environment["XDG_DATA_HOME"]) / "earshot" / "taught").save(taught())
+    options = ("--json", "--headless", "--source", "demo", "--seconds", "1", "--watch", "Our doorbell")
+    printed = json.loads(run(environment, "doctor", *options).stdout)
+    checks = {entry["check"]: entry for entry in printed["checks"]}
+    assert checks["sounds"]["state"] == "ok"
+    assert checks["taught sounds"]["state"] == "warning"
+    assert checks["taught sounds"]["advice"].startswith(
+        "Our doorbell was taught to another model, and is unknown to tiny"
+    )

@@ -9,6 +9,7 @@ import typer
 from .. import settings, tagger
 from ..failures import EXIT_FAILURE
 from ..options import takes
+from ..own_sounds import describe_unknown, with_own_sounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from streamer.doctor.model import BestModel
     from streamer.settings.loading import Place
     from streamer.settings.schema import Settings
+
+    from ..own_sounds import SoundTagger
 
 
 @takes("doctor")
@@ -67,19 +70,33 @@ def _check_model(chosen: "Settings") -> "Iterator[CheckResult]":
     try:
         choice = tagger.choose_model(chosen)
         loaded = tagger.load(chosen, choice.name)
+        listening = with_own_sounds(loaded)
         best = None if is_address(choice.name) or only_embedded_runs() else _best_model(chosen)
     except ModelError as error:
         yield from lacking(str(error))
         return
     yield from check_model(
         chosen,
-        loaded,
+        listening,
         reason=choice.reason,
         engine=loaded.engine.description,
         best=best,
     )
+    yield from _check_own_sounds(listening)
     if is_address(choice.name):
         yield check_workers(loaded, address=choice.name, has_token=chosen.worker_token() is not None)
+
+
+def _check_own_sounds(model: "SoundTagger") -> "Iterator[CheckResult]":
+    """Check that the model knows what was taught; nothing if nothing was."""
+    from streamer.doctor import CheckResult
+    from streamer.events.own_sounds import corrected_sound_names, own_sound_names
+
+    names = [*own_sound_names(), *(f"the correction of {name}" for name in corrected_sound_names())]
+    if unknown := describe_unknown(model):
+        yield CheckResult("taught sounds", "warning", "the model does not know all of them", unknown)
+    elif names:
+        yield CheckResult("taught sounds", "ok", ", ".join(names))
 
 
 def _best_model(chosen: "Settings") -> "BestModel":
