@@ -128,6 +128,7 @@ OPTIONS = (
     # What to listen to, and for
     Option("length", "calibrate", _Text, "Time to listen: 90s, 30m, 1h", "TIME", flag="--for"),
     Option("log", "calibrate", _File, "Log of --score-log to read instead", "FILE"),
+    Option("collect", "calibrate", bool, "Collect the room, for earshot teach", default=False),
     Option("lower", "calibrate", bool, "Lower thresholds too, where it is quiet", default=False),
     Option("apply", "calibrate", bool, "Change the settings file", default=False),
     Option("since", "events", _Text, "Earliest: 90s, 30m, 12h, 7d, 2w ago, or a date", "TIME"),

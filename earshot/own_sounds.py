@@ -54,9 +54,11 @@ def _learned(sound: "TaughtSound", sounds: "TaughtSounds", model: "AnyTagger") -
         if kept is None:
             return sound
         from models.teaching.lessons import teach_model
+        from models.teaching.rooms import load_room
 
         _log.info("teaching '%s' to %s from its kept examples, once", sound.name, model.name)
-        learned = teach_model(model, sound.name, kept.examples, kept.others).sound
+        room = load_room(file.parent, model.fingerprint)
+        learned = teach_model(model, sound.name, kept.examples, kept.others, room).sound
         sound = replace(sound, heads={**sound.heads, **learned.heads})
         sounds.save(sound)
     except ModelError as error:

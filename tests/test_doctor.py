@@ -830,7 +830,7 @@ def test_all_checks_are_made_whatever_fails_and_no_password_is_shown(
     states = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
     assert states == ["ok", "failed", "ok", "failed", "skipped", "skipped", "failed", "skipped", "skipped"]
     assert "wrong user name or password" in result.stdout
-    assert "the environment sets engine, precision, mqtt_password" in result.stdout
+    assert "the environment sets precision, mqtt_password" in result.stdout
     assert PASSWORD not in result.stdout + result.stderr
     assert result.stderr == ""
 

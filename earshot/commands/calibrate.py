@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,14 @@ from ..options import takes
 from ..progress import bars
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from models.teaching.taught_tagger import TaughtTagger
     from streamer.commands.calibrate import Calibration
     from streamer.commands.thresholds import Background
     from streamer.settings.schema import Settings
+
+    from ..own_sounds import SoundTagger
 
 _log = logging.getLogger(__name__)
 
@@ -27,6 +33,7 @@ def calibrate(
     *,
     length: str | None,
     log: Path | None,
+    collect: bool,
     lower: bool,
     apply: bool,
     config: Path | None,
@@ -40,7 +47,9 @@ def calibrate(
 
     duration = _duration(length, log)
     chosen = settings.load(context, duration=duration)
-    calibration = _listen(chosen) if log is None else recall(chosen, log)
+    if collect and log is not None:
+        raise UsageError("--collect listens to the room: give --for instead of --log")
+    calibration = _listen(chosen, collect=collect) if log is None else recall(chosen, log)
     _propose(calibration, config, lower=lower, apply=apply)
     raise typer.Exit(EXIT_INTERRUPTED if calibration.interrupted else 0)
 
@@ -60,16 +69,34 @@ def _duration(length: str | None, log: Path | None) -> float | None:
     return duration
 
 
-def _listen(chosen: "Settings") -> "Calibration":
-    """Listen for the time that is set, with a progress bar."""
+def _listen(chosen: "Settings", *, collect: bool) -> "Calibration":
+    """Listen for the time that is set, with a progress bar; collect the room if asked to."""
     from streamer.commands.calibrate import hear
     from streamer.live.assembly import open_sources
 
     sources = open_sources(chosen)
     loaded = tagger.load_chosen(chosen)
     total_seconds = (chosen.duration or 0.0) * len(sources)
-    with bars() as update:
-        return hear(chosen, sources, loaded, lambda seconds: update("listening", seconds, total_seconds))
+    with bars() as update, _collected(loaded) if collect else nullcontext(loaded) as listening:
+        return hear(chosen, sources, listening, lambda seconds: update("listening", seconds, total_seconds))
+
+
+@contextmanager
+def _collected(loaded: "SoundTagger") -> "Iterator[TaughtTagger]":
+    """Save what the tagger hears in the block as the room for its model."""
+    from models.teaching.rooms import RoomCollector, save_room
+    from models.teaching.taught_tagger import TaughtTagger, with_taught
+    from streamer.events.own_sounds import own_sounds_folder
+
+    listening = loaded if isinstance(loaded, TaughtTagger) else with_taught(loaded, ())
+    room = listening.on_embeddings = RoomCollector()
+    yield listening
+    file = save_room(own_sounds_folder(), listening.fingerprint, room.embeddings)
+    _log.info(
+        "%d windows of the room are in %s, without any sound; earshot teach tells new sounds from them",
+        len(room.embeddings),
+        file,
+    )
 
 
 def _propose(calibration: "Calibration", config: Path | None, *, lower: bool, apply: bool) -> None:

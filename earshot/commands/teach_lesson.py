@@ -36,6 +36,8 @@ def teach_sound(chosen: "Settings", sounds: "TaughtSounds", name: str, material:
     from models.teaching.examples import find_example
     from models.teaching.kept_examples import write_examples
     from models.teaching.lessons import teach_model
+    from models.teaching.rooms import load_room
+    from streamer.events.own_sounds import own_sounds_folder
 
     results, examples = [], []
     with bars() as update:
@@ -44,7 +46,8 @@ def teach_sound(chosen: "Settings", sounds: "TaughtSounds", name: str, material:
             examples = [
                 find_example(path, recording, model.window_samples) for path, recording in material.heard
             ]
-            results.append(teach_model(model, name, examples, material.unrelated, update))
+            room = load_room(own_sounds_folder(), model.fingerprint)
+            results.append(teach_model(model, name, examples, material.unrelated, room, update))
     first = results[0]
     heads = {key: head for result in reversed(results) for key, head in result.sound.heads.items()}
     path = sounds.save(replace(first.sound, heads=heads))

@@ -23,6 +23,7 @@ FALSE_SHARE = 0.001
 _INVERSE_PENALTIES = (0.01, 0.1, 1.0)
 """Scikit-learn's `C`: a sound that is always the same needs a large one, and one that differs from time to time often a small one."""
 _FOLDS = 5
+_BLOCK = 20
 _TAIL_SCORES = 50
 """Number of the highest scores of other sounds that give the tail; the threshold can lie beyond the highest of them."""
 _LARGEST_TAIL_SHARE = 0.25
@@ -159,7 +160,8 @@ def _unseen(
     examples: Sequence[Floats], others: Floats, inverse_penalty: float
 ) -> tuple[list[Floats], Floats]:
     """Return the logits of each example and of the other sounds, by heads that have not learned from them."""
-    folds = np.arange(len(others)) % _FOLDS
+    # Neighbours are in one fold, because the windows of a recording or of a room are alike.
+    folds = np.arange(len(others)) // max(1, min(_BLOCK, len(others) // (_FOLDS**2))) % _FOLDS
     total, counts = np.zeros(len(others), np.float32), np.zeros(len(others), np.int32)
     scores = []
     for number in range(max(len(examples), _FOLDS)):

@@ -63,6 +63,7 @@ def teach_model(
     name: str,
     examples: Sequence[Example],
     recordings: Sequence[Floats] = (),
+    room: OtherSounds | None = None,
     report: Callable[[str, int, int], None] = lambda _part, _done, _of: None,
 ) -> Taught:
     """Teach a sound to a model, against sounds of all kinds.
@@ -77,6 +78,8 @@ def teach_model(
         Occurrences of the sound, at least three.
     recordings : sequence of float32 (n,)
         Recordings without the sound.
+    room : OtherSounds, optional
+        Windows of the room that were collected.
     report : callable
         Receives the name of a part, the number of its windows done and the total.
 
@@ -87,6 +90,8 @@ def teach_model(
     """
     require_enough(examples)
     others = general_sounds(model, partial(report, f"other sounds for {model.name}, once"))
+    if room is not None:
+        others += room
     if recordings:
         others += recorded_sounds(model, recordings, partial(report, "recordings without the sound"))
     return teach(model, name, examples, others, partial(report, f"teaching {model.name}"))

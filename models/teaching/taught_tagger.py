@@ -1,6 +1,6 @@
 """A tagger whose classes are those of a model and the taught sounds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -90,6 +90,8 @@ class TaughtTagger:
         Labels of the model, then the names of the sounds.
     engine
         That of the model.
+    on_embeddings : callable, optional
+        Receives the embeddings (batch, width) of all windows that are scored.
     """
 
     def __init__(
@@ -102,6 +104,7 @@ class TaughtTagger:
         self.labels = with_taught_labels(model.labels, list(self._sounds) if names is None else names)
         self._added = self.labels[len(model.labels) :]
         self._heads = _Heads("")
+        self.on_embeddings: Callable[[Floats], None] | None = None
 
     @property
     def name(self) -> str:
@@ -156,6 +159,8 @@ class TaughtTagger:
 
         A taught sound has a score of 0 where its model's embedding is missing: a row of NaN, or one of another width.
         """
+        if self.on_embeddings is not None:
+            self.on_embeddings(embeddings)
         taught = np.zeros((len(scores), len(self._added)), np.float32)
         heads = self._heads_of(self.fingerprint)
         for column, head in heads.columns:
