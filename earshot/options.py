@@ -181,6 +181,7 @@ OPTIONS = (
     Option("dry_run", "forget", bool, "Only list what would be removed", default=False),
     Option("yes", "forget", bool, "Remove it without asking", default=False),
     _setting("web", "live doctor", _Text, "Show a page in browsers at this port", "[HOST:]PORT"),
+    _rare_setting("web_audio", "live", _Flag, "Let browsers of the page listen along"),
     _rare_setting("web_path", "live", _Text, "Path that a proxy serves the page under", "PATH"),
     _setting("headless", "live doctor", _Flag, "Results in the terminal, no window"),
     _setting("kiosk", "live", _Flag, "Full screen for a wall: huge tags, no pointer"),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from web.actions import Watched
     from web.calls import Calls
     from web.hub import Hub
+    from web.listening import Listening
     from web.server import WebServer
 
 _KEY_BYTES = 32
@@ -43,6 +44,8 @@ class WebView:
         Sink of the page.
     calls : Calls
         Calls from the page.
+    listening : Listening, optional
+        Lets browsers listen along.
 
     Attributes
     ----------
@@ -52,10 +55,12 @@ class WebView:
         Carries out what was clicked; called often, from the main thread.
     """
 
-    def __init__(self, server: "WebServer", hub: "Hub", calls: "Calls") -> None:
+    def __init__(
+        self, server: "WebServer", hub: "Hub", calls: "Calls", listening: "Listening | None" = None
+    ) -> None:
         self._server = server
         self.sink: Sink = hub
-        self.taps: Sequence[ChunkTap] = [hub.add_chunk]
+        self.taps: Sequence[ChunkTap] = [hub.add_chunk, *([listening.add_chunk] if listening else [])]
         self.go_on = calls.carry_out
 
     def start(
@@ -135,6 +140,7 @@ def open_web_view(settings: "Settings", names: Sequence[str], label_set: "LabelS
     from web.calls import Calls
     from web.guard import Access
     from web.hub import Hub
+    from web.listening import Listening
     from web.server import WebServer
 
     host, port = settings.web_address
@@ -155,7 +161,9 @@ def open_web_view(settings: "Settings", names: Sequence[str], label_set: "LabelS
         ingress=settings.web_ingress or "",
     )
     key = _session_key(settings.switches_file.with_name(_KEY_NAME), access.password)
-    return WebView(WebServer(hub, calls, host=host, port=port, access=access, key=key), hub, calls)
+    listening = Listening(hub) if settings.web_audio else None
+    server = WebServer(hub, calls, host=host, port=port, access=access, key=key, listening=listening)
+    return WebView(server, hub, calls, listening)
 
 
 def _session_key(file: Path, password: str) -> bytes:

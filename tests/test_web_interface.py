@@ -25,6 +25,7 @@ from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus
 from streamer.sinks.history.exports import audacity_labels, raven_table
 from web.calls import Calls
 from web.errors import BusyError, WebError
+from web.listening import MOST_LISTENERS
 from web.passwords import hash_password
 from web.queues import Mailbox
 from web.spectrogram import GAP, Rows, clip_rows
@@ -221,6 +222,57 @@ def test_without_a_history_there_is_nothing_to_mark() -> None:
     with serving(house=House(has_history=False)) as page:
         answer = page.post("events/7/mark", {"mark": "right"})
         assert (answer.status, "there is no history" in answer.json["error"]) == (404, True)
+
+
+def test_a_browser_listens_along_only_if_that_is_wanted() -> None:
+    with serving() as page:
+        assert page.get("audio?source=kitchen").status == 404
+        assert page.get("status").json["can_listen"] is False
+    with serving(audio=True, sources=("kitchen", "yard")) as page:
+        assert page.get("status").json["can_listen"] is True
+        assert page.get("audio?source=quux").status == 404
+        connection = http.client.HTTPConnection("127.0.0.1", page.server.port, timeout=PATIENCE_SECONDS)
+        connection.request("GET", "/api/v1/audio?source=kitchen")
+        answer = connection.getresponse()
+        assert answer.headers["content-type"] == "audio/wav"
+        head = answer.read(44)
+        assert (head[:4], head[8:16], head[36:40]) == (b"RIFF", b"WAVEfmt ", b"data")
+        assert page.listening is not None
+        page.hear("yard", 0.1)
+        page.hear("kitchen", 0.1)
+        samples = np.frombuffer(answer.read(3_200), "<i2")
+        tone = 0.3 * np.sin(np.arange(1_600) * 0.4)
+        assert np.abs(samples / 32_767 - tone).max() < 1e-3
+        answer.close()
+        connection.close()
+
+        def gone() -> bool:
+            page.hear("kitchen", 0.1)
+            return page.listening is not None and not page.listening._listeners
+
+        wait_until(gone, "the end of the listener")
+
+
+def test_nobody_listens_along_to_a_source_that_is_paused_nor_is_too_many() -> None:
+    house = House()
+    with ExitStack() as stack, serving(audio=True, house=house) as page:
+        house.switched.append(("kitchen", False))
+        connections = []
+        for _ in range(MOST_LISTENERS):
+            connection = http.client.HTTPConnection("127.0.0.1", page.server.port, timeout=PATIENCE_SECONDS)
+            connection.request("GET", "/api/v1/audio?source=kitchen")
+            answer = stack.enter_context(connection.getresponse())
+            assert len(answer.read(44)) == 44
+            connections.append(connection)
+            stack.callback(connection.close)
+        assert page.get("audio?source=kitchen").status == 503
+        page.hear("kitchen", 0.5)
+        house.switched.append(("kitchen", True))
+        page.hear("kitchen", 0.1)
+        first = np.frombuffer(answer.read(3_200), "<i2")
+        assert len(first) == 1_600
+        assert page.listening is not None
+        page.listening.close()
 
 
 def test_a_script_follows_with_server_sent_events() -> None:

@@ -29,12 +29,17 @@ class Api:
         Functions of the program.
     calls : Calls
         Way to the main thread.
+    can_listen : bool
+        True if browsers can listen along.
     has_password : bool
         True if browsers can log out.
     """
 
-    def __init__(self, hub: Hub, actions: Actions, calls: Calls, *, has_password: bool) -> None:
+    def __init__(
+        self, hub: Hub, actions: Actions, calls: Calls, *, has_password: bool, can_listen: bool = False
+    ) -> None:
         self._has_password = has_password
+        self._can_listen = can_listen
         self._hub = hub
         self._actions = actions
         self._calls = calls
@@ -77,6 +82,7 @@ class Api:
                 "browsers": self._hub.client_count,
                 "missed_packets": self._hub.dropped,
                 "has_password": self._has_password,
+                "can_listen": self._can_listen,
             }
         )
 

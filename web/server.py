@@ -17,6 +17,7 @@ from .errors import WebError
 from .event_api import EventApi
 from .guard import Access, Guard
 from .hub import Hub
+from .listening import Listening
 from .live import Live
 from .login import LOGIN_PATH, Login
 from .protocol import LimitedProtocol
@@ -49,6 +50,8 @@ class WebServer:
         Who may use the page.
     key : bytes
         Secret key of the sessions.
+    listening : Listening, optional
+        Lets browsers listen along.
 
     Raises
     ------
@@ -56,11 +59,22 @@ class WebServer:
         The address can't be used.
     """
 
-    def __init__(self, hub: Hub, calls: Calls, *, host: str, port: int, access: Access, key: bytes) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        calls: Calls,
+        *,
+        host: str,
+        port: int,
+        access: Access,
+        key: bytes,
+        listening: Listening | None = None,
+    ) -> None:
         self._hub = hub
         self._calls = calls
         self._access = access
         self._sessions = Sessions(key)
+        self._listening = listening
         self._actions: Actions | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closing = threading.Event()
@@ -83,7 +97,7 @@ class WebServer:
         self._closing.set()
         with suppress(RuntimeError):  # the loop has ended
             if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._hub.close)
+                self._loop.call_soon_threadsafe(self._end_streams)
 
     def run(self) -> None:
         """Serve until `close` is called."""
@@ -91,6 +105,11 @@ class WebServer:
             logging.getLogger(name).setLevel(logging.ERROR)  # bad requests are not worth a line each
         with self._socket:
             asyncio.run(self._serve())
+
+    def _end_streams(self) -> None:
+        self._hub.close()
+        if self._listening is not None:
+            self._listening.close()
 
     async def _serve(self) -> None:
         config = uvicorn.Config(
@@ -117,7 +136,7 @@ class WebServer:
         try:
             await server.serve(sockets=[self._socket])
         finally:
-            self._hub.close()
+            self._end_streams()
             for connection in list(server.server_state.connections):  # of frozen browsers
                 connection.transport.abort()
             passing_on.cancel()
@@ -132,10 +151,15 @@ class WebServer:
         app = Starlette(
             routes=[
                 *Api(
-                    self._hub, self._actions, self._calls, has_password=bool(self._access.password)
+                    self._hub,
+                    self._actions,
+                    self._calls,
+                    has_password=bool(self._access.password),
+                    can_listen=self._listening is not None,
                 ).routes(),
                 *EventApi(self._hub, self._actions).routes(),
                 *Live(self._hub).routes(),
+                *([] if self._listening is None else self._listening.routes()),
                 *login.routes(),
                 *pages.routes(),
             ]

@@ -77,6 +77,7 @@ class WebSettings(FrozenModel):
     web_path: Annotated[str, AfterValidator(_check_path)] | None = None
     web_password: Annotated[str, AfterValidator(_check_password)] | None = None
     web_token: Annotated[str, AfterValidator(_check_token)] | None = None
+    web_audio: bool = False
     web_ingress: Annotated[str, AfterValidator(_check_ingress)] | None = None
 
     @model_validator(mode="after")

@@ -24,6 +24,7 @@ from web.calls import Calls
 from web.errors import WebError
 from web.guard import Access
 from web.hub import Hub
+from web.listening import Listening
 from web.server import WebServer
 
 LABELS = ("Speech", "Dog", "Smoke detector, smoke alarm")
@@ -150,10 +151,12 @@ class Page:
         Its sink.
     house : House
         The program behind it.
+    listening : Listening, optional
+        Lets browsers listen along.
     """
 
-    def __init__(self, server: WebServer, hub: Hub, house: House) -> None:
-        self.server, self.hub, self.house = server, hub, house
+    def __init__(self, server: WebServer, hub: Hub, house: House, listening: Listening | None = None) -> None:
+        self.server, self.hub, self.house, self.listening = server, hub, house, listening
 
     @property
     def address(self) -> str:
@@ -191,7 +194,10 @@ class Page:
     def hear(self, source: str = "kitchen", seconds: float = 1.0, start_sample: int = 0) -> None:
         """Pass on a tone."""
         tone = 0.3 * np.sin(np.arange(round(seconds * 16_000)) * 0.4).astype(np.float32)
-        self.hub.add_chunk(source, AudioChunk(tone, start_sample, time.time()))
+        chunk = AudioChunk(tone, start_sample, time.time())
+        self.hub.add_chunk(source, chunk)
+        if self.listening is not None:
+            self.listening.add_chunk(source, chunk)
 
     def fill(self) -> None:
         """Pass on a message of each kind."""
@@ -207,6 +213,7 @@ def serving(
     token: str = "",
     path: str = "",
     ingress: str = "",
+    audio: bool = False,
     sources: tuple[str, ...] = ("kitchen",),
     house: House | None = None,
     before: Callable[[Hub], None] = lambda _hub: None,
@@ -223,7 +230,16 @@ def serving(
     house = house or House()
     hub, calls, ending = Hub(sources, descriptions, log_mel), Calls(), threading.Event()
     access = Access(password=password, token=token, path=path, ingress=ingress)
-    server = WebServer(hub, calls, host="127.0.0.1", port=port, access=access, key=KEY + password.encode())
+    listening = Listening(hub) if audio else None
+    server = WebServer(
+        hub,
+        calls,
+        host="127.0.0.1",
+        port=port,
+        access=access,
+        key=KEY + password.encode(),
+        listening=listening,
+    )
     server.set_actions(house.actions())
     before(hub)
 
@@ -234,4 +250,4 @@ def serving(
     with ThreadGroup(PATIENCE_SECONDS) as threads:
         threads.start("web", server.run, server.close)
         threads.start("main thread", main, ending.set)
-        yield Page(server, hub, house)
+        yield Page(server, hub, house, listening)

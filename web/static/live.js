@@ -8,7 +8,8 @@ import { EventList } from "./eventlist.js";
 const LOWEST_DB = -72;
 
 class Tile {
-  constructor(name, theme) {
+  constructor(name, store) {
+    const { theme } = store;
     this.name = name;
     this.listening = true;
     this.state = make("span", { class: "state" });
@@ -20,8 +21,9 @@ class Tile {
     this.tags = make("ul", { class: "tags" });
     this.lines = new Map();
     this.level = LOWEST_DB;
+    this.along = make("button", { class: "quiet", type: "button", hidden: !store.canListen, "aria-pressed": "false", "aria-label": say("listenAlong", { source: name }), onclick: () => this.listenAlong() }, "🎧");
     this.element = make("section", { class: "panel tile", "aria-label": name },
-      make("div", { class: "row" }, make("h2", {}, name), this.state, this.toggle), canvas, this.levelBar, this.tags);
+      make("div", { class: "row" }, make("h2", {}, name), this.state, this.along, this.toggle), canvas, this.levelBar, this.tags);
     this.hint(say("waiting"));
   }
 
@@ -42,6 +44,19 @@ class Tile {
     } catch (error) {
       notify(error.message);
     }
+  }
+
+  listenAlong() {
+    if (this.sound) {
+      this.sound.pause();
+      this.sound.removeAttribute("src"); // ends the stream
+      this.sound.load();
+      this.sound = null;
+    } else {
+      this.sound = new Audio(`api/v1/audio?source=${encodeURIComponent(this.name)}`);
+      this.sound.play().catch((error) => notify(error.message));
+    }
+    this.along.setAttribute("aria-pressed", String(Boolean(this.sound)));
   }
 
   status(message) {
@@ -103,7 +118,7 @@ export class LiveView {
 
   sources(sources) {
     const before = this.tiles;
-    this.tiles = new Map(sources.map((source) => [source.name, before.get(source.name) ?? new Tile(source.name, this.store.theme)]));
+    this.tiles = new Map(sources.map((source) => [source.name, before.get(source.name) ?? new Tile(source.name, this.store)]));
     for (const source of sources) this.tiles.get(source.name).describe(source);
     this.grid.classList.toggle("single", sources.length === 1);
     const elements = [...this.tiles.values()].map((tile) => tile.element);

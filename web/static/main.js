@@ -140,6 +140,7 @@ async function start() {
   try {
     const status = await get("status");
     logoutButton.hidden = !status.has_password;
+    store.canListen = status.can_listen;
     begin();
   } catch (error) {
     if (error.status === 401) askPassword();

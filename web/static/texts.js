@@ -30,6 +30,7 @@ const TEXTS = {
   ongoing: ["still on", "läuft noch"],
   play: ["Play {sound}", "{sound} abspielen"],
   download: ["Download the clip of {sound}", "Aufnahme von {sound} herunterladen"],
+  listenAlong: ["Listen to {source}", "{source} anhören"],
   details: ["More about {sound}", "Mehr zu {sound}"],
   right: ["right", "richtig"],
   wrong: ["wrong", "falsch"],
