@@ -4,6 +4,7 @@ import csv
 import http.client
 import io
 import json
+import re
 import socket
 import threading
 import time
@@ -30,6 +31,8 @@ from web.passwords import hash_password
 from web.queues import Mailbox
 from web.spectrogram import GAP, Rows, clip_rows
 from web.summary import summarise
+
+ROOT = Path(__file__).parent.parent
 
 
 def open_socket(page: Page) -> Connection:
@@ -257,22 +260,44 @@ def test_nobody_listens_along_to_a_source_that_is_paused_nor_is_too_many() -> No
     house = House()
     with ExitStack() as stack, serving(audio=True, house=house) as page:
         house.switched.append(("kitchen", False))
-        connections = []
+        answers = []
         for _ in range(MOST_LISTENERS):
             connection = http.client.HTTPConnection("127.0.0.1", page.server.port, timeout=PATIENCE_SECONDS)
             connection.request("GET", "/api/v1/audio?source=kitchen")
             answer = stack.enter_context(connection.getresponse())
             assert len(answer.read(44)) == 44
-            connections.append(connection)
+            answers.append(answer)
             stack.callback(connection.close)
         assert page.get("audio?source=kitchen").status == 503
         page.hear("kitchen", 0.5)
         house.switched.append(("kitchen", True))
         page.hear("kitchen", 0.1)
-        first = np.frombuffer(answer.read(3_200), "<i2")
+        first = np.frombuffer(answers[-1].read(3_200), "<i2")
         assert len(first) == 1_600
         assert page.listening is not None
         page.listening.close()
+
+
+def test_the_interface_describes_itself() -> None:
+    with serving(audio=True) as page:
+        described = page.get("openapi.json").json
+        assert (described["openapi"], described["info"]["version"]) == ("3.1.0", "1.2.3")
+        paths = described["paths"]
+        for path, operations in paths.items():
+            for method, operation in operations.items():
+                assert operation["summary"].endswith("."), (path, method)
+                given = path.replace("{id}", "nobody").replace("{form}", "quux")
+                if given not in {"/stream", "/audio"}:
+                    answer = page.ask(f"/api/v1{given}", None if method == "get" else {})
+                    assert answer.status != 405, (path, method)
+        assert [found["name"] for found in paths["/events/{id}/mark"]["post"]["parameters"]] == ["id"]
+        body = paths["/watch"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert set(body["properties"]) == {"source", "sound", "threshold"}
+        documented = set(
+            re.findall(r"`(?:GET|POST) api/v1/([\w/.]+)", (ROOT / "docs" / "web.md").read_text())
+        )
+        known = {path[1:].replace("{id}", "ID").replace("{form}", "FORM") for path in paths}
+        assert documented - {"openapi.json"} == known - {"login", "logout"}
 
 
 def test_a_script_follows_with_server_sent_events() -> None:

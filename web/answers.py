@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 from collections.abc import Awaitable, Callable
+from functools import wraps
 from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
@@ -72,6 +73,7 @@ def _answering(
 ) -> Callable[[Request], Awaitable[Response]]:
     """Turn errors into answers."""
 
+    @wraps(answer)
     async def answering(request: Request) -> Response:
         try:
             return await answer(request)

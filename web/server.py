@@ -20,6 +20,7 @@ from .hub import Hub
 from .listening import Listening
 from .live import Live
 from .login import LOGIN_PATH, Login
+from .openapi import description_route
 from .protocol import LimitedProtocol
 from .sessions import Sessions
 
@@ -148,22 +149,21 @@ class WebServer:
         if self._actions is None:
             raise WebError("the page has no actions")
         login = Login(self._access, self._sessions)
-        app = Starlette(
-            routes=[
-                *Api(
-                    self._hub,
-                    self._actions,
-                    self._calls,
-                    has_password=bool(self._access.password),
-                    can_listen=self._listening is not None,
-                ).routes(),
-                *EventApi(self._hub, self._actions).routes(),
-                *Live(self._hub).routes(),
-                *([] if self._listening is None else self._listening.routes()),
-                *login.routes(),
-                *pages.routes(),
-            ]
-        )
+        interface = [
+            *Api(
+                self._hub,
+                self._actions,
+                self._calls,
+                has_password=bool(self._access.password),
+                can_listen=self._listening is not None,
+            ).routes(),
+            *EventApi(self._hub, self._actions).routes(),
+            *Live(self._hub).routes(),
+            *([] if self._listening is None else self._listening.routes()),
+            *login.routes(),
+        ]
+        description = description_route(interface, self._actions.version)
+        app = Starlette(routes=[*interface, description, *pages.routes()])
         app.router.redirect_slashes = False
         return Guard(app, self._access, self._sessions, public={*pages.static_files(), LOGIN_PATH})
 

@@ -1,11 +1,16 @@
 // The tiles: each source with its spectrogram, level and tags.
-import { bar, make, notify, setBar } from "./dom.js";
+import { bar, make, notify, setBar, svg } from "./dom.js";
 import { post } from "./api.js";
 import { Spectrogram } from "./spectrogram.js";
 import { percent, say } from "./texts.js";
 import { EventList } from "./eventlist.js";
 
 const LOWEST_DB = -72;
+
+function headphones() {
+  return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" },
+    svg("path", { d: "M4 15v-3a8 8 0 0 1 16 0v3M4 15h3v5H5a1 1 0 0 1-1-1zM20 15h-3v5h2a1 1 0 0 0 1-1z" }));
+}
 
 class Tile {
   constructor(name, store) {
@@ -21,7 +26,7 @@ class Tile {
     this.tags = make("ul", { class: "tags" });
     this.lines = new Map();
     this.level = LOWEST_DB;
-    this.along = make("button", { class: "quiet", type: "button", hidden: !store.canListen, "aria-pressed": "false", "aria-label": say("listenAlong", { source: name }), onclick: () => this.listenAlong() }, "🎧");
+    this.along = make("button", { class: "quiet", type: "button", hidden: !store.canListen, "aria-pressed": "false", "aria-label": say("listenAlong", { source: name }), onclick: () => this.listenAlong() }, headphones());
     this.element = make("section", { class: "panel tile", "aria-label": name },
       make("div", { class: "row" }, make("h2", {}, name), this.state, this.along, this.toggle), canvas, this.levelBar, this.tags);
     this.hint(say("waiting"));
