@@ -7,7 +7,9 @@ import pytest
 from support.program import clean_environment
 from support.teaching import chime, run, taught
 
+from earshot.commands.teach_lesson import watch_advice
 from models.teaching.taught_sounds import TaughtSounds
+from streamer.settings.loading import load_settings
 
 
 @pytest.fixture(name="environment")
@@ -76,3 +78,12 @@ def test_doctor_knows_taught_sounds_and_says_which_the_model_does_not(environmen
     assert checks["taught sounds"]["advice"].startswith(
         "Our doorbell was taught to another model, and is unknown to tiny"
     )
+
+
+def test_a_sound_that_the_settings_do_not_name_is_said_not_to_be_watched() -> None:
+    def advice(**given: object) -> str:
+        return watch_advice(load_settings(given, config=Path("/dev/null"), environment={}), "Our doorbell")
+
+    assert advice() == ""
+    assert advice(watch=["our_doorbell"]) == ""
+    assert "'Our doorbell' is not one of them: add it to watch" in advice(watch=["Dog"])

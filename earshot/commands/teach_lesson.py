@@ -58,6 +58,18 @@ def teach_sound(chosen: "Settings", sounds: "TaughtSounds", name: str, material:
         kept.unlink(missing_ok=True)
     _print_result(first)
     _log.info("'%s' is saved in %s; start Earshot again to listen for it", name, path)
+    if advice := watch_advice(chosen, name):
+        _log.warning("%s", advice)
+
+
+def watch_advice(chosen: "Settings", name: str) -> str:
+    """Return what to do if the settings name the sounds to watch, and this one is not among them; empty if it is watched."""
+    from streamer.text import slug
+
+    watched = chosen.watched
+    if watched is None or slug(name) in {slug(entry.sound) for entry in watched}:
+        return ""
+    return f"your settings name the sounds to watch, and '{name}' is not one of them: add it to watch"
 
 
 def models_of(chosen: "Settings") -> "Iterator[AnyTagger]":
@@ -135,6 +147,10 @@ def _print_result(taught: "Taught") -> None:
     )
     if taught.nearest:
         typer.echo(f"Nearest other sounds: {', '.join(taught.nearest)}.")
+    if taught.others < _MANY_OTHERS:
+        typer.echo(
+            "Collect your room and teach it again for fewer wrong alarms: earshot calibrate --for 1h --collect."
+        )
     if not taught.reliable:
         typer.echo(
             "These examples differ too much to be found reliably: give more of them, or teach two sounds under two names."
