@@ -1,11 +1,14 @@
 """Teaching: heads on embeddings, files of taught sounds, and a tagger with them."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.program import ROOT
 from support.teaching import RATE, WINDOW, Floats, Model, examples, other_sounds, ring, taught
 
 from models.errors import TeachingError
@@ -231,3 +234,14 @@ def test_a_taught_sound_is_in_the_catalogue_and_watched_by_default(
     assert watched.thresholds == (0.5,)
     TaughtSounds(own_sounds_folder()).remove("Our doorbell")
     assert catalogue() == before
+
+
+def test_a_taught_sound_is_scored_without_pytorch_and_scikit_learn() -> None:
+    script = (
+        "import sys, earshot.own_sounds, models.teaching.taught_sounds, models.teaching.taught_tagger\n"
+        "print([name for name in ('torch', 'sklearn', 'scipy', 'httpx2', 'soundfile') if name in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+    assert printed.strip() == "[]"
