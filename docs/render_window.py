@@ -18,7 +18,7 @@ from PIL import Image
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QWidget
 
-from gui.actions import Actions, AudioInput, Span, Watched
+from gui.actions import Actions, AudioInput, Span
 from gui.app.kiosk import KioskWindow
 from gui.app.window import LiveWindow
 from gui.data.feed import Feed
@@ -31,7 +31,7 @@ from models.tagger import Tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.detector import EventDetector, detect_events
 from streamer.health import HealthMeter
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, SourceStatus, Tagging
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Message, SourceStatus, Tagging, Watched
 from streamer.sources import open_source
 from streamer.stream.scoring import tagging_of
 from streamer.stream.windows import WindowCutter

@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
+from functools import wraps
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from streamer.sinks import Sink
     from streamer.sinks.history.store import History
     from streamer.sinks.payloads import LabelSet
-    from web.actions import Watched
     from web.calls import Calls
     from web.hub import Hub
     from web.listening import Listening
@@ -101,7 +100,7 @@ class WebView:
             Actions(
                 version=version("earshot"),
                 sounds=tuple(sounds),
-                watched=partial(_watched, watchlists),
+                watched=lambda source: watchlists.of(source).shown,
                 watch=_with_web_errors(lambda source, name, limit: watchlists.of(source).watch(name, limit)),
                 unwatch=_with_web_errors(lambda source, name: watchlists.of(source).unwatch(name)),
                 set_listening=listen,
@@ -145,15 +144,13 @@ def open_web_view(settings: "Settings", names: Sequence[str], label_set: "LabelS
 
     host, port = settings.web_address
     descriptions = Descriptions(
-        tagging=lambda tagging: payloads.tags_payload(
-            tagging, label_set, settings.top, tagging.latency_seconds
-        ),
+        tagging=lambda tagging, top: payloads.tags_payload(tagging, label_set, top, tagging.latency_seconds),
         event=payloads.event_payload,
         occurrence=payloads.occurrence_payload,
         health=payloads.health_payload,
         to_json=payloads.to_json,
     )
-    hub, calls = Hub(names, descriptions, log_mel), Calls()
+    hub, calls = Hub(names, descriptions, log_mel, settings.top), Calls()
     access = Access(
         password=settings.web_password or "",
         token=settings.web_token or "",
@@ -186,16 +183,6 @@ def _session_key(file: Path, password: str) -> bytes:
                     error.strerror or error,
                 )
     return kept + password.encode()
-
-
-def _watched(watchlists: "WatchLists", source: str) -> "list[Watched]":
-    """Return the sounds that are watched at a source."""
-    from web.actions import Watched
-
-    return [
-        Watched(entry.sound.name, entry.indices, min(entry.thresholds))
-        for entry in watchlists.of(source).sounds
-    ]
 
 
 def _with_web_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:

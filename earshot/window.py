@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from .recordings import read_recording
 
 if TYPE_CHECKING:
-    from gui.actions import Actions, AudioInput, Span, Watched
+    from gui.actions import Actions, AudioInput, Span
     from gui.data.feed import Feed
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
     from streamer.live.switches import Switches
-    from streamer.messages import Tagging
+    from streamer.messages import Tagging, Watched
     from streamer.settings.schema import Settings
     from streamer.sinks import Sink
     from streamer.sinks.payloads import LabelSet
@@ -168,12 +168,9 @@ class _Watching:
     def __init__(self, watchlists: "WatchLists") -> None:
         self._watchlists = watchlists
 
-    def watched(self, source: str) -> "list[Watched]":
+    def watched(self, source: str) -> "Sequence[Watched]":
         """Return the sounds that are watched at a source."""
-        from gui.actions import Watched
-
-        sounds = self._watchlists.of(source).sounds
-        return [Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in sounds]
+        return self._watchlists.of(source).shown
 
     def watch(self, source: str, name: str, threshold: float | None) -> None:
         """Watch for a sound at a source."""

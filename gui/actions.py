@@ -5,34 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from streamer.messages import Tagging
+from streamer.messages import Tagging, Watched
 
 Span: TypeAlias = tuple[float, float | None]
 """Start and end in Unix seconds; the end is None while the event goes on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """Watched sound.
-
-    Attributes
-    ----------
-    name : str
-        Name in events.
-    labels : tuple of int
-        Indices of the scores that belong to it.
-    thresholds : tuple of float
-        Threshold of each of these scores.
-    """
-
-    name: str
-    labels: tuple[int, ...]
-    thresholds: tuple[float, ...]
-
-    @property
-    def threshold(self) -> float:
-        """Lowest threshold."""
-        return min(self.thresholds)
 
 
 @dataclass(frozen=True, slots=True)

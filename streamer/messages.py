@@ -391,3 +391,27 @@ class EventQuery:
     sources: tuple[str, ...] = ()
     least_score: float = 0.0
     limit: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Watched sound, as a view shows it.
+
+    Attributes
+    ----------
+    name : str
+        Name in events.
+    labels : tuple of int
+        Indices of the scores that belong to it.
+    thresholds : tuple of float
+        Threshold of each of these scores.
+    """
+
+    name: str
+    labels: tuple[int, ...]
+    thresholds: tuple[float, ...]
+
+    @property
+    def threshold(self) -> float:
+        """Lowest threshold."""
+        return min(self.thresholds)

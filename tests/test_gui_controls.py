@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QApplication, QInputDialog, QLabel, QMessageBox, Q
 from pytestqt.qtbot import QtBot
 from support.display_bench import FRAME_SECONDS, LABELS, Bench, health, tone
 
-from gui.actions import Actions, AudioInput, Span, Watched
+from gui.actions import Actions, AudioInput, Span
 from gui.app.export import save_events, save_picture
 from gui.app.shortcuts import SHORTCUTS
 from gui.data.heatrows import cell_values, choose_rows, span_for, stack_scores
@@ -26,7 +26,7 @@ from streamer.events.catalogue import Watch
 from streamer.events.detector import detect_events
 from streamer.events.watchlist import WatchLists
 from streamer.live.switches import Switches
-from streamer.messages import SAMPLE_RATE_HZ, Event, SourceStatus, Tagging
+from streamer.messages import SAMPLE_RATE_HZ, Event, SourceStatus, Tagging, Watched
 
 STARTED_AT = 1.7e9
 

@@ -28,7 +28,7 @@ from support.display_bench import (
 from support.system import require
 from support.waiting import PATIENCE_SECONDS, wait_until
 
-from gui.actions import Actions, Watched
+from gui.actions import Actions
 from gui.app.kiosk import HOLD_SECONDS, KioskWindow, columns_for
 from gui.app.run import run
 from gui.data.feed import Feed
@@ -38,7 +38,7 @@ from gui.style.theme import Tone
 from gui.widgets.banner import Banner
 from models.labels import audioset_classes, family_of
 from models.log_mel import log_mel
-from streamer.messages import Event, SourceStatus
+from streamer.messages import Event, SourceStatus, Watched
 
 ROOT = Path(__file__).resolve().parent.parent
 FAMILIES = {"Sound 3": "alarm", "Sound 5": "music"}

@@ -23,6 +23,7 @@ from websockets.sync.connection import Connection
 
 from models.log_mel import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus
+from streamer.sinks import RankingSink
 from streamer.sinks.history.exports import audacity_labels, raven_table
 from web.calls import Calls
 from web.errors import BusyError, WebError
@@ -298,6 +299,16 @@ def test_the_interface_describes_itself() -> None:
         )
         known = {path[1:].replace("{id}", "ID").replace("{form}", "FORM") for path in paths}
         assert documented - {"openapi.json"} == known - {"login", "logout"}
+
+
+def test_the_number_of_tags_follows_the_settings() -> None:
+    with serving() as page:
+        assert isinstance(page.hub, RankingSink)
+        page.fill()
+        page.hub.top = 2
+        assert len(page.get("tags").json["tags"][0]["tags"]) == 2
+        page.hub.top = 1
+        assert len(page.get("tags").json["tags"][0]["tags"]) == 1
 
 
 def test_a_script_follows_with_server_sent_events() -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.messages import Event, EventQuery, Health, Mark, Samples, Tagging
+from streamer.messages import Event, EventQuery, Health, Mark, Samples, Tagging, Watched
 
 Payload: TypeAlias = Mapping[str, Any]
 """Content of a JSON object."""
@@ -17,32 +17,15 @@ LogMelFunction: TypeAlias = Callable[[Samples], NDArray[np.float32]]
 """Function from samples (n,) to natural-log mel energies (1 + (n - 400) // 160, 128); no row if n < 400."""
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
-    """Watched sound.
-
-    Attributes
-    ----------
-    name : str
-        Name in events.
-    indices : tuple of int
-        Positions of the scores that belong to it.
-    threshold : float
-        Score from which the sound is heard.
-    """
-
-    name: str
-    indices: tuple[int, ...]
-    threshold: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Descriptions:
     """Functions that turn messages into JSON objects, as the program publishes them elsewhere.
 
     Attributes
     ----------
-    tagging, event, health : callable
+    tagging : callable
+        Takes a tagging and the number of tags; returns its object.
+    event, health : callable
         Object of a message.
     occurrence : callable
         Object of an event of the history.
@@ -50,7 +33,7 @@ class Descriptions:
         Compact JSON on one line.
     """
 
-    tagging: Callable[[Tagging], Payload]
+    tagging: Callable[[Tagging, int], Payload]
     event: Callable[[Event], Payload]
     occurrence: Callable[[Event], Payload]
     health: Callable[[Health], Payload]

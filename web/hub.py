@@ -9,9 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, Message, SourceStatus, Tagging
+from streamer.messages import (
+    SAMPLE_RATE_HZ,
+    AudioChunk,
+    Event,
+    Health,
+    Message,
+    SourceStatus,
+    Tagging,
+    Watched,
+)
 
-from .actions import Descriptions, LogMelFunction, Payload, Watched
+from .actions import Descriptions, LogMelFunction, Payload
 from .errors import BusyError
 from .queues import Mailbox
 from .spectrogram import RowBlock, Rows
@@ -63,14 +72,17 @@ class Client:
         self._news.set()
 
 
-class _Chunks:
-    """Chunks of all sources that wait for the server's thread; the oldest are dropped beyond four seconds."""
+class _Sound:
+    """Chunks of all sources on their way to rows of spectrograms; the oldest are dropped beyond four seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, log_mel: LogMelFunction) -> None:
+        self._log_mel = log_mel
+        self._rows: dict[str, Rows] = {}
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[AudioChunk]] = {}
 
     def put(self, source: str, chunk: AudioChunk) -> None:
+        """Add a chunk, from any thread."""
         with self._lock:
             waiting = self._waiting.setdefault(source, deque())
             waiting.append(chunk)
@@ -79,10 +91,17 @@ class _Chunks:
             while len(waiting) > _WAITING_SAMPLES // 16:  # tiny chunks
                 waiting.popleft()
 
-    def take(self) -> dict[str, deque[AudioChunk]]:
+    def packets(self, names: Sequence[str]) -> Iterator[bytes]:
+        """Yield the new rows of these sources, and forget the others."""
         with self._lock:
             waiting, self._waiting = self._waiting, {}
-            return waiting
+        for source, chunks in waiting.items():
+            if source in names:
+                block = self._rows.setdefault(source, Rows(self._log_mel)).extend(chunks)
+                if block is not None:
+                    yield _packed(names.index(source), block)
+        for gone in self._rows.keys() - set(names):
+            del self._rows[gone]
 
 
 class Hub:
@@ -99,10 +118,15 @@ class Hub:
         Functions that turn messages into JSON objects.
     log_mel : callable
         See `LogMelFunction`.
+    top : int
+        Number of tags; it can change at any time.
     """
 
-    def __init__(self, sources: Sequence[str], descriptions: Descriptions, log_mel: LogMelFunction) -> None:
+    def __init__(
+        self, sources: Sequence[str], descriptions: Descriptions, log_mel: LogMelFunction, top: int = 5
+    ) -> None:
         self.descriptions = descriptions
+        self.top = top
         self.watched: Callable[[str], Sequence[Watched]] = lambda _source: ()
         self.is_listening: Callable[[str], bool] = lambda _source: True
         self._names = tuple(sources)
@@ -110,8 +134,7 @@ class Hub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._inbox: Mailbox[Message | None] = Mailbox(_WAITING_EVENTS, self._wake)
-        self._chunks = _Chunks()
-        self._rows: dict[str, Rows] = {}
+        self._sound = _Sound(log_mel)
         self._clients: set[Client] = set()
         self._dropped = 0
         self.state = _State()
@@ -139,7 +162,7 @@ class Hub:
     def add_chunk(self, source: str, chunk: AudioChunk) -> None:
         """Pass sound on, if anybody sees it."""
         if self._clients:
-            self._chunks.put(source, chunk)
+            self._sound.put(source, chunk)
 
     def set_sources(self, sources: Sequence[str]) -> None:
         """Replace the list of sources."""
@@ -227,10 +250,14 @@ class Hub:
         match message:
             case Tagging():
                 watched = [
-                    [entry.name, _rounded(float(message.scores[list(entry.indices)].max()))]
+                    [entry.name, _rounded(float(message.scores[list(entry.labels)].max()))]
                     for entry in self.watched(message.source)
                 ]
-                return {"source": message.source, **self.descriptions.tagging(message), "watched": watched}
+                return {
+                    "source": message.source,
+                    **self.descriptions.tagging(message, self.top),
+                    "watched": watched,
+                }
             case Event():
                 payload = {"source": message.source, **self.descriptions.event(message)}
                 return with_clip_address({**payload, **self.state.notes.get(message.id, {})})
@@ -270,16 +297,8 @@ class Hub:
         return self.descriptions.to_json({"type": kind, **payload})
 
     def _pass_on_sound(self) -> None:
-        names = self._names
-        for source, chunks in self._chunks.take().items():
-            if source not in names:
-                continue
-            rows = self._rows.setdefault(source, Rows(self.log_mel))
-            block = rows.extend(chunks)
-            if block is not None:
-                self._send(_packed(names.index(source), block), None, sound=True)
-        for gone in self._rows.keys() - set(names):
-            del self._rows[gone]
+        for packet in self._sound.packets(self._names):
+            self._send(packet, None, sound=True)
 
     def _send(self, packet: Packet, key: object | None, *, sound: bool = False) -> None:
         for client in self._clients:

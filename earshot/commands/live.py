@@ -107,7 +107,7 @@ def _listen(
         sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager, pages, notifier)
         session = _session(shown, sources, parts, [*view.taps, *(page.taps if page else [])], sinks, mqtt)
         assembly.connect_watchlists(parts.watchlists, session, mqtt)
-        running = Running(session, parts.watchlists, parts.make_clips, history, (view.sink, mqtt))
+        running = Running(session, parts.watchlists, parts.make_clips, history, (view.sink, mqtt, pages))
         live_settings = LiveSettings(chosen, load, config, running)
         session.start(threads)
         stack.enter_context(manager.listening())

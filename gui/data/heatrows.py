@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.messages import Event, Tagging
+from streamer.messages import Event, Tagging, Watched
 
-from ..actions import Span, Watched
+from ..actions import Span
 
 SPANS_SECONDS = (60.0, 120.0, 180.0, 300.0, 450.0, 600.0)
 """Lengths of the timeline; the shortest that fits is taken."""

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from streamer.messages import Tagging
+from streamer.messages import Tagging, Watched
 
-from ..actions import Actions, Span, Watched
+from ..actions import Actions, Span
 from ..errors import ActionError
 from .heatrows import HeatRow
 from .viewstate import ViewState

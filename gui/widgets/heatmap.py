@@ -7,9 +7,8 @@ from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFontMetrics, QImage, QMouseEvent, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
-from streamer.messages import Event, Tagging
+from streamer.messages import Event, Tagging, Watched
 
-from ..actions import Watched
 from ..data.heatrows import HeatRow, ThresholdPreview, make_picture
 from ..style.theme import Style
 from .spectrogram import PICTURE_SECONDS

@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
 
-from streamer.messages import Event, Tagging
+from streamer.messages import Event, Tagging, Watched
 
-from ..actions import Watched
 from ..style.theme import Style
 from .heatmap import NAMES_WIDTH, HeatMap
 from .timeaxis import TimeAxis

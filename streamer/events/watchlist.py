@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import SettingsError
-from ..messages import Samples
+from ..messages import Samples, Watched
 from .catalogue import (
     Watch,
     WatchedSound,
@@ -135,6 +135,11 @@ class WatchList:
     def name_of(self, name: str) -> str:
         """Return the name of a sound, from any name that the user may write."""
         return sound_name(name, self.labels)
+
+    @property
+    def shown(self) -> list[Watched]:
+        """The sounds as a view shows them."""
+        return [Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in self.sounds]
 
     def _change(self, sounds: Iterable[WatchedSound]) -> None:
         self.sounds = tuple(sounds)

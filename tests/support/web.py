@@ -15,11 +15,21 @@ import numpy as np
 from earshot.recordings import read_recording
 from earshot.web_events import exports
 from models.log_mel import log_mel
-from streamer.messages import AudioChunk, Event, EventQuery, Health, Mark, Occurrence, SourceStatus, Tagging
+from streamer.messages import (
+    AudioChunk,
+    Event,
+    EventQuery,
+    Health,
+    Mark,
+    Occurrence,
+    SourceStatus,
+    Tagging,
+    Watched,
+)
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks import payloads
 from support.waiting import PATIENCE_SECONDS, wait_until
-from web.actions import Actions, Descriptions, NoteActions, Watched
+from web.actions import Actions, Descriptions, NoteActions
 from web.calls import Calls
 from web.errors import WebError
 from web.guard import Access
@@ -66,7 +76,7 @@ class House:
             version="1.2.3",
             sounds=("Dog", "Smoke alarm", "Siren", *LABELS),
             watched=lambda _source: [
-                Watched(name, (1,) if name == "Dog" else (2,), threshold)
+                Watched(name, (1,) if name == "Dog" else (2,), (threshold,))
                 for name, threshold in self.thresholds.items()
             ],
             watch=self._watch,
@@ -221,7 +231,7 @@ def serving(
 ) -> Iterator[Page]:
     """Serve a page in a thread of the group, as the program does; another thread takes the part of the main thread."""
     descriptions = Descriptions(
-        tagging=lambda one: payloads.tags_payload(one, LABEL_SET, 3, one.latency_seconds),
+        tagging=lambda one, top: payloads.tags_payload(one, LABEL_SET, top, one.latency_seconds),
         event=payloads.event_payload,
         occurrence=payloads.occurrence_payload,
         health=payloads.health_payload,
