@@ -5,7 +5,7 @@
 FOLDER has real.zip and real.csv, and a teacher's weights. Fifteen sounds are taught from 1, 3, 5 and 10 examples. Each test window has a recording at a
 random place and level in a quiet room; the negatives are recordings of other sounds, which are not bundled, and the other fourteen sounds. Columns: area under the ROC curve; share of tests found where .1 % and .3 % of the negatives are; then with the head's own threshold: share of
 test windows found, share of negatives, and the share of examples that it said it would find. Beside it: the way of openWakeWord's verifiers (C=.001),
-and the nearest centroid.
+and the nearest centroid. A last table has what wrong events lower.
 """
 
 import argparse
@@ -32,8 +32,10 @@ sys.path.insert(0, str(ROOT))
 from models.local import load_tagger
 from models.tagger import Tagger
 from models.teaching import heads
+from models.teaching.corrections import correction_heads
 from models.teaching.lessons import VARIATIONS
-from models.teaching.other_sounds import general_sounds
+from models.teaching.other_sounds import OtherSounds, general_sounds
+from models.teaching.taught_tagger import lowering
 from models.teaching.variations import in_quiet_room, variations
 from models.training.augment import place
 from models.training.teachers.tagger import load_teacher_tagger
@@ -204,6 +206,21 @@ def report(name: str, found: dict[str, Any]) -> None:
     console.print(by_sound)
 
 
+def report_corrections(name: str, found: dict[str, Any]) -> None:
+    """Print how far corrections reach: shares of windows whose score falls below a third, for wrong events of each sound."""
+    table = Table(f"{name}, wrong events", "the same recordings", "others of the sound", "other sounds")
+    others = OtherSounds(found["others"], ("",) * len(found["others"]))
+    for count in (1, 2, 4):
+        rows = []
+        for sound in SOUNDS:
+            heads_of = correction_heads(list(found[f"{sound}/examples"][:count]), others)
+            tests = found[f"{sound}/tests"]
+            parts = (tests[:count], tests[count:], found["negatives"])
+            rows.append([(lowering(heads_of, part) < 1 / 3).mean() for part in parts])
+        table.add_row(str(count), *map(_figure, np.mean(rows, 0)))
+    Console(width=120).print(table)
+
+
 def _figure(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.4f}" if 0 < value < 0.01 else f"{value:.3f}"
 
@@ -232,6 +249,7 @@ def main() -> None:
                 cached.parent.mkdir(parents=True, exist_ok=True)
                 np.savez(cached, **found)
         report(model, found)
+        report_corrections(model, found)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import TeachingError
 from ..frontends import SAMPLE_RATE_HZ
 from .examples import find_example
-from .heads import Lesson, learn
+from .heads import Head, Lesson, learn
 from .other_sounds import OtherSounds, embed_all, general_sounds
 from .taught_sounds import TaughtHead, TaughtSound
 from .taught_tagger import Embedder, lowering
@@ -114,17 +114,19 @@ def _windows(name: str, samples: Floats, length: int, random: np.random.Generato
     return windows
 
 
+def correction_heads(groups: Sequence[Floats], others: OtherSounds) -> tuple[Head, ...]:
+    """Learn the heads of a correction from the windows (n, width) of each recording: one for all together, then one for each."""
+    together = _lesson(groups, others)
+    return (together.head, *(_lesson([group], others).head for group in groups))
+
+
 def _head(
     model: Embedder, groups: Sequence[Floats], known: TaughtHead | None, others: OtherSounds
 ) -> TaughtHead:
     """Learn a head for all recordings together, and one for each, because they may be of several things."""
-
-    def learned(rows: Sequence[Floats]) -> Lesson:
-        return learn(_examples(rows), others.embeddings, inverse_penalties=(_INVERSE_PENALTY,))
-
     windows = [*(known.windows if known else ()), *(group.astype(np.float16) for group in groups)][-_NEWEST:]
-    own = [*(known.further if known else ()), *(learned([group]).head for group in groups)][-_NEWEST:]
-    together = learned([rows.astype(np.float32) for rows in windows])
+    own = [*(known.further if known else ()), *(_lesson([group], others).head for group in groups)][-_NEWEST:]
+    together = _lesson([rows.astype(np.float32) for rows in windows], others)
     return TaughtHead(
         fingerprint=model.fingerprint,
         model=model.name,
@@ -134,6 +136,10 @@ def _head(
         windows=tuple(windows),
         further=tuple(own),
     )
+
+
+def _lesson(rows: Sequence[Floats], others: OtherSounds) -> Lesson:
+    return learn(_examples(rows), others.embeddings, inverse_penalties=(_INVERSE_PENALTY,))
 
 
 def _examples(rows: Sequence[Floats]) -> list[Floats]:
