@@ -1,6 +1,6 @@
 """Accuracy of events: sounds found, and errors of their times, on rendered sounds at known times.
 
-    python benchmarks/events.py [--model tiny] [--minutes 5] [--snr 20] [--seed 0] [--json]
+    python benchmarks/events.py [--model tiny] [--minutes 5] [--snr 20] [--seed 0] [--json] [--workers http://HEAD:8000]
 
 Voices, instruments and alarms of docs/render_sounds.py, with the reverberation of a room, are placed at random times in pink
 noise; one pause in three is shorter than 5 s, the others are longer than a window. They go through the pipeline of live
@@ -12,6 +12,8 @@ once half a second of it is in the window.
 
 The table also has the delay from the true time to the event, which would be its error if it were dated by its window. A window
 of 10.24 s contains a sound for that long, so the end comes late.
+
+With `--workers`, the same stream is also scored by workers that have the same model, and the events are compared.
 """
 
 import argparse
@@ -31,6 +33,7 @@ sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.par
 from render_sounds import PLACES, SOUNDS, Part, missing_packages, reverberated
 
 from models.local import load_tagger
+from models.remote import RemoteTagger, load_remote
 from models.tagger import Tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.detector import EventDetector
@@ -110,6 +113,9 @@ def main() -> None:
     parser.add_argument("--snr", type=float, default=20.0, help="level of each sound above the noise, in dB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--workers", metavar="URL", help="workers with the same model, whose events to compare"
+    )
     options = parser.parse_args()
     if missing := missing_packages():
         sys.exit(f"programs are missing; install them with apt-get install {' '.join(missing)}")
@@ -128,6 +134,30 @@ def main() -> None:
         print(json.dumps([asdict(line) for line in rows]))
     else:
         show(rows, f"{tagger.name}, {options.minutes:g} minutes at {options.snr:g} dB over pink noise")
+    if options.workers:
+        compare_workers(load_remote(options.workers), tagger, samples, heard, watched)
+
+
+def compare_workers(
+    workers: RemoteTagger,
+    tagger: Tagger,
+    samples: Samples,
+    heard: Sequence[Tagging],
+    watched: Sequence[WatchedSound],
+) -> None:
+    """Score a stream on workers, and compare scores and events with those of this process; exit with 1 if events differ."""
+    if workers.labels != tagger.labels or workers.window_samples != tagger.window_samples:
+        sys.exit(f"the workers have {workers.name}, with other classes or windows than {tagger.name}")
+    there = taggings(samples, workers)
+    ours, theirs = (list(decided(tagged, watched)) for tagged in (heard, there))
+    same = sum(event in theirs for event in ours)
+    largest = max(float(np.abs(one.scores - two.scores).max()) for one, two in zip(heard, there, strict=True))
+    print(
+        f"{len(there)} windows on {workers.engine.description}: {same} of {len(ours)} events are the same, "
+        f"{len(theirs) - same} are others; scores differ by {largest:.1e} at most; {workers.traffic.retries} requests were repeated"
+    )
+    if ours != theirs:
+        sys.exit(1)
 
 
 def pink(length: int, random: np.random.Generator) -> Samples:
@@ -210,7 +240,7 @@ def merged(truth: Sequence[Occurrence], pauses: dict[str, float], window_seconds
     return joined
 
 
-def taggings(samples: Samples, tagger: Tagger) -> list[Tagging]:
+def taggings(samples: Samples, tagger: Tagger | RemoteTagger) -> list[Tagging]:
     """Tag a stream."""
     messages = tag_stream(
         "benchmark",

@@ -1,20 +1,23 @@
 """Many microphones on workers: how many windows they score in time, and what a number of microphones needs.
 
-python benchmarks/fleet.py load http://HEAD:8000 [--streams 16] [--hop 1.0] [--seconds 30]
+python benchmarks/fleet.py load http://HEAD:8000 [--streams 16] [--hop 1.0] [--seconds 30] [--local]
 python benchmarks/fleet.py plan --windows-per-second 20 [--microphones 1000] [--hop 1.0] [--price 0.10]
 
 `load` is an open loop: each stream has a phase and a sound of its own, its windows are due whether the workers keep up or not, and the latency
-counts from the moment at which a window was due. It speaks for nodes with 16 connections each.
+counts from the moment at which a window was due. It speaks for nodes with 16 connections each. With `--local`, where head and workers run on
+this machine too, it also prints the processor time of each of their parts. sleeping_workers.py has workers that cost nothing themselves.
 """
 
 import argparse
 import math
 import os
+import re
 import resource
 import sys
 import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +33,13 @@ _LONGEST_ANSWER_SECONDS = 2.0
 _STREAMS_OF_A_NODE = 16
 _BUSY_SHARE = 0.7
 """Share of a worker's measured speed that may be used, so that waiting windows stay few."""
+_PARTS = {
+    "workers": r"^ray::ServeReplica",
+    "entry (HAProxy)": r"^\S*/haproxy ",
+    "Serve's proxy and controller": r"^ray::(Serve|Proxy|HAProxy)",
+    "the rest of Ray": r"^ray::|^\S*/(raylet|gcs_server) |/ray/",
+}
+"""Parts of head and workers, with the command lines of their processes; the first match counts."""
 _SPARE_WORKERS = 1
 """Workers that may be away at once."""
 
@@ -43,6 +53,7 @@ def main() -> None:
     load.add_argument("--streams", type=int, default=16)
     load.add_argument("--hop", type=float, default=1.0, help="seconds between the windows of a stream")
     load.add_argument("--seconds", type=float, default=30.0)
+    load.add_argument("--local", action="store_true", help="also measure head and workers, on this machine")
     plan = commands.add_parser("plan", help="compute bandwidth, workers and money")
     plan.add_argument("--windows-per-second", type=float, required=True, help="of one worker; earshot bench")
     plan.add_argument("--microphones", type=int, default=1000)
@@ -72,6 +83,7 @@ def _load(options: argparse.Namespace) -> None:
     )
     with ThreadPoolExecutor(_STREAMS_OF_A_NODE * nodes) as threads:
         used, began = _processor_seconds(), time.monotonic()
+        parts = _seconds_of_parts() if options.local else {}
         for due, stream in schedule:
             time.sleep(max(0.0, began + due - time.monotonic()))
             connection = connections[stream % nodes]
@@ -79,7 +91,10 @@ def _load(options: argparse.Namespace) -> None:
         results = [outcome.result() for outcome in outcomes]
         took = time.monotonic() - began
         cores = (_processor_seconds() - used) / took
+        spent = _spent(parts, _seconds_of_parts()) if options.local else {}
     _report(options, results, took, cores, [connection.traffic.retries for connection in connections])
+    for part, seconds in spent.items():
+        print(f"  {1e3 * seconds / len(results):6.2f} ms a window: {part}")
     for connection in connections:
         connection.close()
     tagger.close()
@@ -144,6 +159,29 @@ def _sounds(samples: int, streams: int) -> list[bytes]:
         )
         for stream in range(streams)
     ]
+
+
+def _seconds_of_parts() -> dict[tuple[str, int], float]:
+    """Return the processor time of each of Ray's processes on this machine, by part and process."""
+    import psutil
+
+    found = {}
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            part = next((part for part, form in _PARTS.items() if re.search(form, line)), None)
+            if part is not None:
+                times = process.cpu_times()
+                found[part, process.pid] = times.user + times.system
+    return found
+
+
+def _spent(before: dict[tuple[str, int], float], after: dict[tuple[str, int], float]) -> dict[str, float]:
+    """Return the processor time that each part has used meanwhile."""
+    spent: Counter[str] = Counter()
+    for key, seconds in after.items():
+        spent[key[0]] += seconds - before.get(key, 0.0)
+    return {part: spent[part] for part in _PARTS}
 
 
 def _processor_seconds() -> float:

@@ -35,6 +35,7 @@ from .score_protocol import (
     require_token,
     token_of,
 )
+from .tagger import Tagger
 
 MOST_ONGOING_REQUESTS = 128
 """Requests that a worker takes at once: with Ray's default of 5, no batch is ever full."""
@@ -88,7 +89,22 @@ class Worker:
             import torch
 
             torch.set_num_threads(options.threads)
-        tagger = load_tagger(
+        tagger = self.load(options)
+        description = ModelDescription(
+            name=tagger.name,
+            labels=tagger.labels,
+            thresholds=None if tagger.thresholds is None else tuple(map(float, tagger.thresholds)),
+            window_samples=tagger.window_samples,
+            fingerprint=self.fingerprint(options),
+            largest_batch=LARGEST_BATCH,
+        )
+        self._scoring = BatchScoring(tagger, description)
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tagger")
+
+    def load(self, options: WorkerOptions) -> Tagger:
+        """Load the model."""
+        return load_tagger(
             options.model,
             device=options.device,
             engine=options.engine,
@@ -96,17 +112,10 @@ class Worker:
             window_seconds=options.window_seconds,
             offline=options.offline,
         )
-        description = ModelDescription(
-            name=tagger.name,
-            labels=tagger.labels,
-            thresholds=None if tagger.thresholds is None else tuple(map(float, tagger.thresholds)),
-            window_samples=tagger.window_samples,
-            fingerprint=fingerprint_of(options.model, offline=True),
-            largest_batch=LARGEST_BATCH,
-        )
-        self._scoring = BatchScoring(tagger, description)
-        self._name = f"{socket.gethostname()}:{os.getpid()}"
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="tagger")
+
+    def fingerprint(self, options: WorkerOptions) -> str:
+        """Return a text that differs between models."""
+        return fingerprint_of(options.model, offline=True)
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request of a node."""
@@ -156,10 +165,10 @@ class Worker:
         return await loop.run_in_executor(self._thread, self._scoring.score, tasks)
 
 
-def worker_deployment() -> serve.Deployment:
-    """Return the deployment of workers, without its options."""
+def worker_deployment(worker: type[Worker] = Worker) -> serve.Deployment:
+    """Return the deployment of a kind of worker, without its options."""
     return serve.deployment(
-        Worker,
+        worker,
         max_ongoing_requests=MOST_ONGOING_REQUESTS,
         health_check_period_s=1.0,
         health_check_timeout_s=5.0,

@@ -166,28 +166,25 @@ class WorkerConnection:
 
     def refusal(self, answer: Answer) -> WorkersError:
         """Return the exception for a request without an answer: one sentence that says what to do."""
-        at = f"the workers at {self.address}"
-        match answer.status:
+        at, status, problem = f"the workers at {self.address}", answer.status, answer.problem
+        if 300 <= status < 400:
+            return WorkersError(
+                f"{at} redirect to {problem or 'another address'}: give the address that they are at"
+            )
+        match status:
             case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
                 return WorkersError(f"{at} refuse: set EARSHOT_MODEL_TOKEN to their token")
             case HTTPStatus.NOT_FOUND:
-                return WorkersAwayError(
-                    f"no worker of Earshot answers at {self.address}: wait until one has started, or check the address"
-                )
+                sentence = f"no worker of Earshot answers at {self.address}: wait until one has started, or check the address"
             case HTTPStatus.SERVICE_UNAVAILABLE:
-                return WorkersAwayError(
-                    f"{at} are all busy, or are still starting: try again, or add workers"
-                )
+                sentence = f"{at} are all busy, or are still starting: try again, or add workers"
             case 0:
-                return WorkersAwayError(
-                    f"{at} do not answer ({answer.problem}): check the address, and that they run"
-                )
+                sentence = f"{at} do not answer ({problem}): check the address, and that they run"
             case status if status in _REPEATED:
-                return WorkersAwayError(
-                    f"{at} do not answer ({answer.problem}): check that one of them runs, or wait until it has started"
-                )
+                sentence = f"{at} do not answer ({problem}): check that one of them runs, or wait until it has started"
             case _:
-                return WorkersError(f"{at} refuse a request: {answer.problem}")
+                return WorkersError(f"{at} refuse a request: {problem}")
+        return WorkersAwayError(sentence)
 
     def _client(self, headers: dict[str, str], kept: int) -> httpx2.Client:
         """Return a client that keeps so many idle connections.
@@ -252,11 +249,20 @@ class WorkerConnection:
             return Answer(None, problem="no answer in time", status=0)
         except httpx2.TransportError as error:
             return Answer(None, problem=_reason(error), status=0)
-        if response.status_code != HTTPStatus.OK:
-            told = bytes(content[:_MOST_REFUSAL_BYTES]).decode("utf-8", "replace").strip()
-            problem = f"{response.status_code} {told}".strip()
-            return Answer(None, problem=problem, status=response.status_code)
-        return Answer(bytes(content), fingerprint=response.headers.get(FINGERPRINT, ""))
+        return _answer(response, bytes(content), path)
+
+
+def _answer(response: httpx2.Response, content: bytes, path: str) -> Answer:
+    """Return the answer in a response."""
+    status = response.status_code
+    if status == HTTPStatus.OK:
+        return Answer(content, fingerprint=response.headers.get(FINGERPRINT, ""))
+    if response.is_redirect:
+        problem = response.headers.get("Location", "")[:_MOST_REFUSAL_BYTES].removesuffix(path)
+    else:
+        told = content[:_MOST_REFUSAL_BYTES].decode("utf-8", "replace").strip()
+        problem = f"{status} {told}".strip()
+    return Answer(None, problem=problem, status=status)
 
 
 def _close(threads: ThreadPoolExecutor, clients: Sequence[httpx2.Client]) -> None:

@@ -395,6 +395,12 @@ class TestAnAddress:
         with pytest.raises(WorkersError, match=r"do not answer \(connection refused\): check the address"):
             load_tagger(address)
 
+    def test_that_redirects_gets_a_sentence_with_the_other_address(self, worker: Worker) -> None:
+        for other in (worker.address, "https://head.example:8443"):
+            worker.faults.moved_to = other
+            with pytest.raises(WorkersError, match=f"redirect to {other}: give the address that they are at"):
+                load_tagger(worker.address)
+
     def test_where_something_else_answers_gets_a_sentence(self, worker: Worker) -> None:
         with pytest.raises(WorkersError, match="check the address"):
             load_tagger(f"{worker.address}/other")

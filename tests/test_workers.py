@@ -16,6 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from support.ray_cluster import TOKEN, RayCluster
+from support.relay import relay
 from support.system import short_folder
 from support.waiting import wait_until
 
@@ -276,6 +277,23 @@ class TestANodeGoesOn:
 
         stream = survives(remote, tiny, "all workers killed", kill_all)
         assert stream.tagger.traffic.unanswered > 0
+
+    @pytest.mark.parametrize("seconds", [5.0, pytest.param(60.0, marks=whole_table)])
+    def test_with_the_network_gone_for_a_while(
+        self, cluster: RayCluster, remote: RemoteTagger, tiny: Tagger, seconds: float
+    ) -> None:
+        with relay(cluster.port) as network:
+            tagger = load_remote(f"http://127.0.0.1:{network.port}", token=TOKEN)
+
+            def cut() -> None:
+                with network.cut():
+                    time.sleep(seconds)
+
+            stream = survives(tagger, tiny, f"no way to the workers for {seconds:.0f} s", cut)
+            tagger.close()
+        assert remote.traffic.unanswered == 0
+        assert stream.tagger.traffic.unanswered > 0
+        assert stream.longest_gap_seconds >= seconds - 1.0
 
     @whole_table
     def test_with_more_windows_than_workers_can_score(

@@ -8,6 +8,12 @@ export RAY_health_check_initial_delay_ms=1000
 export RAY_health_check_period_ms=1000
 export RAY_health_check_timeout_ms=1000
 export RAY_health_check_failure_threshold=3
+# The entry asks each worker every second whether it is well. With Ray's choice of a worker, leastconn, a request waits for a second after a
+# worker has refused a connection. random(16), the least busy of 16 draws, takes another worker at once, as long as Ray counts both as up.
+export RAY_SERVE_HAPROXY_BALANCE_ALGORITHM='random(16)'
+export RAY_SERVE_HAPROXY_OBSERVE_MARK_DOWN_ENABLED=0
+export RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER=1s
+export RAY_SERVE_HAPROXY_TIMEOUT_CONNECT_S=1
 
 # Two tokens, each a file that only its owner can read: that of the cluster, which lets its holder run code on all machines, and that of
 # the model, which nodes have. The first command creates them; copy them to the machines that join.

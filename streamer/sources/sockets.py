@@ -2,6 +2,7 @@
 
 import errno
 import ipaddress
+import os
 import re
 import select
 import socket
@@ -176,9 +177,10 @@ class PcmSocket:
                         socket.create_server((address.host, address.port), family=family, backlog=1)
                     )
             except OSError as error:
-                raise NetworkError(
-                    f"can't listen on {address} ({error.strerror or error}); give another address"
-                ) from error
+                reason = (
+                    os.strerror(error.errno) if error.errno else error
+                )  # Python's own repeats the address
+                raise NetworkError(f"can't listen on {address} ({reason}); give another address") from error
             yield listener
 
 

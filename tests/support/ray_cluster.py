@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import select
 import shutil
@@ -33,19 +34,24 @@ class RayCluster:
     ----------
     folder : Path
         Short path of an empty folder for Ray's files.
+
+    Attributes
+    ----------
+    port : int
+        Port of the workers.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._name = secrets.token_hex(8)
-        self._port = free_port()
+        self.port = free_port()
         self._driver: subprocess.Popen[str] | None = None
         self._seen: set[psutil.Process] = set()
 
     @property
     def address(self) -> str:
         """Address of the workers."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         return self
@@ -63,21 +69,10 @@ class RayCluster:
             "PYTHONWARNINGS": "ignore",
             "EARSHOT_MODEL_TOKEN": TOKEN,
             "RAY_TMPDIR": str(self._folder),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_SERVE_ENABLE_HA_PROXY": "1",
-            "RAY_health_check_initial_delay_ms": "1000",
-            "RAY_health_check_period_ms": "1000",
-            "RAY_health_check_timeout_ms": "2000",
-            "RAY_health_check_failure_threshold": "3",
-            "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
-            "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
-            "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(self._folder / "h/haproxy.cfg"),
-            "RAY_SERVE_HAPROXY_SOCKET_PATH": str(self._folder / "h/admin.sock"),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(self._folder / "h"),
-            "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(self._folder / "h/server-state"),
-            "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(self._folder / "h/metrics.sock"),
+            **deployed_environment(),
+            **own_ingress(self._folder / "h"),
+            "RAY_health_check_timeout_ms": "2000",  # a test shares its machine with others
         }
-        (self._folder / "h").mkdir(parents=True, exist_ok=True)  # a socket's path has at most 97 characters
         with (self._folder / "driver.log").open("w") as log:
             self._driver = subprocess.Popen(
                 [sys.executable, "-m", "support.ray_driver"],
@@ -88,7 +83,7 @@ class RayCluster:
                 stderr=log,
                 text=True,
             )
-        self.do("start", port=self._port, workers=workers, most=most, **options)
+        self.do("start", port=self.port, workers=workers, most=most, **options)
 
     def do(self, command: str, **arguments: Any) -> None:
         """Have the driver carry out a command."""
@@ -146,7 +141,29 @@ class RayCluster:
             self._driver.wait(60)
             self._driver = None
         shutil.rmtree(self._folder, ignore_errors=True)
-        wait_until(lambda: not _is_open(self._port), "the port to be free")
+        wait_until(lambda: not _is_open(self.port), "the port to be free")
+
+
+def deployed_environment() -> dict[str, str]:
+    """Return Ray's variables in `deploy/ray/environment.sh`, without those that concern tokens."""
+    text = (ROOT / "deploy/ray/environment.sh").read_text(encoding="utf-8")
+    found = dict(re.findall(r"^export (RAY_(?!AUTH)\w+)='?([^'\n]+?)'?$", text, re.MULTILINE))
+    assert len(found) > 6
+    return found
+
+
+def own_ingress(folder: Path) -> dict[str, str]:
+    """Return variables that keep HAProxy's files in a folder, made for them, and give it ports of its own."""
+    folder.mkdir(parents=True, exist_ok=True)  # with a short path: that of a socket has at most 97 characters
+    return {
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
+    }
 
 
 def free_port() -> int:

@@ -44,6 +44,8 @@ class Faults:
         Answers each request for scores with this.
     embeds_not : bool
         Ignores that a request asks for embeddings behind the scores, as workers of an earlier version do.
+    moved_to : str, optional
+        Redirects each request to this address.
     """
 
     status: int | None = None
@@ -51,6 +53,7 @@ class Faults:
     silent: bool = False
     garbage: bytes | None = None
     embeds_not: bool = False
+    moved_to: str | None = None
 
 
 @dataclass
@@ -167,7 +170,11 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             self.close_connection = True
             return
+        if worker.faults.moved_to is not None:
+            status = 301
         self.send_response(status)
+        if worker.faults.moved_to is not None:
+            self.send_header("Location", worker.faults.moved_to + self.path)
         self.send_header(FINGERPRINT, worker.description.fingerprint)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
