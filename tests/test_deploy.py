@@ -23,13 +23,16 @@ DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 UNITS = ("earshot.service", "earshot-user.service")
+UNITS_OF_WORKERS = ("ray/earshot-head.service", "ray/earshot-worker.service")
 
 
 def unit(name: str, folder: Path) -> Path:
     """Install a unit with a program that is there."""
     text = (DEPLOY / name).read_text(encoding="utf-8").replace("/opt/earshot/.venv/bin/earshot", "/bin/true")
-    (folder / name).write_text(text, encoding="utf-8")
-    return folder / name
+    text = text.replace("/opt/earshot/deploy", str(DEPLOY))
+    installed = folder / Path(name).name
+    installed.write_text(text, encoding="utf-8")
+    return installed
 
 
 def entries(name: str, key: str) -> list[str]:
@@ -46,13 +49,13 @@ def image_environment() -> dict[str, str]:
 
 
 @pytest.mark.system
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("name", [*UNITS, *UNITS_OF_WORKERS])
 def test_systemd_accepts_the_units(name: str, tmp_path: Path) -> None:
     require("systemd-analyze")
     kind = ["--user"] if "user" in name else []
-    with_password = tmp_path / f"{name}.d"
+    with_password = tmp_path / f"{Path(name).name}.d"
     with_password.mkdir()
-    for file in ("mqtt-password.conf", "settings.conf"):
+    for file in ("mqtt-password.conf", "settings.conf") if name in UNITS else ():
         (with_password / file).write_bytes((DEPLOY / file).read_bytes())
     result = subprocess.run(
         ["systemd-analyze", *kind, "verify", "--man=no", unit(name, tmp_path)],
@@ -66,7 +69,14 @@ def test_systemd_accepts_the_units(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.system
-@pytest.mark.parametrize(("name", "exposure"), [("earshot.service", 2.0), ("earshot-user.service", 6.5)])
+@pytest.mark.parametrize(
+    ("name", "exposure"),
+    [
+        ("earshot.service", 2.0),
+        ("earshot-user.service", 6.5),
+        *((name, 4.0) for name in UNITS_OF_WORKERS),
+    ],
+)
 def test_systemd_rates_the_units_as_well_sandboxed(name: str, exposure: float, tmp_path: Path) -> None:
     require("systemd-analyze")
     subprocess.run(
@@ -88,6 +98,18 @@ def test_the_units_start_existing_commands(name: str) -> None:
     subprocess.run(command(*options, "--help"), capture_output=True, timeout=60, check=True)
     (documentation,) = entries(name, "Documentation")
     assert (ROOT / documentation.removeprefix("file:///opt/earshot/")).is_file()
+
+
+@pytest.mark.parametrize("name", UNITS_OF_WORKERS)
+def test_the_units_of_workers_start_existing_commands_with_their_tokens(name: str) -> None:
+    program = ROOT / entries(name, "ExecStart")[0].removeprefix("/opt/earshot/")
+    assert os.access(program, os.X_OK)
+    assert "EARSHOT_WORKER_FOLDER=%d" in entries(name, "Environment")
+    environment = (DEPLOY / "ray/environment.sh").read_text(encoding="utf-8")
+    for credential in entries(name, "LoadCredential"):
+        token, _, path = credential.partition(":")
+        assert f"$EARSHOT_WORKER_FOLDER/{token}\n" in environment
+        assert f"{path}\n" in (ROOT / "docs/scale-out.md").read_text(encoding="utf-8")
 
 
 def test_the_system_s_unit_keeps_everything_in_its_own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
