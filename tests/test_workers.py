@@ -291,7 +291,6 @@ class TestANodeGoesOn:
 
             stream = survives(tagger, tiny, f"no way to the workers for {seconds:.0f} s", cut)
             tagger.close()
-        assert remote.traffic.unanswered == 0
         assert stream.tagger.traffic.unanswered > 0
         assert stream.longest_gap_seconds >= seconds - 1.0
 

@@ -8,6 +8,8 @@ export RAY_health_check_initial_delay_ms=1000
 export RAY_health_check_period_ms=1000
 export RAY_health_check_timeout_ms=1000
 export RAY_health_check_failure_threshold=3
+# A worker that has lost its head for 10 s ends, and joins again once the head is back: a head knows nothing of the one before.
+export RAY_gcs_rpc_server_reconnect_timeout_s=10
 # The entry asks each worker every second whether it is well. With Ray's choice of a worker, leastconn, a request waits for a second after a
 # worker has refused a connection. random(16), the least busy of 16 draws, takes another worker at once, as long as Ray counts both as up.
 export RAY_SERVE_HAPROXY_BALANCE_ALGORITHM='random(16)'

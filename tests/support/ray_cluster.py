@@ -3,10 +3,8 @@
 import json
 import os
 import re
-import secrets
 import select
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -18,11 +16,11 @@ from typing import Any, Self
 
 import psutil
 
+from .marked_processes import MarkedProcesses
 from .program import ROOT
 from .ray_driver_mark import MARK
 from .waiting import wait_until
 
-_VARIABLE = "EARSHOT_TEST_CLUSTER"
 _COMMAND_SECONDS = 240.0
 TOKEN = "token-of-the-test"
 
@@ -43,10 +41,9 @@ class RayCluster:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._name = secrets.token_hex(8)
+        self._processes = MarkedProcesses()
         self.port = free_port()
         self._driver: subprocess.Popen[str] | None = None
-        self._seen: set[psutil.Process] = set()
 
     @property
     def address(self) -> str:
@@ -64,7 +61,7 @@ class RayCluster:
     def start(self, *, workers: int = 2, most: int = 3, **options: Any) -> None:
         """Start a head and workers with a model; parameters of `WorkerOptions`."""
         environment = os.environ | {
-            _VARIABLE: self._name,
+            **self._processes.environment,
             "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
             "PYTHONWARNINGS": "ignore",
             "EARSHOT_MODEL_TOKEN": TOKEN,
@@ -114,26 +111,12 @@ class RayCluster:
         return [process for process in self.processes() if _name(process).endswith("/raylet")]
 
     def processes(self) -> list[psutil.Process]:
-        """Return all processes of the cluster: those with its variable, and their children, whose titles cover what they inherited."""
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process in self._seen or process.environ().get(_VARIABLE) == self._name:
-                    self._seen |= {process, *process.children(recursive=True)}
-        self._seen = {process for process in self._seen if _is_alive(process)}
-        return sorted(self._seen, key=lambda process: process.pid)
+        """Return all processes of the cluster."""
+        return self._processes.alive()
 
     def stop(self) -> None:
         """End all processes, each by its id, and remove their files."""
-        deadline = time.monotonic() + 60.0
-        while processes := self.processes():
-            assert time.monotonic() < deadline, processes
-            for process in processes:
-                with suppress(psutil.Error):
-                    process.send_signal(signal.SIGKILL)
-            if self._driver is not None:
-                with suppress(subprocess.TimeoutExpired):
-                    self._driver.wait(0.1)
-            time.sleep(0.1)
+        self._processes.end(self._reap_driver)
         if self._driver is not None:
             for stream in (self._driver.stdin, self._driver.stdout):
                 with suppress(OSError):
@@ -142,6 +125,11 @@ class RayCluster:
             self._driver = None
         shutil.rmtree(self._folder, ignore_errors=True)
         wait_until(lambda: not _is_open(self.port), "the port to be free")
+
+    def _reap_driver(self) -> None:
+        if self._driver is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._driver.wait(0.1)
 
 
 def deployed_environment() -> dict[str, str]:
@@ -175,12 +163,6 @@ def free_port() -> int:
 def _is_open(port: int) -> bool:
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    with suppress(psutil.Error):
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def _name(process: psutil.Process) -> str:
