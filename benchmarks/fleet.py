@@ -178,10 +178,10 @@ def _seconds_of_parts() -> dict[tuple[str, int], float]:
 
 def _spent(before: dict[tuple[str, int], float], after: dict[tuple[str, int], float]) -> dict[str, float]:
     """Return the processor time that each part has used meanwhile."""
-    spent: Counter[str] = Counter()
+    spent = dict.fromkeys(_PARTS, 0.0)
     for key, seconds in after.items():
         spent[key[0]] += seconds - before.get(key, 0.0)
-    return {part: spent[part] for part in _PARTS}
+    return spent
 
 
 def _processor_seconds() -> float:

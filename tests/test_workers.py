@@ -278,9 +278,10 @@ class TestANodeGoesOn:
         stream = survives(remote, tiny, "all workers killed", kill_all)
         assert stream.tagger.traffic.unanswered > 0
 
+    @pytest.mark.usefixtures("remote")
     @pytest.mark.parametrize("seconds", [5.0, pytest.param(60.0, marks=whole_table)])
     def test_with_the_network_gone_for_a_while(
-        self, cluster: RayCluster, remote: RemoteTagger, tiny: Tagger, seconds: float
+        self, cluster: RayCluster, tiny: Tagger, seconds: float
     ) -> None:
         with relay(cluster.port) as network:
             tagger = load_remote(f"http://127.0.0.1:{network.port}", token=TOKEN)
