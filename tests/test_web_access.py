@@ -52,6 +52,8 @@ def upgrade(page: Page, **headers: str) -> Iterator[str]:
         "/..%2f..%2fetc%2fpasswd",
         "/api/v1/events/..%2f..%2f..%2fetc%2fpasswd/clip",
         "/api/v1/events/%2e%2e/clip",
+        "/api/v1/events/%2e%2e/spectrogram",
+        "/api/v1/export/..%2f..%2fetc%2fpasswd",
         "/api/v1/events/a%00b/clip",
         "/server.py",
         "//etc/passwd",
@@ -75,10 +77,15 @@ def test_everything_but_the_page_itself_needs_the_password() -> None:
             "events",
             "summary",
             "events/1/clip",
+            "events/1/spectrogram",
+            "export/csv",
+            "openapi.json",
+            "audio",
             "stream",
         ):
             assert page.get(name).status == 401, name
-        for name in ("watch", "unwatch", "listening", "save", "logout"):
+        notes = ("events/1/mark", "events/1/keep", "events/1/delete")
+        for name in ("watch", "unwatch", "listening", "save", "logout", *notes):
             assert page.post(name, {"source": "kitchen", "sound": "Dog", "on": True}).status == 401, name
         with upgrade(page) as line:
             assert " 403 " in line
