@@ -52,7 +52,7 @@ const TEXTS = {
   hours: ["Hours of the day", "Stunden des Tages"],
   heat: ["{sound}, {hour}:00: {count}", "{sound}, {hour} Uhr: {count}"],
   more: ["Show more", "Mehr zeigen"],
-  saveAs: ["Save as…", "Speichern als…"],
+  saveAs: ["Save as…", "Speichern…"],
   by_sounds: ["Sounds", "Geräusche"],
   by_weekdays: ["Week", "Woche"],
   by_days: ["Days", "Tage"],
