@@ -10,8 +10,8 @@ import pytest
 import yaml
 from support.marked_processes import Unit
 from support.program import ROOT
-from support.ray_cluster import own_ingress
-from support.system import free_port, short_folder
+from support.ray_cluster import free_port, own_ingress
+from support.system import short_folder
 from support.waiting import wait_until
 
 from models.errors import ModelError

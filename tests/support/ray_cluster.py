@@ -155,6 +155,7 @@ def own_ingress(folder: Path) -> dict[str, str]:
 
 
 def free_port() -> int:
+    """Find a free TCP port above 20,000; Ray's own processes take those from 10,002 on."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
