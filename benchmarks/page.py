@@ -47,7 +47,7 @@ BLOCK_SECONDS = 0.1
 
 @dataclass
 class Received:
-    """What the subscriber and the browsers got.
+    """Messages that the subscriber and the browsers have received.
 
     Attributes
     ----------

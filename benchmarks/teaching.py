@@ -1,4 +1,4 @@
-"""How well sounds can be taught: examples and tests from recordings that neither the head nor the bundled other sounds contain.
+"""Recall and false alarms of taught sounds: examples and tests from recordings that neither the head nor the bundled other sounds contain.
 
     python benchmarks/teaching.py --pack FOLDER [--model tiny] [--model teacher:mn04] [--cache FOLDER] [--limit 600]
 

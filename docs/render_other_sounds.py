@@ -1,4 +1,4 @@
-"""Make the other sounds of teaching: short recordings in the public domain that a taught sound is told apart from.
+"""Make the other sounds of teaching: short recordings in the public domain as negatives for taught sounds.
 
     python docs/render_other_sounds.py FOLDER [--clips]
 

@@ -1,4 +1,4 @@
-"""Notifications: which events are told, in which words, to real servers and commands, through outages and restarts."""
+"""Notifications: which events they are for, in which words, to real servers and commands, through outages and restarts."""
 
 import json
 import logging

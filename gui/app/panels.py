@@ -109,7 +109,8 @@ class Panels:
         self.tags.show_tagging(None if is_off else state.tagging, dimmed=view.offline)
         self.tags.advance(seconds)
         self.timeline.show_history(view.taggings, state.events, watching.sounds(), state.frozen_at)
-        self.events.show_watched([sound.name for sound in watching.sounds()])
+        if not snapshot.events:
+            self.events.show_watched([sound.name for sound in watching.sounds()])
         self.events.show_events(snapshot.events)
         self.status.show_state(state.source, view.status, snapshot.health, view.tagging)
         self.status.advance(seconds)

@@ -22,7 +22,7 @@ PREFIX_TOKENS = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AstShape:
-    """What the graph of an AST depends on beside its weights; the attributes are those of `ast_network.AstConfig`."""
+    """Geometry and size of an AST; the attributes are those of `ast_network.AstConfig`, which needs PyTorch."""
 
     width: int
     depth: int

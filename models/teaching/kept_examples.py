@@ -1,10 +1,7 @@
 """Kept examples: the audio of a taught sound, from which it is learned again for another model. Kept only if the user asks for it."""
 
-import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TeachingError
 from .examples import Example
+from .private_files import replacing
 
 Floats = NDArray[np.float32]
 
@@ -50,20 +47,8 @@ def write_examples(file: Path, examples: Sequence[Example], others: Sequence[Flo
     }
     arrays |= {f"{_OTHER} {index:03}": _steps(samples) for index, samples in enumerate(others)}
     names = np.array([example.name for example in examples])
-    part = None
-    try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        with os.fdopen(descriptor, "wb") as output:
-            np.savez_compressed(output, names=names, **arrays)
-        Path(part).replace(file)
-    except OSError as error:
-        if part is not None:
-            with suppress(OSError):
-                Path(part).unlink(missing_ok=True)
-        raise TeachingError(
-            f"{file} can't be written ({error.strerror}): make room, or check the folder's permissions"
-        ) from error
+    with replacing(file) as output:
+        np.savez_compressed(output, names=names, **arrays)
 
 
 def read_examples(file: Path) -> KeptExamples | None:

@@ -1,4 +1,4 @@
-"""Rooms: embeddings of what a microphone hears while no taught sound occurs, from which taught sounds are told apart."""
+"""Rooms: embeddings of what a microphone hears while no taught sound occurs, as negatives for taught sounds."""
 
 import hashlib
 import zipfile

@@ -8,11 +8,8 @@ import hashlib
 import json
 import logging
 import math
-import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import TeachingError
 from .heads import Head
+from .private_files import replacing
 
 Halves = NDArray[np.float16]
 
@@ -247,20 +245,8 @@ def write_sound(path: Path, sound: TaughtSound) -> None:
     TeachingError
         It can't be written; what was there is unchanged.
     """
-    part = None
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(sound.to_json())
-        Path(part).replace(path)
-    except OSError as error:
-        if part is not None:
-            with suppress(OSError):
-                Path(part).unlink(missing_ok=True)
-        raise TeachingError(
-            f"{path} can't be written ({error.strerror}): make room, or check the folder's permissions"
-        ) from error
+    with replacing(path) as file:
+        file.write(sound.to_json().encode())
 
 
 def checked_name(name: str) -> str:

@@ -87,7 +87,7 @@ class Notifier:
     targets : sequence of Target
         Receivers.
     rules : Rules
-        Decides which events are told.
+        Decides which events people are notified of.
     wording : Wording
         Words of the notifications.
     outbox : NotifyOutbox

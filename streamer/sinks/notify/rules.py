@@ -12,7 +12,7 @@ from ...runtime.timing import format_duration
 from ..payloads import rfc3339
 
 When = Literal["started", "ended", "both"]
-"""Events that are told: starts, ends, or both."""
+"""Events with a notification: starts, ends, or both."""
 
 FIELDS = (
     "sound",
@@ -60,12 +60,12 @@ class QuietHours:
 
 
 class Rules:
-    """Decides which events are told. Used on one thread at a time.
+    """Decides which events people are notified of. Used on one thread at a time.
 
     Parameters
     ----------
     when : {"started", "ended", "both"}
-        Events that are told.
+        Events with a notification.
     sounds : sequence of str
         Names of the sounds, in any case; all if empty.
     cooldown_seconds : float
@@ -98,7 +98,7 @@ class Rules:
             return False
         key = event.source, event.label
         last = self._told.get(key)
-        # With "both", the end of a sound whose start was told is told too.
+        # With "both", the end of a sound follows if its start had a notification.
         follows = last is not None and last.id == event.id and last.kind != event.kind
         if last is not None and not follows:
             passed = event.started_at - last.started_at
