@@ -18,6 +18,11 @@ EXTRAS := $(if $(HEADLESS),headless,all)
 ifneq ($(EXTRAS),all)
 SYSTEM := libportaudio2 libasound2-plugins
 endif
+# Debian's Python can't make an environment without it.
+SYSTEM += $(shell $(PYTHON) -c "import ensurepip" 2>/dev/null || echo python3-venv)
+
+# PyTorch's build: cpu, cuda, or auto for the one without CUDA where there is no NVIDIA GPU.
+TORCH ?= auto
 
 # Test processes at once: most tests wait more than they compute.
 WORKERS ?= 2
@@ -25,22 +30,22 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 .PHONY: run quick test soak fuzz check bench system system-test clean
 
-run: $(USER_READY) system
+run: $(USER_READY)
 	@$(BIN)/python run_live.py $(ARGS)
 
-quick: $(READY) system
+quick: $(READY)
 	QT_QPA_PLATFORM=offscreen $(PYTEST) -m "not system and not slow" $(ARGS)
 
-test: $(READY) system system-test
+test: $(READY) system-test
 	$(PYTEST) $(ARGS)
 
 # So many times as many examples of bad input as the tests take, and others each time; then guided by coverage, where atheris is installed.
 FUZZ ?= 20
-fuzz: $(READY) system system-test
+fuzz: $(READY) system-test
 	FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz --timeout=0 $(ARGS)
 	$(BIN)/python tests/fuzz/guided.py
 
-soak: $(READY) system system-test
+soak: $(READY) system-test
 	$(BIN)/python benchmarks/reliability.py $(ARGS)
 
 check: $(READY)
@@ -57,12 +62,12 @@ system:
 system-test:
 	@./system-packages.sh $(SYSTEM_TEST)
 
-$(USER_READY): pyproject.toml constraints.txt
+$(USER_READY): pyproject.toml constraints.txt | system
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	@TORCH=$(TORCH) ./python-packages.sh $(VENV) $(EXTRAS)
 	@touch $@
 
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml constraints.txt | system
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,workers,dev]"
 	@touch $@ $(USER_READY)

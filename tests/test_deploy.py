@@ -155,6 +155,14 @@ def test_the_container_is_built_from_existing_files() -> None:
     assert instructions("ENTRYPOINT") == ['["earshot"]']
 
 
+@pytest.mark.parametrize("dockerfile", ["Dockerfile", "home-assistant/Dockerfile"])
+def test_the_container_installs_extras_without_a_window(dockerfile: str) -> None:
+    text = (DEPLOY / dockerfile).read_text(encoding="utf-8")
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    (chosen,) = re.findall(r"^ARG EXTRAS=(.*)$", text, re.MULTILINE)
+    assert set(chosen.split(",")) <= extras.keys() - {"gui", "all", "dev"}
+
+
 @pytest.mark.parametrize("with_compose", [False, True])
 def test_the_container_s_environment_is_one_of_settings(
     with_compose: bool, monkeypatch: pytest.MonkeyPatch

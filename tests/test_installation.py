@@ -1,5 +1,6 @@
-"""The script that installs the system's packages."""
+"""The scripts that install the system's packages and Python's."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -59,3 +60,89 @@ def test_a_lock_that_is_never_released_is_given_up(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "Could not get lock" in done.stderr
     assert len(calls) > 100
+
+
+@pytest.mark.parametrize(
+    ("query", "line"),
+    [
+        ("rpm", "sudo dnf install libglvnd-egl mosquitto portaudio\n"),
+        ("pacman", "sudo pacman -S --needed libglvnd mosquitto portaudio\n"),
+    ],
+)
+def test_other_distributions_are_told_their_own_names(tmp_path: Path, query: str, line: str) -> None:
+    for program in ("sh", "awk", "sort", "id", "cat", "grep"):
+        (tmp_path / program).symlink_to(Path(shutil.which(program) or program).resolve())
+    (tmp_path / query).write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / query).chmod(0o755)
+    done = subprocess.run(
+        ["sh", ROOT / "system-packages.sh", "libportaudio2", "libegl1", "mosquitto"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"Missing system packages; paste: {line}"
+
+
+def install_python(
+    folder: Path, extras: str, *, uv: str = "exit 0", torch: str = "", gpu: bool = False
+) -> tuple[str, list[str]]:
+    """Install into an environment without PyTorch, with a uv; return the messages and the commands that ran."""
+    calls = folder / "calls"
+    programs = folder / "venv" / "bin"
+    programs.mkdir(parents=True)
+    for name, body in {
+        "python": f'[ "$1" = -c ] && exit 1\necho "pip $*" >> {calls}',
+        "uv": f'echo "uv $*" >> {calls}\n{uv}',
+        "uname": "echo Linux",
+        **({"nvidia-smi": "exit 0"} if gpu else {}),
+    }.items():
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    done = subprocess.run(
+        ["sh", ROOT / "python-packages.sh", folder / "venv", extras],
+        env={"PATH": f"{programs}:/usr/bin:/bin", "TORCH": torch},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return done.stderr, calls.read_text().splitlines()
+
+
+NEEDS_NO_GPU = pytest.mark.skipif(
+    Path("/proc/driver/nvidia/version").exists() or Path("/dev/dxg").exists(),
+    reason="this machine has an NVIDIA GPU",
+)
+
+
+@NEEDS_NO_GPU
+def test_a_machine_without_an_nvidia_gpu_gets_the_build_of_pytorch_without_cuda(tmp_path: Path) -> None:
+    said, calls = install_python(tmp_path, "all")
+    assert said == ""
+    assert [call.split()[0] for call in calls] == ["pip", "uv", "pip"]
+    assert "--torch-backend cpu -c constraints.txt torch torchvision torchaudio" in calls[1]
+    assert calls[2].endswith("-c constraints.txt -e .[all]")
+
+
+@NEEDS_NO_GPU
+def test_the_build_with_cuda_is_installed_where_the_other_one_is_out_of_reach(tmp_path: Path) -> None:
+    said, calls = install_python(tmp_path, "headless", uv="exit 1")
+    assert "PyTorch's build without CUDA is not available; installing the build with CUDA" in said
+    assert calls[-1].endswith("-c constraints.txt -e .[headless]")
+
+
+@pytest.mark.parametrize(
+    ("extras", "torch", "gpu"), [("all", "", True), ("all", "cuda", False), ("tiny", "cpu", False)]
+)
+def test_pip_alone_installs_the_rest(tmp_path: Path, extras: str, torch: str, gpu: bool) -> None:
+    said, calls = install_python(tmp_path, extras, torch=torch, gpu=gpu)
+    assert said == ""
+    assert [call.split()[0] for call in calls] == ["pip"]
+
+
+def test_the_build_without_cuda_can_be_asked_for(tmp_path: Path) -> None:
+    _, calls = install_python(tmp_path, "all", torch="cpu", gpu=True)
+    assert calls[1].startswith("uv ")
