@@ -12,7 +12,7 @@ from models.errors import CheckpointError
 from models.loading import load_here, only_embedded_runs, require_local, suits_embedded
 from models.worker_addresses import is_address
 
-from .own_sounds import describe_unknown, with_own_sounds
+from .own_sounds import with_own_sounds
 
 if TYPE_CHECKING:
     from models.engines import EngineName, Precision
@@ -154,7 +154,7 @@ def log_model(tagger: "SoundTagger", reason: str) -> None:
     _log.info(
         "model %s (%s), %d classes, %s", tagger.name, reason, len(tagger.labels), tagger.engine.description
     )
-    if unknown := describe_unknown(tagger):
+    if unknown := tagger.describe_unknown():
         _log.warning("%s", unknown)
 
 

@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -88,18 +88,16 @@ class WebView:
         history : History, optional
             Events that can be marked and deleted.
         """
-        from streamer.events.catalogue import catalogue
         from web.actions import Actions, NoteActions
 
         from .web_events import EventAccess, exports
 
         events = EventAccess(settings, history)
 
-        sounds = dict.fromkeys([*(sound.name for sound in catalogue()), *watchlists.shared.labels])
         self._server.set_actions(
             Actions(
                 version=version("earshot"),
-                sounds=tuple(sounds),
+                sounds=partial(_watchable, watchlists),
                 watched=lambda source: watchlists.of(source).shown,
                 watch=_with_web_errors(lambda source, name, limit: watchlists.of(source).watch(name, limit)),
                 unwatch=_with_web_errors(lambda source, name: watchlists.of(source).unwatch(name)),
@@ -121,6 +119,14 @@ class WebView:
         )
         threads.start("web", self._server.run, self._server.close)
         _log.info("the page is at %s", self._server.address)
+
+
+def _watchable(watchlists: "WatchLists") -> tuple[str, ...]:
+    """Return the names of all sounds that can be watched, which change as sounds are taught."""
+    from streamer.events.catalogue import catalogue
+
+    names = (*(sound.name for sound in catalogue()), *watchlists.shared.labels)
+    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def open_web_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet") -> WebView | None:

@@ -5,6 +5,7 @@ appear only at the edges. Wall-clock times are Unix times in seconds (float), de
 source's anchor. Arrays belong to the message that carries them: a receiver must not write to them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -98,6 +99,15 @@ class Tagging:
     level_dbfs: float
     latency_seconds: float | None
     levels_dbfs: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def score_of(self, labels: Sequence[int]) -> float:
+        """Return the highest score of some labels; 0 for a sound that was taught later."""
+        return float(with_classes(self.scores, max(labels) + 1)[list(labels)].max())
+
+
+def with_classes(scores: Samples, classes: int) -> Samples:
+    """Return scores (n,) for at least as many classes: 0 for those that are missing, because they were taught later."""
+    return scores if len(scores) >= classes else np.pad(scores, (0, classes - len(scores)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Teaching from a microphone: takes that are found by themselves, and the whole way from a real sound server to a real broker."""
 
+import json
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 import soundfile
 from support.microphone import VirtualMicrophone
 from support.mosquitto import Mosquitto, Subscriber
+from support.mqtt import retained
 from support.program import ChildProcess, Program, clean_environment, command
 from support.system import require
 from support.teaching import RATE, Floats, chime, ring, run
@@ -18,7 +20,8 @@ from earshot.commands.teach_listen import take_example
 from models.errors import TeachingError
 from streamer.commands.takes import Frames, Take, background_level
 from streamer.errors import SourceError
-from streamer.messages import AudioChunk
+from streamer.messages import AudioChunk, Tagging
+from streamer.sinks.score_log import reading_scores
 
 DEVICE = "homeassistant/device/attic_mic/config"
 
@@ -118,9 +121,6 @@ def ring_when_asked(microphone: VirtualMicrophone, environment: dict[str, str], 
     return printed
 
 
-@pytest.mark.slow
-@pytest.mark.system
-@pytest.mark.timeout(900)
 def rung_again(path: Path, clips: Sequence[str]) -> Path:
     """Write one recording of all rings, one after the other."""
     rings = [soundfile.read(clip, dtype="float32") for clip in clips]
@@ -128,6 +128,14 @@ def rung_again(path: Path, clips: Sequence[str]) -> Path:
     return path
 
 
+def live_options(broker: Mosquitto) -> tuple[str, ...]:
+    address = f"mqtt://127.0.0.1:{broker.port}"
+    return ("--headless", "--source", "mic", "--node", "attic", "--mqtt", address)
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.timeout(900)
 def test_a_chime_is_taught_at_a_microphone_told_to_home_assistant_and_unlearned(
     tmp_path: Path, virtual_microphone: VirtualMicrophone, microphone_environment: dict[str, str]
 ) -> None:
@@ -137,16 +145,7 @@ def test_a_chime_is_taught_at_a_microphone_told_to_home_assistant_and_unlearned(
     assert "found   take 1" in printed
     assert "of 4 examples were found" in printed
     with Mosquitto(tmp_path) as broker, Subscriber(broker.port) as house:
-        options = (
-            "--headless",
-            "--source",
-            "mic",
-            "--node",
-            "attic",
-            "--mqtt",
-            f"mqtt://127.0.0.1:{broker.port}",
-        )
-        with Program(*options, environment=microphone_environment) as program:
+        with Program(*live_options(broker), environment=microphone_environment) as program:
             discovered = house.wait_for(DEVICE).json()["components"]
             assert [entry["name"] for key, entry in discovered.items() if "our_chime" in key] == ["Our chime"]
             wait_until(lambda: program.taggings, "taggings")
@@ -157,7 +156,52 @@ def test_a_chime_is_taught_at_a_microphone_told_to_home_assistant_and_unlearned(
             house.wait_for("earshot/attic/mic/sound/our_chime", "OFF")
             program.interrupt()
         assert run(microphone_environment, "teach", "our chime", "--remove").returncode == 0
-        with Program(*options, environment=microphone_environment) as program:
+        with Program(*live_options(broker), environment=microphone_environment) as program:
             again = house.wait_for(DEVICE).json()["components"]
             assert not [entry for key, entry in again.items() if "our_chime" in key and "name" in entry]
             program.interrupt()
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.timeout(900)
+def test_a_running_program_takes_up_a_chime_that_is_taught_and_forgets_it_when_it_is_removed(
+    tmp_path: Path, virtual_microphone: VirtualMicrophone, microphone_environment: dict[str, str]
+) -> None:
+    require("mosquitto")
+    clips = [chime(tmp_path / f"{number}.wav", number) for number in range(5)]
+    topic = "earshot/attic/mic/sound/our_chime"
+    log = ("--score-log", str(tmp_path / "scores"))
+    with (
+        Mosquitto(tmp_path) as broker,
+        Subscriber(broker.port) as house,
+        Program(*live_options(broker), *log, environment=microphone_environment) as program,
+    ):
+        house.wait_for(DEVICE)
+        wait_until(lambda: program.taggings, "taggings")
+        result = run(microphone_environment, "teach", "Our chime", "--clips", *clips[:4])
+        assert result.returncode == 0, result.stderr
+        wait_until(lambda: program.logged("listening for 'Our chime' from now on"), "the sound")
+        house.wait_for(topic, "OFF")
+        virtual_microphone.play(rung_again(tmp_path / "rings.wav", clips), wait=False)
+        house.wait_for(topic, "ON")
+        wait_until(
+            lambda: any("Our chime" in [tag["label"] for tag in line["tags"]] for line in program.taggings),
+            "the sound among the tags",
+        )
+        house.wait_for(topic, "OFF")
+        assert topic in retained(broker, "earshot/attic/mic/sound/")
+        assert run(microphone_environment, "teach", "our chime", "--remove").returncode == 0
+        wait_until(lambda: topic not in retained(broker, "earshot/attic/mic/sound/"), "the end of its topic")
+        components = json.loads(retained(broker, DEVICE)[DEVICE])["components"]
+        assert not [key for key, entry in components.items() if "our_chime" in key and "name" in entry]
+        assert program.logged("'Our chime' was removed")
+        count = len(program.taggings)
+        wait_until(lambda: len(program.taggings) > count + 6, "more taggings")
+        program.interrupt()
+    with reading_scores(tmp_path / "scores") as logged:
+        assert logged.labels[-1] == "Our chime"
+        scores = [message.scores[-1] for message in logged.messages() if isinstance(message, Tagging)]
+    assert scores[0] == 0
+    assert max(scores) > 0.5
+    assert scores[-1] == 0

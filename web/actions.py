@@ -89,8 +89,8 @@ class Actions:
     ----------
     version : str
         Version of Earshot.
-    sounds : sequence of str
-        Names of all sounds that can be watched.
+    sounds : callable
+        Returns the names of all sounds that can be watched.
     watched : callable
         Takes a source's name; returns its watched sounds.
     watch : callable
@@ -116,7 +116,7 @@ class Actions:
     """
 
     version: str
-    sounds: Sequence[str]
+    sounds: Callable[[], Sequence[str]]
     watched: Callable[[str], Sequence[Watched]]
     watch: Callable[[str, str, float | None], None]
     unwatch: Callable[[str, str], None]

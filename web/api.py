@@ -118,7 +118,7 @@ class Api:
 
     async def sounds(self, _request: Request) -> Response:
         """Return the names of all sounds that can be watched."""
-        return self._json({"sounds": list(self._actions.sounds)})
+        return self._json({"sounds": list(self._actions.sounds())})
 
     async def listening(self, request: Request) -> Response:
         """Switch a source on or off."""

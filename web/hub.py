@@ -250,7 +250,7 @@ class Hub:
         match message:
             case Tagging():
                 watched = [
-                    [entry.name, _rounded(float(message.scores[list(entry.labels)].max()))]
+                    [entry.name, _rounded(message.score_of(entry.labels))]
                     for entry in self.watched(message.source)
                 ]
                 return {

@@ -17,7 +17,6 @@ from ..progress import bars
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from models.teaching.taught_tagger import TaughtTagger
     from streamer.commands.calibrate import Calibration
     from streamer.commands.thresholds import Background
     from streamer.settings.schema import Settings
@@ -82,16 +81,14 @@ def _listen(chosen: "Settings", *, collect: bool) -> "Calibration":
 
 
 @contextmanager
-def _collected(loaded: "SoundTagger") -> "Iterator[TaughtTagger]":
+def _collected(loaded: "SoundTagger") -> "Iterator[SoundTagger]":
     """Save what the tagger hears in the block as the room for its model."""
     from models.teaching.rooms import RoomCollector, save_room
-    from models.teaching.taught_tagger import TaughtTagger, with_taught
     from streamer.events.own_sounds import own_sounds_folder
 
-    listening = loaded if isinstance(loaded, TaughtTagger) else with_taught(loaded, ())
-    room = listening.on_embeddings = RoomCollector()
-    yield listening
-    file = save_room(own_sounds_folder(), listening.fingerprint, room.embeddings)
+    room = loaded.on_embeddings = RoomCollector()
+    yield loaded
+    file = save_room(own_sounds_folder(), loaded.fingerprint, room.embeddings)
     _log.info(
         "%d windows of the room are in %s, without any sound; earshot teach tells new sounds from them",
         len(room.embeddings),

@@ -9,7 +9,7 @@ import typer
 from .. import settings, tagger
 from ..failures import EXIT_FAILURE
 from ..options import takes
-from ..own_sounds import describe_unknown, with_own_sounds
+from ..own_sounds import with_own_sounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,7 +93,7 @@ def _check_own_sounds(model: "SoundTagger") -> "Iterator[CheckResult]":
     from streamer.events.own_sounds import corrected_sound_names, own_sound_names
 
     names = [*own_sound_names(), *(f"the correction of {name}" for name in corrected_sound_names())]
-    if unknown := describe_unknown(model):
+    if unknown := model.describe_unknown():
         yield CheckResult("taught sounds", "warning", "the model does not know all of them", unknown)
     elif names:
         yield CheckResult("taught sounds", "ok", ", ".join(names))

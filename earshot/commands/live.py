@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from streamer.sinks.payloads import LabelSet
     from streamer.sources import Source
 
-    from ..own_sounds import SoundTagger
+    from ..own_sounds import OwnColumns, SoundTagger
+    from ..taught_changes import TaughtChanges
 
 _TICKS_BEFORE_LOADING = 3
 """The window is drawn first: the model's libraries take the processor for seconds."""
@@ -86,6 +87,8 @@ def _listen(
     from streamer.runtime.threads import ThreadGroup
     from streamer.sinks.health_log import HealthLog
 
+    from ..taught_changes import TaughtChanges
+
     with window.display_check(chosen) as settings_shown:
         sources = assembly.open_sources(chosen)
         names = [source.name for source in sources]
@@ -112,11 +115,13 @@ def _listen(
         session.start(threads)
         stack.enter_context(manager.listening())
         over = assembly.ending(shown, threads, lambda: session.awaits_model)
-        change = _ModelChange(live_settings, session, parts, log)
+        taught = TaughtChanges(parts.columns, parts.label_set, parts.watchlists, log)
+        change = _ModelChange(live_settings, session, parts, log, taught)
         models = _Workers(change, parts.tagger) if parts.tagger else _Models(change, threads)
 
         def keep_on() -> bool:
             models.go_on()
+            taught.go_on()
             if page is not None:
                 page.go_on()
             _tick(session, manager, live_settings, hung_up)
@@ -139,6 +144,7 @@ class _Parts:
     tagger: "SoundTagger | None"
     fallback: "SoundTagger | None"
     model: "_Model"
+    columns: "OwnColumns"
     label_set: "LabelSet"
     watchlists: "WatchLists"
     switches: "Switches"
@@ -151,19 +157,28 @@ class _Model:
     """The model that tags now, or is about to."""
 
     name: str
-    labels: "Sequence[str]"
-    own_sounds: "Sequence[str]" = ()
-    thresholds: "Samples | None" = None
+    columns: "OwnColumns"
+    tagger: "SoundTagger | None" = None
+
+    @property
+    def labels(self) -> "Sequence[str]":
+        """Names of its classes, then those of the taught sounds."""
+        return self.columns.labels
+
+    @property
+    def thresholds(self) -> "Samples | None":
+        """Thresholds of the classes, if it is loaded and has some."""
+        return None if self.tagger is None else self.tagger.thresholds
 
 
 def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
     """Make what depends on the model's classes; load the model, unless listening begins before."""
     from models.known_labels import known_labels
-    from models.teaching.taught_labels import with_taught_labels
-    from streamer.events.own_sounds import own_sound_names
     from streamer.events.watchlist import WatchLists
     from streamer.live import assembly
     from streamer.sources import is_patient
+
+    from ..own_sounds import OwnColumns
 
     names = [source.name for source in sources]
     loaded = fallback = None
@@ -171,16 +186,18 @@ def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
     labels = None if patient else known_labels(chosen.model)
     if labels is None:
         loaded, fallback = workers.load(chosen, waits=not patient)
-        model = _Model(loaded.name, loaded.labels, thresholds=loaded.thresholds)
+        columns = OwnColumns(loaded.model_labels)
+        model = _Model(loaded.name, columns, loaded)
     else:
-        labelled = with_taught_labels(labels, own_sound_names())
-        model = _Model(chosen.model, labelled, own_sounds=labelled[len(labels) :])
+        columns = OwnColumns(labels)
+        model = _Model(chosen.model, columns)
     watchlists = WatchLists(chosen.watched, chosen.watch_overrides, model.labels, model.thresholds)
     make_clips = partial(assembly.make_clips, model=model)
     return _Parts(
         tagger=loaded,
         fallback=fallback,
         model=model,
+        columns=columns,
         label_set=tagger.label_set(model.labels),
         watchlists=watchlists,
         make_clips=make_clips,
@@ -243,7 +260,7 @@ class _ModelChange:
     ----------
     settings : LiveSettings
         Settings in force.
-    session, parts, log
+    session, parts, log, taught
         Parts of the program that follow the model.
     """
 
@@ -253,8 +270,11 @@ class _ModelChange:
         session: "LiveSession",
         parts: _Parts,
         log: "ModelScoreLog | None",
+        taught: "TaughtChanges",
     ) -> None:
         self.settings, self.session, self.parts, self._log = live_settings, session, parts, log
+        self._taught = taught
+        taught.use([model for model in (parts.tagger, parts.fallback) if model is not None])
 
     def __call__(self, new: "SoundTagger", reason: str, *, is_first: bool = False) -> None:
         """Change over with the next batch; a model that is only the first one is not logged with its scores."""
@@ -262,8 +282,10 @@ class _ModelChange:
         from streamer.live.tagger import Replacement
 
         model, watchlists = self.parts.model, self.parts.watchlists
+        model.name, model.tagger = new.name, new
+        if new is not self.parts.tagger:
+            self._taught.use([new])
         watchlists.set_model(model.labels, new.thresholds)
-        model.name, model.thresholds = new.name, new.thresholds
         clips = self.session.channels.clips
         never = () if clips is None else sounds_never_kept(self.settings.current, model)
 
@@ -271,7 +293,7 @@ class _ModelChange:
             if clips is not None:
                 clips.set_model(new.name, never)
             if self._log is not None and not is_first:
-                self._log.go_on(new.name, model.labels, new.thresholds)
+                self._log.go_on(new.name, model.columns.labels_so_far, new.thresholds)
             tagger.log_model(new, reason)
 
         self.session.set_tagger(
@@ -300,8 +322,8 @@ class _Models:
     def __init__(self, change: _ModelChange, threads: "ThreadGroup") -> None:
         self._loading = model_loading.ModelLoading(
             tagger.ModelRequest.of(change.settings.current),
-            change.parts.model.labels,
-            change.parts.model.own_sounds,
+            change.parts.columns.labels,
+            change.parts.columns.names,
         )
         self._change, self._threads = change, threads
         self._ticks = 0

@@ -58,7 +58,7 @@ def teach(
     elif name is None:
         raise UsageError(f"name the sound, such as: {_EXAMPLE}")
     elif remove:
-        _remove(sounds, name)
+        _remove(lambda: settings.load(context), sounds, name)
     elif export is not None:
         _export(sounds, name, export)
     else:
@@ -168,10 +168,22 @@ def _print_list(sounds: "TaughtSounds") -> None:
         typer.echo(f"no sound was taught: {_EXAMPLE}")
 
 
-def _remove(sounds: "TaughtSounds", name: str) -> None:
+def _remove(load: "Callable[[], Settings]", sounds: "TaughtSounds", name: str) -> None:
     removed = sounds.remove(name)
     what = "the correction of " if removed.lowers else ""
     _log.info("%s'%s' is removed", what, removed.name)
+    if not removed.lowers and (advice := _advice_on_removal(load(), removed.name)):
+        _log.warning("%s", advice)
+
+
+def _advice_on_removal(chosen: "Settings", name: str) -> str:
+    """Return what to do if the settings name a sound that was removed, with which Earshot would not start; empty if they don't."""
+    from streamer.text import slug
+
+    watched = [*(chosen.watched or ()), *(entry for own in chosen.watch_overrides.values() for entry in own)]
+    if slug(name) not in {slug(entry.sound) for entry in watched}:
+        return ""
+    return f"your settings still name '{name}': remove it from watch, or Earshot does not start"
 
 
 def _export(sounds: "TaughtSounds", name: str, path: Path) -> None:
@@ -192,4 +204,4 @@ def _import(sounds: "TaughtSounds", path: Path) -> None:
         require_unknown(sound.name)
     sounds.save(sound)
     models = ", ".join(head.model for head in sound.heads.values())
-    _log.info("'%s' is added, for %s; start Earshot again to listen for it", sound.name, models)
+    _log.info("'%s' is added, for %s", sound.name, models)

@@ -73,7 +73,7 @@ def _correct(
     path = sounds.save(replace(correction, examples=results[0].sound.examples))
     _print_effect(results[0])
     _print_changes(chosen, label, first, correction)
-    _log.info("the correction of '%s' is saved in %s; start Earshot again to use it", label, path)
+    _log.info("the correction of '%s' is saved in %s; an Earshot that listens uses it at once", label, path)
 
 
 def _classes(label: str) -> tuple[str, ...]:

@@ -57,7 +57,7 @@ def teach_sound(chosen: "Settings", sounds: "TaughtSounds", name: str, material:
     else:
         kept.unlink(missing_ok=True)
     _print_result(first)
-    _log.info("'%s' is saved in %s; start Earshot again to listen for it", name, path)
+    _log.info("'%s' is saved in %s; an Earshot that listens takes it up at once", name, path)
     if advice := watch_advice(chosen, name):
         _log.warning("%s", advice)
 

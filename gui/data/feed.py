@@ -103,11 +103,11 @@ class Feed:
     sources : sequence of str
         Names of the sources at the start, at least one, in order.
     labels : sequence of str
-        Name of each score of a tagging.
+        Name of each score of a tagging. It may grow, and a name may become empty, as sounds are taught and removed.
     """
 
     def __init__(self, sources: Iterable[str], labels: Sequence[str]) -> None:
-        self.labels = tuple(labels)
+        self.labels = labels
         self._lock = threading.Lock()
         self._buffers = {name: _SourceBuffer() for name in sources}
         self._events: dict[str, Event] = {}

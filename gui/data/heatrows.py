@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streamer.messages import Event, Tagging, Watched
+from streamer.messages import Event, Tagging, Watched, with_classes
 
 from ..actions import Span
 
@@ -115,7 +115,7 @@ def make_picture(
     with_events = {
         event.label for event in events if event.ended_at is None or event.ended_at >= ends_at - span_seconds
     }
-    scores = stack_scores(taggings)
+    scores = stack_scores(taggings, len(labels))
     rows = choose_rows(scores, labels, watched, with_events, max_rows)
     if preview is not None:
         others = [row for row in rows if row.name != preview.row.name]
@@ -130,9 +130,10 @@ def make_picture(
     return HeatPicture(rows, cells, spans, ends_at, span_seconds)
 
 
-def stack_scores(taggings: Sequence[Tagging]) -> NDArray[np.float32]:
-    """Return the scores of taggings as float32 (taggings, classes)."""
-    return np.stack([tagging.scores for tagging in taggings])
+def stack_scores(taggings: Sequence[Tagging], classes: int = 0) -> NDArray[np.float32]:
+    """Return the scores of taggings as float32 (taggings, classes), 0 for sounds that were taught after a tagging."""
+    classes = max(classes, *(len(tagging.scores) for tagging in taggings))
+    return np.stack([with_classes(tagging.scores, classes) for tagging in taggings])
 
 
 def choose_rows(
@@ -167,6 +168,8 @@ def choose_rows(
     for label in others:
         if len(rows) >= count or peaks[label] < _MIN_PEAK:
             break
+        if not labels[label]:  # a sound that was removed
+            continue
         rows.append(HeatRow(labels[label], (label,), watched=False))
     return tuple(rows[:count])
 

@@ -41,8 +41,9 @@ class Ranking:
         self.rows = rows
 
     def set_target(self, scores: NDArray[np.float32]) -> None:
-        """Set the scores to move to: float32 (classes,)."""
+        """Set the scores to move to: float32 (classes,). There may be more of them than before."""
         self.target = scores.astype(np.float64)
+        self.scores = np.pad(self.scores, (0, max(0, len(scores) - len(self.scores))))[: len(scores)]
 
     def advance(self, seconds: float) -> None:
         """Advance the smoothing by some seconds."""

@@ -120,7 +120,6 @@ class Search(Overlay):
         self._labels = labels
         self._watched: frozenset[str] = frozenset()
         self.field = QLineEdit()
-        self.field.setPlaceholderText(f"Search {len(labels)} sounds")
         self.field.textChanged.connect(self._filter)
         self.field.returnPressed.connect(self._choose)
         self.field.installEventFilter(self)
@@ -135,6 +134,7 @@ class Search(Overlay):
 
     def open(self) -> None:
         """Show the card with an empty search field."""
+        self.field.setPlaceholderText(f"Search {sum(map(bool, self._labels))} sounds")
         self.field.clear()
         self._filter("")
         super().open()
@@ -173,7 +173,7 @@ class Search(Overlay):
         words = typed.casefold().split()
         row = self.list.currentRow()
         self.list.clear()
-        for label in self._labels:
+        for label in filter(None, self._labels):
             if all(word in label.casefold() for word in words):
                 self.list.addItem(f"{'✓' if label in self._watched else '   '}  {label}")
                 self.list.item(self.list.count() - 1).setData(Qt.ItemDataRole.UserRole, label)

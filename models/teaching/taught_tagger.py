@@ -1,7 +1,7 @@
 """A tagger whose classes are those of a model and the taught sounds."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
@@ -56,6 +56,10 @@ class Embedder(Protocol):
         """Engine that runs the network; its `description` names it."""
         ...
 
+    def __call__(self, samples: ArrayLike, /) -> Floats:
+        """Samples float32 (batch, n) -> scores float32 (batch, classes)."""
+        ...
+
     def scores_and_embeddings(self, samples: ArrayLike) -> tuple[Floats, Floats]:
         """Samples float32 (batch, n) -> scores (batch, classes), embeddings (batch, width)."""
         ...
@@ -70,6 +74,17 @@ class _Heads:
     lowered: Sequence[tuple[list[int], Sequence[Head]]] = ()
 
 
+@dataclass(slots=True)
+class _Taught:
+    """Sounds and corrections at one time; `added` has the name of each further column, "" for one without a sound."""
+
+    sounds: Mapping[str, TaughtSound]
+    corrections: Sequence[TaughtSound]
+    labels: tuple[str, ...]
+    added: tuple[str, ...]
+    heads: _Heads = field(default_factory=lambda: _Heads(""))
+
+
 class TaughtTagger:
     """A model with taught sounds: their scores are further columns, from the embeddings of the same forward pass. Corrections lower scores of the model.
 
@@ -82,12 +97,10 @@ class TaughtTagger:
     sounds : sequence of TaughtSound
         Taught sounds and corrections.
     names : sequence of str, optional
-        Names of all sounds that have a column; those of `sounds` by default.
+        Name of each further column, "" for one without a sound; those of `sounds` by default.
 
     Attributes
     ----------
-    labels : tuple of str
-        Labels of the model, then the names of the sounds.
     engine
         That of the model.
     on_embeddings : callable, optional
@@ -98,13 +111,27 @@ class TaughtTagger:
         self, model: Embedder, sounds: Sequence[TaughtSound], names: Sequence[str] | None = None
     ) -> None:
         self._model = model
-        self._sounds = {sound.name: sound for sound in sounds if not sound.lowers}
-        self._corrections = [sound for sound in sounds if sound.lowers]
         self.engine = model.engine
-        self.labels = with_taught_labels(model.labels, list(self._sounds) if names is None else names)
-        self._added = self.labels[len(model.labels) :]
-        self._heads = _Heads("")
         self.on_embeddings: Callable[[Floats], None] | None = None
+        self.set_sounds(sounds, names)
+
+    def set_sounds(self, sounds: Sequence[TaughtSound], names: Sequence[str] | None = None) -> None:
+        """Take other sounds and corrections from the next call on; from any thread. Parameters as for the class."""
+        own = {sound.name: sound for sound in sounds if not sound.lowers}
+        labels = with_taught_labels(self._model.labels, list(own) if names is None else names)
+        self._taught = _Taught(
+            own, [sound for sound in sounds if sound.lowers], labels, labels[len(self._model.labels) :]
+        )
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels of the model, then the names of the sounds."""
+        return self._taught.labels
+
+    @property
+    def model_labels(self) -> tuple[str, ...]:
+        """Labels of the model."""
+        return self._model.labels
 
     @property
     def name(self) -> str:
@@ -122,29 +149,41 @@ class TaughtTagger:
         return self._model.window_samples
 
     @property
-    def thresholds(self) -> Floats:
-        """Thresholds of the model, 0 where it has none, then those of the sounds: float32 (labels,)."""
-        own = self._model.thresholds
+    def thresholds(self) -> Floats | None:
+        """Thresholds of the model, 0 where it has none, then those of the sounds: float32 (labels,); None if there are none at all."""
+        own, added = self._model.thresholds, len(self._taught.added)
+        if not added:
+            return own
         if own is None:
             own = np.zeros(len(self._model.labels), np.float32)
-        return np.concatenate((own, np.full(len(self._added), THRESHOLD, np.float32)))
+        return np.concatenate((own, np.full(added, THRESHOLD, np.float32)))
+
+    @property
+    def needs_embeddings(self) -> bool:
+        """True if there is a head for the model, or a receiver of its embeddings."""
+        heads = self._heads_of(self._taught, self.fingerprint)
+        return bool(heads.columns or heads.lowered or self.on_embeddings)
 
     @property
     def unknown(self) -> tuple[str, ...]:
         """Names of the sounds that were not taught to this model."""
-        known = {name for name, sound in self._sounds.items() if self.fingerprint in sound.heads}
-        return tuple(name for name in self._added if name not in known)
+        taught = self._taught
+        known = {name for name, sound in taught.sounds.items() if self.fingerprint in sound.heads}
+        return tuple(name for name in taught.added if name and name not in known)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._model!r} and {len(self._added)} taught sounds>"
+        return f"<{type(self).__name__} {self._model!r} and {len(self._taught.added)} taught sounds>"
 
     def __call__(self, samples: ArrayLike) -> Floats:
         """Score windows: float32 (batch, n) -> float32 (batch, labels) in 0..1."""
+        if not self.needs_embeddings:
+            return self.widened(self._model(samples))
         return self.joined(*self._model.scores_and_embeddings(samples))
 
     def describe_unknown(self) -> str:
         """Return a sentence about the sounds and corrections that the model does not have; empty if there are none."""
-        corrected = [sound.name for sound in self._corrections if self.fingerprint not in sound.heads]
+        corrections = self._taught.corrections
+        corrected = [sound.name for sound in corrections if self.fingerprint not in sound.heads]
         missing = [*self.unknown, *(f"the correction of {name}" for name in corrected)]
         if not missing:
             return ""
@@ -154,6 +193,11 @@ class TaughtTagger:
             "that model"
         )
 
+    def widened(self, scores: Floats) -> Floats:
+        """Return the scores of the model (batch, classes) with 0 for each taught sound: (batch, labels)."""
+        added = len(self._taught.added)
+        return np.pad(scores, ((0, 0), (0, added))) if added else scores
+
     def joined(self, scores: Floats, embeddings: Floats) -> Floats:
         """Return the scores of the model (batch, classes) with those of the taught sounds, from embeddings (batch, width): (batch, labels).
 
@@ -161,35 +205,37 @@ class TaughtTagger:
         """
         if self.on_embeddings is not None:
             self.on_embeddings(embeddings)
-        taught = np.zeros((len(scores), len(self._added)), np.float32)
-        heads = self._heads_of(self.fingerprint)
+        taught = self._taught  # once, because it may be replaced meanwhile
+        columns = np.zeros((len(scores), len(taught.added)), np.float32)
+        heads = self._heads_of(taught, self.fingerprint)
         for column, head in heads.columns:
             if embeddings.shape[1] == len(head.weights):
-                taught[:, column] = np.nan_to_num(head.scores(embeddings))
+                columns[:, column] = np.nan_to_num(head.scores(embeddings))
         if heads.lowered:
             scores = scores.copy()
-        for columns, corrections in heads.lowered:
+        for classes, corrections in heads.lowered:
             if embeddings.shape[1] == len(corrections[0].weights):
-                scores[:, columns] *= lowering(corrections, embeddings)[:, None]
-        return np.concatenate((scores, taught), axis=1)
+                scores[:, classes] *= lowering(corrections, embeddings)[:, None]
+        return np.concatenate((scores, columns), axis=1)
 
-    def _heads_of(self, fingerprint: str) -> _Heads:
+    def _heads_of(self, taught: _Taught, fingerprint: str) -> _Heads:
         """Return the heads for a model; workers may change theirs."""
-        if self._heads.fingerprint != fingerprint:
-            self._heads = _Heads(
+        heads = taught.heads
+        if heads.fingerprint != fingerprint:
+            heads = taught.heads = _Heads(
                 fingerprint,
                 [
-                    (column, self._sounds[name].heads[fingerprint].head)
-                    for column, name in enumerate(self._added)
-                    if name in self._sounds and fingerprint in self._sounds[name].heads
+                    (column, taught.sounds[name].heads[fingerprint].head)
+                    for column, name in enumerate(taught.added)
+                    if name in taught.sounds and fingerprint in taught.sounds[name].heads
                 ],
                 [
-                    (self._columns(sound.lowers), (taught.head, *taught.further))
-                    for sound in self._corrections
-                    if (taught := sound.heads.get(fingerprint))
+                    (self._columns(sound.lowers), (head.head, *head.further))
+                    for sound in taught.corrections
+                    if (head := sound.heads.get(fingerprint))
                 ],
             )
-        return self._heads
+        return heads
 
     def _columns(self, names: Sequence[str]) -> list[int]:
         wanted = {name.casefold() for name in names}
@@ -249,6 +295,8 @@ class TaughtInTime:
 
     def __call__(self, samples: Floats, /) -> Floats:
         """Score windows; a window without an answer in time has a row whose scores are NaN."""
+        if not self._taught.needs_embeddings:
+            return self._taught.widened(self._workers(samples))
         return self._taught.joined(*self._workers.scores_and_embeddings(samples))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import SettingsError
-from ..messages import Samples
+from ..messages import Samples, with_classes
 from ..text import slug
 from .own_sounds import own_sound_names
 
@@ -141,20 +141,24 @@ class WatchedSound:
 
     def score(self, scores: Samples) -> float:
         """Return the highest score of its classes among the scores (classes,) of a tagging."""
-        return float(scores[list(self.indices)].max())
+        return float(self._own(scores).max())
 
     def is_on(self, scores: Samples) -> bool:
         """Return True if one of its classes reaches its threshold in the scores (classes,) of a tagging."""
-        return bool((scores[list(self.indices)] >= self.thresholds).any())
+        return bool((self._own(scores) >= self.thresholds).any())
 
     def is_off(self, scores: Samples) -> bool:
         """Return True if all its classes are below their lower thresholds in the scores (classes,) of a tagging."""
-        return not (scores[list(self.indices)] >= self.off_thresholds).any()
+        return not (self._own(scores) >= self.off_thresholds).any()
 
     def is_absent(self, scores: Samples) -> bool:
         """Return True if there is no trace of it in the scores (classes,) of a tagging."""
-        pairs = zip(self.indices, self.thresholds, strict=True)
-        return not any(scores[index] >= TRACE_SHARE * threshold for index, threshold in pairs)
+        pairs = zip(self._own(scores), self.thresholds, strict=True)
+        return not any(score >= TRACE_SHARE * threshold for score, threshold in pairs)
+
+    def _own(self, scores: Samples) -> Samples:
+        """Return the scores of its classes; 0 for a sound that was taught after the tagging."""
+        return with_classes(scores, max(self.indices) + 1)[list(self.indices)]
 
 
 NO_SOUNDS: Mapping[str, Sequence[WatchedSound]] = MappingProxyType({})

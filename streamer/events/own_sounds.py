@@ -28,13 +28,18 @@ def corrected_sound_names() -> tuple[str, ...]:
     return tuple(name for name, is_correction in _saved() if is_correction)
 
 
-def _saved() -> tuple[tuple[str, bool], ...]:
-    folder = own_sounds_folder()
+def own_sounds_version() -> int:
+    """Return a number that changes whenever a sound is taught, corrected, imported or removed."""
     try:
-        changed = folder.stat().st_mtime_ns  # files are replaced as a whole, which changes their folder
+        # files are replaced as a whole, which changes their folder
+        return own_sounds_folder().stat().st_mtime_ns
     except OSError:
-        return ()
-    return _read(folder, changed)
+        return 0
+
+
+def _saved() -> tuple[tuple[str, bool], ...]:
+    version = own_sounds_version()
+    return _read(own_sounds_folder(), version) if version else ()
 
 
 @lru_cache(maxsize=1)

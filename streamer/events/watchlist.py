@@ -1,6 +1,6 @@
 """Watch lists, which can change while the program runs."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -89,8 +89,35 @@ class WatchList:
         sounds = resolve_sounds(watch, self.labels, self._thresholds)
         entries = watch if watch is not None else [Watch(watched.sound.name) for watched in sounds]
         self._entries = {watched.sound.name: entry for watched, entry in zip(sounds, entries, strict=True)}
+        self._has_defaults = watch is None
         self._change(sounds)
         self.changed = False
+
+    def follow_taught(
+        self,
+        added: Sequence[str],
+        removed: Collection[str],
+        labels: Sequence[str],
+        thresholds: Samples | None,
+    ) -> None:
+        """Follow the sounds that the user has taught or removed; `on_change` is not called.
+
+        Sounds that were removed leave the list. New ones are watched if the list has the default sounds.
+
+        Parameters
+        ----------
+        added, removed : collection of str
+            Names of the sounds.
+        labels, thresholds
+            As for the class, with the new sounds.
+        """
+        changed = self.changed or (not self._has_defaults and not self._entries.keys().isdisjoint(removed))
+        entries = {name: entry for name, entry in self._entries.items() if name not in removed}
+        if self._has_defaults:
+            entries |= {name: Watch(name) for name in added if name not in entries}
+        self._entries = entries
+        self.set_model(labels, thresholds)
+        self.changed = changed
 
     def watch(self, name: str, threshold: float | None = None) -> None:
         """Add a sound or label, or change the threshold of one in the list.
@@ -205,6 +232,21 @@ class WatchLists:
         for watchlist in (self.shared, *self.overrides.values()):
             watchlist.set_model(labels, thresholds)
         self._labels, self._thresholds = labels, thresholds
+
+    def follow_taught(
+        self,
+        added: Sequence[str],
+        removed: Collection[str],
+        labels: Sequence[str],
+        thresholds: Samples | None,
+    ) -> None:
+        """Follow the sounds that the user has taught or removed, in all lists. Parameters as for `WatchList.follow_taught`."""
+        self._labels, self._thresholds = labels, thresholds
+        for watchlist in (self.shared, *self.overrides.values()):
+            watchlist.follow_taught(added, removed, labels, thresholds)
+        self.on_change(None)
+        for source in self.overrides:
+            self.on_change(source)
 
     def check(self, source: str, watch: Sequence[Watch]) -> None:
         """Check that a source can have a list of its own with these entries.

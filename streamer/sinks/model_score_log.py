@@ -66,6 +66,11 @@ class ModelScoreLog:
         except SinkError as error:
             _log.warning("scores of %s are not logged: %s", model, error)
 
+    def follow_taught(self, labels: Sequence[str], thresholds: Samples | None) -> None:
+        """Log further scores, of sounds that were taught; `labels` begins with those so far."""
+        if self._log is not None:
+            self._log.set_labels(labels, thresholds)
+
     def accept(self, message: Message) -> None:
         """Log a tagging, or end a stretch; ignore other messages."""
         if self._log is not None:

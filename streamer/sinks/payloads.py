@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -14,16 +14,20 @@ from ..messages import SAMPLE_RATE_HZ, Event, Health, Occurrence, Samples, Sourc
 Payload: TypeAlias = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
 class LabelSet:
-    """Labels of the scores of a tagging.
+    """Labels of the scores of a tagging. They are shared by all views, and change as sounds are taught and removed.
+
+    Parameters
+    ----------
+    labels : sequence of str
+        Name of each class, in the order of the scores.
+    mids : sequence of (str or None)
+        AudioSet identifier of each class, such as "/m/09x0r"; None if it has none.
 
     Attributes
     ----------
-    labels : tuple of str
-        Name of each class, in the order of the scores.
-    mids : tuple of (str or None)
-        AudioSet identifier of each class, such as "/m/09x0r"; None if it has none.
+    labels, mids : list
+        As given. A name is empty if the sound was removed.
 
     Raises
     ------
@@ -31,12 +35,15 @@ class LabelSet:
         The lengths differ.
     """
 
-    labels: tuple[str, ...]
-    mids: tuple[str | None, ...]
-
-    def __post_init__(self) -> None:
+    def __init__(self, labels: Sequence[str], mids: Sequence[str | None]) -> None:
+        self.labels, self.mids = list(labels), list(mids)
         if len(self.labels) != len(self.mids):
             raise ValueError(f"{len(self.labels)} labels, but {len(self.mids)} identifiers")
+
+    def rename(self, index: int, name: str) -> None:
+        """Give a class another name, or add one behind the last."""
+        self.mids[index:] = self.mids[index:] or [None]
+        self.labels[index : index + 1] = [name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ def top_tags(scores: Samples, label_set: LabelSet, count: int) -> list[Tag]:
     Parameters
     ----------
     scores : float32 (classes,)
-        Scores in the order of the label set; those that are not finite come last.
+        Scores in the order of the label set; those that are not finite come last. The last sounds may be missing, if they were taught later.
     label_set : LabelSet
         Labels of the scores.
     count : int
@@ -81,9 +88,9 @@ def top_tags(scores: Samples, label_set: LabelSet, count: int) -> list[Tag]:
     Raises
     ------
     ValueError
-        The number of scores differs from the number of classes.
+        There are more scores than classes, or another shape.
     """
-    if scores.shape != (len(label_set.labels),):
+    if scores.ndim != 1 or len(scores) > len(label_set.labels):
         raise ValueError(f"scores of shape {scores.shape} for {len(label_set.labels)} classes")
     order = np.argsort(-np.where(np.isfinite(scores), scores, -np.inf), kind="stable")
     return [

@@ -22,6 +22,7 @@ from ..messages import (
     Samples,
     SourceStatus,
     Tagging,
+    with_classes,
 )
 from ..runtime.timing import Every
 from . import sqlite
@@ -133,6 +134,20 @@ class ScoreLog:
                     self._write(message)
                 case SourceStatus(source=source, online=False):
                     self._stretches.pop(source, None)
+
+    def set_labels(self, labels: Sequence[str], thresholds: Samples | None) -> None:
+        """Note that the taggings have further scores from now on, of sounds that were taught; `labels` begins with those so far."""
+        with self._lock:
+            if list(labels) == self._labels:
+                return
+            self._labels, self._thresholds = list(labels), thresholds
+            try:
+                with self._connected() as connection:
+                    connection.execute(
+                        "UPDATE model SET labels = ?, thresholds = ?", _model_values(self._labels, thresholds)
+                    )
+            except (sqlite3.Error, OSError, SinkError, HeldError) as error:
+                self._note_failure(error)
 
     def close(self) -> None:
         """Close the file."""
@@ -302,13 +317,17 @@ def _begin_or_continue(
         _begin(connection, model, labels, thresholds)
     else:
         before = _recognise(connection, path)
-        if before["labels"] != tuple(labels):
+        if before["labels"] != tuple(labels[: len(before["labels"])]):
             raise SinkError(
                 f"the score log {path} is of a model with other classes: set --score-log to another file"
             )
         if before["model"] != model:
             raise SinkError(
                 f"the score log {path} is of the model {before['model']}, not {model}: set --score-log to another file"
+            )
+        if len(before["labels"]) < len(labels):
+            connection.execute(
+                "UPDATE model SET labels = ?, thresholds = ?", _model_values(labels, thresholds)
             )
     # A power cut may lose the newest scores, but never damages the file.
     connection.execute("PRAGMA synchronous = NORMAL")
@@ -319,9 +338,12 @@ def _begin(connection: sqlite3.Connection, model: str, labels: list[str], thresh
     connection.executescript(
         f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_VERSION}; {_SCHEMA}"
     )
-    own = None if thresholds is None else np.asarray(thresholds, "<f4").tobytes()
-    connection.execute("INSERT INTO model VALUES (?, ?, ?)", (model, json.dumps(labels), own))
+    connection.execute("INSERT INTO model VALUES (?, ?, ?)", (model, *_model_values(labels, thresholds)))
     connection.execute("COMMIT")
+
+
+def _model_values(labels: list[str], thresholds: Samples | None) -> tuple[str, bytes | None]:
+    return json.dumps(labels), None if thresholds is None else np.asarray(thresholds, "<f4").tobytes()
 
 
 def _recognise(connection: sqlite3.Connection, path: Path) -> Mapping[str, Any]:
@@ -347,6 +369,8 @@ def _to_tagging(values: Sequence[Any], classes: int) -> Tagging:
         and 0 <= end - start <= _MOST_SAMPLES
         and sqlite.is_time(ended_at)
         and isinstance(level, (int, float))
+        and isinstance(scores, bytes)
+        and 0 < len(scores) <= 4 * classes  # fewer before a sound was taught
     ):
         raise ValueError("a row is not a tagging")
     return Tagging(
@@ -354,7 +378,7 @@ def _to_tagging(values: Sequence[Any], classes: int) -> Tagging:
         start_sample=start,
         end_sample=end,
         ended_at=ended_at,
-        scores=_floats(scores, classes),
+        scores=with_classes(_floats(scores), classes),
         level_dbfs=level,
         latency_seconds=None,
         levels_dbfs=_floats(levels),

@@ -34,6 +34,9 @@ class Model:
     def __init__(self, speech: float = 0.0) -> None:
         self._speech = speech
 
+    def __call__(self, samples: Any) -> Floats:
+        return self.scores_and_embeddings(samples)[0]
+
     def scores_and_embeddings(self, samples: Any) -> tuple[Floats, Floats]:
         spectrum = np.abs(np.fft.rfft(samples, 2 * RATE)[:, 1 : 32 * 480 + 1]) ** 2
         bands = spectrum.reshape(len(samples), 32, 480).mean(2)

@@ -74,7 +74,7 @@ class House:
         """Return what the page is handed."""
         return Actions(
             version="1.2.3",
-            sounds=("Dog", "Smoke alarm", "Siren", *LABELS),
+            sounds=lambda: ("Dog", "Smoke alarm", "Siren", *LABELS),
             watched=lambda _source: [
                 Watched(name, (1,) if name == "Dog" else (2,), (threshold,))
                 for name, threshold in self.thresholds.items()

@@ -1,12 +1,13 @@
 """One source in the live table: a level meter, and bars that keep their places."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...messages import SAMPLE_RATE_HZ, Samples, SourceStatus, Tagging
+from ...messages import SAMPLE_RATE_HZ, Samples, SourceStatus, Tagging, with_classes
 from ...text import printable
 
 if TYPE_CHECKING:  # rich is loaded on first use, so that --help is instant
@@ -52,7 +53,8 @@ class SourceView:
             self.smoothed = scores
         else:
             share = 1.0 - math.exp(-seconds / _SMOOTHING_SECONDS)
-            self.smoothed = self.smoothed + np.float32(share) * (scores - self.smoothed)
+            before = with_classes(self.smoothed, len(scores))  # a sound may have been taught meanwhile
+            self.smoothed = before + np.float32(share) * (scores - before)
         self.end_sample = tagging.end_sample
         self.level_dbfs = tagging.level_dbfs
 
@@ -80,7 +82,7 @@ class SourceView:
         self.drawn_level += share * (min(max(loudness, 0.0), 1.0) - self.drawn_level)
 
     def rows(
-        self, labels: tuple[str, ...], count: int, *, loading: str = ""
+        self, labels: Sequence[str], count: int, *, loading: str = ""
     ) -> "list[tuple[RenderableType, ...]]":
         """Return a row for the source and one for each of its tags; before the first, the model that is loading."""
         from rich.text import Text

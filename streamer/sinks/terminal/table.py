@@ -71,7 +71,8 @@ class LiveTable:
 
         self.console = console or Console(highlight=False)
         self._label_set = label_set
-        self._labels = tuple(printable(label) for label in label_set.labels)
+        self._labels: list[str] = []
+        self._labels_shown: list[str] = []
         self.top = top
         self._is_live = self._is_terminal() if live is None else live
         self._repaints_per_second = repaints_per_second
@@ -174,7 +175,7 @@ class LiveTable:
                 view.animate(elapsed_seconds)
                 if number > 0:
                     table.add_row()
-                for row in view.rows(self._labels, rows_each, loading=loading):
+                for row in view.rows(self._printable_labels(), rows_each, loading=loading):
                     table.add_row(*row)
             footer = _footer(self._health, width - 2)
         return Padding(Group("", table, "", *events, footer), (0, 1))
@@ -182,6 +183,13 @@ class LiveTable:
     def _is_terminal(self) -> bool:
         # Not console.is_terminal: FORCE_COLOR, which asks for colours in a pipe, makes that true.
         return self.console.file.isatty() and not self.console.is_dumb_terminal
+
+    def _printable_labels(self) -> Sequence[str]:
+        """Return the labels, which change as sounds are taught."""
+        if self._labels != self._label_set.labels:
+            self._labels = list(self._label_set.labels)
+            self._labels_shown = [printable(label) for label in self._labels]
+        return self._labels_shown
 
     def _view(self, source: str) -> SourceView:
         if source not in self._views:
