@@ -64,6 +64,14 @@ class EventAccess:
         clip = self.find_clip(identifier)
         return None if clip is None else read_recording(clip)
 
+    def mark_of(self, identifier: str) -> "Mark | None":
+        """Return the mark of an event; None if it has none, or there is no such event."""
+        from streamer.sinks.history import page
+
+        file = self._settings.current.history_file
+        event = None if file is None or not file.exists() else page.read_one(file, identifier)
+        return None if event is None else event.mark
+
     def mark(self, identifier: str, mark: "Mark | None") -> None:
         """Mark an event as right or wrong; None removes the mark.
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from streamer.messages import Tagging, Watched
     from streamer.settings.schema import Settings
     from streamer.sinks import Sink
+    from streamer.sinks.history.store import History
     from streamer.sinks.payloads import LabelSet
 
 _POLL_SECONDS = 0.1
@@ -125,6 +126,7 @@ def window_actions(
     watchlists: "WatchLists",
     listen: Callable[[str, bool], None],
     switches: "Switches",
+    history: "History | None" = None,
 ) -> "Actions":
     """Return the actions of the window.
 
@@ -138,6 +140,8 @@ def window_actions(
         Switches a source, by name, on or off.
     switches : Switches
         The state of these switches.
+    history : History, optional
+        Events that can be marked.
     """
     from platformdirs import user_pictures_path
 
@@ -145,7 +149,10 @@ def window_actions(
     from models.labels import family_of
     from streamer.sources.microphone import play
 
+    from .web_events import EventAccess
+
     watch = _Watching(watchlists)
+    events = EventAccess(settings, history)
     return Actions(
         watched=watch.watched,
         watch=_with_action_errors(watch.watch),
@@ -156,6 +163,8 @@ def window_actions(
         set_listening=listen,
         is_listening=switches.is_on,
         play_clip=_with_action_errors(lambda clip: play(read_recording(Path(clip)))),
+        mark_event=None if history is None else _with_action_errors(events.mark),
+        mark_of=_with_action_errors(events.mark_of),
         save_settings=_with_action_errors(partial(_save, settings)),
         export_folder=user_pictures_path() / "Earshot",
         families={label: family_of(label) for label in watchlists.shared.labels},

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
-from streamer.messages import Tagging, Watched
+from streamer.messages import Mark, Tagging, Watched
 
 Span: TypeAlias = tuple[float, float | None]
 """Start and end in Unix seconds; the end is None while the event goes on."""
@@ -46,6 +46,10 @@ class Actions:
         Takes a source's name; returns False while it is paused, here or elsewhere.
     play_clip : callable
         Takes the path of a clip; plays it.
+    mark_event : callable
+        Takes an event's id, and "right", "wrong" or None for no mark; keeps the mark in the history.
+    mark_of : callable
+        Takes an event's id; returns its mark in the history.
     save_settings : callable
         Takes the theme's name; saves the settings and returns where.
     export_folder : Path or None
@@ -63,6 +67,8 @@ class Actions:
     set_listening: Callable[[str, bool], None] | None = None
     is_listening: Callable[[str], bool] = lambda _: True
     play_clip: Callable[[str], None] | None = None
+    mark_event: Callable[[str, Mark | None], None] | None = None
+    mark_of: Callable[[str], Mark | None] = lambda _: None
     save_settings: Callable[[str], str] | None = None
     export_folder: Path | None = None
     families: Mapping[str, str] = field(default_factory=dict)

@@ -71,6 +71,7 @@ class FakeProgram:
             set_listening=self.set_listening,
             is_listening=self.switches.is_on,
             play_clip=lambda clip: self.done.append(("play_clip", clip)),
+            mark_event=lambda identifier, mark: self.done.append(("mark_event", identifier, mark)),
             save_settings=lambda colours: f"{colours}.toml",
             export_folder=exports,
         )

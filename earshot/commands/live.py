@@ -130,7 +130,9 @@ def _listen(
         switch = partial(_switch, parts.switches, mqtt)
         if page is not None:
             page.start(threads, live_settings, parts.watchlists, switch, parts.switches, history)
-        actions = partial(window.window_actions, live_settings, parts.watchlists, switch, parts.switches)
+        actions = partial(
+            window.window_actions, live_settings, parts.watchlists, switch, parts.switches, history
+        )
         gc.freeze()  # the libraries stay
         gc.enable()
         view.show(keep_on, threads.wait, actions)

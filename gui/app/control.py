@@ -9,6 +9,7 @@ from ..data.viewstate import ViewState
 from ..data.watching import Watching
 from ..style.theme import Style
 from ..widgets.overlay import Help, Search
+from .eventcontrol import EventControl
 from .export import save_events, save_picture
 from .navigation import Navigation
 from .panels import Panels
@@ -45,6 +46,8 @@ class Control:
         Watched sounds.
     source : SourceControl
         Input of the source on screen.
+    events : EventControl
+        What can be done with an event.
     shortcuts : ShortcutSet
         Keyboard shortcuts.
     search, help : Overlay
@@ -71,6 +74,7 @@ class Control:
         self.navigation = Navigation(state, panels)
         self.watch = WatchControl(state, panels, watching, labels)
         self.source = SourceControl(window, state, panels, actions)
+        self.events = EventControl(window, panels, actions)
         self.search = Search(window, labels)
         self.shortcuts = ShortcutSet(window, self._slots())
         self.help = Help(
@@ -129,7 +133,10 @@ class Control:
         if actions.set_listening is not None:
             slots["pause"] = self.source.toggle_pause
         if actions.play_clip is not None:
-            slots["play"] = self._play_selected
+            slots["play"] = self.events.play_selected
+        if actions.mark_event is not None:
+            slots["right"] = lambda: self.events.mark_selected("right")
+            slots["wrong"] = lambda: self.events.mark_selected("wrong")
         if actions.export_folder is not None:
             slots |= {"picture": self._save_picture, "table": self._save_events}
         if actions.save_settings is not None:
@@ -174,13 +181,6 @@ class Control:
     def _toggle_theme(self) -> None:
         self._state.theme = "light" if self._state.theme == "dark" else "dark"
         self._restyle()
-
-    def _play_selected(self) -> None:
-        event = self._panels.events.selected
-        if event is None or event.clip is None or not self._panels.events.model.playable(event):
-            self._panels.status.show_message("select an event with a clip first")
-        else:
-            self._play(event.clip)
 
     def _play(self, clip: str) -> None:
         play = self._actions.play_clip

@@ -40,6 +40,8 @@ SHORTCUTS: Mapping[str, Shortcut] = {
     "earlier": Shortcut("Earlier event", ("Ctrl+Left",), "go to the previous event"),
     "later": Shortcut("Later event", ("Ctrl+Right",), "go to the next event"),
     "play": Shortcut("Play clip", ("C",), "play the clip of the selected event"),
+    "right": Shortcut("Right", ("R",), "mark the selected event as right; again: no mark"),
+    "wrong": Shortcut("Wrong", ("X",), "mark the selected event as wrong; again: no mark"),
     "up": Shortcut("Up", ("Up",), "select the tag above"),
     "down": Shortcut("Down", ("Down",), "select the tag below"),
     "watch": Shortcut("Watch", ("W", "Return"), "watch the selected tag, or stop watching it"),

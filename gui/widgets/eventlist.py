@@ -4,11 +4,11 @@ import os.path
 import time
 from collections.abc import Iterable, Sequence
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QPoint, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
 
-from streamer.messages import Event
+from streamer.messages import Event, Mark
 
 from ..style.theme import Style
 
@@ -16,6 +16,7 @@ _ROW_HEIGHT = 26
 _MIN_WIDTHS = {"Source": 400, "Score": 300}
 _MAX_SOURCE_WIDTH = 120
 _PLAY = "▶"
+_MARKS = {"right": "✓", "wrong": "✗"}
 
 
 class EventList(QWidget):
@@ -36,6 +37,7 @@ class EventList(QWidget):
 
     event_chosen = Signal(object)
     clip_chosen = Signal(str)
+    menu_wanted = Signal(object, QPoint)
 
     def __init__(self, *, with_clips: bool) -> None:
         super().__init__()
@@ -59,6 +61,8 @@ class EventList(QWidget):
         header.setSectionResizeMode(self.model.titles.index("Sound"), QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(self.model.titles.index("Source"), QHeaderView.ResizeMode.Fixed)
         self.table.clicked.connect(self._clicked)
+        self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.table.customContextMenuRequested.connect(self._want_menu)
         self._hint = QLabel("", self.table, wordWrap=True, margin=16)
         self._hint.setObjectName("hint")
         self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -132,6 +136,14 @@ class EventList(QWidget):
         )
         self.table.setColumnWidth(column, min(needed, self._style.px(_MAX_SOURCE_WIDTH)))
 
+    def _want_menu(self, place: QPoint) -> None:
+        """Select the event at a place, and ask for its menu."""
+        index = self.table.indexAt(place)
+        if index.isValid():
+            self.table.selectRow(index.row())
+            event = self.model.events[index.row()]
+            self.menu_wanted.emit(event, self.table.viewport().mapToGlobal(place))
+
     def _clicked(self, index: QModelIndex) -> None:
         event = self.model.events[index.row()]
         if self.model.titles[index.column()] == "" and self.model.playable(event):
@@ -162,6 +174,17 @@ class EventModel(QAbstractTableModel):
         self.events: tuple[Event, ...] = ()
         self._given: Sequence[Event] = ()
         self._playable: frozenset[str] = frozenset()
+        self._marks: dict[str, Mark] = {}
+
+    def set_mark(self, event: Event, mark: Mark | None) -> None:
+        """Show the mark of an event, or none."""
+        if mark is None:
+            self._marks.pop(event.id, None)
+        else:
+            self._marks[event.id] = mark
+        if event in self.events:
+            index = self.index(self.events.index(event), self.titles.index("Sound"))
+            self.dataChanged.emit(index, index)
 
     def shows(self, events: Sequence[Event]) -> bool:
         """Return True if these events are shown already."""
@@ -207,7 +230,10 @@ class EventModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             if title == "" and self.playable(event):
                 return "play the clip"
-            return event.source if title == "Source" else event.label
+            if title == "Source":
+                return event.source
+            mark = self._marks.get(event.id)
+            return f"{event.label}, marked as {mark}" if mark else event.label
         return None
 
     def _text(self, event: Event, title: str) -> str:
@@ -215,7 +241,8 @@ class EventModel(QAbstractTableModel):
             case "Time":
                 return time.strftime("%H:%M:%S", time.localtime(event.started_at))
             case "Sound":
-                return event.label
+                mark = self._marks.get(event.id)
+                return f"{_MARKS[mark]} {event.label}" if mark else event.label
             case "Source":
                 return event.source
             case "Score":
