@@ -87,8 +87,6 @@ def _listen(
     from streamer.runtime.threads import ThreadGroup
     from streamer.sinks.health_log import HealthLog
 
-    from ..taught_changes import TaughtChanges
-
     with window.display_check(chosen) as settings_shown:
         sources = assembly.open_sources(chosen)
         names = [source.name for source in sources]
@@ -115,13 +113,10 @@ def _listen(
         session.start(threads)
         stack.enter_context(manager.listening())
         over = assembly.ending(shown, threads, lambda: session.awaits_model)
-        taught = TaughtChanges(parts.columns, parts.label_set, parts.watchlists, log)
-        change = _ModelChange(live_settings, session, parts, log, taught)
-        models = _Workers(change, parts.tagger) if parts.tagger else _Models(change, threads)
+        follow = _followers(live_settings, session, parts, log, threads)
 
         def keep_on() -> bool:
-            models.go_on()
-            taught.go_on()
+            follow()
             if page is not None:
                 page.go_on()
             _tick(session, manager, live_settings, hung_up)
@@ -253,6 +248,27 @@ def _session(
         mqtt=mqtt,
         fallback=parts.fallback,
     )
+
+
+def _followers(
+    live_settings: "LiveSettings",
+    session: "LiveSession",
+    parts: _Parts,
+    log: "ModelScoreLog | None",
+    threads: "ThreadGroup",
+) -> Callable[[], None]:
+    """Return a function that follows models that are ready, and sounds that are taught; it is called often."""
+    from ..taught_changes import TaughtChanges
+
+    taught = TaughtChanges(parts.columns, parts.label_set, parts.watchlists, log)
+    change = _ModelChange(live_settings, session, parts, log, taught)
+    models = _Workers(change, parts.tagger) if parts.tagger else _Models(change, threads)
+
+    def follow() -> None:
+        models.go_on()
+        taught.go_on()
+
+    return follow
 
 
 class _ModelChange:
