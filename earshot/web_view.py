@@ -3,10 +3,8 @@
 import logging
 import secrets
 from collections.abc import Callable, Sequence
-from functools import partial, wraps
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from streamer.events.watchlist import WatchLists
@@ -27,9 +25,6 @@ _KEY_BYTES = 32
 _KEY_NAME = "web-key"
 
 _log = logging.getLogger(__name__)
-
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
 
 
 class WebView:
@@ -88,45 +83,11 @@ class WebView:
         history : History, optional
             Events that can be marked and deleted.
         """
-        from web.actions import Actions, NoteActions
+        from .web_actions import web_actions
 
-        from .web_events import EventAccess, exports
-
-        events = EventAccess(settings, history)
-
-        self._server.set_actions(
-            Actions(
-                version=version("earshot"),
-                sounds=partial(_watchable, watchlists),
-                watched=lambda source: watchlists.of(source).shown,
-                watch=_with_web_errors(lambda source, name, limit: watchlists.of(source).watch(name, limit)),
-                unwatch=_with_web_errors(lambda source, name: watchlists.of(source).unwatch(name)),
-                set_listening=listen,
-                is_listening=switches.is_on,
-                save_settings=_with_web_errors(lambda: str(settings.save({}))),
-                read_events=_with_web_errors(events.read),
-                find_clip=_with_web_errors(events.find_clip),
-                read_clip=_with_web_errors(events.read_clip),
-                exports=exports(),
-                notes=None
-                if history is None
-                else NoteActions(
-                    mark=_with_web_errors(events.mark),
-                    keep_clip=_with_web_errors(events.keep_clip),
-                    delete=_with_web_errors(events.delete),
-                ),
-            )
-        )
+        self._server.set_actions(web_actions(settings, watchlists, listen, switches, history))
         threads.start("web", self._server.run, self._server.close)
         _log.info("the page is at %s", self._server.address)
-
-
-def _watchable(watchlists: "WatchLists") -> tuple[str, ...]:
-    """Return the names of all sounds that can be watched, which change as sounds are taught."""
-    from streamer.events.catalogue import catalogue
-
-    names = (*(sound.name for sound in catalogue()), *watchlists.shared.labels)
-    return tuple(dict.fromkeys(filter(None, names)))
 
 
 def open_web_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet") -> WebView | None:
@@ -189,19 +150,3 @@ def _session_key(file: Path, password: str) -> bytes:
                     error.strerror or error,
                 )
     return kept + password.encode()
-
-
-def _with_web_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Translate errors of the layers below to `WebError`."""
-    from models.errors import SoundError
-    from streamer.errors import StreamerError
-    from web.errors import WebError
-
-    @wraps(do)
-    def done(*arguments: Given.args, **named: Given.kwargs) -> Result:
-        try:
-            return do(*arguments, **named)
-        except (StreamerError, SoundError) as error:
-            raise WebError(str(error)) from error
-
-    return done

@@ -132,6 +132,8 @@ class Event:
         Path of the recorded clip, if clips are on.
     start_sample, end_sample : int or None
         Start and end as positions in the stream; None if unknown.
+    announced : bool
+        False if the sound began in its quiet hours: nobody is notified, and nothing is published over MQTT.
     """
 
     id: str
@@ -144,6 +146,7 @@ class Event:
     clip: str | None = None
     start_sample: int | None = None
     end_sample: int | None = None
+    announced: bool = True
 
     @property
     def start_seconds(self) -> float | None:
@@ -415,11 +418,14 @@ class Watched:
         Indices of the scores that belong to it.
     thresholds : tuple of float
         Threshold of each of these scores.
+    quiet : str
+        Hours in which it is not announced, see `streamer.events.quiet`.
     """
 
     name: str
     labels: tuple[int, ...]
     thresholds: tuple[float, ...]
+    quiet: str = "never"
 
     @property
     def threshold(self) -> float:

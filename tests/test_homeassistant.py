@@ -104,12 +104,17 @@ PLATFORMS: dict[str, tuple[set[str], set[str]]] = {  # required, and allowed bes
             "state_topic",
         },
     ),
+    "text": (
+        {"command_topic"},
+        {"command_template", "max", "min", "mode", "pattern", "retain", "state_topic"},
+    ),
 }
 DEVICE_CLASSES: dict[str, set[str | None]] = {
     "binary_sensor": {"sound", "running", "problem"},
     "event": {None},
     "sensor": {None, "duration", "enum"},
     "switch": {None},
+    "text": {None},
 }
 
 
@@ -122,7 +127,7 @@ def home_for(
     watched = dict.fromkeys(sources, sounds)
     return HomeAssistant(
         Discovery(sounds=catalogue(), **how),
-        Topics("earshot/attic", sources, watched, has_switches=switches),
+        Topics("earshot/attic", sources, watched, has_switches=switches, has_quiet=switches),
         node="attic",
     )
 
@@ -161,7 +166,7 @@ def test_payloads_have_the_fields_that_home_assistant_documents(style: str) -> N
         assert entity["availability_mode"] == "all"
         assert all({"topic"} <= set(place) <= AVAILABILITY for place in entity["availability"])
         assert "icon" in entity or "device_class" in entity
-        assert entity.get("entity_category") in {None, "diagnostic"}
+        assert entity.get("entity_category") in {None, "diagnostic", "config"}
         assert entity.get("state_class") in {None, "measurement", "total_increasing"}
         assert "value_template" not in entity
     assert seen == set(PLATFORMS)
@@ -181,7 +186,7 @@ def test_topics_are_those_of_the_contract() -> None:
 def test_both_styles_announce_the_same_entities() -> None:
     by_device = by_id(home_for("kitchen", "mic"))
     assert by_device == by_id(home_for("kitchen", "mic", style="component"))
-    assert len(by_device) == 2 * (2 + 3 + len(DIAGNOSTICS) + len(SOURCE_DIAGNOSTICS) + 1)
+    assert len(by_device) == 2 * (2 + 2 + 3 + len(DIAGNOSTICS) + len(SOURCE_DIAGNOSTICS) + 1)
 
 
 def test_identifiers_are_unique_and_the_same_after_a_restart() -> None:
@@ -193,8 +198,9 @@ def test_identifiers_are_unique_and_the_same_after_a_restart() -> None:
         assert len(by_id(home)) == len(list(entities(home)))
     assert "earshot_attic_kitchen_sound_dog" in by_id(first)
     assert by_id(first).keys() - by_id(second).keys() == {
-        "earshot_attic_kitchen_sound_smoke_alarm",
-        "earshot_attic_front_door_sound_smoke_alarm",
+        f"earshot_attic_{source}_{kind}_smoke_alarm"
+        for source in ("kitchen", "front_door")
+        for kind in ("sound", "quiet")
     }
 
 
@@ -206,7 +212,7 @@ def test_no_two_entities_of_a_source_share_a_state_topic() -> None:
 def test_the_entities_of_a_source_are_there_while_the_node_and_the_source_are() -> None:
     announced = by_id(home_for("kitchen"))
     both = [{"topic": "earshot/attic/status"}, {"topic": "earshot/attic/kitchen/status"}]
-    node_only = {"listen", *DIAGNOSTICS}
+    node_only = {"listen", "quiet_smoke_alarm", "quiet_dog", *DIAGNOSTICS}
     for unique_id, entity in announced.items():
         key = unique_id.removeprefix("earshot_attic_kitchen_")
         assert entity["availability"] == (both[:1] if key in node_only else both)
@@ -276,7 +282,10 @@ def test_an_unwatched_sound_is_removed_by_naming_only_its_platform() -> None:
     retraction = now.retraction(topic, json.dumps(announced).encode())
     assert retraction is not None
     left = now.messages[topic]
-    stub = {"sound_smoke_alarm": {"platform": "binary_sensor"}}
+    stub = {
+        "sound_smoke_alarm": {"platform": "binary_sensor"},
+        "quiet_smoke_alarm": {"platform": "text"},
+    }
     assert json.loads(retraction) == left | {"components": left["components"] | stub}
     assert now.retraction(topic, retraction.encode()) is None
     assert now.retraction(topic, json.dumps(left).encode()) is None
@@ -327,7 +336,7 @@ def test_the_states_of_a_removed_source_are_found_in_its_announcement(style: str
         for payload in before.messages.values()
         for topic in now.left_behind(json.dumps(payload).encode())
     }
-    own = {"status", "listen", "loudest", "level", "sound/dog"}
+    own = {"status", "listen", "loudest", "level", "sound/dog", "quiet/dog"}
     own |= {f"health/{figure}" for figure in ("problem", "state", "lost_seconds", "drift_ppm")}
     assert found == {f"earshot/attic/kitchen/{topic}" for topic in own}
 
@@ -424,7 +433,7 @@ def shown_home() -> HomeAssistant:
     sources = [source.name for source in settings.sources]
     sounds = [entry.sound for entry in resolve_sounds(settings.watched, LABELS)]
     watched = {source: [sound.name for sound in sounds] for source in sources}
-    topics = Topics(settings.base_topic, sources, watched, has_switches=True)
+    topics = Topics(settings.base_topic, sources, watched, has_switches=True, has_quiet=True)
     return HomeAssistant(Discovery(sounds), topics, node=settings.node)
 
 
@@ -449,13 +458,13 @@ def leaves(value: Any) -> Iterator[str]:
 
 def test_the_documentation_names_only_existing_entities_and_topics() -> None:
     home = shown_home()
-    named = set(re.findall(r"\b(?:binary_sensor|event|sensor|switch)\.\w+", PAGE))
+    named = set(re.findall(r"\b(?:binary_sensor|event|sensor|switch|text)\.\w+", PAGE))
     assert len(named) >= 7
     assert named <= entity_ids(home)
     topics = {entity["state_topic"] for _, entity in entities(home)}
     rows = re.findall(r"^\| `\w+\.earshot_kitchen\w+`.*\| `([^|]+)` \|$", PAGE, re.MULTILINE)
     shown = {f"earshot/attic/kitchen/{topic}" for row in rows for topic in row.split("`, `")}
-    assert len(shown) == 10
+    assert len(shown) == 12
     assert shown <= topics | {entity.get("command_topic") for _, entity in entities(home)}
 
 

@@ -27,7 +27,7 @@ from streamer.settings.loading import load_settings
 from streamer.settings.schema import Settings
 from streamer.sinks.notify.notifier import Notifier, Wording
 from streamer.sinks.notify.outbox import NotifyOutbox
-from streamer.sinks.notify.rules import QuietHours, Rules, check_template, values_of
+from streamer.sinks.notify.rules import Rules, SoundSpan, check_template, values_of
 from streamer.sinks.notify.targets import AppriseTarget, CommandTarget, NotDelivered, Note, Target
 
 NOON = datetime(2026, 3, 1, 12, 0, 5).astimezone().timestamp()
@@ -141,17 +141,17 @@ def test_only_the_named_sounds_are_told_in_any_case() -> None:
 @pytest.mark.parametrize(
     ("hours", "is_quiet"),
     [
-        (QuietHours("dog", clock(11), clock(13)), True),
-        (QuietHours("", clock(11), clock(13)), True),
-        (QuietHours("Siren", clock(11), clock(13)), False),
-        (QuietHours("Dog", clock(12, 0, 5), clock(12, 0, 6)), True),
-        (QuietHours("Dog", clock(11), clock(12, 0, 5)), False),
-        (QuietHours("Dog", clock(22), clock(6)), False),
-        (QuietHours("Dog", clock(11), clock(6)), True),
-        (QuietHours("Dog", clock(13), clock(12, 30)), True),
+        (SoundSpan("dog", clock(11), clock(13)), True),
+        (SoundSpan("", clock(11), clock(13)), True),
+        (SoundSpan("Siren", clock(11), clock(13)), False),
+        (SoundSpan("Dog", clock(12, 0, 5), clock(12, 0, 6)), True),
+        (SoundSpan("Dog", clock(11), clock(12, 0, 5)), False),
+        (SoundSpan("Dog", clock(22), clock(6)), False),
+        (SoundSpan("Dog", clock(11), clock(6)), True),
+        (SoundSpan("Dog", clock(13), clock(12, 30)), True),
     ],
 )
-def test_a_sound_is_not_told_in_its_quiet_hours(hours: QuietHours, is_quiet: bool) -> None:
+def test_a_sound_is_not_told_in_its_quiet_hours(hours: SoundSpan, is_quiet: bool) -> None:
     assert bool(told(Rules(quiet=[hours]), started())) is not is_quiet
 
 
@@ -355,7 +355,7 @@ def test_settings_of_notifications_that_make_no_sense_are_refused(tmp_path: Path
     )
     found = load_settings({}, config=config, environment={})
     assert found.notify_command == ["sh", "-c", "echo $EVENT_SOUND"]
-    assert found.quiet_hours == [QuietHours("", clock(22), clock(6, 30))]
+    assert found.quiet_hours == [SoundSpan("", clock(22), clock(6, 30))]
 
 
 @pytest.mark.slow

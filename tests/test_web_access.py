@@ -85,7 +85,7 @@ def test_everything_but_the_page_itself_needs_the_password() -> None:
         ):
             assert page.get(name).status == 401, name
         notes = ("events/1/mark", "events/1/keep", "events/1/delete")
-        for name in ("watch", "unwatch", "listening", "save", "logout", *notes):
+        for name in ("watch", "unwatch", "quiet", "listening", "save", "logout", *notes):
             assert page.post(name, {"source": "kitchen", "sound": "Dog", "on": True}).status == 401, name
         with upgrade(page) as line:
             assert " 403 " in line

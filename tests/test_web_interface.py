@@ -57,7 +57,7 @@ def test_the_interface_says_what_is_heard() -> None:
         assert page.get("status").json["model"] == "tiny"
         (source,) = page.get("sources").json["sources"]
         assert source["online"]
-        assert source["watched"][0] == {"sound": "Dog", "threshold": 0.5}
+        assert source["watched"][0] == {"sound": "Dog", "threshold": 0.5, "quiet": "never"}
         (tags,) = page.get("tags").json["tags"]
         assert [tag["label"] for tag in tags["tags"]] == ["Dog", "Smoke detector, smoke alarm", "Speech"]
         assert tags["watched"] == [["Dog", 0.8], ["Smoke alarm", 0.2]]

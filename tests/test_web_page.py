@@ -172,6 +172,28 @@ def test_a_threshold_is_dragged_and_saved(browser: Browser) -> None:
         wait_for_notice(browser, "there is no sound 'quux'")
 
 
+def test_quiet_hours_of_a_sound_are_set(browser: Browser) -> None:
+    with serving() as page:
+        page.fill()
+        browser.open(f"{page.address}#sounds")
+        browser.find("button[aria-label='Quiet hours of Dog']").click()
+        hours = browser.find("input[aria-label='Quiet hours of Dog']")
+        hours.send_keys("Sat, Sun 22:00-7:00\n")
+        wait_until(lambda: page.house.quiet.get("Dog") == "sat,sun 22:00-07:00", "the quiet hours")
+        wait_until(
+            lambda: (
+                browser.find(".watched button.set").get_attribute("title") == "Quiet: sat,sun 22:00-07:00"
+            ),
+            "the hours as they are now",
+        )
+        hours.clear()
+        hours.send_keys("nightly\n")
+        wait_for_notice(browser, "must be hours such as 22:00-07:00")
+        hours.clear()
+        hours.send_keys("\n")
+        wait_until(lambda: page.house.quiet["Dog"] == "never", "no quiet hours")
+
+
 def test_the_password_opens_the_page_and_a_wrong_one_does_not(browser: Browser) -> None:
     with serving(password=hash_password(PASSWORD)) as page:
         browser.open(page.address)

@@ -97,6 +97,8 @@ class Actions:
         Takes a source's name, a sound's name and a threshold (None for the default); starts watching it.
     unwatch : callable
         Takes a source's name and a sound's name; stops watching it.
+    set_quiet : callable
+        Takes a source's name, a sound's name and its quiet hours as text.
     set_listening : callable
         Takes a source's name, and True to listen or False to pause.
     is_listening : callable
@@ -120,6 +122,7 @@ class Actions:
     watched: Callable[[str], Sequence[Watched]]
     watch: Callable[[str, str, float | None], None]
     unwatch: Callable[[str, str], None]
+    set_quiet: Callable[[str, str, str], None]
     set_listening: Callable[[str, bool], None]
     is_listening: Callable[[str], bool]
     save_settings: Callable[[], str]

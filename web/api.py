@@ -63,6 +63,7 @@ class Api:
                     "listening": self.listening,
                     "watch": self.watch,
                     "unwatch": self.unwatch,
+                    "quiet": self.quiet,
                     "save": self.save,
                 },
             ),
@@ -144,6 +145,14 @@ class Api:
         body = await read_body(request)
         source, sound = self._source(body), text_in(body, "sound")
         await self._call(lambda: self._actions.unwatch(source, sound))
+        self._hub.renew_sources()
+        return self._json({})
+
+    async def quiet(self, request: Request) -> Response:
+        """Change the hours in which a sound is not announced."""
+        body = await read_body(request)
+        source, sound, quiet = self._source(body), text_in(body, "sound"), text_in(body, "quiet")
+        await self._call(lambda: self._actions.set_quiet(source, sound, quiet))
         self._hub.renew_sources()
         return self._json({})
 

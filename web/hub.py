@@ -237,7 +237,7 @@ class Hub:
                     "name": name,
                     "listening": self.is_listening(name),
                     "watched": [
-                        {"sound": watched.name, "threshold": watched.threshold}
+                        {"sound": watched.name, "threshold": watched.threshold, "quiet": watched.quiet}
                         for watched in self.watched(name)
                     ],
                 }

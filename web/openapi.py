@@ -31,6 +31,7 @@ _BODIES: dict[str, dict[str, dict[str, Any]]] = {
     "listening": {"source": _TEXT, "on": _FLAG},
     "watch": {"source": _TEXT, "sound": _TEXT, "threshold": _NUMBER},
     "unwatch": {"source": _TEXT, "sound": _TEXT},
+    "quiet": {"source": _TEXT, "sound": _TEXT, "quiet": _TEXT},
     "events/{id}/mark": {"mark": {"enum": ["right", "wrong", None]}},
     "events/{id}/keep": {"keep": _FLAG},
     "login": {"password": _TEXT},

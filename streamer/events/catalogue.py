@@ -15,6 +15,7 @@ from ..errors import SettingsError
 from ..messages import Samples, with_classes
 from ..text import slug
 from .own_sounds import own_sound_names
+from .quiet import NEVER, parse_quiet
 
 OFF_SHARE = 0.6
 """Default of the lower threshold, as a share of the threshold."""
@@ -57,6 +58,8 @@ class Sound:
         Time after the end in which the sound does not start again.
     by_default : bool
         True if the sound is watched by default.
+    quiet : str
+        Hours in which its events are not announced; see `parse_quiet`.
 
     Raises
     ------
@@ -76,8 +79,13 @@ class Sound:
     minimum_off_seconds: float = 3.0
     cooldown_seconds: float = 0.0
     by_default: bool = False
+    quiet: str = NEVER
 
     def __post_init__(self) -> None:
+        try:
+            parse_quiet(self.quiet)
+        except ValueError as error:
+            raise ValueError(f"quiet {error}") from None
         if not 0.0 < self.threshold <= 1.0:
             raise ValueError(f"threshold must be in 0..1, not {self.threshold:g}")
         if self.off_threshold is not None and not 0.0 < self.off_threshold <= self.threshold:

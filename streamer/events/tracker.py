@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from ..messages import LEVEL_FRAME_SAMPLES, SAMPLE_RATE_HZ, Event, Tagging
 from .catalogue import WatchedSound
 from .onsets import first_fall, first_rise, last_fall, last_rise
+from .quiet import parse_quiet
 
 _UNNOTICED_SAMPLES = 3 * SAMPLE_RATE_HZ // 2
 """Length of a sound at the edge of a window that the model does not notice."""
@@ -86,6 +87,8 @@ class SoundTracker:
             started_at=_time_of(start_sample, tagging),
             start_sample=start_sample,
         )
+        if parse_quiet(self._watched.sound.quiet).cover(started.started_at):
+            started = replace(started, announced=False)
         self._active = ActiveEvent(self._watched, started, start_sample, tagging)
         return started
 

@@ -1,5 +1,6 @@
 """Watch lists, which can change while the program runs."""
 
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,9 @@ from .catalogue import (
     resolve_sounds,
     sound_name,
 )
+from .quiet import NEVER, check_quiet
+
+_MOST_REQUESTS = 1000
 
 
 class WatchList:
@@ -135,6 +139,23 @@ class WatchList:
         self._entries[found.sound.name] = replace(entry, sound=found.sound.name)
         self._change(sounds.values())
 
+    def set_quiet(self, name: str, quiet: str) -> None:
+        """Change the quiet hours of a sound in the list.
+
+        Raises
+        ------
+        SettingsError
+            The sound is not in the list, or the hours are invalid.
+        """
+        entry = self._entry(name)
+        try:
+            entry = replace(entry, rule={**entry.rule, "quiet": check_quiet(quiet)})
+        except ValueError as error:
+            raise SettingsError(f"quiet hours of '{name}' {error}") from None
+        (found,) = resolve_sounds([entry], self.labels, self._thresholds)
+        self._entries[name] = entry
+        self._change(found if watched.sound.name == name else watched for watched in self.sounds)
+
     def unwatch(self, name: str) -> None:
         """Remove a sound."""
         self._entries.pop(name, None)
@@ -148,9 +169,7 @@ class WatchList:
         SettingsError
             The sound is not in the list, or the threshold is invalid.
         """
-        entry = self._entries.get(name)
-        if entry is None:
-            raise SettingsError(f"'{name}' is not watched: watch it first")
+        entry = self._entry(name)
         changed = replace(entry, rule=_with_threshold(entry.rule, threshold))
         return resolve_sounds([changed], self.labels, self._thresholds)[0]
 
@@ -166,7 +185,16 @@ class WatchList:
     @property
     def shown(self) -> list[Watched]:
         """The sounds as a view shows them."""
-        return [Watched(entry.sound.name, entry.indices, entry.thresholds) for entry in self.sounds]
+        return [
+            Watched(entry.sound.name, entry.indices, entry.thresholds, entry.sound.quiet)
+            for entry in self.sounds
+        ]
+
+    def _entry(self, name: str) -> Watch:
+        entry = self._entries.get(name)
+        if entry is None:
+            raise SettingsError(f"'{name}' is not watched: watch it first")
+        return entry
 
     def _change(self, sounds: Iterable[WatchedSound]) -> None:
         self.sounds = tuple(sounds)
@@ -211,6 +239,7 @@ class WatchLists:
         thresholds: Samples | None = None,
     ) -> None:
         self._labels, self._thresholds = labels, thresholds
+        self._quiet_requests: deque[tuple[str, str, str]] = deque(maxlen=_MOST_REQUESTS)
         self.on_change: Callable[[str | None], None] = lambda _: None
         self.shared = WatchList(shared, labels, thresholds, on_change=lambda _: self.on_change(None))
         self.overrides: dict[str, WatchList] = {
@@ -220,6 +249,20 @@ class WatchLists:
     def of(self, source: str) -> WatchList:
         """Return the list of a source."""
         return self.overrides.get(source, self.shared)
+
+    def quiet_of(self, source: str, sound: str) -> str:
+        """Return the quiet hours of a source's sound; "never" if it is not watched."""
+        return next(
+            (entry.sound.quiet for entry in self.of(source).sounds if entry.sound.name == sound), NEVER
+        )
+
+    def request_quiet(self, source: str, sound: str, quiet: str) -> None:
+        """Have the quiet hours of a source's sound changed by whoever takes the requests; from any thread."""
+        self._quiet_requests.append((source, sound, quiet))
+
+    def take_quiet_requests(self) -> list[tuple[str, str, str]]:
+        """Return the source, the sound and the quiet hours of all requests, and forget them."""
+        return [self._quiet_requests.popleft() for _ in range(len(self._quiet_requests))]
 
     def set_model(self, labels: Sequence[str], thresholds: Samples | None) -> None:
         """Find all sounds among the labels of another model, with its thresholds; `on_change` is not called.

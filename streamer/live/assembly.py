@@ -271,7 +271,7 @@ def start_mqtt(
         outbox=history,
         switches=switches,
         discovery=_discovery(settings),
-        options=MqttOptions(base_topic=settings.base_topic, names=announced),
+        options=MqttOptions(base_topic=settings.base_topic, names=announced, quiet=watchlists),
     )
     threads.start("mqtt", mqtt.run, mqtt.close, patience_seconds=_LAST_MESSAGES_SECONDS)
     return mqtt

@@ -11,7 +11,7 @@ from ..errors import EndingError, StreamerError
 from ..events.catalogue import Watch
 from ..events.watchlist import WatchLists
 from ..runtime.timing import Every
-from ..settings.file import save
+from ..settings.file import save, save_quiet
 from ..settings.loading import settings_file
 from ..settings.schema import Settings
 from ..sinks import RankingSink, Sink
@@ -274,9 +274,11 @@ class LiveSettings:
         self._reload()
 
     def go_on(self) -> None:
-        """Try again to apply settings that wait for the end of a source; called often."""
+        """Try again to apply settings that wait for the end of a source, and change quiet hours; called often."""
         if self._retry_until is not None and self._retry_due.due():
             self._reload()
+        if requests := self._running.watchlists.take_quiet_requests():
+            self._set_quiet({(source, sound): quiet for source, sound, quiet in requests})
 
     def _reload(self) -> None:
         try:
@@ -300,6 +302,18 @@ class LiveSettings:
             _log.warning("settings that need a restart: %s", _listed(plan.waiting))
         if not (plan.applied or plan.waiting):
             _log.info("the settings have not changed")
+
+    def _set_quiet(self, wanted: Mapping[tuple[str, str], str]) -> None:
+        """Change quiet hours by source and sound, and write them to the settings file."""
+        watchlists = self._running.watchlists
+        for (source, sound), quiet in wanted.items():
+            try:
+                if watchlists.quiet_of(source, sound) == quiet:
+                    continue
+                watchlists.of(source).set_quiet(sound, quiet)
+                save_quiet(settings_file(self._config), watchlists, source, {sound: quiet})
+            except StreamerError as error:
+                _log.warning("quiet hours of %s not saved: %s", sound, error)
 
     def choose(self, name: str, address: str) -> None:
         """Read another source under a name from now on.

@@ -61,6 +61,31 @@ def save(
     write_atomically(path, text)
 
 
+def save_quiet(path: Path, watchlists: WatchLists, source: str, quiet: Mapping[str, str]) -> None:
+    """Write quiet hours of a source's sounds to a settings file, and preserve the rest.
+
+    Parameters
+    ----------
+    path : Path
+        Settings file, existing or not.
+    watchlists : WatchLists
+        Watch lists.
+    source : str
+        Name of the source; one without a list of its own changes the shared list.
+    quiet : mapping of str to str
+        Quiet hours by the name of the sound.
+
+    Raises
+    ------
+    SettingsError
+        The file can't be read or written, or has no table for the source.
+    """
+    watchlist, own = watchlists.of(source), source if source in watchlists.overrides else None
+    rules = {name: {"quiet": hours} for name, hours in quiet.items()}
+    text = _with_rules(read(path), rules, list(watchlist.rules), watchlist.name_of, source=own)
+    write_atomically(path, text)
+
+
 def edited(text: str, changes: Mapping[str, Any]) -> str:
     """Set some settings in the text of a settings file.
 
@@ -113,15 +138,28 @@ def with_thresholds(
     SettingsError
         The text is not TOML, or has no table for this source.
     """
-    default = _item([{"sound": name} if name in thresholds else name for name in watched])
+    rules = {name: {"threshold": threshold} for name, threshold in thresholds.items()}
+    return _with_rules(text, rules, watched, name_of, source=source)
+
+
+def _with_rules(
+    text: str,
+    rules: Mapping[str, Mapping[str, Any]],
+    watched: Sequence[str],
+    name_of: Callable[[str], str],
+    *,
+    source: str | None,
+) -> str:
+    """Set attributes of watched sounds in the text of a settings file; as `with_thresholds`."""
+    default = _item([{"sound": name} if name in rules else name for name in watched])
     document, entries = _with_entries(text, source, default)
-    missing = dict(thresholds)
+    missing = dict(rules)
     for index, entry in enumerate(entries):
-        threshold = missing.pop(name_of(_sound_of(entry)), None)
-        if threshold is not None:
-            _set_rule(entries, index, {"threshold": threshold})
-    for name, threshold in missing.items():
-        _append(entries, name, {"threshold": threshold})
+        rule = missing.pop(name_of(_sound_of(entry)), None)
+        if rule is not None:
+            _set_rule(entries, index, rule)
+    for name, rule in missing.items():
+        _append(entries, name, rule)
     return tomlkit.dumps(document)
 
 

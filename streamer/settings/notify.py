@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_va
 
 from ..errors import SettingsError
 from ..runtime.files import read_text
-from ..sinks.notify.rules import QuietHours, When, check_template
+from ..sinks.notify.rules import SoundSpan, When, check_template
 from .fields import FrozenModel, UserPath, expand
 from .sources import parse_list
 
@@ -58,9 +58,9 @@ class NotifySettings(FrozenModel):
         return bool(self.notify or self.notify_file or self.notify_command)
 
     @property
-    def quiet_hours(self) -> list[QuietHours]:
+    def quiet_hours(self) -> list[SoundSpan]:
         """Spans in which sounds are not told."""
-        return [QuietHours(table.sound, table.begin, table.end) for table in self.notify_quiet]
+        return [SoundSpan(table.sound, table.begin, table.end) for table in self.notify_quiet]
 
     @property
     def notify_secret_file(self) -> Path | None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from ..events.catalogue import Watch
+from ..events.quiet import check_quiet
 from ..sources import name_fault
 from .fields import Count, FrozenModel, Hop, Score, Seconds, sound_entries
 from .sources import parse_list
@@ -27,6 +28,7 @@ class WatchTable(SoundTable):
     minimum_on_seconds: Seconds | None = None
     minimum_off_seconds: Seconds | None = None
     cooldown_seconds: Seconds | None = None
+    quiet: Annotated[str, AfterValidator(check_quiet)] | None = None
 
 
 def _check_name(name: str) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from earshot.recordings import read_recording
 from earshot.web_events import exports
 from models.log_mel import log_mel
+from streamer.events.quiet import check_quiet
 from streamer.messages import (
     AudioChunk,
     Event,
@@ -62,6 +63,7 @@ class House:
     """Stand-in for the program: watched sounds, switches and a history."""
 
     thresholds: dict[str, float] = field(default_factory=lambda: {"Dog": 0.5, "Smoke alarm": 0.25})
+    quiet: dict[str, str] = field(default_factory=dict)
     switched: list[tuple[str, bool]] = field(default_factory=list)
     history: list[Event] = field(default_factory=list)
     clips: dict[str, Path] = field(default_factory=dict)
@@ -76,11 +78,12 @@ class House:
             version="1.2.3",
             sounds=lambda: ("Dog", "Smoke alarm", "Siren", *LABELS),
             watched=lambda _source: [
-                Watched(name, (1,) if name == "Dog" else (2,), (threshold,))
+                Watched(name, (1,) if name == "Dog" else (2,), (threshold,), self.quiet.get(name, "never"))
                 for name, threshold in self.thresholds.items()
             ],
             watch=self._watch,
             unwatch=lambda _source, name: self.thresholds.__delitem__(name),
+            set_quiet=self._set_quiet,
             set_listening=self._switch,
             is_listening=lambda source: dict(self.switched).get(source, True),
             save_settings=self._save,
@@ -119,6 +122,12 @@ class House:
         if name == "quux":
             raise WebError("there is no sound 'quux': see earshot sounds")
         self.thresholds[name] = threshold or 0.3
+
+    def _set_quiet(self, _source: str, name: str, quiet: str) -> None:
+        try:
+            self.quiet[name] = check_quiet(quiet)
+        except ValueError as error:
+            raise WebError(f"quiet hours of '{name}' {error}") from None
 
     def _switch(self, source: str, on: bool) -> None:
         self.switched.append((source, on))

@@ -13,7 +13,33 @@ class Watched {
     this.slider = make("input", { type: "range", min: "1", max: "100", step: "1", "aria-label": say("threshold", { sound }),
       oninput: () => { this.dragging = true; this.describe(); }, onchange: () => this.choose() });
     const remove = make("button", { class: "quiet", type: "button", "aria-label": say("remove", { sound }), onclick: () => this.remove() }, "✕");
-    this.element = make("li", {}, make("b", {}, sound), this.number, remove, make("div", { class: "slider" }, this.bar, this.slider));
+    this.hours = make("input", { "aria-label": say("quietHours", { sound }), placeholder: "22:00-07:00", autocomplete: "off", maxlength: "200",
+      onchange: () => this.chooseQuiet(), onkeydown: (event) => { if (event.key === "Escape") this.openQuiet(false); } });
+    this.moon = make("button", { class: "quiet", type: "button", "aria-label": say("quietHours", { sound }), "aria-expanded": "false",
+      onclick: () => this.openQuiet(this.quietLine.hidden) }, "☾");
+    this.quietLine = make("label", { class: "hours", hidden: true }, say("quietLabel"), this.hours, make("small", {}, say("quietHint")));
+    this.element = make("li", {}, make("b", {}, sound), this.number, this.moon, remove, make("div", { class: "slider" }, this.bar, this.slider), this.quietLine);
+  }
+
+  openQuiet(open) {
+    this.quietLine.hidden = !open;
+    this.moon.setAttribute("aria-expanded", String(open));
+    (open ? this.hours : this.moon).focus();
+  }
+
+  setQuiet(quiet) {
+    this.quiet = quiet;
+    this.moon.classList.toggle("set", quiet !== "never");
+    this.moon.title = quiet === "never" ? say("quietNever") : say("quietAt", { quiet });
+    if (document.activeElement !== this.hours) this.hours.value = quiet === "never" ? "" : quiet;
+  }
+
+  async chooseQuiet() {
+    try {
+      await post("quiet", { source: this.source, sound: this.sound, quiet: this.hours.value.trim() || "never" });
+    } catch (error) {
+      notify(error.message);
+    }
   }
 
   describe() {
@@ -66,9 +92,10 @@ export class SoundsView {
     for (const source of sources) {
       const panel = before.get(source.name) ?? this.panel(source.name);
       const sounds = new Map();
-      for (const { sound, threshold } of source.watched) {
+      for (const { sound, threshold, quiet } of source.watched) {
         const line = panel.sounds.get(sound) ?? new Watched(source.name, sound);
         line.setThreshold(threshold);
+        line.setQuiet(quiet);
         sounds.set(sound, line);
       }
       const elements = [...sounds.values()].map((line) => line.element);

@@ -33,7 +33,7 @@ T = TypeVar("T")
 @dataclass(slots=True)
 class _Unsaved:
     event: Event
-    published: bool = False
+    published: bool | None = False  # None: not for the broker
 
 
 class _Memory:
@@ -46,13 +46,14 @@ class _Memory:
     @property
     def waiting(self) -> list[Event]:
         """Unsaved events that wait for the broker."""
-        return [unsaved.event for unsaved in self.unsaved.values() if not unsaved.published]
+        return [unsaved.event for unsaved in self.unsaved.values() if unsaved.published is False]
 
     def put(self, event: Event) -> _Unsaved | None:
         """Add an event that is not saved yet; return the one that it replaces."""
         key = database.key(event)
-        self.unsaved.setdefault(key, _Unsaved(event))
-        self._waiting[key] = event
+        self.unsaved.setdefault(key, _Unsaved(event, published=False if event.announced else None))
+        if event.announced:
+            self._waiting[key] = event
         if len(self._waiting) > _MAX_UNSAVED:
             del self._waiting[next(iter(self._waiting))]
         return self.unsaved.pop(next(iter(self.unsaved))) if len(self.unsaved) > _MAX_UNSAVED else None
@@ -314,7 +315,7 @@ class History:
         with self._lock:
             oldest = self._memory.put(message)
             if oldest is not None:
-                self._counts.add(int(self.outgoing and not oldest.published), lost=1)
+                self._counts.add(int(self.outgoing and oldest.published is False), lost=1)
             self._attempt(self._save)
 
     def keep(self, *, days: float, events: int) -> None:

@@ -257,6 +257,7 @@ class HomeAssistant:
             *_diagnostic_entities(self._topics),
             *_source_diagnostic_entities(self._topics, source),
             *(_switch_entities(self._topics, source) if self._topics.has_switches else ()),
+            *_quiet_entities(self._topics, source),
         ):
             yield platform, key, {"unique_id": f"earshot_{self._place(source)}_{key}", **entity}
 
@@ -344,6 +345,28 @@ def _switch_entities(topics: Topics, source: str) -> Iterator[tuple[str, str, Pa
             "availability": [{"topic": topics.status}],
         },
     )
+
+
+def _quiet_entities(topics: Topics, source: str) -> Iterator[tuple[str, str, Payload]]:
+    """Yield the quiet hours of each watched sound. They are off in Home Assistant until somebody turns one on: most need none."""
+    for sound in topics.watched[source]:
+        topic = topics.quiet.get((source, sound))
+        if topic is not None:
+            yield (
+                "text",
+                f"quiet_{topic.rpartition('/')[2]}",
+                {
+                    "name": f"{sound}: quiet hours",
+                    "state_topic": topic,
+                    "command_topic": f"{topic}/set",
+                    "max": 200,
+                    "icon": "mdi:bell-sleep",
+                    "entity_category": "config",
+                    "enabled_by_default": False,
+                    "qos": 1,
+                    "availability": [{"topic": topics.status}],
+                },
+            )
 
 
 def fits_any(_topic: str, _text: str) -> bool:

@@ -13,7 +13,7 @@ from ..history.outbox import MemoryOutbox, Outbox
 from ..payloads import LabelSet, event_payload, to_json
 from .broker import Broker, check_base_topic, check_credentials, check_node_name
 from .client import Connection, ConnectionOptions
-from .commands import SwitchBoard, SwitchCommands
+from .commands import Commands, QuietBoard, SwitchBoard
 from .homeassistant import Discovery, Fits, HomeAssistant, fits_any
 from .instances import InstanceWatch
 from .limits import UNLIMITED_BYTES, publication_bytes
@@ -38,6 +38,8 @@ class MqttOptions(ConnectionOptions):
         Prefix of all topics; ``earshot/<node>`` if None.
     names : AnnouncedNames
         Names of the sources within topics.
+    quiet : QuietBoard or None
+        Quiet hours, which MQTT can change; none if None.
     stale_seconds : float
         Maximum age of a tagging that waits for the broker; older ones are not published.
     gauge_seconds : float
@@ -49,6 +51,7 @@ class MqttOptions(ConnectionOptions):
 
     base_topic: str | None = None
     names: AnnouncedNames = field(default_factory=AnnouncedNames)
+    quiet: QuietBoard | None = None
     stale_seconds: float = 10.0
     gauge_seconds: float = 5.0
     birth_seconds: float = 2.0
@@ -115,7 +118,11 @@ class MqttPublisher:
         self._watched_at = watched_at
         self._following = threading.Lock()  # serializes changes of the topics
         topics = self._make_topics(sources)
-        self._state = PublishedState(topics, (lambda _source: True) if switches is None else switches.is_on)
+        self._state = PublishedState(
+            topics,
+            (lambda _source: True) if switches is None else switches.is_on,
+            *([] if options.quiet is None else [options.quiet.quiet_of]),
+        )
         self._taggings = TagPublisher(label_set, top, len(topics.sources), options)
         self._health = HealthPublisher()
         self._memory = MemoryOutbox()
@@ -127,7 +134,9 @@ class MqttPublisher:
             self._health,
             self._outbox,
             make_home=self._make_home,
-            switches=switches,
+            commands=Commands(
+                switches, options.quiet, lambda source, on: self._state.set_switch(source, on=on)
+            ),
             instances=InstanceWatch(topics.instance, instance, node),
             birth_seconds=options.birth_seconds,
         )
@@ -175,7 +184,7 @@ class MqttPublisher:
                     self._taggings.put(message)
                 case SourceStatus():
                     self._state.set_status(message.source, online=message.online)
-                case Event():
+                case Event() if message.announced:
                     if self._outbox is self._memory:
                         self._memory.put(message)
                     self._state.set_sound(message)
@@ -192,9 +201,11 @@ class MqttPublisher:
             self._replace_topics(sources)
 
     def update_watched(self) -> None:
-        """Replace the topics of watched sounds after the watch lists have changed; from any thread, at once."""
+        """Replace the topics of watched sounds and their quiet hours after a change; from any thread, at once."""
         with self._following:
             self._replace_topics(self._state.topics.sources)
+        self._state.renew_quiet()
+        self._connection.call_soon(self._handler.wake)
 
     def close(self) -> None:
         """Make `run` publish that everything is offline and return within a second; from any thread, repeatedly."""
@@ -211,6 +222,7 @@ class MqttPublisher:
             watched,
             watched,
             has_switches=self._switches is not None,
+            has_quiet=self._options.quiet is not None,
             parts=self._options.names.parts(watched),
         )
 
@@ -242,8 +254,8 @@ class _ConnectionHandler:
         Events that wait.
     make_home : callable
         Function that returns the discovery messages for topics and a limit of their size; None without discovery.
-    switches : SwitchBoard or None
-        Switches that MQTT can turn.
+    commands : Commands
+        Commands of others.
     instances : InstanceWatch
         Watch for another Earshot with the same topics.
     birth_seconds : float
@@ -258,15 +270,14 @@ class _ConnectionHandler:
         outbox: Outbox,
         *,
         make_home: Callable[[Topics, Fits], HomeAssistant | None],
-        switches: SwitchBoard | None,
+        commands: Commands,
         instances: InstanceWatch,
         birth_seconds: float,
     ) -> None:
         self._state, self._taggings, self._health, self._outbox = state, taggings, health, outbox
         self._make_home = make_home
-        self._switches = switches
+        self._commands = commands
         self._instances = instances
-        self._commands = SwitchCommands()
         self.refused_events = 0
         self._max_packet_bytes = UNLIMITED_BYTES
         self._birth_seconds = birth_seconds
@@ -291,15 +302,14 @@ class _ConnectionHandler:
         await self._publish_states(client)
         await self._cleaner.start(client)
         await self._instances.start(client)
-        for topic in self._topics.switches:
-            await client.subscribe(topic, is_needed=True)
+        await self._commands.subscribe(client, self._topics)
 
     async def publish(self, client: Client) -> None:
         """Publish what is new, until cancelled, or until nothing is new after `finish`."""
         while True:
             finishing = self._finishing
             self._wake.clear()
-            self._carry_out_commands()
+            self._commands.carry_out(self._state.topics.sources)
             await self._catch_up(client)
             await self._instances.publish(client)
             await self._announce(client)
@@ -328,8 +338,8 @@ class _ConnectionHandler:
     def receive(self, message: Received) -> None:
         """Process a message: a switch command, a retained state, or a message of Home Assistant."""
         topic, payload = message.topic, message.payload
-        if source := self._state.topics.switches.get(topic):
-            if self._commands.receive(source, message):
+        if (is_work := self._commands.receive(self._state.topics, message)) is not None:
+            if is_work:
                 self._wake.set()
         elif self._cleaner.receive(topic, payload) or self._instances.receive(topic, payload):
             self._wake.set()
@@ -373,16 +383,8 @@ class _ConnectionHandler:
             subscribed = self._topics.switches
             if self._update_topics():
                 await self._cleaner.subscribe(client)
-                for topic in self._topics.switches.keys() - subscribed.keys():
-                    await client.subscribe(topic, is_needed=True)
+                await self._commands.subscribe(client, self._topics, known=subscribed)
         return self._topics
-
-    def _carry_out_commands(self) -> None:
-        """Turn the switches that were commanded."""
-        for source, on in self._commands.take().items():
-            if self._switches is not None and source in self._state.topics.sources:
-                self._switches.turn(source, on)
-                self._state.set_switch(source, on=on)
 
     def _note_home_start(self) -> None:
         self._home_started = True

@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from ...events.quiet import NEVER
 from ...messages import Event
 from ..payloads import to_json
 from .homeassistant import HomeAssistant
@@ -14,6 +15,10 @@ _MAX_CHANGES = 1000
 _MAX_TOPICS = 4096
 _MAX_BYTES = 256 * 1024
 """Limits of topics per connection, and of one announcement, against another client that floods our topics."""
+
+
+def _never(_source: str, _sound: str) -> str:
+    return NEVER
 
 
 class PublishedState:
@@ -27,10 +32,15 @@ class PublishedState:
         Topics of the sources.
     is_on : callable
         Function that returns True if a source is switched on when it is added.
+    quiet_of : callable
+        Function that returns the quiet hours of a source's sound, as text.
     """
 
-    def __init__(self, topics: Topics, is_on: Callable[[str], bool]) -> None:
+    def __init__(
+        self, topics: Topics, is_on: Callable[[str], bool], quiet_of: Callable[[str, str], str] = _never
+    ) -> None:
         self._is_on = is_on
+        self._quiet_of = quiet_of
         self._lock = threading.Lock()  # guards the attributes below
         self._topics = topics
         self._active: set[tuple[str, str | None]] = set()  # sources and sounds that are on, watched or not
@@ -67,6 +77,13 @@ class PublishedState:
         with self._lock:
             if source in self._topics.switches.values():
                 self._change(self._topics.listen(source), "ON" if on else "OFF")
+
+    def renew_quiet(self) -> None:
+        """Publish the quiet hours that have changed."""
+        with self._lock:
+            for key, topic in self._topics.quiet.items():
+                if self._states[topic] != (text := self._quiet_of(*key)):
+                    self._change(topic, text)
 
     def replace_topics(self, topics: Topics) -> None:
         """Replace the topics: states that remain are kept, the others become obsolete."""
@@ -118,6 +135,7 @@ class PublishedState:
             topic: "offline" if key[1] is None else self._sound_state(key)
             for key, topic in topics.states().items()
         }
+        states |= {topic: self._quiet_of(*key) for key, topic in topics.quiet.items()}
         return states | {
             topics.listen(source): "ON" if self._is_on(source) else "OFF"
             for source in topics.switches.values()
@@ -159,7 +177,11 @@ class RetainedCleaner:
     def replace_topics(self, topics: Topics, obsolete: Iterable[str]) -> None:
         """Replace the set of retained topics, and clear obsolete ones."""
         self._present = topics.retained()
-        self._folders = frozenset(map(topics.sound_folder, topics.sources))
+        self._folders = frozenset(
+            folder(source)
+            for source in topics.sources
+            for folder in (topics.sound_folder, topics.quiet_folder)
+        )
         self._obsolete -= self._present
         self.add(obsolete)
         self._found -= self._present
@@ -170,13 +192,13 @@ class RetainedCleaner:
         self._obsolete |= set(obsolete) - self._present
 
     async def start(self, client: Client) -> None:
-        """Start with a new connection: subscribe to the states of sounds."""
+        """Start with a new connection: subscribe to the states and quiet hours of sounds."""
         self._found.clear()
         self._handled.clear()
         await self.subscribe(client)
 
     async def subscribe(self, client: Client) -> None:
-        """Subscribe to the states of sounds of all sources, again if need be."""
+        """Subscribe to the states and quiet hours of sounds of all sources, again if need be."""
         for folder in self._folders:
             await client.subscribe(f"{folder}/+")
 

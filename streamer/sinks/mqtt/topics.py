@@ -21,7 +21,7 @@ SOURCE_FIGURES = ("problem", "state", "lost_seconds", "drift_ppm")
 
 NOTHING_WATCHED: Mapping[str, Sequence[str]] = MappingProxyType({})
 
-_RETAINED = rf"status|listen|loudest|level|health/({'|'.join(SOURCE_FIGURES)})|sound/[a-z0-9_]+"
+_RETAINED = rf"status|listen|loudest|level|health/({'|'.join(SOURCE_FIGURES)})|(sound|quiet)/[a-z0-9_]+"
 
 
 class Topics:
@@ -37,6 +37,8 @@ class Topics:
         Names of the sounds that have a topic of their own, by source.
     has_switches : bool
         True if sources can be paused.
+    has_quiet : bool
+        True if the quiet hours of sounds can be changed.
     parts : mapping of str to str or None
         Name of each source within topics, in order; made from the sources if None.
     """
@@ -48,6 +50,7 @@ class Topics:
         watched: Mapping[str, Sequence[str]] = NOTHING_WATCHED,
         *,
         has_switches: bool = False,
+        has_quiet: bool = False,
         parts: Mapping[str, str] | None = None,
     ) -> None:
         self._base = base
@@ -68,6 +71,16 @@ class Topics:
             self.listen_set(source): source for source in (self._parts if has_switches else ())
         }
         """Source of each switch, by the topic that turns it."""
+        self.quiet: Mapping[tuple[str, str], str] = {
+            (source, sound): f"{self.quiet_folder(source)}/{part}"
+            for source, sounds in (self.watched.items() if has_quiet else ())
+            for sound, part in slugs(sounds).items()
+        }
+        """Topic of the quiet hours of each watched sound, by source and sound."""
+        self.quiet_sets: Mapping[str, tuple[str, str]] = {
+            f"{topic}/set": key for key, topic in self.quiet.items()
+        }
+        """Source and sound of quiet hours, by the topic that changes them."""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -125,6 +138,14 @@ class Topics:
         """Return the prefix of the topics of a source's watched sounds."""
         return f"{self._of(source)}/sound"
 
+    def quiet_folder(self, source: str) -> str:
+        """Return the prefix of the topics of the quiet hours of a source's watched sounds."""
+        return f"{self._of(source)}/quiet"
+
+    def quiet_filter(self, source: str) -> str:
+        """Return the topic filter of commands that change quiet hours of a source."""
+        return f"{self.quiet_folder(source)}/+/set"
+
     def sound(self, source: str, sound: str) -> str | None:
         """Return the topic of a watched sound; None for one that is not watched."""
         return self._sounds.get((source, sound))
@@ -144,7 +165,7 @@ class Topics:
                 self.level(source),
                 *(self.source_figure(source, name) for name in SOURCE_FIGURES),
             )
-        } | set(self.states().values())
+        }.union(self.states().values(), self.quiet.values())
 
     def is_state(self, topic: object) -> TypeGuard[str]:
         """Return True for a retained topic of any source, of this run or an earlier one."""

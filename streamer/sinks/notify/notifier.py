@@ -122,7 +122,7 @@ class Notifier:
         if not isinstance(message, Event):
             return
         with self._lock:
-            if not self._rules.tells(message):
+            if not (message.announced and self._rules.tells(message)):
                 return
             self._new.append(message)
         self._changed.set()

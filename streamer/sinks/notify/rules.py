@@ -7,6 +7,7 @@ from datetime import datetime, time
 from string import Formatter
 from typing import Literal
 
+from ...events.quiet import Span
 from ...messages import Event
 from ...runtime.timing import format_duration
 from ..payloads import rfc3339
@@ -31,7 +32,7 @@ FIELDS = (
 
 
 @dataclass(frozen=True, slots=True)
-class QuietHours:
+class SoundSpan:
     """Daily span in which a sound is not told.
 
     Attributes
@@ -50,13 +51,7 @@ class QuietHours:
         """Return True if an event is within this span, by the local time at which it began."""
         if self.sound and self.sound.casefold() != event.label.casefold():
             return False
-        try:
-            at = datetime.fromtimestamp(event.started_at).astimezone().time()
-        except (ValueError, OverflowError, OSError):
-            return False
-        if self.begin <= self.end:
-            return self.begin <= at < self.end
-        return at >= self.begin or at < self.end
+        return Span(self.begin, self.end).cover(event.started_at)
 
 
 class Rules:
@@ -70,7 +65,7 @@ class Rules:
         Names of the sounds, in any case; all if empty.
     cooldown_seconds : float
         Time after a notification in which the same sound of the same source is not told again, in the events' own time.
-    quiet : sequence of QuietHours
+    quiet : sequence of SoundSpan
         Spans in which sounds are not told.
     """
 
@@ -80,7 +75,7 @@ class Rules:
         when: When = "started",
         sounds: Sequence[str] = (),
         cooldown_seconds: float = 60.0,
-        quiet: Sequence[QuietHours] = (),
+        quiet: Sequence[SoundSpan] = (),
     ) -> None:
         self._when = when
         self._sounds = {name.casefold() for name in sounds}

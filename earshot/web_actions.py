@@ -1,0 +1,90 @@
+"""Functions of the program that the page for browsers calls."""
+
+from collections.abc import Callable
+from functools import partial, wraps
+from importlib.metadata import version
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from streamer.events.watchlist import WatchLists
+    from streamer.live.changes import LiveSettings
+    from streamer.live.switches import Switches
+    from streamer.sinks.history.store import History
+    from web.actions import Actions
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+def web_actions(
+    settings: "LiveSettings",
+    watchlists: "WatchLists",
+    listen: Callable[[str, bool], None],
+    switches: "Switches",
+    history: "History | None",
+) -> "Actions":
+    """Return the actions of the page.
+
+    Parameters
+    ----------
+    settings : LiveSettings
+        Settings in force.
+    watchlists : WatchLists
+        Sounds that are watched.
+    listen : callable
+        Switches a source, by name, on or off.
+    switches : Switches
+        The state of these switches.
+    history : History, optional
+        Events that can be marked and deleted.
+    """
+    from web.actions import Actions, NoteActions
+
+    from .web_events import EventAccess, exports
+
+    events = EventAccess(settings, history)
+    notes = NoteActions(
+        mark=with_web_errors(events.mark),
+        keep_clip=with_web_errors(events.keep_clip),
+        delete=with_web_errors(events.delete),
+    )
+    return Actions(
+        version=version("earshot"),
+        sounds=partial(_watchable, watchlists),
+        watched=lambda source: watchlists.of(source).shown,
+        watch=with_web_errors(lambda source, name, limit: watchlists.of(source).watch(name, limit)),
+        unwatch=with_web_errors(lambda source, name: watchlists.of(source).unwatch(name)),
+        set_quiet=with_web_errors(lambda source, name, quiet: watchlists.of(source).set_quiet(name, quiet)),
+        set_listening=listen,
+        is_listening=switches.is_on,
+        save_settings=with_web_errors(lambda: str(settings.save({}))),
+        read_events=with_web_errors(events.read),
+        find_clip=with_web_errors(events.find_clip),
+        read_clip=with_web_errors(events.read_clip),
+        exports=exports(),
+        notes=None if history is None else notes,
+    )
+
+
+def _watchable(watchlists: "WatchLists") -> tuple[str, ...]:
+    """Return the names of all sounds that can be watched, which change as sounds are taught."""
+    from streamer.events.catalogue import catalogue
+
+    names = (*(sound.name for sound in catalogue()), *watchlists.shared.labels)
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def with_web_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:
+    """Translate errors of the layers below to `WebError`."""
+    from models.errors import SoundError
+    from streamer.errors import StreamerError
+    from web.errors import WebError
+
+    @wraps(do)
+    def done(*arguments: Given.args, **named: Given.kwargs) -> Result:
+        try:
+            return do(*arguments, **named)
+        except (StreamerError, SoundError) as error:
+            raise WebError(str(error)) from error
+
+    return done
