@@ -27,6 +27,7 @@ from gui.style import theme
 from models.labels import family_of
 from models.loading import load_here
 from models.log_mel import log_mel
+from models.short_names import short_names
 from models.tagger import Tagger
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.detector import EventDetector, detect_events
@@ -158,12 +159,13 @@ def actions_of(tagger: Tagger, sounds: Sequence[WatchedSound]) -> Actions:
         watch=lambda _source, _name, _threshold: None,
         unwatch=lambda _source, _name: None,
         preview_events=fire,
-        list_inputs=lambda: (AudioInput("mic", "USB microphone"),),
-        set_input=lambda _source, _spec: None,
+        list_inputs=lambda _source: (AudioInput("mic", "USB microphone", current=True),),
+        set_input=lambda _source, address: address,
         set_listening=lambda _source, _on: None,
         save_settings=lambda _theme: "earshot.toml",
         export_folder=Path(),
         families={label: family_of(label) for label in tagger.labels},
+        names=short_names(),
     )
 
 
@@ -221,6 +223,7 @@ SCENES: Mapping[str, Scene] = {
     "threshold": Scene(then=drag),
     "threshold-light": Scene(colours=theme.LIGHT, then=drag),
     "search": Scene(then=search),
+    "figures": Scene(then=lambda window, _: window.control.shortcuts["figures"].trigger()),
     "keys": Scene(then=lambda window, _: window.control.shortcuts["help"].trigger()),
     "sources": Scene(
         sources=("demo", "kitchen", "garden", "front door", "garage", "attic", "street", "yard")

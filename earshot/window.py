@@ -97,7 +97,9 @@ def open_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet")
         lines = JsonLines(sys.stdout, label_set, settings.top, events=settings.json_events)
         yield View(lines, [], _wait)
         return
-    with LiveTable(label_set, settings.top, sources=names) as table:
+    from models.short_names import short_names
+
+    with LiveTable(label_set, settings.top, sources=names, names=short_names()) as table:
         yield View(table, [], _wait)
 
 
@@ -146,7 +148,7 @@ def window_actions(
     from platformdirs import user_pictures_path
 
     from gui.actions import Actions
-    from models.labels import family_of
+    from models.short_names import short_names
     from streamer.sources.microphone import play
 
     from .web_events import EventAccess
@@ -158,8 +160,8 @@ def window_actions(
         watch=_with_action_errors(watch.watch),
         unwatch=_with_action_errors(watch.unwatch),
         preview_events=_with_action_errors(watch.preview_events),
-        list_inputs=_with_action_errors(_inputs),
-        set_input=_with_action_errors(settings.choose),
+        list_inputs=_with_action_errors(lambda source: _inputs(settings.address_of(source))),
+        set_input=_with_action_errors(partial(_choose, settings)),
         set_listening=listen,
         is_listening=switches.is_on,
         play_clip=_with_action_errors(lambda clip: play(read_recording(Path(clip)))),
@@ -167,8 +169,18 @@ def window_actions(
         mark_of=_with_action_errors(events.mark_of),
         save_settings=_with_action_errors(partial(_save, settings)),
         export_folder=user_pictures_path() / "Earshot",
-        families={label: family_of(label) for label in watchlists.shared.labels},
+        families=_families(watchlists.shared.labels),
+        names=short_names(),
     )
+
+
+def _families(labels: "Sequence[str]") -> dict[str, str]:
+    """Return the kind of sound of each label, and of each sound to watch for: that of its first class."""
+    from models.labels import family_of
+    from streamer.events.catalogue import catalogue
+
+    sounds = {sound.name: family_of(sound.classes[0]) for sound in catalogue()}
+    return sounds | {label: family_of(label) for label in labels}
 
 
 class _Watching:
@@ -199,16 +211,34 @@ class _Watching:
         return [(event.started_at, event.ended_at) for event in events]
 
 
-def _inputs() -> "list[AudioInput]":
-    """Return the microphones of this machine, and the demo."""
+def _inputs(current: str) -> "list[AudioInput]":
+    """Return the microphones of this machine, the demo, and the input at the current address, which is marked."""
     from gui.actions import AudioInput
-    from streamer.sources.microphone import list_devices
+    from streamer.sources.devices import list_devices, microphone_at
+    from streamer.sources.url import without_secrets
 
+    devices = list_devices()
+    chosen = microphone_at(current, devices)
     found = [
-        AudioInput(f"mic:{device.stable_name}", f"{device.stable_name}{' *' if device.is_default else ''}")
-        for device in list_devices()
+        AudioInput(
+            f"mic:{device.stable_name}",
+            f"{device.stable_name}{' *' if device.is_default else ''}",
+            current=device == chosen,
+        )
+        for device in devices
     ]
-    return [*found, AudioInput("demo", "The demo")]
+    found.append(AudioInput("demo", "The demo", current=current == "demo"))
+    if current and not any(entry.current for entry in found):
+        found.append(AudioInput(current, without_secrets(current), current=True))
+    return found
+
+
+def _choose(settings: "LiveSettings", source: str, address: str) -> str:
+    """Switch a source to another input; return its address without a password."""
+    from streamer.sources.url import without_secrets
+
+    settings.choose(source, address)
+    return without_secrets(address)
 
 
 def _save(settings: "LiveSettings", theme: str) -> str:

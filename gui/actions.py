@@ -13,10 +13,21 @@ Span: TypeAlias = tuple[float, float | None]
 
 @dataclass(frozen=True, slots=True)
 class AudioInput:
-    """Input to choose from: its address for the program and its title for people."""
+    """Input to choose from.
+
+    Attributes
+    ----------
+    address : str
+        Address for the program.
+    title : str
+        Title for people.
+    current : bool
+        True if the source listens to it now.
+    """
 
     address: str
     title: str
+    current: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +48,10 @@ class Actions:
         Takes a source's name, taggings of it, a sound's name and a threshold; returns the spans of the events that this
         threshold would have given.
     list_inputs : callable
-        Returns the inputs to choose from.
+        Takes a source's name; returns the inputs to choose from, the current one among them.
     set_input : callable
-        Takes a source's name and an input's address; switches the source to this input.
+        Takes a source's name and an input's address; switches the source to this input, and returns the address as it may
+        be shown, without a password.
     set_listening : callable
         Takes a source's name, and True to listen or False to pause.
     is_listening : callable
@@ -55,15 +67,17 @@ class Actions:
     export_folder : Path or None
         Folder for pictures and tables.
     families : mapping of str to str
-        Kind of sound of each label, see `pictograms`.
+        Kind of sound of each label and watched sound, see `pictograms`.
+    names : mapping of str to str
+        Name on screen of each label that has another one.
     """
 
     watched: Callable[[str], Sequence[Watched]] = lambda _: ()
     watch: Callable[[str, str, float | None], None] | None = None
     unwatch: Callable[[str, str], None] | None = None
     preview_events: Callable[[str, Sequence[Tagging], str, float], Sequence[Span]] | None = None
-    list_inputs: Callable[[], Sequence[AudioInput]] | None = None
-    set_input: Callable[[str, str], None] | None = None
+    list_inputs: Callable[[str], Sequence[AudioInput]] | None = None
+    set_input: Callable[[str, str], str] | None = None
     set_listening: Callable[[str, bool], None] | None = None
     is_listening: Callable[[str], bool] = lambda _: True
     play_clip: Callable[[str], None] | None = None
@@ -72,3 +86,8 @@ class Actions:
     save_settings: Callable[[str], str] | None = None
     export_folder: Path | None = None
     families: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def name_of(self, label: str) -> str:
+        """Return the name of a label or watched sound on screen."""
+        return self.names.get(label, label)

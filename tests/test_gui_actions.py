@@ -209,6 +209,26 @@ def test_another_microphone_is_saved_into_the_table_of_its_source(rooms: Actions
     assert file.read_text() == ROOMS.replace('spec = "demo" # for now', f'spec = "{DEMO_PATH}" # for now')
 
 
+def test_the_current_input_is_marked_and_a_password_in_it_is_not_shown(
+    rooms: Actions, tmp_path: Path
+) -> None:
+    assert rooms.list_inputs is not None
+    assert rooms.set_input is not None
+
+    def current(source: str) -> list[str]:
+        assert rooms.list_inputs is not None
+        return [entry.title for entry in rooms.list_inputs(source) if entry.current]
+
+    assert current("kitchen") == ["The demo"]
+    recording = tmp_path / "noise.wav"
+    recording.write_bytes(DEMO_PATH.read_bytes())
+    rooms.set_input("kitchen", str(recording))
+    assert current("kitchen") == [str(recording)]
+    camera = "rtsp://earshot:secret@127.0.0.1:9/live"
+    assert rooms.set_input("kitchen", camera) == "rtsp://127.0.0.1:9"
+    assert current("kitchen") == ["rtsp://127.0.0.1:9"]
+
+
 def test_an_input_replaced_by_reloaded_settings_is_not_saved(
     file: Path,
 ) -> None:

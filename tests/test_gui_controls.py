@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QColor, QImage, QWheelEvent
 from PySide6.QtTest import QTest
@@ -17,10 +18,10 @@ from support.display_bench import FRAME_SECONDS, LABELS, Bench, health, tone
 from gui.actions import Actions, AudioInput, Span
 from gui.app.export import save_events, save_picture
 from gui.app.shortcuts import SHORTCUTS
+from gui.data.eventrows import duration_text
 from gui.data.heatrows import cell_values, choose_rows, span_for, stack_scores
 from gui.errors import ActionError
 from gui.style import theme
-from gui.widgets.eventlist import duration_text
 from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch
 from streamer.events.detector import detect_events
@@ -66,7 +67,10 @@ class FakeProgram:
             watch=self.watch,
             unwatch=self.unwatch,
             preview_events=self.preview_events,
-            list_inputs=lambda: [AudioInput("mic:1", "USB Audio"), AudioInput("demo", "The demo")],
+            list_inputs=lambda _: [
+                AudioInput("mic:1", "USB Audio", current=True),
+                AudioInput("demo", "The demo"),
+            ],
             set_input=self.set_input,
             set_listening=self.set_listening,
             is_listening=self.switches.is_on,
@@ -99,10 +103,11 @@ class FakeProgram:
         events = detect_events(self.watchlists.of(source).with_threshold(name, threshold), taggings)
         return [(event.started_at, event.ended_at) for event in events]
 
-    def set_input(self, source: str, address: str) -> None:
+    def set_input(self, source: str, address: str) -> str:
         if address == "mic:1":
             raise ActionError("USB Audio can't be recorded; check whether another program uses it")
         self.done.append(("set_input", source, address))
+        return address
 
 
 def answer(bench: Bench, title: str) -> None:
@@ -174,13 +179,13 @@ def turn_wheel(widget: QWidget, notches: int) -> None:
 def texts(bench: Bench, title: str) -> list[str | None]:
     model = bench.window.panels.events.model
     column = model.titles.index(title)
-    return [model.data(model.index(row, column)) for row in range(model.rowCount())]
+    return [model.data(model.index(row, column)) for row in range(model.rowCount()) if model.event_at(row)]
 
 
 def pixels(widget: QWidget) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
     image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
     data = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
-    return data[:, :, 2::-1]
+    return data[:, :, 2::-1].copy()  # the image's memory is given back
 
 
 def path_of_length(folder: Path, length: int) -> Path:
@@ -289,7 +294,7 @@ def test_only_an_existing_clip_can_be_played(bench: Bench, program: FakeProgram,
     fill(bench)
     assert texts(bench, "") == ["", "", "▶"]
     table = bench.window.panels.events.table
-    for row in range(3):
+    for row in range(1, 4):
         cell = table.visualRect(bench.window.panels.events.model.index(row, 5))
         QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
     assert program.done == [("play_clip", str(clip))]
@@ -309,13 +314,13 @@ def test_a_clip_in_an_unreadable_folder_can_not_be_played(bench: Bench, tmp_path
 def test_rows_shrink_again_when_the_window_does(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 10.0))
     bench.pass_time()
-    before = bench.window.panels.events.table.rowHeight(0)
+    before = bench.window.panels.events.table.rowHeight(1)
     bench.window.resize(3840, 2160)
     bench.pass_time()
-    assert bench.window.panels.events.table.rowHeight(0) > 2 * before
+    assert bench.window.panels.events.table.rowHeight(1) > 2 * before
     bench.window.resize(1280, 720)
     bench.pass_time()
-    assert bench.window.panels.events.table.rowHeight(0) == before
+    assert bench.window.panels.events.table.rowHeight(1) == before
 
 
 def test_a_long_source_name_leaves_space_for_the_other_columns(qtbot: QtBot, program: FakeProgram) -> None:
@@ -326,13 +331,13 @@ def test_a_long_source_name_leaves_space_for_the_other_columns(qtbot: QtBot, pro
     bench.pass_time()
     events = bench.window.panels.events
     shown = {
-        title: events.table.visualRect(events.model.index(0, column))
+        title: events.table.visualRect(events.model.index(1, column))
         for column, title in enumerate(events.model.titles)
     }
     assert list(shown) == ["Time", "Sound", "Source", "Score", "Length", ""]
     assert all(events.table.viewport().rect().contains(cell) for cell in shown.values())
     assert shown["Sound"].width() > 60
-    tip = events.model.data(events.model.index(1, 2), Qt.ItemDataRole.ToolTipRole)
+    tip = events.model.data(events.model.index(2, 2), Qt.ItemDataRole.ToolTipRole)
     assert tip == name
 
 
@@ -340,7 +345,7 @@ def test_a_click_on_an_event_shows_its_time(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 10.0, 14.0))
     fill(bench)
     table = bench.window.panels.events.table
-    cell = table.visualRect(bench.window.panels.events.model.index(0, 1))
+    cell = table.visualRect(bench.window.panels.events.model.index(1, 1))
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
     assert bench.window.state.frozen_at == pytest.approx(STARTED_AT + 15)
 
@@ -358,7 +363,7 @@ def test_an_event_of_a_removed_source_stays_listed_and_can_be_clicked(
     events = bench.window.panels.events
     assert texts(bench, "Source") == ["door"]
     assert not events.table.isColumnHidden(2)
-    cell = events.table.visualRect(events.model.index(0, 1))
+    cell = events.table.visualRect(events.model.index(1, 1))
     QTest.mouseClick(events.table.viewport(), Qt.MouseButton.LeftButton, pos=cell.center())
     assert bench.window.panels.status.message == "door was removed, and its sound with it"
     assert (bench.window.state.source, bench.window.state.frozen_at) == ("mic", None)
@@ -670,6 +675,7 @@ def test_the_menu_sets_another_input_and_errors_are_shown(bench: Bench, program:
     menu.aboutToShow.emit()
     by_title = {action.text(): action for action in menu.actions()}
     assert list(by_title) == ["USB Audio", "The demo", "", "Camera or stream address…", "A recording…"]
+    assert [title for title, action in by_title.items() if action.isChecked()] == ["USB Audio"]
     by_title["The demo"].trigger()
     assert program.done == [("set_input", "mic", "demo")]
     assert bench.window.panels.status.message == "mic now listens to demo"
@@ -833,15 +839,41 @@ def test_t_changes_the_theme_everywhere(bench: Bench) -> None:
         press(bench, Qt.Key.Key_T)
 
 
-@pytest.mark.parametrize("palette", [theme.DARK, theme.LIGHT], ids=lambda palette: palette.name)
-def test_the_lightness_of_the_colormap_is_monotonic(palette: theme.Palette) -> None:
-    table = theme.Style(1.0, palette).colour_table()[1:255]
+def lightness(table: NDArray[np.uint32]) -> NDArray[np.float64]:
     rgb = np.stack([table >> 16 & 255, table >> 8 & 255, table & 255], axis=1) / 255
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    lightness = 116 * np.cbrt(linear @ [0.2126, 0.7152, 0.0722]) - 16
-    steps = np.diff(lightness[::8])
+    luminance: NDArray[np.float64] = linear @ np.array([0.2126, 0.7152, 0.0722])
+    return 116 * np.cbrt(luminance) - 16
+
+
+@pytest.mark.parametrize("palette", [theme.DARK, theme.LIGHT], ids=lambda palette: palette.name)
+def test_the_lightness_of_the_colormap_is_monotonic(palette: theme.Palette) -> None:
+    steps = np.diff(lightness(theme.Style(1.0, palette).colour_table()[1:255])[::8])
     assert (steps > 0).all() or (steps < 0).all()
     assert np.abs(steps).max() < 4 * np.abs(steps).mean()
+
+
+@pytest.mark.parametrize("palette", [theme.DARK, theme.LIGHT], ids=lambda palette: palette.name)
+def test_scores_can_be_told_apart_by_lightness_alone(palette: theme.Palette) -> None:
+    table = theme.Style(1.0, palette).score_table()
+    steps = np.diff(lightness(table[[1, 26, 51, 77, 128, 178, 229, 254]]))
+    assert (np.abs(steps) > 2).all()
+    assert (steps > 0).all() or (steps < 0).all()
+
+
+def test_a_score_has_the_same_colour_in_bars_timeline_and_events(bench: Bench) -> None:
+    for second in range(1, 11):
+        bench.feed.accept(tagging_at(second, {3: 0.8}))
+    bench.pass_time(4.0)
+    wanted = theme.score_colour(theme.DARK, 0.8)
+    near = [wanted.red(), wanted.green(), wanted.blue()]
+    tags, heat = bench.window.panels.tags, bench.window.panels.timeline.heat
+    (row,) = tags.shown
+    bar = tags.row_geometry.bar_rect(row.top)
+    end = pixels(tags)[bar.center().y(), row.bar - 4]
+    cell = pixels(heat)[heat.row_rect(0).center().y(), heat.width() - 4]
+    assert np.abs(end.astype(int) - near).max() <= 12
+    assert np.abs(cell.astype(int) - near).max() <= 12
 
 
 def contrast(front: QColor, back: QColor) -> float:
@@ -876,10 +908,43 @@ def test_help_lists_every_shortcut(bench: Bench) -> None:
     press(bench, Qt.Key.Key_F1)
     page = bench.window.control.help
     assert page.isVisible()
+    signs = {sign.text() for sign, meaning in page._legend if sign.isVisible() and meaning.text()}
+    assert {"Score", "Mark on a bar", "dBFS", "CLIP"} <= signs
     offered = list(bench.window.control.shortcuts.available())
     assert len(page._lines) == len(offered) == len(SHORTCUTS)
     click(bench, bench.window.rect().bottomLeft() + QPoint(3, -3))
     assert not page.isVisible()
+
+
+def test_each_panel_has_a_title_and_an_explanation(bench: Bench) -> None:
+    frames = bench.window.panels.frames
+    assert [frame.title for frame in frames] == ["Spectrogram", "Sounds now", "Last minutes", "Events"]
+    for frame in frames:
+        assert len(frame.what.toolTip()) > 60
+        QTest.mouseClick(frame.what, Qt.MouseButton.LeftButton)
+        assert bench.window.control.help.isVisible()
+        bench.window.control.help.dismiss()
+    assert "threshold of a watched sound" in frames[1].what.toolTip()
+
+
+def test_a_click_or_a_key_shows_the_figures_which_stay_current(bench: Bench) -> None:
+    bench.feed.accept(health())
+    bench.pass_time()
+    figures, status = bench.window.control.figures, bench.window.panels.status
+    QTest.mouseClick(status, Qt.MouseButton.LeftButton)
+    assert figures.isVisible()
+    assert "latency: 200 ms" in figures.text()
+    assert "memory: 512 MB" in figures.text()
+    bench.feed.accept(health(latency_p50_seconds=0.7, resident_bytes=None))
+    bench.pass_time()
+    assert "latency: 700 ms" in figures.text()
+    assert "memory" not in figures.text()
+    QTest.keyClick(figures, Qt.Key.Key_I)
+    assert not figures.isVisible()
+    press(bench, Qt.Key.Key_I)
+    assert figures.isVisible()
+    click(bench, bench.window.rect().topRight() + QPoint(-3, 3))
+    assert not figures.isVisible()
 
 
 @pytest.mark.parametrize("key", [Qt.Key.Key_F1, Qt.Key.Key_Slash])
@@ -933,6 +998,7 @@ def test_overlays_fit_into_the_window(bench: Bench, qtbot: QtBot, width: int, he
     for key, overlay in (
         (Qt.Key.Key_F1, bench.window.control.help),
         (Qt.Key.Key_Slash, bench.window.control.search),
+        (Qt.Key.Key_I, bench.window.control.figures),
     ):
         press(bench, key)
         assert overlay.isVisible()

@@ -59,7 +59,7 @@ def mark(file: Path, event: Event) -> str | None:
 
 def sounds(bench: Bench) -> list[str]:
     model = bench.window.panels.events.model
-    return [str(model.data(model.index(row, 1))) for row in range(model.rowCount())]
+    return [str(model.data(model.index(row, 1))) for row in range(model.rowCount()) if model.event_at(row)]
 
 
 def press(bench: Bench, key: Qt.Key) -> None:

@@ -9,7 +9,8 @@ from pytestqt.qtbot import QtBot
 from support.display_bench import Bench, health, tagging, tone
 
 from gui.data.columns import bin_of
-from gui.style.theme import DARK, Tone
+from gui.data.condition import Light
+from gui.style.theme import DARK
 from streamer.messages import SourceHealth, SourceStatus
 
 
@@ -165,23 +166,25 @@ def test_the_status_line_warns_of_problems_with_the_sound(qtbot: QtBot) -> None:
     bench.pass_time()
     status = bench.window.panels.status
     assert status.text().startswith("source kitchen  sound silent  garden clipping  model tiny")
-    tones = {field.caption: field.tone for field in status._fields}
-    assert tones["sound"] == tones["garden"] == Tone.WARNING
-    assert tones["drops"] == tones["lost"] == tones["load"] == Tone.PLAIN
-    details = status.toolTip().splitlines()[1:]
+    lights = {figure.caption: figure.light for figure in status.condition.figures}
+    assert lights["sound"] == lights["garden"] == Light.DEGRADED
+    assert lights["drops"] == lights["lost"] == lights["load"] == Light.OK
+    assert status.line() == "Degraded: kitchen: silent; garden: clipping"
+    assert status.accessibleName() == f"{status.line()}. {status.text()}"
+    details = status.accessibleDescription().splitlines()
     assert details == [
-        "sound: silent, 0.00% of the last minute clipped",
-        "noise floor: -61 dBFS",
-        "lost: 0.0 s in 2 gaps, 1 of them overruns",
-        "clock: +23 ppm",
-        "latency p50, p95, p99: 200 ms, 400 ms, 900 ms",
-        "windows: 55 tagged, 0 dropped",
-        "memory: 512 MB",
+        "sound silent, 0.00% of the last minute clipped",
+        "noise floor -61 dBFS",
+        "lost 0.0 s in 2 gaps, 1 of them overruns",
+        "clock +23 ppm",
+        "latency p50, p95, p99 200 ms, 400 ms, 900 ms",
+        "windows 55 tagged, 0 dropped",
+        "memory 512 MB",
     ]
     warning = DARK.warning.rgb()
     image = status.grab().toImage()
     assert any(image.pixel(x, y) == warning for x in range(image.width()) for y in range(image.height())), (
-        "the value has the colour of a warning"
+        "the light has the colour of a warning"
     )
 
 
@@ -199,8 +202,9 @@ def test_the_status_line_warns_of_drops_and_losses_only_above_a_share(
 ) -> None:
     bench.feed.accept(health(windows=60, dropped_windows=dropped, lost_seconds=lost, broker=broker))
     bench.pass_time()
-    fields = bench.window.panels.status._fields
-    assert [field.caption for field in fields if field.tone == Tone.WARNING] == warned
+    condition = bench.window.panels.status.condition
+    assert [figure.caption for figure in condition.figures if figure.light is Light.DEGRADED] == warned
+    assert condition.light is (Light.DEGRADED if warned else Light.OK)
 
 
 def test_the_status_line_says_why_a_source_is_offline(bench: Bench) -> None:
@@ -210,7 +214,28 @@ def test_the_status_line_says_why_a_source_is_offline(bench: Bench) -> None:
     bench.feed.accept(SourceStatus("mic", online=False, reason="The microphone was unplugged."))
     bench.pass_time()
     assert bench.window.panels.status.text().startswith("mic The microphone was unplugged.")
+    assert bench.window.panels.status.line() == "Trouble: mic: The microphone was unplugged."
     assert bench.window.panels.header.state.text().startswith("OFFLINE")
+
+
+def test_each_condition_has_its_word_and_its_shape(bench: Bench) -> None:
+    status = bench.window.panels.status
+    shapes, words = [], []
+    for message in (
+        health(dropped_windows=0, lost_seconds=0.0),
+        health(dropped_windows=50),
+        SourceStatus("mic", online=False, reason="unplugged"),
+    ):
+        bench.feed.accept(message)
+        bench.pass_time()
+        image = status.grab(QRect(0, 0, 14, status.height())).toImage()
+        back = image.pixel(0, 0)
+        shapes.append(
+            [image.pixel(x, y) != back for x in range(image.width()) for y in range(image.height())]
+        )
+        words.append(status.line().partition(":")[0])
+    assert words == ["All well", "Degraded", "Trouble"]
+    assert shapes[0] != shapes[1] != shapes[2] != shapes[0]
 
 
 def test_no_latency_is_shown_if_there_is_none(bench: Bench) -> None:

@@ -8,6 +8,8 @@ from ..actions import Actions
 from ..data.viewstate import ViewState
 from ..data.watching import Watching
 from ..style.theme import Style
+from ..widgets import texts
+from ..widgets.figures import Figures
 from ..widgets.overlay import Help, Search
 from .eventcontrol import EventControl
 from .export import save_events, save_picture
@@ -50,7 +52,7 @@ class Control:
         What can be done with an event.
     shortcuts : ShortcutSet
         Keyboard shortcuts.
-    search, help : Overlay
+    search, help, figures : Overlay
         Cards over the window.
     """
 
@@ -80,7 +82,10 @@ class Control:
         self.help = Help(
             window,
             [("  ".join(shortcut.keys), shortcut.description) for shortcut in self.shortcuts.available()],
+            texts.LEGEND,
         )
+        self.figures = Figures(window)
+        self._overlays = (self.search, self.help, self.figures)
         self._fill_header()
         self._connect()
 
@@ -98,8 +103,8 @@ class Control:
 
     def apply_style(self, style: Style) -> None:
         """Apply sizes and colours."""
-        self.search.apply_style(style)
-        self.help.apply_style(style)
+        for overlay in self._overlays:
+            overlay.apply_style(style)
 
     def _slots(self) -> dict[str, Callable[[], object]]:
         """Return the function of each shortcut that is offered."""
@@ -117,6 +122,7 @@ class Control:
             "down": lambda: panels.tags.select(1),
             "theme": self._toggle_theme,
             "screen": lambda: window.showNormal() if window.isFullScreen() else window.showFullScreen(),
+            "figures": self._open_figures,
             "help": self._open_help,
             "next": panels.header.select_next,
             "quit": window.close,
@@ -151,7 +157,7 @@ class Control:
         if self._actions.list_inputs is not None:
             header.add_menu("Source", self.source.menu)
         more = QMenu(self._window)
-        for name in ("pause", "picture", "table", "save", "theme", "screen", "help", "quit"):
+        for name in ("pause", "picture", "table", "save", "theme", "screen", "figures", "help", "quit"):
             if name in self.shortcuts:
                 more.addAction(self.shortcuts[name])
         header.add_menu("More", more)
@@ -169,11 +175,24 @@ class Control:
         self.search.chosen.connect(self.watch.toggle_name)
         self.search.chosen.connect(self.update)
         self.search.shown.connect(self.update)
-        for overlay in (self.search, self.help):
+        panels.status.clicked.connect(self._open_figures)
+        panels.status.changed.connect(self._update_figures)
+        for frame in panels.frames:
+            frame.what.clicked.connect(self._open_help)
+        for overlay in self._overlays:
             overlay.shown.connect(self.shortcuts.suspend)
 
     def _open_help(self) -> None:
         self.help.open()
+
+    def _open_figures(self) -> None:
+        self.figures.open()
+        self._update_figures()
+
+    def _update_figures(self) -> None:
+        if self.figures.isVisible():
+            status = self._panels.status
+            self.figures.show_figures((*status.condition.figures, *status.details))
 
     def _open_source_menu(self) -> None:
         self._panels.header.buttons["Source"].showMenu()

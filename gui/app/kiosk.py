@@ -35,7 +35,7 @@ class KioskWindow(QWidget):
     title : str
         Name of the program.
     actions : Actions, optional
-        Functions of the program; only `families` and `watched` are used.
+        Functions of the program; only `families`, `names` and `watched` are used.
     colours : Palette
         Colours of the window.
 
@@ -133,7 +133,7 @@ class KioskWindow(QWidget):
         return Tile(
             source,
             labels=self._feed.labels,
-            families=self._actions.families,
+            actions=self._actions,
             columns=self._histories[source].columns,
         )
 

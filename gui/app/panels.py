@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Sequence
 
-from PySide6.QtWidgets import QBoxLayout, QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from ..actions import Actions
 from ..data.columns import Columns
 from ..data.viewstate import ViewState
 from ..data.watching import Watching
 from ..errors import ActionError
 from ..style.theme import Style, Tone
+from ..widgets import texts
 from ..widgets.eventlist import EventList
 from ..widgets.header import Header
 from ..widgets.level import LevelView
+from ..widgets.panel import ColourKey, Panel
 from ..widgets.spectrogram import SpectrogramView
 from ..widgets.statusline import StatusLine
 from ..widgets.tags import TagsView
@@ -33,37 +36,41 @@ class Panels:
         Name of each score.
     columns : Columns
         Spectrogram to show at the start.
-    with_clips : bool
-        True if clips can be played.
+    actions : Actions
+        Functions of the program, and the names of sounds.
 
     Attributes
     ----------
     header, spectrogram, level, tags, timeline, events, status : QWidget
-        The panels.
+        Contents of the window.
+    frames : tuple of Panel
+        Frames with titles around sound, tags, timeline and events.
     """
 
     def __init__(
-        self, window: QWidget, *, title: str, labels: Sequence[str], columns: Columns, with_clips: bool
+        self, window: QWidget, *, title: str, labels: Sequence[str], columns: Columns, actions: Actions
     ) -> None:
         self.header = Header(title)
         self.spectrogram = SpectrogramView(columns)
         self.level = LevelView()
-        self.tags = TagsView(labels)
-        self.timeline = TimelineView(labels)
-        self.events = EventList(with_clips=with_clips)
+        self.tags = TagsView(labels, actions.name_of)
+        self.timeline = TimelineView(labels, actions.name_of)
+        self.events = EventList(
+            with_clips=actions.play_clip is not None, name_of=actions.name_of, families=actions.families
+        )
         self.status = StatusLine()
         direction = QBoxLayout.Direction
         self._sound = QBoxLayout(direction.LeftToRight)
         self._sound.addWidget(self.spectrogram, stretch=1)
         self._sound.addWidget(self.level)
-        self._frames = [
-            _frame(self._sound),
-            *(_frame(_filled(view)) for view in (self.tags, self.timeline, self.events)),
-        ]
+        sound = QWidget()
+        sound.setLayout(self._sound)
+        self.frames = _frames(sound, self.tags, self.timeline, self.events)
+        self._keys = [key for frame in self.frames for key in frame.findChildren(ColourKey)]
         self._left, self._right = QVBoxLayout(), QVBoxLayout()
         for column, indices in ((self._left, (0, 2)), (self._right, (1, 3))):
             for index, share in zip(indices, (60, 40), strict=True):
-                column.addWidget(self._frames[index], stretch=share)
+                column.addWidget(self.frames[index], stretch=share)
         self._body = QBoxLayout(direction.LeftToRight)
         self._body.addLayout(self._left, stretch=64)
         self._body.addLayout(self._right, stretch=36)
@@ -109,8 +116,7 @@ class Panels:
         self.tags.show_tagging(None if is_off else state.tagging, dimmed=view.offline)
         self.tags.advance(seconds)
         self.timeline.show_history(view.taggings, state.events, watching.sounds(), state.frozen_at)
-        if not snapshot.events:
-            self.events.show_watched([sound.name for sound in watching.sounds()])
+        self.events.show_watched([sound.name for sound in watching.sounds()])
         self.events.show_events(snapshot.events)
         self.status.show_state(state.source, view.status, snapshot.health, view.tagging)
         self.status.advance(seconds)
@@ -135,11 +141,14 @@ class Panels:
         self._rows.setSpacing(style.px(8))
         for layout in (self._body, self._left, self._right):
             layout.setSpacing(gap)
+        self._sound.setContentsMargins(0, 0, 0, 0)
         self._sound.setSpacing(0)
-        self._frames[0].setContentsMargins(style.px(4), gap, gap, style.px(4))
-        self._frames[1].setContentsMargins(edge, gap, edge, gap)
-        self._frames[2].setContentsMargins(gap, gap, gap, style.px(4))
-        self._frames[3].setContentsMargins(gap, style.px(4), gap, gap)
+        self.frames[0].apply_style(style, style.px(4), gap, style.px(4))
+        self.frames[1].apply_style(style, edge, edge, gap)
+        self.frames[2].apply_style(style, gap, gap, style.px(4))
+        self.frames[3].apply_style(style, gap, gap, gap)
+        for key in self._keys:
+            key.apply_style(style)
         for widget in (self.header, self.spectrogram, self.level, self.tags, self.timeline):
             widget.apply_style(style)
         self.events.apply_style(style)
@@ -163,21 +172,24 @@ class Panels:
         """Colour the tabs of sources that are offline or have an event that goes on."""
         if len(state.sources) == 1:
             return
-        active = {event.source for event in state.snapshot.events if event.ended_at is None}
+        active = state.active_sources
         for source, view in state.snapshot.sources.items():
             tone = Tone.BAD if view.offline else Tone.WARNING if source in active else Tone.PLAIN
             self.header.set_tone(source, tone)
 
 
-def _frame(content: QBoxLayout) -> QFrame:
-    frame = QFrame()
-    frame.setObjectName("panel")
-    frame.setLayout(content)
-    content.setContentsMargins(0, 0, 0, 0)
-    return frame
-
-
-def _filled(widget: QWidget) -> QVBoxLayout:
-    layout = QVBoxLayout()
-    layout.addWidget(widget)
-    return layout
+def _frames(
+    sound: QWidget, tags: TagsView, timeline: TimelineView, events: EventList
+) -> tuple[Panel, Panel, Panel, Panel]:
+    """Return the four panels with their titles, explanations and keys."""
+    energies = ColourKey("quiet", "loud", scores=False, explanation=texts.ENERGIES)
+    decibels = QLabel("dBFS")
+    decibels.setObjectName("unit")
+    decibels.setToolTip(f"<qt>{texts.DBFS}</qt>")
+    now, then = (ColourKey("0", "1", scores=True, explanation=texts.SCORES) for _ in range(2))
+    return (
+        Panel("Spectrogram", texts.SPECTROGRAM, sound, energies, decibels),
+        Panel("Sounds now", texts.TAGS, tags, now),
+        Panel("Last minutes", texts.TIMELINE, timeline, then),
+        Panel("Events", texts.EVENTS, events, events.filter_bar),
+    )

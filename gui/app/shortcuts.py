@@ -58,7 +58,8 @@ SHORTCUTS: Mapping[str, Shortcut] = {
     "save": Shortcut("Save settings", ("Ctrl+S",), "save sources, watched sounds, thresholds and theme"),
     "theme": Shortcut("Light or dark", ("T",), "change the theme"),
     "screen": Shortcut("Full screen", ("F11",), "fill the screen; again: back to a window"),
-    "help": Shortcut("Keys", ("F1", "?"), "show this page"),
+    "figures": Shortcut("Figures", ("I",), "show the figures: latency, load, drops, lost audio, broker"),
+    "help": Shortcut("Help", ("F1", "?"), "show this page: the signs of the window, and its keys"),
     "quit": Shortcut("Quit", ("Ctrl+Q", "Ctrl+W"), "close the window and end the program"),
 }
 

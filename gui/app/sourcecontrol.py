@@ -69,16 +69,20 @@ class SourceControl:
             self._panels.report(lambda: set_listening(source, on))
 
     def _fill_menu(self) -> None:
-        """List the available inputs; the choice applies to the source that is on screen now."""
+        """List the available inputs, the current one ticked; the choice applies to the source that is on screen now."""
         self.menu.clear()
         list_inputs, source = self._actions.list_inputs, self._state.source
         try:
-            inputs = list_inputs() if list_inputs is not None else ()
+            inputs = list_inputs(source) if list_inputs is not None else ()
         except ActionError as error:
             inputs = ()
             self._panels.status.show_message(str(error))
         for audio_input in inputs:
-            self.menu.addAction(audio_input.title, partial(self._set_input, source, audio_input.address))
+            action = self.menu.addAction(
+                audio_input.title.replace("&", "&&"), partial(self._set_input, source, audio_input.address)
+            )
+            action.setCheckable(True)
+            action.setChecked(audio_input.current)
         self.menu.addSeparator()
         self.menu.addAction("Camera or stream address…", partial(self._ask_for_address, source))
         self.menu.addAction("A recording…", partial(self._choose_recording, source))
@@ -91,8 +95,7 @@ class SourceControl:
         def act() -> str:
             if source not in self._state.sources:
                 raise ActionError(f"{source} was removed; choose again for another source")
-            set_input(source, address)
-            return f"{source} now listens to {address}"
+            return f"{source} now listens to {set_input(source, address)}"
 
         self._panels.report(act)
 

@@ -67,7 +67,7 @@ class LiveWindow(QWidget):
             title=title,
             labels=feed.labels,
             columns=self.state.history.columns,
-            with_clips=actions.play_clip is not None,
+            actions=actions,
         )
         self.control = Control(
             self,

@@ -15,7 +15,7 @@ KEPT_SAMPLES = 12 * SAMPLE_RATE_HZ
 KEPT_SECONDS = 600.0
 """Time for which taggings are kept."""
 
-KEPT_EVENTS = 500
+KEPT_EVENTS = 5000
 """Number of events kept, of all sources together."""
 
 _MAX_TAGGINGS = 2400

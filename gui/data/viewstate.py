@@ -40,6 +40,10 @@ class ViewState:
         self.sources = tuple(self.snapshot.sources)
         self.source = self.sources[0]
         self.frozen_at: float | None = None
+        self._chosen_of: tuple[tuple[Event, ...], str] | None = None
+        self._chosen: tuple[Event, ...] = ()
+        self._active_of: tuple[Event, ...] = ()
+        self._active: frozenset[str] = frozenset()
         histories.set_sources(self.sources)
 
     def update(self, now_seconds: float) -> None:
@@ -89,8 +93,21 @@ class ViewState:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """Events of the source on screen."""
-        return tuple(event for event in self.snapshot.events if event.source == self.source)
+        """Events of the source on screen; the same object until there are others."""
+        events, source = self.snapshot.events, self.source
+        if self._chosen_of is None or self._chosen_of[0] is not events or self._chosen_of[1] != source:
+            self._chosen_of = events, source
+            self._chosen = tuple(event for event in events if event.source == source)
+        return self._chosen
+
+    @property
+    def active_sources(self) -> frozenset[str]:
+        """Names of the sources with an event that goes on."""
+        events = self.snapshot.events
+        if events is not self._active_of:
+            self._active_of = events
+            self._active = frozenset(event.source for event in events if event.ended_at is None)
+        return self._active
 
     def freeze(self, time_seconds: float) -> bool:
         """Freeze the view at a Unix time, or at the nearest one with sound.

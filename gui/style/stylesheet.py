@@ -22,6 +22,14 @@ def style_sheet(style: Style) -> str:
         QWidget {{ font-family: "{style.font(14).family()}"; font-size: {style.px(14)}px; }}
         QLabel {{ color: {text}; }}
         #page, QScrollArea {{ background: transparent; }}
+        #title {{ color: {soft}; font-size: {style.px(13)}px; font-weight: 600; }}
+        #unit {{ color: {soft}; font-size: {style.px(12)}px; }}
+        #what {{
+            background: transparent; color: {soft}; border: 1px solid {edge}; border-radius: {style.px(18) // 2}px;
+            font-size: {style.px(12)}px; padding: 0;
+        }}
+        #what:hover {{ color: {text}; border-color: {soft}; }}
+        #filter {{ font-size: {style.px(13)}px; padding: {style.px(1)}px {style.px(6)}px; }}
         #hint {{ color: {colours.faint.name()}; }}
         QTabBar {{ background: transparent; border: none; }}
         QTabBar::tab {{ {button} margin-right: {style.px(5)}px; }}

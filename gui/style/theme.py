@@ -1,5 +1,6 @@
 """Colours, fonts and sizes; every size is multiplied by one scale, which follows the window's size."""
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache, lru_cache
@@ -43,8 +44,8 @@ class Palette:
     colormap : str
         pyqtgraph's colormap for energies and scores. It is perceptually uniform, so it keeps its order for colour-blind
         people and in print. It starts near the colour of plots.
-    bar_range : tuple of float
-        Part of the colormap for bars, from score 0 to score 1.
+    score_end : float
+        Part of the colormap that scores take, from its start; see `score_colour`.
     """
 
     name: str
@@ -62,7 +63,7 @@ class Palette:
     bad: QColor
     lost: QColor
     colormap: str
-    bar_range: tuple[float, float]
+    score_end: float
 
     def of(self, tone: Tone) -> QColor:
         """Return the colour for a tone."""
@@ -90,7 +91,7 @@ DARK = Palette(
     bad=QColor("#ff6161"),
     lost=QColor("#24708c"),
     colormap="inferno",
-    bar_range=(0.36, 0.82),
+    score_end=0.84,
 )
 
 LIGHT = Palette(
@@ -109,7 +110,7 @@ LIGHT = Palette(
     bad=QColor("#b82222"),
     lost=QColor("#8fc4b4"),
     colormap="CET-L17",
-    bar_range=(0.42, 0.86),
+    score_end=0.88,
 )
 
 
@@ -149,10 +150,12 @@ class Style:
         return _colour_table(self.colours)
 
     def score_colour(self, score: float) -> QColor:
-        """Return the colour of a bar for a score, from the same colormap."""
-        low, high = self.colours.bar_range
-        share = low + (high - low) * min(1.0, max(0.0, score))
-        return QColor(int(self.colour_table()[1 + round(253 * share)]))
+        """Return the colour of a score, the same wherever a score is drawn: bars, timeline, events, kiosk."""
+        return score_colour(self.colours, score)
+
+    def score_table(self) -> NDArray[np.uint32]:
+        """Return the colour of each value of the timeline: uint32 (256,), 0xffRRGGBB; values 1 to 254 are scores 0 to 1."""
+        return _score_table(self.colours)
 
 
 @lru_cache(maxsize=256)
@@ -182,6 +185,24 @@ def _colour_table(colours: Palette) -> NDArray[np.uint32]:
     table[1:255] = 0xFF000000 | rgb[:, 0] << 16 | rgb[:, 1] << 8 | rgb[:, 2]
     table[EMPTY] = colours.plot.rgb()
     table[GAP] = colours.lost.rgb()
+    table.flags.writeable = False
+    return table
+
+
+def score_colour(colours: Palette, score: float) -> QColor:
+    """Return the colour of a score: from the colour of plots at 0 to the strongest at 1.
+
+    The place in the colormap is the root of the score, because half of all scores on screen are below 0.2: they stay apart.
+    """
+    place = colours.score_end * math.sqrt(min(1.0, max(0.0, score)))
+    return QColor(int(_colour_table(colours)[1 + round(253 * place)]))
+
+
+@cache
+def _score_table(colours: Palette) -> NDArray[np.uint32]:
+    scores = np.clip((np.arange(256) - 1) / 253, 0.0, 1.0)
+    table = np.array([score_colour(colours, score).rgb() for score in scores], np.uint32)
+    table[EMPTY] = colours.plot.rgb()
     table.flags.writeable = False
     return table
 

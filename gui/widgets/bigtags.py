@@ -1,7 +1,7 @@
 """Tags of the kiosk: a pictogram, a name and a bar each."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from PySide6.QtCore import QRect, QRectF, Qt
@@ -57,6 +57,8 @@ class BigTags(QWidget):
         Name of each score.
     families : mapping of str to str
         Kind of sound of each label.
+    name_of : callable
+        Name on screen of a label.
 
     Attributes
     ----------
@@ -64,12 +66,15 @@ class BigTags(QWidget):
         Tags on screen.
     """
 
-    def __init__(self, labels: Sequence[str], families: Mapping[str, str]) -> None:
+    def __init__(
+        self, labels: Sequence[str], families: Mapping[str, str], name_of: Callable[[str], str]
+    ) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName("Sounds heard, most certain first")
         self._labels = labels
         self._families = families
+        self._name_of = name_of
         self._ranking = Ranking(len(labels), _ROWS)
         self._tagging: Tagging | None = None
         self._hint = ""
@@ -199,11 +204,12 @@ class BigTags(QWidget):
         family = self._families.get(tag.label, "sound")
         pictograms.paint(painter, family, picture, self._colour(tag))
         name_box = QRect(self._names_left(), rect.top() + gap, self._bar_length(), round(side * 0.82))
-        font = self._fitting_font(tag.label, name_box)
+        name = self._name_of(tag.label)
+        font = self._fitting_font(name, name_box)
         painter.setFont(font)
         front = colours.bad if tag.alarming else colours.text
         painter.setPen(blend(front, colours.background, self._strength(tag)))
-        text = QFontMetrics(font).elidedText(tag.label, Qt.TextElideMode.ElideRight, name_box.width())
+        text = QFontMetrics(font).elidedText(name, Qt.TextElideMode.ElideRight, name_box.width())
         painter.drawText(name_box, Qt.AlignmentFlag.AlignVCenter, text)
 
     def _paint_hint(self, painter: QPainter) -> None:

@@ -1,22 +1,23 @@
-"""List of events, newest first."""
+"""List of events, newest first, under their days, with a filter."""
 
-import os.path
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QPoint, Qt, Signal
+from PySide6.QtCore import QModelIndex, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
 
-from streamer.messages import Event, Mark
+from streamer.messages import Event
 
+from ..data.eventrows import EventFilter
 from ..style.theme import Style
+from .eventfilter import FilterBar
+from .eventmodel import PICTOGRAM_SIDE, EventModel
 
 _ROW_HEIGHT = 26
 _MIN_WIDTHS = {"Source": 400, "Score": 300}
-_MAX_SOURCE_WIDTH = 120
-_PLAY = "▶"
-_MARKS = {"right": "✓", "wrong": "✗"}
+_MAX_SOURCE_WIDTH = 90
+_DAY_CHECK_MILLISECONDS = 60_000
+"""Time after which "Today" becomes "Yesterday" at midnight."""
 
 
 class EventList(QWidget):
@@ -26,6 +27,10 @@ class EventList(QWidget):
     ----------
     with_clips : bool
         True if clips can be played.
+    name_of : callable
+        Name on screen of a label or watched sound.
+    families : mapping of str to str
+        Kind of sound of each label and watched sound.
 
     Attributes
     ----------
@@ -33,39 +38,34 @@ class EventList(QWidget):
         Events in the table.
     table : QTableView
         Table on screen.
+    filter_bar : FilterBar
+        Field and menu that choose the events on screen; the owner places it.
     """
 
     event_chosen = Signal(object)
     clip_chosen = Signal(str)
     menu_wanted = Signal(object, QPoint)
 
-    def __init__(self, *, with_clips: bool) -> None:
+    def __init__(
+        self, *, with_clips: bool, name_of: Callable[[str], str], families: Mapping[str, str]
+    ) -> None:
         super().__init__()
         self._style = Style()
         self._sources: frozenset[str] = frozenset()
-        self.model = EventModel(with_clips=with_clips)
-        self.table = QTableView()
-        self.table.setModel(self.model)
-        self.table.setAccessibleName("Events")
-        self.table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setShowGrid(False)
-        self.table.setWordWrap(False)
-        self.table.verticalHeader().hide()
-        self.table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        header = self.table.horizontalHeader()
-        header.setHighlightSections(False)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(self.model.titles.index("Sound"), QHeaderView.ResizeMode.Stretch)
-        header.setSectionResizeMode(self.model.titles.index("Source"), QHeaderView.ResizeMode.Fixed)
+        self._watched: tuple[str, ...] = ()
+        self._spans: list[int] = []
+        self.model = EventModel(with_clips=with_clips, name_of=name_of, families=families)
+        self.table = _table(self.model)
         self.table.clicked.connect(self._clicked)
-        self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.table.customContextMenuRequested.connect(self._want_menu)
+        self.filter_bar = FilterBar(name_of)
+        self.filter_bar.changed.connect(self._filter)
         self._hint = QLabel("", self.table, wordWrap=True, margin=16)
         self._hint.setObjectName("hint")
         self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._midnight = QTimer(self, interval=_DAY_CHECK_MILLISECONDS)
+        self._midnight.timeout.connect(self.table.viewport().update)
+        self._midnight.start()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.table)
@@ -74,43 +74,46 @@ class EventList(QWidget):
     def selected(self) -> Event | None:
         """Selected event."""
         rows = self.table.selectionModel().selectedRows()
-        return self.model.events[rows[0].row()] if rows else None
+        return self.model.event_at(rows[0].row()) if rows else None
 
     def set_sources(self, sources: Iterable[str]) -> None:
         """Set the names of the sources; with a single one their column is hidden."""
-        self._sources = frozenset(sources)
+        names = tuple(sources)
+        self._sources = frozenset(names)
+        self.filter_bar.set_sources(names)
         self._hide_columns()
 
     def show_watched(self, names: Sequence[str]) -> None:
-        """Name the sounds that are watched, where there are no events yet."""
-        text = f"No events yet. Watching for:\n{', '.join(names)}" if names else "No sound is watched"
-        if text != self._hint.text():
-            self._hint.setText(text)
+        """Offer the watched sounds in the filter, and name them where there are no events yet."""
+        if tuple(names) != self._watched or not self._hint.text():
+            self._watched = tuple(names)
+            self.filter_bar.set_sounds(self._watched)
+            self._show_hint()
 
     def show_events(self, events: Sequence[Event]) -> None:
         """Show these events, given in the order in which they began."""
-        if self.model.shows(events):
-            return
-        selected = self.selected
-        self.model.show_events(events)
-        self._hint.setVisible(not events)
-        self._hide_columns()
-        self._limit_source_width()
-        if selected is not None:
-            self.select(selected)
+        if events is not self.model.given:
+            self._show(events, self.model.filter)
 
     def select(self, event: Event) -> None:
-        """Select the event with the same id."""
-        for row, shown in enumerate(self.model.events):
-            if shown.id == event.id:
-                self.table.selectRow(row)
+        """Select the event with the same id; a filter that hides it is cleared."""
+        row = self.model.row_of(event)
+        if row is None and any(event.id == other.id for other in self.model.given):
+            self.filter_bar.clear()
+            row = self.model.row_of(event)
+        if row is not None:
+            self.table.selectRow(row)
 
     def apply_style(self, style: Style) -> None:
-        """Apply sizes."""
+        """Apply sizes and colours."""
         self._style = style
+        self.model.apply_style(style, self.devicePixelRatioF())
+        side = style.px(PICTOGRAM_SIDE)
+        self.table.setIconSize(QSize(side, side))
         self.table.verticalHeader().setMinimumSectionSize(style.px(_ROW_HEIGHT))
         self.table.verticalHeader().setDefaultSectionSize(style.px(_ROW_HEIGHT))
         self.table.horizontalHeader().setFixedHeight(style.px(24))
+        self.filter_bar.apply_style(style)
         self._limit_source_width()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
@@ -119,9 +122,40 @@ class EventList(QWidget):
         self._hint.setGeometry(self.table.rect())
         self._hide_columns()
 
+    def _filter(self, chosen: EventFilter) -> None:
+        self._show(self.model.given, chosen)
+        self.table.scrollToTop()
+
+    def _show(self, events: Sequence[Event], chosen: EventFilter) -> None:
+        if self.model.show(events, chosen):
+            self._span_days()
+            self._show_hint()
+            self._limit_source_width()
+        self._hide_columns()
+
+    def _span_days(self) -> None:
+        """Let the names of days take the whole width."""
+        days = self.model.day_rows()
+        if days != self._spans:
+            self._spans = days
+            self.table.clearSpans()
+            for row in days:
+                self.table.setSpan(row, 0, 1, len(self.model.titles))
+
+    def _show_hint(self) -> None:
+        """Say in an empty list why it is empty."""
+        if self.model.given:
+            text = "No event fits the filter"
+        elif self._watched:
+            text = f"No events yet. Watching for:\n{', '.join(self._watched)}"
+        else:
+            text = "No sound is watched"
+        self._hint.setText(text)
+        self._hint.setVisible(not self.model.rows)
+
     def _hide_columns(self) -> None:
         """Hide the source if there is only one; if the list is narrow, hide the source and then the score."""
-        single = len(self._sources.union(event.source for event in self.model.events)) == 1
+        single = len(self._sources.union(event.source for event in self.model.given)) == 1
         for title, min_width in _MIN_WIDTHS.items():
             narrow = self.width() < self._style.px(min_width)
             self.table.setColumnHidden(
@@ -139,123 +173,39 @@ class EventList(QWidget):
     def _want_menu(self, place: QPoint) -> None:
         """Select the event at a place, and ask for its menu."""
         index = self.table.indexAt(place)
-        if index.isValid():
+        event = self.model.event_at(index.row()) if index.isValid() else None
+        if event is not None:
             self.table.selectRow(index.row())
-            event = self.model.events[index.row()]
             self.menu_wanted.emit(event, self.table.viewport().mapToGlobal(place))
 
     def _clicked(self, index: QModelIndex) -> None:
-        event = self.model.events[index.row()]
+        event = self.model.event_at(index.row())
+        if event is None:
+            return
         if self.model.titles[index.column()] == "" and self.model.playable(event):
             self.clip_chosen.emit(event.clip)
         else:
             self.event_chosen.emit(event)
 
 
-class EventModel(QAbstractTableModel):
-    """Events as a table.
-
-    Parameters
-    ----------
-    with_clips : bool
-        True for a column with clips.
-
-    Attributes
-    ----------
-    titles : tuple of str
-        Titles of the columns.
-    events : tuple of Event
-        Events, newest first.
-    """
-
-    def __init__(self, *, with_clips: bool) -> None:
-        super().__init__()
-        self.titles = ("Time", "Sound", "Source", "Score", "Length", *([""] if with_clips else []))
-        self.events: tuple[Event, ...] = ()
-        self._given: Sequence[Event] = ()
-        self._playable: frozenset[str] = frozenset()
-        self._marks: dict[str, Mark] = {}
-
-    def set_mark(self, event: Event, mark: Mark | None) -> None:
-        """Show the mark of an event, or none."""
-        if mark is None:
-            self._marks.pop(event.id, None)
-        else:
-            self._marks[event.id] = mark
-        if event in self.events:
-            index = self.index(self.events.index(event), self.titles.index("Sound"))
-            self.dataChanged.emit(index, index)
-
-    def shows(self, events: Sequence[Event]) -> bool:
-        """Return True if these events are shown already."""
-        return events is self._given
-
-    def show_events(self, events: Sequence[Event]) -> None:
-        """Show these events, given in the order in which they began."""
-        self.beginResetModel()
-        self._given = events
-        self.events = tuple(reversed(events))
-        clips = {event.clip for event in events if event.clip is not None}
-        self._playable = frozenset(
-            clip
-            for clip in clips
-            if os.path.isfile(clip)  # noqa: PTH113 - Path.is_file raises if a folder can't be read
-        )
-        self.endResetModel()
-
-    def playable(self, event: Event) -> bool:
-        """Return True if the event's clip exists."""
-        return event.clip in self._playable
-
-    def rowCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008, N802
-        """Return the number of events."""
-        return 0 if parent.isValid() else len(self.events)
-
-    def columnCount(self, parent: QModelIndex | QPersistentModelIndex = QModelIndex()) -> int:  # noqa: B008, N802
-        """Return the number of columns."""
-        return 0 if parent.isValid() else len(self.titles)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = 0) -> str | None:  # noqa: N802
-        """Return a column's title."""
-        if role == Qt.ItemDataRole.DisplayRole and orientation == Qt.Orientation.Horizontal:
-            return self.titles[section]
-        return None
-
-    def data(self, index: QModelIndex | QPersistentModelIndex, role: int = 0) -> str | None:
-        """Return the text or the tooltip of a cell."""
-        event = self.events[index.row()]
-        title = self.titles[index.column()]
-        if role == Qt.ItemDataRole.DisplayRole:
-            return self._text(event, title)
-        if role == Qt.ItemDataRole.ToolTipRole:
-            if title == "" and self.playable(event):
-                return "play the clip"
-            if title == "Source":
-                return event.source
-            mark = self._marks.get(event.id)
-            return f"{event.label}, marked as {mark}" if mark else event.label
-        return None
-
-    def _text(self, event: Event, title: str) -> str:
-        match title:
-            case "Time":
-                return time.strftime("%H:%M:%S", time.localtime(event.started_at))
-            case "Sound":
-                mark = self._marks.get(event.id)
-                return f"{_MARKS[mark]} {event.label}" if mark else event.label
-            case "Source":
-                return event.source
-            case "Score":
-                return f"{event.score:.2f}"
-            case "Length":
-                return duration_text(event)
-            case _:
-                return _PLAY if self.playable(event) else ""
-
-
-def duration_text(event: Event) -> str:
-    """Return the duration of an event as a text."""
-    if event.ended_at is None:
-        return "now"
-    seconds = event.ended_at - event.started_at
-    return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
+def _table(model: EventModel) -> QTableView:
+    """Return the table of events."""
+    table = QTableView()
+    table.setModel(model)
+    table.setAccessibleName("Events")
+    table.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+    table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+    table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+    table.setShowGrid(False)
+    table.setWordWrap(False)
+    table.verticalHeader().hide()
+    table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    header = table.horizontalHeader()
+    header.setHighlightSections(False)
+    header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    header.setResizeContentsPrecision(0)  # only the rows on screen: there may be thousands
+    header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+    header.setSectionResizeMode(model.titles.index("Sound"), QHeaderView.ResizeMode.Stretch)
+    header.setSectionResizeMode(model.titles.index("Source"), QHeaderView.ResizeMode.Fixed)
+    return table

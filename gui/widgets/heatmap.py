@@ -1,6 +1,6 @@
 """Heat map of the timeline: scores as colours, events as outlines."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
@@ -25,6 +25,8 @@ class HeatMap(QWidget):
     ----------
     labels : sequence of str
         Name of each score.
+    name_of : callable
+        Name on screen of a label or watched sound.
 
     Attributes
     ----------
@@ -37,13 +39,14 @@ class HeatMap(QWidget):
     time_chosen = Signal(float)
     name_chosen = Signal(str)
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], name_of: Callable[[str], str]) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.setAccessibleName("Scores over the last minutes")
         self.setMouseTracking(True)
         self._labels = labels
+        self._name_of = name_of
         self._style = Style()
         self._given: tuple[object, ...] = ()
         self._taggings: Sequence[Tagging] = ()
@@ -150,7 +153,7 @@ class HeatMap(QWidget):
             max_rows=self._fitting_rows(),
             width=self._plot_rect().width(),
         )
-        colours = np.ascontiguousarray(self._style.colour_table()[self.picture.cells])
+        colours = np.ascontiguousarray(self._style.score_table()[self.picture.cells])
         height, width = colours.shape
         self._image = QImage(colours.data, width, height, 4 * width, QImage.Format.Format_RGB32).copy()
         self.update()
@@ -188,7 +191,7 @@ class HeatMap(QWidget):
         metrics = QFontMetrics(style.font(13))
         width = style.px(NAMES_WIDTH) - style.px(10)
         for index, row in enumerate(self.picture.rows):
-            text = row.name
+            text = self._name_of(row.name)
             if self.preview is not None and index == 0:
                 text = f"{len(self.preview.spans)} × {text}"  # noqa: RUF001 - a multiplication sign is meant
             painter.setPen(style.colours.text if row.watched else style.colours.soft)

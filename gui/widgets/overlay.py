@@ -1,4 +1,4 @@
-"""Cards over the window: the search for sounds, and the page of keys."""
+"""Cards over the window: the search for sounds, and the page of signs and keys."""
 
 from collections.abc import Iterable, Sequence
 
@@ -186,7 +186,7 @@ class Search(Overlay):
 
 
 class Help(Overlay):
-    """Page of keys, in two columns if they fit, else in one that scrolls.
+    """Page of the signs in the window and of its keys, in two columns if they fit, else in one that scrolls.
 
     Parameters
     ----------
@@ -194,12 +194,17 @@ class Help(Overlay):
         Window to cover.
     lines : iterable of (str, str)
         Keys and description of each shortcut.
+    legend : iterable of (str, str)
+        Signs in the window with their meaning.
     """
 
-    def __init__(self, window: QWidget, lines: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self, window: QWidget, lines: Iterable[tuple[str, str]], legend: Iterable[tuple[str, str]] = ()
+    ) -> None:
         super().__init__(window)
         self._style = Style()
         self._lines = [(QLabel(keys), QLabel(description)) for keys, description in lines]
+        self._legend = [(QLabel(sign), QLabel(meaning)) for sign, meaning in legend]
         self._page = QWidget()
         self._page.setObjectName("page")
         self._grid = QGridLayout(self._page)
@@ -221,7 +226,7 @@ class Help(Overlay):
         self._grid.setHorizontalSpacing(style.px(12))
         self._grid.setVerticalSpacing(style.px(7))
         self._grid.setColumnMinimumWidth(1, style.px(230))
-        for keys, _ in self._lines:
+        for keys, _ in (*self._lines, *self._legend):
             keys.setStyleSheet(f"color: {style.colours.accent.name()};")
         self.centre()
 
@@ -240,8 +245,13 @@ class Help(Overlay):
         return page.grownBy(self.contentsMargins())
 
     def _fill(self, columns: int) -> None:
+        for row, (sign, meaning) in enumerate(self._legend):
+            self._grid.addWidget(sign, row, 0, Qt.AlignmentFlag.AlignRight)
+            self._grid.addWidget(meaning, row, 1, 1, 3 if columns == 2 else 1)
+        top = len(self._legend) + 1
+        self._grid.setRowMinimumHeight(top - 1, self._style.px(8))
         lines = -(-len(self._lines) // columns)
         for index, (keys, description) in enumerate(self._lines):
             column = 2 * (index // lines)
-            self._grid.addWidget(keys, index % lines, column, Qt.AlignmentFlag.AlignRight)
-            self._grid.addWidget(description, index % lines, column + 1)
+            self._grid.addWidget(keys, top + index % lines, column, Qt.AlignmentFlag.AlignRight)
+            self._grid.addWidget(description, top + index % lines, column + 1)

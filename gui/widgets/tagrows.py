@@ -7,11 +7,13 @@ from PySide6.QtGui import QBrush, QFont, QFontMetrics, QLinearGradient, QPainter
 
 from ..style.theme import Style, blend
 
-_ROW_HEIGHT = 54
+_ROW_HEIGHT = 48
 _MIN_ROWS, _MAX_ROWS = 3, 10
 _FONT_SIZE = 21.0
 _MIN_FONT_SHARE = 0.72
 _DIMMED = 0.4
+_LOWEST_COLOUR = 0.1
+"""Score whose colour the left end of a bar has: those of lower ones can't be told from the empty part."""
 
 
 class Row(NamedTuple):
@@ -140,10 +142,10 @@ class RowPainter:
             self._paint_text(painter, row, dimmed=dimmed)
 
     def _gradient(self, *, dimmed: bool) -> QBrush:
-        """Return the brush of bars: the longer they are, the brighter their ends."""
+        """Return the brush of bars: their right end has the colour of their score."""
         gradient = QLinearGradient(0, 0, self._geometry.bar_length, 0)
-        for score in (0.0, 0.25, 0.5, 0.75, 1.0):
-            colour = self._style.score_colour(score)
+        for score in (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0):
+            colour = self._style.score_colour(max(score, _LOWEST_COLOUR))
             gradient.setColorAt(score, blend(colour, self._style.colours.panel, _DIMMED if dimmed else 1.0))
         return QBrush(gradient)
 

@@ -1,7 +1,7 @@
 """Tags with the highest scores, as bars that move smoothly."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
@@ -49,6 +49,8 @@ class TagsView(QWidget):
     ----------
     labels : sequence of str
         Name of each score.
+    name_of : callable
+        Name on screen of a label.
 
     Attributes
     ----------
@@ -64,12 +66,13 @@ class TagsView(QWidget):
     threshold_moved = Signal(int, float)
     threshold_chosen = Signal(int, float)
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], name_of: Callable[[str], str]) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setAccessibleName("Sounds heard, most certain first")
         self.setMouseTracking(True)
         self._labels = labels
+        self._name_of = name_of
         self._thresholds: Mapping[int, float] = {}
         self._given_thresholds: Mapping[int, float] | None = None
         self._drag: _Drag | None = None
@@ -228,7 +231,7 @@ class TagsView(QWidget):
             certainty = min(1.0, max(0.0, (score - 0.02) / 0.28))
             rows.append(
                 Row(
-                    label=self._labels[label],
+                    label=self._name_of(self._labels[label]),
                     top=round(position * height),
                     score=f"{score:.2f}",
                     strength=10 * round(10 * (0.45 + 0.55 * certainty)),

@@ -1,9 +1,10 @@
 """Tile of the kiosk: tags of one source with pictograms, its name or the time, and a strip of spectrogram."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
+from ..actions import Actions
 from ..data.columns import Columns
 from ..data.feed import SourceView
 from ..style.theme import Style, Tone
@@ -21,8 +22,8 @@ class Tile(QWidget):
         Name of the source.
     labels : sequence of str
         Name of each score.
-    families : mapping of str to str
-        Kind of sound of each label.
+    actions : Actions
+        Kinds and names of sounds.
     columns : Columns
         Columns of its spectrogram.
 
@@ -41,12 +42,12 @@ class Tile(QWidget):
         source: str,
         *,
         labels: Sequence[str],
-        families: Mapping[str, str],
+        actions: Actions,
         columns: Columns,
     ) -> None:
         super().__init__()
         self.source = source
-        self.tags = BigTags(labels, families)
+        self.tags = BigTags(labels, actions.families, actions.name_of)
         self.picture = Picture(columns, self)
         self.banner = Banner(source)
         self._rows = QVBoxLayout(self)

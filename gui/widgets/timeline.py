@@ -1,6 +1,6 @@
 """Timeline of the last minutes: a heat map of scores with a time axis below."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QGridLayout, QWidget
@@ -21,6 +21,8 @@ class TimelineView(QWidget):
     ----------
     labels : sequence of str
         Name of each score.
+    name_of : callable
+        Name on screen of a label or watched sound.
 
     Attributes
     ----------
@@ -33,9 +35,9 @@ class TimelineView(QWidget):
     time_chosen = Signal(float)
     name_chosen = Signal(str)
 
-    def __init__(self, labels: Sequence[str]) -> None:
+    def __init__(self, labels: Sequence[str], name_of: Callable[[str], str]) -> None:
         super().__init__()
-        self.heat = HeatMap(labels)
+        self.heat = HeatMap(labels, name_of)
         self.times = TimeAxis(self.heat.picture.span_seconds)
         self.heat.time_chosen.connect(self.time_chosen)
         self.heat.name_chosen.connect(self.name_chosen)

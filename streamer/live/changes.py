@@ -328,6 +328,15 @@ class LiveSettings:
         self._running.session.channels.exchange(name, source)
         self._chosen[name] = address, source
 
+    def address_of(self, name: str) -> str:
+        """Return the address that is read under a name; empty if no source has it."""
+        address, source = self._chosen.get(name, ("", None))
+        channels = self._running.session.channels
+        if source is not None and channels.listens_to(source):
+            return address
+        addresses = (entry.address for entry in self.current.sources)
+        return dict(zip(channels.names, addresses, strict=True)).get(name, "")
+
     def save(self, changes: Mapping[str, Any]) -> Path:
         """Write the chosen sources that are still read, the watched sounds and other changes to the settings file.
 

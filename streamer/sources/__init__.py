@@ -1,6 +1,5 @@
 """Sources of audio. At the edge of each source, audio becomes 16 kHz mono float32, counted in samples."""
 
-import re
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -123,21 +122,19 @@ def is_patient(source: Source) -> bool:
 
 
 def _microphone(name: str, address: str, *, allow_missing: bool) -> Source:
+    from .devices import split_microphone
     from .microphone import Microphone, find_device
 
-    wanted, channel = address.removeprefix("mic").removeprefix(":"), None
-    if match := re.fullmatch(r"(.*)#(\d{1,9})", wanted):
-        wanted, channel = match[1], int(match[2])
-    if address != "mic" and not wanted and channel is None:
+    device, channel = split_microphone(address)
+    if address != "mic" and device is None and channel is None:
         raise SourceError("mic: names no microphone; write mic for the default one, or mic:NAME")
-    device = int(wanted) if re.fullmatch(r"\d{1,9}", wanted) else wanted or None
     try:
         found = find_device(device, channel)
-        default_name = found.short_name if wanted else "mic"
+        default_name = "mic" if device is None else found.short_name
     except DeviceError:
         if not allow_missing:
             raise
-        default_name = wanted or "mic"
+        default_name = "mic" if device is None else str(device)
     if not name:
         name = _short(default_name if channel is None else f"{default_name} {channel}")
     return Microphone(name, device, channel)

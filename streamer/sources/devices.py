@@ -93,6 +93,24 @@ def identify(found: Iterable[dict[str, Any]], cards: Path = _CARDS) -> list[Inpu
     return [replace(device, stable_name=_stable_name(device, namesakes)) for device in devices]
 
 
+def split_microphone(address: str) -> tuple[str | int | None, int | None]:
+    """Return the device and the channel of an address such as ``mic:NAME-OR-INDEX#CHANNEL``, as `choose_device` takes them."""
+    wanted, channel = address.removeprefix("mic").removeprefix(":"), None
+    if match := re.fullmatch(r"(.*)#(\d{1,9})", wanted):
+        wanted, channel = match[1], int(match[2])
+    return int(wanted) if re.fullmatch(r"\d{1,9}", wanted) else wanted or None, channel
+
+
+def microphone_at(address: str, devices: list[InputDevice]) -> InputDevice | None:
+    """Return the device that an address names; None if that is no microphone, or one that is not there."""
+    if address != "mic" and not address.startswith("mic:"):
+        return None
+    try:
+        return choose_device(devices, *split_microphone(address))
+    except DeviceError:
+        return None
+
+
 def choose_device(
     devices: list[InputDevice], wanted: str | int | None, channel: int | None = None
 ) -> InputDevice:

@@ -6,8 +6,8 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from types import TracebackType
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType, TracebackType
 from typing import IO, TYPE_CHECKING, Any, Self
 
 from ...messages import Event, Health, Message, SourceStatus, Tagging
@@ -45,6 +45,8 @@ class LiveTable:
         Names of the sources in order; others are added as they appear.
     console : rich.console.Console or None
         Console to draw on; standard output if None.
+    names : mapping of str to str
+        Name in the table of each label that has another one; plain lines have the labels.
     live : bool or None
         True for the table, False for plain lines; None for the table if the console is a terminal.
     repaints_per_second : float
@@ -64,6 +66,7 @@ class LiveTable:
         *,
         sources: Iterable[str] = (),
         console: "Console | None" = None,
+        names: Mapping[str, str] = MappingProxyType({}),
         live: bool | None = None,
         repaints_per_second: float = 6.0,
     ) -> None:
@@ -73,6 +76,7 @@ class LiveTable:
         self._label_set = label_set
         self._labels: list[str] = []
         self._labels_shown: list[str] = []
+        self._names = names
         self.top = top
         self._is_live = self._is_terminal() if live is None else live
         self._repaints_per_second = repaints_per_second
@@ -84,7 +88,7 @@ class LiveTable:
         )  # guards the attributes below, which `accept` shares with the repainting thread
         self._views = {name: SourceView(name) for name in sources}
         self._health: Health | None = None
-        self._events = _Events()
+        self._events = _Events(names)
         self._repainted_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -188,7 +192,7 @@ class LiveTable:
         """Return the labels, which change as sounds are taught."""
         if self._labels != self._label_set.labels:
             self._labels = list(self._label_set.labels)
-            self._labels_shown = [printable(label) for label in self._labels]
+            self._labels_shown = [printable(self._names.get(label, label)) for label in self._labels]
         return self._labels_shown
 
     def _view(self, source: str) -> SourceView:
@@ -202,7 +206,7 @@ class LiveTable:
                 text = format_tags(message, self._label_set, self.top)
                 clock = time.strftime("%H:%M:%S", time.localtime(message.ended_at))
             case Event():
-                text = _event_text(message)
+                text = _event_text(message, message.label)
                 at = message.started_at if message.ended_at is None else message.ended_at
                 clock = time.strftime("%H:%M:%S", time.localtime(at))
             case SourceStatus():
@@ -216,7 +220,8 @@ class LiveTable:
 class _Events:
     """Newest events, a line each."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
         self._newest: OrderedDict[str, Event] = OrderedDict()
 
     def add(self, event: Event) -> None:
@@ -232,17 +237,20 @@ class _Events:
         for event in list(self._newest.values())[-max(0, room - 1) :] if room > 1 else []:
             clock = time.strftime("%H:%M:%S", time.localtime(event.started_at))
             text = Text(f"{clock}  ", "dim", no_wrap=True, overflow="ellipsis")
-            text.append(f"{printable(event.source)}  {_event_text(event)}", "" if event.ended_at else "bold")
+            text.append(
+                f"{printable(event.source)}  {_event_text(event, self._names.get(event.label, event.label))}",
+                "" if event.ended_at else "bold",
+            )
             found.append(text)
         return [*found, Text("")] if found else []
 
 
-def _event_text(event: Event) -> str:
+def _event_text(event: Event, name: str) -> str:
     """Return an event as text for people."""
     if event.ended_at is None:
-        return f"{printable(event.label)} began ({event.score:.2f})"
+        return f"{printable(name)} began ({event.score:.2f})"
     lasted = format_duration(event.ended_at - event.started_at)
-    return f"{printable(event.label)} ended after {lasted} ({event.score:.2f})"
+    return f"{printable(name)} ended after {lasted} ({event.score:.2f})"
 
 
 def _redirect_logging(old: IO[str], new: IO[str]) -> "list[logging.StreamHandler[Any]]":
