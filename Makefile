@@ -28,7 +28,7 @@ TORCH ?= auto
 WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: run quick test soak fuzz check bench system system-test clean
+.PHONY: run quick test soak fuzz check site bench system system-test clean
 
 run: $(USER_READY)
 	@$(BIN)/python run_live.py $(ARGS)
@@ -52,6 +52,10 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The documentation as a site, with the reference of the Python interface.
+site: $(READY)
+	$(BIN)/python docs/build_site.py site
 
 bench: $(READY)
 	$(BIN)/python run_live.py bench $(ARGS)

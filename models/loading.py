@@ -52,23 +52,44 @@ def load_tagger(
     Parameters
     ----------
     model : str or path
-        As for `models.local.load_tagger`; or the address of workers, ``http://HOST:8000`` or ``https://HOST:8000``.
+        ``tiny`` (embedded, needs no network); a published name such as ``base`` or ``base-16-16``; ``hub:OWNER/REPO`` of any
+        `ASTForAudioClassification` or CED; a path: a folder written by `save_pretrained`, or a file that Earshot or the original AST code wrote;
+        ``ensemble:A+B+C`` of these, whose probabilities are averaged; ``auto``, the best one that keeps up with a hop of 1 s on this machine;
+        or the address of workers, ``http://HOST:8000`` or ``https://HOST:8000``. A model that is not on this machine is fetched, with a
+        progress bar.
     window_seconds : float, optional
-        Length of the longest window, 1 to 10.24; by default the model's own. With workers, it can only be shorter.
+        Length of the longest window, 1 to 10.24 (CED: 10.08); by default the model's own. With another length, an AST's positional embedding is
+        adapted. With workers, it can only be shorter.
     token : str, optional
         Token of the workers; by default that of ``EARSHOT_MODEL_TOKEN`` or of the file that ``EARSHOT_MODEL_TOKEN_FILE`` names.
     **options
-        `device`, `engine`, `precision`, `offline`, `fstride`, `tstride`, `input_tdim` and `enough_seconds` of a model on this machine, as for
-        `models.local.load_tagger`; workers choose for themselves.
+        Options of a model on this machine; workers choose for themselves.
+
+        device : str
+            ``auto`` (a CUDA device where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+        engine : {"auto", "torch", "openvino"}
+            Engine that runs the network; ``auto`` is PyTorch on a GPU and the fastest one, usually OpenVINO, on a CPU.
+        precision : {"auto", "fp32", "bf16", "fp16", "int8"}
+            Precision of the matrix products, by default fp32. ``auto``, the live program's default, is fp16 on a GPU. On a CPU it is fp32 if a
+            window takes no longer than `enough_seconds`, else the fastest one but int8 that keeps the scores. That is measured once, in up to a
+            minute, and cached.
+        offline : bool
+            True to fetch nothing.
+        fstride, tstride, input_tdim : int, optional
+            Geometry of an original ``.pth`` file whose name and size do not give it.
+        enough_seconds : float
+            With the precision ``auto``: longest time for a window in single precision.
 
     Raises
     ------
     WorkersError
         There is no worker at the address, or it refuses.
+    CheckpointError
+        The model does not exist, can't be fetched (`HubError`) or read, or the members of an ensemble do not match.
     EngineError
-        The libraries for a model on this machine are not installed; or as for `models.local.load_tagger`.
-    CheckpointError, ValueError
-        As for `models.local.load_tagger`.
+        The device, engine or precision is not available on this machine, or the libraries for the model are not installed.
+    ValueError
+        `window_seconds` is out of range.
     """
     name = os.fspath(model)
     if is_address(name):

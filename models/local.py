@@ -35,41 +35,7 @@ def load_tagger(
     input_tdim: int | None = None,
     enough_seconds: float = FAST_ENOUGH_SECONDS,
 ) -> Tagger:
-    """Load a model and make it ready to tag.
-
-    Parameters
-    ----------
-    model : str or path
-        ``tiny`` (embedded, needs no network); a published name such as ``base`` or ``base-16-16``; ``hub:OWNER/REPO`` of any
-        `ASTForAudioClassification` or CED; a path: a folder written by `save_pretrained`, or a file that Earshot or the original AST code wrote;
-        ``ensemble:A+B+C`` of these, whose probabilities are averaged; or ``auto``, the best one that keeps up with a hop of 1 s on this machine.
-        A model that is not on this machine is fetched, with a progress bar.
-    device : str
-        ``auto`` (a CUDA device where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
-    engine : {"auto", "torch", "openvino"}
-        Engine that runs the network; ``auto`` is PyTorch on a GPU and the fastest one, usually OpenVINO, on a CPU.
-    precision : {"auto", "fp32", "bf16", "fp16", "int8"}
-        Precision of the matrix products. ``auto``, the live program's default, is fp16 on a GPU. On a CPU it is fp32 if a window takes no longer
-        than `enough_seconds`, else the fastest one but int8 that keeps the scores. That is measured once, in up to a minute, and cached.
-    window_seconds : float, optional
-        Length of the longest window, 1 to 10.24 (CED: 10.08); by default the model's own. With another length, an AST's positional embedding is
-        adapted.
-    offline : bool
-        True to fetch nothing.
-    fstride, tstride, input_tdim : int, optional
-        Geometry of an original ``.pth`` file whose name and size do not give it.
-    enough_seconds : float
-        With the precision ``auto``: longest time for a window in single precision.
-
-    Raises
-    ------
-    CheckpointError
-        The model does not exist, can't be fetched (`HubError`) or read, or the members of an ensemble do not match.
-    EngineError
-        The device, engine or precision is not available on this machine.
-    ValueError
-        `window_seconds` is out of range.
-    """
+    """Load a model on this machine. Parameters and errors as for `models.load_tagger`."""
     require_window_length(window_seconds)
     check_request(device, engine, precision)
     model = _named(os.fspath(model), window_seconds, device, engine, offline=offline)
