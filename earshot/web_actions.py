@@ -1,19 +1,17 @@
 """Functions of the program that the page for browsers calls."""
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from importlib.metadata import version
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from streamer.commands.live_calibration import LiveCalibration
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings
     from streamer.live.switches import Switches
     from streamer.sinks.history.store import History
     from web.actions import Actions
-
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
 
 
 def web_actions(
@@ -22,6 +20,7 @@ def web_actions(
     listen: Callable[[str, bool], None],
     switches: "Switches",
     history: "History | None",
+    calibration: "LiveCalibration",
 ) -> "Actions":
     """Return the actions of the page.
 
@@ -37,9 +36,13 @@ def web_actions(
         The state of these switches.
     history : History, optional
         Events that can be marked and deleted.
+    calibration : LiveCalibration
+        Calibration of thresholds.
     """
     from web.actions import Actions, NoteActions
 
+    from .web_care import care_actions
+    from .web_errors import with_web_errors
     from .web_events import EventAccess, exports
 
     events = EventAccess(settings, history)
@@ -61,6 +64,7 @@ def web_actions(
         read_events=with_web_errors(events.read),
         find_clip=with_web_errors(events.find_clip),
         read_clip=with_web_errors(events.read_clip),
+        care=care_actions(settings, calibration),
         exports=exports(),
         notes=None if history is None else notes,
     )
@@ -72,19 +76,3 @@ def _watchable(watchlists: "WatchLists") -> tuple[str, ...]:
 
     names = (*(sound.name for sound in catalogue()), *watchlists.shared.labels)
     return tuple(dict.fromkeys(filter(None, names)))
-
-
-def with_web_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:
-    """Translate errors of the layers below to `WebError`."""
-    from models.errors import SoundError
-    from streamer.errors import StreamerError
-    from web.errors import WebError
-
-    @wraps(do)
-    def done(*arguments: Given.args, **named: Given.kwargs) -> Result:
-        try:
-            return do(*arguments, **named)
-        except (StreamerError, SoundError) as error:
-            raise WebError(str(error)) from error
-
-    return done

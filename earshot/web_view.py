@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from streamer.commands.live_calibration import LiveCalibration
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
@@ -38,22 +39,30 @@ class WebView:
         Sink of the page.
     calls : Calls
         Calls from the page.
+    calibration : LiveCalibration
+        Calibration of thresholds.
     listening : Listening, optional
         Lets browsers listen along.
 
     Attributes
     ----------
-    sink, taps
+    sinks, taps
         Receive messages, and chunks of audio.
     go_on : callable
         Carries out what was clicked; called often, from the main thread.
     """
 
     def __init__(
-        self, server: "WebServer", hub: "Hub", calls: "Calls", listening: "Listening | None" = None
+        self,
+        server: "WebServer",
+        hub: "Hub",
+        calls: "Calls",
+        calibration: "LiveCalibration",
+        listening: "Listening | None" = None,
     ) -> None:
         self._server = server
-        self.sink: Sink = hub
+        self._calibration = calibration
+        self.sinks: Sequence[Sink] = (hub, calibration)
         self.taps: Sequence[ChunkTap] = [hub.add_chunk, *([listening.add_chunk] if listening else [])]
         self.go_on = calls.carry_out
 
@@ -85,12 +94,15 @@ class WebView:
         """
         from .web_actions import web_actions
 
-        self._server.set_actions(web_actions(settings, watchlists, listen, switches, history))
+        actions = web_actions(settings, watchlists, listen, switches, history, self._calibration)
+        self._server.set_actions(actions)
         threads.start("web", self._server.run, self._server.close)
         _log.info("the page is at %s", self._server.address)
 
 
-def open_web_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet") -> WebView | None:
+def open_web_view(
+    settings: "Settings", names: Sequence[str], label_set: "LabelSet", watchlists: "WatchLists"
+) -> WebView | None:
     """Set up the page, if there is to be one.
 
     Raises
@@ -101,6 +113,7 @@ def open_web_view(settings: "Settings", names: Sequence[str], label_set: "LabelS
     if settings.web_address is None:
         return None
     from models.log_mel import log_mel
+    from streamer.commands.live_calibration import LiveCalibration
     from streamer.sinks import payloads
     from web.actions import Descriptions
     from web.calls import Calls
@@ -127,7 +140,7 @@ def open_web_view(settings: "Settings", names: Sequence[str], label_set: "LabelS
     key = _session_key(settings.switches_file.with_name(_KEY_NAME), access.password)
     listening = Listening(hub) if settings.web_audio else None
     server = WebServer(hub, calls, host=host, port=port, access=access, key=key, listening=listening)
-    return WebView(server, hub, calls, listening)
+    return WebView(server, hub, calls, LiveCalibration(watchlists), listening)
 
 
 def _session_key(file: Path, password: str) -> bytes:

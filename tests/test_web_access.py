@@ -82,10 +82,13 @@ def test_everything_but_the_page_itself_needs_the_password() -> None:
             "openapi.json",
             "audio",
             "stream",
+            "doctor",
+            "calibration",
         ):
             assert page.get(name).status == 401, name
         notes = ("events/1/mark", "events/1/keep", "events/1/delete")
-        for name in ("watch", "unwatch", "quiet", "listening", "save", "logout", *notes):
+        care = ("calibration", "calibration/stop", "calibration/apply")
+        for name in ("watch", "unwatch", "quiet", "listening", "save", "logout", *notes, *care):
             assert page.post(name, {"source": "kitchen", "sound": "Dog", "on": True}).status == 401, name
         with upgrade(page) as line:
             assert " 403 " in line

@@ -194,6 +194,28 @@ def test_quiet_hours_of_a_sound_are_set(browser: Browser) -> None:
         wait_until(lambda: page.house.quiet["Dog"] == "never", "no quiet hours")
 
 
+def test_the_room_is_calibrated_and_every_browser_sees_how_far_it_is(browser: Browser) -> None:
+    with serving() as page:
+        page.fill()
+        browser.open(f"{page.address}#system")
+        browser.wait_for_text("fine", ".checks")
+        assert "use a smaller model" in browser.text(".checks .warning")
+        browser.find("#calibrate").click()
+        browser.wait_for_text("left", "main")
+        browser.open("about:blank")
+        browser.open(f"{page.address}#system")  # another browser finds it running
+        browser.wait_for_text("left", "main")
+        share = "return document.querySelector('progress').value"
+        before = browser.run(share)
+        wait_until(lambda: browser.run(share) > before, "progress over the WebSocket")
+        browser.find("#stop").click()
+        browser.wait_for_text("Thresholds to change: 2", "main")
+        assert "61%" in browser.text(".results")
+        browser.find("#apply").click()
+        wait_for_notice(browser, "Saved in /home/me/earshot.toml")
+        assert page.house.thresholds["Dog"] == 0.605
+
+
 def test_the_password_opens_the_page_and_a_wrong_one_does_not(browser: Browser) -> None:
     with serving(password=hash_password(PASSWORD)) as page:
         browser.open(page.address)
@@ -237,7 +259,7 @@ def test_names_that_are_html_are_shown_as_text(browser: Browser) -> None:
         assert browser.run("return document.querySelectorAll('main img').length") == 0
 
 
-@pytest.mark.parametrize("tab", ["live", "events", "sounds"])
+@pytest.mark.parametrize("tab", ["live", "events", "sounds", "system"])
 def test_a_phone_of_360_pixels_shows_everything_without_scrolling_sideways(
     browser: Browser, tmp_path: Path, tab: str
 ) -> None:
@@ -277,7 +299,7 @@ def test_tabs_are_reached_with_the_keyboard_and_every_control_has_a_name(browser
         browser.open(page.address)
         browser.find("#tab-live").send_keys("\ue014")  # the arrow to the right
         assert browser.find("#tab-events").get_attribute("aria-selected") == "true"
-        for tab in ("live", "events", "sounds"):
+        for tab in ("live", "events", "sounds", "system"):
             browser.find(f"#tab-{tab}").click()
             nameless = browser.run(
                 """

@@ -244,7 +244,7 @@ def test_the_program_serves_its_page(environment: dict[str, str]) -> None:
         )
         with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
             assert answer.status == 200
-        assert {"sound": "Dog", "threshold": 0.9} in get("sources")["sources"][0]["watched"]
+        assert {"sound": "Dog", "threshold": 0.9, "quiet": "never"} in get("sources")["sources"][0]["watched"]
         assert program.interrupt() == 130
 
 

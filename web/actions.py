@@ -79,6 +79,31 @@ class NoteActions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CareActions:
+    """Functions that look after the program; one that fails raises `WebError`.
+
+    Attributes
+    ----------
+    findings : callable
+        Returns the results of all checks, each an object; it may take seconds. Called on any thread.
+    calibration : callable
+        Returns the progress of a calibration as an object. Called on any thread.
+    start_calibration : callable
+        Takes the time in seconds; begins a calibration. On the main thread, as what follows.
+    stop_calibration : callable
+        Ends it early.
+    apply_calibration : callable
+        Sets the thresholds that it proposes and saves the settings; returns where.
+    """
+
+    findings: Callable[[], Sequence[Payload]]
+    calibration: Callable[[], Payload]
+    start_calibration: Callable[[float], None]
+    stop_calibration: Callable[[], None]
+    apply_calibration: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Actions:
     """Functions that the page calls.
 
@@ -111,6 +136,8 @@ class Actions:
         Takes the id of an event; returns the file of its clip, or None.
     notes : NoteActions or None
         Changes of events; None without a history.
+    care : CareActions
+        Checks and calibration.
     read_clip : callable
         Takes the id of an event; returns the samples of its clip, or None.
     exports : mapping of str to Export
@@ -128,6 +155,7 @@ class Actions:
     save_settings: Callable[[], str]
     read_events: Callable[[EventQuery], Sequence[Event]]
     find_clip: Callable[[str], Path | None]
+    care: CareActions
     notes: NoteActions | None = None
     read_clip: Callable[[str], Samples | None] = lambda _: None
     exports: Mapping[str, Export] = field(default_factory=dict)

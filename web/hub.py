@@ -138,6 +138,7 @@ class Hub:
         self._clients: set[Client] = set()
         self._dropped = 0
         self.state = _State()
+        self.told: dict[str, Payload] = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -178,6 +179,11 @@ class Hub:
         self.state.add_note(identifier, note)
         self._send(self._text("note", {"id": identifier, **note}), None)
 
+    def tell(self, kind: str, payload: Payload) -> None:
+        """Tell all browsers the newest of a kind, and those that come later."""
+        self.told[kind] = payload
+        self._send(self._text(kind, payload), kind)
+
     def forget(self, identifier: str) -> None:
         """Tell all browsers that an event was deleted."""
         self.state.forget(identifier)
@@ -192,7 +198,8 @@ class Hub:
             for message in self._inbox.take():
                 self._pass_on(message)
             if any(client.sees_sound for client in self._clients):
-                self._pass_on_sound()
+                for packet in self._sound.packets(self._names):
+                    self._send(packet, None, sound=True)
 
     def close(self) -> None:
         """Let all connections end."""
@@ -228,19 +235,14 @@ class Hub:
             yield self._described(message)
         events = [self.describe(event) for event in self.state.events]
         yield "events", self._text("events", {"events": events})
+        for kind, payload in self.told.items():
+            yield kind, self._text(kind, payload)
 
     def sources_payload(self) -> Payload:
         """Return the sources with their watched sounds and switches."""
         return {
             "sources": [
-                {
-                    "name": name,
-                    "listening": self.is_listening(name),
-                    "watched": [
-                        {"sound": watched.name, "threshold": watched.threshold, "quiet": watched.quiet}
-                        for watched in self.watched(name)
-                    ],
-                }
+                _source_payload(name, self.watched(name), listening=self.is_listening(name))
                 for name in self._names
             ]
         }
@@ -295,10 +297,6 @@ class Hub:
 
     def _text(self, kind: str, payload: Payload) -> str:
         return self.descriptions.to_json({"type": kind, **payload})
-
-    def _pass_on_sound(self) -> None:
-        for packet in self._sound.packets(self._names):
-            self._send(packet, None, sound=True)
 
     def _send(self, packet: Packet, key: object | None, *, sound: bool = False) -> None:
         for client in self._clients:
@@ -356,6 +354,11 @@ class _State:
             yield self.health
 
 
+def _source_payload(name: str, watched: Sequence[Watched], *, listening: bool) -> Payload:
+    sounds = [{"sound": one.name, "threshold": one.threshold, "quiet": one.quiet} for one in watched]
+    return {"name": name, "listening": listening, "watched": sounds}
+
+
 def clip_address(identifier: str) -> str:
     """Return the address of an event's clip, below that of the page."""
     return f"api/v1/events/{identifier}/clip"
@@ -366,6 +369,10 @@ def with_clip_address(payload: dict[str, Any]) -> dict[str, Any]:
     if payload.get("clip") is not None:
         payload["clip"] = clip_address(payload["id"])
     return payload
+
+
+def _watched_scores(tagging: Tagging, watched: Sequence[Watched]) -> list[tuple[str, float | None]]:
+    return [(one.name, _rounded(float(tagging.scores[list(one.labels)].max()))) for one in watched]
 
 
 def _rounded(score: float) -> float | None:

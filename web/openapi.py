@@ -32,6 +32,7 @@ _BODIES: dict[str, dict[str, dict[str, Any]]] = {
     "watch": {"source": _TEXT, "sound": _TEXT, "threshold": _NUMBER},
     "unwatch": {"source": _TEXT, "sound": _TEXT},
     "quiet": {"source": _TEXT, "sound": _TEXT, "quiet": _TEXT},
+    "calibration": {"seconds": _NUMBER},
     "events/{id}/mark": {"mark": {"enum": ["right", "wrong", None]}},
     "events/{id}/keep": {"keep": _FLAG},
     "login": {"password": _TEXT},

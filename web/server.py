@@ -13,6 +13,7 @@ from . import pages
 from .actions import Actions
 from .api import Api
 from .calls import Calls
+from .care_api import CareApi
 from .errors import WebError
 from .event_api import EventApi
 from .guard import Access, Guard
@@ -158,6 +159,7 @@ class WebServer:
                 can_listen=self._listening is not None,
             ).routes(),
             *EventApi(self._hub, self._actions).routes(),
+            *CareApi(self._hub, self._actions.care, self._calls).routes(),
             *Live(self._hub).routes(),
             *([] if self._listening is None else self._listening.routes()),
             *login.routes(),

@@ -93,7 +93,7 @@ def _listen(
         broker = chosen.broker()
         parts = _parts(chosen, sources)
         shown = settings_shown()
-    page = web_view.open_web_view(chosen, names, parts.label_set)
+    page = web_view.open_web_view(chosen, names, parts.label_set, parts.watchlists)
     manager = ServiceManager()
     with ExitStack() as stack:
         interrupted = stack.enter_context(interruptible())
@@ -104,11 +104,11 @@ def _listen(
         metrics = assembly.start_metrics(threads, chosen)
         mqtt = _start_mqtt(threads, broker, chosen, names, parts, history)
         notifier = assembly.start_notifier(threads, chosen)
-        pages = page.sink if page else None
-        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager, pages, notifier)
+        pages = page.sinks if page else ()
+        sinks = (history, log, view.sink, mqtt, metrics, HealthLog(), manager, *pages, notifier)
         session = _session(shown, sources, parts, [*view.taps, *(page.taps if page else [])], sinks, mqtt)
         assembly.connect_watchlists(parts.watchlists, session, mqtt)
-        running = Running(session, parts.watchlists, parts.make_clips, history, (view.sink, mqtt, pages))
+        running = Running(session, parts.watchlists, parts.make_clips, history, (view.sink, mqtt, *pages))
         live_settings = LiveSettings(chosen, load, config, running)
         session.start(threads)
         stack.enter_context(manager.listening())

@@ -38,7 +38,7 @@ def check_page(settings: Settings) -> CheckResult:
         reason = (getattr(error, "strerror", None) or str(error)).lower()
         advice = "give web a free port, or an address of this machine"
         return CheckResult(_PAGE, "failed", f"{shown} can't be used: {reason}", advice, figures)
-    return CheckResult(_PAGE, "ok", f"{shown} is free; {_audience(settings, host)}", figures=figures)
+    return CheckResult(_PAGE, "ok", f"{shown} is free; {audience(settings, host)}", figures=figures)
 
 
 def check_notifications(settings: Settings) -> CheckResult:
@@ -68,7 +68,7 @@ def check_notifications(settings: Settings) -> CheckResult:
     )
 
 
-def _audience(settings: Settings, host: str) -> str:
+def audience(settings: Settings, host: str) -> str:
     """Return who may open the page."""
     if settings.web_password is not None:
         return "browsers need the password"

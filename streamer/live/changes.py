@@ -10,9 +10,10 @@ from typing import Any, TypeAlias
 from ..errors import EndingError, StreamerError
 from ..events.catalogue import Watch
 from ..events.watchlist import WatchLists
+from ..messages import Health
 from ..runtime.timing import Every
 from ..settings.file import save, save_quiet
-from ..settings.loading import settings_file
+from ..settings.loading import Place, settings_file, where_set
 from ..settings.schema import Settings
 from ..sinks import RankingSink, Sink
 from ..sinks.clips.recorder import Clips
@@ -314,6 +315,20 @@ class LiveSettings:
                 save_quiet(settings_file(self._config), watchlists, source, {sound: quiet})
             except StreamerError as error:
                 _log.warning("quiet hours of %s not saved: %s", sound, error)
+
+    def health(self) -> Health:
+        """Return the health of the session."""
+        return self._running.session.health()
+
+    def places(self) -> list[Place]:
+        """Return the places where settings are set, except for the command line.
+
+        Raises
+        ------
+        SettingsError
+            The file can't be read.
+        """
+        return where_set({}, config=self._config)
 
     def choose(self, name: str, address: str) -> None:
         """Read another source under a name from now on.

@@ -30,7 +30,7 @@ from streamer.messages import (
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks import payloads
 from support.waiting import PATIENCE_SECONDS, wait_until
-from web.actions import Actions, Descriptions, NoteActions
+from web.actions import Actions, CareActions, Descriptions, NoteActions
 from web.calls import Calls
 from web.errors import WebError
 from web.guard import Access
@@ -70,6 +70,16 @@ class House:
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     has_history: bool = True
     saved: int = 0
+    checked: int = 0
+    calibration: dict[str, Any] = field(
+        default_factory=lambda: {
+            "phase": "none",
+            "seconds": 0.0,
+            "total_seconds": 0.0,
+            "reason": "",
+            "sounds": [],
+        }
+    )
     called_on: set[str] = field(default_factory=set)
 
     def actions(self) -> Actions:
@@ -89,6 +99,13 @@ class House:
             save_settings=self._save,
             read_events=self._read,
             find_clip=self.clips.get,
+            care=CareActions(
+                findings=self._check,
+                calibration=self._progress,
+                start_calibration=self._start_calibration,
+                stop_calibration=lambda: self.calibration.update(phase="done"),
+                apply_calibration=self._apply_calibration,
+            ),
             notes=NoteActions(mark=self._mark, keep_clip=self._keep_clip, delete=self._delete)
             if self.has_history
             else None,
@@ -135,6 +152,49 @@ class House:
     def _save(self) -> str:
         self.saved += 1
         return "/home/me/earshot.toml"
+
+    def _check(self) -> list[dict[str, Any]]:
+        self.checked += 1
+        return [
+            {"check": "source kitchen", "state": "ok", "found": "good sound", "advice": "", "figures": {}},
+            {
+                "check": "speed",
+                "state": "warning",
+                "found": "inference takes 93% of the time",
+                "advice": "use a smaller model, a longer hop or fewer sources",
+                "figures": {},
+            },
+            {"check": "broker", "state": "failed", "found": "refused", "advice": "check it", "figures": {}},
+        ]
+
+    def _progress(self) -> dict[str, Any]:
+        """Return the progress; each look is a step."""
+        if self.calibration["phase"] == "running":
+            self.calibration["seconds"] += 1.0
+        return dict(self.calibration)
+
+    def _start_calibration(self, seconds: float) -> None:
+        if seconds < 10.0:
+            raise WebError("calibrate for 10 s to 24 h")
+        sounds = [
+            {
+                "source": None,
+                "sound": name,
+                "threshold": threshold,
+                "highest": 0.55,
+                "events": 1,
+                "proposed": 0.605 if threshold < 0.55 else None,
+                "hopeless": False,
+            }
+            for name, threshold in self.thresholds.items()
+        ]
+        self.calibration |= {"phase": "running", "seconds": 0.0, "total_seconds": seconds, "sounds": sounds}
+
+    def _apply_calibration(self) -> str:
+        for entry in self.calibration["sounds"]:
+            self.thresholds[entry["sound"]] = entry["proposed"] or entry["threshold"]
+        self.calibration |= {"phase": "none", "sounds": []}
+        return self._save()
 
     def _read(self, query: EventQuery) -> list[Occurrence]:
         found = [

@@ -7,6 +7,7 @@ import { LiveView } from "./live.js";
 import { showHealth } from "./health.js";
 import { EventsView } from "./events.js";
 import { SoundsView } from "./sounds.js";
+import { SystemView } from "./system.js";
 
 const RECENT = 100;
 
@@ -31,7 +32,7 @@ function storedTheme() {
 
 chooseTheme(storedTheme() ?? (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark"));
 
-const views = { live: new LiveView(store), events: new EventsView(store), sounds: new SoundsView(store) };
+const views = { live: new LiveView(store), events: new EventsView(store), sounds: new SoundsView(store), system: new SystemView() };
 
 themeButton.addEventListener("click", () => {
   chooseTheme(store.theme === "dark" ? "light" : "dark");
@@ -90,6 +91,7 @@ const receivers = {
   health(message) { views.live.health(message); showHealth(healthLine, message); },
   event(message) { remember(message); views.live.events(); },
   note({ type, ...note }) { views.live.note(note); views.events.note(note); },
+  calibration(message) { views.system.calibration(message); },
   deleted({ id }) {
     store.recent = store.recent.filter((event) => event.id !== id);
     views.live.events();

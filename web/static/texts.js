@@ -4,6 +4,29 @@ const TEXTS = {
   live: ["Live", "Live"],
   events: ["Events", "Ereignisse"],
   sounds: ["Sounds", "Geräusche"],
+  system: ["System", "System"],
+  doctor: ["Checks", "Prüfungen"],
+  checkAgain: ["Check again", "Noch einmal prüfen"],
+  checking: ["Checking…", "Prüft…"],
+  checkedAt: ["Checked at {time}", "Geprüft um {time}"],
+  check_ok: ["fine", "gut"],
+  check_warning: ["look", "ansehen"],
+  check_failed: ["broken", "defekt"],
+  check_skipped: ["off", "aus"],
+  thresholds: ["Fit thresholds to the room", "Schwellen an den Raum anpassen"],
+  calibrateHint: ["Earshot listens while none of the watched sounds occurs, and proposes thresholds above the background noise. Events go on as always.",
+    "Earshot hört zu, während keines der beachteten Geräusche vorkommt, und schlägt Schwellen über dem Grundrauschen vor. Ereignisse laufen weiter wie immer."],
+  calibrateLength: ["Time to listen", "Dauer"],
+  calibrate: ["Calibrate", "Kalibrieren"],
+  calibrating: ["Listening; {left} left", "Hört zu; noch {left}"],
+  calibrated: ["Thresholds to change: {count}", "Zu ändernde Schwellen: {count}"],
+  calibratedNone: ["All thresholds are above the background noise.", "Alle Schwellen liegen über dem Grundrauschen."],
+  stop: ["Stop", "Beenden"],
+  apply: ["Apply and save", "Übernehmen und speichern"],
+  highest: ["Highest", "Höchster"],
+  threshold_now: ["Now", "Jetzt"],
+  proposed: ["Proposed", "Vorschlag"],
+  hopeless: ["or do not watch it", "oder nicht beachten"],
   connected: ["connected", "verbunden"],
   lost: ["no connection; trying again", "keine Verbindung; neuer Versuch läuft"],
   light: ["Light colours", "Helle Farben"],
@@ -111,6 +134,13 @@ export function weekday(number) { // 0 is Monday
 
 export function shortDay(date) {
   return shortDayFormat.format(date);
+}
+
+// Names of sounds, once they are known in the language of the page; the names in the program stay English.
+const names = new Map();
+
+export function name(sound) {
+  return names.get(sound) ?? sound;
 }
 
 export function percent(score) {
