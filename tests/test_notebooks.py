@@ -18,7 +18,7 @@ def code_cells(notebook: Path) -> list[dict[str, Any]]:
 
 
 def test_there_are_notebooks() -> None:
-    assert [notebook.stem for notebook in NOTEBOOKS] == ["listen_live", "tag_a_recording"]
+    assert [notebook.stem for notebook in NOTEBOOKS] == ["fine_tune", "listen_live", "tag_a_recording"]
 
 
 @pytest.mark.slow
