@@ -20,6 +20,7 @@ from .commands.finetune import finetune
 from .commands.forget import forget
 from .commands.live import live
 from .commands.models import app as models
+from .commands.noise import noise
 from .commands.replay import replay
 from .commands.sounds import sounds
 from .commands.tag import tag
@@ -28,7 +29,7 @@ from .commands.web import app as web
 from .failures import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, complain, describe_usage, explain
 from .help import Command, Group
 
-_EVERYDAY = (devices, doctor, sounds, events, tag, calibrate, teach, replay, forget)
+_EVERYDAY = (devices, doctor, sounds, events, noise, tag, calibrate, teach, replay, forget)
 _TRAINING = (finetune, evaluate, distil, calibrate_model)
 
 

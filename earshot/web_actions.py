@@ -74,5 +74,6 @@ def _watchable(watchlists: "WatchLists") -> tuple[str, ...]:
     """Return the names of all sounds that can be watched, which change as sounds are taught."""
     from streamer.events.catalogue import catalogue
 
-    names = (*(sound.name for sound in catalogue()), *watchlists.shared.labels)
+    named = (sound.name for sound in catalogue() if not sound.is_by_level)
+    names = (*named, *watchlists.shared.labels)
     return tuple(dict.fromkeys(filter(None, names)))

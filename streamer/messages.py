@@ -198,6 +198,56 @@ class SourceStatus:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoiseLevels:
+    """Noise of one source in a minute of its stream, or in the part of it that was heard.
+
+    Levels are sound pressure levels in dB where `is_calibrated`, and relative to full scale otherwise.
+
+    Attributes
+    ----------
+    source : str
+        Name of the source.
+    started_at, ended_at : float
+        Beginning and end of the sound that was measured, as Unix times in seconds.
+    seconds : float
+        Duration of the sound that was measured; gaps are not part of it.
+    is_calibrated : bool
+        True if the levels contain the offset from a reference meter.
+    leq_db : float
+        Equivalent continuous level, A-weighted.
+    lmax_db, l10_db, l90_db : float or None
+        Highest level with the time weighting F, and the levels that it exceeds for 10 % and 90 % of the time, A-weighted; None
+        if less than a second was heard.
+    bands_db : tuple of float
+        Level in each third-octave band from 25 Hz to 6.3 kHz, not weighted; empty if less than two seconds were heard.
+    hour_leq_db, hour_l10_db, hour_l90_db : float or None
+        The same figures for the hour that ends with this minute.
+    hour_seconds : float
+        Duration of the sound that was measured in this hour.
+    """
+
+    source: str
+    started_at: float
+    ended_at: float
+    seconds: float
+    is_calibrated: bool
+    leq_db: float
+    lmax_db: float | None = None
+    l10_db: float | None = None
+    l90_db: float | None = None
+    bands_db: tuple[float, ...] = ()
+    hour_leq_db: float | None = None
+    hour_l10_db: float | None = None
+    hour_l90_db: float | None = None
+    hour_seconds: float = 0.0
+
+    @property
+    def unit(self) -> str:
+        """Unit of the A-weighted levels."""
+        return "dB(A)" if self.is_calibrated else "dBFS(A)"
+
+
 SoundState: TypeAlias = Literal["ok", "silent", "faint", "clipping"]
 """Quality of a source's audio: good; nothing but zeros; far too quiet; clipped at full scale."""
 
@@ -236,6 +286,8 @@ class SourceHealth:
         Clock error in parts per million (positive: fast); None while unknown, or for a source that is not live.
     seconds_since_sound : float or None
         Time since the last chunk; None before the first.
+    noise : NoiseLevels or None
+        Noise of the last minute; None if noise is not measured, or before the first minute.
     """
 
     source: str
@@ -257,6 +309,7 @@ class SourceHealth:
     floor_dbfs: float | None = None
     drift_ppm: float | None = None
     seconds_since_sound: float | None = None
+    noise: NoiseLevels | None = None
 
     @property
     def lost_seconds(self) -> float:

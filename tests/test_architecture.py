@@ -22,6 +22,8 @@ OWNERS = {
     "sqlite3": {
         "streamer/sinks/history/database.py",
         "streamer/sinks/sqlite.py",
+        "streamer/sinks/history/noise_log.py",
+        "streamer/sinks/history/noise_table.py",
         "streamer/sinks/history/notes.py",
         "streamer/sinks/history/store.py",
         "streamer/sinks/score_log.py",

@@ -590,7 +590,7 @@ def history(tmp_path: Path) -> Path:
     path = tmp_path / "data" / "history.sqlite3"
     with History(path) as keeper:
         events = [Event(str(number), "started", "Dog", "desk", 0.5, 1e9 * number) for number in (1, 2)]
-        keeper._keep_seconds = float("inf")
+        keeper.keep_seconds = float("inf")
         for event in events:
             keeper.accept(event)
         keeper.mark_published(events[:1])

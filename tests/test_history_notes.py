@@ -190,7 +190,7 @@ def test_a_history_of_the_first_version_gets_notes_and_loses_nothing(old: Path) 
         assert [event.id for event in history.pending(10)] == ["a"], "what waited still waits"
         Notes(history).mark("a", "wrong")
     assert notes_of(old) == {"a": ("wrong", False), "b": (None, False)}
-    assert ask(old, "PRAGMA user_version") == [(2,)]
+    assert ask(old, "PRAGMA user_version") == [(3,)]
     with forever(old):
         assert notes_of(old)["a"] == ("wrong", False), "the second start changes nothing"
 
@@ -233,4 +233,4 @@ def test_a_history_that_an_older_program_writes_is_refused_and_left_alone(old: P
     finally:
         holder.communicate(timeout=PATIENCE_SECONDS)
     forever(old).close()
-    assert ask(old, "PRAGMA user_version") == [(2,)]
+    assert ask(old, "PRAGMA user_version") == [(3,)]

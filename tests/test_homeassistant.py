@@ -112,7 +112,7 @@ PLATFORMS: dict[str, tuple[set[str], set[str]]] = {  # required, and allowed bes
 DEVICE_CLASSES: dict[str, set[str | None]] = {
     "binary_sensor": {"sound", "running", "problem"},
     "event": {None},
-    "sensor": {None, "duration", "enum"},
+    "sensor": {None, "duration", "enum", "sound_pressure"},
     "switch": {None},
     "text": {None},
 }

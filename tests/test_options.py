@@ -23,7 +23,19 @@ from streamer.settings.schema import Settings
 
 ROOT = Path(__file__).parent.parent
 PROGRAM: Any = get_command(app)
-EVERYDAY = ["devices", "doctor", "sounds", "events", "tag", "calibrate", "teach", "replay", "forget", "web"]
+EVERYDAY = [
+    "devices",
+    "doctor",
+    "sounds",
+    "events",
+    "noise",
+    "tag",
+    "calibrate",
+    "teach",
+    "replay",
+    "forget",
+    "web",
+]
 ADVANCED = {"--device", "--engine", "--precision", "--fstride", "--metrics-port", "--score-log", "--debug"}
 
 

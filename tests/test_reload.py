@@ -166,7 +166,7 @@ def test_a_session_applies_sounds_sources_limits_and_clips_while_it_listens(tmp_
         assert memory.top == 2
         assert [entry.sound.name for entry in watchlists.shared.sounds] == ["Siren"]
         assert not watchlists.shared.changed
-        assert (history._keep_seconds, history._keep_events) == (2 * 86_400.0, 7)
+        assert (history.keep_seconds, history._keep_events) == (2 * 86_400.0, 7)
         assert all(channel.clips is clips for channel in session.channels)
         until = time.monotonic() + 10.0
         while not clips._recorders["room"].buffer.cut(0, 1_000_000):

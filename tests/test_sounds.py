@@ -207,4 +207,5 @@ def test_the_command_prints_json_that_settings_take_back() -> None:
         "minimum_off_seconds": 10.0,
         "cooldown_seconds": 0.0,
         "by_default": True,
+        "quiet": "never",
     }

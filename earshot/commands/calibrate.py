@@ -13,6 +13,7 @@ from .. import settings, tagger
 from ..failures import EXIT_INTERRUPTED, UsageError
 from ..options import takes
 from ..progress import bars
+from .reference import USUAL_SECONDS, calibrate_level
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,15 +36,22 @@ def calibrate(
     collect: bool,
     lower: bool,
     apply: bool,
+    reference: float | None,
     config: Path | None,
 ) -> None:
     """Fit thresholds to the background noise of a room.
 
     Listens while none of the watched sounds occurs, and proposes thresholds that stay above the background, as a diff of
-    the settings file.
+    the settings file. With --reference, it proposes the offset that turns noise levels into dB(A).
     """
     from streamer.commands.calibrate import recall
 
+    if reference is not None:
+        if log is not None or collect or lower:
+            raise UsageError("--reference goes with --for, --source and --apply only")
+        duration = _duration(length or f"{USUAL_SECONDS:g}s", None)
+        calibrate_level(settings.load(context, duration=duration), reference, config, apply=apply)
+        return
     duration = _duration(length, log)
     chosen = settings.load(context, duration=duration)
     if collect and log is not None:

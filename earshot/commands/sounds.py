@@ -26,10 +26,10 @@ def sounds(*, as_json: bool) -> None:
         table.add_row(
             "*" if sound.by_default else "",
             sound.name,
-            f"{sound.threshold:g}",
-            f"{sound.hits} of {sound.of} windows",
+            f"+{sound.above_db:g} dB" if sound.is_by_level else f"{sound.threshold:g}",
+            "at once" if sound.is_by_level else f"{sound.hits} of {sound.of} windows",
             f"{sound.minimum_off_seconds:g} s",
-            "; ".join(sound.classes),
+            "; ".join(sound.classes) or "none: by its level alone",
         )
     Console().print(table)
     typer.echo("* watched by default")

@@ -2,12 +2,13 @@
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..events.catalogue import WatchedSound, resolve_sounds
 from ..events.detector import EventDetector
-from ..messages import Tagging
+from ..messages import AudioChunk, Event, NoiseLevels, Tagging
+from ..noise.source import SourceNoise
 from ..settings.schema import Settings
 from ..sinks import Sink
 from ..sinks.payloads import LabelSet
@@ -74,7 +75,7 @@ def tag(
     """
     messages = tag_stream(
         recording.name,
-        recording.chunks(),
+        _with_loud_noise(recording, sink, sounds),
         tagger,
         window_samples=tagger.window_samples,
         hop_samples=hop_samples,
@@ -90,3 +91,22 @@ def tag(
         if count := recording.repaired_samples:
             _log.warning("%s: %d samples were not numbers; they count as silence", recording.name, count)
     return best
+
+
+def _with_loud_noise(
+    recording: Source, sink: Sink, sounds: Sequence[WatchedSound]
+) -> Generator[AudioChunk, None, None]:
+    """Yield the chunks of a recording, and give the sink the events that need no model."""
+    noise = SourceNoise(recording.name)
+    try:
+        for chunk in recording.chunks():
+            _accept(sink, noise.feed(chunk, sounds))
+            yield chunk
+    finally:
+        _accept(sink, noise.finish())
+
+
+def _accept(sink: Sink, messages: Iterable[NoiseLevels | Event]) -> None:
+    for message in messages:
+        if isinstance(message, Event):
+            sink.accept(message)

@@ -81,11 +81,12 @@ class Background:
     Parameters
     ----------
     sounds : sequence of WatchedSound
-        Sounds whose thresholds to calibrate, for all sources together: the highest score of any of them counts.
+        Sounds whose thresholds to calibrate, for all sources together: the highest score of any of them counts. Sounds by
+        their level are left out.
     """
 
     def __init__(self, sounds: Sequence[WatchedSound]) -> None:
-        self._sounds = sounds
+        self._sounds = sounds = [entry for entry in sounds if not entry.sound.is_by_level]
         self._lock = threading.Lock()  # guards what follows
         self._sources: dict[str, _SourceScores] = {}
         self._stats = {entry.sound.name: BackgroundStats(entry) for entry in sounds}

@@ -26,6 +26,8 @@ TRACE_SHARE = 0.1
 _DEFAULT_THRESHOLD = 0.3
 _OWN_THRESHOLD = 0.5
 """Threshold for which the scores of a user's own sounds are made."""
+_ONLY_FOR_LEVELS = frozenset({"above_db", "level_db"})
+_ONLY_FOR_SCORES = frozenset({"threshold", "off_threshold", "hits", "of"})
 _MAX_LABELS = 64
 """Largest model whose labels are all watched by default, if it has no sound of the catalogue."""
 
@@ -60,6 +62,10 @@ class Sound:
         True if the sound is watched by default.
     quiet : str
         Hours in which its events are not announced; see `parse_quiet`.
+    above_db : float or None
+        Only for a sound by its level, which has no classes: distance from the room's background noise at which it starts.
+    level_db : float or None
+        The same as a level in dB(A), which takes precedence.
 
     Raises
     ------
@@ -80,12 +86,18 @@ class Sound:
     cooldown_seconds: float = 0.0
     by_default: bool = False
     quiet: str = NEVER
+    above_db: float | None = None
+    level_db: float | None = None
 
     def __post_init__(self) -> None:
         try:
             parse_quiet(self.quiet)
         except ValueError as error:
             raise ValueError(f"quiet {error}") from None
+        if self.classes and (self.above_db, self.level_db) != (None, None):
+            raise ValueError("above_db and level_db are for 'Loud noise'; give threshold instead")
+        if self.above_db is not None and not 3.0 < self.above_db <= 100.0:
+            raise ValueError(f"above_db must be more than 3 dB and at most 100 dB, not {self.above_db:g}")
         if not 0.0 < self.threshold <= 1.0:
             raise ValueError(f"threshold must be in 0..1, not {self.threshold:g}")
         if self.off_threshold is not None and not 0.0 < self.off_threshold <= self.threshold:
@@ -100,16 +112,23 @@ class Sound:
             )
 
     @property
+    def is_by_level(self) -> bool:
+        """True if the sound is detected by its level alone, without a model."""
+        return not self.classes
+
+    @property
     def slug(self) -> str:
         """Name as a part of a topic or an identifier."""
         return slug(self.name)
 
     def describe(self) -> dict[str, Any]:
-        """Return all attributes for JSON."""
+        """Return all attributes that the sound has, for JSON."""
         off_threshold = self.threshold * OFF_SHARE if self.off_threshold is None else self.off_threshold
-        return (
+        described = (
             {"name": self.name, "slug": self.slug} | asdict(self) | {"off_threshold": round(off_threshold, 4)}
         )
+        foreign = _ONLY_FOR_SCORES if self.is_by_level else _ONLY_FOR_LEVELS
+        return {name: value for name, value in described.items() if name not in foreign}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +156,7 @@ class WatchedSound:
     sound : Sound
         Name and rule.
     indices : tuple of int
-        Positions of its classes in the model's scores.
+        Positions of its classes in the model's scores; empty for a sound by its level, whose score is always 0.
     thresholds, off_thresholds : tuple of float
         Thresholds of each of these classes.
     """
@@ -149,7 +168,7 @@ class WatchedSound:
 
     def score(self, scores: Samples) -> float:
         """Return the highest score of its classes among the scores (classes,) of a tagging."""
-        return float(self._own(scores).max())
+        return float(self._own(scores).max(initial=0.0))
 
     def is_on(self, scores: Samples) -> bool:
         """Return True if one of its classes reaches its threshold in the scores (classes,) of a tagging."""
@@ -166,7 +185,7 @@ class WatchedSound:
 
     def _own(self, scores: Samples) -> Samples:
         """Return the scores of its classes; 0 for a sound that was taught after the tagging."""
-        return with_classes(scores, max(self.indices) + 1)[list(self.indices)]
+        return with_classes(scores, max(self.indices, default=-1) + 1)[list(self.indices)]
 
 
 NO_SOUNDS: Mapping[str, Sequence[WatchedSound]] = MappingProxyType({})
@@ -251,6 +270,8 @@ def _default_watch(labels: Sequence[str]) -> list[Watch]:
 
 def _resolve(entry: Watch, labels: Sequence[str], thresholds: Samples | None) -> WatchedSound:
     sound = _named(entry.sound, labels)
+    if sound.is_by_level:
+        return WatchedSound(_by_level(sound, entry.rule), (), (), ())
     # A custom model may use the name in the catalogue as a label.
     wanted = {name.casefold() for name in (*sound.classes, entry.sound)}
     indices = tuple(index for index, label in enumerate(labels) if label.casefold() in wanted)
@@ -259,13 +280,27 @@ def _resolve(entry: Watch, labels: Sequence[str], thresholds: Samples | None) ->
             f"the model can't recognise '{sound.name}', because it has none of the labels {', '.join(sound.classes)}: "
             "remove the sound from the list, or choose another model"
         )
-    try:
-        sound = replace(sound, **entry.rule)
-    except ValueError as error:
-        raise SettingsError(f"the rule of the sound '{sound.name}' is invalid: {error}") from None
+    sound = _with_rule(sound, entry.rule)
     on = _on_thresholds(sound, indices, None if "threshold" in entry.rule else thresholds)
     off = OFF_SHARE * on if sound.off_threshold is None else np.minimum(sound.off_threshold, on)
     return WatchedSound(sound, indices, tuple(on.tolist()), tuple(off.tolist()))
+
+
+def _with_rule(sound: Sound, rule: Mapping[str, Any]) -> Sound:
+    try:
+        return replace(sound, **rule)
+    except ValueError as error:
+        raise SettingsError(f"the rule of the sound '{sound.name}' is invalid: {error}") from None
+
+
+def _by_level(sound: Sound, rule: Mapping[str, Any]) -> Sound:
+    """Return a sound by its level with a rule of its own."""
+    if without := _ONLY_FOR_SCORES & rule.keys():
+        raise SettingsError(
+            f"'{sound.name}' has a level, and no {' or '.join(sorted(without))}: give above_db, the distance from the "
+            "background in dB, or level_db"
+        )
+    return _with_rule(sound, rule)
 
 
 def _named(name: str, labels: Sequence[str]) -> Sound:

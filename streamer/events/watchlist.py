@@ -184,10 +184,11 @@ class WatchList:
 
     @property
     def shown(self) -> list[Watched]:
-        """The sounds as a view shows them."""
+        """The sounds as a view shows them; those by their level have no scores to show."""
         return [
             Watched(entry.sound.name, entry.indices, entry.thresholds, entry.sound.quiet)
             for entry in self.sounds
+            if not entry.sound.is_by_level
         ]
 
     def _entry(self, name: str) -> Watch:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from ..levels import Amplitudes
-from ..messages import AudioChunk, SourceHealth, Window
+from ..messages import AudioChunk, NoiseLevels, SourceHealth, Window
 from .clock_drift import ClockDrift
 from .sample_accounting import SampleAccounting
 from .signal_quality import SignalQuality
@@ -93,8 +93,8 @@ class SourceMeter:
             self._dropped += 1
             self._unanswered += 1
 
-    def report(self, *, repaired_samples: int = 0) -> SourceHealth:
-        """Return the health of the source; `repaired_samples` is the source's own count."""
+    def report(self, *, repaired_samples: int = 0, noise: NoiseLevels | None = None) -> SourceHealth:
+        """Return the health of the source; `repaired_samples` is the source's own count, `noise` that of its last minute."""
         now = self._clock()
         with self._lock:
             accounting, quality = self._accounting, self._quality
@@ -118,6 +118,7 @@ class SourceMeter:
                 floor_dbfs=quality.noise_floor.level_dbfs,
                 drift_ppm=self._drift.ppm,
                 seconds_since_sound=None if self._heard_at is None else now - self._heard_at,
+                noise=noise,
             )
 
     def _move(self, lost_samples: int, now: float) -> None:

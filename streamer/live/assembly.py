@@ -18,6 +18,7 @@ from ..runtime.threads import ThreadGroup
 from ..settings.schema import Settings
 from ..sinks import Sink
 from ..sinks.clips.recorder import ClipLimits, Clips
+from ..sinks.history.noise_log import NoiseLog
 from ..sinks.history.store import History
 from ..sinks.model_score_log import ModelScoreLog
 from ..sinks.mqtt.broker import Broker
@@ -203,6 +204,11 @@ def open_history(settings: Settings) -> Iterator[History | None]:
         yield history
 
 
+def noise_log(history: History | None) -> NoiseLog | None:
+    """Return the sink that writes noise to a history; None without one."""
+    return None if history is None else NoiseLog(history)
+
+
 @contextmanager
 def open_score_log(settings: Settings, model: Model | None) -> Iterator[ModelScoreLog | None]:
     """Open the log of all scores of a model, if there is to be one, and close it afterwards.
@@ -261,6 +267,7 @@ def start_mqtt(
         settings.announced_file, names if history is not None and history.existed else ()
     )
     _report_move(settings, announced)
+    units = noise_units(settings, names)
     mqtt = MqttPublisher(
         broker,
         node=settings.node,
@@ -271,10 +278,21 @@ def start_mqtt(
         outbox=history,
         switches=switches,
         discovery=_discovery(settings),
-        options=MqttOptions(base_topic=settings.base_topic, names=announced, quiet=watchlists),
+        options=MqttOptions(
+            base_topic=settings.base_topic, names=announced, quiet=watchlists, noise_units=units
+        ),
     )
     threads.start("mqtt", mqtt.run, mqtt.close, patience_seconds=_LAST_MESSAGES_SECONDS)
     return mqtt
+
+
+def noise_units(settings: Settings, names: Sequence[str]) -> dict[str, str]:
+    """Return the unit of the noise levels of each source, by its name; none if noise is not measured."""
+    return {
+        name: "dBFS" if source.noise_offset_db is None else "dBA"
+        for name, source in zip(names, settings.sources, strict=False)
+        if settings.noise
+    }
 
 
 def make_session(
@@ -326,6 +344,7 @@ def make_session(
             fast=settings.fast,
             stay=not settings.windowless and settings.duration is None,
             limit_samples=settings.limit_samples,
+            noise=settings.noise,
         ),
         Outputs([sink for sink in sinks if sink is not None], taps, clips),
         switches=switches,
@@ -433,7 +452,12 @@ def connect_watchlists(watchlists: WatchLists, session: LiveSession, mqtt: "Mqtt
 def _inputs(settings: Settings, sources: Sequence[Source], watchlists: WatchLists | None) -> list[Input]:
     """Return the sources with their hops and watched sounds."""
     return [
-        Input(source, own.hop_samples, () if watchlists is None else watchlists.of(source.name).sounds)
+        Input(
+            source,
+            own.hop_samples,
+            () if watchlists is None else watchlists.of(source.name).sounds,
+            noise_offset_db=own.noise_offset_db,
+        )
         for source, own in zip(sources, settings.sources, strict=True)
     ]
 

@@ -15,11 +15,11 @@ from ..runtime.timing import Every
 from ..settings.file import save, save_quiet
 from ..settings.loading import Place, settings_file, where_set
 from ..settings.schema import Settings
-from ..sinks import RankingSink, Sink
+from ..sinks import NoiseUnitSink, RankingSink, Sink
 from ..sinks.clips.recorder import Clips
 from ..sinks.history.store import History
 from ..sources import Source, open_source
-from .assembly import check_apart
+from .assembly import check_apart, noise_units
 from .channel import Input
 from .session import LiveSession
 
@@ -30,7 +30,7 @@ _ENDING_SECONDS = 10.0
 _RETRY_SECONDS = 0.25
 
 _CLIPS = frozenset(name for name in Settings.model_fields if name.startswith("clips"))
-_SOURCES = frozenset({"source", "hop"}) | _CLIPS
+_SOURCES = frozenset({"source", "hop", "noise_offset_db"}) | _CLIPS
 _LIVE = frozenset({"watch", "top", "history_days", "history_events"}) | _SOURCES
 """Settings that change while a session listens; others need a restart."""
 
@@ -83,6 +83,8 @@ class SourceChanges:
         True if the clips start over.
     clips : Clips or None
         New clips, if they start over.
+    offsets_db : mapping of str to float or None
+        Level in dB(A) of a sound of 0 dBFS at each source.
     """
 
     names: Sequence[str]
@@ -93,6 +95,7 @@ class SourceChanges:
     clipped: Collection[str]
     renews_clips: bool = False
     clips: Clips | None = None
+    offsets_db: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,9 @@ def apply(plan: Plan, running: Running) -> None:
     if running.history is not None and not plan.applied.isdisjoint({"history_days", "history_events"}):
         running.history.keep(days=settings.history_days, events=settings.history_events)
     if sources is not None:
+        for sink in running.sinks:
+            if isinstance(sink, NoiseUnitSink):
+                sink.set_noise_units(noise_units(settings, sources.names))
         _apply_sources(sources, running)
 
 
@@ -190,12 +196,14 @@ def _diff_sources(old: Settings, new: Settings, running: Running) -> SourceChang
         clips=running.make_clips(new, clipped)
         if renews_clips
         else None,  # last, as it tidies its folder at once
+        offsets_db={name: source.noise_offset_db for name, source in after.items()},
     )
 
 
 def _apply_sources(changes: SourceChanges, running: Running) -> None:
     channels, watchlists = running.session.channels, running.watchlists
     channels.set_hops(changes.hop_samples)
+    channels.set_noise_offsets(changes.offsets_db)
     for name, watch in changes.watch.items():
         watchlists.replace(name, watch)
     if changes.renews_clips:
@@ -209,6 +217,7 @@ def _apply_sources(changes: SourceChanges, running: Running) -> None:
                 changes.hop_samples[source.name],
                 watchlists.of(source.name).sounds,
                 clipped=source.name in changes.clipped,
+                noise_offset_db=changes.offsets_db[source.name],
             )
             for source in changes.newcomers
         ]

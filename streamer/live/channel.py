@@ -16,7 +16,8 @@ from ..errors import SourceError
 from ..events.catalogue import WatchedSound
 from ..events.detector import EventDetector
 from ..health.source import SourceMeter
-from ..messages import SAMPLE_RATE_HZ, AudioChunk, SourceHealth, SourceStatus, Window
+from ..messages import SAMPLE_RATE_HZ, AudioChunk, Event, NoiseLevels, SourceHealth, SourceStatus, Window
+from ..noise.source import SourceNoise
 from ..runtime.queues import BoundedQueue
 from ..sinks.clips.recorder import Clips
 from ..sources import Source, hide_addresses
@@ -78,12 +79,15 @@ class Input:
         Sounds that become events.
     clipped : bool
         True if the sound of events is kept, where clips are kept at all.
+    noise_offset_db : float, optional
+        Level in dB(A) of a sound of 0 dBFS.
     """
 
     source: Source
     hop_samples: int
     sounds: Sequence[WatchedSound] = ()
     clipped: bool = False
+    noise_offset_db: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +104,15 @@ class Mode:
         True if the reader of a source that ended waits for another source in its place.
     limit_samples : int, optional
         Length of sound to read from each source; everything if None.
+    noise : bool
+        True if the noise of each minute is measured.
     """
 
     window_samples: int
     fast: bool = False
     stay: bool = False
     limit_samples: int | None = None
+    noise: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,14 +123,15 @@ class Post:
     ----------
     channel : Channel
         Sender.
-    content : Window or SourceStatus or None
-        A window to tag, news of the source, or None as the last post: nothing more comes.
+    content : Window or SourceStatus or NoiseLevels or Event or None
+        A window to tag, news of the source, its noise, an event that needs no model, or None as the last post: nothing more
+        comes.
     stretch : int
         Number of the uninterrupted stretch of sound that a window belongs to.
     """
 
     channel: "Channel"
-    content: Window | SourceStatus | None
+    content: Window | SourceStatus | NoiseLevels | Event | None
     stretch: int = 0
 
 
@@ -160,6 +168,11 @@ class _Outbox:
         status = SourceStatus(self._channel.name, online, reason)
         self._queue.put(Post(self._channel, status), (self._channel, self._channel.state))
 
+    def publish(self, messages: Iterable[NoiseLevels | Event]) -> None:
+        """Post noise and events, of which few come; nothing replaces them."""
+        for message in messages:
+            self._queue.put(Post(self._channel, message), (self._channel, id(message)))
+
     def end(self) -> None:
         """Post that nothing more comes."""
         self._queue.put(Post(self._channel, None), (self._channel, "end"))
@@ -194,12 +207,10 @@ class Channel:
         Name of the source, and of those that take its place.
     hop_samples, window_samples, sounds, clips
         Settings, from the next chunk or tagging on. The session sets them.
-    detector : EventDetector
-        Detects events. Only the tagger uses it.
-    status, stretch
-        Last status that was published, and stretch of sound that was tagged last. The tagger sets them.
-    failure : SourceError or None
-        Failure that ended the reader.
+    detector, status, stretch
+        Detector of events, last status that was published, and stretch of sound that was tagged last. Only the tagger uses them.
+    noise, failure
+        Meter of the noise, which only the reader uses, and the failure that ended the reader, if any.
     """
 
     def __init__(
@@ -218,20 +229,20 @@ class Channel:
         self.meter, self.detector = meter, EventDetector(given.sounds)
         self.state, self.window_samples = State.IDLE, mode.window_samples
         self.status: SourceStatus | None = None
-        self.stretch = 0
         self.failure: SourceError | None = None
-        self._changed = threading.Condition()
+        self.stretch, self._changed = 0, threading.Condition()
         self._mode, self._switches, self._taps = mode, switches, taps
         self._outbox = _Outbox(self, queue, meter, fast=mode.fast)
         self._cutter = WindowCutter(
             self.name, window_samples=mode.window_samples, hop_samples=given.hop_samples
         )
         self._continuation, self._backoff = Continuation(), Backoff(self.name)
+        self.noise = SourceNoise(self.name, measures=mode.noise, offset_db=given.noise_offset_db)
 
     @property
     def health(self) -> SourceHealth:
         """Figures of the source."""
-        return self.meter.report(repaired_samples=self.source.repaired_samples)
+        return self.meter.report(repaired_samples=self.source.repaired_samples, noise=self.noise.latest)
 
     @property
     def has_ended(self) -> bool:
@@ -352,9 +363,11 @@ class Channel:
         if (clips := self.clips) is not None:
             clips.write(self.name, chunk)
         self._cutter.set_lengths(self.window_samples, self.hop_samples)
+        self._outbox.publish(self.noise.feed(chunk, self.sounds))
         self._outbox.send(self._cutter.feed(chunk))
 
     def _flush(self) -> None:
+        self._outbox.publish(self.noise.finish())
         self._outbox.send(self._cutter.flush())
         self._outbox.end_stretch()
 

@@ -205,6 +205,11 @@ class ChannelSet:
                 channel.hop_samples = hop_samples.get(channel.name, channel.hop_samples)
             self._resize()
 
+    def set_noise_offsets(self, offsets_db: Mapping[str, float | None]) -> None:
+        """Use these offsets from the next chunk of each source on."""
+        for channel in self:
+            channel.noise.offset_db = offsets_db.get(channel.name, channel.noise.offset_db)
+
     def watch(self, source: str, sounds: Sequence[WatchedSound]) -> None:
         """Detect these sounds at a source from its next tagging on."""
         if (channel := self._channels.get(source)) is not None:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 
 from ..errors import SourceError
 from ..health import HealthMeter
-from ..messages import Health, Message, WorkerHealth
+from ..messages import Health, Message, NoiseLevels, WorkerHealth
 from ..runtime.queues import BoundedQueue
 from ..runtime.threads import ThreadGroup
 from ..runtime.timing import Every
-from ..sinks import Sink, SourceListSink, total_losses
+from ..sinks import NoiseSink, Sink, SourceListSink, total_losses
 from ..sinks.clips.recorder import Clips
 from ..stream.scoring import Scorer, Traffic
 from .channel import Channel, ChunkTap, Input, Mode, Post
@@ -103,7 +103,13 @@ class LiveSession:
         self._health_due = Every(_HEALTH_PERIOD_SECONDS)
         self._queue: BoundedQueue[Post] = BoundedQueue(0, "wait" if mode.fast else "refuse")
         self._tagger = Tagger(
-            self._queue, scorer, publish=self._publish, on_end=self._on_end, meter=meter, clock=clock
+            self._queue,
+            scorer,
+            publish=self._publish,
+            publish_noise=self._publish_noise,
+            on_end=self._on_end,
+            meter=meter,
+            clock=clock,
         )
         shared = SharedParts(mode, self._queue, meter, switches or Switches(), outputs.taps, self._announce)
         self.channels = ChannelSet(inputs, shared, outputs.clips)
@@ -178,6 +184,11 @@ class LiveSession:
     def _publish(self, message: Message) -> None:
         for sink in self._sinks:
             sink.accept(message)
+
+    def _publish_noise(self, levels: NoiseLevels) -> None:
+        for sink in self._sinks:
+            if isinstance(sink, NoiseSink):
+                sink.accept_noise(levels)
 
 
 def _worker_health(traffic: Traffic | None) -> WorkerHealth | None:

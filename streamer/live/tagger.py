@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..events.catalogue import WatchedSound
 from ..health import HealthMeter
-from ..messages import Event, Message, SourceStatus, Tagging, Window
+from ..messages import Event, Message, NoiseLevels, SourceStatus, Tagging, Window
 from ..runtime.queues import BoundedQueue
 from ..stream.scoring import Scorer, Traffic, score, tagging_of, traffic_of
 from .backlog import Backlogs
@@ -55,6 +55,8 @@ class Tagger:
         Samples float32 (batch, n) -> scores float32 (batch, classes); None if the model is still loading.
     publish : callable
         Receives each message.
+    publish_noise : callable
+        Receives the noise of each minute.
     on_end : callable
         Receives each channel from which nothing more comes.
     meter : HealthMeter
@@ -69,13 +71,14 @@ class Tagger:
         scorer: Scorer | None,
         *,
         publish: Callable[[Message], None],
+        publish_noise: Callable[[NoiseLevels], None],
         on_end: Callable[[Channel], None],
         meter: HealthMeter,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue = queue
         self._scorer = scorer
-        self._publish = publish
+        self._publish, self._publish_noise = publish, publish_noise
         self._on_end = on_end
         self._meter = meter
         self._clock = clock
@@ -161,7 +164,7 @@ class Tagger:
                         self._held.remove(other)
                         post.channel.meter.add_unheard()
                 self._held.append(post)
-            elif behind:
+            elif behind and not isinstance(post.content, (NoiseLevels, Event)):
                 self._held.append(post)
             else:
                 ready.append(post)
@@ -176,6 +179,10 @@ class Tagger:
                         self._publish_tagging(post, taggings[window])
                 case SourceStatus() as status:
                     self._publish_status(post.channel, status)
+                case NoiseLevels() as levels:
+                    self._publish_noise(levels)
+                case Event() as event:
+                    self._publish_events(post.channel, [event])
                 case None:
                     self._on_end(post.channel)
         if self._scorer is not None and self.traffic is not None:

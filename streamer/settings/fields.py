@@ -73,4 +73,7 @@ UserName: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(_check_
 Score: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
 Roll: TypeAlias = Annotated[float, Field(ge=0.0, le=60.0, allow_inf_nan=False)]
+Above: TypeAlias = Annotated[float, Field(gt=3.0, le=100.0, allow_inf_nan=False)]
+Level: TypeAlias = Annotated[float, Field(ge=0.0, le=200.0, allow_inf_nan=False)]
+Offset: TypeAlias = Annotated[float, Field(ge=-50.0, le=250.0, allow_inf_nan=False)]
 Device: TypeAlias = Annotated[str, AfterValidator(_check_device)]

@@ -110,6 +110,39 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
     return tomlkit.dumps(document)
 
 
+def with_noise_offset(text: str, source: str, offset_db: float) -> str:
+    """Set the noise offset of a source in the text of a settings file: in its table, or for all if there is one source at most.
+
+    Parameters
+    ----------
+    text : str
+        TOML; empty for a new file.
+    source : str
+        Name of the source.
+    offset_db : float
+        Level in dB(A) of a sound of 0 dBFS.
+
+    Raises
+    ------
+    SettingsError
+        The text is not TOML, or has several sources but no table for this one.
+    """
+    document = _parse(text)
+    entries = document.get("source")
+    several = isinstance(entries, list) and len(entries) > 1
+    tables = (
+        [entry for entry in entries if isinstance(entry, MutableMapping)] if isinstance(entries, list) else []
+    )
+    table = next((entry for entry in tables if _name_in(entry, {}) == source), None)
+    if table is None and several:
+        raise SettingsError(
+            f"the source '{source}' has no table in the settings file for its noise_offset_db; add a [[source]] table with its "
+            "name and spec first"
+        )
+    (document if table is None else table)["noise_offset_db"] = offset_db
+    return tomlkit.dumps(document)
+
+
 def with_thresholds(
     text: str,
     thresholds: Mapping[str, float],

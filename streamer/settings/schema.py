@@ -12,7 +12,7 @@ from ..errors import SettingsError
 from ..events.catalogue import Watch
 from ..messages import SAMPLE_RATE_HZ
 from ..runtime.files import read_text
-from .fields import Device, Hop, Ticks, UserPath, expand, sound_entries
+from .fields import Device, Hop, Offset, Ticks, UserPath, expand, sound_entries
 from .mqtt import MqttSettings
 from .notify import NotifySettings
 from .sources import SourceSettings, name_and_address
@@ -46,6 +46,8 @@ class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings):
     top: int = Field(5, ge=1, le=10_000)
     duration: float | None = Field(None, gt=0.0, le=_LONGEST_SECONDS, allow_inf_nan=False)
     watch: Annotated[list[WatchTable], BeforeValidator(sound_entries)] | None = None
+    noise: bool = False
+    noise_offset_db: Offset | None = None
     metrics_port: int = Field(0, ge=0, le=65_535)
     metrics_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     headless: bool = False
@@ -77,6 +79,17 @@ class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings):
             raise ValueError("give model_token or model_token_file, not both")
         if self.fallback is not None and "://" not in self.model:
             raise ValueError("fallback is for workers: give model as http://HOST:8000 too")
+        return self
+
+    @model_validator(mode="after")
+    def _check_levels(self) -> Self:
+        for source in self.sources:
+            entries = (self.watched if source.watch is None else source.watch) or ()
+            if source.noise_offset_db is None and any("level_db" in entry.rule for entry in entries):
+                raise ValueError(
+                    "level_db is a level in dB(A), which needs noise_offset_db: run earshot calibrate --reference DB, or give "
+                    "above_db, the distance from the background"
+                )
         return self
 
     @property
@@ -166,13 +179,16 @@ class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings):
 
     def _settings_of(self, entry: str | SourceTable) -> SourceSettings:
         if isinstance(entry, str):
-            return SourceSettings(*name_and_address(entry), None, self.hop_samples, self.clips)
+            return SourceSettings(
+                *name_and_address(entry), None, self.hop_samples, self.clips, self.noise_offset_db
+            )
         return SourceSettings(
             entry.name,
             entry.spec,
             None if entry.watch is None else watches(entry.watch),
             self.hop_samples if entry.hop is None else _samples(entry.hop),
             self.clips if entry.clips is None else entry.clips,
+            self.noise_offset_db if entry.noise_offset_db is None else entry.noise_offset_db,
         )
 
 

@@ -9,7 +9,7 @@ from ..errors import SourceError
 from ..events.catalogue import Watch
 from ..sources import split_address
 
-PER_SOURCE = frozenset({"watch", "hop", "clips"})
+PER_SOURCE = frozenset({"watch", "hop", "clips", "noise_offset_db"})
 """Settings for all sources that the table of a source may override."""
 
 
@@ -29,6 +29,8 @@ class SourceSettings:
         Samples from one window to the next.
     clips : bool
         True if clips of its events are recorded.
+    noise_offset_db : float or None
+        Level in dB(A) of a sound of 0 dBFS, from a reference meter; None if it is unknown.
     """
 
     name: str
@@ -36,6 +38,7 @@ class SourceSettings:
     watch: Sequence[Watch] | None
     hop_samples: int
     clips: bool
+    noise_offset_db: float | None = None
 
 
 def parse_list(value: Any) -> Any:

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator,
 from ..events.catalogue import Watch
 from ..events.quiet import check_quiet
 from ..sources import name_fault
-from .fields import Count, FrozenModel, Hop, Score, Seconds, sound_entries
+from .fields import Above, Count, FrozenModel, Hop, Level, Offset, Score, Seconds, sound_entries
 from .sources import parse_list
 
 
@@ -29,6 +29,8 @@ class WatchTable(SoundTable):
     minimum_off_seconds: Seconds | None = None
     cooldown_seconds: Seconds | None = None
     quiet: Annotated[str, AfterValidator(check_quiet)] | None = None
+    above_db: Above | None = None
+    level_db: Level | None = None
 
 
 def _check_name(name: str) -> str:
@@ -47,6 +49,7 @@ class SourceTable(FrozenModel):
     watch: Annotated[list[WatchTable], BeforeValidator(sound_entries)] | None = None
     hop: Hop | None = None
     clips: bool | None = None
+    noise_offset_db: Offset | None = None
 
 
 def _kind(entry: Any) -> str:

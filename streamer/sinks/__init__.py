@@ -1,10 +1,10 @@
 """Destinations of results: MQTT, the history, clips, the terminal, metrics and logs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from typing import Protocol, runtime_checkable
 
-from ..messages import Losses, Message
+from ..messages import Losses, Message, NoiseLevels
 
 
 class Sink(Protocol):
@@ -34,6 +34,24 @@ class SourceListSink(Protocol):
 
     def set_sources(self, sources: Sequence[str]) -> None:
         """Replace the list of sources, in this order; from any thread, at once."""
+        ...
+
+
+@runtime_checkable
+class NoiseSink(Protocol):
+    """A sink that gets the noise of every minute; `Health` has the last one of each source."""
+
+    def accept_noise(self, levels: NoiseLevels) -> None:
+        """Process the noise of a minute and return at once."""
+        ...
+
+
+@runtime_checkable
+class NoiseUnitSink(Protocol):
+    """A sink that announces the noise of the sources."""
+
+    def set_noise_units(self, units: Mapping[str, str]) -> None:
+        """Set the unit of the noise levels of each source; those whose noise is not measured are left out."""
         ...
 
 

@@ -13,6 +13,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from ..errors import SettingsError, SinkError
 from ..messages import Event, Health, Message, SoundState, SourceHealth, SourceStatus, Tagging, WorkerHealth
+from ..noise.octaves import BAND_NAMES
 
 if TYPE_CHECKING:  # loaded on first use
     from prometheus_client.metrics_core import Metric
@@ -198,6 +199,7 @@ class _Figures:
             if health.workers is not None:
                 yield from _worker_metrics(health.workers)
             yield from _source_metrics(health.sources)
+            yield from _noise_metrics(health.sources)
 
     def _program_metrics(self, health: Health) -> Iterator["Metric"]:
         from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
@@ -305,3 +307,30 @@ def _source_metrics(sources: tuple[SourceHealth, ...]) -> Iterator["Metric"]:
             if value is not None:
                 gauge.add_metric([source.source], factor * value)
         yield gauge
+
+
+def _noise_metrics(sources: tuple[SourceHealth, ...]) -> Iterator["Metric"]:
+    from prometheus_client.metrics_core import GaugeMetricFamily
+
+    levels = GaugeMetricFamily(
+        "earshot_noise_db",
+        "Noise of the last minute, A-weighted; hour_leq of the last hour.",
+        labels=["source", "unit", "figure"],
+    )
+    bands = GaugeMetricFamily(
+        "earshot_noise_band_db",
+        "Noise of the last minute in third-octave bands.",
+        labels=["source", "unit", "band_hz"],
+    )
+    for source in sources:
+        if (noise := source.noise) is None:
+            continue
+        for figure in ("leq", "lmax", "l10", "l90", "hour_leq"):
+            if (value := getattr(noise, f"{figure}_db")) is not None:
+                levels.add_metric([source.source, noise.unit, figure], value)
+        unit = "dB" if noise.is_calibrated else "dBFS"
+        for name, level in zip(BAND_NAMES, noise.bands_db, strict=False):
+            bands.add_metric([source.source, unit, name], level)
+    if levels.samples:
+        yield levels
+        yield bands

@@ -9,7 +9,18 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..messages import SAMPLE_RATE_HZ, Event, Health, Occurrence, Samples, SourceHealth, Tagging, WorkerHealth
+from ..messages import (
+    SAMPLE_RATE_HZ,
+    Event,
+    Health,
+    NoiseLevels,
+    Occurrence,
+    Samples,
+    SourceHealth,
+    Tagging,
+    WorkerHealth,
+)
+from ..noise.octaves import BAND_NAMES
 
 Payload: TypeAlias = dict[str, Any]
 
@@ -259,6 +270,29 @@ def source_health_payload(health: SourceHealth) -> Payload:
         "floor_dbfs": _rounded(health.floor_dbfs, 1),
         "drift_ppm": _rounded(health.drift_ppm, 1),
         "seconds_since_sound": _rounded(health.seconds_since_sound, 1),
+        "noise": None if health.noise is None else noise_payload(health.noise),
+    }
+
+
+def noise_payload(levels: NoiseLevels) -> Payload:
+    """Return the payload of a minute's noise; levels are rounded to a tenth of a dB."""
+    return {
+        "started_at": rfc3339(levels.started_at),
+        "ended_at": rfc3339(levels.ended_at),
+        "seconds": _rounded(levels.seconds, 2),
+        "unit": levels.unit,
+        "leq": _rounded(levels.leq_db, 1),
+        "lmax": _rounded(levels.lmax_db, 1),
+        "l10": _rounded(levels.l10_db, 1),
+        "l90": _rounded(levels.l90_db, 1),
+        "hour": {
+            "seconds": _rounded(levels.hour_seconds, 2),
+            "leq": _rounded(levels.hour_leq_db, 1),
+            "l10": _rounded(levels.hour_l10_db, 1),
+            "l90": _rounded(levels.hour_l90_db, 1),
+        },
+        "bands_unit": "dB" if levels.is_calibrated else "dBFS",
+        "bands": {name: _rounded(level, 1) for name, level in zip(BAND_NAMES, levels.bands_db, strict=False)},
     }
 
 

@@ -32,6 +32,7 @@ def live_session(
     fast: bool = False,
     stay: bool = False,
     limit_samples: int | None = None,
+    noise: bool = False,
     **others: Any,
 ) -> LiveSession:
     """Make a session; by name, sources may have hops and sounds of their own."""
@@ -39,5 +40,5 @@ def live_session(
         Input(source, hops.get(source.name, hop_samples), own_sounds.get(source.name, sounds))
         for source in sources
     ]
-    mode = Mode(window_samples, fast=fast, stay=stay, limit_samples=limit_samples)
+    mode = Mode(window_samples, fast=fast, stay=stay, limit_samples=limit_samples, noise=noise)
     return LiveSession(inputs, score, mode, Outputs(sinks, taps, clips), **others)

@@ -15,6 +15,7 @@ from ...errors import SinkError
 from ...messages import Event, Occurrence
 from .. import sqlite
 from ..sqlite import is_time, storable
+from . import noise_table
 
 COLUMNS = "id, kind, label, source, score, started_at, ended_at, clip, start_sample, end_sample"
 """Columns of an event, in the order of `to_row` and `to_event`."""
@@ -28,7 +29,7 @@ NEWEST_STATE = """(kind = 'ended' OR NOT EXISTS (
 """Condition of such a query: the end of an occurrence, or its start if it has not ended yet."""
 
 _APPLICATION_ID = 0x45617273  # "Ears"; identifies the file
-_VERSION = 2
+_VERSION = 3
 _BUSY_SECONDS = 1.0
 _MAX_PRUNED = 1000  # at once, because the tagger waits
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -71,7 +72,7 @@ BEGIN
 END;
 """
 
-_CHANGES = {2: _NOTES + _FORGETTING}
+_CHANGES = {2: _NOTES + _FORGETTING, 3: noise_table.SCHEMA}
 """Statements that bring the schema from the version before to each version."""
 
 
@@ -150,9 +151,12 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
         raise SinkError(f"there is no history {path} yet: it begins with the first event")
     try:
         with closing(sqlite.open_to_read(path)) as connection:
-            if _recognise(connection, path) == 1:
+            version = _recognise(connection, path)
+            if version < _VERSION:
                 connection.execute("PRAGMA temp_store = MEMORY")
-                connection.execute(_NOTES.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+            for since, schema in ((2, _NOTES), (3, noise_table.SCHEMA)):
+                if version < since:
+                    connection.executescript(schema.replace("CREATE TABLE", "CREATE TEMP TABLE"))
             yield connection
     except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # SQLite's message quotes the text
         advice = "move it away" if is_damaged(error) else "check its permissions and its disk"

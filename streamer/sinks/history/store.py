@@ -276,7 +276,7 @@ class History:
     ) -> None:
         self._file = _HistoryFile(path)
         self.existed = path.exists()  # as an earlier run has left it
-        self._keep_seconds = days * _DAY_SECONDS
+        self.keep_seconds = days * _DAY_SECONDS
         self._keep_events = events
         self.outgoing = outgoing
         self._pruning = _Pruning()
@@ -321,7 +321,7 @@ class History:
     def keep(self, *, days: float, events: int) -> None:
         """Set the maximum age and number of events."""
         with self._lock:
-            self._keep_seconds = days * _DAY_SECONDS
+            self.keep_seconds = days * _DAY_SECONDS
             self._keep_events = events
             self._pruning.hurry()
 
@@ -433,7 +433,7 @@ class History:
         return database.prune(
             connection,
             keep_events=self._keep_events,
-            keep_seconds=self._keep_seconds,
+            keep_seconds=self.keep_seconds,
             acknowledged=self._acknowledged,
         )
 

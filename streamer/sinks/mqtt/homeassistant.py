@@ -93,6 +93,15 @@ SOURCE_DIAGNOSTICS: Mapping[str, tuple[str, Payload]] = {
 """Platform and diagnostic entity of a source, by key of its health payload."""
 
 
+NOISE: Mapping[str, str] = {
+    "leq": "Noise level",
+    "lmax": "Noise level, highest",
+    "l10": "Noise level, L10",
+    "l90": "Noise level, L90",
+}
+"""Name of each noise sensor of a source, by key of its noise payload."""
+
+
 @dataclass(frozen=True, slots=True)
 class Discovery:
     """Options of Home Assistant's discovery.
@@ -254,6 +263,7 @@ class HomeAssistant:
         for platform, key, entity in (
             *self._sound_entities(source),
             *_stream_entities(self._topics, source),
+            *_noise_entities(self._topics, source),
             *_diagnostic_entities(self._topics),
             *_source_diagnostic_entities(self._topics, source),
             *(_switch_entities(self._topics, source) if self._topics.has_switches else ()),
@@ -313,6 +323,27 @@ def _stream_entities(topics: Topics, source: str) -> Iterator[tuple[str, str, Pa
             "icon": "mdi:volume-high",
         },
     )
+
+
+def _noise_entities(topics: Topics, source: str) -> Iterator[tuple[str, str, Payload]]:
+    """Yield the sensors of a source's noise; only levels with the offset of a reference meter are sound pressure."""
+    unit = topics.noise.get(source)
+    if unit is None:
+        return
+    for figure, name in NOISE.items():
+        yield (
+            "sensor",
+            f"noise_{figure}",
+            {
+                "name": name,
+                "state_topic": topics.noise_figure(source, figure),
+                "unit_of_measurement": unit,
+                "state_class": "measurement",
+                "suggested_display_precision": 1,
+                "icon": "mdi:volume-vibrate",
+                **({"device_class": "sound_pressure"} if unit == "dBA" else {}),
+            },
+        )
 
 
 def _diagnostic_entities(topics: Topics) -> Iterator[tuple[str, str, Payload]]:

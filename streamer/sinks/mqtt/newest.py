@@ -4,15 +4,15 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ...messages import Health, Tagging
 from ...runtime.queues import BoundedQueue
-from ..payloads import LabelSet, health_payload, tags_payload, to_json, top_tags
+from ..payloads import LabelSet, Payload, health_payload, tags_payload, to_json, top_tags
 from .homeassistant import as_state
-from .topics import FIGURES, SOURCE_FIGURES, Topics
+from .topics import FIGURES, NOISE_FIGURES, SOURCE_FIGURES, Topics
 from .wire import Client
 
 
@@ -163,6 +163,22 @@ class HealthPublisher:
             if source in topics.sources
             for name in SOURCE_FIGURES
         }
-        for topic, value in values.items():
-            if value is not None and self._figures.due(topic, as_state(value)):
-                await client.publish(topic, as_state(value), retain=True)
+        texts = {topic: as_state(value) for topic, value in values.items() if value is not None}
+        for topic, text in (texts | _noise_figures(payload["sources"], topics)).items():
+            if self._figures.due(topic, text):
+                await client.publish(topic, text, retain=True)
+        for source in topics.noise:
+            levels = payload["sources"].get(source, {}).get("noise")
+            if levels is not None and self._figures.due(topics.noise_levels(source), to_json(levels)):
+                await client.publish(topics.noise_levels(source), to_json(levels))
+
+
+def _noise_figures(sources: Mapping[str, Payload], topics: Topics) -> dict[str, str]:
+    """Return the figures of the noise of sources, by topic."""
+    return {
+        topics.noise_figure(source, name): as_state(levels[name])
+        for source in topics.noise
+        if (levels := sources.get(source, {}).get("noise")) is not None
+        for name in NOISE_FIGURES
+        if levels[name] is not None
+    }

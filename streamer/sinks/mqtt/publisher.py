@@ -5,7 +5,7 @@ import logging
 import random
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...messages import Event, Health, Losses, Message, SourceStatus, Tagging
@@ -47,6 +47,8 @@ class MqttOptions(ConnectionOptions):
     birth_seconds : float
         Maximum delay before everything is published again after a start of Home Assistant; random, so that many nodes do
         not publish at once.
+    noise_units : mapping of str to str
+        Unit of the noise levels of each source at the start; see `Topics`.
     """
 
     base_topic: str | None = None
@@ -55,6 +57,7 @@ class MqttOptions(ConnectionOptions):
     stale_seconds: float = 10.0
     gauge_seconds: float = 5.0
     birth_seconds: float = 2.0
+    noise_units: Mapping[str, str] = field(default_factory=dict)
 
 
 class MqttPublisher:
@@ -116,6 +119,7 @@ class MqttPublisher:
         self._node, self._discovery, self._switches = node, discovery, switches
         self._base = check_base_topic(f"earshot/{node}" if options.base_topic is None else options.base_topic)
         self._watched_at = watched_at
+        self._noise_units = options.noise_units
         self._following = threading.Lock()  # serializes changes of the topics
         topics = self._make_topics(sources)
         self._state = PublishedState(
@@ -207,6 +211,11 @@ class MqttPublisher:
         self._state.renew_quiet()
         self._connection.call_soon(self._handler.wake)
 
+    def set_noise_units(self, units: Mapping[str, str]) -> None:
+        """Set the unit of the noise levels of each source; from any thread, at once."""
+        self._noise_units = units
+        self.update_watched()
+
     def close(self) -> None:
         """Make `run` publish that everything is offline and return within a second; from any thread, repeatedly."""
         self._connection.close()
@@ -224,6 +233,7 @@ class MqttPublisher:
             has_switches=self._switches is not None,
             has_quiet=self._options.quiet is not None,
             parts=self._options.names.parts(watched),
+            noise=self._noise_units,
         )
 
     def _make_home(self, topics: Topics, fits: Fits) -> HomeAssistant | None:
@@ -233,7 +243,8 @@ class MqttPublisher:
 
     def _replace_topics(self, sources: Iterable[str]) -> None:
         topics = self._make_topics(sources)
-        if list(topics.watched.items()) != list(self._state.topics.watched.items()):
+        before = self._state.topics
+        if (list(topics.watched.items()), topics.noise) != (list(before.watched.items()), before.noise):
             self._state.replace_topics(topics)
             self._taggings.resize(len(topics.sources))
             self._connection.call_soon(self._handler.wake)

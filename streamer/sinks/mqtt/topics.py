@@ -19,9 +19,14 @@ FIGURES = (
 SOURCE_FIGURES = ("problem", "state", "lost_seconds", "drift_ppm")
 """Keys of a source's health payload that have a topic of their own."""
 
+NOISE_FIGURES = ("leq", "lmax", "l10", "l90")
+"""Keys of the payload of a source's noise that have a topic of their own."""
+
 NOTHING_WATCHED: Mapping[str, Sequence[str]] = MappingProxyType({})
 
-_RETAINED = rf"status|listen|loudest|level|health/({'|'.join(SOURCE_FIGURES)})|(sound|quiet)/[a-z0-9_]+"
+NO_NOISE: Mapping[str, str] = MappingProxyType({})
+
+_RETAINED = rf"status|listen|loudest|level|noise/({'|'.join(NOISE_FIGURES)})|health/({'|'.join(SOURCE_FIGURES)})|(sound|quiet)/[a-z0-9_]+"
 
 
 class Topics:
@@ -41,6 +46,8 @@ class Topics:
         True if the quiet hours of sounds can be changed.
     parts : mapping of str to str or None
         Name of each source within topics, in order; made from the sources if None.
+    noise : mapping of str to str
+        Unit of the noise levels of each source, "dBA" or "dBFS"; those whose noise is not measured are left out.
     """
 
     def __init__(
@@ -52,6 +59,7 @@ class Topics:
         has_switches: bool = False,
         has_quiet: bool = False,
         parts: Mapping[str, str] | None = None,
+        noise: Mapping[str, str] = NO_NOISE,
     ) -> None:
         self._base = base
         self._parts = slugs(sources) if parts is None else dict(parts)
@@ -65,6 +73,8 @@ class Topics:
             for source, sounds in self.watched.items()
             for sound, part in slugs(sounds).items()
         }
+        self.noise: Mapping[str, str] = {source: noise[source] for source in self._parts if noise.get(source)}
+        """Unit of the noise levels, by source; those whose noise is not measured are left out."""
         self.has_switches = has_switches
         """True if sources can be paused."""
         self.switches: Mapping[str, str] = {
@@ -130,6 +140,14 @@ class Topics:
         """Return the topic of a source's level."""
         return f"{self._of(source)}/level"
 
+    def noise_levels(self, source: str) -> str:
+        """Return the topic of a source's noise, which is not retained."""
+        return f"{self._of(source)}/noise"
+
+    def noise_figure(self, source: str, name: str) -> str:
+        """Return the topic of one figure of a source's noise."""
+        return f"{self.noise_levels(source)}/{name}"
+
     def events(self, source: str) -> str:
         """Return the topic of a source's events; also of a source that was removed."""
         return f"{self._of(source)}/events"
@@ -165,7 +183,7 @@ class Topics:
                 self.level(source),
                 *(self.source_figure(source, name) for name in SOURCE_FIGURES),
             )
-        }.union(self.states().values(), self.quiet.values())
+        }.union(self.states().values(), self.quiet.values(), self._noise_topics())
 
     def is_state(self, topic: object) -> TypeGuard[str]:
         """Return True for a retained topic of any source, of this run or an earlier one."""
@@ -178,6 +196,9 @@ class Topics:
     def listen_set(self, source: str) -> str:
         """Return the topic that turns a source's switch."""
         return f"{self.listen(source)}/set"
+
+    def _noise_topics(self) -> list[str]:
+        return [self.noise_figure(source, name) for source in self.noise for name in NOISE_FIGURES]
 
     def _of(self, source: str) -> str:
         return f"{self._base}/{self.part(source)}"

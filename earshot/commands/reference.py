@@ -1,0 +1,67 @@
+"""The option ``--reference`` of the command ``calibrate``: the offset between a microphone and a reference meter."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ..failures import UsageError
+from ..progress import bars
+
+if TYPE_CHECKING:
+    from streamer.settings.schema import Settings
+
+_log = logging.getLogger(__name__)
+
+USUAL_SECONDS = 10.0
+"""Time to listen unless ``--for`` says otherwise."""
+
+
+def calibrate_level(chosen: "Settings", reference_db: float, config: Path | None, *, apply: bool) -> None:
+    """Measure a source while a meter beside it shows the reference; propose the offset as a change of the settings file.
+
+    Raises
+    ------
+    UsageError
+        There are several sources.
+    """
+    from streamer.commands.reference import STEADY_DB, measure
+    from streamer.live.assembly import open_sources
+    from streamer.settings.file import difference, read, with_noise_offset, write_atomically
+    from streamer.settings.loading import settings_file
+
+    if len(chosen.sources) != 1:
+        raise UsageError("--reference measures one source: choose it with --source NAME")
+    (source,) = open_sources(chosen)
+    seconds = chosen.duration or USUAL_SECONDS
+    try:
+        with bars() as update:
+            found = measure(source, seconds, lambda heard: update("listening", min(heard, seconds), seconds))
+    finally:
+        source.close()
+    offset = found.offset_db(reference_db)
+    _log.info(
+        "%s: %.1f dBFS(A) for %.0f s; with the meter at %g dB(A), noise_offset_db is %.1f",
+        source.name,
+        found.leq_dbfs,
+        found.seconds,
+        reference_db,
+        offset,
+    )
+    if found.spread_db > STEADY_DB:
+        _log.warning(
+            "the level changed by %.1f dB: take a steady sound, such as a calibrator or noise from a loudspeaker, and try again",
+            found.spread_db,
+        )
+    file = settings_file(config)
+    before = read(file)
+    after = with_noise_offset(before, source.name, offset)
+    typer.echo(difference(before, after, file), nl=False)
+    if after == before:
+        _log.info("%s needs no change", file)
+    elif apply:
+        write_atomically(file, after)
+        _log.info("%s: changed", file)
+    else:
+        _log.info("%s is unchanged: give --apply to change it", file)

@@ -1,0 +1,1 @@
+"""Noise levels of a source: A-weighting, time weighting, statistics, third octaves, and loud noise."""
