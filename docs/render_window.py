@@ -7,7 +7,8 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,6 +24,7 @@ from gui.app.kiosk import KioskWindow
 from gui.app.window import LiveWindow
 from gui.data.feed import Feed
 from gui.data.histories import SourceHistories
+from gui.look import KioskLook
 from gui.style import theme
 from models.labels import family_of
 from models.loading import load_here
@@ -58,7 +60,8 @@ def main() -> None:
         scene = SCENES[name]
         feed = Feed(scene.sources, tagger.labels)
         actions = actions_of(tagger, sounds)
-        window: LiveWindow | KioskWindow = scene.kind(
+        kind = partial(KioskWindow, look=scene.look) if scene.kind is KioskWindow else scene.kind
+        window: LiveWindow | KioskWindow = kind(
             feed, histories=SourceHistories(log_mel), title="Earshot", actions=actions, colours=scene.colours
         )
         window.resize(width, height)
@@ -95,6 +98,8 @@ class Scene:
         Takes the window and its feed; acts before the picture.
     settles : bool
         True to wait until animations have ended.
+    look : KioskLook
+        Look of a kiosk.
     """
 
     kind: type[LiveWindow | KioskWindow] = LiveWindow
@@ -102,6 +107,7 @@ class Scene:
     sources: Sequence[str] = ("demo",)
     then: Callable[[Any, Feed], object] = lambda _window, _feed: None
     settles: bool = False
+    look: KioskLook = field(default_factory=KioskLook)
 
 
 def listen(tagger: Tagger, sounds: Sequence[WatchedSound], seconds: float) -> Iterator[tuple[float, Item]]:
@@ -214,7 +220,12 @@ def freeze(window: LiveWindow, _feed: Feed) -> None:
 SCENES: Mapping[str, Scene] = {
     "window": Scene(),
     "light": Scene(colours=theme.LIGHT, then=freeze, settles=True),
-    "kiosk": Scene(kind=KioskWindow),
+    "kiosk": Scene(kind=KioskWindow, look=KioskLook(text="Clap, whistle, sing…")),
+    "kiosk-quiet": Scene(kind=KioskWindow, sources=("hall",), look=KioskLook(text="Clap, whistle, sing…")),
+    "kiosk-german": Scene(
+        kind=KioskWindow,
+        look=KioskLook(text="Klatsch, pfeif, sing…", language="de", hidden=frozenset({"Musical instrument"})),
+    ),
     "rooms": Scene(
         kind=KioskWindow, sources=("demo", "kitchen", "front door", "garden"), then=add_rooms, settles=True
     ),

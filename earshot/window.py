@@ -14,6 +14,7 @@ from .recordings import read_recording
 if TYPE_CHECKING:
     from gui.actions import Actions, AudioInput, Span
     from gui.data.feed import Feed
+    from gui.look import KioskLook
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
@@ -87,8 +88,9 @@ def open_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet")
     if not settings.windowless:
         from gui.data.feed import Feed
 
+        look = _look(settings, label_set.labels)
         feed = Feed(sources=names, labels=label_set.labels)
-        yield View(feed, [feed.add_chunk], partial(_show_window, feed, settings))
+        yield View(feed, [feed.add_chunk], partial(_show_window, feed, settings, look))
         return
     from streamer.sinks.terminal.lines import JsonLines
     from streamer.sinks.terminal.table import LiveTable
@@ -106,14 +108,65 @@ def open_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet")
 def _show_window(
     feed: "Feed",
     settings: "Settings",
+    look: "KioskLook",
     keep_on: Callable[[], bool],
     _sleep: Callable[[float], None],
     actions: "Callable[[], Actions]",
 ) -> None:
     from gui.app.run import run
+    from gui.errors import LookError
     from models.log_mel import log_mel
+    from streamer.errors import SettingsError
 
-    run(feed, log_mel=log_mel, poll=keep_on, kiosk=settings.kiosk, actions=actions(), theme=settings.theme)
+    try:
+        run(
+            feed,
+            log_mel=log_mel,
+            poll=keep_on,
+            kiosk=settings.kiosk,
+            actions=actions(),
+            theme=settings.theme,
+            look=look,
+        )
+    except LookError as error:
+        raise SettingsError(str(error)) from None
+
+
+def _look(settings: "Settings", labels: "Sequence[str]") -> "KioskLook":
+    """Return the look of the kiosk.
+
+    Raises
+    ------
+    SettingsError
+        The logo can't be read, or a sound to hide is unknown.
+    """
+    from gui.errors import LookError
+    from gui.look import KioskLook
+    from models.short_names import short_names
+    from streamer.errors import SettingsError
+    from streamer.events.catalogue import Watch, resolve_sounds
+    from streamer.settings.fields import expand
+
+    full = {short.casefold(): label for label, short in short_names().items()}
+    try:
+        hidden = [
+            labels[index]
+            for name in settings.kiosk_hide
+            for sound in resolve_sounds([Watch(full.get(name.casefold(), name))], labels)
+            for index in sound.indices
+        ]
+        look = KioskLook(
+            text=settings.kiosk_text,
+            logo=expand(settings.kiosk_logo),
+            language=settings.language,
+            hidden=frozenset(hidden),
+        )
+        look.check()
+    except SettingsError as error:
+        raise SettingsError(f"kiosk_hide: {error}") from None
+    except LookError as error:
+        raise SettingsError(str(error)) from None
+    return look
 
 
 def _wait(

@@ -20,5 +20,9 @@ class DisplayError(Exception):
         self.reason = reason
 
 
+class LookError(Exception):
+    """A setting of the window's look can't be used."""
+
+
 class ActionError(Exception):
     """An action of the user failed; the window goes on."""

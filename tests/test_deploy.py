@@ -1,8 +1,10 @@
 """Files of `deploy`: units that systemd accepts and rates as well sandboxed, and a container that has all it names."""
 
+import configparser
 import importlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -23,6 +25,7 @@ DEPLOY = ROOT / "deploy"
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ")
 COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
 UNITS = ("earshot.service", "earshot-user.service")
+KIOSK = "earshot-kiosk.service"
 UNITS_OF_WORKERS = ("ray/earshot-head.service", "ray/earshot-worker.service")
 
 
@@ -48,11 +51,23 @@ def image_environment() -> dict[str, str]:
     return dict(pair.split("=", 1) for line in instructions("ENV") for pair in line.split())
 
 
+def test_the_entry_of_the_desktop_starts_the_unit_of_the_kiosk() -> None:
+    entry = configparser.ConfigParser(interpolation=None)
+    entry.read(DEPLOY / "earshot-kiosk.desktop", encoding="utf-8")
+    section = entry["Desktop Entry"]
+    assert section["type"] == "Application"
+    shell, option, line = shlex.split(section["exec"])
+    assert (shell, option) == ("/bin/sh", "-c")
+    subprocess.run([shell, "-n", option, line], check=True, timeout=60)
+    assert line.split()[-1] == KIOSK
+    assert {"DISPLAY", "WAYLAND_DISPLAY"} <= set(line.partition(";")[0].split())
+
+
 @pytest.mark.system
-@pytest.mark.parametrize("name", [*UNITS, *UNITS_OF_WORKERS])
+@pytest.mark.parametrize("name", [*UNITS, *UNITS_OF_WORKERS, KIOSK])
 def test_systemd_accepts_the_units(name: str, tmp_path: Path) -> None:
     require("systemd-analyze")
-    kind = ["--user"] if "user" in name else []
+    kind = ["--user"] if "user" in name or name == KIOSK else []
     with_password = tmp_path / f"{Path(name).name}.d"
     with_password.mkdir()
     for file in ("mqtt-password.conf", "settings.conf") if name in UNITS else ():
@@ -90,7 +105,7 @@ def test_systemd_rates_the_units_as_well_sandboxed(name: str, exposure: float, t
     )
 
 
-@pytest.mark.parametrize("name", UNITS)
+@pytest.mark.parametrize("name", [*UNITS, KIOSK])
 def test_the_units_start_existing_commands(name: str) -> None:
     program, *options = entries(name, "ExecStart")
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
@@ -33,6 +33,8 @@ from gui.app.kiosk import HOLD_SECONDS, KioskWindow, columns_for
 from gui.app.run import run
 from gui.data.feed import Feed
 from gui.data.histories import SourceHistories
+from gui.errors import LookError
+from gui.look import KioskLook
 from gui.style import pictograms
 from gui.style.theme import Tone
 from gui.widgets.banner import Banner
@@ -41,18 +43,21 @@ from models.log_mel import log_mel
 from streamer.messages import Event, SourceStatus, Watched
 
 ROOT = Path(__file__).resolve().parent.parent
+PLAIN = KioskLook()
 FAMILIES = {"Sound 3": "alarm", "Sound 5": "music"}
 
 
 class KioskBench:
     """Real kiosk window with its own feed and clock."""
 
-    def __init__(self, qtbot: QtBot, width: int = 1280, height: int = 720, *sources: str) -> None:
+    def __init__(
+        self, qtbot: QtBot, width: int = 1280, height: int = 720, *sources: str, look: KioskLook = PLAIN
+    ) -> None:
         self.feed = Feed(sources or ["mic"], LABELS)
         watched = [Watched("Alarm", (3,), (0.5,)), Watched("Music", (5,), (0.5,))]
         actions = Actions(watched=lambda source: watched if source != "attic" else [], families=FAMILIES)
         self.window = KioskWindow(
-            self.feed, histories=SourceHistories(log_mel), title="Earshot", actions=actions
+            self.feed, histories=SourceHistories(log_mel), title="Earshot", actions=actions, look=look
         )
         tile = self.window.tiles[0]
         self.tags, self.banner, self.picture = tile.tags, tile.banner, tile.picture
@@ -121,6 +126,102 @@ def test_an_active_alarm_is_red_and_music_is_not(bench: KioskBench) -> None:
     bench.feed.accept(Event("1", "ended", "Alarm", "mic", 0.9, 1.7e9, 1.7e9 + 3))
     bench.pass_time()
     assert not any(tag.alarming for tag in bench.tags.shown)
+
+
+def test_an_alarm_has_a_frame_too(bench: KioskBench) -> None:
+    bench.feed.accept(tagging({3: 0.9}))
+    bench.pass_time(3.0)
+    corner = bench.tags._rect_of(bench.tags.shown[0]).bottomRight() - QPoint(30, 8)
+    before = bench.tags.grab().toImage().pixelColor(corner)
+    bench.feed.accept(Event("1", "started", "Alarm", "mic", 0.9, 1.7e9))
+    bench.pass_time(1.0)
+    assert bench.tags.grab().toImage().pixelColor(corner) != before
+
+
+def test_the_invitation_fills_the_screen_until_something_is_heard(qtbot: QtBot) -> None:
+    bench = KioskBench(qtbot, look=KioskLook(text="Clap, whistle, sing…"))
+    bench.pass_time()
+    assert bench.tags._hint == "Clap, whistle, sing…"
+    assert bench.banner._invitation == ""
+    bench.feed.accept(tagging({3: 0.9}))
+    bench.pass_time(1.0)
+    assert bench.banner._invitation == "Clap, whistle, sing…"
+    with_words = bench.banner.grab().toImage()
+    bench.banner.invite("")
+    assert bench.banner.grab().toImage() != with_words
+    several = KioskBench(qtbot, 1280, 720, "hall", "stairs", look=KioskLook(text="Sing!"))
+    several.pass_time()
+    assert [tile.tags._hint for tile in several.window.tiles] == ["Listening…", "Listening…"]
+    assert several.window.banner._invitation == "Sing!"
+
+
+def test_the_kiosk_speaks_german(qtbot: QtBot) -> None:
+    bench = KioskBench(qtbot, look=KioskLook(language="de"))
+    bench.pass_time()
+    assert bench.tags._hint == "Ich höre zu…"
+    bench.feed.accept(health(model="", loading="tiny"))
+    bench.feed.accept(SourceStatus("mic", online=False))
+    bench.pass_time()
+    assert bench.tags._hint == "Lädt tiny…"
+    assert bench.banner.text == "mic: kein Ton"
+    QTest.keyPress(bench.window, Qt.Key.Key_Escape)
+    bench.pass_time()
+    assert bench.banner.text == "Escape gedrückt halten, um zu beenden"
+
+
+def test_hidden_sounds_are_not_shown(qtbot: QtBot) -> None:
+    bench = KioskBench(qtbot, look=KioskLook(hidden=frozenset({"Sound 3"})))
+    bench.feed.accept(tagging({3: 0.9, 5: 0.6}))
+    bench.pass_time(3.0)
+    assert [tag.label for tag in bench.tags.shown] == ["Sound 5"]
+
+
+def picture_file(folder: Path, name: str) -> Path:
+    """Write a wide red picture."""
+    path = folder / name
+    if path.suffix == ".svg":
+        path.write_text(
+            '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 10"><rect width="40" height="10" fill="#ff0000"/></svg>'
+        )
+    else:
+        image = QImage(40, 10, QImage.Format.Format_RGB32)
+        image.fill(QColor("#ff0000"))
+        assert image.save(str(path))
+    return path
+
+
+@pytest.mark.parametrize("name", ["logo.png", "logo.svg", "logo.jpg"])
+def test_a_logo_takes_the_place_of_the_programs(qtbot: QtBot, tmp_path: Path, name: str) -> None:
+    bench = KioskBench(qtbot, look=KioskLook(logo=picture_file(tmp_path, name)))
+    bench.pass_time()
+    image = bench.banner.grab().toImage()
+    for x in (4, 3 * bench.banner.height()):
+        colour = image.pixelColor(x, image.height() // 2)
+        assert colour.red() > 240
+        assert colour.green() < 20
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "can't be read (No such file or directory); check the path"), (b"hello", "give a PNG or an SVG")],
+)
+def test_a_logo_that_can_not_be_shown_is_reported(tmp_path: Path, content: bytes | None, reason: str) -> None:
+    path = tmp_path / "logo.png"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(LookError) as caught:
+        KioskLook(logo=path).check()
+    assert str(caught.value).startswith(f"kiosk_logo: {path} ")
+    assert str(caught.value).endswith(reason)
+
+
+@pytest.mark.usefixtures("qapp")
+def test_a_damaged_logo_ends_the_start(tmp_path: Path) -> None:
+    for name, content in (("logo.png", b"\x89PNG damaged"), ("logo.svg", b"<svg damaged")):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(LookError, match="is damaged; give another PNG or SVG"):
+            run(feed_with_sound(), log_mel=log_mel, poll=polls(3), kiosk=True, look=KioskLook(logo=path))
 
 
 def test_a_lost_device_is_shown_until_it_returns(bench: KioskBench) -> None:

@@ -468,6 +468,19 @@ def test_a_kiosk_has_short_windows_unless_they_are_set() -> None:
     assert load(kiosk=True, hop=1.0).window == 2.56
 
 
+def test_the_look_of_a_kiosk_is_set() -> None:
+    plain = load()
+    assert (plain.kiosk_text, plain.kiosk_logo, plain.kiosk_hide, plain.language) == ("", None, [], "en")
+    chosen = load(kiosk_hide="Silence,Speech", language="de", kiosk_text="Klatsch!")
+    assert (chosen.kiosk_hide, chosen.language, chosen.kiosk_text) == (
+        ["Silence", "Speech"],
+        "de",
+        "Klatsch!",
+    )
+    with pytest.raises(SettingsError, match="language"):
+        load(language="fr")
+
+
 def test_a_kiosk_waits_for_its_sources() -> None:
     assert load(kiosk=True).waits_for_sources
     assert load(wait_for_sources=True).waits_for_sources

@@ -9,7 +9,9 @@ from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 from ..actions import Actions
 from ..data.feed import Feed, Snapshot
 from ..data.histories import SourceHistories
+from ..look import KioskLook
 from ..style import theme
+from ..style.logo import load_logo
 from ..style.theme import Style, Tone
 from ..widgets.banner import Banner
 from ..widgets.tile import Tile
@@ -18,6 +20,7 @@ HOLD_SECONDS = 1.5
 """Time for which Escape must be held to leave."""
 
 _MAX_STEP_SECONDS = 0.25
+_PLAIN = KioskLook()
 
 
 class KioskWindow(QWidget):
@@ -38,11 +41,18 @@ class KioskWindow(QWidget):
         Functions of the program; only `families`, `names` and `watched` are used.
     colours : Palette
         Colours of the window.
+    look : KioskLook
+        Words, logo, and sounds that are not shown.
 
     Attributes
     ----------
     tiles : list of Tile
         Tile of each source.
+
+    Raises
+    ------
+    LookError
+        The logo can't be read.
     """
 
     closed = Signal()
@@ -55,16 +65,19 @@ class KioskWindow(QWidget):
         title: str,
         actions: Actions | None = None,
         colours: theme.Palette = theme.DARK,
+        look: KioskLook = _PLAIN,
     ) -> None:
         super().__init__()
         self._feed = feed
         self._actions = actions or Actions()
         self._colours = colours
+        self._look = look
+        self._logo = load_logo(look)
         self._histories = histories
         self._refreshed_at: float | None = None
         self._held_seconds: float | None = None
         self.tiles: list[Tile] = []
-        self._time_banner = Banner()
+        self._time_banner = Banner(logo=self._logo, invitation=look.text)
         self._grid = QGridLayout()
         self._rows = QVBoxLayout(self)
         self._rows.addLayout(self._grid, stretch=1)
@@ -96,7 +109,7 @@ class KioskWindow(QWidget):
             self._held_seconds += seconds
             if self._held_seconds >= HOLD_SECONDS:
                 self.close()
-            self.banner.show_message("keep holding Escape to leave", Tone.WARNING)
+            self.banner.show_message(self._look.say("hold"), Tone.WARNING)
         elif len(self.tiles) > 1:
             self.banner.show_message("", Tone.PLAIN)
 
@@ -134,6 +147,8 @@ class KioskWindow(QWidget):
             source,
             labels=self._feed.labels,
             actions=self._actions,
+            look=self._look,
+            logo=self._logo,
             columns=self._histories[source].columns,
         )
 
@@ -147,7 +162,7 @@ class KioskWindow(QWidget):
             if sound.name in active
             for label in sound.labels
         )
-        tile.tags.set_hint(snapshot.hint)
+        tile.tags.set_hint(self._look.hint(snapshot.loading, inviting=len(self.tiles) == 1))
         tile.show_view(snapshot.sources[tile.source], alarming, active=bool(active))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name

@@ -5,12 +5,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING
 
 from ..actions import Actions
 from ..data.columns import LogMelFunction
 from ..data.feed import Feed
+from ..look import KioskLook
 
 if TYPE_CHECKING:
     from PySide6.QtWidgets import QWidget
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _FRAME_MILLISECONDS = 33
+_PLAIN = KioskLook()
 _MIN_KIOSK_SECONDS = 5.0
 """A kiosk that fails sooner is not opened again: it would go on failing."""
 
@@ -34,6 +37,7 @@ def run(
     kiosk: bool = False,
     actions: Actions | None = None,
     theme: str = "dark",
+    look: KioskLook = _PLAIN,
 ) -> None:
     """Open the window and run Qt's event loop on this thread until the window closes.
 
@@ -53,9 +57,13 @@ def run(
         Functions of the program that the window offers.
     theme : {"dark", "light", "auto"}
         Colours; "auto" follows the system.
+    look : KioskLook
+        Words, logo and hidden sounds of a kiosk.
 
     Raises
     ------
+    LookError
+        The logo of a kiosk can't be read.
     BaseException
         An error of `poll`, of a signal handler or of the window; a kiosk raises its own errors only in its first seconds.
     """
@@ -72,7 +80,7 @@ def run(
     application.setApplicationName(title)
     if kiosk:
         keep_screen_awake(title)
-    kind = KioskWindow if kiosk else LiveWindow
+    kind = partial(KioskWindow, look=look) if kiosk else LiveWindow
     histories = SourceHistories(log_mel)
     while True:
         opened_at = time.monotonic()

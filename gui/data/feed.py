@@ -86,10 +86,14 @@ class Snapshot:
     events: tuple[Event, ...] = ()
 
     @property
+    def loading(self) -> str:
+        """Model that is being loaded; empty for none."""
+        return "" if self.health is None else self.health.loading
+
+    @property
     def hint(self) -> str:
         """Words in the place of tags before the first tagging."""
-        loading = "" if self.health is None else self.health.loading
-        return f"Loading {loading}…" if loading else "Listening…"
+        return f"Loading {self.loading}…" if self.loading else "Listening…"
 
 
 class Feed:

@@ -7,6 +7,7 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from ..style import theme
+from ..style.logo import Logo
 from ..style.theme import Style
 
 _MAX_TITLE_SHARE = 0.5
@@ -14,12 +15,16 @@ _MAX_TITLE_SHARE = 0.5
 
 
 class Banner(QWidget):
-    """Line with a title, or with the program's logo and the time; and with a message that stands out.
+    """Line with a title, or with a logo, an invitation and the time; and with a message that stands out.
 
     Parameters
     ----------
     title : str
         Name of the source; empty for logo and time.
+    logo : Logo
+        Logo to draw where there is no title.
+    invitation : str
+        Words between logo and time, while there is no message.
 
     Attributes
     ----------
@@ -31,14 +36,22 @@ class Banner(QWidget):
         Colour of title and message.
     """
 
-    def __init__(self, title: str = "") -> None:
+    def __init__(self, title: str = "", *, logo: Logo, invitation: str = "") -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self._style = Style()
         self._clock = ""
+        self._logo = logo
+        self._invitation = invitation
         self.title = title
         self.text = ""
         self.tone = theme.Tone.PLAIN
+
+    def invite(self, words: str) -> None:
+        """Show other words between logo and time."""
+        if words != self._invitation:
+            self._invitation = words
+            self.update()
 
     def show_message(self, text: str, tone: theme.Tone) -> None:
         """Show a message, or none if it is empty, and the time of this minute."""
@@ -69,6 +82,13 @@ class Banner(QWidget):
         right = QRect(self.width() - clock - 2, 0, clock + 2, self.height())
         painter.setPen(colours.soft)
         painter.drawText(right, Qt.AlignmentFlag.AlignVCenter, self._clock)
+        if not self.text and not self.title:
+            painter.setPen(colours.soft)
+            between = QRect(left, 0, right.left() - left, self.height()).adjusted(
+                style.px(30), 0, -style.px(30), 0
+            )
+            words = metrics.elidedText(self._invitation, Qt.TextElideMode.ElideRight, between.width())
+            painter.drawText(between, Qt.AlignmentFlag.AlignCenter, words)
         if self.text:
             end = right.left() - style.px(30) if self._clock else self.width()
             area = QRect(left + style.px(18), 0, end - left - style.px(18), self.height())
@@ -90,7 +110,5 @@ class Banner(QWidget):
         return metrics.horizontalAdvance(title)
 
     def _paint_logo(self, painter: QPainter) -> int:
-        """Draw the program's logo; return its right edge."""
-        side = self._style.px(34)
-        theme.paint_logo(painter, QRectF(0, (self.height() - side) / 2, side, side), self._style)
-        return side
+        """Draw the logo; return its right edge."""
+        return round(self._logo.paint(painter, QRectF(self.rect()), self._style))

@@ -1,22 +1,27 @@
 """Tags of the kiosk: a pictogram, a name and a bar each."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QResizeEvent
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Tagging
 
+from ..actions import Actions
 from ..data.ranking import Ranking
+from ..look import KioskLook
 from ..style import pictograms
 from ..style.theme import Style, blend
 
 _ROWS = 3
 _MIN_SCORE = 0.1
 _MOVE_SECONDS = 0.25
+_DIMMED = 0.4
 _ROW_HEIGHTS = (0.46, 0.3, 0.24)
 """Height of each row as a share of the widget; the first row is the largest."""
 
@@ -55,10 +60,10 @@ class BigTags(QWidget):
     ----------
     labels : sequence of str
         Name of each score.
-    families : mapping of str to str
-        Kind of sound of each label.
-    name_of : callable
-        Name on screen of a label.
+    actions : Actions
+        Kinds and names of sounds.
+    look : KioskLook
+        Words, and sounds that are not shown.
 
     Attributes
     ----------
@@ -66,15 +71,15 @@ class BigTags(QWidget):
         Tags on screen.
     """
 
-    def __init__(
-        self, labels: Sequence[str], families: Mapping[str, str], name_of: Callable[[str], str]
-    ) -> None:
+    def __init__(self, labels: Sequence[str], actions: Actions, look: KioskLook) -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
-        self.setAccessibleName("Sounds heard, most certain first")
+        self.setAccessibleName(look.say("heard"))
         self._labels = labels
-        self._families = families
-        self._name_of = name_of
+        self._families = actions.families
+        self._name_of = actions.name_of
+        self._hidden = look.hidden
+        self._kept: NDArray[np.bool_] = np.ones(0, np.bool_)
         self._ranking = Ranking(len(labels), _ROWS)
         self._tagging: Tagging | None = None
         self._hint = ""
@@ -97,7 +102,7 @@ class BigTags(QWidget):
             self.update()
         if tagging is not None and tagging is not self._tagging:
             self._tagging = tagging
-            self._ranking.set_target(tagging.scores)
+            self._ranking.set_target(np.where(self._kept_of(len(tagging.scores)), tagging.scores, 0))
 
     def advance(self, seconds: float) -> None:
         """Advance the animation by some seconds, and repaint what has moved."""
@@ -125,6 +130,12 @@ class BigTags(QWidget):
         """Apply the widget's new size."""
         super().resizeEvent(event)
         self.advance(0.0)
+
+    def _kept_of(self, count: int) -> NDArray[np.bool_]:
+        """Return for each label whether it is shown; labels may be added."""
+        if len(self._kept) != count:
+            self._kept = np.array([label not in self._hidden for label in self._labels[:count]])
+        return self._kept
 
     def _tag(self, label: int, position: float) -> BigTag:
         score = float(self._ranking.scores[label])
@@ -168,6 +179,8 @@ class BigTags(QWidget):
         painter.fillRect(event.rect(), self._style.colours.background)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for tag in reversed(self.shown):
+            if tag.alarming:
+                self._paint_alarm(painter, tag)
             self._paint_bar(painter, tag)
             above = self._rect_of(tag)
             above.setBottom(self._bar_rect(tag).top() - 1)
@@ -180,10 +193,20 @@ class BigTags(QWidget):
     def _colour(self, tag: BigTag) -> QColor:
         colours = self._style.colours
         front = colours.bad if tag.alarming else self._style.score_colour(tag.tint / 100)
-        return blend(front, colours.background, self._strength(tag))
+        return blend(front, colours.background, _DIMMED) if self._dimmed else front
 
     def _strength(self, tag: BigTag) -> float:
-        return tag.strength / 100 * (0.4 if self._dimmed else 1.0)
+        return tag.strength / 100 * (_DIMMED if self._dimmed else 1.0)
+
+    def _paint_alarm(self, painter: QPainter, tag: BigTag) -> None:
+        """Frame an alarm, which must not stand out by its colour alone."""
+        width = self._style.px(3)
+        box = QRectF(self._rect_of(tag)).adjusted(width, width, -width, -width)
+        painter.setPen(QPen(self._colour(tag), width))
+        painter.setBrush(
+            blend(self._style.colours.bad, self._style.colours.background, 0.16 * self._strength(tag))
+        )
+        painter.drawRoundedRect(box, self._style.px(14), self._style.px(14))
 
     def _paint_bar(self, painter: QPainter, tag: BigTag) -> None:
         track = self._bar_rect(tag)
@@ -213,12 +236,12 @@ class BigTags(QWidget):
         painter.drawText(name_box, Qt.AlignmentFlag.AlignVCenter, text)
 
     def _paint_hint(self, painter: QPainter) -> None:
-        colour: QColor = self._style.colours.faint
+        colour: QColor = self._style.colours.soft
         side = self.height() * 0.4
         picture = QRectF((self.width() - side) / 2, self.height() * 0.18, side, side)
         pictograms.paint(painter, "sound", picture, colour)
         painter.setPen(colour)
-        painter.setFont(self._style.font(40))
+        painter.setFont(self._style.font(48))
         below = QRect(0, round(picture.bottom()), self.width(), round(self.height() * 0.3))
         painter.drawText(below, Qt.AlignmentFlag.AlignCenter, self._hint)
 

@@ -7,6 +7,8 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from ..actions import Actions
 from ..data.columns import Columns
 from ..data.feed import SourceView
+from ..look import KioskLook
+from ..style.logo import Logo
 from ..style.theme import Style, Tone
 from .banner import Banner
 from .bigtags import BigTags
@@ -26,6 +28,10 @@ class Tile(QWidget):
         Kinds and names of sounds.
     columns : Columns
         Columns of its spectrogram.
+    look : KioskLook
+        Words, and sounds that are not shown.
+    logo : Logo
+        Logo beside the time, if this is the only tile.
 
     Attributes
     ----------
@@ -44,12 +50,15 @@ class Tile(QWidget):
         labels: Sequence[str],
         actions: Actions,
         columns: Columns,
+        look: KioskLook,
+        logo: Logo,
     ) -> None:
         super().__init__()
         self.source = source
-        self.tags = BigTags(labels, actions.families, actions.name_of)
+        self._look = look
+        self.tags = BigTags(labels, actions, look)
         self.picture = Picture(columns, self)
-        self.banner = Banner(source)
+        self.banner = Banner(source, logo=logo, invitation=look.text)
         self._rows = QVBoxLayout(self)
         self._rows.setContentsMargins(0, 0, 0, 0)
         self._rows.addWidget(self.banner)
@@ -74,9 +83,12 @@ class Tile(QWidget):
             True if any watched sound has an event now.
         """
         self.picture.show_end(None)
+        self.banner.invite(self._look.text if self.tags.shown else "")
         self.tags.show_tagging(view.tagging, alarming, dimmed=view.offline)
         if view.status is not None and not view.status.online:
-            self.banner.show_message(view.status.reason or f"{self.source} is offline", Tone.BAD)
+            self.banner.show_message(
+                view.status.reason or self._look.say("offline", source=self.source), Tone.BAD
+            )
         else:
             self.banner.show_message("", Tone.WARNING if active and self.banner.title else Tone.PLAIN)
 

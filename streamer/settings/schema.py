@@ -13,6 +13,7 @@ from ..events.catalogue import Watch
 from ..messages import SAMPLE_RATE_HZ
 from ..runtime.files import read_text
 from .fields import Device, Hop, Offset, Ticks, UserPath, expand, sound_entries
+from .kiosk import KioskSettings
 from .mqtt import MqttSettings
 from .notify import NotifySettings
 from .sources import SourceSettings, name_and_address
@@ -26,7 +27,7 @@ _KIOSK = {"hop": 0.25, "window": 2.56}
 _LONGEST_SECONDS = 100 * 365.25 * 86_400.0
 
 
-class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings):
+class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings, KioskSettings):
     """All settings, in the units and under the names that users write."""
 
     source: Annotated[list[SourceEntry], BeforeValidator(source_entries)] = Field(["mic"], min_length=1)
@@ -51,7 +52,6 @@ class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings):
     metrics_port: int = Field(0, ge=0, le=65_535)
     metrics_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     headless: bool = False
-    kiosk: bool = False
     theme: Literal["dark", "light", "auto"] = "dark"
     json_lines: bool = Field(False, alias="json")
     json_events: bool = False
