@@ -224,7 +224,15 @@ def window_actions(
         export_folder=user_pictures_path() / "Earshot",
         families=_families(watchlists.shared.labels),
         names=short_names(),
+        notice=_notice(settings, history),
     )
+
+
+def _notice(settings: "LiveSettings", history: "History | None") -> str:
+    """Return what the window must say all the time."""
+    if history is None and settings.current.history_file is not None:
+        return "another Earshot uses this data folder, so events are not stored"
+    return ""
 
 
 def _families(labels: "Sequence[str]") -> dict[str, str]:

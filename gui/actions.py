@@ -70,6 +70,8 @@ class Actions:
         Kind of sound of each label and watched sound, see `pictograms`.
     names : mapping of str to str
         Name on screen of each label that has another one.
+    notice : str
+        Problem that lasts as long as the program; empty for none.
     """
 
     watched: Callable[[str], Sequence[Watched]] = lambda _: ()
@@ -87,6 +89,7 @@ class Actions:
     export_folder: Path | None = None
     families: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)
+    notice: str = ""
 
     def name_of(self, label: str) -> str:
         """Return the name of a label or watched sound on screen."""

@@ -8,10 +8,11 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 from support.display_bench import Bench, health, tagging, tone
 
+from gui.actions import Actions
 from gui.data.columns import bin_of
 from gui.data.condition import Light
 from gui.style.theme import DARK
-from streamer.messages import SourceHealth, SourceStatus
+from streamer.messages import Losses, SourceHealth, SourceStatus
 
 
 @pytest.fixture
@@ -236,6 +237,20 @@ def test_each_condition_has_its_word_and_its_shape(bench: Bench) -> None:
         words.append(status.line().partition(":")[0])
     assert words == ["All well", "Degraded", "Trouble"]
     assert shapes[0] != shapes[1] != shapes[2] != shapes[0]
+
+
+def test_a_lasting_problem_and_lost_events_are_named(qtbot: QtBot) -> None:
+    bench = Bench(
+        qtbot, actions=Actions(notice="another Earshot uses this data folder, so events are not stored")
+    )
+    status = bench.window.panels.status
+    bench.feed.accept(health(dropped_windows=0, lost_seconds=0.0))
+    bench.pass_time()
+    assert status.line() == "Degraded: another Earshot uses this data folder, so events are not stored"
+    losses = Losses(unsaved_events=2, lost_events=1)
+    bench.feed.accept(health(dropped_windows=0, lost_seconds=0.0, losses=losses))
+    bench.pass_time()
+    assert "1 starts and ends of events lost; 2 starts and ends of events not stored yet" in status.line()
 
 
 def test_no_latency_is_shown_if_there_is_none(bench: Bench) -> None:

@@ -29,6 +29,7 @@ from support.waiting import START_SECONDS, wait_until
 
 from streamer.errors import SinkError
 from streamer.messages import Tagging
+from streamer.sinks.history.store import History
 from streamer.sinks.score_log import reading_scores
 from streamer.sources.recording import Recording
 
@@ -69,10 +70,31 @@ def running(*options: str, environment: dict[str, str]) -> Iterator[subprocess.P
 def test_without_a_display_it_listens_in_the_terminal(environment: dict[str, str]) -> None:
     done = run("--source", "demo", "--duration", "2", "--model", "tiny", environment=environment)
     assert done.returncode == 0, done.stderr
-    assert b"there is no display: listening in the terminal" in done.stderr
+    lines = done.stderr.decode().splitlines()
+    assert lines[0] == "there is no display: listening in the terminal", "before the line of the model"
+    assert lines[1].startswith("model tiny")
     assert b"Speech" in done.stdout
     kiosk = run("--source", "demo", "--kiosk", environment=environment)
     assert (kiosk.returncode, kiosk.stderr.count(b"there is no display; use --headless")) == (1, 1)
+
+
+@pytest.mark.parametrize("view", ["terminal", "window"])
+def test_a_second_program_on_the_same_data_says_so_first_and_what_follows(
+    view: str, environment: dict[str, str]
+) -> None:
+    options = {"terminal": ["--headless"], "window": []}[view]
+    screen = {"QT_QPA_PLATFORM": "offscreen"} if view == "window" else {}
+    history = Path(environment["XDG_DATA_HOME"]) / "earshot" / "history.sqlite3"
+    with History(history):
+        done = run(
+            *("--source", "demo", "--duration", "1", "--model", "tiny", *options),
+            environment=environment | screen,
+        )
+    assert done.returncode == 0
+    assert done.stderr.decode().splitlines()[0] == (
+        f"another Earshot writes the history {history}: set history to another file, or to off; until then, events are not "
+        "stored and can't be marked"
+    )
 
 
 def test_it_says_its_version(environment: dict[str, str]) -> None:

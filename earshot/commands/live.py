@@ -87,18 +87,17 @@ def _listen(
     from streamer.runtime.threads import ThreadGroup
     from streamer.sinks.health_log import HealthLog
 
-    with window.display_check(chosen) as settings_shown:
-        sources = assembly.open_sources(chosen)
-        names = [source.name for source in sources]
-        broker = chosen.broker()
-        parts = _parts(chosen, sources)
-        shown = settings_shown()
-    page = web_view.open_web_view(chosen, names, parts.label_set, parts.watchlists)
-    manager = ServiceManager()
     with ExitStack() as stack:
+        with window.display_check(chosen) as settings_shown:
+            sources = assembly.open_sources(chosen)
+            names = [source.name for source in sources]
+            broker = chosen.broker()
+            history = stack.enter_context(assembly.open_history(chosen))
+            shown, parts = _shown_parts(chosen, sources, settings_shown)
+        page = web_view.open_web_view(chosen, names, parts.label_set, parts.watchlists)
+        manager = ServiceManager()
         interrupted = stack.enter_context(interruptible())
         view = stack.enter_context(window.open_view(shown, names, parts.label_set))
-        history = stack.enter_context(assembly.open_history(chosen))
         log = stack.enter_context(assembly.open_score_log(chosen, parts.tagger))
         threads = stack.enter_context(ThreadGroup())
         metrics = assembly.start_metrics(threads, chosen)
@@ -167,6 +166,20 @@ class _Model:
     def thresholds(self) -> "Samples | None":
         """Thresholds of the classes, if it is loaded and has some."""
         return None if self.tagger is None else self.tagger.thresholds
+
+
+def _shown_parts(
+    chosen: "Settings", sources: "Sequence[Source]", settings_shown: "Callable[[], Settings]"
+) -> "tuple[Settings, _Parts]":
+    """Return the settings for this display, and the parts that the model makes.
+
+    The display is checked meanwhile; but where a model is loaded first, as for a recording, a missing display is told before.
+    """
+    from streamer.sources import is_patient
+
+    shown = settings_shown() if any(map(is_patient, sources)) else None
+    parts = _parts(chosen, sources)
+    return shown or settings_shown(), parts
 
 
 def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:

@@ -58,7 +58,7 @@ class Panels:
         self.events = EventList(
             with_clips=actions.play_clip is not None, name_of=actions.name_of, families=actions.families
         )
-        self.status = StatusLine()
+        self.status = StatusLine(actions.notice)
         direction = QBoxLayout.Direction
         self._sound = QBoxLayout(direction.LeftToRight)
         self._sound.addWidget(self.spectrogram, stretch=1)

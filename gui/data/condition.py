@@ -74,7 +74,12 @@ class Condition:
 
 
 def condition_of(
-    source: str, status: SourceStatus | None, health: Health | None, tagging: Tagging | None
+    source: str,
+    status: SourceStatus | None,
+    health: Health | None,
+    tagging: Tagging | None,
+    *,
+    notice: str = "",
 ) -> Condition:
     """Return the condition of a source and the program.
 
@@ -88,6 +93,8 @@ def condition_of(
         Newest health of the program.
     tagging : Tagging or None
         Newest tagging of the source.
+    notice : str
+        Problem that lasts as long as the program; empty for none.
     """
     if status is not None and not status.online:
         reason = status.reason or "is offline"
@@ -95,6 +102,7 @@ def condition_of(
     else:
         figures = [Figure("source", source)]
     figures += _source_problems(source, health)
+    figures += [_figure("history", "none", notice)] if notice else []
     if health is not None:
         figures += [Figure("model", health.model), Figure("device", health.device)] if health.model else []
         figures += [Figure("loading", health.loading)] if health.loading else []
@@ -117,7 +125,7 @@ def _source_problems(source: str, health: Health | None) -> Iterator[Figure]:
 
 
 def _program_figures(health: Health) -> Iterator[Figure]:
-    """Yield load, drops, losses and broker."""
+    """Yield load, drops, lost sound, lost events and broker."""
     if health.real_time_factor is not None:
         load = health.real_time_factor
         yield _figure("load", f"{load:.0%}", "the model is too slow for this machine" if load > 1 else "")
@@ -132,6 +140,13 @@ def _program_figures(health: Health) -> Iterator[Figure]:
     yield _figure(
         "lost", lost, f"{lost} of audio lost" if health.lost_seconds > _MAX_LOST_SHARE * audio_seconds else ""
     )
+    losses = health.losses
+    for count, fate in (
+        (losses.undelivered_events + losses.lost_events, "lost"),
+        (losses.unsaved_events, "not stored yet"),
+    ):
+        if count:
+            yield _figure("events", f"{count} {fate}", f"{count} starts and ends of events {fate}")
     well = health.broker in {"connected", "none"}
     yield _figure("broker", health.broker, "" if well else f"MQTT broker: {health.broker}")
 

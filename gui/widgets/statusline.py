@@ -19,6 +19,11 @@ class StatusLine(QWidget):
 
     Each light has its own shape as well as its colour.
 
+    Parameters
+    ----------
+    notice : str
+        Problem that lasts as long as the program; empty for none.
+
     Attributes
     ----------
     message : str
@@ -32,12 +37,13 @@ class StatusLine(QWidget):
     clicked = Signal()
     changed = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, notice: str = "") -> None:
         super().__init__()
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setToolTip("Click for the figures (I)")
         self._style = Style()
+        self._notice = notice
         self._remaining_seconds = 0.0
         self.message = ""
         self.condition = Condition()
@@ -57,7 +63,7 @@ class StatusLine(QWidget):
             return
         self._known = known
         self.details = details_of(source, health)
-        condition = condition_of(source, status, health, tagging)
+        condition = condition_of(source, status, health, tagging, notice=self._notice)
         if condition != self.condition:
             self.condition = condition
             self.setAccessibleName(f"{self.line()}. {self.text()}")

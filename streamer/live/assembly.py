@@ -197,7 +197,7 @@ def open_history(settings: Settings) -> Iterator[History | None]:
     except SinkError as error:
         if settings.history is not None:
             raise
-        _log.warning("events are not stored: %s", error)
+        _log.warning("%s; until then, events are not stored and can't be marked", error)
         yield None
         return
     with history:
