@@ -81,11 +81,21 @@ def run(
     if kiosk:
         keep_screen_awake(title)
     kind = partial(KioskWindow, look=look) if kiosk else LiveWindow
-    histories = SourceHistories(log_mel)
+    histories, colours = SourceHistories(log_mel), palette_for(theme)
+    _keep_open(
+        lambda: kind(feed, histories=histories, title=title, actions=actions, colours=colours),
+        poll,
+        kiosk=kiosk,
+    )
+
+
+def _keep_open(
+    open_window: "Callable[[], LiveWindow | KioskWindow]", poll: Callable[[], bool], *, kiosk: bool
+) -> None:
+    """Show a window until it closes; open a kiosk again after an error."""
     while True:
         opened_at = time.monotonic()
-        window = kind(feed, histories=histories, title=title, actions=actions, colours=palette_for(theme))
-        error = _show(window, poll, full_screen=kiosk)
+        error = _show(open_window(), poll, full_screen=kiosk)
         if error is None:
             return
         if not kiosk or time.monotonic() - opened_at < _MIN_KIOSK_SECONDS:

@@ -49,6 +49,16 @@ def style_sheet(style: Style) -> str:
             border-radius: {style.px(6)}px; padding: {style.px(6)}px; font-size: {style.px(16)}px;
         }}
         QLineEdit:focus {{ border-color: {accent}; }}
+    """ + _lists_and_dialogs(style, button)
+
+
+def _lists_and_dialogs(style: Style, button: str) -> str:
+    colours = style.colours
+    panel, edge, text, soft = (
+        colour.name() for colour in (colours.panel, colours.edge, colours.text, colours.soft)
+    )
+    track, accent = colours.track.name(), colours.accent.name()
+    return f"""
         QDialog {{ background: {panel}; }}
         QDialog QPushButton {{ {button} padding: {style.px(3)}px {style.px(14)}px; }}
         QDialog QPushButton:default {{ color: {text}; border-color: {accent}; }}

@@ -1,6 +1,5 @@
 """Tags of the kiosk: a pictogram, a name and a bar each."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 from streamer.messages import Tagging
 
 from ..actions import Actions
-from ..data.ranking import Ranking
+from ..data.tagmotion import MovingTag, TagMotion
 from ..look import KioskLook
 from ..style import pictograms
 from ..style.theme import Style, blend
@@ -80,10 +79,9 @@ class BigTags(QWidget):
         self._name_of = actions.name_of
         self._hidden = look.hidden
         self._kept: NDArray[np.bool_] = np.ones(0, np.bool_)
-        self._ranking = Ranking(len(labels), _ROWS)
+        self._motion = TagMotion(len(labels), move_seconds=_MOVE_SECONDS, least_score=_MIN_SCORE)
         self._tagging: Tagging | None = None
         self._hint = ""
-        self._positions: dict[int, float] = {}
         self._alarming: frozenset[str] = frozenset()
         self._dimmed = False
         self._style = Style()
@@ -102,18 +100,12 @@ class BigTags(QWidget):
             self.update()
         if tagging is not None and tagging is not self._tagging:
             self._tagging = tagging
-            self._ranking.set_target(np.where(self._kept_of(len(tagging.scores)), tagging.scores, 0))
+            self._motion.set_target(np.where(self._kept_of(len(tagging.scores)), tagging.scores, 0))
 
     def advance(self, seconds: float) -> None:
         """Advance the animation by some seconds, and repaint what has moved."""
-        self._ranking.advance(seconds)
-        step = -math.expm1(-seconds / _MOVE_SECONDS)
-        order = [label for label in self._ranking.order if self._ranking.scores[label] >= _MIN_SCORE]
-        self._positions = {
-            label: position + (self._positions.get(label, position) - position) * (1 - step)
-            for position, label in enumerate(order)
-        }
-        old_tags, self.shown = self.shown, tuple(self._tag(*item) for item in self._positions.items())
+        self._motion.advance(seconds, _ROWS)
+        old_tags, self.shown = self.shown, tuple(map(self._tag, self._motion.tags()))
         if [tag[:-1] for tag in old_tags] != [tag[:-1] for tag in self.shown]:
             self.update()
             return
@@ -137,12 +129,11 @@ class BigTags(QWidget):
             self._kept = np.array([label not in self._hidden for label in self._labels[:count]])
         return self._kept
 
-    def _tag(self, label: int, position: float) -> BigTag:
-        score = float(self._ranking.scores[label])
-        name = self._labels[label]
+    def _tag(self, tag: MovingTag) -> BigTag:
+        score, name = tag.smooth_score, self._labels[tag.label]
         return BigTag(
             label=name,
-            position=round(100 * position),
+            position=round(100 * tag.position),
             tint=10 * round(10 * score),
             strength=10 * round(10 * min(1.0, 0.5 + score)),
             alarming=name in self._alarming and self._families.get(name) == "alarm",

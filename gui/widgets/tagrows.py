@@ -1,5 +1,7 @@
 """Geometry and painting of the rows of tags."""
 
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from typing import NamedTuple
 
 from PySide6.QtCore import QPoint, QRect, QRectF, Qt
@@ -45,6 +47,12 @@ class Row(NamedTuple):
     mark: int | None
     selected: bool
     bar: int
+
+
+def strength_of(score: float) -> int:
+    """Return the strength of the text of a score in percent."""
+    certainty = min(1.0, max(0.0, (score - 0.02) / 0.28))
+    return 10 * round(10 * (0.45 + 0.55 * certainty))
 
 
 class RowGeometry:
@@ -102,6 +110,14 @@ class RowGeometry:
         bar = self.bar_rect(top)
         left = max(0, min(before, after) - self.bar_height)
         return QRect(left, bar.top(), max(before, after, self.bar_height) + 1 - left, bar.height())
+
+    def changes(self, before: Sequence[Row], after: Sequence[Row]) -> Iterator[QRect]:
+        """Yield the areas to repaint: mostly bars, rarely text."""
+        for old, new in zip_longest(before, after):
+            if old is None or new is None or old[:-1] != new[:-1]:
+                yield from (self.row_rect(row.top) for row in (old, new) if row is not None)
+            elif old.bar != new.bar:
+                yield self.bar_change(new.top, old.bar, new.bar)
 
     def near_mark(self, row: Row, at: QPoint) -> bool:
         """Return True if a point is near the threshold of a row."""

@@ -1,9 +1,7 @@
 """Tags with the highest scores, as bars that move smoothly."""
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent, QResizeEvent
@@ -11,13 +9,12 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from streamer.messages import Tagging
 
-from ..data.ranking import Ranking
+from ..data.tagmotion import TagMotion
 from ..style.theme import Style
-from .tagrows import Row, RowGeometry, RowPainter
+from .tagrows import Row, RowGeometry, RowPainter, strength_of
 
 _MOVE_SECONDS = 0.04
 """Rows are in their places within 0.15 s."""
-_FADE_SECONDS = 0.15
 
 
 @dataclass(slots=True)
@@ -79,9 +76,7 @@ class TagsView(QWidget):
         self.selected: int | None = None
         self._style = Style()
         self._measure()
-        self._ranking = Ranking(len(labels), self.row_geometry.count)
-        self._positions: dict[int, float] = {}
-        self._fade: dict[int, float] = {}
+        self._motion = TagMotion(len(labels), move_seconds=_MOVE_SECONDS)
         self._tagging: Tagging | None = None
         self._hint = ""
         self._dimmed = False
@@ -89,8 +84,7 @@ class TagsView(QWidget):
 
     def clear(self, hint: str) -> None:
         """Clear all rows for another source, and show a hint until its first tagging."""
-        self._ranking = Ranking(len(self._labels), self.row_geometry.count)
-        self._positions, self._fade = {}, {}
+        self._motion.clear()
         self._tagging = None
         self._hint = hint
         self._drag = self.selected = None
@@ -115,7 +109,7 @@ class TagsView(QWidget):
 
     def select(self, step: int) -> None:
         """Move the selection down by some rows."""
-        order = self._ranking.order
+        order = self._motion.order
         if order:
             index = order.index(self.selected) + step if self.selected in order else 0
             self.selected = order[min(max(index, 0), len(order) - 1)]
@@ -130,26 +124,20 @@ class TagsView(QWidget):
             if self._tagging is None:
                 self.update()
             self._tagging = tagging
-            self._ranking.set_target(tagging.scores)
+            self._motion.set_target(tagging.scores)
 
     def advance(self, seconds: float) -> None:
         """Advance the animation by some seconds, and repaint what has moved: mostly bars, rarely text."""
         if self._tagging is None:
             return
-        self._ranking.rows = self.row_geometry.count
-        self._ranking.advance(seconds)
-        self._move(seconds)
+        self._motion.advance(seconds, self.row_geometry.count)
         before, self.shown = self.shown, self._rows()
         if self.shown == before:
             return
         if bool(before) != bool(self.shown):
             self.update()
-        for old, new in zip_longest(before, self.shown):
-            if old is None or new is None or old[:-1] != new[:-1]:
-                for row in filter(None, (old, new)):
-                    self.update(self.row_geometry.row_rect(row.top))
-            elif old.bar != new.bar:
-                self.update(self.row_geometry.bar_change(new.top, old.bar, new.bar))
+        for area in self.row_geometry.changes(before, self.shown):
+            self.update(area)
 
     def apply_style(self, style: Style) -> None:
         """Apply sizes and colours."""
@@ -181,11 +169,11 @@ class TagsView(QWidget):
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
         """Release the threshold."""
-        if event.button() != Qt.MouseButton.LeftButton:
-            return
-        drag, self._drag = self._drag, None
-        if drag is not None and drag.moved:
-            self.threshold_chosen.emit(drag.label, self._thresholds[drag.label])
+        drag = self._drag
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._drag = None
+            if drag is not None and drag.moved:
+                self.threshold_chosen.emit(drag.label, self._thresholds[drag.label])
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 - Qt's name
         """Apply the widget's new size."""
@@ -211,37 +199,21 @@ class TagsView(QWidget):
         self.row_geometry = RowGeometry(self._style, self.width(), self.height())
         self._painter = RowPainter(self._style, self.row_geometry)
 
-    def _move(self, seconds: float) -> None:
-        """Move each label towards its position, and let new ones fade in at theirs."""
-        step = -math.expm1(-seconds / _MOVE_SECONDS)
-        self._positions = {
-            label: position + (self._positions.get(label, position) - position) * (1 - step)
-            for position, label in enumerate(self._ranking.order)
-        }
-        self._fade = {
-            label: min(1.0, self._fade.get(label, 0.0) + seconds / _FADE_SECONDS) for label in self._positions
-        }
-
     def _rows(self) -> tuple[Row, ...]:
         height, length = self.row_geometry.row_height, self.row_geometry.bar_length
-        target, scores = self._ranking.target, self._ranking.scores
-        rows = []
-        for label, position in self._positions.items():
-            score = float(target[label])
-            certainty = min(1.0, max(0.0, (score - 0.02) / 0.28))
-            rows.append(
-                Row(
-                    label=self._name_of(self._labels[label]),
-                    top=round(position * height),
-                    score=f"{score:.2f}",
-                    strength=10 * round(10 * (0.45 + 0.55 * certainty)),
-                    opacity=10 * round(10 * self._fade[label]),
-                    mark=round(self._thresholds[label] * length) if label in self._thresholds else None,
-                    selected=label == self.selected,
-                    bar=round(float(scores[label]) * length),
-                )
+        return tuple(
+            Row(
+                label=self._name_of(self._labels[tag.label]),
+                top=round(tag.position * height),
+                score=f"{tag.score:.2f}",
+                strength=strength_of(tag.score),
+                opacity=10 * round(10 * tag.opacity),
+                mark=round(self._thresholds[tag.label] * length) if tag.label in self._thresholds else None,
+                selected=tag.label == self.selected,
+                bar=round(tag.smooth_score * length),
             )
-        return tuple(rows)
+            for tag in self._motion.tags()
+        )
 
     def _move_threshold(self, drag: _Drag, at: QPoint) -> None:
         """Move a threshold, once the mouse has moved too far for a click."""
@@ -254,7 +226,7 @@ class TagsView(QWidget):
             self.threshold_moved.emit(drag.label, score)
 
     def _row_at(self, at: QPoint) -> tuple[int, Row] | None:
-        rows = zip(self._positions, self.shown, strict=True)
+        rows = zip((tag.label for tag in self._motion.tags()), self.shown, strict=True)
         return next(
             ((label, row) for label, row in rows if self.row_geometry.row_rect(row.top).contains(at)), None
         )
@@ -265,10 +237,7 @@ class TagsView(QWidget):
 
     def _drag_at(self, at: QPoint) -> _Drag | None:
         """Return a drag of the threshold near a point, if there is one."""
-        found = self._row_at(at)
-        if found is None:
-            return None
-        label, row = found
-        if row.mark is None or not self.row_geometry.near_mark(row, at):
+        label, row = self._row_at(at) or (0, None)
+        if row is None or row.mark is None or not self.row_geometry.near_mark(row, at):
             return None
         return _Drag(label, at, at.x() - row.mark)

@@ -8,7 +8,8 @@ from PySide6.QtWidgets import QGridLayout, QWidget
 from streamer.messages import Event, Tagging, Watched
 
 from ..style.theme import Style
-from .heatmap import NAMES_WIDTH, HeatMap
+from .heatmap import HeatMap
+from .heatpainter import NAMES_WIDTH
 from .timeaxis import TimeAxis
 
 
