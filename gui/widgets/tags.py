@@ -95,8 +95,7 @@ class TagsView(QWidget):
         """Show another hint until the first tagging."""
         if hint != self._hint:
             self._hint = hint
-            if self._tagging is None:
-                self.update()
+            self.update()
 
     def set_thresholds(self, thresholds: Mapping[int, float]) -> None:
         """Set the thresholds of labels, except the one that the mouse holds."""
@@ -121,8 +120,6 @@ class TagsView(QWidget):
             self._dimmed = dimmed
             self.update()
         if tagging is not None and tagging is not self._tagging:
-            if self._tagging is None:
-                self.update()
             self._tagging = tagging
             self._motion.set_target(tagging.scores)
 
