@@ -240,7 +240,7 @@ def _families(labels: "Sequence[str]") -> dict[str, str]:
     from models.labels import family_of
     from streamer.events.catalogue import catalogue
 
-    sounds = {sound.name: family_of(sound.classes[0]) for sound in catalogue()}
+    sounds = {sound.name: family_of(sound.classes[0]) for sound in catalogue() if sound.classes}
     return sounds | {label: family_of(label) for label in labels}
 
 

@@ -209,6 +209,14 @@ def test_another_microphone_is_saved_into_the_table_of_its_source(rooms: Actions
     assert file.read_text() == ROOMS.replace('spec = "demo" # for now', f'spec = "{DEMO_PATH}" # for now')
 
 
+def test_each_sound_has_a_pictogram_of_its_kind_and_each_long_label_a_short_name(offered: Actions) -> None:
+    kinds = {
+        name: offered.families.get(name, "sound") for name in ("Smoke alarm", "Dog", "Speech", "Loud noise")
+    }
+    assert kinds == {"Smoke alarm": "alarm", "Dog": "animal", "Speech": "voice", "Loud noise": "sound"}
+    assert offered.name_of("Wind instrument, woodwind instrument") == "Wind instrument"
+
+
 def test_the_current_input_is_marked_and_a_password_in_it_is_not_shown(
     rooms: Actions, tmp_path: Path
 ) -> None:
