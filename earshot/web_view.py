@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from streamer.sinks.history.store import History
     from streamer.sinks.payloads import LabelSet
     from web.calls import Calls
+    from web.guard import Access
     from web.hub import Hub
     from web.listening import Listening
     from web.server import WebServer
@@ -65,6 +66,10 @@ class WebView:
         self.sinks: Sequence[Sink] = (hub, calibration)
         self.taps: Sequence[ChunkTap] = [hub.add_chunk, *([listening.add_chunk] if listening else [])]
         self.go_on = calls.carry_out
+
+    def set_access(self, settings: "Settings") -> None:
+        """Let those in who may use the page from now on."""
+        self._server.set_access(*_access(settings))
 
     def start(
         self,
@@ -117,7 +122,6 @@ def open_web_view(
     from streamer.sinks import payloads
     from web.actions import Descriptions
     from web.calls import Calls
-    from web.guard import Access
     from web.hub import Hub
     from web.listening import Listening
     from web.server import WebServer
@@ -131,16 +135,23 @@ def open_web_view(
         to_json=payloads.to_json,
     )
     hub, calls = Hub(names, descriptions, log_mel, settings.top), Calls()
+    access, key = _access(settings)
+    listening = Listening(hub) if settings.web_audio else None
+    server = WebServer(hub, calls, host=host, port=port, access=access, key=key, listening=listening)
+    return WebView(server, hub, calls, LiveCalibration(watchlists), listening)
+
+
+def _access(settings: "Settings") -> "tuple[Access, bytes]":
+    """Return who may use the page, and the key of the sessions."""
+    from web.guard import Access
+
     access = Access(
         password=settings.web_password or "",
         token=settings.web_token or "",
         path=settings.web_path or "",
         ingress=settings.web_ingress or "",
     )
-    key = _session_key(settings.switches_file.with_name(_KEY_NAME), access.password)
-    listening = Listening(hub) if settings.web_audio else None
-    server = WebServer(hub, calls, host=host, port=port, access=access, key=key, listening=listening)
-    return WebView(server, hub, calls, LiveCalibration(watchlists), listening)
+    return access, _session_key(settings.switches_file.with_name(_KEY_NAME), access.password)
 
 
 def _session_key(file: Path, password: str) -> bytes:

@@ -1,5 +1,7 @@
 """Notifications: which events they are for, in which words, to real servers and commands, through outages and restarts."""
 
+import base64
+import io
 import json
 import logging
 import os
@@ -15,17 +17,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support.program import Program
 from support.system import free_port
 from support.waiting import START_SECONDS, wait_until
 
+from earshot.pictures import draw_clip
 from streamer.errors import SettingsError
 from streamer.messages import Event
 from streamer.runtime.threads import ThreadGroup
 from streamer.settings.loading import load_settings
 from streamer.settings.schema import Settings
-from streamer.sinks.notify.notifier import Notifier, Wording
+from streamer.sinks.notify.notifier import Draw, Notifier, Plan, Wording
 from streamer.sinks.notify.outbox import NotifyOutbox
 from streamer.sinks.notify.rules import Rules, SoundSpan, check_template, values_of
 from streamer.sinks.notify.targets import AppriseTarget, CommandTarget, NotDelivered, Note, Target
@@ -89,6 +93,7 @@ def notifying(
     rules: Rules | None = None,
     wording: Wording | None = None,
     pause_seconds: float = 5.0,
+    draw: Draw | None = None,
 ) -> Iterator[Notifier]:
     """Run a notifier in its thread."""
     notifier = Notifier(
@@ -96,6 +101,7 @@ def notifying(
         rules=rules or Rules(cooldown_seconds=0.0),
         wording=wording or Wording(),
         outbox=NotifyOutbox(file, [target.key for target in targets]),
+        draw=draw,
         first_pause_seconds=pause_seconds,
     )
     with ThreadGroup() as threads:
@@ -159,8 +165,8 @@ def test_templates_name_what_there_is_and_nothing_else() -> None:
     wording = Wording("{sound}!", "{sound} at {source}, {percent}, {length}, {event}, {{x}}")
     note = wording.note(ended(started(), clip="/clips/1.flac"))
     assert (note.title, note.text) == ("Dog!", "Dog at yard, 87%, 4.5 s, ended, {x}")
-    assert note.clip is None, "a clip leaves the machine only if that is wanted"
-    assert replace(wording, attaches_clip=True).note(ended(started(), clip="/clips/1.flac")).clip
+    assert not note.files, "a clip leaves the machine only if that is wanted"
+    assert replace(wording, attaches_clip=True).note(ended(started(), clip="/clips/1.flac")).files
     assert values_of(started())["time"] == "12:00:05"
     for template in ("{quux}", "{sound", "{}", "{0}", "{sound.__class__}", "{sound!r}", "{sound:>99}"):
         with pytest.raises(ValueError, match="must contain no fields but {sound}"):
@@ -191,6 +197,86 @@ def test_a_clip_is_attached_only_if_that_is_wanted(file: Path, tmp_path: Path) -
             notifier.accept(event)
             wait_until(lambda: len(server.taken) == 2, "the notification with the clip")
     assert [len(note["attachments"]) for note in server.taken] == [0, 1]
+
+
+def clip_of_a_tone(folder: Path) -> Path:
+    """A clip of two seconds: silence, then a high tone."""
+    soundfile = pytest.importorskip("soundfile")
+    clip = folder / "dog.flac"
+    tone = 0.3 * np.sin(np.arange(16_000) * 2.4)
+    soundfile.write(clip, np.concatenate((np.zeros(16_000), tone)), 16_000)
+    return clip
+
+
+def test_the_picture_of_a_clip_shows_time_to_the_right_and_high_sounds_at_the_top(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    picture = np.asarray(image.open(io.BytesIO(draw_clip(clip_of_a_tone(tmp_path)))).convert("RGB")).astype(
+        int
+    )
+    height, width, _ = picture.shape
+    assert (height, width >= 480) == (256, True)
+    brightness = picture.sum(axis=2)
+    quarter = brightness[: height // 4, 3 * width // 4 :].max()
+    assert quarter > 400
+    assert brightness[:, : width // 3].max() < 100  # before the tone
+    assert brightness[3 * height // 4 :, 3 * width // 4 :].mean() < quarter / 2  # below it
+
+
+def test_a_picture_is_sent_beside_the_clip_and_its_file_is_gone_afterwards(
+    file: Path, tmp_path: Path
+) -> None:
+    event = ended(started(), clip=str(clip_of_a_tone(tmp_path)))
+    out = tmp_path / "out"
+    script = f"import os, pathlib; p = pathlib.Path(os.environ['EVENT_PICTURE']); pathlib.Path({str(out)!r}).write_bytes(p.read_bytes() + str(p).encode())"
+    wording = Wording(attaches_clip=True, attaches_picture=True)
+    rules = Rules(when="ended", cooldown_seconds=0.0)
+    with desk() as (server, address):
+        targets = AppriseTarget(address), CommandTarget([sys.executable, "-c", script])
+        with notifying(file, *targets, rules=rules, wording=wording, draw=draw_clip) as notifier:
+            notifier.accept(event)
+            wait_until(lambda: server.taken and not file.exists(), "the notifications")
+    attached = {part["filename"]: part["base64"] for part in server.taken[0]["attachments"]}
+    assert attached.keys() == {"dog.flac", "dog.png"}
+    picture = base64.b64decode(attached["dog.png"])
+    assert picture.startswith(b"\x89PNG")
+    content = out.read_bytes()
+    assert content.startswith(picture)
+    assert not Path(content[len(picture) :].decode()).exists()
+
+
+def test_a_clip_that_cannot_be_drawn_is_sent_without_a_picture(
+    file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = tmp_path / "dog.flac"
+    clip.write_bytes(b"fLaC")
+    wording = Wording(attaches_picture=True)
+    with (
+        desk() as (server, address),
+        notifying(
+            file, AppriseTarget(address), rules=Rules(when="ended"), wording=wording, draw=draw_clip
+        ) as notifier,
+    ):
+        notifier.accept(ended(started(), clip=str(clip)))
+        wait_until(lambda: server.taken, "the notification")
+    assert not server.taken[0]["attachments"]
+    assert "no picture of" in caplog.text
+
+
+def test_others_are_notified_in_other_words_without_a_restart(file: Path) -> None:
+    with desk() as (first, address), desk() as (second, other), notifying(file) as notifier:
+        notifier.accept(started(1))  # nobody is to be notified yet
+        notifier.change(Plan([AppriseTarget(address)], Rules(cooldown_seconds=0.0), Wording("one")))
+        wait_until(lambda: notifier.targets, "the first target")
+        notifier.accept(started(2))
+        wait_until(lambda: first.taken, "the first notification")
+        first.is_open = False
+        notifier.accept(started(3))
+        wait_until(lambda: first.asked > 1, "one that waits")
+        notifier.change(Plan([AppriseTarget(other)], Rules(cooldown_seconds=0.0), Wording("two")))
+        wait_until(lambda: notifier.targets and not file.exists(), "the second target")
+        notifier.accept(started(4))
+        wait_until(lambda: second.taken, "the second notification")
+    assert [note["title"] for note in first.taken + second.taken] == ["one", "two"]
 
 
 def test_a_notification_is_tried_again_after_an_outage(file: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -22,6 +22,9 @@ from streamer.settings.schema import Settings
 from streamer.sinks import RankingSink
 from streamer.sinks.clips.recorder import ClipLimits, Clips
 from streamer.sinks.history.store import History
+from streamer.sinks.notify.notifier import Notifier, Wording
+from streamer.sinks.notify.outbox import NotifyOutbox
+from streamer.sinks.notify.rules import Rules
 
 LABELS = ("Dog", "Siren")
 
@@ -106,6 +109,37 @@ def test_settings_that_need_a_restart_are_logged_until_they_are_as_before(
     rooms.given.wanted = {"source": list(BOTH), "watch": ["Dog"]}
     rooms.settings.reload()
     assert len(caplog.messages) == 2
+
+
+def test_who_may_use_the_page_and_who_is_notified_change_without_a_restart(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    rooms = Rooms("demo", "hall=demo", web="8080")
+    let_in: list[str | None] = []
+    outbox = NotifyOutbox(tmp_path / "notifications.json", [])
+    notifier = Notifier([], rules=Rules(), wording=Wording(), outbox=outbox)
+    running = Running(
+        rooms.session,
+        rooms.lists,
+        rooms._make_clips,
+        notifier=notifier,
+        set_access=lambda settings: let_in.append(settings.web_token),
+    )
+    settings = LiveSettings(rooms.given.load(), rooms.given.load, None, running)
+    token = f"sha256:{'0' * 64}"
+    rooms.given.wanted |= {"web_token": token, "notify_command": "true"}
+    settings.reload()
+    assert "settings changed: notify_command, web_token" in caplog.text
+    assert let_in == [token]
+    with ThreadGroup() as threads:
+        threads.start("notify", notifier.run, notifier.close)
+        wait_until(lambda: notifier.targets == ["the command true"], "the new target")
+    # With another address, who is let in waits for the restart too.
+    rooms.given.wanted |= {"web": "8081", "web_token": None}
+    settings.reload()
+    assert "settings that need a restart: web, web_token" in caplog.text
+    assert let_in == [token]
 
 
 def test_one_setting_that_is_wrong_keeps_all_from_changing(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import http.client
 import os
 import select
 import socket
@@ -15,7 +16,7 @@ from support.web import KEY, Page, event, serving
 
 from web import protocol
 from web.errors import WebError
-from web.guard import Access, Guard
+from web.guard import Access, Door, Guard
 from web.hub import MOST_CLIENTS
 from web.passwords import hash_password, is_password, is_token, new_token
 from web.sessions import LoginLimit, Sessions
@@ -107,6 +108,21 @@ def test_the_right_password_begins_a_session_that_ends_when_you_log_out() -> Non
         assert page.get("status", cookie=session).status == 200
         assert page.post("logout", {}, cookie=session).status == 200
         assert page.get("status", cookie=session).status == 401
+
+
+def test_another_password_holds_at_once_and_ends_sessions_and_streams() -> None:
+    with serving(password=HASH, audio=True) as page:
+        cookie = page.log_in(PASSWORD)
+        stream = http.client.HTTPConnection("127.0.0.1", page.server.port, timeout=PATIENCE_SECONDS)
+        stream.request("GET", "/api/v1/stream", headers={"cookie": cookie})
+        answer = stream.getresponse()
+        assert answer.status == 200
+        page.server.set_access(Access(password=hash_password("another one")), KEY + b"another")
+        answer.read()  # it ends
+        stream.close()
+        assert page.get("status", cookie=cookie).status == 401
+        assert page.post("login", {"password": PASSWORD}).status == 401
+        assert page.get("status", cookie=page.log_in("another one")).status == 200
 
 
 def test_a_session_outlives_a_restart_but_not_another_password() -> None:
@@ -294,7 +310,7 @@ def test_nobody_else_is_trusted_whatever_they_say(password: str, peer: str, stat
         "client": (peer, 1234),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }
-    guard = Guard(app, Access(password=password, ingress="172.30.32.2"), Sessions(KEY), public=())
+    guard = Guard(app, Door(Access(password=password, ingress="172.30.32.2"), KEY), public=())
     asyncio.run(guard(scope, receive, send))
     assert sent == [status]
 
@@ -404,6 +420,6 @@ def test_an_address_in_use_is_refused_in_a_sentence() -> None:
             page.server._calls,
             host="127.0.0.1",
             port=page.server.port,
-            access=page.server._access,
+            access=page.server._door.access,
             key=b"key",
         )

@@ -25,6 +25,7 @@ from models.log_mel import log_mel
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus
 from streamer.sinks import RankingSink
 from streamer.sinks.history.exports import audacity_labels, raven_table
+from web import protocol
 from web.calls import Calls
 from web.errors import BusyError, WebError
 from web.listening import MOST_LISTENERS
@@ -277,6 +278,32 @@ def test_nobody_listens_along_to_a_source_that_is_paused_nor_is_too_many() -> No
         assert len(first) == 1_600
         assert page.listening is not None
         page.listening.close()
+
+
+@pytest.mark.parametrize("name", ["audio?source=kitchen", "stream"])
+def test_a_frozen_listener_gives_its_place_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "STALLED_SECONDS", 0.2)
+    with serving(audio=True) as page, socket.socket() as frozen:
+        page.fill()
+        frozen.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        frozen.settimeout(PATIENCE_SECONDS)
+        frozen.connect(("127.0.0.1", page.server.port))
+        frozen.sendall(f"GET /api/v1/{name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert frozen.recv(12) == b"HTTP/1.1 200"
+        assert page.listening is not None
+
+        def follows() -> int:
+            return len(page.listening._listeners) + page.hub.client_count  # type: ignore[union-attr]
+
+        wait_until(lambda: follows() == 1, "the listener")
+
+        def is_gone() -> bool:
+            page.hear("kitchen", 5.0)
+            for number in range(100):
+                page.hub.accept(event(f"{number}" + "x" * 1000))
+            return follows() == 0
+
+        wait_until(is_gone, "the end of the frozen one")
 
 
 def test_the_interface_describes_itself() -> None:

@@ -31,12 +31,18 @@ class Api:
         Way to the main thread.
     can_listen : bool
         True if browsers can listen along.
-    has_password : bool
-        True if browsers can log out.
+    has_password : callable
+        Returns True if browsers can log out.
     """
 
     def __init__(
-        self, hub: Hub, actions: Actions, calls: Calls, *, has_password: bool, can_listen: bool = False
+        self,
+        hub: Hub,
+        actions: Actions,
+        calls: Calls,
+        *,
+        has_password: Callable[[], bool],
+        can_listen: bool = False,
     ) -> None:
         self._has_password = has_password
         self._can_listen = can_listen
@@ -82,7 +88,7 @@ class Api:
                 "sources": list(self._hub.sources),
                 "browsers": self._hub.client_count,
                 "missed_packets": self._hub.dropped,
-                "has_password": self._has_password,
+                "has_password": self._has_password(),
                 "can_listen": self._can_listen,
             }
         )

@@ -59,6 +59,27 @@ class Access:
     ingress: str = ""
 
 
+class Door:
+    """Who may use the page now, and the sessions of browsers.
+
+    Parameters
+    ----------
+    access : Access
+        Credentials.
+    key : bytes
+        Secret key of the sessions.
+    """
+
+    def __init__(self, access: Access, key: bytes) -> None:
+        self.access = access
+        self.sessions = Sessions(key)
+
+    def change(self, access: Access, key: bytes) -> None:
+        """Accept other credentials; with another key, all sessions end."""
+        self.access = access
+        self.sessions.change_key(key)
+
+
 class Guard:
     """ASGI application around another one, which refuses what it must not see.
 
@@ -66,18 +87,15 @@ class Guard:
     ----------
     app : callable
         Application that answers.
-    access : Access
+    door : Door
         Who may use it.
-    sessions : Sessions
-        Sessions of browsers.
     public : collection of str
         Paths that need no password: the page itself, and the login.
     """
 
-    def __init__(self, app: App, access: Access, sessions: Sessions, public: Iterable[str]) -> None:
+    def __init__(self, app: App, door: Door, public: Iterable[str]) -> None:
         self._app = app
-        self._access = access
-        self._sessions = sessions
+        self._door = door
         self._public = frozenset(public)
 
     async def __call__(self, scope: Scope, receive: Received, send: Send) -> None:
@@ -102,16 +120,20 @@ class Guard:
         """Return True if a request comes with a session or a token, or none is needed."""
         if self.has_token(headers):
             return True
-        return not self._access.password or self._sessions.is_valid(session_cookie(headers))
+        return not self._door.access.password or self._door.sessions.is_valid(session_cookie(headers))
 
     def has_token(self, headers: Headers) -> bool:
         """Return True if a request has the token for scripts."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        return bool(self._access.token) and scheme.lower() == "bearer" and is_token(token, self._access.token)
+        return (
+            bool(self._door.access.token)
+            and scheme.lower() == "bearer"
+            and is_token(token, self._door.access.token)
+        )
 
     def _strip_path(self, scope: Scope) -> None:
         """Remove the path of the proxy, which some proxies leave in place."""
-        path = self._access.path
+        path = self._door.access.path
         if path and (scope["path"] == path or scope["path"].startswith(f"{path}/")):
             scope["path"] = scope["path"][len(path) :] or "/"
 
@@ -126,20 +148,20 @@ class Guard:
             return 403, "requests from other sites are refused"
         if is_proxy or scope["path"] in self._public:
             return None
-        if self._access.ingress and not self._access.password and not _is_from_here(scope):
+        if self._door.access.ingress and not self._door.access.password and not _is_from_here(scope):
             return 401, "open this page in Home Assistant"
         return None if self.is_known(headers) else (401, "log in first")
 
     def _is_ingress(self, scope: Scope) -> bool:
         """Return True for a request of the proxy whose users are logged in."""
-        return bool(self._access.ingress) and _peer(scope) == self._access.ingress
+        return bool(self._door.access.ingress) and _peer(scope) == self._door.access.ingress
 
     def _is_host(self, scope: Scope, headers: Headers) -> bool:
         """Return True for a well-formed host. Without a password, it must be this machine: another site's name may lead here."""
         host = headers.get("host", "")
         if not _HOST.fullmatch(host) or len(headers.getlist("host")) != 1:
             return False
-        if self._access.password or self._is_ingress(scope):
+        if self._door.access.password or self._is_ingress(scope):
             return True
         return is_local(urlsplit(f"//{host}").hostname or "")
 

@@ -31,6 +31,7 @@ class _Listener:
         self.source = source
         self.news = asyncio.Event()
         self.chunks: Mailbox[AudioChunk] = Mailbox(_WAITING_CHUNKS, self._wake)
+        self.closed = False
         self._loop = loop
 
     def _wake(self) -> None:
@@ -65,11 +66,16 @@ class Listening:
         """Return the routes."""
         return list(routes_of("GET", {"audio": self.audio}))
 
-    def close(self) -> None:
-        """Let all streams end."""
-        self._closed = True
+    def interrupt(self) -> None:
+        """Let the streams that run end."""
         for listener in self._listeners:
+            listener.closed = True
             listener.news.set()
+
+    def close(self) -> None:
+        """Let all streams end, and those that begin too."""
+        self._closed = True
+        self.interrupt()
 
     async def audio(self, request: Request) -> Response:
         """Return the sound of a source from now on: WAV, 16 kHz, mono, 16 bits, without an end."""
@@ -86,7 +92,7 @@ class Listening:
             self._listeners = (*self._listeners, listener)
         try:
             yield _header()
-            while not self._closed:
+            while not (self._closed or listener.closed):
                 chunks = await _chunks(listener)
                 if not self._hub.is_listening(source):
                     continue

@@ -7,9 +7,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .answers import RequestError, read_body, refused
-from .guard import Access, session_cookie
+from .guard import Door, session_cookie
 from .passwords import MOST_CHARACTERS, is_password
-from .sessions import COOKIE, SESSION_SECONDS, LoginLimit, Sessions
+from .sessions import COOKIE, SESSION_SECONDS, LoginLimit
 
 LOGIN_PATH = "/api/v1/login"
 
@@ -19,15 +19,12 @@ class Login:
 
     Parameters
     ----------
-    access : Access
-        Password, and the path of cookies.
-    sessions : Sessions
-        Sessions of browsers.
+    door : Door
+        Password, path of cookies, and sessions.
     """
 
-    def __init__(self, access: Access, sessions: Sessions) -> None:
-        self._access = access
-        self._sessions = sessions
+    def __init__(self, door: Door) -> None:
+        self._door = door
         self._limit = LoginLimit()
         self._one_at_a_time = asyncio.Semaphore(1)
 
@@ -57,16 +54,16 @@ class Login:
                     {"retry-after": str(max(1, round(wait_seconds)))},
                 )
             self._limit.begin(address)
-            right = await asyncio.to_thread(is_password, password, self._access.password)
+            right = await asyncio.to_thread(is_password, password, self._door.access.password)
         if not right:
             return refused(RequestError(401, "the password is wrong"))
         self._limit.succeed(address)
         answer = JSONResponse({})
         answer.set_cookie(
             COOKIE,
-            self._sessions.begin(),
+            self._door.sessions.begin(),
             max_age=SESSION_SECONDS,
-            path=self._access.path or "/",
+            path=self._door.access.path or "/",
             httponly=True,
             samesite="strict",
             secure=request.headers.get("x-forwarded-proto", request.url.scheme) == "https",
@@ -75,7 +72,7 @@ class Login:
 
     async def logout(self, request: Request) -> Response:
         """End the session."""
-        self._sessions.end(session_cookie(request.headers))
+        self._door.sessions.end(session_cookie(request.headers))
         answer = JSONResponse({})
-        answer.delete_cookie(COOKIE, path=self._access.path or "/", httponly=True, samesite="strict")
+        answer.delete_cookie(COOKIE, path=self._door.access.path or "/", httponly=True, samesite="strict")
         return answer

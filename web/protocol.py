@@ -1,4 +1,4 @@
-"""HTTP connections with limits: how many there are, and how long a request may take to arrive."""
+"""HTTP connections with limits: how many there are, how long a request may take to arrive, and an answer to be read."""
 
 import asyncio
 from collections import Counter
@@ -9,12 +9,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 MOST_CONNECTIONS = 256
 MOST_CONNECTIONS_OF_AN_ADDRESS = 128
 REQUEST_SECONDS = 20.0
+STALLED_SECONDS = 30.0
+"""Time that an answer may wait for somebody who does not read it."""
 
 
 class LimitedProtocol(H11Protocol):
-    """Connection that is closed if there are too many, or if its request does not arrive in time.
+    """Connection that is closed if there are too many, if its request does not arrive in time, or if nobody reads the answer.
 
-    uvicorn waits without end for the first request of a connection, and for the end of one that arrives byte by byte.
+    uvicorn waits without end for the first request of a connection, for the end of one that arrives byte by byte, and for a
+    frozen reader.
     """
 
     _open: ClassVar[Counter[str]] = Counter()
@@ -26,6 +29,7 @@ class LimitedProtocol(H11Protocol):
         self._address = self.client[0] if self.client else ""
         self._open[self._address] += 1
         self._due: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         too_many = self._open.total() > MOST_CONNECTIONS
         if too_many or self._open[self._address] > MOST_CONNECTIONS_OF_AN_ADDRESS:
             transport.abort()
@@ -36,7 +40,19 @@ class LimitedProtocol(H11Protocol):
         """Forget a connection."""
         self._forget()
         self._stop_waiting()
+        self._is_read()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Wait until what was sent is read, for a while."""
+        self._is_read()
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Go on to send."""
+        self._is_read()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         """Process a part of a request."""
@@ -78,6 +94,11 @@ class LimitedProtocol(H11Protocol):
     def _give_up(self) -> None:
         self._due = None
         self.transport.abort()
+
+    def _is_read(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _stop_waiting(self) -> None:
         if self._due is not None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 
 import uvicorn
@@ -16,14 +17,13 @@ from .calls import Calls
 from .care_api import CareApi
 from .errors import WebError
 from .event_api import EventApi
-from .guard import Access, Guard
+from .guard import Access, Door, Guard
 from .hub import Hub
 from .listening import Listening
 from .live import Live
 from .login import LOGIN_PATH, Login
 from .openapi import description_route
 from .protocol import LimitedProtocol
-from .sessions import Sessions
 
 _BACKLOG = 128
 _MOST_MESSAGE_BYTES = 4096
@@ -74,8 +74,7 @@ class WebServer:
     ) -> None:
         self._hub = hub
         self._calls = calls
-        self._access = access
-        self._sessions = Sessions(key)
+        self._door = Door(access, key)
         self._listening = listening
         self._actions: Actions | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -87,19 +86,22 @@ class WebServer:
     def address(self) -> str:
         """Address of the page, for people."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}{self._access.path}/"
+        return f"http://{host}:{self.port}{self._door.access.path}/"
 
     def set_actions(self, actions: Actions) -> None:
         """Set the functions that the page calls, before `run`."""
         self._actions = actions
         self._hub.watched, self._hub.is_listening = actions.watched, actions.is_listening
 
+    def set_access(self, access: Access, key: bytes) -> None:
+        """Let others in from now on; who follows has to connect again. From any thread."""
+        self._door.change(access, key)
+        self._call(self._interrupt)
+
     def close(self) -> None:
         """Make `run` return soon; from any thread, any number of times."""
         self._closing.set()
-        with suppress(RuntimeError):  # the loop has ended
-            if self._loop is not None:
-                self._loop.call_soon_threadsafe(self._end_streams)
+        self._call(self._end_streams)
 
     def run(self) -> None:
         """Serve until `close` is called."""
@@ -107,6 +109,17 @@ class WebServer:
             logging.getLogger(name).setLevel(logging.ERROR)  # bad requests are not worth a line each
         with self._socket:
             asyncio.run(self._serve())
+
+    def _call(self, do: Callable[[], None]) -> None:
+        """Call a function on the server's thread, if it still runs."""
+        with suppress(RuntimeError):  # the loop has ended
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(do)
+
+    def _interrupt(self) -> None:
+        self._hub.close()
+        if self._listening is not None:
+            self._listening.interrupt()
 
     def _end_streams(self) -> None:
         self._hub.close()
@@ -149,13 +162,13 @@ class WebServer:
     def _app(self) -> Guard:
         if self._actions is None:
             raise WebError("the page has no actions")
-        login = Login(self._access, self._sessions)
+        login = Login(self._door)
         interface = [
             *Api(
                 self._hub,
                 self._actions,
                 self._calls,
-                has_password=bool(self._access.password),
+                has_password=lambda: bool(self._door.access.password),
                 can_listen=self._listening is not None,
             ).routes(),
             *EventApi(self._hub, self._actions).routes(),
@@ -167,7 +180,7 @@ class WebServer:
         description = description_route(interface, self._actions.version)
         app = Starlette(routes=[*interface, description, *pages.routes()])
         app.router.redirect_slashes = False
-        return Guard(app, self._access, self._sessions, public={*pages.static_files(), LOGIN_PATH})
+        return Guard(app, self._door, public={*pages.static_files(), LOGIN_PATH})
 
 
 class _Server(uvicorn.Server):

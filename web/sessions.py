@@ -35,6 +35,10 @@ class Sessions:
         self._clock = clock
         self._ended: OrderedDict[str, None] = OrderedDict()
 
+    def change_key(self, key: bytes) -> None:
+        """Sign with another key from now on."""
+        self._key = key
+
     def begin(self) -> str:
         """Return the cookie of a new session."""
         content = f"{round(self._clock()) + SESSION_SECONDS}.{secrets.token_urlsafe(18)}"

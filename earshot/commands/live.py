@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from .. import model_loading, settings, tagger, web_view, window, workers
+from .. import model_loading, pictures, settings, tagger, web_view, window, workers
 from ..failures import EXIT_INTERRUPTED
 from ..options import takes
 
 if TYPE_CHECKING:
     from streamer.events.watchlist import WatchLists
-    from streamer.live.changes import LiveSettings
+    from streamer.live.changes import LiveSettings, Running
     from streamer.live.channel import ChunkTap
     from streamer.live.session import LiveSession
     from streamer.live.switches import Switches
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from streamer.sinks.model_score_log import ModelScoreLog
     from streamer.sinks.mqtt.broker import Broker
     from streamer.sinks.mqtt.publisher import MqttPublisher
+    from streamer.sinks.notify.notifier import Notifier
     from streamer.sinks.payloads import LabelSet
     from streamer.sources import Source
 
@@ -81,7 +82,7 @@ def _listen(
 ) -> int:
     """Listen until the sources end, the window is closed or the program is interrupted; return the exit code."""
     from streamer.live import assembly
-    from streamer.live.changes import LiveSettings, Running
+    from streamer.live.changes import LiveSettings
     from streamer.runtime.signals import interruptible
     from streamer.runtime.systemd import ServiceManager
     from streamer.runtime.threads import ThreadGroup
@@ -102,13 +103,14 @@ def _listen(
         threads = stack.enter_context(ThreadGroup())
         metrics = assembly.start_metrics(threads, chosen)
         mqtt = _start_mqtt(threads, broker, chosen, names, parts, history)
-        notifier = assembly.start_notifier(threads, chosen)
+        notifier = assembly.start_notifier(threads, chosen, pictures.draw_clip)
         pages = page.sinks if page else ()
         noise = assembly.noise_log(history)
         sinks = (history, noise, log, view.sink, mqtt, metrics, HealthLog(), manager, *pages, notifier)
         session = _session(shown, sources, parts, [*view.taps, *(page.taps if page else [])], sinks, mqtt)
         assembly.connect_watchlists(parts.watchlists, session, mqtt)
-        running = Running(session, parts.watchlists, parts.make_clips, history, (view.sink, mqtt, *pages))
+        following = _Following((view.sink, mqtt, *pages), notifier, page)
+        running = _running(session, parts, history, following)
         live_settings = LiveSettings(chosen, load, config, running)
         session.start(threads)
         stack.enter_context(manager.listening())
@@ -214,6 +216,32 @@ def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
         make_clips=make_clips,
         clips=make_clips(chosen, chosen.with_clips(names)),
         switches=assembly.make_switches(chosen, names),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Following:
+    """Sinks, notifications and the page, which follow changed settings."""
+
+    sinks: "Sequence[Sink | None]"
+    notifier: "Notifier"
+    page: "web_view.WebView | None"
+
+
+def _running(
+    session: "LiveSession", parts: _Parts, history: "History | None", following: _Following
+) -> "Running":
+    """Return the parts of the program that follow changed settings."""
+    from streamer.live.changes import Running
+
+    return Running(
+        session,
+        parts.watchlists,
+        parts.make_clips,
+        history,
+        following.sinks,
+        notifier=following.notifier,
+        set_access=following.page.set_access if following.page else None,
     )
 
 

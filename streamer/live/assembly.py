@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..sinks.metrics import Metrics
     from ..sinks.mqtt.memory import AnnouncedNames
     from ..sinks.mqtt.publisher import MqttPublisher
-    from ..sinks.notify.notifier import Notifier
+    from ..sinks.notify.notifier import Draw, Notifier, Plan
 
 _log = logging.getLogger(__name__)
 
@@ -394,35 +394,61 @@ def start_metrics(threads: ThreadGroup, settings: Settings) -> "Metrics | None":
     return metrics
 
 
-def start_notifier(threads: ThreadGroup, settings: Settings) -> "Notifier | None":
-    """Start a thread that tells people of events; None if nobody is to be told.
+def plan_notifications(settings: Settings) -> "Plan":
+    """Return the notifications that the settings want.
 
     Raises
     ------
     SettingsError
         An address is not known to Apprise, or Apprise is missing.
     """
-    if not settings.notifies:
-        return None
-    from ..sinks.notify.notifier import Notifier, Wording
-    from ..sinks.notify.outbox import NotifyOutbox
+    from ..sinks.notify.notifier import Plan, Wording
     from ..sinks.notify.rules import Rules
     from ..sinks.notify.targets import AppriseTarget, CommandTarget, Target
 
     targets: list[Target] = [AppriseTarget(address) for address in settings.notify_addresses()]
     if settings.notify_command:
         targets.append(CommandTarget(settings.notify_command))
-    notifier = Notifier(
+    return Plan(
         targets,
-        rules=Rules(
+        Rules(
             when=settings.notify_when,
             sounds=settings.notify_sounds,
             cooldown_seconds=settings.notify_cooldown,
             quiet=settings.quiet_hours,
         ),
-        wording=Wording(settings.notify_title, settings.notify_text, settings.notify_clip),
-        outbox=NotifyOutbox(settings.notifications_file, [target.key for target in targets]),
+        Wording(
+            settings.notify_title,
+            settings.notify_text,
+            attaches_clip=settings.notify_clip,
+            attaches_picture=settings.notify_picture,
+        ),
     )
+
+
+def start_notifier(threads: ThreadGroup, settings: Settings, draw: "Draw | None" = None) -> "Notifier":
+    """Start a thread that notifies people of events, as soon as the settings name somebody.
+
+    Parameters
+    ----------
+    threads : ThreadGroup
+        Group of the new thread.
+    settings : Settings
+        Settings of the program.
+    draw : callable, optional
+        Draws the picture of a clip.
+
+    Raises
+    ------
+    SettingsError
+        An address is not known to Apprise, or Apprise is missing.
+    """
+    from ..sinks.notify.notifier import Notifier
+    from ..sinks.notify.outbox import NotifyOutbox
+
+    plan = plan_notifications(settings)
+    outbox = NotifyOutbox(settings.notifications_file, [target.key for target in plan.targets])
+    notifier = Notifier(plan.targets, rules=plan.rules, wording=plan.wording, outbox=outbox, draw=draw)
     threads.start("notify", notifier.run, notifier.close, patience_seconds=_LAST_MESSAGES_SECONDS)
     return notifier
 

@@ -18,8 +18,10 @@ from ..settings.schema import Settings
 from ..sinks import NoiseUnitSink, RankingSink, Sink
 from ..sinks.clips.recorder import Clips
 from ..sinks.history.store import History
+from ..sinks.notify.notifier import Notifier
+from ..sinks.notify.notifier import Plan as NotifyPlan
 from ..sources import Source, open_source
-from .assembly import check_apart, noise_units
+from .assembly import check_apart, noise_units, plan_notifications
 from .channel import Input
 from .session import LiveSession
 
@@ -31,7 +33,9 @@ _RETRY_SECONDS = 0.25
 
 _CLIPS = frozenset(name for name in Settings.model_fields if name.startswith("clips"))
 _SOURCES = frozenset({"source", "hop", "noise_offset_db"}) | _CLIPS
-_LIVE = frozenset({"watch", "top", "history_days", "history_events"}) | _SOURCES
+_NOTIFY = frozenset(name for name in Settings.model_fields if name.startswith("notify"))
+_ACCESS = frozenset({"web_password", "web_token", "web_path", "web_ingress"})
+_LIVE = frozenset({"watch", "top", "history_days", "history_events"}) | _SOURCES | _NOTIFY | _ACCESS
 """Settings that change while a session listens; others need a restart."""
 
 ClipsMaker: TypeAlias = Callable[[Settings, Sequence[str]], Clips | None]
@@ -54,6 +58,10 @@ class Running:
         Stored events.
     sinks : sequence of Sink or None
         Those that show the highest tags follow the setting `top`.
+    notifier : Notifier, optional
+        Notifies people.
+    set_access : callable, optional
+        Takes settings; lets those in who may use the page from now on.
     """
 
     session: LiveSession
@@ -61,6 +69,8 @@ class Running:
     make_clips: ClipsMaker
     history: History | None = None
     sinks: Sequence[Sink | None] = ()
+    notifier: Notifier | None = None
+    set_access: Callable[[Settings], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +120,15 @@ class Plan:
         Names of the settings that change now, and of those that need a restart.
     sources : SourceChanges or None
         Changes of the sources, if there are any.
+    notifications : notifier.Plan or None
+        Other notifications, if they change.
     """
 
     settings: Settings
     applied: frozenset[str]
     waiting: frozenset[str] = field(default_factory=frozenset)
     sources: SourceChanges | None = None
+    notifications: NotifyPlan | None = None
 
 
 def diff(old: Settings, new: Settings, running: Running) -> Plan:
@@ -128,6 +141,8 @@ def diff(old: Settings, new: Settings, running: Running) -> Plan:
     """
     changed = frozenset(old.changes_from(new))
     applied = changed & _LIVE
+    if "web" in changed:  # who is let in depends on the address, which needs a restart
+        applied -= _ACCESS
     if "watch" in applied:
         running.watchlists.shared.check(new.watched)
     return Plan(
@@ -135,6 +150,7 @@ def diff(old: Settings, new: Settings, running: Running) -> Plan:
         applied=applied,
         waiting=changed - applied,
         sources=_diff_sources(old, new, running) if applied & _SOURCES else None,
+        notifications=plan_notifications(new) if applied & _NOTIFY else None,
     )
 
 
@@ -157,6 +173,10 @@ def apply(plan: Plan, running: Running) -> None:
                 sink.top = settings.top
     if running.history is not None and not plan.applied.isdisjoint({"history_days", "history_events"}):
         running.history.keep(days=settings.history_days, events=settings.history_events)
+    if running.notifier is not None and plan.notifications is not None:
+        running.notifier.change(plan.notifications)
+    if running.set_access is not None and not plan.applied.isdisjoint(_ACCESS):
+        running.set_access(settings)
     if sources is not None:
         for sink in running.sinks:
             if isinstance(sink, NoiseUnitSink):

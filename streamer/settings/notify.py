@@ -44,6 +44,7 @@ class NotifySettings(FrozenModel):
     notify_title: Annotated[str, AfterValidator(check_template)] = "{sound}"
     notify_text: Annotated[str, AfterValidator(check_template)] = "{sound} at {source}, {time} ({percent})"
     notify_clip: bool = False
+    notify_picture: bool = False
     notify_quiet: list[QuietTable] = Field(default_factory=list)
 
     @model_validator(mode="after")

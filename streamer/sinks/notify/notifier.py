@@ -4,8 +4,12 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 from ...messages import Event, Message
 from ...runtime.timing import Every
@@ -14,6 +18,9 @@ from .rules import Rules, fill, values_of
 from .targets import NotDelivered, Note, Target
 
 _log = logging.getLogger(__name__)
+
+Draw: TypeAlias = Callable[[Path], bytes]
+"""Draws the picture of a clip: its path -> PNG."""
 
 _MOST_NEW = 200
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -28,23 +35,40 @@ class Wording:
     ----------
     title, text : str
         Templates.
-    attaches_clip : bool
-        True to send the clip too, where there is one.
+    attaches_clip, attaches_picture : bool
+        True to send the clip, and a picture of it, where there is one.
     """
 
     title: str = "{sound}"
     text: str = "{sound} at {source}, {time} ({percent})"
     attaches_clip: bool = False
+    attaches_picture: bool = False
 
-    def note(self, event: Event) -> Note:
-        """Return the notification about an event."""
-        values = values_of(event)
-        return Note(
-            fill(self.title, values),
-            fill(self.text, values),
-            values,
-            event.clip if self.attaches_clip else None,
-        )
+    def note(self, event: Event, picture: str = "") -> Note:
+        """Return the notification about an event, with the path of a picture of its clip."""
+        values = values_of(event) | {"picture": picture}
+        clip = event.clip if self.attaches_clip else None
+        files = tuple(file for file in (clip, picture) if file)
+        return Note(fill(self.title, values), fill(self.text, values), values, files)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Notifications as the settings want them.
+
+    Attributes
+    ----------
+    targets : sequence of Target
+        Receivers; none if nobody is to be notified.
+    rules : Rules
+        Decides which events people are notified of.
+    wording : Wording
+        Words of the notifications.
+    """
+
+    targets: Sequence[Target]
+    rules: Rules
+    wording: Wording
 
 
 class _Attempts:
@@ -76,6 +100,41 @@ class _Attempts:
             _log.info("%s gets notifications again", self._name)
 
 
+class _Pictures:
+    """Pictures of clips, each in a file that is there while it is used.
+
+    Parameters
+    ----------
+    draw : callable, optional
+        As for `Notifier`.
+    """
+
+    def __init__(self, draw: Draw | None) -> None:
+        self._draw = draw
+        self._line_due = Every(_QUIET_SECONDS)
+
+    @contextmanager
+    def of(self, event: Event) -> Iterator[str]:
+        """Yield the path of a picture of an event's clip; an empty text if there is none."""
+        clip = None if event.clip is None else Path(event.clip)
+        content = self._drawn(clip) if clip is not None and clip.is_file() else b""
+        if clip is None or not content:
+            yield ""
+            return
+        with TemporaryDirectory(prefix="earshot-") as folder:
+            picture = Path(folder, f"{clip.stem}.png")
+            picture.write_bytes(content)
+            yield str(picture)
+
+    def _drawn(self, clip: Path) -> bytes:
+        try:
+            return b"" if self._draw is None else self._draw(clip)
+        except Exception as error:  # noqa: BLE001 - a notification without a picture is better than none
+            if self._line_due.due():
+                _log.warning("no picture of %s: %s", clip, error)
+            return b""
+
+
 class Notifier:
     """Tells people of events through targets; one that fails is tried again, and never holds up the others or listening.
 
@@ -92,6 +151,8 @@ class Notifier:
         Words of the notifications.
     outbox : NotifyOutbox
         Keeps what waits.
+    draw : callable, optional
+        Draws the picture of a clip: takes its path, returns a PNG.
     first_pause_seconds : float
         Pause after the first failure of a target; it doubles with each further one.
     """
@@ -103,28 +164,38 @@ class Notifier:
         rules: Rules,
         wording: Wording,
         outbox: NotifyOutbox,
+        draw: Draw | None = None,
         first_pause_seconds: float = 5.0,
     ) -> None:
-        self._targets = {target.key: target for target in targets}
-        self._rules = rules
-        self._wording = wording
+        self._first_pause_seconds = first_pause_seconds
         self._outbox = outbox
-        self._attempts = {
-            key: _Attempts(target.name, first_pause_seconds) for key, target in self._targets.items()
-        }
+        self._pictures = _Pictures(draw)
+        self._next: Plan | None = None
+        self._follow(Plan(targets, rules, wording))
         self._lock = threading.Lock()
         self._new: deque[Event] = deque(maxlen=_MOST_NEW)
         self._changed = threading.Event()
         self._closing = False
+
+    @property
+    def targets(self) -> Sequence[str]:
+        """Names of the targets."""
+        return [target.name for target in self._targets.values()]
 
     def accept(self, message: Message) -> None:
         """Take an event that people should hear of; ignore other messages."""
         if not isinstance(message, Event):
             return
         with self._lock:
-            if not (message.announced and self._rules.tells(message)):
+            if not (self._targets and message.announced and self._rules.tells(message)):
                 return
             self._new.append(message)
+        self._changed.set()
+
+    def change(self, plan: Plan) -> None:
+        """Notify others, of other events or in other words from now on; from any thread, at once."""
+        with self._lock:
+            self._next = plan
         self._changed.set()
 
     def close(self) -> None:
@@ -136,16 +207,38 @@ class Notifier:
         """Deliver until `close` is called."""
         while not self._closing:
             self._take_new()
+            self._take_plan()
             pause_seconds = min((self._serve(key) for key in self._targets), default=_LONGEST_PAUSE_SECONDS)
             self._changed.wait(pause_seconds)
             self._changed.clear()
         self._take_new()
+
+    def _take_plan(self) -> None:
+        with self._lock:
+            plan, self._next = self._next, None
+            if plan is not None:
+                self._follow(plan)
+
+    def _follow(self, plan: Plan) -> None:
+        self._targets = {target.key: target for target in plan.targets}
+        self._rules, self._wording = plan.rules, plan.wording
+        self._attempts = {
+            key: _Attempts(target.name, self._first_pause_seconds) for key, target in self._targets.items()
+        }
+        self._outbox.set_targets(list(self._targets))
 
     def _take_new(self) -> None:
         with self._lock:
             new, self._new = list(self._new), deque(maxlen=_MOST_NEW)
         if new:
             self._outbox.put(new)
+
+    def _send(self, target: Target, event: Event) -> None:
+        if not self._wording.attaches_picture:
+            target.send(self._wording.note(event))
+            return
+        with self._pictures.of(event) as picture:
+            target.send(self._wording.note(event, picture))
 
     def _serve(self, key: str) -> float:
         """Deliver what waits for a target; return the time until the next attempt."""
@@ -155,7 +248,7 @@ class Notifier:
             if self._closing or attempts.due_at > time.monotonic():
                 break
             try:
-                target.send(self._wording.note(event))
+                self._send(target, event)
             except NotDelivered as reason:
                 self._outbox.postpone(key, event)  # one that is never taken does not hold up the others
                 attempts.fail(reason, len(waiting) - number)

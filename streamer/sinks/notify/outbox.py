@@ -46,6 +46,12 @@ class NotifyOutbox:
         self._waiting: dict[str, list[_Entry]] = {key: stored.get(key, [])[-_MOST:] for key in targets}
         self.dropped = 0
 
+    def set_targets(self, targets: Sequence[str]) -> None:
+        """Keep only what waits for these targets."""
+        if self._waiting.keys() != set(targets):
+            self._waiting = {key: self._waiting.get(key, []) for key in targets}
+            self._write()
+
     def waiting(self, target: str) -> list[Event]:
         """Return the events that wait for a target, in order; those that waited for more than a day are dropped."""
         entries = self._waiting[target]

@@ -26,6 +26,7 @@ FIELDS = (
     "ended_at",
     "length",
     "clip",
+    "picture",
     "id",
 )
 """Names that a template may contain."""
@@ -123,6 +124,7 @@ def values_of(event: Event) -> dict[str, str]:
         "ended_at": "" if event.ended_at is None else rfc3339(event.ended_at) or "",
         "length": "" if length is None else format_duration(length),
         "clip": event.clip or "",
+        "picture": "",
         "id": event.id,
     }
 

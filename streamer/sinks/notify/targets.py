@@ -34,14 +34,14 @@ class Note:
         Words for people.
     values : mapping of str to str
         Facts about the event, see `values_of`.
-    clip : str or None
-        Path of the clip to attach.
+    files : sequence of str
+        Paths of files to attach.
     """
 
     title: str
     text: str
     values: Mapping[str, str]
-    clip: str | None = None
+    files: Sequence[str] = ()
 
 
 class Target(Protocol):
@@ -101,16 +101,16 @@ class AppriseTarget:
         self.name = f"{service.service_name} ({address.partition('://')[0]})"
 
     def send(self, note: Note) -> None:
-        """Deliver a notification, with the clip if it is there.
+        """Deliver a notification, with its files that are there.
 
         Raises
         ------
         NotDelivered
             The service did not take it.
         """
-        attach = note.clip if note.clip is not None and Path(note.clip).is_file() else None
+        attach = [file for file in note.files if Path(file).is_file()]
         try:
-            sent = self._apprise.notify(body=note.text, title=note.title, attach=attach)
+            sent = self._apprise.notify(body=note.text, title=note.title, attach=attach or None)
         except Exception as error:
             raise NotDelivered(type(error).__name__) from error
         if not sent:
