@@ -167,21 +167,23 @@ def apply(plan: Plan, running: Running) -> None:
         running.session.channels.check(source.name for source in sources.newcomers)
     if "watch" in plan.applied:
         running.watchlists.shared.replace(settings.watched)
-    if "top" in plan.applied:
-        for sink in running.sinks:
-            if isinstance(sink, RankingSink):
-                sink.top = settings.top
     if running.history is not None and not plan.applied.isdisjoint({"history_days", "history_events"}):
         running.history.keep(days=settings.history_days, events=settings.history_events)
     if running.notifier is not None and plan.notifications is not None:
         running.notifier.change(plan.notifications)
     if running.set_access is not None and not plan.applied.isdisjoint(_ACCESS):
         running.set_access(settings)
+    _apply_to_sinks(plan, running)
     if sources is not None:
-        for sink in running.sinks:
-            if isinstance(sink, NoiseUnitSink):
-                sink.set_noise_units(noise_units(settings, sources.names))
         _apply_sources(sources, running)
+
+
+def _apply_to_sinks(plan: Plan, running: Running) -> None:
+    for sink in running.sinks:
+        if "top" in plan.applied and isinstance(sink, RankingSink):
+            sink.top = plan.settings.top
+        if plan.sources is not None and isinstance(sink, NoiseUnitSink):
+            sink.set_noise_units(noise_units(plan.settings, plan.sources.names))
 
 
 def _diff_sources(old: Settings, new: Settings, running: Running) -> SourceChanges:
