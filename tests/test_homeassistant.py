@@ -433,7 +433,8 @@ def shown_home() -> HomeAssistant:
     sources = [source.name for source in settings.sources]
     sounds = [entry.sound for entry in resolve_sounds(settings.watched, LABELS)]
     watched = {source: [sound.name for sound in sounds] for source in sources}
-    topics = Topics(settings.base_topic, sources, watched, has_switches=True, has_quiet=True)
+    noise = dict.fromkeys(sources, "dBA")  # the page describes these entities too
+    topics = Topics(settings.base_topic, sources, watched, has_switches=True, has_quiet=True, noise=noise)
     return HomeAssistant(Discovery(sounds), topics, node=settings.node)
 
 
@@ -464,7 +465,7 @@ def test_the_documentation_names_only_existing_entities_and_topics() -> None:
     topics = {entity["state_topic"] for _, entity in entities(home)}
     rows = re.findall(r"^\| `\w+\.earshot_kitchen\w+`.*\| `([^|]+)` \|$", PAGE, re.MULTILINE)
     shown = {f"earshot/attic/kitchen/{topic}" for row in rows for topic in row.split("`, `")}
-    assert len(shown) == 12
+    assert len(shown) == 16
     assert shown <= topics | {entity.get("command_topic") for _, entity in entities(home)}
 
 

@@ -86,6 +86,14 @@ def test_a_rustle_below_the_distance_is_none() -> None:
     assert len(events(samples, above_db=10.0)) == 2
 
 
+def test_a_whisper_after_digital_silence_is_not_loud() -> None:
+    samples = np.zeros(30 * SAMPLE_RATE_HZ, np.float32)
+    samples[20 * SAMPLE_RATE_HZ : 21 * SAMPLE_RATE_HZ] = noise(1.0, level_dbfs=-65.0)
+    assert not events(samples)
+    samples[20 * SAMPLE_RATE_HZ : 21 * SAMPLE_RATE_HZ] = noise(1.0, level_dbfs=-45.0)
+    assert len(events(samples)) == 2
+
+
 def test_nothing_is_loud_before_the_background_is_known() -> None:
     assert not events(room(12.0, (5.0, 1.0, -30.0)))
 

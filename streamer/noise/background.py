@@ -4,6 +4,7 @@ from collections import deque
 
 import numpy as np
 
+from ..levels import FAINT_DBFS
 from ..messages import LEVEL_FRAME_SAMPLES, SAMPLE_RATE_HZ
 from .distribution import Distribution
 
@@ -19,7 +20,7 @@ class Background:
     Attributes
     ----------
     level_db : float or None
-        A-weighted level relative to full scale; None before the first 10 s.
+        A-weighted level relative to full scale, not below that of any room; None before the first 10 s.
     """
 
     def __init__(self) -> None:
@@ -40,4 +41,5 @@ class Background:
         self._blocks.append(block)
         if len(self._blocks) > _BLOCKS:
             self._all -= self._blocks.popleft()
-        self.level_db = self._all.exceeded(_QUIET_SHARE)
+        level = self._all.exceeded(_QUIET_SHARE)
+        self.level_db = None if level is None else max(FAINT_DBFS, level)  # a noise gate delivers zeros
