@@ -19,7 +19,7 @@ from PIL import Image
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QApplication, QWidget
 
-from gui.actions import Actions, AudioInput, Span
+from gui.actions import Actions, AudioInput, Examples, Span, TeachActions
 from gui.app.kiosk import KioskWindow
 from gui.app.window import LiveWindow
 from gui.data.feed import Feed
@@ -39,7 +39,7 @@ from streamer.sources import open_source
 from streamer.stream.scoring import tagging_of
 from streamer.stream.windows import WindowCutter
 
-WINDOW_PICTURES = ("window", "light", "kiosk")
+WINDOW_PICTURES = ("window", "light", "kiosk", "teaching")
 """Scenes in the documentation."""
 
 
@@ -168,6 +168,16 @@ def actions_of(tagger: Tagger, sounds: Sequence[WatchedSound]) -> Actions:
         list_inputs=lambda _source: (AudioInput("mic", "USB microphone", current=True),),
         set_input=lambda _source, address: address,
         set_listening=lambda _source, _on: None,
+        teach=TeachActions(
+            names=lambda: ("Dishwasher", "Our doorbell"),
+            play=lambda _source, _start, _end: None,
+            add=lambda _source, _start, _end, name: Examples(name, 2, 3, 5),
+            learn=lambda _name: None,
+            correct=lambda _event: None,
+            lesson=lambda: None,
+            remembers=lambda: False,
+            remember=lambda _on: None,
+        ),
         save_settings=lambda _theme: "earshot.toml",
         export_folder=Path(),
         families={label: family_of(label) for label in tagger.labels},
@@ -193,6 +203,12 @@ def search(window: LiveWindow, _feed: Feed) -> None:
     """Search for dogs."""
     window.control.shortcuts["find"].trigger()
     window.control.search.field.setText("dog")
+
+
+def teach(window: LiveWindow, _feed: Feed) -> None:
+    """Select two seconds, and ask for their name."""
+    for name in ("teach", "select_back", "select_back", "teach"):
+        window.control.shortcuts[name].trigger()
 
 
 def lose(_window: object, feed: Feed) -> None:
@@ -235,6 +251,7 @@ SCENES: Mapping[str, Scene] = {
     "threshold-light": Scene(colours=theme.LIGHT, then=drag),
     "search": Scene(then=search),
     "figures": Scene(then=lambda window, _: window.control.shortcuts["figures"].trigger()),
+    "teaching": Scene(then=teach, settles=True),
     "keys": Scene(then=lambda window, _: window.control.shortcuts["help"].trigger()),
     "sources": Scene(
         sources=("demo", "kitchen", "garden", "front door", "garage", "attic", "street", "yard")

@@ -190,6 +190,7 @@ OPTIONS = (
     _setting("headless", "live doctor", _Flag, "Results in the terminal, no window"),
     _setting("kiosk", "live", _Flag, "Full screen for a wall: huge tags, no pointer"),
     _setting("theme", "live", _Text, "Colours: dark, light or auto  [dark]", "THEME"),
+    _rare_setting("remember", "live", _Flag, "Keep ten minutes of sound in memory to teach"),
     _setting("json", "live tag", _Flag, "JSON on standard output, a line per window"),
     _setting("json_events", "live", _Flag, "The same with events; each line has a type"),
     Option("explain", "tag", _File, "Picture of what led to the highest score", "PNG"),

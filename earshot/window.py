@@ -9,10 +9,11 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
+from .failures import UsageError
 from .recordings import read_recording
 
 if TYPE_CHECKING:
-    from gui.actions import Actions, AudioInput, Span
+    from gui.actions import Actions, AudioInput, Span, TeachActions
     from gui.data.feed import Feed
     from gui.look import KioskLook
     from streamer.events.watchlist import WatchLists
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from streamer.sinks import Sink
     from streamer.sinks.history.store import History
     from streamer.sinks.payloads import LabelSet
+    from streamer.stream.sound_memory import SoundMemory
 
 _POLL_SECONDS = 0.1
 
@@ -44,11 +46,14 @@ class View:
     show : callable
         Occupies the main thread as long as its first argument returns True. The second one sleeps for some seconds, the
         third returns the actions of the window.
+    memory : SoundMemory, optional
+        The last minutes of sound, for a window in which sounds can be taught; a sink too.
     """
 
     sink: "Sink"
     taps: "Sequence[ChunkTap]"
     show: "Callable[[Callable[[], bool], Callable[[float], None], Callable[[], Actions]], None]"
+    memory: "SoundMemory | None" = None
 
 
 @contextmanager
@@ -87,10 +92,13 @@ def open_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet")
     """Set up the window, the live table in the terminal, or lines on standard output."""
     if not settings.windowless:
         from gui.data.feed import Feed
+        from streamer.stream.sound_memory import SoundMemory
 
         look = _look(settings, label_set.labels)
         feed = Feed(sources=names, labels=label_set.labels)
-        yield View(feed, [feed.add_chunk], partial(_show_window, feed, settings, look))
+        memory = None if settings.kiosk else SoundMemory(is_long=settings.remember)
+        taps = [feed.add_chunk, *([memory.add_chunk] if memory else [])]
+        yield View(feed, taps, partial(_show_window, feed, settings, look), memory)
         return
     from streamer.sinks.terminal.lines import JsonLines
     from streamer.sinks.terminal.table import LiveTable
@@ -182,6 +190,7 @@ def window_actions(
     listen: Callable[[str, bool], None],
     switches: "Switches",
     history: "History | None" = None,
+    teach: "TeachActions | None" = None,
 ) -> "Actions":
     """Return the actions of the window.
 
@@ -197,6 +206,8 @@ def window_actions(
         The state of these switches.
     history : History, optional
         Events that can be marked.
+    teach : TeachActions, optional
+        Functions with which sounds are taught.
     """
     from platformdirs import user_pictures_path
 
@@ -210,17 +221,18 @@ def window_actions(
     events = EventAccess(settings, history)
     return Actions(
         watched=watch.watched,
-        watch=_with_action_errors(watch.watch),
-        unwatch=_with_action_errors(watch.unwatch),
-        preview_events=_with_action_errors(watch.preview_events),
-        list_inputs=_with_action_errors(lambda source: _inputs(settings.address_of(source))),
-        set_input=_with_action_errors(partial(_choose, settings)),
+        watch=with_action_errors(watch.watch),
+        unwatch=with_action_errors(watch.unwatch),
+        preview_events=with_action_errors(watch.preview_events),
+        list_inputs=with_action_errors(lambda source: _inputs(settings.address_of(source))),
+        set_input=with_action_errors(partial(_choose, settings)),
         set_listening=listen,
         is_listening=switches.is_on,
-        play_clip=_with_action_errors(lambda clip: play(read_recording(Path(clip)))),
-        mark_event=None if history is None else _with_action_errors(events.mark),
-        mark_of=_with_action_errors(events.mark_of),
-        save_settings=_with_action_errors(partial(_save, settings)),
+        play_clip=with_action_errors(lambda clip: play(read_recording(Path(clip)))),
+        mark_event=None if history is None else with_action_errors(events.mark),
+        mark_of=with_action_errors(events.mark_of),
+        save_settings=with_action_errors(partial(_save, settings)),
+        teach=teach,
         export_folder=user_pictures_path() / "Earshot",
         families=_families(watchlists.shared.labels),
         names=short_names(),
@@ -310,17 +322,19 @@ def _save(settings: "LiveSettings", theme: str) -> str:
     return str(settings.save(changes))
 
 
-def _with_action_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:
+def with_action_errors(do: Callable[Given, Result]) -> Callable[Given, Result]:
     """Translate errors of the layers below to the window's `ActionError`."""
     from gui.errors import ActionError
-    from models.errors import SoundError
+    from models.errors import ModelError
     from streamer.errors import StreamerError
 
     @wraps(do)
     def done(*arguments: Given.args, **named: Given.kwargs) -> Result:
         try:
             return do(*arguments, **named)
-        except (StreamerError, SoundError) as error:
+        except (StreamerError, ModelError) as error:
             raise ActionError(str(error)) from error
+        except UsageError as error:
+            raise ActionError(error.message) from error
 
     return done

@@ -30,6 +30,84 @@ class AudioInput:
     current: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Examples of a sound to teach.
+
+    Attributes
+    ----------
+    name : str
+        Name of the sound.
+    count : int
+        Examples so far.
+    fewest, needed : int
+        Examples from which it can be learned, and after which that begins by itself.
+    """
+
+    name: str
+    count: int
+    fewest: int
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """Something that is being learned, or was.
+
+    Attributes
+    ----------
+    name : str
+        Name of the sound.
+    part : str
+        Part of the work that goes on.
+    share : float
+        Share of this part that is done.
+    is_over, failed : bool
+        True at its end, and if nothing was learned.
+    verdict : tuple of str
+        Sentences that say what to expect, or why nothing was learned.
+    """
+
+    name: str
+    part: str = ""
+    share: float = 0.0
+    is_over: bool = False
+    failed: bool = False
+    verdict: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeachActions:
+    """Functions with which the window teaches sounds; see `Actions`.
+
+    Attributes
+    ----------
+    names : callable
+        Returns the names of the sounds that are taught, or have examples.
+    play : callable
+        Takes a source's name and the stream indices of the first sample and the one after the last; plays this sound.
+    add : callable
+        Takes the same and the name of a sound; makes it an example. With enough of them, the sound is learned.
+    learn : callable
+        Takes the name of a sound; begins to learn it from the examples so far.
+    correct : callable
+        Takes an event's id; begins to learn that it was wrong.
+    lesson : callable
+        Returns the present or last lesson. Called at each tick.
+    remembers, remember : callable
+        Returns and sets whether ten minutes of sound are kept in memory.
+    """
+
+    names: Callable[[], Sequence[str]]
+    play: Callable[[str, int, int], None]
+    add: Callable[[str, int, int, str], Examples]
+    learn: Callable[[str], None]
+    correct: Callable[[str], None]
+    lesson: Callable[[], Lesson | None]
+    remembers: Callable[[], bool]
+    remember: Callable[[bool], None]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actions:
     """Functions that the window calls. A function that is None is not offered.
@@ -64,6 +142,8 @@ class Actions:
         Takes an event's id; returns its mark in the history.
     save_settings : callable
         Takes the theme's name; saves the settings and returns where.
+    teach : TeachActions
+        Functions with which sounds are taught.
     export_folder : Path or None
         Folder for pictures and tables.
     families : mapping of str to str
@@ -86,6 +166,7 @@ class Actions:
     mark_event: Callable[[str, Mark | None], None] | None = None
     mark_of: Callable[[str], Mark | None] = lambda _: None
     save_settings: Callable[[str], str] | None = None
+    teach: TeachActions | None = None
     export_folder: Path | None = None
     families: Mapping[str, str] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication, QInputDialog, QLabel, QMessageBox, Q
 from pytestqt.qtbot import QtBot
 from support.display_bench import FRAME_SECONDS, LABELS, Bench, health, tone
 
-from gui.actions import Actions, AudioInput, Span
+from gui.actions import Actions, AudioInput, Examples, Span, TeachActions
 from gui.app.export import save_events, save_picture
 from gui.app.shortcuts import SHORTCUTS
 from gui.data.eventrows import duration_text
@@ -76,6 +76,16 @@ class FakeProgram:
             is_listening=self.switches.is_on,
             play_clip=lambda clip: self.done.append(("play_clip", clip)),
             mark_event=lambda identifier, mark: self.done.append(("mark_event", identifier, mark)),
+            teach=TeachActions(
+                names=lambda: (),
+                play=lambda *_: None,
+                add=lambda _source, _start, _end, name: Examples(name, 1, 3, 5),
+                learn=lambda _: None,
+                correct=lambda _: None,
+                lesson=lambda: None,
+                remembers=lambda: False,
+                remember=lambda on: self.done.append(("remember", on)),
+            ),
             save_settings=lambda colours: f"{colours}.toml",
             export_folder=exports,
         )

@@ -17,6 +17,7 @@ from ..failures import EXIT_INTERRUPTED
 from ..options import takes
 
 if TYPE_CHECKING:
+    from gui.actions import Actions
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings, Running
     from streamer.live.channel import ChunkTap
@@ -106,7 +107,8 @@ def _listen(
         notifier = assembly.start_notifier(threads, chosen, pictures.draw_clip)
         pages = page.sinks if page else ()
         noise = assembly.noise_log(history)
-        sinks = (history, noise, log, view.sink, mqtt, metrics, HealthLog(), manager, *pages, notifier)
+        shown_by = (view.sink, view.memory, mqtt, *pages)
+        sinks = (history, noise, log, *shown_by, metrics, HealthLog(), manager, notifier)
         session = _session(shown, sources, parts, [*view.taps, *(page.taps if page else [])], sinks, mqtt)
         assembly.connect_watchlists(parts.watchlists, session, mqtt)
         following = _Following((view.sink, mqtt, *pages), notifier, page)
@@ -127,9 +129,7 @@ def _listen(
         switch = partial(_switch, parts.switches, mqtt)
         if page is not None:
             page.start(threads, live_settings, parts.watchlists, switch, parts.switches, history)
-        actions = partial(
-            window.window_actions, live_settings, parts.watchlists, switch, parts.switches, history
-        )
+        actions = _window_actions(live_settings, parts, switch, history, view, threads)
         gc.freeze()  # the libraries stay
         gc.enable()
         view.show(keep_on, threads.wait, actions)
@@ -289,6 +289,25 @@ def _session(
         device="" if parts.tagger is None else parts.tagger.engine.description,
         mqtt=mqtt,
         fallback=parts.fallback,
+    )
+
+
+def _window_actions(
+    live_settings: "LiveSettings",
+    parts: _Parts,
+    switch: Callable[[str, bool], None],
+    history: "History | None",
+    view: window.View,
+    threads: "ThreadGroup",
+) -> "Callable[[], Actions]":
+    """Return a function that returns the actions of the window, which needs Qt."""
+    teach = None
+    if view.memory is not None:
+        from .teach_desk import TeachingDesk
+
+        teach = TeachingDesk(live_settings, parts.watchlists, view.memory, threads).actions()
+    return partial(
+        window.window_actions, live_settings, parts.watchlists, switch, parts.switches, history, teach
     )
 
 

@@ -14,7 +14,7 @@ from .teach_lesson import models_of
 from .teach_material import read_clip
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from models.loading import AnyTagger
     from models.teaching.corrections import Corrected
@@ -33,6 +33,37 @@ def correct_sounds(chosen: "Settings", sounds: "TaughtSounds", events: "Sequence
 
     Raises
     ------
+    UsageError, ModelError, StreamerError
+        As for `learn_corrections`.
+    """
+    with bars() as update:
+        lines = learn_corrections(chosen, sounds, events, update)
+    for line in lines:
+        typer.echo(line)
+    _log.info("the correction is saved; an Earshot that listens uses it at once")
+
+
+def learn_corrections(
+    chosen: "Settings",
+    sounds: "TaughtSounds",
+    events: "Sequence[Occurrence]",
+    report: "Callable[[str, int, int], None]",
+) -> list[str]:
+    """Learn from events that were wrong; return sentences that say what that would have changed.
+
+    Parameters
+    ----------
+    chosen : Settings
+        Settings of the program.
+    sounds : TaughtSounds
+        Folder for the corrections.
+    events : sequence of Occurrence
+        Events that were wrong.
+    report : callable
+        Receives the name of a part, the number of its windows done and the total.
+
+    Raises
+    ------
     UsageError
         An event has no clip, or is one of a sound that the user has taught.
     ModelError, StreamerError
@@ -46,15 +77,21 @@ def correct_sounds(chosen: "Settings", sounds: "TaughtSounds", events: "Sequence
             raise UsageError(
                 f"'{event.label}' is a sound that you have taught: teach it again, with --not {event.id} for the event that was wrong"
             )
+    lines: list[str] = []
     in_order = sorted(events, key=lambda event: event.label)
     for label, of_sound in groupby(in_order, key=lambda event: event.label):
         recordings = [(f"event {event.id}", read_clip(event)) for event in of_sound]
-        _correct(chosen, sounds, label, recordings)
+        lines += _correct(chosen, sounds, label, recordings, report)
+    return lines
 
 
 def _correct(
-    chosen: "Settings", sounds: "TaughtSounds", label: str, recordings: "Sequence[tuple[str, Samples]]"
-) -> None:
+    chosen: "Settings",
+    sounds: "TaughtSounds",
+    label: str,
+    recordings: "Sequence[tuple[str, Samples]]",
+    report: "Callable[[str, int, int], None]",
+) -> list[str]:
     from models.errors import TeachingError
     from models.teaching.corrections import correct
 
@@ -63,17 +100,14 @@ def _correct(
         correction = sounds.find(label)
     results: list[Corrected] = []
     first: AnyTagger | None = None
-    with bars() as update:
-        for model in models_of(chosen):
-            first = first or model
-            results.append(correct(model, label, _classes(label), recordings, correction, update))
-            correction = results[-1].sound
+    for model in models_of(chosen):
+        first = first or model
+        results.append(correct(model, label, _classes(label), recordings, correction, report))
+        correction = results[-1].sound
     if correction is None or first is None:
-        return
-    path = sounds.save(replace(correction, examples=results[0].sound.examples))
-    _print_effect(results[0])
-    _print_changes(chosen, label, first, correction)
-    _log.info("the correction of '%s' is saved in %s; an Earshot that listens uses it at once", label, path)
+        return []
+    sounds.save(replace(correction, examples=results[0].sound.examples))
+    return [*_effect(results[0]), *_changes(chosen, label, first, correction)]
 
 
 def _classes(label: str) -> tuple[str, ...]:
@@ -83,7 +117,8 @@ def _classes(label: str) -> tuple[str, ...]:
     return next((sound.classes for sound in catalogue() if sound.name == label), (label,))
 
 
-def _print_effect(corrected: "Corrected") -> None:
+def _effect(corrected: "Corrected") -> list[str]:
+    """Return sentences that say what the correction lowers."""
     real = (
         f"; of {corrected.real} windows with the sound itself, {corrected.lowered} would be lowered too"
         if corrected.real
@@ -91,15 +126,16 @@ def _print_effect(corrected: "Corrected") -> None:
     )
     sound = corrected.sound
     count = "1 recording" if sound.examples == 1 else f"{sound.examples} recordings"
-    typer.echo(f"{sound.name}: lowered where it sounds like {count} that you call wrong{real}.")
+    lines = [f"{sound.name}: lowered where it sounds like {count} that you call wrong{real}."]
     if 2 * corrected.lowered > corrected.real:
-        typer.echo(
+        lines.append(
             f"That is most of them: Earshot may miss {sound.name}. Remove the correction if it must not."
         )
+    return lines
 
 
-def _print_changes(chosen: "Settings", label: str, model: "AnyTagger", correction: "TaughtSound") -> None:
-    """Print which events of the history would not have begun."""
+def _changes(chosen: "Settings", label: str, model: "AnyTagger", correction: "TaughtSound") -> list[str]:
+    """Return a sentence that says which events of the history would not have begun."""
     from models.teaching.corrections import live_windows
     from models.teaching.taught_tagger import with_taught
     from streamer.errors import SettingsError
@@ -108,11 +144,11 @@ def _print_changes(chosen: "Settings", label: str, model: "AnyTagger", correctio
     from streamer.sinks.history.page import read_newest
 
     if chosen.history_file is None:
-        return
+        return []
     try:
         (watched,) = resolve_sounds([Watch(label)], model.labels, model.thresholds)
     except SettingsError:  # a class of another model
-        return
+        return []
     corrected = with_taught(model, [correction])
     total, gone = 0, []
     for event in read_newest(chosen.history_file, EventQuery(labels=(label,), limit=_MOST_EVENTS)):
@@ -121,8 +157,9 @@ def _print_changes(chosen: "Settings", label: str, model: "AnyTagger", correctio
             total += 1
             if not any(watched.is_on(corrected(window[None])[0]) for window in windows):
                 gone.append(event.id)
-    if total:
-        typer.echo(
-            f"Of the last {total} events of {label} with a clip, {len(gone)} would not have begun"
-            + (f": {', '.join(gone)}." if gone else ".")
-        )
+    if not total:
+        return []
+    return [
+        f"Of the last {total} events of {label} with a clip, {len(gone)} would not have begun"
+        + (f": {', '.join(gone)}." if gone else ".")
+    ]

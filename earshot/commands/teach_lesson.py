@@ -11,7 +11,7 @@ from ..progress import bars
 from .teach_material import Material
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from models.loading import AnyTagger
     from models.teaching.lessons import Taught
@@ -26,7 +26,45 @@ _log = logging.getLogger(__name__)
 
 
 def teach_sound(chosen: "Settings", sounds: "TaughtSounds", name: str, material: Material) -> None:
-    """Teach a sound to the model of the settings and to the embedded one, which tags until the other is ready.
+    """Teach a sound, and print what to expect of it.
+
+    Raises
+    ------
+    ModelError
+        As for `learn_sound`.
+    """
+    with bars() as update:
+        taught = learn_sound(chosen, sounds, name, material, update)
+    for example, was_found in taught.found:
+        typer.echo(f"{'found ' if was_found else 'missed'}  {example}")
+    for line in verdict(taught):
+        typer.echo(line)
+    _log.info("'%s' is saved; an Earshot that listens takes it up at once", name)
+    if advice := watch_advice(chosen, name):
+        _log.warning("%s", advice)
+
+
+def learn_sound(
+    chosen: "Settings",
+    sounds: "TaughtSounds",
+    name: str,
+    material: Material,
+    report: "Callable[[str, int, int], None]",
+) -> "Taught":
+    """Teach a sound to the model of the settings and to the embedded one, which tags until the other is ready; return the result for the first.
+
+    Parameters
+    ----------
+    chosen : Settings
+        Settings of the program.
+    sounds : TaughtSounds
+        Folder for the sound.
+    name : str
+        Name of the sound.
+    material : Material
+        Recordings to learn from.
+    report : callable
+        Receives the name of a part, the number of its windows done and the total.
 
     Raises
     ------
@@ -40,26 +78,20 @@ def teach_sound(chosen: "Settings", sounds: "TaughtSounds", name: str, material:
     from streamer.events.own_sounds import own_sounds_folder
 
     results, examples = [], []
-    with bars() as update:
-        for model in models_of(chosen):
-            require_unknown_to(name, model)
-            examples = [
-                find_example(path, recording, model.window_samples) for path, recording in material.heard
-            ]
-            room = load_room(own_sounds_folder(), model.fingerprint)
-            results.append(teach_model(model, name, examples, material.unrelated, room, update))
+    for model in models_of(chosen):
+        require_unknown_to(name, model)
+        examples = [find_example(path, recording, model.window_samples) for path, recording in material.heard]
+        room = load_room(own_sounds_folder(), model.fingerprint)
+        results.append(teach_model(model, name, examples, material.unrelated, room, report))
     first = results[0]
     heads = {key: head for result in reversed(results) for key, head in result.sound.heads.items()}
-    path = sounds.save(replace(first.sound, heads=heads))
+    sounds.save(replace(first.sound, heads=heads))
     kept = sounds.examples_file(name)
     if material.keep:
         write_examples(kept, examples, material.unrelated)
     else:
         kept.unlink(missing_ok=True)
-    _print_result(first)
-    _log.info("'%s' is saved in %s; an Earshot that listens takes it up at once", name, path)
-    if advice := watch_advice(chosen, name):
-        _log.warning("%s", advice)
+    return first
 
 
 def watch_advice(chosen: "Settings", name: str) -> str:
@@ -135,23 +167,24 @@ def require_unknown_to(name: str, model: "Embedder") -> None:
     require_new_name(name, model.labels)
 
 
-def _print_result(taught: "Taught") -> None:
-    """Print how well each example is found without it, and what to expect."""
-    for example, was_found in taught.found:
-        typer.echo(f"{'found ' if was_found else 'missed'}  {example}")
+def verdict(taught: "Taught") -> list[str]:
+    """Return sentences that say what to expect."""
     share = "About 2" if taught.others >= _MANY_OTHERS else "About 7"
     found = sum(was_found for _, was_found in taught.found)
-    typer.echo(
-        f"{found} of {len(taught.found)} examples were found by a head that had learned from the others only: expect about "
-        f"{round(10 * taught.recall)} of 10. {share} of 1,000 windows with other sounds are taken for it ({taught.others:,} compared)."
-    )
+    lines = [
+        (
+            f"{found} of {len(taught.found)} examples were found by a head that had learned from the others only: expect about "
+            f"{round(10 * taught.recall)} of 10. {share} of 1,000 windows with other sounds are taken for it ({taught.others:,} compared)."
+        )
+    ]
     if taught.nearest:
-        typer.echo(f"Nearest other sounds: {', '.join(taught.nearest)}.")
+        lines.append(f"Nearest other sounds: {', '.join(taught.nearest)}.")
     if taught.others < _MANY_OTHERS:
-        typer.echo(
+        lines.append(
             "Collect your room and teach it again for fewer wrong alarms: earshot calibrate --for 1h --collect."
         )
     if not taught.reliable:
-        typer.echo(
+        lines.append(
             "These examples differ too much to be found reliably: give more of them, or teach two sounds under two names."
         )
+    return lines

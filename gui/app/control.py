@@ -17,7 +17,23 @@ from .navigation import Navigation
 from .panels import Panels
 from .shortcuts import ShortcutSet
 from .sourcecontrol import SourceControl
+from .teachcontrol import TeachControl
 from .watchcontrol import WatchControl
+
+_MORE = (
+    "pause",
+    "teach",
+    "remember",
+    "picture",
+    "table",
+    "save",
+    "theme",
+    "screen",
+    "figures",
+    "help",
+    "quit",
+)
+"""Commands in the menu "More"."""
 
 
 class Control:
@@ -50,6 +66,8 @@ class Control:
         Input of the source on screen.
     events : EventControl
         What can be done with an event.
+    teach : TeachControl
+        Teaching of sounds.
     shortcuts : ShortcutSet
         Keyboard shortcuts.
     search, help, figures : Overlay
@@ -76,7 +94,8 @@ class Control:
         self.navigation = Navigation(state, panels)
         self.watch = WatchControl(state, panels, watching, labels)
         self.source = SourceControl(window, state, panels, actions)
-        self.events = EventControl(window, panels, actions)
+        self.teach = TeachControl(window, state, panels, self.navigation, actions.teach)
+        self.events = EventControl(window, panels, actions, self.teach.correct)
         self.search = Search(window, labels)
         self.shortcuts = ShortcutSet(window, self._slots())
         self.help = Help(
@@ -85,7 +104,7 @@ class Control:
             texts.LEGEND,
         )
         self.figures = Figures(window)
-        self._overlays = (self.search, self.help, self.figures)
+        self._overlays = (self.search, self.help, self.figures, self.teach.card)
         self._fill_header()
         self._connect()
 
@@ -94,12 +113,15 @@ class Control:
         self.shortcuts["freeze"].setChecked(self._state.frozen_at is not None)
         if "pause" in self.shortcuts:
             self.shortcuts["pause"].setChecked(self.source.paused)
+        if self._actions.teach is not None:
+            self.shortcuts["remember"].setChecked(self._actions.teach.remembers())
         if self.search.isVisible():
             self.search.set_watched(self._watching.labels())
 
     def advance(self, seconds: float) -> None:
         """Advance by some seconds."""
         self.watch.advance(seconds)
+        self.teach.update()
 
     def apply_style(self, style: Style) -> None:
         """Apply sizes and colours."""
@@ -143,6 +165,8 @@ class Control:
         if actions.mark_event is not None:
             slots["right"] = lambda: self.events.mark_selected("right")
             slots["wrong"] = lambda: self.events.mark_selected("wrong")
+        if actions.teach is not None:
+            slots |= self.teach.slots()
         if actions.export_folder is not None:
             slots |= {"picture": self._save_picture, "table": self._save_events}
         if actions.save_settings is not None:
@@ -157,7 +181,7 @@ class Control:
         if self._actions.list_inputs is not None:
             header.add_menu("Source", self.source.menu)
         more = QMenu(self._window)
-        for name in ("pause", "picture", "table", "save", "theme", "screen", "figures", "help", "quit"):
+        for name in _MORE:
             if name in self.shortcuts:
                 more.addAction(self.shortcuts[name])
         header.add_menu("More", more)

@@ -22,10 +22,14 @@ class EventControl:
         Panels of the window.
     actions : Actions
         Functions of the program.
+    correct : callable
+        Takes an event that was wrong, and begins to learn that.
     """
 
-    def __init__(self, window: QWidget, panels: Panels, actions: Actions) -> None:
-        self._panels, self._actions = panels, actions
+    def __init__(
+        self, window: QWidget, panels: Panels, actions: Actions, correct: Callable[[Event], None]
+    ) -> None:
+        self._panels, self._actions, self._correct = panels, actions, correct
         self.menu = QMenu(window)
         panels.events.menu_wanted.connect(self.open_menu)
 
@@ -46,6 +50,8 @@ class EventControl:
             self._panels.events.model.set_mark(event, mark)
             self._offer("Right", lambda: self.mark(event, "right"), checked=mark == "right")
             self._offer("Wrong", lambda: self.mark(event, "wrong"), checked=mark == "wrong")
+        if playable and self._actions.teach is not None:
+            self._offer("Correct this…", lambda: self._correct(event))
 
     def mark_selected(self, mark: Mark) -> None:
         """Mark the selected event."""

@@ -23,6 +23,7 @@ from ..data.columns import (
     bin_of,
 )
 from ..style.theme import Style
+from .selection import Selection
 from .timeaxis import TimeAxis
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class SpectrogramView(QWidget):
         Picture between the axes.
     times : TimeAxis
         Axis below the picture.
+    selection : Selection
+        Selected stretch.
     """
 
     def __init__(self, columns: Columns) -> None:
@@ -66,6 +69,7 @@ class SpectrogramView(QWidget):
         names = ((hz, f"{hz // 1000} kHz" if hz >= 1000 else f"{hz} Hz") for hz in _FREQUENCIES_HZ)
         self._frequencies.setTicks([[(bin_of(hz), name) for hz, name in names]])
         self.picture = Picture(columns, self._plot.viewport())
+        self.selection = Selection(self.picture)
         self.times = TimeAxis(PICTURE_SECONDS)
         item.getViewBox().sigResized.connect(self._move_picture)
         self._grid = QGridLayout(self)
@@ -77,6 +81,7 @@ class SpectrogramView(QWidget):
     def show_columns(self, columns: Columns) -> None:
         """Show the columns of another source."""
         self.picture.show_columns(columns)
+        self.selection.clear()
         self.advance(None)
 
     def advance(self, frozen_at: float | None) -> None:
@@ -107,6 +112,7 @@ class SpectrogramView(QWidget):
         self._grid.setColumnStretch(1, 1)
         self._grid.setColumnMinimumWidth(2, right)
         self.picture.apply_style(style)
+        self.selection.apply_style(style)
         self.times.apply_style(style)
 
     def _move_picture(self) -> None:
@@ -114,6 +120,7 @@ class SpectrogramView(QWidget):
         box = self._plot.getPlotItem().getViewBox()
         inside = self._plot.mapFromScene(box.mapRectToScene(box.rect())).boundingRect()
         self.picture.setGeometry(inside)
+        self.selection.resize(inside.size())
 
 
 class Picture(QWidget):
@@ -145,6 +152,11 @@ class Picture(QWidget):
         self._image = QImage()
         self._drawn = 0
         self._restarts = columns.restarts
+
+    @property
+    def end(self) -> int:
+        """Index of the column after the last one on screen."""
+        return self.columns.end if self._end is None else self._end
 
     def show_columns(self, columns: Columns) -> None:
         """Show other columns."""
@@ -201,7 +213,7 @@ class Picture(QWidget):
         if self.columns.restarts != self._restarts:
             self._clear()
         width = self._canvas.shape[1]
-        end = (self.columns.end if self._end is None else self._end) * width // COLUMNS
+        end = self.end * width // COLUMNS
         if end < self._drawn:
             self._drawn = end - width
         pixels = np.arange(max(self._drawn, end - width), end)

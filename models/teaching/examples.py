@@ -83,15 +83,26 @@ def require_enough(examples: Sequence[Example]) -> None:
     TeachingError
         There are fewer than three, or two are the same.
     """
+    require_different(examples)
+    if len(examples) < FEWEST:
+        count = "1 example is" if len(examples) == 1 else f"{len(examples)} examples are"
+        raise TeachingError(f"{count} too few: give at least {FEWEST}, better 5, each another occurrence")
+
+
+def require_different(examples: Sequence[Example]) -> None:
+    """Check that all examples are from different recordings.
+
+    Raises
+    ------
+    TeachingError
+        Two are the same.
+    """
     for index, example in enumerate(examples):
         for other in examples[:index]:
             if _is_same(example.samples, other.samples):
                 names = example.name if example.name == other.name else f"{other.name} and {example.name}"
                 verb = "was given twice" if example.name == other.name else "are the same recording"
                 raise TeachingError(f"{names} {verb}: each example must be another occurrence of the sound")
-    if len(examples) < FEWEST:
-        count = "1 example is" if len(examples) == 1 else f"{len(examples)} examples are"
-        raise TeachingError(f"{count} too few: give at least {FEWEST}, better 5, each another occurrence")
 
 
 def _stretch(name: str, recording: Floats) -> tuple[int, int]:

@@ -53,6 +53,7 @@ class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings, Kiosk
     metrics_host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     headless: bool = False
     theme: Literal["dark", "light", "auto"] = "dark"
+    remember: bool = False
     json_lines: bool = Field(False, alias="json")
     json_events: bool = False
     fast: bool = False
