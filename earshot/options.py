@@ -118,6 +118,7 @@ OPTIONS = (
     Option("events", "teach", _Texts, "Events whose clips have the sound", "ID"),
     Option("listen", "teach", bool, "Ask for the sound, and record it", default=False),
     Option("times", "teach", int, "Times to ask for it  [5]", "COUNT", 5, least=3, most=50),
+    Option("no_playback", "teach", bool, "Don't play takes back", default=False),
     Option("others", "teach", _Texts, "Recording or event without it; repeatable", "FILE", flag="--not"),
     Option("keep", "teach", bool, "Keep the examples, to teach other models", default=False),
     Option("wrong", "teach", _Texts, "Events that were wrong, or: marked", "ID"),

@@ -1,7 +1,11 @@
 """Teaching from a microphone: takes that are found by themselves, and the whole way from a real sound server to a real broker."""
 
 import json
+import os
+import pty
+import re
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,10 +20,11 @@ from support.system import require
 from support.teaching import RATE, Floats, chime, ring, run
 from support.waiting import START_SECONDS, wait_until
 
-from earshot.commands.teach_listen import take_example
+from earshot.commands.teach_listen import Acceptance, take_example
 from models.errors import TeachingError
+from models.teaching.examples import Example
 from streamer.commands.takes import Frames, Take, background_level
-from streamer.errors import SourceError
+from streamer.errors import DeviceError, SourceError
 from streamer.messages import AudioChunk, Tagging
 from streamer.sinks.score_log import reading_scores
 
@@ -126,6 +131,73 @@ def rung_again(path: Path, clips: Sequence[str]) -> Path:
     rings = [soundfile.read(clip, dtype="float32") for clip in clips]
     soundfile.write(path, np.concatenate([samples for samples, _ in rings]), rings[0][1])
     return path
+
+
+def test_what_came_while_a_take_was_played_is_skipped() -> None:
+    def stream() -> Iterator[AudioChunk]:
+        for number in range(40):
+            if number >= 20:
+                time.sleep(0.05)  # live from here on
+            yield AudioChunk(np.full(RATE // 20, number, np.float32), number * RATE // 20, 0.0)
+
+    frames = Frames(stream())
+    frames.skip_waiting(30.0)
+    assert 20 <= next(frames.read(0.05))[0] <= 22
+
+
+def test_without_an_output_takes_are_not_played_and_still_asked_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_output(_samples: Floats) -> None:
+        raise DeviceError("there is no output; plug one in")
+
+    monkeypatch.setattr("streamer.sources.microphone.play", no_output)
+    answers = iter(("p", "?", "r", ""))
+    monkeypatch.setattr("typer.prompt", lambda *_, **__: next(answers))
+    accept, take = Acceptance(playback=True), Example("take 1", ring(1000.0))
+    assert not accept(take)
+    assert accept(take)
+    assert [record.getMessage() for record in caplog.records] == [
+        "takes are not played back: there is no output; plug one in"
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.system
+@pytest.mark.timeout(900)
+def test_a_take_is_played_back_and_can_be_repeated(
+    tmp_path: Path, virtual_microphone: VirtualMicrophone, microphone_environment: dict[str, str]
+) -> None:
+    clips = iter([chime(tmp_path / f"{number}.wav", number) for number in range(4)])
+    answers = iter(("r\n", "\n", "\n", "\n"))
+    keyboard, terminal = pty.openpty()
+    options = ("teach", "Our chime", "--listen", "--times", "3", "--source", "mic")
+    with ChildProcess(
+        command(*options),
+        env=microphone_environment,
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        log, seen = "", 0
+        while more := os.read(process.stderr.fileno(), 4096):
+            log += more.decode()
+            for words in re.findall(r"make the sound now|r: repeat it", log[seen:]):
+                seen = log.index(words, seen) + len(words)
+                if words == "r: repeat it":
+                    os.write(keyboard, next(answers).encode())
+                else:
+                    virtual_microphone.play(next(clips), wait=False)
+        printed = process.stdout.read()
+        assert process.wait(START_SECONDS) == 0, log
+    os.close(keyboard)
+    os.close(terminal)
+    assert log.count("1 of 3: heard") == 2
+    assert "not played back" not in log
+    assert "of 3 examples were found" in printed
 
 
 def live_options(broker: Mosquitto) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ def teach(
     events: list[str] | None,
     listen: bool,
     times: int,
+    no_playback: bool,
     others: list[str] | None,
     keep: bool,
     wrong: list[str] | None,
@@ -44,7 +45,13 @@ def teach(
     The sound is then watched for like any other, under its name. The network stays unchanged, and no audio is kept unless you ask for it.
     """
     given = _Given(
-        clips or [], events or [], others or [], wrong or [], times=times if listen else 0, keep=keep
+        clips or [],
+        events or [],
+        others or [],
+        wrong or [],
+        times=times if listen else 0,
+        playback=not no_playback,
+        keep=keep,
     )
     tasks = {"--list": list_all, "--remove": remove, "--export": export, "--import": import_from}
     _require_one_task(name, given, more, [task for task, asked in tasks.items() if asked])
@@ -74,6 +81,7 @@ class _Given:
     others: list[str]
     wrong: list[str]
     times: int
+    playback: bool
     keep: bool
 
     @property
@@ -135,7 +143,7 @@ def _teach(load: "Callable[[], Settings]", sounds: "TaughtSounds", name: str, gi
     heard = [*teach_material.read_clips(given.clips), *teach_material.read_events(chosen, given.events)]
     unrelated = teach_material.read_unrelated(chosen, given.others)
     if given.times:
-        heard += teach_listen.record(chosen, given.times)
+        heard += teach_listen.record(chosen, given.times, playback=given.playback)
     material = teach_material.Material(heard, unrelated, keep=given.keep)
     teach_lesson.teach_sound(chosen, sounds, name, material)
 

@@ -1,6 +1,8 @@
 """Examples from the microphone, for the command ``teach``: it asks for the sound, and asks again where it could not learn from it."""
 
 import logging
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -25,8 +27,19 @@ class _Screen(Protocol):
     def __call__(self, text: str, level_dbfs: float, /) -> None: ...
 
 
-def record(chosen: "Settings", count: int) -> "list[tuple[str, Samples]]":
+def record(chosen: "Settings", count: int, *, playback: bool = True) -> "list[tuple[str, Samples]]":
     """Ask for a sound several times, and return each occurrence with its name.
+
+    On a terminal, each one is played back, and can be repeated.
+
+    Parameters
+    ----------
+    chosen : Settings
+        Settings of the program, with the source.
+    count : int
+        Number of occurrences.
+    playback : bool
+        True to play them back.
 
     Raises
     ------
@@ -44,13 +57,65 @@ def record(chosen: "Settings", count: int) -> "list[tuple[str, Samples]]":
     if len(sources) != 1:
         raise UsageError("--listen takes one source: give one with --source")
     takes: list[tuple[str, Samples]] = []
-    with closing(sources[0].chunks()) as chunks, _screen() as show:
+    with closing(sources[0].chunks()) as chunks:
         frames = Frames(chunks)
-        for number in range(1, count + 1):
-            example = take_example(frames, f"take {number}", f"{number} of {count}", show)
-            takes.append((example.name, example.samples))
+        accept = Acceptance(playback=playback) if sys.stdin.isatty() else None
+        while len(takes) < count:
+            number = len(takes) + 1
+            with _screen() as show:
+                example = take_example(frames, f"take {number}", f"{number} of {count}", show)
             typer.echo(f"{number} of {count}: heard {example.seconds:.1f} s", err=True)
+            began = time.monotonic()
+            if accept is None or accept(example):
+                takes.append((example.name, example.samples))
+            frames.skip_waiting(time.monotonic() - began)
     return takes
+
+
+class Acceptance:
+    """Plays a take back, and asks whether it is the sound.
+
+    Parameters
+    ----------
+    playback : bool
+        True to play it. Without an output that works, takes are not played, and a line in the log says so once.
+    """
+
+    def __init__(self, *, playback: bool) -> None:
+        self._playback = playback
+
+    def __call__(self, example: "Example") -> bool:
+        """Return False if the person wants to repeat it."""
+        from streamer.sources.microphone import stop_playing
+
+        try:
+            return self._ask(example)
+        finally:
+            stop_playing()  # the next take begins with a quiet room
+
+    def _ask(self, example: "Example") -> bool:
+        while True:
+            if self._playback:
+                self._play(example)
+            again = ", p: play it again" if self._playback else ""
+            answer = typer.prompt(
+                f"Enter: keep it, r: repeat it{again}", default="", show_default=False, err=True
+            )
+            match answer.strip().casefold():
+                case "":
+                    return True
+                case "r":
+                    return False
+
+    def _play(self, example: "Example") -> None:
+        from streamer.errors import DeviceError
+        from streamer.sources.microphone import play
+
+        try:
+            play(example.samples)
+        except DeviceError as error:
+            self._playback = False
+            _log.warning("takes are not played back: %s", error)
 
 
 def take_example(frames: "Frames", name: str, place: str, show: _Screen) -> "Example":

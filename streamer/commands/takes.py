@@ -1,5 +1,6 @@
 """Takes of the command ``teach``: single sounds that a person makes when asked, found in what the microphone hears."""
 
+import time
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -19,6 +20,8 @@ _BEFORE_SECONDS = 0.5
 _ABOVE_DB = 10.0
 _FAINTEST_DBFS = -60.0
 _FRAME = SAMPLE_RATE_HZ // 20
+_WAITED_SECONDS = 0.02
+"""Time after which a frame is a new one: one that waits is there at once."""
 
 
 class Frames:
@@ -45,6 +48,14 @@ class Frames:
             if frame is None:
                 raise SourceError("the source has ended before all sounds were heard: choose a live one")
             yield frame
+
+    def skip_waiting(self, most_seconds: float) -> None:
+        """Skip the frames that came meanwhile: those that are there without waiting, at most as many as in a time."""
+        for _ in range(round(most_seconds * SAMPLE_RATE_HZ / _FRAME)):
+            began = time.monotonic()
+            next(self._frames, None)
+            if time.monotonic() - began > _WAITED_SECONDS:
+                return
 
 
 class Take:

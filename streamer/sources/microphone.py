@@ -104,6 +104,11 @@ _player = ExitStack()
 """Owner of the process that plays."""
 
 
+def stop_playing() -> None:
+    """Stop what `play` has started."""
+    _player.close()
+
+
 def play(samples: Samples) -> None:
     """Start playing samples (n,) at 16 kHz on the default output; earlier playback stops.
 
