@@ -160,13 +160,7 @@ class Control:
             slots["source"] = self._open_source_menu
         if actions.set_listening is not None:
             slots["pause"] = self.source.toggle_pause
-        if actions.play_clip is not None:
-            slots["play"] = self.events.play_selected
-        if actions.mark_event is not None:
-            slots["right"] = lambda: self.events.mark_selected("right")
-            slots["wrong"] = lambda: self.events.mark_selected("wrong")
-        if actions.teach is not None:
-            slots |= self.teach.slots()
+        slots |= self.events.slots() | self.teach.slots()
         if actions.export_folder is not None:
             slots |= {"picture": self._save_picture, "table": self._save_events}
         if actions.save_settings is not None:
@@ -195,7 +189,7 @@ class Control:
         panels.timeline.time_chosen.connect(self.navigation.freeze)
         panels.timeline.name_chosen.connect(self.watch.toggle_name)
         panels.events.event_chosen.connect(self.navigation.show_event)
-        panels.events.clip_chosen.connect(self._play)
+        panels.events.clip_chosen.connect(self.events.play_clip)
         self.search.chosen.connect(self.watch.toggle_name)
         self.search.chosen.connect(self.update)
         self.search.shown.connect(self.update)
@@ -224,11 +218,6 @@ class Control:
     def _toggle_theme(self) -> None:
         self._state.theme = "light" if self._state.theme == "dark" else "dark"
         self._restyle()
-
-    def _play(self, clip: str) -> None:
-        play = self._actions.play_clip
-        if play is not None:
-            self._panels.report(lambda: play(clip))
 
     def _save_picture(self) -> None:
         folder = self._actions.export_folder

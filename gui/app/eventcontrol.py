@@ -33,6 +33,16 @@ class EventControl:
         self.menu = QMenu(window)
         panels.events.menu_wanted.connect(self.open_menu)
 
+    def slots(self) -> dict[str, Callable[[], object]]:
+        """Return the function of each shortcut that is offered."""
+        slots: dict[str, Callable[[], object]] = {}
+        if self._actions.play_clip is not None:
+            slots["play"] = self.play_selected
+        if self._actions.mark_event is not None:
+            slots["right"] = lambda: self.mark_selected("right")
+            slots["wrong"] = lambda: self.mark_selected("wrong")
+        return slots
+
     def open_menu(self, event: Event, place: QPoint) -> None:
         """Show the menu of an event."""
         self.fill_menu(event)
@@ -71,8 +81,13 @@ class EventControl:
 
     def play(self, event: Event) -> None:
         """Play the clip of an event."""
-        play, clip = self._actions.play_clip, event.clip
-        if play is not None and clip is not None:
+        if event.clip is not None:
+            self.play_clip(event.clip)
+
+    def play_clip(self, clip: str) -> None:
+        """Play a clip."""
+        play = self._actions.play_clip
+        if play is not None:
             self._panels.report(lambda: play(clip))
 
     def mark(self, event: Event, mark: Mark) -> None:

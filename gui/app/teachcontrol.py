@@ -74,7 +74,9 @@ class TeachControl:
             )
 
     def slots(self) -> dict[str, Callable[[], object]]:
-        """Return the function of each shortcut."""
+        """Return the function of each shortcut that is offered."""
+        if self._actions is None:
+            return {}
         return {
             "teach": self.name_selection,
             "select_back": lambda: self._selection.move_by(-1),
