@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from models.loading import load_tagger
     from streamer.messages import Event
 
-    from .api import listen, tag, tag_folder
+    from .api import listen, tag, tag_folder, with_taught
     from .taggings import Tagging, Taggings
 
-__all__ = ["Event", "Tagging", "Taggings", "listen", "load_tagger", "tag", "tag_folder"]
+__all__ = ["Event", "Tagging", "Taggings", "listen", "load_tagger", "tag", "tag_folder", "with_taught"]
 
 
 def __getattr__(name: str) -> Any:

@@ -18,13 +18,17 @@ from streamer.errors import RecordingError, StreamerError
 from streamer.messages import Event
 
 from .message_queue import MessageQueue
+from .own_sounds import with_own_sounds
 from .progress import bar
 from .taggings import Tagging, Taggings, require_list
 
 if TYPE_CHECKING:
     from models.loading import AnyTagger
+    from models.teaching.taught_tagger import TaughtTagger
     from streamer.settings.schema import Settings
     from streamer.sources import Source
+
+    Model: TypeAlias = str | AnyTagger | TaughtTagger
 
 Sound: TypeAlias = str | os.PathLike[str] | NDArray[Any]
 """A path of a recording, or samples (n,) or (n, channels): floats in [-1, 1], int16 or int32."""
@@ -41,26 +45,29 @@ def tag(
     sound: Sound,
     rate: float | None = ...,
     *,
-    model: "str | AnyTagger" = ...,
+    model: "Model" = ...,
     hop: float = ...,
     watch: None = ...,
+    taught: bool = ...,
 ) -> Taggings: ...
 @overload
 def tag(
     sound: Sound,
     rate: float | None = ...,
     *,
-    model: "str | AnyTagger" = ...,
+    model: "Model" = ...,
     hop: float = ...,
     watch: Sequence[str],
+    taught: bool = ...,
 ) -> list[Tagging | Event]: ...
 def tag(
     sound: Sound,
     rate: float | None = None,
     *,
-    model: "str | AnyTagger" = "tiny",
+    model: "Model" = "tiny",
     hop: float = 1.0,
     watch: Sequence[str] | None = None,
+    taught: bool = False,
 ) -> Taggings | list[Tagging | Event]:
     """Tag a recording or an array, window by window.
 
@@ -77,6 +84,9 @@ def tag(
         Seconds between windows, a multiple of 0.01.
     watch : sequence of str, optional
         Sounds whose events to report too: names that ``earshot sounds`` lists, or labels of the model.
+    taught : bool
+        True to recognise the sounds that were taught on this machine, and to use the corrections, as the program does. By default the
+        scores are those of the model alone, which are the same everywhere.
 
     Returns
     -------
@@ -98,7 +108,7 @@ def tag(
 
     settings = _settings((), hop, watch)
     source = _source(sound, rate)
-    tagger = _tagger(model)
+    tagger = _tagger(model, taught=taught)
     sounds = resolve_sounds(settings.watched, tagger.labels, tagger.thresholds)
     found = _Collector(tagger.labels)
     tag_source(source, tagger, found, sounds, hop_samples=settings.hop_samples)
@@ -110,9 +120,10 @@ def tag(
 def tag_folder(
     folder: str | os.PathLike[str],
     *,
-    model: "str | AnyTagger" = "tiny",
+    model: "Model" = "tiny",
     hop: float = 1.0,
     progress: bool = True,
+    taught: bool = False,
 ) -> Iterator[tuple[Path, Taggings]]:
     """Tag all recordings of a folder and its sub-folders, one after the other; hidden ones are left out.
 
@@ -120,7 +131,7 @@ def tag_folder(
     ----------
     folder : path
         Folder to search.
-    model, hop
+    model, hop, taught
         As for `tag`.
     progress : bool
         True to show the progress on standard error.
@@ -140,7 +151,7 @@ def tag_folder(
         The model can't be loaded.
     """
     recordings = _recordings_in(Path(folder))
-    tagger = _tagger(model)
+    tagger = _tagger(model, taught=taught)
     with bar(f"tagging {os.fspath(folder)}") if progress else nullcontext(_ignore) as update:
         for done, path in enumerate(recordings):
             update(done, len(recordings))
@@ -171,14 +182,26 @@ def _ignore(_done: int, _total: int) -> None:
 
 @overload
 def listen(
-    *sources: str, model: "str | AnyTagger" = ..., hop: float = ..., watch: None = ...
+    *sources: str,
+    model: "Model" = ...,
+    hop: float = ...,
+    watch: None = ...,
+    taught: bool = ...,
 ) -> Generator[Tagging, None, None]: ...
 @overload
 def listen(
-    *sources: str, model: "str | AnyTagger" = ..., hop: float = ..., watch: Sequence[str]
+    *sources: str,
+    model: "Model" = ...,
+    hop: float = ...,
+    watch: Sequence[str],
+    taught: bool = ...,
 ) -> Generator[Tagging | Event, None, None]: ...
 def listen(
-    *sources: str, model: "str | AnyTagger" = "tiny", hop: float = 1.0, watch: Sequence[str] | None = None
+    *sources: str,
+    model: "Model" = "tiny",
+    hop: float = 1.0,
+    watch: Sequence[str] | None = None,
+    taught: bool = False,
 ) -> Generator[Tagging, None, None] | Generator[Tagging | Event, None, None]:
     """Listen live and iterate over what is heard.
 
@@ -195,6 +218,9 @@ def listen(
         Seconds between windows, a multiple of 0.01.
     watch : sequence of str, optional
         Sounds whose events to report too: names that ``earshot sounds`` lists, or labels of the model.
+    taught : bool
+        True to recognise the sounds that were taught on this machine, and to use the corrections, as the program does. By default the
+        scores are those of the model alone, which are the same everywhere.
 
     Returns
     -------
@@ -214,11 +240,11 @@ def listen(
 
     settings = _settings(sources or ("mic",), hop, watch)
     opened = open_sources(settings)
-    return _listen(settings, opened, _tagger(model))
+    return _listen(settings, opened, _tagger(model, taught=taught))
 
 
 def _listen(
-    settings: "Settings", sources: "Sequence[Source]", tagger: "AnyTagger"
+    settings: "Settings", sources: "Sequence[Source]", tagger: "AnyTagger | TaughtTagger"
 ) -> Generator[Any, None, None]:
     """Run a session and yield its taggings and events."""
     from streamer.events.watchlist import WatchLists
@@ -291,5 +317,27 @@ def _source(sound: Sound, rate: float | None) -> "Source":
     return ArraySource("array", np.asarray(sound), rate)
 
 
-def _tagger(model: "str | AnyTagger") -> "AnyTagger":
-    return load_tagger(model) if isinstance(model, str | os.PathLike) else model
+def _tagger(model: "Model", *, taught: bool) -> "AnyTagger | TaughtTagger":
+    tagger = load_tagger(model) if isinstance(model, str | os.PathLike) else model
+    return with_taught(tagger) if taught else tagger
+
+
+def with_taught(tagger: "AnyTagger | TaughtTagger") -> "TaughtTagger":
+    """Return a tagger that recognises the sounds that were taught on this machine too, and uses the corrections.
+
+    Sounds that are taught later are not among them. The labels of the sounds come after those of the model.
+
+    Parameters
+    ----------
+    tagger : Tagger
+        A tagger, as `load_tagger` returns it.
+
+    Examples
+    --------
+    >>> tagger = with_taught(load_tagger("tiny"))  # doctest: +SKIP
+    >>> tagger.labels[527:]  # doctest: +SKIP
+    ('Our doorbell',)
+    """
+    from models.teaching.taught_tagger import TaughtTagger
+
+    return tagger if isinstance(tagger, TaughtTagger) else with_own_sounds(tagger)
