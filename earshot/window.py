@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
     from streamer.live.switches import Switches
-    from streamer.messages import Tagging, Watched
+    from streamer.messages import Event, Tagging, Watched
     from streamer.settings.schema import Settings
     from streamer.sinks import Sink
     from streamer.sinks.history.store import History
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from streamer.stream.sound_memory import SoundMemory
 
 _POLL_SECONDS = 0.1
+_PAST_EVENTS = 1000
+"""Events of the history with which the window's list begins."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,14 +90,20 @@ def display_check(settings: "Settings") -> "Iterator[Callable[[], Settings]]":
 
 
 @contextmanager
-def open_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet") -> Iterator[View]:
-    """Set up the window, the live table in the terminal, or lines on standard output."""
+def open_view(
+    settings: "Settings", names: Sequence[str], label_set: "LabelSet", history: "History | None" = None
+) -> Iterator[View]:
+    """Set up the window, the live table in the terminal, or lines on standard output.
+
+    The window's list begins with the newest events of the history.
+    """
     if not settings.windowless:
         from gui.data.feed import Feed
         from streamer.stream.sound_memory import SoundMemory
 
         look = _look(settings, label_set.labels)
         feed = Feed(sources=names, labels=label_set.labels)
+        feed.add_past(_past_events(settings, history))
         memory = None if settings.kiosk else SoundMemory(is_long=settings.remember)
         taps = [feed.add_chunk, *([memory.add_chunk] if memory else [])]
         yield View(feed, taps, partial(_show_window, feed, settings, look), memory)
@@ -111,6 +119,21 @@ def open_view(settings: "Settings", names: Sequence[str], label_set: "LabelSet")
 
     with LiveTable(label_set, settings.top, sources=names, names=short_names()) as table:
         yield View(table, [], _wait)
+
+
+def _past_events(settings: "Settings", history: "History | None") -> "Sequence[Event]":
+    """Return the newest events of the history, in the order in which they began; none for a kiosk, which has no list."""
+    from streamer.errors import SinkError
+    from streamer.messages import EventQuery
+    from streamer.sinks.history.page import read_newest
+
+    if history is None or settings.history_file is None or settings.kiosk:
+        return ()
+    try:
+        return read_newest(settings.history_file, EventQuery(limit=_PAST_EVENTS))[::-1]
+    except SinkError as error:
+        _log.warning("the list of events begins empty: %s", error)
+        return ()
 
 
 def _show_window(

@@ -9,7 +9,7 @@ from PySide6.QtGui import QPixmap
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
-from support.display_bench import Bench
+from support.display_bench import Bench, chunks_of, tone
 
 from gui.actions import Actions
 from gui.data.eventrows import day_name
@@ -180,6 +180,18 @@ def test_an_event_that_the_filter_hides_is_shown_when_it_is_selected(bench: Benc
     assert events.selected is not None
     assert events.selected.id == "2"
     assert events.filter_bar.field.text() == ""
+
+
+def test_an_event_whose_sound_is_gone_leaves_the_view_live(bench: Bench) -> None:
+    for chunk in chunks_of(tone(1000, 1.0)):
+        bench.feed.add_chunk("mic", chunk)
+    bench.feed.accept(Event("1", "ended", "Dog", "mic", 0.8, 1.6e9, 1.6e9 + 3))
+    bench.pass_time()
+    events = bench.window.panels.events
+    place = events.table.visualRect(events.model.index(1, 1)).center()
+    QTest.mouseClick(events.table.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    assert bench.window.state.frozen_at is None
+    assert "no longer kept" in bench.window.panels.status.message
 
 
 def test_thousands_of_events_are_listed_and_a_new_one_changes_one_row(bench: Bench) -> None:

@@ -1,6 +1,7 @@
 """Marks of people on the events of the window, with a real history."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from pytestqt.qtbot import QtBot
 from support.display_bench import Bench
 from support.session import live_session
 
-from earshot.window import window_actions
+from earshot.tagger import label_set
+from earshot.web_events import EventAccess
+from earshot.window import open_view, window_actions
+from gui.data.feed import Feed
 from streamer.events.watchlist import WatchLists
 from streamer.live.changes import LiveSettings, Running
 from streamer.live.switches import Switches
@@ -29,6 +33,12 @@ def make_file(tmp_path: Path) -> Path:
     return tmp_path / "history.db"
 
 
+def running_parts() -> Running:
+    watchlists = WatchLists(None, {}, ("Dog", "Siren"))
+    session = live_session([open_source("demo", name="mic")], lambda batch: batch)
+    return Running(session, watchlists, lambda *_: None)
+
+
 @pytest.fixture(name="bench")
 def make_bench(qtbot: QtBot, file: Path) -> Iterator[Bench]:
     settings = load_settings(
@@ -36,9 +46,8 @@ def make_bench(qtbot: QtBot, file: Path) -> Iterator[Bench]:
         config=Path("/dev/null"),
         environment={},
     )
-    watchlists = WatchLists(None, {}, ("Dog", "Siren"))
-    session = live_session([open_source("demo", name="mic")], lambda batch: batch)
-    running = Running(session, watchlists, lambda *_: None)
+    running = running_parts()
+    watchlists = running.watchlists
     live_settings = LiveSettings(settings, lambda: settings, None, running)
     switches = Switches()
     with History(file, days=36_500.0) as history:
@@ -92,3 +101,29 @@ def test_the_menu_of_an_event_marks_it_and_knows_marks_of_others(bench: Bench, f
     assert sounds(bench)[0] == "✗ Siren"
     events.fill_menu(SIREN)
     assert [action.isChecked() for action in events.menu.actions()[:2]] == [False, True]
+
+
+def test_the_list_begins_with_the_events_of_the_history_and_their_marks(qtbot: QtBot, tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite3"
+    settings = load_settings(
+        {"source": ["mic=demo"], "history": str(file), "history_days": 36_500.0},
+        config=Path("/dev/null"),
+        environment={},
+    )
+    with History(file, days=36_500.0) as history:
+        for number in range(1100):
+            began = Event(str(number), "started", "Dog", "mic", 0.8, 1.7e9 + 60 * number, None)
+            history.accept(began)
+            history.accept(replace(began, kind="ended", ended_at=began.started_at + 3))
+        EventAccess(LiveSettings(settings, lambda: settings, None, running_parts()), history).mark(
+            "1099", "wrong"
+        )
+        with open_view(settings, ["mic"], label_set(("Dog", "Siren")), history) as view:
+            assert isinstance(view.sink, Feed)
+            events = view.sink.snapshot().events
+            bench = Bench(qtbot)
+            bench.feed.add_past(events)
+    bench.pass_time()
+    assert [event.id for event in events] == [str(number) for number in range(100, 1100)]
+    assert sounds(bench)[:2] == ["✗ Dog", "Dog"]
+    assert view.sink.snapshot().ongoing == ()

@@ -99,7 +99,7 @@ def _listen(
         page = web_view.open_web_view(chosen, names, parts.label_set, parts.watchlists)
         manager = ServiceManager()
         interrupted = stack.enter_context(interruptible())
-        view = stack.enter_context(window.open_view(shown, names, parts.label_set))
+        view = stack.enter_context(window.open_view(shown, names, parts.label_set, history))
         log = stack.enter_context(assembly.open_score_log(chosen, parts.tagger))
         threads = stack.enter_context(ThreadGroup())
         metrics = assembly.start_metrics(threads, chosen)

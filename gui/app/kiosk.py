@@ -153,9 +153,7 @@ class KioskWindow(QWidget):
         )
 
     def _show_tile(self, tile: Tile, snapshot: Snapshot) -> None:
-        active = {
-            event.label for event in snapshot.events if event.source == tile.source and event.ended_at is None
-        }
+        active = {event.label for event in snapshot.ongoing if event.source == tile.source}
         alarming = frozenset(
             self._feed.labels[label]
             for sound in self._actions.watched(tile.source)

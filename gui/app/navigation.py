@@ -65,7 +65,12 @@ class Navigation:
             self._panels.status.show_message(f"{event.source} was removed, and its sound with it")
             return
         self._panels.header.select(event.source)
-        self.freeze(_time_of(event))
+        if self._state.keeps_sound_of(_time_of(event)):
+            self.freeze(_time_of(event))
+        else:
+            self._panels.status.show_message(
+                "the sound of that time is no longer kept; ▶ plays a clip, if there is one"
+            )
 
 
 def _time_of(event: Event) -> float:

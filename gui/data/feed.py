@@ -79,11 +79,14 @@ class Snapshot:
         Newest health.
     events : tuple of Event
         Newest state of each event, in the order in which they began; removed sources included.
+    ongoing : tuple of Event
+        Those that go on.
     """
 
     sources: Mapping[str, SourceView]
     health: Health | None
     events: tuple[Event, ...] = ()
+    ongoing: tuple[Event, ...] = ()
 
     @property
     def loading(self) -> str:
@@ -116,6 +119,7 @@ class Feed:
         self._buffers = {name: _SourceBuffer() for name in sources}
         self._events: dict[str, Event] = {}
         self._event_list: tuple[Event, ...] = ()
+        self._ongoing: tuple[Event, ...] = ()
         self._statuses: dict[str, SourceStatus] = {}
         self._health: Health | None = None
 
@@ -148,16 +152,25 @@ class Feed:
                 case Tagging(source=source) if source in self._buffers:
                     self._buffers[source].add_tagging(message)
                 case Event():
-                    self._events[message.id] = message
-                    if len(self._events) > KEPT_EVENTS:
-                        del self._events[next(iter(self._events))]
-                    self._event_list = tuple(self._events.values())
+                    self._add_events([message])
                 case SourceStatus(source=source) if source in self._buffers:
                     self._statuses[source] = message
                 case Health():
                     self._health = message
                 case _:
                     pass
+
+    def add_past(self, events: Iterable[Event]) -> None:
+        """Add events of the past, in the order in which they began, before there are any others."""
+        with self._lock:
+            self._add_events(events)
+
+    def _add_events(self, events: Iterable[Event]) -> None:
+        self._events.update((event.id, event) for event in events)
+        while len(self._events) > KEPT_EVENTS:
+            del self._events[next(iter(self._events))]
+        self._event_list = tuple(self._events.values())
+        self._ongoing = tuple(event for event in self._event_list if event.ended_at is None)
 
     def snapshot(self) -> Snapshot:
         """Return the data of this moment."""
@@ -171,7 +184,7 @@ class Feed:
                 )
                 for name, buffer in self._buffers.items()
             }
-            return Snapshot(MappingProxyType(views), self._health, self._event_list)
+            return Snapshot(MappingProxyType(views), self._health, self._event_list, self._ongoing)
 
 
 class _SourceBuffer:

@@ -42,8 +42,6 @@ class ViewState:
         self.frozen_at: float | None = None
         self._chosen_of: tuple[tuple[Event, ...], str] | None = None
         self._chosen: tuple[Event, ...] = ()
-        self._active_of: tuple[Event, ...] = ()
-        self._active: frozenset[str] = frozenset()
         histories.set_sources(self.sources)
 
     def update(self, now_seconds: float) -> None:
@@ -103,11 +101,12 @@ class ViewState:
     @property
     def active_sources(self) -> frozenset[str]:
         """Names of the sources with an event that goes on."""
-        events = self.snapshot.events
-        if events is not self._active_of:
-            self._active_of = events
-            self._active = frozenset(event.source for event in events if event.ended_at is None)
-        return self._active
+        return frozenset(event.source for event in self.snapshot.ongoing)
+
+    def keeps_sound_of(self, time_seconds: float) -> bool:
+        """Return True if the sound of the source on screen at a Unix time is kept, or there is none yet."""
+        columns = self.history.columns
+        return not columns.started or time_seconds >= columns.time_of(columns.oldest)
 
     def freeze(self, time_seconds: float) -> bool:
         """Freeze the view at a Unix time, or at the nearest one with sound.

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QPainter, QPixmap
 
-from streamer.messages import Event, Mark
+from streamer.messages import Event, Mark, Occurrence
 
 from ..data.eventrows import EventFilter, EventRow, day_name, duration_text, key_of, rows_of
 from ..style import pictograms
@@ -60,7 +60,7 @@ class EventModel(QAbstractTableModel):
         self._name_of = name_of
         self._families = families
         self._pictures = Pictures(Style(), 1.0)
-        self._marks: dict[str, Mark] = {}
+        self._marks: dict[str, Mark | None] = {}
 
     def event_at(self, row: int) -> Event | None:
         """Return the event of a row; None for a day."""
@@ -78,10 +78,7 @@ class EventModel(QAbstractTableModel):
 
     def set_mark(self, event: Event, mark: Mark | None) -> None:
         """Show the mark of an event, or none."""
-        if mark is None:
-            self._marks.pop(event.id, None)
-        else:
-            self._marks[event.id] = mark
+        self._marks[event.id] = mark
         row = self.row_of(event)
         if row is not None:
             index = self.index(row, self.titles.index("Sound"))
@@ -181,18 +178,23 @@ class EventModel(QAbstractTableModel):
             case Qt.ItemDataRole.ToolTipRole:
                 if title == "" and self.playable(event):
                     return "play the clip"
-                mark = self._marks.get(event.id)
+                mark = self._mark_of(event)
                 about = f"{event.label}, marked as {mark}" if mark else event.label
                 return event.source if title == "Source" else about
             case _:
                 return None
+
+    def _mark_of(self, event: Event) -> Mark | None:
+        """Return the mark of an event: that of this window, or that of the history."""
+        known = event.mark if isinstance(event, Occurrence) else None
+        return self._marks.get(event.id, known)
 
     def _text(self, event: Event, title: str) -> str:
         match title:
             case "Time":
                 return time.strftime("%H:%M:%S", time.localtime(event.started_at))
             case "Sound":
-                mark = self._marks.get(event.id)
+                mark = self._mark_of(event)
                 name = self._name_of(event.label)
                 return f"{_MARKS[mark]} {name}" if mark else name
             case "Source":
