@@ -39,6 +39,7 @@ def web_actions(
     calibration : LiveCalibration
         Calibration of thresholds.
     """
+    from streamer.events.names import names_in
     from web.actions import Actions, NoteActions
 
     from .web_care import care_actions
@@ -54,6 +55,7 @@ def web_actions(
     return Actions(
         version=version("earshot"),
         sounds=partial(_watchable, watchlists),
+        names=names_in,
         watched=lambda source: watchlists.of(source).shown,
         watch=with_web_errors(lambda source, name, limit: watchlists.of(source).watch(name, limit)),
         unwatch=with_web_errors(lambda source, name: watchlists.of(source).unwatch(name)),

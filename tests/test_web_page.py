@@ -318,6 +318,24 @@ def test_the_page_speaks_german(tmp_path: Path) -> None:
         assert "Ereignisse" in german.text("nav")
 
 
+def test_sounds_have_german_names_on_the_page_and_english_ones_in_the_program(tmp_path: Path) -> None:
+    with browsing(tmp_path / "profile", language="de-DE") as german, serving(house=house(tmp_path)) as page:
+        page.fill()
+        german.open(f"{page.address}#live")
+        german.wait_for_text("Hund", ".tags")
+        german.find("#tab-sounds").click()
+        german.wait_for_text("Rauchmelder", ".watched")
+        for typed, sound in (("sirene", "Siren"), ("Speech", "Speech")):
+            german.find("form input").send_keys(typed)
+            german.find("form button").click()
+            wait_until(lambda sound=sound: sound in page.house.thresholds, f"{typed} to be watched")
+        german.find("#tab-events").click()
+        german.wait_for_text("Sirene", ".events")
+        german.find("#filter-sound option[value='Siren']").click()
+        wait_until(lambda: "Hund" not in german.text(".events"), "the events of the siren")
+        assert german.errors() == []
+
+
 def test_every_text_has_all_languages_and_the_page_is_small() -> None:
     files = static_files()
     assert sum(len(content) for content, _, _ in files.values()) <= 150_000

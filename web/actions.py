@@ -116,6 +116,8 @@ class Actions:
         Version of Earshot.
     sounds : callable
         Returns the names of all sounds that can be watched.
+    names : callable
+        Takes a language such as "de"; returns the names of sounds in it by the English one, empty if there are none.
     watched : callable
         Takes a source's name; returns its watched sounds.
     watch : callable
@@ -156,6 +158,7 @@ class Actions:
     read_events: Callable[[EventQuery], Sequence[Event]]
     find_clip: Callable[[str], Path | None]
     care: CareActions
+    names: Callable[[str], Mapping[str, str]] = lambda _language: {}
     notes: NoteActions | None = None
     read_clip: Callable[[str], Samples | None] = lambda _: None
     exports: Mapping[str, Export] = field(default_factory=dict)

@@ -61,6 +61,7 @@ class Api:
                     "tags": self.tags,
                     "health": self.health,
                     "sounds": self.sounds,
+                    "names/{language}": self.names,
                 },
             ),
             *routes_of(
@@ -126,6 +127,12 @@ class Api:
     async def sounds(self, _request: Request) -> Response:
         """Return the names of all sounds that can be watched."""
         return self._json({"sounds": list(self._actions.sounds())})
+
+    async def names(self, request: Request) -> Response:
+        """Return the names of sounds in a language such as "de", by the English one; what it lacks stays English."""
+        answer = self._json({"names": dict(self._actions.names(request.path_params["language"]))})
+        answer.headers["cache-control"] = "private, max-age=3600"
+        return answer
 
     async def listening(self, request: Request) -> Response:
         """Switch a source on or off."""

@@ -55,15 +55,15 @@ class Browser:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def text(self, selector: str = "body") -> str:
-        """Return the text that is visible in an element."""
+        """Return the text that is visible in all elements of a selector."""
         shown = self.run(
-            "const element = document.querySelector(arguments[0]); return element ? element.innerText : ''",
+            "return [...document.querySelectorAll(arguments[0])].map((one) => one.innerText).join('\\n')",
             selector,
         )
         return str(shown)
 
     def wait_for_text(self, words: str, selector: str = "body") -> None:
-        """Wait for words in an element."""
+        """Wait for words in the elements of a selector."""
         wait_until(lambda: words in self.text(selector), f"'{words}' on the page")
 
     def run(self, script: str, *arguments: object) -> Any:

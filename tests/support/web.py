@@ -15,6 +15,7 @@ import numpy as np
 from earshot.recordings import read_recording
 from earshot.web_events import exports
 from models.log_mel import log_mel
+from streamer.events.names import names_in
 from streamer.events.quiet import check_quiet
 from streamer.messages import (
     AudioChunk,
@@ -93,6 +94,7 @@ class House:
             ],
             watch=self._watch,
             unwatch=lambda _source, name: self.thresholds.__delitem__(name),
+            names=names_in,
             set_quiet=self._set_quiet,
             set_listening=self._switch,
             is_listening=lambda source: dict(self.switched).get(source, True),

@@ -2,7 +2,7 @@
 import { make, notify } from "./dom.js";
 import { getBytes, post } from "./api.js";
 import { drawRows } from "./spectrogram.js";
-import { clock, dayName, duration, percent, say } from "./texts.js";
+import { clock, dayName, duration, percent, say, soundName } from "./texts.js";
 
 const MARKS = { right: "✓", wrong: "✗" };
 
@@ -14,11 +14,11 @@ class Line {
   constructor(event, opened) {
     this.event = event;
     this.opened = opened;
-    this.name = make("b", {}, event.label);
+    this.name = make("b", {}, soundName(event.label));
     this.verdict = make("span", { class: "verdict" });
     this.about = make("small");
-    this.more = make("button", { class: "quiet", type: "button", "aria-label": say("details", { sound: event.label }), onclick: () => this.toggle() }, "⋯");
-    this.play = event.clip && make("button", { class: "quiet", type: "button", "aria-label": say("play", { sound: event.label }), onclick: () => this.playClip() }, "▶");
+    this.more = make("button", { class: "quiet", type: "button", "aria-label": say("details", { sound: soundName(event.label) }), onclick: () => this.toggle() }, "⋯");
+    this.play = event.clip && make("button", { class: "quiet", type: "button", "aria-label": say("play", { sound: soundName(event.label) }), onclick: () => this.playClip() }, "▶");
     this.element = make("li", event.ended_at ? {} : { class: "on" },
       make("time", { datetime: event.started_at }, clock.format(new Date(event.started_at))),
       make("span", {}, this.name, this.verdict, this.about),
@@ -64,7 +64,7 @@ class Line {
       this.player = make("audio", { controls: true, preload: "metadata" });
       this.player.src = address(event, "clip");
       this.keep = make("button", { type: "button", onclick: () => this.send("keep", { keep: !event.clip_kept }) });
-      actions.append(this.keep, make("a", { class: "button", href: `${address(event, "clip")}?download`, "aria-label": say("download", { sound: event.label }) }, say("saveClip")));
+      actions.append(this.keep, make("a", { class: "button", href: `${address(event, "clip")}?download`, "aria-label": say("download", { sound: soundName(event.label) }) }, say("saveClip")));
       this.picture = make("canvas", { role: "img", "aria-label": say("clipPicture"), hidden: true });
       panel.append(this.picture, this.player);
       this.draw();

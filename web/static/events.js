@@ -2,14 +2,14 @@
 import { choose, make, notify, svg } from "./dom.js";
 import { get } from "./api.js";
 import { EventList } from "./eventlist.js";
-import { say, shortDay, weekday } from "./texts.js";
+import { say, soundName, shortDay, weekday } from "./texts.js";
 
 const PAGE = 100;
 const FORMS = [["csv", "CSV"], ["json", "JSON"], ["audacity", "Audacity"], ["raven", "Raven"]];
 const PERIODS = [["day", 1], ["week", 7], ["month", 30], ["everything", null]];
 
 const VIEWS = {
-  sounds: (summary) => summary.sounds.slice(0, 12).map(({ label, hours }) => ({ name: label, hours })),
+  sounds: (summary) => summary.sounds.slice(0, 12).map(({ label, hours }) => ({ name: soundName(label), hours })),
   weekdays: (summary) => summary.weekdays.map((hours, day) => ({ name: weekday(day), hours })),
   days: (summary) => summary.days.slice(0, 31).map(({ date, hours }) => ({ name: shortDay(new Date(`${date}T12:00`)), hours })),
 };
@@ -76,9 +76,9 @@ export class EventsView {
     this.load();
   }
 
-  options(select, all, names) {
+  options(select, all, names, shown = (one) => one) {
     const chosen = select.value;
-    select.replaceChildren(make("option", { value: "" }, all), ...names.map((name) => make("option", { value: name }, name)));
+    select.replaceChildren(make("option", { value: "" }, all), ...names.map((name) => make("option", { value: name }, shown(name))));
     select.value = names.includes(chosen) ? chosen : "";
   }
 
@@ -102,7 +102,7 @@ export class EventsView {
       if (summary) {
         this.summary = summary;
         this.draw();
-        this.options(this.sound, say("allSounds"), summary.sounds.map((sound) => sound.label));
+        this.options(this.sound, say("allSounds"), summary.sounds.map((sound) => sound.label), soundName);
       }
     } catch (error) {
       notify(error.message);

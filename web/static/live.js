@@ -2,7 +2,7 @@
 import { bar, make, notify, setBar, svg } from "./dom.js";
 import { post } from "./api.js";
 import { Spectrogram } from "./spectrogram.js";
-import { percent, say } from "./texts.js";
+import { percent, say, soundName } from "./texts.js";
 import { EventList } from "./eventlist.js";
 
 const LOWEST_DB = -72;
@@ -94,8 +94,8 @@ class Tile {
 
   line(label) {
     const number = make("span", { class: "number" });
-    const own = bar(0, label);
-    return { number, bar: own, element: make("li", {}, make("span", {}, label), number, own) };
+    const own = bar(0, soundName(label));
+    return { number, bar: own, element: make("li", {}, make("span", {}, soundName(label)), number, own) };
   }
 }
 

@@ -1,7 +1,7 @@
 // The page: tabs, colours, login, and the connection whose messages go to the views.
 import { get, post } from "./api.js";
 import { make, notify } from "./dom.js";
-import { say } from "./texts.js";
+import { loadNames, say } from "./texts.js";
 import { Socket } from "./socket.js";
 import { LiveView } from "./live.js";
 import { showHealth } from "./health.js";
@@ -143,6 +143,7 @@ async function start() {
     const status = await get("status");
     logoutButton.hidden = !status.has_password;
     store.canListen = status.can_listen;
+    await loadNames(get);
     begin();
   } catch (error) {
     if (error.status === 401) askPassword();

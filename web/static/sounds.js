@@ -1,24 +1,24 @@
 // Watched sounds: their scores now, and thresholds to drag.
 import { bar, make, notify, setBar } from "./dom.js";
 import { get, post } from "./api.js";
-import { percent, say } from "./texts.js";
+import { original, percent, say, soundName } from "./texts.js";
 
 class Watched {
   constructor(source, sound) {
     this.source = source;
     this.sound = sound;
     this.dragging = false;
-    this.bar = bar(0, sound);
+    this.bar = bar(0, soundName(sound));
     this.number = make("span", { class: "number" });
-    this.slider = make("input", { type: "range", min: "1", max: "100", step: "1", "aria-label": say("threshold", { sound }),
+    this.slider = make("input", { type: "range", min: "1", max: "100", step: "1", "aria-label": say("threshold", { sound: soundName(sound) }),
       oninput: () => { this.dragging = true; this.describe(); }, onchange: () => this.choose() });
-    const remove = make("button", { class: "quiet", type: "button", "aria-label": say("remove", { sound }), onclick: () => this.remove() }, "✕");
-    this.hours = make("input", { "aria-label": say("quietHours", { sound }), placeholder: "22:00-07:00", autocomplete: "off", maxlength: "200",
+    const remove = make("button", { class: "quiet", type: "button", "aria-label": say("remove", { sound: soundName(sound) }), onclick: () => this.remove() }, "✕");
+    this.hours = make("input", { "aria-label": say("quietHours", { sound: soundName(sound) }), placeholder: "22:00-07:00", autocomplete: "off", maxlength: "200",
       onchange: () => this.chooseQuiet(), onkeydown: (event) => { if (event.key === "Escape") this.openQuiet(false); } });
-    this.moon = make("button", { class: "quiet", type: "button", "aria-label": say("quietHours", { sound }), "aria-expanded": "false",
+    this.moon = make("button", { class: "quiet", type: "button", "aria-label": say("quietHours", { sound: soundName(sound) }), "aria-expanded": "false",
       onclick: () => this.openQuiet(this.quietLine.hidden) }, "☾");
     this.quietLine = make("label", { class: "hours", hidden: true }, say("quietLabel"), this.hours, make("small", {}, say("quietHint")));
-    this.element = make("li", {}, make("b", {}, sound), this.number, this.moon, remove, make("div", { class: "slider" }, this.bar, this.slider), this.quietLine);
+    this.element = make("li", {}, make("b", {}, soundName(sound)), this.number, this.moon, remove, make("div", { class: "slider" }, this.bar, this.slider), this.quietLine);
   }
 
   openQuiet(open) {
@@ -80,7 +80,7 @@ export class SoundsView {
     if (this.names.children.length) return;
     try {
       const { sounds } = await get("sounds");
-      this.names.replaceChildren(...sounds.map((name) => make("option", { value: name })));
+      this.names.replaceChildren(...sounds.map((sound) => make("option", { value: soundName(sound) }, soundName(sound) === sound ? "" : sound)));
     } catch (error) {
       notify(error.message);
     }
@@ -118,7 +118,7 @@ export class SoundsView {
     const form = make("form", { class: "row", onsubmit: async (event) => {
       event.preventDefault();
       try {
-        await post("watch", { source, sound: field.value.trim() });
+        await post("watch", { source, sound: original(field.value.trim()) });
         field.value = "";
       } catch (error) {
         notify(error.message);

@@ -1,7 +1,7 @@
 // The doctor's findings, and the calibration of thresholds.
 import { make, notify } from "./dom.js";
 import { get, post } from "./api.js";
-import { clock, duration, name, percent, say } from "./texts.js";
+import { clock, duration, percent, say, soundName } from "./texts.js";
 
 const LENGTHS = [60, 600, 3600, 8 * 3600];
 
@@ -70,7 +70,7 @@ export class SystemView {
     this.results.hidden = !sounds.length;
     const head = ["sound", "highest", "threshold_now", "proposed"].map((key) => make("th", { scope: "col" }, say(key)));
     this.results.replaceChildren(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...sounds.map((one) => make("tr", { class: one.proposed === null ? "" : "set" },
-      make("th", { scope: "row" }, one.source ? `${one.source}: ${name(one.sound)}` : name(one.sound)),
+      make("th", { scope: "row" }, one.source ? `${one.source}: ${soundName(one.sound)}` : soundName(one.sound)),
       make("td", {}, percent(one.highest)), make("td", {}, percent(one.threshold)),
       make("td", {}, one.proposed === null ? "–" : percent(one.proposed), one.hopeless && one.proposed !== null ? make("small", {}, say("hopeless")) : null)))));
   }

@@ -137,10 +137,22 @@ export function shortDay(date) {
 }
 
 // Names of sounds, once they are known in the language of the page; the names in the program stay English.
-const names = new Map();
+let names = new Map();
+let originals = new Map();
 
-export function name(sound) {
+export async function loadNames(get) {
+  if (language === "en") return;
+  names = new Map(Object.entries((await get(`names/${language}`)).names));
+  originals = new Map([...names].map(([english, own]) => [own.toLowerCase(), english]));
+}
+
+export function soundName(sound) {
   return names.get(sound) ?? sound;
+}
+
+// The name in the program for what somebody has typed, in either language.
+export function original(typed) {
+  return names.has(typed) ? typed : originals.get(typed.toLowerCase()) ?? typed;
 }
 
 export function percent(score) {
