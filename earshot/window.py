@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, wraps
@@ -115,9 +115,8 @@ def open_view(
         lines = JsonLines(sys.stdout, label_set, settings.top, events=settings.json_events)
         yield View(lines, [], _wait)
         return
-    from models.short_names import short_names
 
-    with LiveTable(label_set, settings.top, sources=names, names=short_names()) as table:
+    with LiveTable(label_set, settings.top, sources=names, names=shown_names(settings)) as table:
         yield View(table, [], _wait)
 
 
@@ -178,7 +177,9 @@ def _look(settings: "Settings", labels: "Sequence[str]") -> "KioskLook":
     from streamer.events.catalogue import Watch, resolve_sounds
     from streamer.settings.fields import expand
 
-    full = {short.casefold(): label for label, short in short_names().items()}
+    full = {
+        shown.casefold(): label for label, shown in [*short_names().items(), *shown_names(settings).items()]
+    }
     try:
         hidden = [
             labels[index]
@@ -198,6 +199,14 @@ def _look(settings: "Settings", labels: "Sequence[str]") -> "KioskLook":
     except LookError as error:
         raise SettingsError(str(error)) from None
     return look
+
+
+def shown_names(settings: "Settings") -> Mapping[str, str]:
+    """Return the names of sounds on screen: short ones, or those in the language that is set."""
+    from models.short_names import short_names
+    from streamer.events.names import names_in
+
+    return {**short_names(), **names_in(settings.language)}
 
 
 def _wait(
@@ -235,7 +244,6 @@ def window_actions(
     from platformdirs import user_pictures_path
 
     from gui.actions import Actions
-    from models.short_names import short_names
     from streamer.sources.microphone import play
 
     from .web_events import EventAccess
@@ -258,7 +266,7 @@ def window_actions(
         teach=teach,
         export_folder=user_pictures_path() / "Earshot",
         families=_families(watchlists.shared.labels),
-        names=short_names(),
+        names=shown_names(settings.current),
         notice=_notice(settings, history),
     )
 

@@ -3,9 +3,11 @@
 import pytest
 from support.web import serving
 
+from earshot.window import shown_names
 from models.labels import audioset_classes
 from streamer.events.catalogue import catalogue
 from streamer.events.names import LANGUAGES, names_in
+from streamer.settings.schema import Settings
 
 LABELS = {entry.name for entry in audioset_classes()}
 SOUNDS = {sound.name for sound in catalogue()}
@@ -41,3 +43,10 @@ def test_other_languages_have_no_names_and_change_nothing() -> None:
         assert (
             page.get("tags").json["tags"][0]["tags"][0]["label"] == "Dog"
         )  # what programs read stays English
+
+
+@pytest.mark.parametrize(("language", "names"), [("de", "Bellen, Rauchmelder"), ("en", "Bark, Smoke alarm")])
+def test_the_language_that_is_set_names_the_sounds_on_screen(language: str, names: str) -> None:
+    settings = Settings.model_validate({"language": language})
+    shown = shown_names(settings)
+    assert ", ".join(shown.get(name, name) for name in ("Bark", "Smoke alarm")) == names

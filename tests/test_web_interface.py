@@ -324,7 +324,10 @@ def test_the_interface_describes_itself() -> None:
         documented = set(
             re.findall(r"`(?:GET|POST) api/v1/([\w/.]+)", (ROOT / "docs" / "web.md").read_text())
         )
-        known = {path[1:].replace("{id}", "ID").replace("{form}", "FORM").replace("{language}", "de") for path in paths}
+        known = {
+            path[1:].replace("{id}", "ID").replace("{form}", "FORM").replace("{language}", "de")
+            for path in paths
+        }
         assert documented - {"openapi.json"} == known - {"login", "logout"}
 
 
