@@ -12,7 +12,7 @@ from gui.actions import Actions
 from gui.data.columns import bin_of
 from gui.data.condition import Light
 from gui.style.theme import DARK
-from streamer.messages import Losses, SourceHealth, SourceStatus
+from streamer.messages import Losses, NoiseLevels, SourceHealth, SourceStatus
 
 
 @pytest.fixture
@@ -187,6 +187,25 @@ def test_the_status_line_warns_of_problems_with_the_sound(qtbot: QtBot) -> None:
     assert any(image.pixel(x, y) == warning for x in range(image.width()) for y in range(image.height())), (
         "the light has the colour of a warning"
     )
+
+
+def test_the_figures_have_the_noise_of_the_last_minute(qtbot: QtBot) -> None:
+    bench = Bench(qtbot, "kitchen")
+    noise = NoiseLevels(
+        source="kitchen",
+        started_at=0.0,
+        ended_at=60.0,
+        seconds=60.0,
+        is_calibrated=True,
+        leq_db=45.26,
+        lmax_db=61.0,
+        l10_db=47.0,
+        l90_db=38.0,
+    )
+    bench.feed.accept(health(sources=(SourceHealth(source="kitchen", noise=noise),)))
+    bench.pass_time()
+    details = bench.window.panels.status.accessibleDescription().splitlines()
+    assert "noise Leq 45.3, Lmax 61.0, L10 47.0, L90 38.0 dB(A) in the last minute" in details
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,16 @@
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.browser import DESKTOP, PHONE, Browser, browsing
 from support.waiting import wait_until
-from support.web import House, event, serving, tagging
+from support.web import HEALTH, House, event, serving, tagging
 
-from streamer.messages import SourceStatus
+from streamer.messages import NoiseLevels, SourceHealth, SourceStatus
 from web.pages import static_files
 from web.passwords import hash_password
 
@@ -21,6 +22,18 @@ pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 PASSWORD = "correct horse"
 SCRIPT = "<img src=x onerror=\"document.title='broken'\">"
+
+
+NOISE = NoiseLevels(
+    source="kitchen",
+    started_at=0.0,
+    ended_at=60.0,
+    seconds=60.0,
+    is_calibrated=True,
+    leq_db=45.2,
+    lmax_db=61.0,
+    l90_db=38.0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +93,9 @@ def test_the_live_page_shows_sound_tags_and_events(browser: Browser, tmp_path: P
         assert "MQTT: connected" in browser.text("#health")
         page.hub.accept(event("9", "Siren", started_at=time.time(), ended_at=None))
         browser.wait_for_text("Siren", "#recent")
+        assert "Last minute" not in browser.text()
+        page.hub.accept(replace(HEALTH, sources=(SourceHealth(source="kitchen", noise=NOISE),)))
+        browser.wait_for_text("Last minute: 45.2 dB(A), highest 61.0, background 38.0", ".noise")
         start = 0
 
         def draws() -> bool:

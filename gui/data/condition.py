@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from streamer.messages import Health, SourceHealth, SourceStatus, Tagging
+from streamer.messages import Health, NoiseLevels, SourceHealth, SourceStatus, Tagging
 
 _MAX_DROPPED_SHARE = 0.01
 _MAX_LOST_SHARE = 0.001
@@ -174,6 +174,8 @@ def _of_source(health: SourceHealth) -> Iterator[Figure]:
     yield Figure("sound", f"{health.state}, {health.clipped_share:.2%} of the last minute clipped")
     if health.floor_dbfs is not None:
         yield Figure("noise floor", f"{health.floor_dbfs:.0f} dBFS")
+    if health.noise is not None:
+        yield Figure("noise", _noise(health.noise))
     yield Figure(
         "lost", f"{duration(health.lost_seconds)} in {health.gaps} gaps, {health.overruns} of them overruns"
     )
@@ -184,3 +186,15 @@ def _of_source(health: SourceHealth) -> Iterator[Figure]:
 def duration(seconds: float) -> str:
     """Return a duration as a text."""
     return f"{1000 * seconds:.0f} ms" if 0 < seconds < 1 else f"{seconds:.1f} s"
+
+
+def _noise(levels: NoiseLevels) -> str:
+    """Return the noise of the last minute in a line."""
+    figures = (
+        ("Leq", levels.leq_db),
+        ("Lmax", levels.lmax_db),
+        ("L10", levels.l10_db),
+        ("L90", levels.l90_db),
+    )
+    named = [f"{name} {level:.1f}" for name, level in figures if level is not None]
+    return f"{', '.join(named)} {levels.unit} in the last minute"

@@ -23,12 +23,13 @@ class Tile {
     this.spectrogram = new Spectrogram(canvas, theme);
     this.filling = make("i");
     this.levelBar = make("div", { class: "level", role: "meter", "aria-label": say("level"), "aria-valuemin": "-120", "aria-valuemax": "0" }, this.filling);
+    this.noiseLine = make("p", { class: "noise", hidden: true });
     this.tags = make("ul", { class: "tags" });
     this.lines = new Map();
     this.level = LOWEST_DB;
     this.along = make("button", { class: "quiet", type: "button", hidden: !store.canListen, "aria-pressed": "false", "aria-label": say("listenAlong", { source: name }), onclick: () => this.listenAlong() }, headphones());
     this.element = make("section", { class: "panel tile", "aria-label": name },
-      make("div", { class: "row" }, make("h2", {}, name), this.state, this.along, this.toggle), canvas, this.levelBar, this.tags);
+      make("div", { class: "row" }, make("h2", {}, name), this.state, this.along, this.toggle), canvas, this.levelBar, this.noiseLine, this.tags);
     this.hint(say("waiting"));
   }
 
@@ -68,6 +69,13 @@ class Tile {
     this.state.textContent = message.online ? "" : say("offline", { reason: message.reason });
     this.state.classList.toggle("bad", !message.online);
     this.hint(say(message.online ? "waiting" : "nothing"));
+  }
+
+  noise(levels) {
+    this.noiseLine.hidden = !levels || levels.l90 === null;
+    if (this.noiseLine.hidden) return;
+    const [leq, lmax, l90] = [levels.leq, levels.lmax, levels.l90].map((level) => level.toFixed(1));
+    this.noiseLine.textContent = say("noise", { leq, lmax, l90, unit: levels.unit });
   }
 
   rows(rows) {
@@ -139,6 +147,7 @@ export class LiveView {
   health(message) {
     const model = message.loading;
     if (model) for (const tile of this.tiles.values()) tile.hint(say("loading", { model }));
+    for (const [name, tile] of this.tiles) tile.noise(message.sources?.[name]?.noise);
   }
 
   rows(rows) { [...this.tiles.values()][rows.source]?.rows(rows); }
