@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -140,6 +140,26 @@ def test_who_may_use_the_page_and_who_is_notified_change_without_a_restart(
     settings.reload()
     assert "settings that need a restart: web, web_token" in caplog.text
     assert let_in == [token]
+
+
+def test_the_noise_offset_of_each_source_follows_and_so_do_its_sensors() -> None:
+    class Sensors(Memory):
+        units: Mapping[str, str]
+
+        def set_noise_units(self, units: Mapping[str, str]) -> None:
+            self.units = units
+
+    rooms, sensors = Rooms(*BOTH, noise=True), Sensors()
+    running = Running(rooms.session, rooms.lists, rooms._make_clips, sinks=(sensors,))
+    settings = LiveSettings(rooms.given.load(), rooms.given.load, None, running)
+    rooms.given.wanted |= {"source": [room("kitchen", noise_offset_db=94.5), "hall=demo", "attic=demo"]}
+    settings.reload()
+    assert sensors.units == {"kitchen": "dBA", "hall": "dBFS", "attic": "dBFS"}
+    rooms.given.wanted |= {"noise_offset_db": 110.0}
+    settings.reload()
+    assert set(sensors.units.values()) == {"dBA"}
+    offsets = {name: rooms.channel(name).noise.offset_db for name in rooms.names}
+    assert offsets == {"kitchen": 94.5, "hall": 110.0, "attic": 110.0}
 
 
 def test_one_setting_that_is_wrong_keeps_all_from_changing(caplog: pytest.LogCaptureFixture) -> None:
