@@ -677,6 +677,7 @@ def test_p_stops_listening_after_a_question_and_starts_again(bench: Bench, progr
     assert not bench.window.control.shortcuts["pause"].isChecked()
     program.switches.turn("mic", False)
     bench.pass_time()
+    assert panels.status.line() == "Degraded: mic is switched off; P starts again"
     assert panels.header.state.text().startswith("OFF"), "also if it was switched off elsewhere"
 
 

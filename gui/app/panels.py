@@ -118,7 +118,7 @@ class Panels:
         self.timeline.show_history(view.taggings, state.events, watching.sounds(), state.frozen_at)
         self.events.show_watched([sound.name for sound in watching.sounds()])
         self.events.show_events(snapshot.events)
-        self.status.show_state(state.source, view.status, snapshot.health, view.tagging)
+        self.status.show_state(state.source, view.status, snapshot.health, view.tagging, paused=paused)
         self.status.advance(seconds)
         self._show_badge(state, paused=paused)
         self._colour_tabs(state)

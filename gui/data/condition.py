@@ -79,6 +79,7 @@ def condition_of(
     health: Health | None,
     tagging: Tagging | None,
     *,
+    paused: bool = False,
     notice: str = "",
 ) -> Condition:
     """Return the condition of a source and the program.
@@ -93,10 +94,16 @@ def condition_of(
         Newest health of the program.
     tagging : Tagging or None
         Newest tagging of the source.
+    paused : bool
+        True if the source is switched off.
     notice : str
         Problem that lasts as long as the program; empty for none.
     """
-    if status is not None and not status.online:
+    if paused:
+        figures = [
+            Figure(source, "is switched off", f"{source} is switched off; P starts again", Light.DEGRADED)
+        ]
+    elif status is not None and not status.online:
         reason = status.reason or "is offline"
         figures = [Figure(source, reason, f"{source}: {reason}", Light.TROUBLE)]
     else:

@@ -23,7 +23,13 @@ def style_sheet(style: Style) -> str:
         QLabel {{ color: {text}; }}
         #page, QScrollArea {{ background: transparent; }}
         #title {{ color: {soft}; font-size: {style.px(13)}px; font-weight: 600; }}
-        #unit {{ color: {soft}; font-size: {style.px(12)}px; }}
+        #unit {{ color: {soft}; font-size: {style.px(12)}px; padding-left: {style.px(16)}px; }}
+        #choice {{
+            background: transparent; color: {soft}; border: 1px solid {edge}; border-radius: {style.px(6)}px;
+            padding: {style.px(2)}px {style.px(9)}px; font-size: {style.px(13)}px;
+        }}
+        #choice:hover {{ color: {text}; border-color: {soft}; }}
+        #choice::menu-indicator {{ image: none; width: 0; }}
         #what {{
             background: transparent; color: {soft}; border: 1px solid {edge}; border-radius: {style.px(18) // 2}px;
             font-size: {style.px(12)}px; padding: 0;

@@ -41,7 +41,7 @@ class FilterBar(QWidget):
         self.menu = QMenu(self)
         self.menu.aboutToShow.connect(self._fill)
         self._button = QToolButton()
-        self._button.setObjectName("tool")
+        self._button.setObjectName("choice")
         self._button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._button.setMenu(self.menu)
         self._button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)

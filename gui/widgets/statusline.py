@@ -48,22 +48,28 @@ class StatusLine(QWidget):
         self.message = ""
         self.condition = Condition()
         self.details: tuple[Figure, ...] = ()
-        self._known: tuple[object, ...] = (None,) * 4
+        self._known: tuple[object, ...] = (None,) * 5
 
     def text(self) -> str:
         """Return all figures, of which the line shows those that matter now."""
         return str(self.condition)
 
     def show_state(
-        self, source: str, status: SourceStatus | None, health: Health | None, tagging: Tagging | None
+        self,
+        source: str,
+        status: SourceStatus | None,
+        health: Health | None,
+        tagging: Tagging | None,
+        *,
+        paused: bool = False,
     ) -> None:
         """Show the condition of a source and of the program."""
-        known = (source, status, health, tagging)
+        known = (source, status, health, tagging, paused)
         if all(new is old for new, old in zip(known, self._known, strict=True)):
             return
         self._known = known
         self.details = details_of(source, health)
-        condition = condition_of(source, status, health, tagging, notice=self._notice)
+        condition = condition_of(source, status, health, tagging, paused=paused, notice=self._notice)
         if condition != self.condition:
             self.condition = condition
             self.setAccessibleName(f"{self.line()}. {self.text()}")

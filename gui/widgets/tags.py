@@ -183,9 +183,9 @@ class TagsView(QWidget):
         painter = QPainter(self)
         painter.fillRect(event.rect(), self._style.colours.panel)
         if not self.shown:
-            painter.setFont(self._style.font(20))
-            painter.setPen(self._style.colours.faint)
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self._hint)
+            painter.setFont(self._style.font(26))
+            painter.setPen(self._style.colours.soft)
+            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._hint)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for row in reversed(self.shown):
             self._painter.paint(painter, row, event.region(), dimmed=self._dimmed)
