@@ -30,7 +30,7 @@ CONTENTS = {
 }
 """Pages in the order of the site's menu."""
 
-_FUNCTIONS = ("load_tagger", "tag", "tag_folder", "listen")
+_FUNCTIONS = ("load_tagger", "tag", "tag_folder", "listen", "with_taught")
 _LINK = re.compile(r"(!?)\[([^]]*)\]\(([^)#:\s]+)(#[^)]*)?\)")
 
 

@@ -110,6 +110,7 @@ OPTIONS = (
     # Arguments
     _argument("files", "tag", list[str], "Recordings, in any format", "FILE"),
     _argument("log", "replay", Path, "Log that --score-log has written", "LOG"),
+    Option("taught", "replay", bool, "With the sounds and corrections taught now", default=False),
     _argument("names", "download", list[str], "Models of the list, or hub:OWNER/REPO", "NAME"),
     _argument("name", "quantize", str, "Model of the list, hub:OWNER/REPO, or a path", "NAME"),
     Option("name", "teach", _Text, "Name of the sound, such as 'Our doorbell'", "NAME", argument=True),

@@ -51,6 +51,8 @@ class TaughtChanges:
     def use(self, taggers: "Sequence[SoundTagger]") -> None:
         """Keep these taggers up to date from now on."""
         self._taggers = taggers
+        for tagger in taggers:
+            tagger.gives_raw = self._log is not None
         self._teach()
 
     def go_on(self) -> None:

@@ -70,6 +70,25 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RawScores:
+    """Output of a model before taught sounds and corrections, from which others can be applied later.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Fingerprint of the model.
+    scores : float32 (classes,)
+        Scores of the model itself.
+    embedding : float32 (width,)
+        Its embedding of the window.
+    """
+
+    fingerprint: str
+    scores: Samples
+    embedding: Samples
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Tagging:
     """Scores of the model for one window.
 
@@ -89,6 +108,8 @@ class Tagging:
         Time from the capture of the last sample to this tagging; None for a source that is not live.
     levels_dbfs : float32 (frames,)
         RMS level of each `LEVEL_FRAME_SAMPLES` of the window, counted back from its end.
+    raw : RawScores or None
+        Output of the model, if it is logged.
     """
 
     source: str
@@ -99,6 +120,7 @@ class Tagging:
     level_dbfs: float
     latency_seconds: float | None
     levels_dbfs: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
+    raw: RawScores | None = None
 
     def score_of(self, labels: Sequence[int]) -> float:
         """Return the highest score of some labels; 0 for a sound that was taught later."""

@@ -105,6 +105,8 @@ class TaughtTagger:
         That of the model.
     on_embeddings : callable, optional
         Receives the embeddings (batch, width) of all windows that are scored.
+    gives_raw : bool
+        True if a stream is to keep what the model itself says, for a log.
     """
 
     def __init__(
@@ -113,6 +115,7 @@ class TaughtTagger:
         self._model = model
         self.engine = model.engine
         self.on_embeddings: Callable[[Floats], None] | None = None
+        self.gives_raw = False
         self.set_sounds(sounds, names)
 
     def set_sounds(self, sounds: Sequence[TaughtSound], names: Sequence[str] | None = None) -> None:
@@ -179,6 +182,11 @@ class TaughtTagger:
         if not self.needs_embeddings:
             return self.widened(self._model(samples))
         return self.joined(*self._model.scores_and_embeddings(samples))
+
+    def raw(self, samples: ArrayLike) -> tuple[Floats, Floats, Floats]:
+        """Score windows: float32 (batch, n) -> scores (batch, labels), scores of the model (batch, classes), embeddings (batch, width)."""
+        scores, embeddings = self._model.scores_and_embeddings(samples)
+        return self.joined(scores, embeddings), scores, embeddings
 
     def describe_unknown(self) -> str:
         """Return a sentence about the sounds and corrections that the model does not have; empty if there are none."""

@@ -8,7 +8,7 @@ from ..events.catalogue import WatchedSound
 from ..health import HealthMeter
 from ..messages import Event, Message, NoiseLevels, SourceStatus, Tagging, Window
 from ..runtime.queues import BoundedQueue
-from ..stream.scoring import Scorer, Traffic, score, tagging_of, traffic_of
+from ..stream.scoring import Scorer, Traffic, score_raw, tagging_of, traffic_of
 from .backlog import Backlogs
 from .channel import Channel, Post
 
@@ -196,11 +196,11 @@ class Tagger:
         if self._scorer is None or not channels:
             return taggings
         given = {_cut(window, self._longest_samples): window for window in channels}
-        for fitting, scores in score(self._scorer, list(given)):
+        for fitting, scores, raw in score_raw(self._scorer, list(given)):
             window = given[fitting]
             live = channels[window].source.live
             latency_seconds = max(0.0, self._clock() - window.ended_at) if live else None
-            taggings[window] = tagging_of(fitting, scores, latency_seconds)
+            taggings[window] = tagging_of(fitting, scores, latency_seconds, raw)
             channels[window].meter.add_tagged()
         for window in channels.keys() - taggings.keys():
             channels[window].meter.add_unanswered()

@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 import numpy as np
 
 from ..levels import level_dbfs, levels_dbfs
-from ..messages import SAMPLE_RATE_HZ, Samples, Tagging, Window
+from ..messages import SAMPLE_RATE_HZ, RawScores, Samples, Tagging, Window
 
 Scorer: TypeAlias = Callable[[Samples], Samples]
 """A tagger as the stream sees it: samples float32 (batch, n) -> scores float32 (batch, classes)."""
@@ -66,23 +66,61 @@ def traffic_of(scorer: Scorer | None) -> Traffic | None:
     return getattr(scorer, "traffic", None)
 
 
+@runtime_checkable
+class RawScorer(Protocol):
+    """Scorer that also says what its model gave before sounds and corrections of the user's own."""
+
+    @property
+    def gives_raw(self) -> bool:
+        """True if that is wanted."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Fingerprint of the model."""
+
+    def raw(self, samples: Samples, /) -> tuple[Samples, Samples, Samples]:
+        """Samples (batch, n) -> scores (batch, labels), scores of the model (batch, classes), embeddings (batch, width)."""
+
+
 def score(scorer: Scorer, windows: Sequence[Window]) -> Iterator[tuple[Window, Samples]]:
     """Score windows, those of one length together as one batch; yield each window with its scores (classes,).
 
     A window without an answer, which has a row of NaN, is left out.
     """
+    for window, scores, _ in score_raw(scorer, windows):
+        yield window, scores
+
+
+def score_raw(
+    scorer: Scorer, windows: Sequence[Window]
+) -> Iterator[tuple[Window, Samples, RawScores | None]]:
+    """Do the same as `score`; yield the output of the model too, if the scorer gives it."""
     largest = getattr(scorer, "largest_batch", _LARGEST_BATCH)
     by_length = sorted(windows, key=lambda window: len(window.samples))
     for _, group in itertools.groupby(by_length, key=lambda window: len(window.samples)):
         same = list(group)
         for batch in (same[i : i + largest] for i in range(0, len(same), largest)):
-            scores = scorer(np.stack([window.samples for window in batch]))
-            for window, row in zip(batch, scores, strict=True):
+            for window, row, raw in zip(
+                batch, *_scored(scorer, np.stack([window.samples for window in batch])), strict=True
+            ):
                 if not np.isnan(row[0]):
-                    yield window, row
+                    yield window, row, raw
 
 
-def tagging_of(window: Window, scores: Samples, latency_seconds: float | None = None) -> Tagging:
+def _scored(scorer: Scorer, batch: Samples) -> tuple[Samples, Sequence[RawScores | None]]:
+    if not (isinstance(scorer, RawScorer) and scorer.gives_raw):
+        return scorer(batch), [None] * len(batch)
+    scores, own, embeddings = scorer.raw(batch)
+    fingerprint = scorer.fingerprint
+    return scores, [RawScores(fingerprint, *output) for output in zip(own, embeddings, strict=True)]
+
+
+def tagging_of(
+    window: Window,
+    scores: Samples,
+    latency_seconds: float | None = None,
+    raw: RawScores | None = None,
+) -> Tagging:
     """Return the tagging of a window.
 
     Parameters
@@ -93,6 +131,8 @@ def tagging_of(window: Window, scores: Samples, latency_seconds: float | None = 
         Scores of the window.
     latency_seconds : float, optional
         Time since the capture of the last sample; None if no clock paces the source.
+    raw : RawScores, optional
+        Output of the model, if it is logged.
     """
     return Tagging(
         source=window.source,
@@ -103,4 +143,5 @@ def tagging_of(window: Window, scores: Samples, latency_seconds: float | None = 
         level_dbfs=level_dbfs(window.samples[-window.hop_samples :]),
         latency_seconds=latency_seconds,
         levels_dbfs=levels_dbfs(window.samples),
+        raw=raw,
     )
