@@ -1,5 +1,6 @@
 """Noise levels: weighting and third octaves against the standards, and levels by the minute."""
 
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import astuple
 
@@ -223,6 +224,19 @@ class TestMinutes:
         assert found[10].hour_leq_db == pytest.approx(found[4].leq_db - 3.4, abs=0.3)  # 5 loud minutes of 11
         assert found[66].hour_leq_db == pytest.approx(found[66].leq_db, abs=0.1)
         assert found[66].hour_seconds == pytest.approx(60 * found[66].seconds, rel=0.01)
+
+    def test_memory_does_not_grow_with_time(self) -> None:
+        meter, sound = SourceNoise("hall", measures=True), noise(2.0)
+        sizes = []
+        tracemalloc.start()
+        try:
+            for minute in range(200):  # two seconds of sound in each
+                meter.feed(AudioChunk(sound, minute * MINUTE_SAMPLES, 60.0 * minute), ())
+                if minute in {80, 199}:
+                    sizes.append(tracemalloc.get_traced_memory()[0])
+        finally:
+            tracemalloc.stop()
+        assert sizes[1] < 1.2 * sizes[0]
 
     def test_digital_silence_has_the_lowest_level(self) -> None:
         (minute,) = levels(list(in_chunks(np.zeros(5 * SAMPLE_RATE_HZ, np.float32))))
