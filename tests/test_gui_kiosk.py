@@ -106,6 +106,16 @@ def test_only_the_three_highest_tags_are_shown(bench: KioskBench) -> None:
     assert bench.tags.shown == ()
 
 
+def test_two_tags_that_change_places_are_in_them_within_a_sixth_of_a_second(bench: KioskBench) -> None:
+    bench.feed.accept(tagging({3: 0.9, 5: 0.6, 7: 0.5}))
+    bench.pass_time(3.0)
+    bench.feed.accept(tagging({3: 0.9, 5: 0.5, 7: 0.6}))
+    bench.pass_time(1 / 6)
+    places = {tag.label: tag.position for tag in bench.tags.shown}
+    assert places["Sound 7"] == pytest.approx(100, abs=4)
+    assert places["Sound 5"] == pytest.approx(200, abs=4)
+
+
 def test_names_can_be_read_at_five_metres(bench: KioskBench) -> None:
     # Letters of 25 mm can be read at five metres: a sixteenth of a screen 40 cm high.
     bench.feed.accept(tagging({3: 0.9}))

@@ -19,7 +19,8 @@ from ..style.theme import Style, blend
 
 _ROWS = 3
 _MIN_SCORE = 0.1
-_MOVE_SECONDS = 0.25
+_MOVE_SECONDS = 0.04
+"""Tags are in their places within 0.15 s, so that two that change places can be read."""
 _DIMMED = 0.4
 _ROW_HEIGHTS = (0.46, 0.3, 0.24)
 """Height of each row as a share of the widget; the first row is the largest."""
