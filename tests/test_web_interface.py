@@ -280,6 +280,23 @@ def test_nobody_listens_along_to_a_source_that_is_paused_nor_is_too_many() -> No
         page.listening.close()
 
 
+def test_the_interface_can_be_read_without_a_script_or_a_network() -> None:
+    with serving(audio=True) as page:
+        answer = page.get("")
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+        html = answer.body.decode()
+        for path, methods in page.get("openapi.json").json["paths"].items():
+            for method, operation in methods.items():
+                assert f"<code>{path[1:]}</code>" in html
+                assert operation["summary"].replace('"', "&quot;") in html
+                assert html.count(f'"#{method}-') >= 1
+        assert "--json" in html
+        assert "://" not in html.replace("http://127.0.0.1:8080/", "")
+        assert "<script" not in html
+        for file in re.findall(r'href="\.\./\.\.(/[^"]+)"', html):
+            assert page.ask(file).status == 200
+
+
 @pytest.mark.parametrize("name", ["audio?source=kitchen", "stream"])
 def test_a_frozen_listener_gives_its_place_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "STALLED_SECONDS", 0.2)
@@ -328,7 +345,7 @@ def test_the_interface_describes_itself() -> None:
             path[1:].replace("{id}", "ID").replace("{form}", "FORM").replace("{language}", "de")
             for path in paths
         }
-        assert documented - {"openapi.json"} == known - {"login", "logout"}
+        assert documented - {"openapi.json", ""} == known - {"login", "logout"}
 
 
 def test_the_number_of_tags_follows_the_settings() -> None:

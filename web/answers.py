@@ -106,8 +106,13 @@ def text_in(body: dict[str, Any], what: str) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Return True for a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """Return True for a finite number, of a size that a float can have."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def flag_in(body: dict[str, Any], what: str) -> bool:

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
+
+from .api_page import api_page
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "number"}
@@ -40,15 +42,23 @@ _BODIES: dict[str, dict[str, dict[str, Any]]] = {
 _PREFIX = "/api/v1/"
 
 
-def description_route(routes: Iterable[BaseRoute], version: str) -> Route:
-    """Return the route of the description of others."""
+def description_routes(routes: Iterable[BaseRoute], version: str) -> list[Route]:
+    """Return the routes of the description of others: for programs, and to read."""
     described = describe([route for route in routes if isinstance(route, Route)], version)
+    page = api_page(described)
 
     async def answer(_request: Request) -> Response:
         """Return this description."""
         return JSONResponse(described)
 
-    return Route(f"{_PREFIX}openapi.json", answer, methods=["GET"])
+    async def answer_page(_request: Request) -> Response:
+        """Return this description to read."""
+        return HTMLResponse(page)
+
+    return [
+        Route(f"{_PREFIX}openapi.json", answer, methods=["GET"]),
+        Route(_PREFIX, answer_page, methods=["GET"]),
+    ]
 
 
 def describe(routes: Iterable[Route], version: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from .hub import Hub
 from .listening import Listening
 from .live import Live
 from .login import LOGIN_PATH, Login
-from .openapi import description_route
+from .openapi import description_routes
 from .protocol import LimitedProtocol
 
 _BACKLOG = 128
@@ -177,8 +177,8 @@ class WebServer:
             *([] if self._listening is None else self._listening.routes()),
             *login.routes(),
         ]
-        description = description_route(interface, self._actions.version)
-        app = Starlette(routes=[*interface, description, *pages.routes()])
+        description = description_routes(interface, self._actions.version)
+        app = Starlette(routes=[*interface, *description, *pages.routes()])
         app.router.redirect_slashes = False
         return Guard(app, self._door, public={*pages.static_files(), LOGIN_PATH})
 

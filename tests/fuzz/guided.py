@@ -25,6 +25,7 @@ PROPERTIES = {
     "history": "test_fuzz_files:test_a_history_with_anything_in_it_is_read_or_refused_in_a_sentence",
     "table": "test_fuzz_files:test_any_table_is_read_or_refused_in_a_sentence",
     "mqtt": "test_fuzz_mqtt:test_any_message_only_turns_switches_and_clears_our_own_topics",
+    "web": "test_fuzz_web:test_any_request_is_answered_or_refused_in_a_sentence",
 }
 SECONDS = 60
 
@@ -34,7 +35,9 @@ def guide(name: str, options: list[str]) -> None:
     import atheris
 
     module, _, test = PROPERTIES[name].partition(":")
-    with atheris.instrument_imports(include=["models", "streamer", "tomllib"], enable_loader_override=False):
+    with atheris.instrument_imports(
+        include=["models", "streamer", "web", "tomllib"], enable_loader_override=False
+    ):
         tests = importlib.import_module(module)
     atheris.Setup([sys.argv[0], *options], getattr(tests, test).hypothesis.fuzz_one_input)
     atheris.Fuzz()

@@ -21,7 +21,8 @@ export class SystemView {
     this.element = make("div", { class: "tiles" },
       make("section", { class: "panel tile" }, make("div", { class: "row" }, make("h2", {}, say("doctor")), this.again), this.checked, this.checks),
       make("section", { class: "panel tile" }, make("h2", {}, say("thresholds")), make("p", { class: "hint" }, say("calibrateHint")),
-        make("div", { class: "row" }, this.length, this.start, this.stop, this.apply), this.progress, this.state, this.results));
+        make("div", { class: "row" }, this.length, this.start, this.stop, this.apply), this.progress, this.state, this.results,
+        make("p", {}, make("a", { class: "button", href: "api/v1/" }, say("interface")))));
   }
 
   async show() {

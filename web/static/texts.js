@@ -5,6 +5,7 @@ const TEXTS = {
   events: ["Events", "Ereignisse"],
   sounds: ["Sounds", "Geräusche"],
   system: ["System", "System"],
+  interface: ["HTTP interface for scripts", "HTTP-Schnittstelle für Skripte"],
   doctor: ["Checks", "Prüfungen"],
   checkAgain: ["Check again", "Noch einmal prüfen"],
   checking: ["Checking…", "Prüft…"],
