@@ -1,6 +1,6 @@
 """Accuracy of events: sounds found, and errors of their times, on rendered sounds at known times.
 
-    python benchmarks/events.py [--model tiny] [--minutes 5] [--snr 20] [--seed 0] [--json] [--workers http://HEAD:8000]
+    python benchmarks/events.py [--model tiny] [--minutes 5] [--snr 20] [--seed 0] [--fast-window 1] [--json] [--workers http://HEAD:8000]
 
 Voices, instruments and alarms of docs/render_sounds.py, with the reverberation of a room, are placed at random times in pink
 noise; one pause in three is shorter than 5 s, the others are longer than a window. They go through the pipeline of live
@@ -12,6 +12,9 @@ once half a second of it is in the window.
 
 The table also has the delay from the true time to the event, which would be its error if it were dated by its window. A window
 of 10.24 s contains a sound for that long, so the end comes late.
+
+With `--fast-window`, the figures are given without and with a fast window of that length. Starts that the long window takes back
+are counted on their own, and are no false events.
 
 With `--workers`, the same stream is also scored by workers that have the same model, and the events are compared.
 """
@@ -72,11 +75,25 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Occurrence reported by events, and the times of the reports, in seconds of the stream."""
+    """Occurrence reported by events, and the times of the reports, in seconds of the stream.
+
+    Attributes
+    ----------
+    reported : Occurrence
+        The occurrence.
+    start_reported_seconds, end_reported_seconds : float
+        Times of the reports.
+    was_early : bool
+        True if the fast window told the start.
+    withdrawn : bool
+        True if the long window took the start back.
+    """
 
     reported: Occurrence
     start_reported_seconds: float
     end_reported_seconds: float
+    was_early: bool = False
+    withdrawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,9 @@ class Row:
     occurrences: int
     found: int
     false: int
+    early: int
+    """Sounds found whose start the fast window told."""
+    taken_back: int
     start_error: Sizes | None
     start_delay: Sizes | None
     end_error: Sizes | None
@@ -102,6 +122,7 @@ class Comparison:
     threshold: float | None
     occurrences: int
     false: int
+    taken_back: int
     pairs: tuple[tuple[Occurrence, Found], ...]
 
 
@@ -113,6 +134,7 @@ def main() -> None:
     parser.add_argument("--snr", type=float, default=20.0, help="level of each sound above the noise, in dB")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--fast-window", type=float, metavar="SECONDS", help="length of a fast window")
     parser.add_argument(
         "--workers", metavar="URL", help="workers with the same model, whose events to compare"
     )
@@ -125,15 +147,18 @@ def main() -> None:
     samples, truth = stream(options.minutes * 60.0, options.snr, random)
     pauses = {entry.sound.name: entry.sound.minimum_off_seconds for entry in watched}
     joined = merged(truth, pauses, tagger.window_samples / SAMPLE_RATE_HZ)
-    heard = taggings(samples, tagger)
-    comparisons = compared(watched, truth, joined, list(decided(heard, watched)))
-    ideal = compared(watched, truth, joined, list(decided(perfect(heard, truth, watched), watched)))
-    everything = (*comparisons, summed("all", comparisons), summed("all, perfect model", ideal))
-    rows = [row(comparison) for comparison in everything]
-    if options.json:
-        print(json.dumps([asdict(line) for line in rows]))
-    else:
-        show(rows, f"{tagger.name}, {options.minutes:g} minutes at {options.snr:g} dB over pink noise")
+    heard = taggings(samples, tagger, options.fast_window)
+    title = f"{tagger.name}, {options.minutes:g} minutes at {options.snr:g} dB over pink noise"
+    for fast in (None, options.fast_window)[: 1 if options.fast_window is None else 2]:
+        part = [tagging for tagging in heard if fast is not None or not tagging.is_fast]
+        comparisons = compared(watched, truth, joined, list(decided(part, watched)))
+        ideal = compared(watched, truth, joined, list(decided(perfect(part, truth, watched), watched)))
+        everything = (*comparisons, summed("all", comparisons), summed("all, perfect model", ideal))
+        rows = [row(comparison) for comparison in everything]
+        if options.json:
+            print(json.dumps([asdict(line) for line in rows]))
+        else:
+            show(rows, title if fast is None else f"{title}, with a fast window of {fast:g} s")
     if options.workers:
         compare_workers(load_remote(options.workers), tagger, samples, heard, watched)
 
@@ -240,8 +265,24 @@ def merged(truth: Sequence[Occurrence], pauses: dict[str, float], window_seconds
     return joined
 
 
-def taggings(samples: Samples, tagger: Tagger | RemoteTagger) -> list[Tagging]:
-    """Tag a stream."""
+class Kept(EventDetector):
+    """Detector of nothing that keeps the taggings, those of fast windows too."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self.taggings: list[Tagging] = []
+
+    def feed(self, tagging: Tagging) -> list[Event]:
+        """Keep a tagging."""
+        self.taggings.append(tagging)
+        return []
+
+
+def taggings(
+    samples: Samples, tagger: Tagger | RemoteTagger, fast_seconds: float | None = None
+) -> list[Tagging]:
+    """Tag a stream, with fast windows if they have a length."""
+    kept = Kept()
     messages = tag_stream(
         "benchmark",
         (
@@ -251,8 +292,12 @@ def taggings(samples: Samples, tagger: Tagger | RemoteTagger) -> list[Tagging]:
         tagger,
         window_samples=tagger.window_samples,
         hop_samples=HOP_SAMPLES,
+        fast_samples=None if fast_seconds is None else round(fast_seconds * SAMPLE_RATE_HZ),
+        detector=kept,
     )
-    return [message for message in messages if isinstance(message, Tagging)]
+    for _ in messages:
+        pass
+    return kept.taggings
 
 
 def perfect(
@@ -276,21 +321,22 @@ def decided(heard: Iterable[Tagging], watched: Sequence[WatchedSound]) -> Iterat
     """Yield the occurrences that events report, with the times of the reports."""
     detector = EventDetector(watched)
     now = 0.0
-    began: dict[str, float] = {}
+    began: dict[str, tuple[float, bool]] = {}
     for tagging in heard:
         now = tagging.end_sample / SAMPLE_RATE_HZ
         yield from reported(detector.feed(tagging), began, now)
     yield from reported(detector.close(), began, now)
 
 
-def reported(events: Sequence[Event], began: dict[str, float], now: float) -> Iterator[Found]:
+def reported(events: Sequence[Event], began: dict[str, tuple[float, bool]], now: float) -> Iterator[Found]:
     """Store the starts of events, and yield occurrences at their ends."""
     for event in events:
-        if event.ended_at is None:
-            began[event.id] = now
-        else:
+        if event.kind == "started":
+            began[event.id] = now, not event.confirmed
+        elif event.ended_at is not None:
             occurrence = Occurrence(event.label, event.started_at, event.ended_at)
-            yield Found(occurrence, began[event.id], now)
+            told, was_early = began[event.id]
+            yield Found(occurrence, told, now, was_early, event.withdrawn)
 
 
 def compared(
@@ -303,7 +349,9 @@ def compared(
     comparisons = []
     for entry in watched:
         name = entry.sound.name
-        events = [event for event in found if event.reported.sound == name]
+        reports = [event for event in found if event.reported.sound == name]
+        events = [event for event in reports if not event.withdrawn]
+        taken_back = len(reports) - len(events)
         there = [occurrence for occurrence in joined if occurrence.sound == name]
         pairs = []
         for occurrence in there:
@@ -311,7 +359,9 @@ def compared(
             if near:
                 pairs.append((nearest(near[0].reported, truth), near[0]))
                 events.remove(near[0])
-        comparisons.append(Comparison(name, entry.thresholds[0], len(there), len(events), tuple(pairs)))
+        comparisons.append(
+            Comparison(name, entry.thresholds[0], len(there), len(events), taken_back, tuple(pairs))
+        )
     return comparisons
 
 
@@ -322,6 +372,7 @@ def summed(name: str, comparisons: Sequence[Comparison]) -> Comparison:
         threshold=None,
         occurrences=sum(one.occurrences for one in comparisons),
         false=sum(one.false for one in comparisons),
+        taken_back=sum(one.taken_back for one in comparisons),
         pairs=tuple(pair for one in comparisons for pair in one.pairs),
     )
 
@@ -335,6 +386,8 @@ def row(comparison: Comparison) -> Row:
         occurrences=comparison.occurrences,
         found=len(pairs),
         false=comparison.false,
+        early=sum(event.was_early for _, event in pairs),
+        taken_back=comparison.taken_back,
         start_error=sizes([event.reported.start_seconds - real.start_seconds for real, event in pairs]),
         start_delay=sizes([event.start_reported_seconds - real.start_seconds for real, event in pairs]),
         end_error=sizes([event.reported.end_seconds - real.end_seconds for real, event in pairs]),
@@ -366,7 +419,7 @@ def sizes(errors: Sequence[float]) -> Sizes | None:
 def show(rows: Sequence[Row], title: str) -> None:
     """Print a table."""
     table = Table(
-        *("sound", "threshold", "there", "found", "false"),
+        *("sound", "threshold", "there", "found", "false", "early", "taken back"),
         *("start error", "start delay", "end error", "end delay"),
         title=title,
         caption="seconds: median, 95th percentile",
@@ -374,7 +427,10 @@ def show(rows: Sequence[Row], title: str) -> None:
     for line in rows:
         pairs = (line.start_error, line.start_delay, line.end_error, line.end_delay)
         threshold = "" if line.threshold is None else f"{line.threshold:.3f}"
-        counts = (threshold, str(line.occurrences), str(line.found), str(line.false))
+        counts = (
+            threshold,
+            *map(str, (line.occurrences, line.found, line.false, line.early, line.taken_back)),
+        )
         shown = ("" if pair is None else f"{pair[0]:.2f}, {pair[1]:.2f}" for pair in pairs)
         table.add_row(line.sound, *counts, *shown)
     Console(width=120).print(table)

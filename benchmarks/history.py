@@ -68,7 +68,7 @@ def make_large(path: Path, count: int) -> None:
     with connection:
         connection.execute("BEGIN")
         connection.executemany(
-            f"INSERT INTO event ({database.COLUMNS}, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",  # noqa: S608
+            f"INSERT INTO event ({database.COLUMNS}, published) VALUES ({'?, ' * len(database.COLUMNS.split(','))}1)",  # noqa: S608
             (database.to_row(event(number)) for number in range(count)),
         )
     seconds = time.perf_counter() - began

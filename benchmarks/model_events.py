@@ -1,6 +1,7 @@
 """Events of several models side by side: a weak and a good one through the same tagger, detector, thresholds and dating.
 
-    python benchmarks/model_events.py --pack PACK [--model tiny --model teacher:mn04 …] [--minutes 10] [--clips N] [--background 10m] [--json]
+    python benchmarks/model_events.py --pack PACK [--model tiny --model teacher:mn04 …] [--minutes 10] [--clips N] [--background 10m]
+        [--fast-window 1] [--json]
 
 A model is a name or path, or teacher:NAME, whose weights lie in the audio pack. Scenes, at a hop of 1 s:
 
@@ -13,6 +14,9 @@ A model is a name or path, or teacher:NAME, whose weights lie in the audio pack.
 An event is right if the sound, or one that people also call so, is there during it. A clip is found if there is a right event. Start and end of
 an event are compared with those of the nearest clip for which it is right. Names are the classes with the highest scores in the window that ends
 with the clip. Then the events of all sounds of the catalogue in silence, hiss, hum, wind and a fan.
+
+With `--fast-window`, the events are given without and with a fast window of that length. Starts that the long window takes back are
+counted on their own, and are no false events.
 """
 
 import argparse
@@ -99,6 +103,11 @@ class Row:
     found: int
     events: int
     false: int
+    early: int
+    """Right events whose start the fast window told."""
+    taken_back: int
+    taken_back_right: int
+    """Starts that were taken back though the sound was there."""
     start_error: Sizes | None
     start_delay: Sizes | None
     end_error: Sizes | None
@@ -120,6 +129,7 @@ class Quiet:
     background: str
     model: str
     events_per_hour: float
+    taken_back: int
     sounds: tuple[tuple[str, int], ...]
     nearest: tuple[str, float, float]
     """Sound whose score came nearest to its threshold, that score, and the threshold."""
@@ -133,6 +143,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the rendered sounds")
     parser.add_argument("--clips", type=int, help="number of real clips")
     parser.add_argument("--background", default="10m", help="length of each background")
+    parser.add_argument("--fast-window", type=float, metavar="SECONDS", help="length of a fast window")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -146,18 +157,28 @@ def main() -> None:
     for model in options.model or ("tiny", f"{TEACHER}mn04"):
         tagger = opened(model, options.pack)
         for scene in scenes:
-            heard = taggings(scene.samples, tagger)
-            rows.append(row(scene.name, model, scene, heard, tagger, watched(scene.watch, tagger)))
+            heard = taggings(scene.samples, tagger, options.fast_window)
+            lists = {scene.name: watched(scene.watch, tagger)}
             if scene.name == "rendered":
                 chosen = calibrated(tagger, SNR_DB, np.random.default_rng(options.seed + 1))
-                rows.append(row("rendered, chosen", model, scene, heard, tagger, chosen))
-        quiet += backgrounds(model, tagger, parse_duration(options.background))
+                lists["rendered, chosen"] = chosen
+            for name, sounds in lists.items():
+                for part, told in parts(heard, options.fast_window):
+                    rows.append(row(name + told, model, scene, part, tagger, sounds))
+        quiet += backgrounds(model, tagger, parse_duration(options.background), options.fast_window)
     if options.json:
         print(
             json.dumps({"rows": [asdict(line) for line in rows], "quiet": [asdict(line) for line in quiet]})
         )
     else:
         show(rows, quiet)
+
+
+def parts(heard: Sequence[Tagging], fast_seconds: float | None) -> Iterator[tuple[list[Tagging], str]]:
+    """Yield the taggings without those of fast windows and, if there are any, all of them; with words for the name of the scene."""
+    yield [tagging for tagging in heard if not tagging.is_fast], ""
+    if fast_seconds is not None:
+        yield list(heard), f", fast window of {fast_seconds:g} s"
 
 
 def opened(model: str, pack: Path) -> Tagger:
@@ -255,7 +276,10 @@ def row(
     sounds: Sequence[WatchedSound],
 ) -> Row:
     """Detect the events of a scene, and compare them with its clips."""
-    found = list(decided(heard, sounds))
+    reports = list(decided(heard, sounds))
+    found = [event for event in reports if not event.withdrawn]
+    taken_back = [event for event in reports if event.withdrawn]
+    heard = [tagging for tagging in heard if not tagging.is_fast]
     right = [(event, [one for one in scene.clips if is_right(event, one)]) for event in found]
     dated = [
         (
@@ -281,6 +305,9 @@ def row(
         found=sum(any(is_right(event, one) for event in found) for one in expected),
         events=len(found),
         false=false.total(),
+        early=sum(event.was_early for event, _, _ in dated),
+        taken_back=len(taken_back),
+        taken_back_right=sum(any(is_right(event, one) for one in scene.clips) for event in taken_back),
         start_error=sizes([event.reported.start_seconds - start for event, start, _ in dated]),
         start_delay=sizes([event.start_reported_seconds - start for event, start, _ in dated]),
         end_error=sizes([event.reported.end_seconds - end for event, _, end in dated]),
@@ -312,16 +339,19 @@ def at_ends(clips: Sequence[Clip], heard: Sequence[Tagging]) -> Samples:
     return np.stack([heard[bisect_left(ends, one.end_seconds)].scores for one in clips])
 
 
-def backgrounds(model: str, tagger: Tagger, seconds: float) -> Iterator[Quiet]:
+def backgrounds(
+    model: str, tagger: Tagger, seconds: float, fast_seconds: float | None = None
+) -> Iterator[Quiet]:
     """Yield the events of all sounds in the catalogue in each background."""
     sounds = watched(every_sound(), tagger)
     for name, background in BACKGROUNDS.items():
         blocks = background.render(np.random.default_rng((0, list(BACKGROUNDS).index(name))))
         samples = np.concatenate([block.astype(np.float32) for block in islice(blocks, round(seconds))])
-        heard = taggings(samples, tagger)
+        heard = taggings(samples, tagger, fast_seconds)
         wrong = [one for one in sounds if background.names.isdisjoint(one.sound.classes)]
-        events = Counter(found.reported.sound for found in decided(heard, wrong))
-        highest = np.stack([tagging.scores for tagging in heard]).max(0)
+        reports = list(decided(heard, wrong))
+        events = Counter(found.reported.sound for found in reports if not found.withdrawn)
+        highest = np.stack([tagging.scores for tagging in heard if not tagging.is_fast]).max(0)
         _, nearest_one, index, threshold = max(
             (
                 (highest[index] / threshold, one.sound.name, index, threshold)
@@ -333,6 +363,7 @@ def backgrounds(model: str, tagger: Tagger, seconds: float) -> Iterator[Quiet]:
             background=name,
             model=model,
             events_per_hour=events.total() * 3600 / seconds,
+            taken_back=sum(found.withdrawn for found in reports),
             sounds=tuple(events.most_common(3)),
             nearest=(nearest_one, float(highest[index]), threshold),
         )
@@ -348,6 +379,8 @@ def show(rows: Sequence[Row], quiet: Sequence[Quiet]) -> None:
             "found",
             "events",
             "false",
+            "early",
+            "taken back (right)",
             "start error",
             "start delay",
             "end error",
@@ -368,7 +401,10 @@ def show(rows: Sequence[Row], quiet: Sequence[Quiet]) -> None:
     for line in rows:
         pairs = (line.start_error, line.start_delay, line.end_error)
         shown = ("" if pair is None else f"{pair[0]:.2f}, {pair[1]:.2f}" for pair in pairs)
-        counts = (line.asked, line.found, line.events, line.false)
+        counts = (
+            *(line.asked, line.found, line.events, line.false, line.early),
+            f"{line.taken_back} ({line.taken_back_right})",
+        )
         events.add_row(line.scene, line.model, *map(str, counts), *shown, listed(line.worst))
         if line.scene != "rendered, chosen":
             shares = (line.first, line.among_three, line.among_five)
@@ -381,7 +417,8 @@ def show(rows: Sequence[Row], quiet: Sequence[Quiet]) -> None:
                 f"{line.calibration_error:.2f}",
             )
     still = Table(
-        "background", "model", "false events an hour", "of", "nearest to its threshold", "score", "threshold"
+        *("background", "model", "false events an hour", "taken back", "of"),
+        *("nearest to its threshold", "score", "threshold"),
     )
     for entry in quiet:
         name, score, threshold = entry.nearest
@@ -389,6 +426,7 @@ def show(rows: Sequence[Row], quiet: Sequence[Quiet]) -> None:
             entry.background,
             entry.model,
             f"{entry.events_per_hour:.0f}",
+            str(entry.taken_back),
             listed(entry.sounds),
             name,
             f"{score:.2f}",

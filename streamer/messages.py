@@ -59,6 +59,8 @@ class Window:
         Unix time in seconds at which the last sample was captured.
     hop_samples : int
         Hop at which the window was cut: the newest samples, whose level the tagging has.
+    fast_levels_dbfs : float32 (frames,) or None
+        Levels of the sound up to the end of a fast window, as `Tagging.levels_dbfs`; None for any other window.
     """
 
     source: str
@@ -67,6 +69,12 @@ class Window:
     end_sample: int
     ended_at: float
     hop_samples: int
+    fast_levels_dbfs: Samples | None = None
+
+    @property
+    def is_fast(self) -> bool:
+        """True for a fast window, which is cut beside the others."""
+        return self.fast_levels_dbfs is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,9 +115,11 @@ class Tagging:
     latency_seconds : float or None
         Time from the capture of the last sample to this tagging; None for a source that is not live.
     levels_dbfs : float32 (frames,)
-        RMS level of each `LEVEL_FRAME_SAMPLES` of the window, counted back from its end.
+        RMS level of each `LEVEL_FRAME_SAMPLES` of the window, counted back from its end; for a fast window, of more sound before it.
     raw : RawScores or None
         Output of the model, if it is logged.
+    is_fast : bool
+        True for a fast window. Only the event detector receives its tagging.
     """
 
     source: str
@@ -121,6 +131,11 @@ class Tagging:
     latency_seconds: float | None
     levels_dbfs: Samples = field(default_factory=lambda: np.zeros(0, np.float32))
     raw: RawScores | None = None
+    is_fast: bool = False
+
+    def time_of(self, sample: int) -> float:
+        """Return the Unix time in seconds of a sample of the stream."""
+        return self.ended_at - (self.end_sample - sample) / SAMPLE_RATE_HZ
 
     def score_of(self, labels: Sequence[int]) -> float:
         """Return the highest score of some labels; 0 for a sound that was taught later."""
@@ -132,20 +147,24 @@ def with_classes(scores: Samples, classes: int) -> Samples:
     return scores if len(scores) >= classes else np.pad(scores, (0, classes - len(scores)))
 
 
+EventKind: TypeAlias = Literal["started", "confirmed", "ended"]
+"""Kind of an event."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Start or end of a sound.
+    """Start, confirmation or end of a sound.
 
     Attributes
     ----------
     id : str
-        Identifier, the same for the start, the end and every delivery.
-    kind : {"started", "ended"}
-        Start or end.
+        Identifier, the same for the start, the confirmation, the end and every delivery.
+    kind : {"started", "confirmed", "ended"}
+        Start, confirmation by the long window of a start that the fast window has told, or end.
     label, source : str
         Name of the sound, and of the source.
     score : float
-        Highest score so far, in 0..1.
+        Highest score of the long window so far, in 0..1.
     started_at : float
         Unix time in seconds.
     ended_at : float or None
@@ -156,10 +175,14 @@ class Event:
         Start and end as positions in the stream; None if unknown.
     announced : bool
         False if the sound began in its quiet hours: nobody is notified, and nothing is published over MQTT.
+    confirmed : bool
+        False as long as only the fast window has detected the sound. An end that is not confirmed takes the start back.
+    fast_score : float or None
+        Highest score of the fast window so far, in 0..1; None without a fast window.
     """
 
     id: str
-    kind: Literal["started", "ended"]
+    kind: EventKind
     label: str
     source: str
     score: float
@@ -169,6 +192,18 @@ class Event:
     start_sample: int | None = None
     end_sample: int | None = None
     announced: bool = True
+    confirmed: bool = True
+    fast_score: float | None = None
+
+    @property
+    def shown_score(self) -> float:
+        """Score for people: that of the fast window, as long as only this one has detected the sound."""
+        return self.score if self.confirmed or self.fast_score is None else self.fast_score
+
+    @property
+    def withdrawn(self) -> bool:
+        """True for an end that takes the start back: the long window has not confirmed it."""
+        return self.kind == "ended" and not self.confirmed
 
     @property
     def start_seconds(self) -> float | None:
@@ -300,6 +335,8 @@ class SourceHealth:
         Windows that became due; the tagged ones; the ones replaced by a newer window, or without an answer.
     unanswered_windows : int
         Dropped windows to which no worker answered in time; 0 with a model on this machine.
+    fast_windows, dropped_fast_windows : int
+        Fast windows, which the figures above leave out: the tagged ones, and those that were replaced or without an answer.
     clipped_share : float
         Share of samples at full scale in the last minute.
     floor_dbfs : float or None
@@ -327,6 +364,8 @@ class SourceHealth:
     windows: int = 0
     dropped_windows: int = 0
     unanswered_windows: int = 0
+    fast_windows: int = 0
+    dropped_fast_windows: int = 0
     clipped_share: float = 0.0
     floor_dbfs: float | None = None
     drift_ppm: float | None = None

@@ -157,6 +157,8 @@ def test_a_clips_description_is_stored_beside_it(tmp_path: Path) -> None:
         "started_at": "2026-03-01T12:00:05.250Z",
         "ended_at": "2026-03-01T12:00:08.250Z",
         "clip": told.clip,
+        "confirmed": True,
+        "fast_score": None,
     }
     assert description == {
         "source": "desk",

@@ -349,7 +349,7 @@ def test_any_number_of_old_events_is_deleted_when_a_history_is_opened(path: Path
     with closing(database.open_to_write(path)) as connection:
         connection.execute("BEGIN")
         connection.executemany(
-            f"INSERT INTO event ({database.COLUMNS}, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
+            f"INSERT INTO event ({database.COLUMNS}, published) VALUES ({'?, ' * len(database.COLUMNS.split(','))}1)",
             (database.to_row(ended(started(n, now - 3600.0 * (n % 3)))) for n in range(2500)),
         )
         connection.execute("COMMIT")
@@ -578,6 +578,8 @@ def test_csv_and_json_say_the_same_in_utc(full: Path) -> None:
         "clip": "/clips/1.flac",
         "mark": None,
         "clip_kept": False,
+        "confirmed": True,
+        "fast_score": None,
     }
     assert (payloads[1]["ended_at"], payloads[1]["length_seconds"]) == (None, None)
     rows = list(csv.DictReader(io.StringIO(table.getvalue())))

@@ -117,7 +117,7 @@ def test_marks_are_in_all_forms_of_the_list(path: Path) -> None:
     write_csv(read_occurrences(path), sheet)
     write_json(read_occurrences(path), lines)
     assert "door · Dog · wrong" in table.getvalue()
-    assert sheet.getvalue().splitlines()[1].endswith(",wrong,False")
+    assert sheet.getvalue().splitlines()[1].endswith(",wrong,False,True,")
     assert [json.loads(line)["mark"] for line in lines.getvalue().splitlines()] == ["wrong", None]
     assert page.read_newest(path, EventQuery())[-1].mark == "wrong"
     assert page.read_one(path, "2") is not None
@@ -183,14 +183,16 @@ def test_a_history_that_can_not_be_written_takes_no_mark(path: Path) -> None:
 
 
 def test_a_history_of_the_first_version_gets_notes_and_loses_nothing(old: Path) -> None:
-    columns = f"{database.COLUMNS}, seq, published"
+    columns = (
+        "id, kind, label, source, score, started_at, ended_at, clip, start_sample, end_sample, seq, published"
+    )
     before = ask(old, f"SELECT {columns} FROM event ORDER BY seq")
     with forever(old) as history:
         assert ask(old, f"SELECT {columns} FROM event WHERE seq <= 9 ORDER BY seq") == before
         assert [event.id for event in history.pending(10)] == ["a"], "what waited still waits"
         Notes(history).mark("a", "wrong")
     assert notes_of(old) == {"a": ("wrong", False), "b": (None, False)}
-    assert ask(old, "PRAGMA user_version") == [(3,)]
+    assert ask(old, "PRAGMA user_version") == [(4,)]
     with forever(old):
         assert notes_of(old)["a"] == ("wrong", False), "the second start changes nothing"
 
@@ -233,4 +235,4 @@ def test_a_history_that_an_older_program_writes_is_refused_and_left_alone(old: P
     finally:
         holder.communicate(timeout=PATIENCE_SECONDS)
     forever(old).close()
-    assert ask(old, "PRAGMA user_version") == [(3,)]
+    assert ask(old, "PRAGMA user_version") == [(4,)]

@@ -97,6 +97,15 @@ def test_each_setting_that_has_changed_is_applied_once(caplog: pytest.LogCapture
     assert rooms.settings.current == rooms.given.load()
 
 
+def test_a_fast_window_is_switched_on_while_listening(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    rooms = Rooms("kitchen=mic", "hall=mic")
+    rooms.given.wanted["fast_window"] = 0.5
+    rooms.settings.reload()
+    assert [channel.lengths.fast for channel in rooms.session.channels] == [(8_000, 4_000)] * 2
+    assert "settings changed: fast_window" in caplog.text
+
+
 def test_settings_that_need_a_restart_are_logged_until_they_are_as_before(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

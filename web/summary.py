@@ -15,6 +15,8 @@ _MOST_DAYS = 35
 def summarise(events: Iterable[Event]) -> dict[str, Any]:
     """Return how often each sound began in each hour of the day, and how often any sound did on each weekday and day.
 
+    Events that were taken back do not count.
+
     Times are local. The most frequent sound, Monday and the newest day come first.
     """
     sounds: dict[str, list[int]] = {}
@@ -23,6 +25,8 @@ def summarise(events: Iterable[Event]) -> dict[str, Any]:
     totals: Counter[str] = Counter()
     first: float | None = None
     for event in events:
+        if event.withdrawn:
+            continue
         try:
             began = datetime.fromtimestamp(event.started_at).astimezone()
         except (ValueError, OverflowError, OSError):

@@ -48,7 +48,14 @@ def _tag_files(files: Sequence[str], chosen: "Settings", *, events: bool, pictur
     sink, sounds = sink_for(chosen, loaded, tagger.label_set(loaded.labels), events=events)
     for recording in recordings:
         try:
-            best = tag_recording(recording, loaded, sink, sounds, hop_samples=chosen.hop_samples)
+            best = tag_recording(
+                recording,
+                loaded,
+                sink,
+                sounds,
+                hop_samples=chosen.hop_samples,
+                fast_samples=chosen.fast_window_samples,
+            )
         except SourceError as error:
             complete = False
             complain(error)

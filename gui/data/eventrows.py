@@ -70,9 +70,11 @@ def day_name(day: dt.date, today: dt.date) -> str:
 
 
 def duration_text(event: Event) -> str:
-    """Return the duration of an event as a text."""
+    """Return the duration of an event as a text; of one on the word of the fast window alone, what became of it."""
+    if event.withdrawn:
+        return "taken back"
     if event.ended_at is None:
-        return "now"
+        return "now" if event.confirmed else "now?"
     seconds = event.ended_at - event.started_at
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60}:{int(seconds) % 60:02d} min"
 

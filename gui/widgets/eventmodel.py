@@ -174,7 +174,7 @@ class EventModel(QAbstractTableModel):
             case Qt.ItemDataRole.DecorationRole if title == "Sound":
                 return self._pictures.pictogram(self._families.get(event.label, "sound"))
             case Qt.ItemDataRole.DecorationRole if title == "Score":
-                return self._pictures.swatch(round(20 * event.score))
+                return self._pictures.swatch(round(20 * event.shown_score))
             case Qt.ItemDataRole.ToolTipRole:
                 if title == "" and self.playable(event):
                     return "play the clip"
@@ -200,7 +200,7 @@ class EventModel(QAbstractTableModel):
             case "Source":
                 return event.source
             case "Score":
-                return f"{event.score:.2f}"
+                return f"{event.shown_score:.2f}"
             case "Length":
                 return duration_text(event)
             case _:

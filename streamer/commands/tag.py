@@ -51,7 +51,13 @@ def sink_for(
 
 
 def tag(
-    recording: Source, tagger: "Tagger", sink: Sink, sounds: Sequence[WatchedSound], *, hop_samples: int
+    recording: Source,
+    tagger: "Tagger",
+    sink: Sink,
+    sounds: Sequence[WatchedSound],
+    *,
+    hop_samples: int,
+    fast_samples: int | None = None,
 ) -> Tagging | None:
     """Tag a recording window by window; return the tagging with the highest score, or None if it is empty.
 
@@ -67,6 +73,8 @@ def tag(
         Sounds to detect.
     hop_samples : int
         Samples between windows.
+    fast_samples : int, optional
+        Length of the fast windows that tell events sooner; None without these.
 
     Raises
     ------
@@ -79,6 +87,7 @@ def tag(
         tagger,
         window_samples=tagger.window_samples,
         hop_samples=hop_samples,
+        fast_samples=fast_samples if sounds else None,
         detector=EventDetector(sounds),
     )
     best: Tagging | None = None

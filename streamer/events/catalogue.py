@@ -174,6 +174,11 @@ class WatchedSound:
         """Return True if one of its classes reaches its threshold in the scores (classes,) of a tagging."""
         return bool((self._own(scores) >= self.thresholds).any())
 
+    def is_well_on(self, scores: Samples, odds: float) -> bool:
+        """Return True if one of its classes has so many times the odds of its threshold in the scores (classes,) of a tagging."""
+        own, thresholds = self._own(scores), np.array(self.thresholds)
+        return bool((own * (1.0 - thresholds) >= odds * thresholds * (1.0 - own)).any())
+
     def is_off(self, scores: Samples) -> bool:
         """Return True if all its classes are below their lower thresholds in the scores (classes,) of a tagging."""
         return not (self._own(scores) >= self.off_thresholds).any()

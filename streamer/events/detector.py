@@ -24,6 +24,8 @@ class EventDetector:
     So pauses shorter than the window are invisible: one event lasts from the first bark to the last. After a gap longer
     than the longest window, all sounds that were on have ended before it.
 
+    Taggings of fast windows tell starts sooner; see `EarlyStart`. The others then confirm such a start, or take it back.
+
     Parameters
     ----------
     sounds : sequence of WatchedSound
@@ -39,14 +41,20 @@ class EventDetector:
         self._new_id = new_id
         self._trackers = self._new_trackers()
         self._end_sample: int | None = None  # end of the newest window
+        self._heard_until: int | None = None  # the same, with the fast windows
 
     def feed(self, tagging: Tagging) -> list[Event]:
         """Add the next tagging of the source, and return the events that it causes."""
-        gap = 0 if self._end_sample is None else tagging.start_sample - self._end_sample
+        heard_until = self._heard_until if tagging.is_fast else self._end_sample
+        gap = 0 if heard_until is None else tagging.start_sample - heard_until
         events = self.close() if gap > WINDOW_SAMPLES else []
-        previous_end = tagging.start_sample if self._end_sample is None else self._end_sample
-        self._end_sample = tagging.end_sample
-        changes = [tracker.feed(tagging, previous_end) for tracker in self._trackers]
+        self._heard_until = tagging.end_sample
+        if tagging.is_fast:
+            changes = [tracker.feed_fast(tagging) for tracker in self._trackers]
+        else:
+            previous_end = tagging.start_sample if self._end_sample is None else self._end_sample
+            self._end_sample = tagging.end_sample
+            changes = [tracker.feed(tagging, previous_end) for tracker in self._trackers]
         return events + [event for event in changes if event is not None]
 
     def watch(self, sounds: Sequence[WatchedSound]) -> list[Event]:
@@ -69,7 +77,7 @@ class EventDetector:
         """End all active sounds at the end of the stream, and return their events."""
         ended = [event for tracker in self._trackers if (event := tracker.close()) is not None]
         self._trackers = self._new_trackers()
-        self._end_sample = None
+        self._end_sample = self._heard_until = None
         return ended
 
     def _new_trackers(self) -> list[SoundTracker]:

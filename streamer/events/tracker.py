@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from ..messages import LEVEL_FRAME_SAMPLES, SAMPLE_RATE_HZ, Event, Tagging
 from .catalogue import WatchedSound
+from .early import EarlyStart, new_start
 from .onsets import first_fall, first_rise, last_fall, last_rise
-from .quiet import parse_quiet
 
 _UNNOTICED_SAMPLES = 3 * SAMPLE_RATE_HZ // 2
 """Length of a sound at the edge of a window that the model does not notice."""
@@ -38,7 +38,8 @@ class SoundTracker:
         self._new_id = new_id
         self._hits: deque[_Hit | None] = deque(maxlen=watched.sound.of)
         self._quiet_until = self._absent_until = -_RISE_SAMPLES
-        self._peak = 0.0
+        self._peak = self._newest_score = 0.0
+        self._early = EarlyStart(watched, new_id)
         self._ended_sample = 0
         self._blocked_until = 0
         self._active: ActiveEvent | None = None
@@ -51,6 +52,7 @@ class SoundTracker:
     def set_rule(self, watched: WatchedSound) -> None:
         """Replace the rule of the sound."""
         self._watched = watched
+        self._early.set_rule(watched)
         self._hits = deque(self._hits, maxlen=watched.sound.of)
         if self._active is not None:
             self._active.set_rule(watched)
@@ -58,6 +60,7 @@ class SoundTracker:
     def feed(self, tagging: Tagging, previous_end: int) -> Event | None:
         """Add a tagging, with the end of the one before; return the event that it causes, if any."""
         is_on = self._watched.is_on(tagging.scores)
+        self._newest_score = self._watched.score(tagging.scores)
         self._hits.append(_Hit(previous_end, tagging.end_sample) if is_on else None)
         if self._active is not None:
             return self._update(self._active, tagging)
@@ -66,31 +69,39 @@ class SoundTracker:
             if self._watched.is_absent(tagging.scores):
                 self._absent_until = tagging.end_sample
         else:
-            self._peak = max(self._peak, self._watched.score(tagging.scores))
-        return self._start(tagging) if is_on and tagging.end_sample >= self._blocked_until else None
+            self._peak = max(self._peak, self._newest_score)
+        started = self._start(tagging) if is_on and tagging.end_sample >= self._blocked_until else None
+        return started or self._early.judge(tagging, is_on=is_on, score=self._score)
+
+    def feed_fast(self, tagging: Tagging) -> Event | None:
+        """Add a tagging of the fast window; return the start that it tells, if any."""
+        self._early.observe(tagging, is_on=self._active is not None)
+        if self._active is not None or tagging.end_sample < self._blocked_until:
+            return None
+        return self._early.start(tagging, score=self._score, ended_sample=self._ended_sample)
 
     def close(self) -> Event | None:
         """End the sound if it is on."""
-        return None if self._active is None else self._active.end()
+        if self._active is None:
+            return self._early.take_back(self._score)
+        return replace(self._active.end(), fast_score=self._early.peak)
+
+    @property
+    def _score(self) -> float:
+        """Score of the long window: the highest since the sound was last off, or the newest one."""
+        return max(self._peak, self._newest_score)
 
     def _start(self, tagging: Tagging) -> Event | None:
         hits = [hit for hit in self._hits if hit is not None]
         if len(hits) < self._watched.sound.hits:
             return None
-        start_sample = self._start_sample(tagging, hits[0])
-        started = Event(
-            id=self._new_id(),
-            kind="started",
-            label=self._watched.sound.name,
-            source=tagging.source,
-            score=self._peak,
-            started_at=_time_of(start_sample, tagging),
-            start_sample=start_sample,
-        )
-        if parse_quiet(self._watched.sound.quiet).cover(started.started_at):
-            started = replace(started, announced=False)
-        self._active = ActiveEvent(self._watched, started, start_sample, tagging)
+        started = self._early.confirm(self._peak) or self._new_event(tagging, hits[0])
+        self._active = ActiveEvent(self._watched, started, tagging)
         return started
+
+    def _new_event(self, tagging: Tagging, first: _Hit) -> Event:
+        start = new_start(self._watched, self._new_id(), tagging, self._start_sample(tagging, first))
+        return replace(start, score=self._peak, fast_score=self._early.peak)
 
     def _start_sample(self, tagging: Tagging, first: _Hit) -> int:
         """Return the onset: soon before the score rose, else at the last rise of the level since the first trace of the sound."""
@@ -114,16 +125,16 @@ class SoundTracker:
         self._peak = 0.0
         self._ended_sample = active.end_sample()
         self._blocked_until = tagging.end_sample + _samples(self._watched.sound.cooldown_seconds)
-        return active.end()
+        return replace(active.end(), fast_score=self._early.peak)
 
 
 class ActiveEvent:
     """Event of a sound that is on."""
 
-    def __init__(self, watched: WatchedSound, started: Event, start_sample: int, tagging: Tagging) -> None:
+    def __init__(self, watched: WatchedSound, started: Event, tagging: Tagging) -> None:
         self._watched = watched
         self._started = started
-        self._start_sample = start_sample
+        self._start_sample = started.start_sample or 0
         self._peak = started.score
         self._stays_until = tagging.end_sample + _samples(watched.sound.minimum_on_seconds)
         self._raised = tagging  # the newest window above the lower threshold
@@ -154,7 +165,7 @@ class ActiveEvent:
             self._started,
             kind="ended",
             score=self._peak,
-            ended_at=max(self._started.started_at, _time_of(end_sample, self._raised)),
+            ended_at=max(self._started.started_at, self._raised.time_of(end_sample)),
             end_sample=end_sample,
         )
 
@@ -180,8 +191,3 @@ class ActiveEvent:
 
 def _samples(seconds: float) -> int:
     return round(seconds * SAMPLE_RATE_HZ)
-
-
-def _time_of(sample: int, tagging: Tagging) -> float:
-    """Return the Unix time in seconds of a sample, by the clock of a tagging."""
-    return tagging.ended_at - (tagging.end_sample - sample) / SAMPLE_RATE_HZ

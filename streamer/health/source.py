@@ -39,6 +39,8 @@ class SourceMeter:
         self._tagged = 0
         self._dropped = 0
         self._unanswered = 0
+        self._fast_tagged = 0
+        self._fast_dropped = 0
         self._heard_at: float | None = None
 
     def open(self, *, live: bool) -> None:
@@ -62,7 +64,9 @@ class SourceMeter:
             self._move(self._accounting.add_paused(chunk), now)
 
     def add_window(self, window: Window) -> None:
-        """Count a window that is due."""
+        """Count a window that is due; a fast one counts with its fate."""
+        if window.is_fast:
+            return
         with self._lock:
             self._cut += 1
             self._accounting.add_window(window)
@@ -72,26 +76,28 @@ class SourceMeter:
         with self._lock:
             self._accounting.finish()
 
-    def add_tagged(self) -> None:
+    def add_tagged(self, *, is_fast: bool = False) -> None:
         """Count a window that was tagged."""
         with self._lock:
-            self._tagged += 1
+            self._tagged += not is_fast
+            self._fast_tagged += is_fast
 
     def add_unheard(self) -> None:
         """Take a window back that a newer one replaces before there is a model."""
         with self._lock:
             self._cut -= 1
 
-    def add_dropped(self) -> None:
+    def add_dropped(self, *, is_fast: bool = False) -> None:
         """Count a window that is never tagged."""
         with self._lock:
-            self._dropped += 1
+            self._dropped += not is_fast
+            self._fast_dropped += is_fast
 
-    def add_unanswered(self) -> None:
+    def add_unanswered(self, *, is_fast: bool = False) -> None:
         """Count a window that is never tagged because no worker answered in time."""
+        self.add_dropped(is_fast=is_fast)
         with self._lock:
-            self._dropped += 1
-            self._unanswered += 1
+            self._unanswered += not is_fast
 
     def report(self, *, repaired_samples: int = 0, noise: NoiseLevels | None = None) -> SourceHealth:
         """Return the health of the source; `repaired_samples` is the source's own count, `noise` that of its last minute."""
@@ -114,6 +120,8 @@ class SourceMeter:
                 windows=self._tagged,
                 dropped_windows=self._dropped,
                 unanswered_windows=self._unanswered,
+                fast_windows=self._fast_tagged,
+                dropped_fast_windows=self._fast_dropped,
                 clipped_share=quality.clipped_share,
                 floor_dbfs=quality.noise_floor.level_dbfs,
                 drift_ppm=self._drift.ppm,

@@ -341,6 +341,7 @@ def make_session(
         _scorer(settings, tagger, fallback),
         Mode(
             _window_samples(settings) if tagger is None else tagger.window_samples,
+            fast_window_samples=None if watchlists is None else settings.fast_window_samples,
             fast=settings.fast,
             stay=not settings.windowless and settings.duration is None,
             limit_samples=settings.limit_samples,

@@ -91,9 +91,10 @@ class Backlog:
             self._pieces.popleft()
 
     def note(self, event: Event) -> None:
-        """Remember an event that was told in time, so that it is not told again."""
+        """Remember an event that was told in time, so that it is not told again; forget one that was taken back."""
         self._told = deque((told for told in self._told if told.id != event.id), maxlen=_REMEMBERED_EVENTS)
-        self._told.append(event)
+        if event.confirmed or event.kind != "ended":
+            self._told.append(event)
 
     def next_windows(self, window_samples: int, sounds: Sequence[WatchedSound], count: int) -> list[Window]:
         """Return the next windows to score late, at most so many."""
@@ -123,7 +124,7 @@ class Backlog:
 
     def late_events(self) -> list[Event]:
         """Return starts and ends that were found late, except those of sounds that go on at present."""
-        active = {event.label for event in self._told if event.kind == "started"}
+        active = {event.label for event in self._told if event.kind != "ended"}
         ready = [pair for pair in self._late if pair[0].label not in active]
         self._late = [pair for pair in self._late if pair[0].label in active]
         return [event for pair in ready for event in pair]
@@ -151,10 +152,10 @@ class Backlogs:
         self._is_complete = True
 
     def after_batch(self, channels: Mapping[Window, Channel], answered: Collection[Window]) -> None:
-        """Keep the windows of a batch that have no answer."""
+        """Keep the windows of a batch that have no answer, but for the fast ones, whose sound is in the others too."""
         self._is_complete = all(window in answered for window in channels)
         for window, channel in channels.items():
-            if window not in answered:
+            if window not in answered and not window.is_fast:
                 self._of.setdefault(channel, Backlog(channel.name)).keep(window)
 
     def note(self, channel: Channel, event: Event) -> None:

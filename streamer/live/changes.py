@@ -35,7 +35,7 @@ _CLIPS = frozenset(name for name in Settings.model_fields if name.startswith("cl
 _SOURCES = frozenset({"source", "hop", "noise_offset_db"}) | _CLIPS
 _NOTIFY = frozenset(name for name in Settings.model_fields if name.startswith("notify"))
 _ACCESS = frozenset({"web_password", "web_token", "web_path", "web_ingress"})
-_LIVE = frozenset({"watch", "top", "history_days", "history_events"}) | _SOURCES | _NOTIFY | _ACCESS
+_LIVE = frozenset({"watch", "top", "fast_window", "history_days", "history_events"}) | _SOURCES | _NOTIFY | _ACCESS
 """Settings that change while a session listens; others need a restart."""
 
 ClipsMaker: TypeAlias = Callable[[Settings, Sequence[str]], Clips | None]
@@ -173,9 +173,15 @@ def apply(plan: Plan, running: Running) -> None:
         running.notifier.change(plan.notifications)
     if running.set_access is not None and not plan.applied.isdisjoint(_ACCESS):
         running.set_access(settings)
+    _apply_fast_window(plan, running)
     _apply_to_sinks(plan, running)
     if sources is not None:
         _apply_sources(sources, running)
+
+
+def _apply_fast_window(plan: Plan, running: Running) -> None:
+    if "fast_window" in plan.applied:
+        running.session.channels.set_fast_window(plan.settings.fast_window_samples)
 
 
 def _apply_to_sinks(plan: Plan, running: Running) -> None:

@@ -21,7 +21,7 @@ from ..noise.source import SourceNoise
 from ..runtime.queues import BoundedQueue
 from ..sinks.clips.recorder import Clips
 from ..sources import Source, hide_addresses
-from ..stream.windows import WindowCutter
+from ..stream.windows import Lengths, PairedCutter
 from .backoff import Backoff
 from .continuation import Continuation
 from .switches import Switches
@@ -98,6 +98,8 @@ class Mode:
     ----------
     window_samples : int
         Length of a window.
+    fast_window_samples : int, optional
+        Length of the fast windows; None without these.
     fast : bool
         True if readers wait for the tagger; otherwise late windows are dropped.
     stay : bool
@@ -109,6 +111,7 @@ class Mode:
     """
 
     window_samples: int
+    fast_window_samples: int | None = None
     fast: bool = False
     stay: bool = False
     limit_samples: int | None = None
@@ -151,12 +154,13 @@ class _Outbox:
         self._stretch = 0
 
     def send(self, windows: Iterable[Window]) -> None:
-        """Post windows; without `fast`, a window replaces the one that waits."""
+        """Post windows; without `fast`, a window replaces the one of its kind that waits."""
         for window in windows:
             self._meter.add_window(window)
             post = Post(self._channel, window, self._stretch)
-            if not self._queue.put(post, None if self._fast else (self._channel, "window")):
-                self._meter.add_dropped()
+            kind = "fast window" if window.is_fast else "window"
+            if not self._queue.put(post, None if self._fast else (self._channel, kind)):
+                self._meter.add_dropped(is_fast=window.is_fast)
 
     def end_stretch(self) -> None:
         """Note that the sound is interrupted after the windows so far."""
@@ -179,7 +183,7 @@ class _Outbox:
 
 
 class Channel:
-    """One source and all that belongs to it: window cutter, event detector, hop, watched sounds, status and figures.
+    """One source and all that belongs to it: window cutter, event detector, watched sounds, status and figures.
 
     The reader's thread is in `run`: it posts windows and news in order, and an end as its last act. Other threads may `exchange`
     the source and make the channel `leave`; `source` and `state` change under a lock.
@@ -205,7 +209,7 @@ class Channel:
     ----------
     name : str
         Name of the source, and of those that take its place.
-    hop_samples, window_samples, sounds, clips
+    hop_samples, window_samples, fast_window_samples, sounds, clips
         Settings, from the next chunk or tagging on. The session sets them.
     detector, status, stretch
         Detector of events, last status that was published, and stretch of sound that was tagged last. Only the tagger uses them.
@@ -227,17 +231,20 @@ class Channel:
         self.name, self.source = given.source.name, given.source
         self.hop_samples, self.sounds, self.clips = given.hop_samples, tuple(given.sounds), clips
         self.meter, self.detector = meter, EventDetector(given.sounds)
-        self.state, self.window_samples = State.IDLE, mode.window_samples
+        self.window_samples, self.fast_window_samples = mode.window_samples, mode.fast_window_samples
         self.status: SourceStatus | None = None
         self.failure: SourceError | None = None
-        self.stretch, self._changed = 0, threading.Condition()
+        self.stretch, self.state, self._changed = 0, State.IDLE, threading.Condition()
         self._mode, self._switches, self._taps = mode, switches, taps
         self._outbox = _Outbox(self, queue, meter, fast=mode.fast)
-        self._cutter = WindowCutter(
-            self.name, window_samples=mode.window_samples, hop_samples=given.hop_samples
-        )
+        self._cutter = PairedCutter(self.name, self.lengths)
         self._continuation, self._backoff = Continuation(), Backoff(self.name)
         self.noise = SourceNoise(self.name, measures=mode.noise, offset_db=given.noise_offset_db)
+
+    @property
+    def lengths(self) -> Lengths:
+        """Lengths of its windows."""
+        return Lengths(self.window_samples, self.hop_samples, self.fast_window_samples)
 
     @property
     def health(self) -> SourceHealth:
@@ -281,10 +288,7 @@ class Channel:
     def run(self, is_free: Callable[[], bool] = lambda: True) -> None:
         """Read the source, and those that take its place, until nothing more comes.
 
-        Parameters
-        ----------
-        is_free : callable
-            True once the sources that are replaced have released their devices; they get a short time for it.
+        It begins when `is_free` says that the sources that it replaces have released their devices, or after a short time.
         """
         deadline = time.monotonic() + _RELEASE_SECONDS
         while not (is_free() or self.state in _GONE or time.monotonic() > deadline):
@@ -362,7 +366,7 @@ class Channel:
             tap(self.name, chunk)
         if (clips := self.clips) is not None:
             clips.write(self.name, chunk)
-        self._cutter.set_lengths(self.window_samples, self.hop_samples)
+        self._cutter.set_lengths(self.lengths)
         self._outbox.publish(self.noise.feed(chunk, self.sounds))
         self._outbox.send(self._cutter.feed(chunk))
 

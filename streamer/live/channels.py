@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from ..errors import EndingError, SourceError
 from ..events.catalogue import WatchedSound
 from ..health import HealthMeter
-from ..messages import SAMPLE_RATE_HZ, Health
+from ..messages import Health
 from ..runtime.queues import BoundedQueue
 from ..runtime.threads import ThreadGroup
 from ..sinks.clips.recorder import Clips
@@ -20,14 +20,14 @@ _WAITING_PER_CHANNEL = 4
 """Windows that may wait for the tagger in a fast session."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SharedParts:
     """Parts of a session that all its channels share.
 
     Attributes
     ----------
     mode : Mode
-        Settings of all channels.
+        Settings of new channels.
     queue : BoundedQueue of Post
         Queue of the tagger.
     meter : HealthMeter
@@ -46,6 +46,18 @@ class SharedParts:
     switches: Switches
     taps: Sequence[ChunkTap]
     announce: Callable[[Sequence[str]], None]
+
+    def channel(self, given: Input, clips: Clips | None) -> Channel:
+        """Return a new channel of a source."""
+        return Channel(
+            given,
+            self.mode,
+            self.queue,
+            meter=self.meter.source(given.source.name),
+            switches=self.switches,
+            taps=self.taps,
+            clips=clips,
+        )
 
 
 class ChannelSet:
@@ -68,7 +80,7 @@ class ChannelSet:
         self._clips = clips
         self._threads: ThreadGroup | None = None
         self._lock = threading.Lock()
-        self._channels = {given.source.name: self._channel(given) for given in inputs}
+        self._channels = {given.source.name: shared.channel(given, clips) for given in inputs}
         self._resize()
 
     def __iter__(self) -> Iterator[Channel]:
@@ -179,7 +191,7 @@ class ChannelSet:
         """
         with self._lock:
             self.check(given.source.name for given in newcomers)
-            added = {given.source.name: self._channel(given) for given in newcomers}
+            added = {given.source.name: self._shared.channel(given, self._clips) for given in newcomers}
             removed = [channel for channel in self if channel.name not in names]
             known = self._channels | added
             self._channels = {name: known[name] for name in names} | {
@@ -210,6 +222,14 @@ class ChannelSet:
         for channel in self:
             channel.noise.offset_db = offsets_db.get(channel.name, channel.noise.offset_db)
 
+    def set_fast_window(self, fast_window_samples: int | None) -> None:
+        """Cut fast windows of this length from the next chunk of each source on; none without a length."""
+        with self._lock:
+            self._shared.mode = replace(self._shared.mode, fast_window_samples=fast_window_samples)
+            for channel in self:
+                channel.fast_window_samples = fast_window_samples
+            self._resize()
+
     def watch(self, source: str, sounds: Sequence[WatchedSound]) -> None:
         """Detect these sounds at a source from its next tagging on."""
         if (channel := self._channels.get(source)) is not None:
@@ -221,18 +241,6 @@ class ChannelSet:
             self._clips = clips
             for channel in self:
                 channel.clips = clips
-
-    def _channel(self, given: Input) -> Channel:
-        shared = self._shared
-        return Channel(
-            given,
-            shared.mode,
-            shared.queue,
-            meter=shared.meter.source(given.source.name),
-            switches=shared.switches,
-            taps=shared.taps,
-            clips=self._clips,
-        )
 
     def _start_reader(self, threads: ThreadGroup, channel: Channel, after: Sequence[Channel] = ()) -> None:
         """Start a reader, which waits a short time for the end of other channels."""
@@ -246,5 +254,5 @@ class ChannelSet:
     def _resize(self) -> None:
         """Adapt the queue and the meter to the channels."""
         self._shared.queue.resize(_WAITING_PER_CHANNEL * len(self._channels))
-        hops = [channel.hop_samples for channel in self if channel.state is not State.REMOVED]
-        self._shared.meter.set_rate(sum(SAMPLE_RATE_HZ / hop for hop in hops))
+        present = [channel.lengths for channel in self if channel.state is not State.REMOVED]
+        self._shared.meter.set_rate(sum(lengths.windows_per_second for lengths in present))

@@ -155,22 +155,15 @@ class Tagger:
         if self._scorer is not None:
             held, self._held = self._held, []
             return [*held, *posts]
-        ready = []
-        for post in posts:
-            behind = [other for other in self._held if other.channel is post.channel]
-            if isinstance(post.content, Window):
-                for other in behind:
-                    if isinstance(other.content, Window) and other.stretch == post.stretch:
-                        self._held.remove(other)
-                        post.channel.meter.add_unheard()
-                self._held.append(post)
-            elif behind and not isinstance(post.content, (NoiseLevels, Event)):
-                self._held.append(post)
-            else:
-                ready.append(post)
-        return ready
+        return _hold(self._held, posts)
 
     def _handle(self, posts: Sequence[Post]) -> None:
+        for batch in _early_first(posts):
+            self._handle_batch(batch)
+        if self._scorer is not None and self.traffic is not None:
+            self._backlogs.catch_up(self._scorer, self._publish)
+
+    def _handle_batch(self, posts: Sequence[Post]) -> None:
         taggings = self._tag(posts)
         for post in posts:
             match post.content:
@@ -185,8 +178,6 @@ class Tagger:
                     self._publish_events(post.channel, [event])
                 case None:
                     self._on_end(post.channel)
-        if self._scorer is not None and self.traffic is not None:
-            self._backlogs.catch_up(self._scorer, self._publish)
 
     def _tag(self, posts: Sequence[Post]) -> dict[Window, Tagging]:
         """Score all windows, as one batch; one without an answer has no tagging."""
@@ -201,9 +192,9 @@ class Tagger:
             live = channels[window].source.live
             latency_seconds = max(0.0, self._clock() - window.ended_at) if live else None
             taggings[window] = tagging_of(fitting, scores, latency_seconds, raw)
-            channels[window].meter.add_tagged()
+            channels[window].meter.add_tagged(is_fast=window.is_fast)
         for window in channels.keys() - taggings.keys():
-            channels[window].meter.add_unanswered()
+            channels[window].meter.add_unanswered(is_fast=window.is_fast)
         if self.traffic is not None:
             self._backlogs.after_batch(channels, taggings)
         self._meter.tagged(list(taggings.values()), time.perf_counter() - began)
@@ -216,9 +207,10 @@ class Tagger:
         if channel.stretch != post.stretch:
             channel.stretch = post.stretch
             self._close_events(channel)
-        if (clips := channel.clips) is not None:
-            clips.observe(tagging)
-        self._publish(tagging)
+        if not tagging.is_fast:
+            if (clips := channel.clips) is not None:
+                clips.observe(tagging)
+            self._publish(tagging)
         ended = channel.detector.watch(channel.sounds)
         self._publish_events(channel, [*ended, *channel.detector.feed(tagging)])
 
@@ -240,6 +232,40 @@ class Tagger:
         for event in events:
             self._backlogs.note(channel, event)
             self._publish(event if clips is None else clips.record(event))
+
+
+def _hold(held: list[Post], posts: Sequence[Post]) -> list[Post]:
+    """Hold the newest window of each channel, and what comes behind it; return the other posts."""
+    ready = []
+    for post in posts:
+        behind = [other for other in held if other.channel is post.channel]
+        if isinstance(post.content, Window) and post.content.is_fast:
+            continue  # its word would be late
+        if isinstance(post.content, Window):
+            for other in behind:
+                if isinstance(other.content, Window) and other.stretch == post.stretch:
+                    held.remove(other)
+                    post.channel.meter.add_unheard()
+            held.append(post)
+        elif behind and not isinstance(post.content, (NoiseLevels, Event)):
+            held.append(post)
+        else:
+            ready.append(post)
+    return ready
+
+
+def _early_first(posts: Sequence[Post]) -> tuple[list[Post], list[Post]]:
+    """Return the fast windows that come first in their channels, which take less time, and all other posts."""
+    early: list[Post] = []
+    others: list[Post] = []
+    behind: set[Channel] = set()
+    for post in posts:
+        if isinstance(post.content, Window) and post.content.is_fast and post.channel not in behind:
+            early.append(post)
+        else:
+            behind.add(post.channel)
+            others.append(post)
+    return early, others
 
 
 def _cut(window: Window, longest_samples: int | None) -> Window:

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from .sources import parse_list
 
 _TICK_SECONDS = 0.01
+SHORTEST_FAST_SECONDS, LONGEST_FAST_SECONDS = 0.5, 5.0
 
 PathOrName = TypeVar("PathOrName", Path, str)
 
@@ -49,6 +50,12 @@ def _round_to_ticks(value: float) -> float:
     return round(ticks) * _TICK_SECONDS
 
 
+def _check_fast_window(seconds: float) -> float:
+    if seconds and not SHORTEST_FAST_SECONDS <= seconds <= LONGEST_FAST_SECONDS:
+        raise ValueError(f"must be 0 (off), or {SHORTEST_FAST_SECONDS:g} to {LONGEST_FAST_SECONDS:g} s")
+    return seconds
+
+
 def _check_path(path: PathOrName) -> PathOrName:
     if "\0" in str(path):
         raise ValueError("must not contain a NUL character")
@@ -67,6 +74,7 @@ def _check_device(device: str) -> str:
 
 Ticks: TypeAlias = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_round_to_ticks)]
 Hop: TypeAlias = Annotated[Ticks, Field(ge=_TICK_SECONDS, le=3600.0)]
+FastWindow: TypeAlias = Annotated[Ticks, AfterValidator(_check_fast_window)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 UserPath: TypeAlias = Annotated[Path, AfterValidator(_check_path)]
 UserName: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]

@@ -12,7 +12,7 @@ from ..errors import SettingsError
 from ..events.catalogue import Watch
 from ..messages import SAMPLE_RATE_HZ
 from ..runtime.files import read_text
-from .fields import Device, Hop, Offset, Ticks, UserPath, expand, sound_entries
+from .fields import Device, FastWindow, Hop, Offset, Ticks, UserPath, expand, sound_entries
 from .kiosk import KioskSettings
 from .mqtt import MqttSettings
 from .notify import NotifySettings
@@ -44,6 +44,7 @@ class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings, Kiosk
     input_tdim: int | None = Field(None, ge=1)
     hop: Hop = 1.0
     window: Ticks | None = Field(None, ge=1.0, le=10.24)
+    fast_window: FastWindow = 0.0
     top: int = Field(5, ge=1, le=10_000)
     duration: float | None = Field(None, gt=0.0, le=_LONGEST_SECONDS, allow_inf_nan=False)
     watch: Annotated[list[WatchTable], BeforeValidator(sound_entries)] | None = None
@@ -75,6 +76,14 @@ class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings, Kiosk
         return self
 
     @model_validator(mode="after")
+    def _check_windows(self) -> Self:
+        if self.window is not None and self.fast_window >= self.window:
+            raise ValueError(
+                f"fast_window must be shorter than window ({self.window:g} s), not {self.fast_window:g} s"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_workers(self) -> Self:
         if self.model_token is not None and self.model_token_file is not None:
             raise ValueError("give model_token or model_token_file, not both")
@@ -102,6 +111,11 @@ class Settings(MqttSettings, StorageSettings, WebSettings, NotifySettings, Kiosk
     def hop_samples(self) -> int:
         """Samples from one window to the next."""
         return _samples(self.hop)
+
+    @property
+    def fast_window_samples(self) -> int | None:
+        """Length of a fast window in samples; None without fast windows."""
+        return _samples(self.fast_window) or None
 
     @property
     def mean_hop(self) -> float:

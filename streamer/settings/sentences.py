@@ -96,7 +96,7 @@ def _fault(details: ErrorDetails, setting: str) -> str:
 
 
 def _unit(name: str, setting: str) -> str:
-    if name in {"hop", "window", "duration"} or name.endswith("_seconds"):
+    if name in {"hop", "window", "fast_window", "duration"} or name.endswith("_seconds"):
         return " s"
     return " days" if setting.endswith("_days") else ""
 

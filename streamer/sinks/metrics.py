@@ -76,6 +76,12 @@ class Metrics:
         self._events = Counter(
             "earshot_events", "Sounds that started.", ["source", "label"], registry=registry
         )
+        self._withdrawn = Counter(
+            "earshot_events_withdrawn",
+            "Starts on the word of the fast window that were taken back.",
+            ["source", "label"],
+            registry=registry,
+        )
         self._sources: set[str] = set()
         self._figures = _Figures(version)
         registry.register(self._figures)
@@ -105,6 +111,8 @@ class Metrics:
             case Event():
                 if message.kind == "started":
                     self._events.labels(message.source, message.label).inc()
+                elif message.withdrawn:
+                    self._withdrawn.labels(message.source, message.label).inc()
             case SourceStatus():
                 self._sources.add(message.source)
                 self._up.labels(message.source).set(message.online)
@@ -116,7 +124,7 @@ class Metrics:
         gone = self._sources.difference(sources)
         self._sources -= gone
         for source in gone:
-            for metric in (self._latencies, self._up, self._events):
+            for metric in (self._latencies, self._up, self._events, self._withdrawn):
                 metric.remove_by_labels({"source": source})
         self._figures.remove(gone)
 
@@ -275,6 +283,12 @@ def _source_metrics(sources: tuple[SourceHealth, ...]) -> Iterator["Metric"]:
             "earshot_windows_unanswered",
             "Dropped windows to which no worker answered in time.",
             "unanswered_windows",
+        ),
+        ("earshot_fast_windows", "Fast windows tagged.", "fast_windows"),
+        (
+            "earshot_fast_windows_dropped",
+            "Fast windows that were not tagged, because inference was late or no worker answered.",
+            "dropped_fast_windows",
         ),
         ("earshot_gaps", "Gaps in the audio.", "gaps"),
         ("earshot_overruns", "Gaps while the source was open.", "overruns"),

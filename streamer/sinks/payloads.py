@@ -170,6 +170,8 @@ def event_payload(event: Event) -> Payload:
         "started_at": rfc3339(event.started_at),
         "ended_at": None if event.ended_at is None else rfc3339(event.ended_at),
         "clip": event.clip,
+        "confirmed": event.confirmed,
+        "fast_score": _rounded(event.fast_score, 4),
     }
 
 
@@ -188,6 +190,8 @@ def occurrence_payload(event: Event) -> Payload:
         "clip": event.clip,
         "mark": None if note is None else note.mark,
         "clip_kept": note is not None and note.keeps_clip,
+        "confirmed": event.confirmed,
+        "fast_score": _rounded(event.fast_score, 4),
     }
 
 
@@ -266,6 +270,8 @@ def source_health_payload(health: SourceHealth) -> Payload:
         "windows": health.windows,
         "dropped_windows": health.dropped_windows,
         "unanswered_windows": health.unanswered_windows,
+        "fast_windows": health.fast_windows,
+        "dropped_fast_windows": health.dropped_fast_windows,
         "clipped_share": _rounded(health.clipped_share, 5),
         "floor_dbfs": _rounded(health.floor_dbfs, 1),
         "drift_ppm": _rounded(health.drift_ppm, 1),

@@ -6,7 +6,7 @@ from ..errors import SourceError
 from ..events.detector import EventDetector
 from ..messages import AudioChunk, Event, Tagging, Window
 from .scoring import Scorer, score, tagging_of
-from .windows import WindowCutter
+from .windows import Lengths, PairedCutter
 
 
 def tag_stream(
@@ -16,9 +16,10 @@ def tag_stream(
     *,
     window_samples: int,
     hop_samples: int,
+    fast_samples: int | None = None,
     detector: EventDetector | None = None,
 ) -> Iterator[Tagging | Event]:
-    """Tag a stream window by window; each tagging is followed by the events that it causes.
+    """Tag a stream window by window; each tagging is followed by the events that it causes. Fast windows cause events only.
 
     Parameters
     ----------
@@ -30,6 +31,8 @@ def tag_stream(
         Samples float32 (batch, n) -> scores float32 (batch, classes).
     window_samples, hop_samples : int
         Length of a window, and distance between the ends of two windows.
+    fast_samples : int, optional
+        Length of the fast windows beside them; None without these.
     detector : EventDetector, optional
         Detects the events; without one there are no events.
 
@@ -38,14 +41,18 @@ def tag_stream(
     SourceError
         The source failed; the sound before the failure is tagged.
     """
-    cutter = WindowCutter(source, window_samples=window_samples, hop_samples=hop_samples)
+    cutter = PairedCutter(source, Lengths(window_samples, hop_samples, fast_samples))
     detector = detector or EventDetector(())
 
     def tag(windows: Iterable[Window]) -> Iterator[Tagging | Event]:
-        for window, scores in score(scorer, list(windows)):
-            tagging = tagging_of(window, scores)
-            yield tagging
-            yield from detector.feed(tagging)
+        due = list(windows)
+        scored = dict(score(scorer, due))
+        for window in due:
+            if window in scored:
+                tagging = tagging_of(window, scored[window])
+                if not tagging.is_fast:
+                    yield tagging
+                yield from detector.feed(tagging)
 
     failure = None
     try:

@@ -142,6 +142,9 @@ def tagging_of(
         scores=scores,
         level_dbfs=level_dbfs(window.samples[-window.hop_samples :]),
         latency_seconds=latency_seconds,
-        levels_dbfs=levels_dbfs(window.samples),
         raw=raw,
+        levels_dbfs=levels_dbfs(window.samples)
+        if window.fast_levels_dbfs is None
+        else window.fast_levels_dbfs,
+        is_fast=window.is_fast,
     )

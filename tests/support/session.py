@@ -23,6 +23,7 @@ def live_session(
     *,
     window_samples: int = WINDOW,
     hop_samples: int = HOP,
+    fast_window_samples: int | None = None,
     hops: Mapping[str, int] = NOTHING,
     sounds: Sequence[WatchedSound] = (),
     own_sounds: Mapping[str, Sequence[WatchedSound]] = NOTHING,
@@ -40,5 +41,7 @@ def live_session(
         Input(source, hops.get(source.name, hop_samples), own_sounds.get(source.name, sounds))
         for source in sources
     ]
-    mode = Mode(window_samples, fast=fast, stay=stay, limit_samples=limit_samples, noise=noise)
+    mode = Mode(
+        window_samples, fast_window_samples, fast=fast, stay=stay, limit_samples=limit_samples, noise=noise
+    )
     return LiveSession(inputs, score, mode, Outputs(sinks, taps, clips), **others)

@@ -30,8 +30,10 @@ class Line {
   describe() {
     const { event } = this;
     const began = new Date(event.started_at);
-    const ended = event.ended_at ? duration((new Date(event.ended_at) - began) / 1000) : say("ongoing");
-    this.about.textContent = `${event.source} · ${ended} · ${percent(event.score)}`;
+    const isSure = event.confirmed !== false; // without a fast window, every event is
+    const length = event.ended_at ? duration((new Date(event.ended_at) - began) / 1000) : say("ongoing");
+    const state = isSure ? length : say(event.ended_at ? "takenBack" : "unconfirmed");
+    this.about.textContent = `${event.source} · ${state} · ${percent(isSure ? event.score : event.fast_score ?? event.score)}`;
     this.verdict.textContent = event.mark ? `${MARKS[event.mark]} ${say(event.mark)}` : "";
     this.verdict.dataset.mark = event.mark ?? "";
     for (const [mark, button] of Object.entries(this.marks ?? {})) button.setAttribute("aria-pressed", String(event.mark === mark));

@@ -53,6 +53,8 @@ const TEXTS = {
   today: ["Today", "Heute"],
   yesterday: ["Yesterday", "Gestern"],
   ongoing: ["still on", "läuft noch"],
+  unconfirmed: ["not confirmed yet", "noch nicht bestätigt"],
+  takenBack: ["taken back", "zurückgenommen"],
   play: ["Play {sound}", "{sound} abspielen"],
   download: ["Download the clip of {sound}", "Aufnahme von {sound} herunterladen"],
   listenAlong: ["Listen to {source}", "{source} anhören"],

@@ -122,11 +122,11 @@ class Clips:
         recorder = self._recorders.get(event.source)
         if recorder is None:
             return event
-        if event.kind == "started":
+        if event.kind != "ended":
             recorder.begin(event)
             return event
         excerpt = recorder.end(event)
-        if excerpt is None or event.start_sample is None:
+        if excerpt is None or event.start_sample is None or event.withdrawn:
             return event
         path = self._folder.name(event)
         recorded = replace(event, clip=str(path))
@@ -176,8 +176,8 @@ class _SourceRecorder:
         self._forbidden.discard(earliest)
 
     def begin(self, event: Event) -> None:
-        """Keep the audio of an event."""
-        if event.start_sample is not None:
+        """Keep the audio of an event that has started; a confirmation changes nothing."""
+        if event.start_sample is not None and event.kind == "started":
             self._lasting[event.id] = event.start_sample
 
     def end(self, event: Event) -> Excerpt | None:

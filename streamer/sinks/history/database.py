@@ -17,19 +17,21 @@ from .. import sqlite
 from ..sqlite import is_time, storable
 from . import noise_table
 
-COLUMNS = "id, kind, label, source, score, started_at, ended_at, clip, start_sample, end_sample"
+COLUMNS = "id, kind, label, source, score, started_at, ended_at, clip, start_sample, end_sample, confirmed, fast_score"
 """Columns of an event, in the order of `to_row` and `to_event`."""
 
 OCCURRENCES = f"SELECT {COLUMNS}, mark, keeps_clip FROM event AS this LEFT JOIN note ON event_id = id"  # noqa: S608 - names of columns
 """Beginning of a query whose rows are those of `to_occurrence`."""
 
-NEWEST_STATE = """(kind = 'ended' OR NOT EXISTS (
-    SELECT 1 FROM event AS other WHERE other.id = this.id AND other.kind = 'ended'
-))"""
-"""Condition of such a query: the end of an occurrence, or its start if it has not ended yet."""
+NEWEST_STATE = """NOT EXISTS (
+    SELECT 1 FROM event AS other WHERE other.id = this.id
+    AND (other.kind = 'ended' AND this.kind <> 'ended' OR other.kind = 'confirmed' AND this.kind = 'started')
+)"""
+"""Condition of such a query: the end of an occurrence, or its confirmation or start if it has not ended yet."""
 
+_OLDER_COLUMNS = COLUMNS.removesuffix(", confirmed, fast_score")
 _APPLICATION_ID = 0x45617273  # "Ears"; identifies the file
-_VERSION = 3
+_VERSION = 4
 _BUSY_SECONDS = 1.0
 _MAX_PRUNED = 1000  # at once, because the tagger waits
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -72,7 +74,35 @@ BEGIN
 END;
 """
 
-_CHANGES = {2: _NOTES + _FORGETTING, 3: noise_table.SCHEMA}
+# A start may be on the word of the fast window alone; then a confirmation follows, or an end that takes it back.
+_CONFIRMATIONS = f"""
+CREATE TABLE newer (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL CHECK (kind IN ('started', 'confirmed', 'ended')),
+    label TEXT NOT NULL,
+    source TEXT NOT NULL,
+    score REAL,
+    started_at REAL NOT NULL,
+    ended_at REAL,
+    clip TEXT,
+    start_sample INTEGER,
+    end_sample INTEGER,
+    published INTEGER,
+    confirmed INTEGER NOT NULL DEFAULT 1 CHECK (confirmed IN (0, 1)),
+    fast_score REAL,
+    UNIQUE (id, kind)
+);
+INSERT INTO newer (seq, published, {_OLDER_COLUMNS}) SELECT seq, published, {_OLDER_COLUMNS} FROM event ORDER BY seq;
+UPDATE sqlite_sequence SET seq = (SELECT seq FROM sqlite_sequence WHERE name = 'event') WHERE name = 'newer';
+DROP TABLE event;
+ALTER TABLE newer RENAME TO event;
+CREATE INDEX event_by_time ON event (started_at);
+CREATE INDEX event_waiting ON event (seq) WHERE published = 0;
+{_FORGETTING}
+"""  # noqa: S608 - nothing from outside
+
+_CHANGES = {2: _NOTES + _FORGETTING, 3: noise_table.SCHEMA, 4: _CONFIRMATIONS}
 """Statements that bring the schema from the version before to each version."""
 
 
@@ -154,6 +184,9 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
             version = _recognise(connection, path)
             if version < _VERSION:
                 connection.execute("PRAGMA temp_store = MEMORY")
+                connection.execute(
+                    "CREATE TEMP VIEW event AS SELECT *, 1 AS confirmed, NULL AS fast_score FROM main.event"
+                )
             for since, schema in ((2, _NOTES), (3, noise_table.SCHEMA)):
                 if version < since:
                     connection.executescript(schema.replace("CREATE TABLE", "CREATE TEMP TABLE"))
@@ -187,12 +220,12 @@ def insert(connection: sqlite3.Connection, event: Event, *, published: bool | No
     connection : sqlite3.Connection
         Result of `open_to_write`.
     event : Event
-        Start or end of a sound.
+        Start, confirmation or end of a sound.
     published : bool or None
         True if the broker has acknowledged the event, False if it waits; None without a broker.
     """
     connection.execute(
-        f"INSERT INTO event ({COLUMNS}, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
+        f"INSERT INTO event ({COLUMNS}, published) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608
         "ON CONFLICT (id, kind) DO NOTHING",
         (*to_row(event), published),
     )
@@ -263,9 +296,9 @@ def end_active_events(connection: sqlite3.Connection, *, outgoing: bool) -> None
         f"""
         INSERT INTO event ({COLUMNS}, published)
         SELECT id, 'ended', label, source, score, started_at, max(started_at, min(latest.at, ?)), NULL, start_sample, NULL,
-            CASE WHEN ? AND published IS NOT NULL THEN 0 END
-        FROM event, (SELECT max(coalesce(ended_at, started_at)) AS at FROM event) AS latest
-        WHERE id IN (SELECT id FROM event GROUP BY id HAVING min(kind) = 'started')
+            confirmed, fast_score, CASE WHEN ? AND published IS NOT NULL THEN 0 END
+        FROM event AS this, (SELECT max(coalesce(ended_at, started_at)) AS at FROM event) AS latest
+        WHERE {NEWEST_STATE} AND kind <> 'ended'
         ORDER BY seq
         """,  # noqa: S608 - names of columns
         (time.time(), outgoing),
@@ -334,6 +367,8 @@ def to_row(event: Event) -> tuple[Any, ...]:
         None if event.clip is None else storable(event.clip),
         event.start_sample,
         event.end_sample,
+        event.confirmed,
+        None if event.fast_score is None else float(event.fast_score),
     )
 
 
@@ -345,19 +380,33 @@ def to_event(row: tuple[Any, ...]) -> Event:
     sqlite3.Error
         The values are not those of an event: the file is damaged. SQLite stores any value in any column.
     """
-    identifier, kind, label, source, score, started_at, ended_at, clip, *samples = row
+    identifier, kind, label, source, score, started_at, ended_at, clip, *samples, confirmed, fast_score = row
     texts = (identifier, label, source, *([] if clip is None else [clip]))
     if not (
-        kind in {"started", "ended"}
+        kind in {"started", "confirmed", "ended"}
         and all(isinstance(text, str) for text in texts)
         and all(isinstance(number, int) for number in samples if number is not None)
-        and (score is None or isinstance(score, (int, float)))
+        and all(number is None or isinstance(number, (int, float)) for number in (score, fast_score))
+        and confirmed in {0, 1}
         and is_time(started_at)
         and (ended_at is None or is_time(ended_at))
     ):
         raise _DamageError("a row is not an event")
     known_score = math.nan if score is None else score  # SQLite stores NaN as NULL
-    return Event(identifier, kind, label, source, known_score, started_at, ended_at, clip, *samples)
+    return Event(
+        identifier,
+        kind,
+        label,
+        source,
+        known_score,
+        started_at,
+        ended_at,
+        clip,
+        start_sample=samples[0],
+        end_sample=samples[1],
+        confirmed=bool(confirmed),
+        fast_score=fast_score,
+    )
 
 
 def to_occurrence(row: tuple[Any, ...]) -> Occurrence:

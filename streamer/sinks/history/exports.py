@@ -63,8 +63,8 @@ def raven_table(events: Sequence[Event], zero: float | None = None) -> str:
 
 
 def _spans(events: Iterable[Event], zero: float | None) -> Iterator[tuple[Event, float, float]]:
-    """Yield events in order, with their start and end in seconds; one that goes on ends where it starts."""
-    ordered = sorted(events, key=lambda event: event.started_at)
+    """Yield events in order, with their start and end in seconds, but for those that were taken back; one that goes on ends where it starts."""
+    ordered = sorted((event for event in events if not event.withdrawn), key=lambda event: event.started_at)
     if zero is None:
         zero = ordered[0].started_at if ordered else 0.0
     for event in ordered:

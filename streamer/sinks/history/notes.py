@@ -86,7 +86,7 @@ def _delete(connection: sqlite3.Connection, *, identifier: str, outgoing: bool) 
     rows = connection.execute("SELECT kind, published FROM event WHERE id = ?", (identifier,)).fetchall()
     if not rows:
         return _UNKNOWN
-    if all(kind == "started" for kind, _ in rows):
+    if all(kind != "ended" for kind, _ in rows):
         return "this sound is still on; delete the event when it has ended"
     if outgoing and any(published == 0 for _, published in rows):
         return "this event waits for the MQTT broker; delete it when the broker has it"

@@ -28,6 +28,8 @@ _COLUMNS = (
     "clip",
     "mark",
     "clip_kept",
+    "confirmed",
+    "fast_score",
 )
 _FOLDED = "folded"
 """Name of `_fold` in SQL."""
@@ -122,7 +124,9 @@ def write_table(occurrences: Iterable[Event], stream: IO[str]) -> int:
         began = datetime.fromtimestamp(event.started_at).astimezone().strftime("%Y-%m-%d %H:%M:%S")
         lasted = "still on" if event.ended_at is None else format_duration(event.ended_at - event.started_at)
         mark = event.mark if isinstance(event, Occurrence) else None
-        said = " · ".join(printable(part) for part in (event.source, event.label, mark, event.clip) if part)
+        back = "taken back" if event.withdrawn else None
+        parts = (event.source, event.label, back, mark, event.clip)
+        said = " · ".join(printable(part) for part in parts if part)
         lines.write(f"{began}  {lasted:>10}  {event.score:5.2f}  {said}")
     return count
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
 from ...events.catalogue import Sound
-from ...messages import SoundState
+from ...messages import EventKind, SoundState
 from ...text import slug
 from ..payloads import Payload, to_json
 from .topics import Topics
@@ -298,7 +298,7 @@ def _stream_entities(topics: Topics, source: str) -> Iterator[tuple[str, str, Pa
         {
             "name": "Sound event",
             "state_topic": topics.events(source),
-            "event_types": ["started", "ended"],
+            "event_types": list(get_args(EventKind)),
             "icon": "mdi:waveform",
             "qos": 1,
         },

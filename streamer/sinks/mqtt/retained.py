@@ -60,15 +60,15 @@ class PublishedState:
                 self._change(self._topics.source_status(source), "online" if online else "offline")
 
     def set_sound(self, event: Event) -> None:
-        """Set a sound ON at its start and OFF at its end."""
+        """Set a sound ON at its start, confirmed or not, and OFF at its end."""
         key = event.source, event.label
         with self._lock:
             if event.source not in self._topics.sources:
                 return
-            if event.kind == "started":
-                self._active.add(key)
-            else:
+            if event.kind == "ended":
                 self._active.discard(key)
+            else:
+                self._active.add(key)
             if topic := self._topics.sound(*key):
                 self._change(topic, self._sound_state(key))
 

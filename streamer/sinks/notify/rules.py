@@ -85,8 +85,8 @@ class Rules:
         self._told: dict[tuple[str, str], Event] = {}
 
     def tells(self, event: Event) -> bool:
-        """Return True if people should hear of an event; count it."""
-        if self._when not in {event.kind, "both"}:
+        """Return True if people should hear of an event; count it. Of a start that the long window has yet to confirm, they don't."""
+        if not event.confirmed or self._when not in {_told_kind(event), "both"}:
             return False
         if self._sounds and event.label.casefold() not in self._sounds:
             return False
@@ -105,6 +105,11 @@ class Rules:
         return True
 
 
+def _told_kind(event: Event) -> str:
+    """Return the kind of an event for people, who hear of a start when it is confirmed."""
+    return "ended" if event.kind == "ended" else "started"
+
+
 def values_of(event: Event) -> dict[str, str]:
     """Return what a template or a command can say about an event."""
     length = None if event.ended_at is None else event.ended_at - event.started_at
@@ -118,7 +123,7 @@ def values_of(event: Event) -> dict[str, str]:
         "source": event.source,
         "score": f"{score:.4f}",
         "percent": f"{score:.0%}",
-        "event": event.kind,
+        "event": _told_kind(event),
         "time": clock,
         "started_at": rfc3339(event.started_at) or "",
         "ended_at": "" if event.ended_at is None else rfc3339(event.ended_at) or "",

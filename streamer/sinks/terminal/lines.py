@@ -127,6 +127,7 @@ class RecordingEvents:
                         "score": round(message.score, 4),
                         "start_seconds": round(start, 3),
                         "end_seconds": round(end, 3),
+                        **_fast_word(message),
                     }
                 )
             )
@@ -134,7 +135,18 @@ class RecordingEvents:
         if message.source != self._source:
             self._source = message.source
             self._writer.write(printable(message.source))
-        self._writer.write(f"{start:9.2f} - {end:8.2f} s  {printable(message.label)} {message.score:.2f}")
+        fast = "" if message.fast_score is None else f" (fast {message.fast_score:.2f})"
+        back = " taken back" if message.withdrawn else ""
+        self._writer.write(
+            f"{start:9.2f} - {end:8.2f} s  {printable(message.label)} {message.score:.2f}{fast}{back}"
+        )
+
+
+def _fast_word(event: Event) -> dict[str, float | bool]:
+    """Return the figures of an event that the fast window adds, if there is one."""
+    if event.fast_score is None:
+        return {}
+    return {"confirmed": event.confirmed, "fast_score": round(event.fast_score, 4)}
 
 
 def format_tags(tagging: Tagging, label_set: LabelSet, top: int) -> str:

@@ -247,10 +247,19 @@ class _Events:
 
 def _event_text(event: Event, name: str) -> str:
     """Return an event as text for people."""
+    if event.withdrawn:
+        return f"{printable(name)} taken back {_scores(event)}"
     if event.ended_at is None:
-        return f"{printable(name)} began ({event.score:.2f})"
+        began = "confirmed" if event.kind == "confirmed" else "began" if event.confirmed else "seems to begin"
+        return f"{printable(name)} {began} {_scores(event)}"
     lasted = format_duration(event.ended_at - event.started_at)
-    return f"{printable(name)} ended after {lasted} ({event.score:.2f})"
+    return f"{printable(name)} ended after {lasted} {_scores(event)}"
+
+
+def _scores(event: Event) -> str:
+    """Return the score of an event, and that of the fast window."""
+    fast = "" if event.fast_score is None else f", fast {event.fast_score:.2f}"
+    return f"({event.score:.2f}{fast})"
 
 
 def _redirect_logging(old: IO[str], new: IO[str]) -> "list[logging.StreamHandler[Any]]":
