@@ -35,7 +35,12 @@ _CLIPS = frozenset(name for name in Settings.model_fields if name.startswith("cl
 _SOURCES = frozenset({"source", "hop", "noise_offset_db"}) | _CLIPS
 _NOTIFY = frozenset(name for name in Settings.model_fields if name.startswith("notify"))
 _ACCESS = frozenset({"web_password", "web_token", "web_path", "web_ingress"})
-_LIVE = frozenset({"watch", "top", "fast_window", "history_days", "history_events"}) | _SOURCES | _NOTIFY | _ACCESS
+_LIVE = (
+    frozenset({"watch", "top", "fast_window", "history_days", "history_events"})
+    | _SOURCES
+    | _NOTIFY
+    | _ACCESS
+)
 """Settings that change while a session listens; others need a restart."""
 
 ClipsMaker: TypeAlias = Callable[[Settings, Sequence[str]], Clips | None]
