@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from support.session import live_session
 from support.waiting import PATIENCE_SECONDS, wait_until
 from support.web import House, Page, event, serving, tagging
 from websockets.exceptions import ConnectionClosed
@@ -22,9 +23,12 @@ from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
 from models.log_mel import log_mel
+from streamer.events.watchlist import WatchLists
+from streamer.live.assembly import connect_watchlists
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus
 from streamer.sinks import RankingSink
 from streamer.sinks.history.exports import audacity_labels, raven_table
+from streamer.sources import open_source
 from web import protocol
 from web.calls import Calls
 from web.errors import BusyError, WebError
@@ -65,6 +69,18 @@ def test_the_interface_says_what_is_heard() -> None:
         assert page.get("tags?source=cellar").json["tags"] == []
         assert page.get("health").json["broker"] == "connected"
         assert "Siren" in page.get("sounds").json["sounds"]
+
+
+def test_browsers_follow_sounds_that_are_watched_elsewhere_or_taught() -> None:
+    watchlists = WatchLists(None, {}, ("Dog", "Siren"))
+    with serving() as page, open_socket(page) as browser:
+        session = live_session([open_source("demo", name="kitchen")])
+        connect_watchlists(watchlists, session, None, [None, page.hub])
+        assert "Our hum" not in str(receive(browser, "sources"))
+        page.house.thresholds["Our hum"] = 0.5
+        watchlists.follow_taught(["Our hum"], [], ("Dog", "Siren", "Our hum"), None)
+        while "Our hum" not in str(receive(browser, "sources")):
+            pass
 
 
 def test_messages_from_before_the_server_runs_are_there() -> None:

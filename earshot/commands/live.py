@@ -110,7 +110,7 @@ def _listen(
         shown_by = (view.sink, view.memory, mqtt, *pages)
         sinks = (history, noise, log, *shown_by, metrics, HealthLog(), manager, notifier)
         session = _session(shown, sources, parts, [*view.taps, *(page.taps if page else [])], sinks, mqtt)
-        assembly.connect_watchlists(parts.watchlists, session, mqtt)
+        assembly.connect_watchlists(parts.watchlists, session, mqtt, pages)
         following = _Following((view.sink, mqtt, *pages), notifier, page)
         running = _running(session, parts, history, following)
         live_settings = LiveSettings(chosen, load, config, running)

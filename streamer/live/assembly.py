@@ -16,7 +16,7 @@ from ..health import HealthMeter
 from ..messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Samples
 from ..runtime.threads import ThreadGroup
 from ..settings.schema import Settings
-from ..sinks import Sink
+from ..sinks import Sink, WatchedSink
 from ..sinks.clips.recorder import ClipLimits, Clips
 from ..sinks.history.noise_log import NoiseLog
 from ..sinks.history.store import History
@@ -454,8 +454,13 @@ def start_notifier(threads: ThreadGroup, settings: Settings, draw: "Draw | None"
     return notifier
 
 
-def connect_watchlists(watchlists: WatchLists, session: LiveSession, mqtt: "MqttPublisher | None") -> None:
-    """Connect the watched sounds to their users: whenever they change, a session detects them and MQTT has topics for them.
+def connect_watchlists(
+    watchlists: WatchLists,
+    session: LiveSession,
+    mqtt: "MqttPublisher | None",
+    sinks: Sequence[Sink | None] = (),
+) -> None:
+    """Connect the watched sounds to their users: whenever they change, a session detects them, MQTT has topics for them and views show them.
 
     Parameters
     ----------
@@ -465,6 +470,8 @@ def connect_watchlists(watchlists: WatchLists, session: LiveSession, mqtt: "Mqtt
         Session that listens.
     mqtt : MqttPublisher, optional
         Publisher.
+    sinks : sequence of Sink or None
+        Those that show watched sounds follow them.
     """
 
     def change(source: str | None) -> None:
@@ -472,6 +479,9 @@ def connect_watchlists(watchlists: WatchLists, session: LiveSession, mqtt: "Mqtt
             mqtt.update_watched()  # first, so that there is a topic when a sound starts
         for name in session.channels.names if source is None else (source,):
             session.channels.watch(name, watchlists.of(name).sounds)
+        for sink in sinks:
+            if isinstance(sink, WatchedSink):
+                sink.renew_sources()
 
     watchlists.on_change = change
 

@@ -38,6 +38,15 @@ class SourceListSink(Protocol):
 
 
 @runtime_checkable
+class WatchedSink(Protocol):
+    """A sink that shows which sounds are watched at each source."""
+
+    def renew_sources(self) -> None:
+        """Show the watched sounds of all sources once more; from any thread, at once."""
+        ...
+
+
+@runtime_checkable
 class NoiseSink(Protocol):
     """A sink that gets the noise of every minute; `Health` has the last one of each source."""
 

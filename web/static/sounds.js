@@ -77,7 +77,6 @@ export class SoundsView {
   }
 
   async show() {
-    if (this.names.children.length) return;
     try {
       const { sounds } = await get("sounds");
       this.names.replaceChildren(...sounds.map((sound) => make("option", { value: soundName(sound) }, soundName(sound) === sound ? "" : sound)));
