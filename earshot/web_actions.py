@@ -39,6 +39,7 @@ def web_actions(
     calibration : LiveCalibration
         Calibration of thresholds.
     """
+    from models.short_names import short_names
     from streamer.events.names import names_in
     from web.actions import Actions, NoteActions
 
@@ -55,7 +56,7 @@ def web_actions(
     return Actions(
         version=version("earshot"),
         sounds=partial(_watchable, watchlists),
-        names=names_in,
+        names=lambda language: short_names() if language == "en" else names_in(language),
         watched=lambda source: watchlists.of(source).shown,
         watch=with_web_errors(lambda source, name, limit: watchlists.of(source).watch(name, limit)),
         unwatch=with_web_errors(lambda source, name: watchlists.of(source).unwatch(name)),

@@ -117,7 +117,7 @@ class Actions:
     sounds : callable
         Returns the names of all sounds that can be watched.
     names : callable
-        Takes a language such as "de"; returns the names of sounds in it by the English one, empty if there are none.
+        Takes a language such as "de"; returns the names of sounds on the page by those in the program, empty if there are none.
     watched : callable
         Takes a source's name; returns its watched sounds.
     watch : callable

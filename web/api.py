@@ -129,7 +129,7 @@ class Api:
         return self._json({"sounds": list(self._actions.sounds())})
 
     async def names(self, request: Request) -> Response:
-        """Return the names of sounds in a language such as "de", by the English one; what it lacks stays English."""
+        """Return the names of sounds on the page in a language such as "de", by those in the program; others are the same."""
         answer = self._json({"names": dict(self._actions.names(request.path_params["language"]))})
         answer.headers["cache-control"] = "private, max-age=3600"
         return answer

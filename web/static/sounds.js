@@ -1,7 +1,7 @@
 // Watched sounds: their scores now, and thresholds to drag.
 import { bar, make, notify, setBar } from "./dom.js";
 import { get, post } from "./api.js";
-import { original, percent, say, soundName } from "./texts.js";
+import { original, percent, say, searchName, soundName } from "./texts.js";
 
 class Watched {
   constructor(source, sound) {
@@ -79,7 +79,7 @@ export class SoundsView {
   async show() {
     try {
       const { sounds } = await get("sounds");
-      this.names.replaceChildren(...sounds.map((sound) => make("option", { value: soundName(sound) }, soundName(sound) === sound ? "" : sound)));
+      this.names.replaceChildren(...sounds.map((sound) => make("option", { value: searchName(sound) }, searchName(sound) === sound ? "" : sound)));
     } catch (error) {
       notify(error.message);
     }

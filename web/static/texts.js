@@ -145,13 +145,17 @@ let names = new Map();
 let originals = new Map();
 
 export async function loadNames(get) {
-  if (language === "en") return;
   names = new Map(Object.entries((await get(`names/${language}`)).names));
-  originals = new Map([...names].map(([english, own]) => [own.toLowerCase(), english]));
+  if (language !== "en") originals = new Map([...names].map(([english, own]) => [own.toLowerCase(), english]));
 }
 
 export function soundName(sound) {
   return names.get(sound) ?? sound;
+}
+
+// The name to search for: in English the full one, which is the name in the program.
+export function searchName(sound) {
+  return language === "en" ? sound : soundName(sound);
 }
 
 // The name in the program for what somebody has typed, in either language.
