@@ -72,8 +72,8 @@ class Panels:
             for index, share in zip(indices, (60, 40), strict=True):
                 column.addWidget(self.frames[index], stretch=share)
         self._body = QBoxLayout(direction.LeftToRight)
-        self._body.addLayout(self._left, stretch=64)
-        self._body.addLayout(self._right, stretch=36)
+        self._body.addLayout(self._left, stretch=60)
+        self._body.addLayout(self._right, stretch=40)
         self._rows = QVBoxLayout(window)
         self._rows.addWidget(self.header)
         self._rows.addLayout(self._body, stretch=1)

@@ -113,6 +113,7 @@ class EventList(QWidget):
         self.table.verticalHeader().setMinimumSectionSize(style.px(_ROW_HEIGHT))
         self.table.verticalHeader().setDefaultSectionSize(style.px(_ROW_HEIGHT))
         self.table.horizontalHeader().setFixedHeight(style.px(24))
+        self.table.horizontalHeader().setMinimumSectionSize(style.px(22))
         self.filter_bar.apply_style(style)
         self._limit_source_width()
 
