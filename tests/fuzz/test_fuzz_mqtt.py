@@ -16,6 +16,7 @@ from support.mqtt import FakeSwitches
 from support.system import require
 from support.waiting import wait_until
 
+from streamer.events.quiet import parse_quiet
 from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.homeassistant import Discovery
 from streamer.sinks.mqtt.limits import BrokerLimits
@@ -28,6 +29,7 @@ pytestmark = pytest.mark.slow
 WATCHED = {"kitchen": ["Dog"]}
 STATUS = "earshot/attic/status"
 LISTEN = "earshot/attic/kitchen/listen/set"
+QUIET = "earshot/attic/kitchen/quiet/dog/set"
 ANNOUNCED = "homeassistant/device/attic_kitchen/config"
 TOPICS = [
     LISTEN,
@@ -37,6 +39,9 @@ TOPICS = [
     "homeassistant/sensor/attic_kitchen/level/config",
     "earshot/attic/kitchen/sound/dog",
     "earshot/attic/kitchen/sound/gone",
+    "earshot/attic/kitchen/quiet/dog",
+    "earshot/attic/kitchen/quiet/gone",
+    QUIET,
 ]
 
 
@@ -62,6 +67,18 @@ class Said:
         assert topic
 
 
+class QuietHoursOfADog:
+    """Quiet hours of one sound."""
+
+    def quiet_of(self, source: str, sound: str) -> str:
+        assert (source, sound) == ("kitchen", "Dog")
+        return "22:00-07:00"
+
+    def request_quiet(self, source: str, sound: str, quiet: str) -> None:
+        assert (source, sound) == ("kitchen", "Dog")
+        assert str(parse_quiet(quiet)) == quiet
+
+
 def sink_at(port: int, turned: list[tuple[str, bool]]) -> MqttPublisher:
     return MqttPublisher(
         Broker("127.0.0.1", port),
@@ -71,7 +88,7 @@ def sink_at(port: int, turned: list[tuple[str, bool]]) -> MqttPublisher:
         watched_at=lambda source: WATCHED[source],
         switches=FakeSwitches(lambda source, on: turned.append((source, on)), lambda _source: True),
         discovery=Discovery(),
-        options=MqttOptions(birth_seconds=0.0),
+        options=MqttOptions(birth_seconds=0.0, quiet=QuietHoursOfADog()),
     )
 
 
@@ -97,7 +114,7 @@ def answered(
 
 payloads = st.one_of(
     st.binary(max_size=40),
-    st.sampled_from([b"", b"ON", b"OFF", b"on", b"online"]),
+    st.sampled_from([b"", b"ON", b"OFF", b"on", b"online", b"sat,sun 1:00-9:00", b"always", b"24:00-0:00"]),
     json_values.map(lambda value: json.dumps(value).encode()),
     st.dictionaries(st.text(max_size=5), json_values, max_size=3).map(announcement),
     st.dictionaries(
@@ -113,6 +130,7 @@ payloads = st.one_of(
 @example([(ANNOUNCED, announcement({"\ud800": {"platform": "\ud800", "x": 1}}))])
 @example([(ANNOUNCED, b"[" * 100_000)])
 @example([(ANNOUNCED, b"1" * 5000)])
+@example([(QUIET, b"9" * 100_000), (QUIET, b"mon-" * 40), (QUIET, b"\xff"), (QUIET, b"sun-sat 23:59-24:00")])
 @example([("homeassistant/config", b"{}"), ("homeassistant/a/b/c/d/config", b"{}")])
 def test_any_message_only_turns_switches_and_clears_our_own_topics(
     messages: list[tuple[str, bytes]],
