@@ -58,6 +58,8 @@ class Lesson:
     ----------
     name : str
         Name of the sound.
+    is_correction : bool
+        True if it is learned what was wrongly taken for the sound.
     part : str
         Part of the work that goes on.
     share : float
@@ -69,6 +71,7 @@ class Lesson:
     """
 
     name: str
+    is_correction: bool = False
     part: str = ""
     share: float = 0.0
     is_over: bool = False

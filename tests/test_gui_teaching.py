@@ -175,6 +175,7 @@ def test_five_stretches_teach_a_sound_and_the_verdict_is_shown(bench: Teaching, 
     assert not lesson.failed, lesson
     assert "of 5 examples were found" in lesson.verdict[0]
     assert lesson.verdict[0] in bench.card.text.text()
+    assert bench.card.title == "Our chime is learned"
     assert TaughtSounds(own_sounds_folder()).find("Our chime").examples == 5
 
 
@@ -194,6 +195,7 @@ def test_a_wrong_event_is_corrected_from_its_menu(bench: Teaching, tmp_path: Pat
     assert bench.card.progress.isVisible()
     wait_until(bench.is_over, "the lesson", START_SECONDS)
     assert "Smoke alarm: lowered where it sounds like 1 recording" in bench.card.text.text()
+    assert bench.card.title == "Smoke alarm is corrected"
     assert TaughtSounds(own_sounds_folder()).find("Smoke alarm").lowers
 
 

@@ -1,6 +1,7 @@
 """The command that teaches a sound, with the real program and the embedded model."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ def test_a_chime_is_taught_found_exported_removed_and_imported(
     assert "no sound was taught" in run(environment, "teach", "--list").stdout
     assert run(environment, "teach", "--import", str(exported)).returncode == 0
     assert folder.find("Our chime").to_json() == exported.read_text()
+
+
+def test_models_of_one_name_are_told_apart_in_the_list(environment: dict[str, str]) -> None:
+    one, other = taught("Our hum", "a" * 32), taught("Our hum", "c" * 32)
+    both = replace(one, heads={**one.heads, **other.heads})
+    TaughtSounds(Path(environment["XDG_DATA_HOME"]) / "earshot" / "taught").save(both)
+    listed = run(environment | {"COLUMNS": "120"}, "teach", "--list").stdout
+    assert "bands (aaaaaa)" in listed
+    assert "bands (cccccc)" in listed
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from ..failures import UsageError
 from ..options import takes
 
 if TYPE_CHECKING:
-    from models.teaching.taught_sounds import TaughtSound, TaughtSounds
+    from models.teaching.taught_sounds import TaughtHead, TaughtSound, TaughtSounds
     from streamer.settings.schema import Settings
 
 _EXAMPLE = "earshot teach 'Our doorbell' --clips a.wav b.wav c.wav d.wav e.wav"
@@ -169,11 +169,17 @@ def _print_list(sounds: "TaughtSounds") -> None:
             if sounds.examples_file(sound.name).exists():
                 name = f"{name} (examples kept)"
             first = (escape(name), str(sound.examples), taught) if number == 0 else ("", "", "")
-            table.add_row(*first, escape(head.model), f"{round(10 * head.recall)} of 10")
+            table.add_row(*first, escape(_model_name(sound, head)), f"{round(10 * head.recall)} of 10")
     if found:
         Console().print(table)
     else:
         typer.echo(f"no sound was taught: {_EXAMPLE}")
+
+
+def _model_name(sound: "TaughtSound", head: "TaughtHead") -> str:
+    """Return the name of a head's model; with a part of its fingerprint, where others have the same name."""
+    names = [other.model for other in sound.heads.values()]
+    return f"{head.model} ({head.fingerprint[:6]})" if names.count(head.model) > 1 else head.model
 
 
 def _remove(load: "Callable[[], Settings]", sounds: "TaughtSounds", name: str) -> None:

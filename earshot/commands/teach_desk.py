@@ -2,9 +2,11 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+from ..failures import UsageError
 from ..window import with_action_errors
 
 if TYPE_CHECKING:
@@ -119,6 +121,7 @@ class TeachingDesk:
         TeachingError
             Another one is being learned, or there are too few examples.
         """
+        from gui.actions import Lesson
         from models.teaching.examples import require_enough
 
         from .teach_lesson import learn_sound, verdict
@@ -135,7 +138,7 @@ class TeachingDesk:
             return verdict(learn_sound(chosen, sounds, name, Material(heard, [], keep=keep), report))
 
         self._to_watch = (self._source, name)
-        self._begin(name, work)
+        self._begin(Lesson(name), work)
 
     def correct(self, identifier: str) -> None:
         """Begin to learn that an event was wrong.
@@ -145,6 +148,8 @@ class TeachingDesk:
         UsageError, StreamerError, TeachingError
             It is not in the history, or something else is being learned.
         """
+        from gui.actions import Lesson
+
         from .teach_correction import learn_corrections
         from .teach_lesson import require_libraries
         from .teach_material import find_events
@@ -153,7 +158,8 @@ class TeachingDesk:
         self._require_free()
         chosen, sounds = self._settings.current, self._sounds()
         events = find_events(chosen, [identifier])
-        self._begin(events[0].label, partial(learn_corrections, chosen, sounds, events))
+        work = partial(learn_corrections, chosen, sounds, events)
+        self._begin(Lesson(events[0].label, is_correction=True), work)
 
     def lesson(self) -> "Lesson | None":
         """Return the present lesson, or the last one; None before the first. Called often."""
@@ -190,18 +196,16 @@ class TeachingDesk:
         """Keep ten minutes of sound in memory, or only what is on screen."""
         self._memory.is_long = on
 
-    def _begin(self, name: str, work: Callable[[Report], Sequence[str]]) -> None:
-        from gui.actions import Lesson
-
-        self._lesson = Lesson(name)
+    def _begin(self, lesson: "Lesson", work: Callable[[Report], Sequence[str]]) -> None:
+        self._lesson = lesson
 
         def report(part: str, done: float, of: float) -> None:
             if self._stopped.is_set():
                 raise _StoppedError
-            self._lesson = Lesson(name, part=part, share=done / of if of else 0.0)
+            self._lesson = replace(lesson, part=part, share=done / of if of else 0.0)
 
         def run() -> None:
-            self._lesson = _outcome(name, partial(work, report))
+            self._lesson = _outcome(lesson, partial(work, report))
 
         self._threads.start("lesson", run, self._stopped.set)
 
@@ -225,19 +229,17 @@ class TeachingDesk:
         return TaughtSounds(own_sounds_folder())
 
 
-def _outcome(name: str, work: Callable[[], Sequence[str]]) -> "Lesson":
+def _outcome(lesson: "Lesson", work: Callable[[], Sequence[str]]) -> "Lesson":
     """Learn; return what came of it."""
-    from gui.actions import Lesson
     from models.errors import ModelError
     from streamer.errors import StreamerError
 
-    from ..failures import UsageError
-
+    over = replace(lesson, is_over=True)
     try:
-        return Lesson(name, is_over=True, verdict=tuple(work()))
+        return replace(over, verdict=tuple(work()))
     except (ModelError, StreamerError) as error:
-        return Lesson(name, is_over=True, failed=True, verdict=(str(error),))
+        return replace(over, failed=True, verdict=(str(error),))
     except UsageError as error:
-        return Lesson(name, is_over=True, failed=True, verdict=(error.message,))
+        return replace(over, failed=True, verdict=(error.message,))
     except _StoppedError:
-        return Lesson(name, is_over=True, failed=True)
+        return replace(over, failed=True)

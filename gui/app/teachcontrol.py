@@ -115,12 +115,14 @@ class TeachControl:
         elif is_new or self.card.isVisible():
             if not self.card.isVisible():
                 self.card.open()
+            doing = "Correcting" if lesson.is_correction else "Learning"
             self.card.show_progress(
-                f"Learning {lesson.name}", f"{lesson.part or 'Loading the model'}…", lesson.share
+                f"{doing} {lesson.name}", f"{lesson.part or 'Loading the model'}…", lesson.share
             )
 
     def _finish(self, lesson: Lesson) -> None:
-        title = f"{lesson.name} was not learned" if lesson.failed else f"{lesson.name} is learned"
+        done = "corrected" if lesson.is_correction else "learned"
+        title = f"{lesson.name} {'was not' if lesson.failed else 'is'} {done}"
         if self.card.isVisible():
             self.card.show_verdict(title, lesson.verdict)
         else:

@@ -76,6 +76,11 @@ class TeachCard(Overlay):
         self._layout.addLayout(row)
         self.setFocusProxy(self.field)
 
+    @property
+    def title(self) -> str:
+        """Present title."""
+        return self._title.text()
+
     def ask(self, title: str, names: Sequence[str], name: str, text: str) -> None:
         """Ask for the name of what is selected.
 
