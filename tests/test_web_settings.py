@@ -249,6 +249,46 @@ def test_the_program_serves_its_page(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
+def test_what_is_set_and_calibrated_on_the_page_of_the_program_is_in_its_settings(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    port, file = free_port(), tmp_path / "earshot.toml"
+    file.write_text('# mine\nwatch = ["Speech", { sound = "Music", threshold = 0.2 }]\n')
+
+    def ask(name: str, body: dict[str, Any] | None = None) -> Any:
+        content = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{port}/api/v1/{name}", content, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=START_SECONDS) as answer:
+            return json.load(answer)
+
+    options = ("--source", "demo", "--web", str(port), "--config", str(file))
+    with Program(*options, environment=environment) as program:
+        wait_until(lambda: program.logged("the page is at"), "the page", START_SECONDS)
+        wait_until(lambda: ask("status")["model"], "the model", START_SECONDS)
+        ask("quiet", {"source": "demo", "sound": "Music", "quiet": "sat,sun 22:00-9:00"})
+        assert ask("save", {}) == {"file": str(file)}
+        assert 'quiet = "sat,sun 22:00-09:00"' in file.read_text()
+        assert file.read_text().startswith("# mine\n")
+
+        ask("calibration", {"seconds": 3600})
+        wait_until(lambda: any(sound["proposed"] for sound in ask("calibration")["sounds"]), "a proposal")
+        ask("calibration/stop", {})
+        assert ask("calibration/apply", {}) == {"file": str(file)}
+        found = {check["check"]: check["state"] for check in ask("doctor")["checks"]}
+        assert found["source demo"] == found["model"] == "ok"
+        assert program.interrupt() == 130
+    watched = load_settings({}, config=file, environment={}).watched
+    assert watched is not None
+    assert {watch.sound: watch.rule.get("quiet") for watch in watched} == {
+        "Speech": None,
+        "Music": "sat,sun 22:00-09:00",
+    }
+    assert max(watch.rule.get("threshold", 0.0) for watch in watched) > 0.2
+
+
+@pytest.mark.slow
 def test_a_port_in_use_is_a_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
