@@ -25,12 +25,12 @@ class FakeTagger:
         return np.zeros((len(samples), 1), np.float32)
 
 
-def loud(**rule: float) -> WatchedSound:
+def loud(**rule: float | str) -> WatchedSound:
     return resolve_sounds([Watch("Loud noise", rule)], ["Speech"])[0]
 
 
 def events(
-    samples: Samples, *, sizes: int = 1600, offset_db: float | None = None, **rule: float
+    samples: Samples, *, sizes: int = 1600, offset_db: float | None = None, **rule: float | str
 ) -> list[Event]:
     meter = SourceNoise("hall", offset_db=offset_db)
     found = [
@@ -59,6 +59,12 @@ def test_a_bang_above_the_background_starts_and_ends() -> None:
     assert ended.ended_at == pytest.approx(1021.0, abs=0.06)
     assert ended.end_seconds == pytest.approx(21.0, abs=0.06)
     assert ended.score == 1.0
+
+
+def test_noise_in_its_quiet_hours_is_not_announced() -> None:
+    samples = room(30.0, (20.0, 1.0, -30.0))
+    assert [event.announced for event in events(samples, quiet="always")] == [False, False]
+    assert [event.announced for event in events(samples, quiet="never")] == [True, True]
 
 
 def test_the_same_events_at_any_block_size() -> None:

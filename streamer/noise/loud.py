@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..events.catalogue import WatchedSound
+from ..events.quiet import NEVER, parse_quiet
 from ..messages import LEVEL_FRAME_SAMPLES, SAMPLE_RATE_HZ, Event
 from .background import Background
 from .distribution import decibels_of
@@ -120,14 +121,17 @@ class LoudNoise:
             first -= 1
         first = max(first, -(-self._blocked_until // LEVEL_FRAME_SAMPLES))
         start = first * LEVEL_FRAME_SAMPLES
+        started_at = self._time_of(start)
+        quiet = NEVER if self._watched is None else self._watched.sound.quiet
         self._active = Event(
             id=self._new_id(),
             kind="started",
             label="" if self._watched is None else self._watched.sound.name,
             source=self._source,
             score=_score(peak - limit),
-            started_at=self._time_of(start),
+            started_at=started_at,
             start_sample=start,
+            announced=not parse_quiet(quiet).cover(started_at),
         )
         return self._active
 
