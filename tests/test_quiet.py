@@ -21,6 +21,7 @@ from streamer.events.detector import EventDetector
 from streamer.events.quiet import parse_quiet
 from streamer.events.watchlist import WatchLists
 from streamer.messages import Event, EventQuery, Tagging
+from streamer.runtime.threads import ThreadGroup
 from streamer.settings.file import save_quiet
 from streamer.settings.loading import load_settings
 from streamer.sinks.history import page
@@ -29,6 +30,7 @@ from streamer.sinks.mqtt.homeassistant import Discovery
 from streamer.sinks.notify.notifier import Notifier, Wording
 from streamer.sinks.notify.outbox import NotifyOutbox
 from streamer.sinks.notify.rules import Rules
+from streamer.sinks.notify.targets import Note
 
 LABELS = ("Speech", "Dog", "Siren")
 
@@ -168,16 +170,28 @@ def test_a_start_in_quiet_hours_that_a_killed_program_left_ends_in_silence(tmp_p
         assert not history.pending(10)
 
 
+class Ear:
+    """Target that keeps what it is told."""
+
+    key = name = "ear"
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def send(self, note: Note) -> None:
+        self.told.append(note.values["id"])
+
+
 def test_nobody_is_notified_in_quiet_hours(tmp_path: Path) -> None:
-    outbox = NotifyOutbox(tmp_path / "notifications.json", ["target"])
-    notifier = Notifier([], rules=Rules(), wording=Wording(), outbox=outbox)
-    notifier.accept(event("started", announced=False))
-    notifier.close()
-    notifier.run()
-    assert not outbox.waiting("target")
-    notifier.accept(event("started", announced=True))
-    notifier.run()
-    assert len(outbox.waiting("target")) == 1
+    ear = Ear()
+    outbox = NotifyOutbox(tmp_path / "notifications.json", [ear.key])
+    notifier = Notifier([ear], rules=Rules(), wording=Wording(), outbox=outbox)
+    with ThreadGroup() as threads:
+        threads.start("notify", notifier.run, notifier.close)
+        notifier.accept(event("started", announced=False))
+        notifier.accept(event("started", announced=True))
+        wait_until(lambda: ear.told, "the notification")
+    assert ear.told == ["id-True"]
 
 
 def test_mqtt_says_nothing_in_quiet_hours_and_changes_them(broker: Mosquitto) -> None:
