@@ -64,7 +64,7 @@ class KioskLook:
             ) from None
         if not start.startswith(_PIXELS) and b"<svg" not in start:
             raise LookError(
-                f"kiosk_logo: {self.logo} is not a picture that can be shown; give a PNG or an SVG"
+                f"kiosk_logo: {self.logo} is not a picture that can be shown; give a PNG, an SVG or a JPEG"
             )
 
     def say(self, key: str, **values: str) -> str:

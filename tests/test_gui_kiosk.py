@@ -213,7 +213,10 @@ def test_a_logo_takes_the_place_of_the_programs(qtbot: QtBot, tmp_path: Path, na
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(None, "can't be read (No such file or directory); check the path"), (b"hello", "give a PNG or an SVG")],
+    [
+        (None, "can't be read (No such file or directory); check the path"),
+        (b"hello", "give a PNG, an SVG or a JPEG"),
+    ],
 )
 def test_a_logo_that_can_not_be_shown_is_reported(tmp_path: Path, content: bytes | None, reason: str) -> None:
     path = tmp_path / "logo.png"

@@ -486,10 +486,10 @@ class Clock:
 class Log:
     """A health log, a minute of which passes at will."""
 
-    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+    def __init__(self, caplog: pytest.LogCaptureFixture, *, has_fast_window: bool = False) -> None:
         caplog.set_level(logging.INFO)
         self._caplog, self._clock = caplog, Clock()
-        self._log = HealthLog(clock=self._clock)
+        self._log = HealthLog(clock=self._clock, has_fast_window=lambda: has_fast_window)
 
     def after(self, seconds: float, dropped: int = 0, load: float = 0.5, **source: object) -> list[str]:
         """Say what is written where this is the health by then."""
@@ -549,6 +549,11 @@ def test_lost_sound_is_summed_up_over_a_minute(caplog: pytest.LogCaptureFixture)
     assert log.after(100, overruns=3, gaps=4, lost_samples=99_000) == [], (
         "it was away, which is told elsewhere"
     )
+
+
+def test_a_fast_window_is_named_first_where_inference_is_late(caplog: pytest.LogCaptureFixture) -> None:
+    (line,) = Log(caplog, has_fast_window=True).after(0, dropped=3, load=1.3)
+    assert "use no --fast-window, a longer --hop" in line
 
 
 def test_dropped_windows_are_logged_with_a_remedy_and_again_when_they_end(

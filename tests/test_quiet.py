@@ -94,6 +94,7 @@ def test_hours_are_those_of_the_local_clock_and_of_the_day_on_which_they_begin(
     ("written", "shown"),
     [
         ("22:00-7:00", "22:00-07:00"),
+        ("monday-Friday 22:00-07:00", "mon-fri 22:00-07:00"),
         ("Mon-Fri 22:00-06:30;sat,sun 23:00-09:00", "mon-fri 22:00-06:30, sat,sun 23:00-09:00"),
         ("mon,tue,wed,thu,fri,sat,sun 1:00-24:00", "01:00-24:00"),
         ("00:00-24:00", "always"),
@@ -105,7 +106,9 @@ def test_hours_are_shown_in_one_form_that_can_be_read_again(written: str, shown:
     assert parse_quiet(shown) == parse_quiet(written)
 
 
-@pytest.mark.parametrize("wrong", ["22:00", "25:00-07:00", "nightly", "mon-fri", "10:00-12:61", "9" * 300])
+@pytest.mark.parametrize(
+    "wrong", ["22:00", "25:00-07:00", "nightly", "mon-fri", "saturn 9:00-10:00", "10:00-12:61", "9" * 300]
+)
 def test_wrong_hours_are_refused_with_an_example(wrong: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"such as 22:00-07:00"):
         parse_quiet(wrong)

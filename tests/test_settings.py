@@ -58,6 +58,17 @@ def test_several_sources_come_from_the_environment() -> None:
         ({"top": 0}, "^--top must be at least 1, not 0$"),
         ({"engine": "warp"}, "^--engine must be auto, torch or openvino, not 'warp'$"),
         ({"device": "tpu"}, "^--device must be auto, cpu, cuda or cuda:NUMBER, not 'tpu'$"),
+        ({"hop": True}, "^--hop must be a number, not true$"),
+        ({"fast_window": True}, "^--fast-window must be a number, not true$"),
+        ({"noise_offset_db": True}, "^--noise-offset-db must be a number, not true$"),
+        ({"top": False}, "^--top must be a number, not false$"),
+        ({"watch": [{"sound": "Dog", "hits": True}]}, "^hits in --watch must be a number, not true$"),
+        ({"score_log": ""}, "^--score-log must not be empty$"),
+        ({"kiosk_logo": ""}, "^--kiosk-logo must not be empty$"),
+        (
+            {"watch": [{"sound": "Dog", "quiet": "22-07"}]},
+            "^quiet in --watch must be hours such as 22:00-07:00 or sat,sun 23:00-09:00, not '22-07'$",
+        ),
         ({"duration": -1.0}, "^--duration must be more than 0 s, not -1.0$"),
         ({"node": "living room"}, "living room"),
         ({"mqtt_topic": "a/#"}, "topic"),
@@ -477,6 +488,7 @@ def test_the_look_of_a_kiosk_is_set() -> None:
         "de",
         "Klatsch!",
     )
+    assert load(kiosk_hide=["", " ", "Speech"]).kiosk_hide == ["Speech"]
     with pytest.raises(SettingsError, match="language"):
         load(language="fr")
 

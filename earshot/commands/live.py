@@ -108,7 +108,8 @@ def _listen(
         pages = page.sinks if page else ()
         noise = assembly.noise_log(history)
         shown_by = (view.sink, view.memory, mqtt, *pages)
-        sinks = (history, noise, log, *shown_by, metrics, HealthLog(), manager, notifier)
+        health_log = HealthLog(has_fast_window=lambda: live_settings.current.fast_window > 0.0)
+        sinks = (history, noise, log, *shown_by, metrics, health_log, manager, notifier)
         session = _session(shown, sources, parts, [*view.taps, *(page.taps if page else [])], sinks, mqtt)
         assembly.connect_watchlists(parts.watchlists, session, mqtt, pages)
         following = _Following((view.sink, mqtt, *pages), notifier, page)
@@ -133,7 +134,7 @@ def _listen(
         gc.freeze()  # the libraries stay
         gc.enable()
         view.show(keep_on, threads.wait, actions)
-    return _outcome(session, interrupted=interrupted())
+    return _outcome(session, live_settings.current, interrupted=interrupted())
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,13 +468,14 @@ def _switch(switches: "Switches", mqtt: "MqttPublisher | None", source: str, on:
         mqtt.set_switch(source, on)
 
 
-def _outcome(session: "LiveSession", *, interrupted: bool) -> int:
+def _outcome(session: "LiveSession", chosen: "Settings", *, interrupted: bool) -> int:
     """Log dropped windows and return the exit code; raise the first error of a source."""
     unanswered = session.health().unanswered_windows
+    remedy = "give no --fast-window" if chosen.fast_window else "give a longer --hop"
     for count, reason in (
         (
             session.dropped_windows - unanswered,
-            "because inference was late: give a longer --hop or a smaller --model, or --fast for files",
+            f"because inference was late: {remedy} or a smaller --model, or --fast for files",
         ),
         (unanswered, "because no worker answered in time: check the workers, or add some"),
     ):

@@ -9,6 +9,7 @@ NEVER = "never"
 ALWAYS = "always"
 
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_DAY_NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _EVERY_DAY = frozenset(range(len(_DAYS)))
 _TIMES = re.compile(r"(\d{1,2}):(\d\d)-(\d{1,2}):(\d\d)")
 _MIDNIGHT = time()
@@ -131,9 +132,10 @@ def _days(word: str, text: str) -> set[int]:
 
 
 def _day(name: str, text: str) -> int:
-    if name[:3] not in _DAYS:
-        raise _fault(text)
-    return _DAYS.index(name[:3])
+    for number, day in enumerate(_DAY_NAMES):
+        if len(name) >= len(_DAYS[number]) and day.startswith(name):
+            return number
+    raise _fault(text)
 
 
 def _days_text(days: Collection[int]) -> str:

@@ -4,9 +4,18 @@ import math
 import re
 import socket
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from .sources import parse_list
 
@@ -20,6 +29,16 @@ class FrozenModel(BaseModel):
     """Base of all settings models: immutable, without unknown settings."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_switch_for_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse ``true`` where a number belongs, which Python takes for 1."""
+        if isinstance(value, bool) and info.field_name is not None:
+            types = _types(cls.model_fields[info.field_name].annotation)
+            if types & {int, float} and bool not in types:
+                raise PydanticCustomError("float_type", "must be a number")
+        return value
 
 
 def expand(path: Path | None) -> Path | None:
@@ -35,10 +54,23 @@ def default_node() -> str:
 
 def sound_entries(value: Any) -> Any:
     """Convert names in a list of sounds to tables; blank names are removed."""
+    items = name_entries(value)
+    if not isinstance(items, (list, tuple)):
+        return items
+    return [{"sound": item} if isinstance(item, str) else item for item in items]
+
+
+def name_entries(value: Any) -> Any:
+    """Convert a list of names; blank names are removed."""
     items = parse_list(value)
     if not isinstance(items, (list, tuple)):
         return items
-    return [{"sound": item} if isinstance(item, str) else item for item in items if item != ""]
+    return [item for item in items if not isinstance(item, str) or item.strip()]
+
+
+def _types(annotation: Any) -> set[Any]:
+    """Return an annotation, and all types that it is made of."""
+    return {annotation}.union(*map(_types, get_args(annotation))) if get_args(annotation) else {annotation}
 
 
 def _round_to_ticks(value: float) -> float:
@@ -66,6 +98,13 @@ def _check_path(path: PathOrName) -> PathOrName:
     return path
 
 
+def _refuse_empty(path: Any) -> Any:
+    """Refuse an empty path, which would be the current folder."""
+    if path == "":
+        raise ValueError("must not be empty")
+    return path
+
+
 def _check_device(device: str) -> str:
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
         raise ValueError("must be auto, cpu, cuda or cuda:NUMBER")
@@ -76,7 +115,7 @@ Ticks: TypeAlias = Annotated[float, Field(allow_inf_nan=False), AfterValidator(_
 Hop: TypeAlias = Annotated[Ticks, Field(ge=_TICK_SECONDS, le=3600.0)]
 FastWindow: TypeAlias = Annotated[Ticks, AfterValidator(_check_fast_window)]
 Seconds: TypeAlias = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
-UserPath: TypeAlias = Annotated[Path, AfterValidator(_check_path)]
+UserPath: TypeAlias = Annotated[Path, BeforeValidator(_refuse_empty), AfterValidator(_check_path)]
 UserName: TypeAlias = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
 Score: TypeAlias = Annotated[float, Field(gt=0.0, le=1.0)]
 Count: TypeAlias = Annotated[int, Field(ge=1, le=1000)]

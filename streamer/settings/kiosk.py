@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from .fields import FrozenModel, UserPath
-from .sources import parse_list
+from .fields import FrozenModel, UserPath, name_entries
 
 _LONGEST_TEXT = 80
 
@@ -16,5 +15,5 @@ class KioskSettings(FrozenModel):
     kiosk: bool = False
     kiosk_text: Annotated[str, Field(max_length=_LONGEST_TEXT)] = ""
     kiosk_logo: UserPath | None = None
-    kiosk_hide: Annotated[list[str], BeforeValidator(parse_list)] = Field(default_factory=list)
+    kiosk_hide: Annotated[list[str], BeforeValidator(name_entries)] = Field(default_factory=list)
     language: Literal["en", "de"] = "en"

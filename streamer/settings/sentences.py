@@ -78,7 +78,7 @@ def error_sentence(error: ValidationError, origin: Mapping[str, str], merged: Ma
             fault = _UNKNOWN_IN_SOURCE
     else:
         subject = _subject(setting, [part for part in path[1:] if isinstance(part, str)], place)
-    shows_value = fault.startswith("must be ") and not secret
+    shows_value = fault.startswith("must be ") and ", not " not in fault and not secret
     shown = f", not {_brief(first['input'])}" if shows_value else ""
     return f"{subject} {fault}{shown}"
 
@@ -126,6 +126,8 @@ def _part_of_source(sources: Any, path: tuple[int | str, ...], place: str) -> st
 
 def _brief(value: Any) -> str:
     """Format a wrong value; a long one is shortened."""
+    if isinstance(value, bool):
+        return "true" if value else "false"  # as files have it
     try:
         return _BRIEF.repr(value)
     except ValueError:  # Python formats no integer of more than 4300 digits

@@ -27,11 +27,19 @@ class HealthLog:
         Minimum time between two lines of one kind.
     clock : callable
         Monotonic clock, in seconds.
+    has_fast_window : callable
+        Returns True while there is a fast window, which takes time too.
     """
 
-    def __init__(self, pause_seconds: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        pause_seconds: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+        has_fast_window: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._pause_seconds = pause_seconds
         self._clock = clock
+        self._has_fast_window = has_fast_window
         self._last: dict[tuple[str, str], float] = {}
         # As logged last:
         self._states: dict[str, SoundState] = {}
@@ -114,10 +122,11 @@ class HealthLog:
             _log.info("inference keeps up again")
         elif load > 1.0:
             _log.warning(
-                "%s: inference takes %.0f %% of the available time; use a longer --hop, a shorter --window or a smaller "
+                "%s: inference takes %.0f %% of the available time; use %sa longer --hop, a shorter --window or a smaller "
                 "--model",
                 windows,
                 100 * load,
+                "no --fast-window, " if self._has_fast_window() else "",
             )
         else:
             _log.warning("%s: this machine was busy; check what keeps it busy", windows)
