@@ -619,3 +619,16 @@ def test_sound_above_full_scale_is_clipped_to_it() -> None:
     excerpt = buffer.cut(0, 4)
     assert excerpt is not None
     assert excerpt.samples.tolist() == [32_767, 32_767, -32_768, -32_768]
+
+
+def test_a_start_that_is_taken_back_leaves_no_clip_and_a_confirmed_one_does(tmp_path: Path) -> None:
+    ear = Ear(clips(tmp_path))
+    ear.listen(6)
+    early = replace(started(5 * RATE, ear.source), confirmed=False)
+    assert ear.clips.record(early) is early
+    confirmed = replace(early, kind="confirmed", confirmed=True)
+    assert ear.clips.record(confirmed) is confirmed
+    ear.listen(20)
+    assert ear.clips.record(replace(ended(early, 8 * RATE), confirmed=False)).clip is None
+    assert ear.clips.record(early) is early
+    assert ear.clips.record(replace(ended(early, 8 * RATE), confirmed=True)).clip is not None

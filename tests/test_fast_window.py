@@ -21,6 +21,8 @@ from streamer.messages import SAMPLE_RATE_HZ as RATE
 from streamer.messages import AudioChunk, Event, Samples, Window
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks.history.store import History
+from streamer.sinks.mqtt.retained import PublishedState
+from streamer.sinks.mqtt.topics import Topics
 from streamer.sinks.notify.rules import Rules, values_of
 from streamer.sources.memory import ArraySource
 from streamer.stream.offline import tag_stream
@@ -311,3 +313,36 @@ def test_people_hear_of_a_start_when_it_is_confirmed_and_never_of_one_that_is_ta
     assert [rules.tells(event) for event in (STARTED, WITHDRAWN)] == [False, False]
     assert [rules.tells(event) for event in (STARTED, CONFIRMED, ENDED)] == [False, True, True]
     assert values_of(CONFIRMED)["event"] == "started"
+
+
+def test_a_start_in_quiet_hours_is_not_announced_whoever_detects_it() -> None:
+    sounds = resolve_sounds([Watch("Dog", {"threshold": 0.5, "quiet": "always"})], LABELS)
+    messages = tag_stream(
+        "x",
+        chunks(BARK, [len(BARK)]),
+        scorer,
+        window_samples=WINDOW,
+        hop_samples=HOP,
+        fast_samples=FAST,
+        detector=EventDetector(sounds),
+    )
+    events = [message for message in messages if isinstance(message, Event)]
+    assert [(event.kind, event.announced) for event in events] == [
+        ("started", False),
+        ("confirmed", False),
+        ("ended", False),
+    ]
+
+
+def test_the_state_of_a_sound_is_on_from_the_first_word_to_its_end_or_until_it_is_taken_back() -> None:
+    topics = Topics("earshot/attic", ["x"], {"x": ("Dog",)})
+    for events, states in (
+        ((STARTED, CONFIRMED, ENDED), ["ON", "ON", "OFF"]),
+        ((STARTED, WITHDRAWN), ["ON", "OFF"]),
+    ):
+        published = PublishedState(topics, lambda _: True)
+        seen = []
+        for event in events:
+            published.set_sound(event)
+            seen.append(published.final()[topics.sound("x", "Dog") or ""])
+        assert seen == states
