@@ -116,6 +116,21 @@ def test_every_window_is_tagged_or_counted_as_dropped() -> None:
     assert (health.workers.retries, health.workers.problem) == (1, "busy")
 
 
+def test_fast_windows_without_an_answer_are_counted_apart_and_not_scored_again() -> None:
+    memory, flaky = Memory(), Flaky()
+    session = live_session(
+        [Tone("a", 6.0, live=False)], flaky, sinks=[memory], fast_window_samples=8_000, fast=True
+    )
+    with ThreadGroup() as threads:
+        session.start(threads)
+        wait_until(lambda: not threads.is_running("tagger"), "the end of the source")
+    (source,) = session.health().sources
+    assert source.fast_windows + source.dropped_fast_windows == 24
+    assert source.dropped_fast_windows > 0
+    assert source.cut_windows == source.windows + source.dropped_windows == 60
+    assert len(memory.taggings) == source.windows
+
+
 def test_the_log_says_how_many_windows_have_no_answer_and_when_that_is_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
