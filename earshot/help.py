@@ -59,14 +59,6 @@ _NOTES: dict[str, Sequence[tuple[str, str]]] = {
         ("audioset", "All of AudioSet"),
         ("speech-commands", "Speech Commands"),
     ),
-    "STAGES": (
-        ("ROWS:SHARE:BATCH:FIRST:LAST:LENGTH", "Separate stages by commas"),
-        ("ROWS", "Rows of a window, 100 a second"),
-        ("SHARE", "Share of the patches that are seen"),
-        ("BATCH", "Windows in a step"),
-        ("FIRST, LAST", "Learning rates"),
-        ("LENGTH", "Steps, or minutes such as 30m"),
-    ),
 }
 """Values that need more than a line, by their metavar."""
 

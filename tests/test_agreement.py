@@ -22,10 +22,10 @@ from models.local import load_tagger
 from models.training import metrics, places
 from models.training.agreement import Scored, agreements, compare_with_teacher, score_places
 from models.training.confusions import class_precisions, confusions
-from models.training.pack import TEACHER_WEIGHTS, Kind, Pack
+from models.training.pack import Kind, Pack
 from models.training.places import CLIP_ALONE, FOLLOWED_BY_SILENCE, PLACES
 from models.training.student import initialise
-from models.training.teachers import yamnet
+from models.training.teachers import TEACHERS, yamnet
 from models.training.teachers.tagger import load_teacher_tagger
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
@@ -52,7 +52,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             torch.nn.init.constant_(parameter, -2.0 if name == "fc.bias" else 0.0)
         else:
             torch.nn.init.kaiming_normal_(parameter)
-    save_file(network.state_dict(), folder / TEACHER_WEIGHTS)
+    save_file(network.state_dict(), folder / TEACHERS["yamnet"].weights)
     return folder
 
 

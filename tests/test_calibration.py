@@ -32,8 +32,10 @@ from models.training.calibration import (
     reliability,
     with_scaling,
 )
-from models.training.pack import TEACHER_WEIGHTS, Pack
+from models.training.distil_recipe import DistilRecipe, Windows
+from models.training.pack import Pack
 from models.training.student import initialise
+from models.training.teachers import TEACHERS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -48,9 +50,9 @@ LABELS = tuple(entry.name for entry in audioset_classes())
 def pack(tmp_path_factory: pytest.TempPathFactory) -> Pack:
     """Its teacher is sure of about half of the classes."""
     folder = write_pack(tmp_path_factory.mktemp("packs") / "pack")
-    weights = load_file(folder / TEACHER_WEIGHTS)
+    weights = load_file(folder / TEACHERS["yamnet"].weights)
     weights["fc.bias"] += math.log(SURE / (1 - SURE))
-    save_file(weights, folder / TEACHER_WEIGHTS)
+    save_file(weights, folder / TEACHERS["yamnet"].weights)
     return Pack(folder)
 
 
@@ -300,8 +302,12 @@ def test_a_checkpoint_is_calibrated_by_a_command(checkpoint: Checkpoint, pack: P
 def test_a_distillation_ends_with_calibrated_scores(
     checkpoint: Checkpoint, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.training.pack._NOISES", 1)
+    monkeypatch.setattr("models.training.library._NOISES", 1)
     monkeypatch.setattr("models.training.calibration.BACKGROUND_SECONDS", 10.0)
+    windows = (Windows(rows=128, share=1.0, batch=2),)
+    monkeypatch.setattr(
+        "models.training.distil.DistilRecipe", lambda: DistilRecipe(steady=windows, last=windows, rate=1e-5)
+    )
     save_checkpoint(checkpoint, tmp_path / "init.safetensors")
     words = (
         *(
@@ -313,15 +319,14 @@ def test_a_distillation_ends_with_calibrated_scores(
             "--init",
             tmp_path / "init.safetensors",
         ),
-        *("--stages", "128:1:4:1e-5:0:2", "--device", "cpu"),
+        *("--teacher", "yamnet", "--steps", 2, "--device", "cpu", "--no-compile"),
     )
     file = tmp_path / "run" / "tiny.safetensors"
-    assert "median threshold" not in command(*words, "--no-calibrate")
+    command(*words)
+    assert "median threshold" not in command(*words, "--finish", "--no-calibrate")
     assert load_checkpoint(str(file)).thresholds is None
-    assert "median threshold" in command(*words, "--resume")
+    assert "median threshold" in command(*words, "--finish")
     assert load_checkpoint(str(file)).thresholds is not None
-    assert "median threshold" not in command(*words, "--resume", "--minutes", 0, "--no-calibrate")
-    assert load_checkpoint(str(file)).thresholds is None
 
 
 def test_a_reliability_diagram_is_drawn_by_a_command(

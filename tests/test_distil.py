@@ -1,45 +1,45 @@
-"""Distillation: pack, features, teacher, mixtures, training, resumption, export, evaluation."""
+"""Distillation: pack, library of sounds, mixtures, training, resumption, export, the command."""
 
 import json
 import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import typer
-from safetensors.torch import save_file
-from support.audio_pack import sound, write_pack
+from safetensors.torch import load_file, save_file
+from support.audio_pack import sound, write_pack, write_real_life
 from torchaudio.transforms import MelSpectrogram
 from typer.testing import CliRunner
 
 from earshot.cli import add_commands
 from models import TrainingError, frontends
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
-from models.checkpoints import Checkpoint, save_checkpoint
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.labels import audioset_classes
 from models.local import load_tagger
-from models.training.distil import REPORT, STATE, Distillation, Stage, parse_stages
+from models.training.distil import REPORT, STATE, Distillation, Length, Report, Watch, starting_point
+from models.training.distil_recipe import DistilRecipe, Mixing, Windows
+from models.training.library import OFFSET, Library, load_library
 from models.training.mixtures import Mixer
 from models.training.muon import Muon, orthogonalise
-from models.training.pack import (
-    AUDIO,
-    CLASSES,
-    INDEX,
-    TEACHER_LABELS,
-    TEACHER_WEIGHTS,
-    Features,
-    Pack,
-    load_features,
-)
-from models.training.student import Student, initialise
-from models.training.teachers import load_network, yamnet
+from models.training.pack import AUDIO, CLASSES, INDEX, REAL_LIFE, Pack, open_parts
+from models.training.student import Patches, Student, initialise
+from models.training.teachers import TEACHERS, TeacherNetwork, load_network, yamnet
+from models.training.teachers.mn04 import Mn04
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
-STAGES = "128:1:4:3e-3:1e-3:4,128:0.5:4:1e-3:0:3"
+RECIPE = DistilRecipe(
+    steady=(Windows(rows=128, share=0.5, batch=4), Windows(rows=128, share=1.0, batch=4, ending_early=0.5)),
+    last=(Windows(rows=128, share=1.0, batch=4, ending_early=0.5),),
+    warm_up_steps=2,
+)
+CPU = torch.device("cpu")
 SMALL = AstConfig(
     width=24, depth=2, heads=3, mlp_width=48, fstride=16, tstride=16, input_tdim=128, label_dim=527
 )
@@ -48,19 +48,30 @@ LABELS = tuple(entry.name for entry in audioset_classes())
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_pack(tmp_path_factory.mktemp("packs") / "pack")
+    folder = write_pack(tmp_path_factory.mktemp("packs") / "pack")
+    write_real_life(folder)
+    return folder
 
 
 @pytest.fixture(scope="module", autouse=True)
 def few_noises() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.training.pack._NOISES", 3)
+        patch.setattr("models.training.library._NOISES", 3)
         yield
 
 
+def teacher_of(folder: Path, name: str = "mn04") -> TeacherNetwork:
+    return load_network(TEACHERS[name].network, folder / TEACHERS[name].weights, CPU)
+
+
 @pytest.fixture(scope="module")
-def features(folder: Path, few_noises: None) -> Features:  # noqa: ARG001 - made before
-    return load_features(Pack(folder), folder / "cache")
+def teacher(folder: Path) -> TeacherNetwork:
+    return teacher_of(folder)
+
+
+@pytest.fixture(scope="module")
+def library(folder: Path, few_noises: None, teacher: TeacherNetwork) -> Library:  # noqa: ARG001 - made before
+    return load_library(open_parts(folder), "mn04", teacher, folder / "cache" / "mn04")
 
 
 @pytest.fixture(scope="module")
@@ -74,21 +85,17 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def distillation(
-    folder: Path, features: Features, small: str, out: Path, stages: str = STAGES
+    teacher: TeacherNetwork, library: Library, small: str, out: Path, **options: Any
 ) -> Distillation:
-    return Distillation(
-        Pack(folder), features, stages=parse_stages(stages), out=out, init=small, seed=3, device="cpu"
-    )
+    options = {"recipe": RECIPE, "seed": 3, "device": "cpu"} | options
+    return Distillation(starting_point(small, "tiny", 0), teacher, library, out=out, **options)
 
 
-def mixer(features: Features) -> Mixer:
-    weights = torch.ones(features.clips)
+def mixer(library: Library, **settings: Any) -> Mixer:
+    """A mixer without noise, rooms and repetitions, except where they are asked for."""
+    plain = {"noisy": 0.0, "reverberant": 0.0, "repeated": 0.0, "colour_db": 0.0}
     return Mixer(
-        features,
-        weights,
-        mean=frontends.AUDIOSET_MEAN,
-        std=frontends.AUDIOSET_STD,
-        device=torch.device("cpu"),
+        library, Mixing(**plain | settings), mean=frontends.AUDIOSET_MEAN, std=frontends.AUDIOSET_STD
     )
 
 
@@ -109,7 +116,6 @@ def test_a_pack_describes_its_content(folder: Path) -> None:
     assert pack.labels == LABELS
     assert pack.silence == yamnet.YamNet.silence
     assert pack.teacher_to_student[pack.silence] == LABELS.index("Silence")
-    assert pack.loudest_labels().max() == 0.5
 
 
 def test_clips_come_straight_out_of_the_archive(folder: Path) -> None:
@@ -120,7 +126,7 @@ def test_clips_come_straight_out_of_the_archive(folder: Path) -> None:
     assert np.corrcoef(decoded[: len(sound(5))], sound(5)[: len(decoded)])[0, 1] > 0.98
 
 
-@pytest.mark.parametrize("name", [AUDIO, INDEX, CLASSES, TEACHER_LABELS, TEACHER_WEIGHTS])
+@pytest.mark.parametrize("name", [AUDIO, INDEX, CLASSES])
 def test_a_missing_file_is_named(folder: Path, tmp_path: Path, name: str) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / name).unlink()
@@ -129,46 +135,82 @@ def test_a_missing_file_is_named(folder: Path, tmp_path: Path, name: str) -> Non
     one_sentence(error)
 
 
-@pytest.mark.parametrize("name", [AUDIO, INDEX, CLASSES, TEACHER_LABELS, TEACHER_WEIGHTS])
-def test_a_broken_file_is_reported_in_one_sentence(
-    folder: Path, tmp_path: Path, small: str, name: str
-) -> None:
+@pytest.mark.parametrize("name", [AUDIO, INDEX, CLASSES])
+def test_a_broken_file_is_reported_in_one_sentence(folder: Path, tmp_path: Path, name: str) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / name).write_bytes(b"broken,\n\xff\n")
     with pytest.raises(TrainingError) as error:
-        distillation(copy, load_features(Pack(copy), copy / "cache"), small, tmp_path / "out")
+        load_library(open_parts(copy), "mn04", Mn04(), tmp_path / "cache")
     one_sentence(error)
 
 
-def test_a_broken_clip_is_named(folder: Path, tmp_path: Path) -> None:
+def test_a_broken_clip_is_named(folder: Path, tmp_path: Path, teacher: TeacherNetwork) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     with zipfile.ZipFile(copy / AUDIO, "w") as archive:
-        archive.writestr("00000.opus", b"noise")
-    with pytest.raises(TrainingError, match=r"00000\.opus") as error:
-        load_features(Pack(copy), tmp_path / "cache")
+        archive.writestr("00001.opus", b"noise")
+    with pytest.raises(TrainingError, match=r"00001\.opus") as error:
+        load_library(open_parts(copy), "mn04", teacher, tmp_path / "cache")
     one_sentence(error)
 
 
-def test_the_cache_holds_the_programs_own_features(folder: Path, features: Features) -> None:
+# The library of sounds
+
+
+@pytest.mark.parametrize("name", list(TEACHERS))
+def test_the_library_holds_what_student_and_teacher_hear_of_the_training_clips_of_all_packs(
+    folder: Path, tmp_path: Path, name: str
+) -> None:
+    other = shutil.copytree(folder, tmp_path / "other")
+    parts = [part for pack in (folder, other) for part in open_parts(pack)]
+    network = teacher_of(folder, name)
+    library = load_library(parts, name, network, tmp_path / "cache")
+    assert len(library.chances) == 2 * (6 + 1)
+    assert library.chances.sum() == pytest.approx(1.0)
+    assert len(library.start) == len(library.length) == len(library.chances) + 3
     pack = Pack(folder)
-    rows = frontends.fbank(torch.from_numpy(pack.samples(pack.clips[4])))
-    start = int(features.start[4])
-    torch.testing.assert_close(features.student[start : start + len(rows)].float(), rows, atol=0.02, rtol=0)
-    assert len(features.start) > features.clips
+    samples = torch.from_numpy(pack.samples(pack.clips[4]))  # the third for training
+    for stored, energies in (
+        (library.student, frontends.fbank(samples).exp()),
+        (library.teacher, network.front_end.mel_energies(samples[None])[0]),
+    ):
+        rows = stored[library.start[2] : library.start[2] + library.length[2]].float()
+        torch.testing.assert_close(rows, (energies + OFFSET).log()[: len(rows)], atol=0.02, rtol=0)
 
 
-def test_the_cache_is_made_once(folder: Path, features: Features) -> None:
+def test_the_library_is_made_once(folder: Path, library: Library, teacher: TeacherNetwork) -> None:
     updates: list[int] = []
-    again = load_features(Pack(folder), folder / "cache", lambda done, _of: updates.append(done))
+    cache = folder / "cache" / "mn04"
+    again = load_library(open_parts(folder), "mn04", teacher, cache, lambda done, _of: updates.append(done))
     assert not updates
-    torch.testing.assert_close(again.student, features.student)
+    torch.testing.assert_close(again.student, library.student)
+    assert not any(file.suffix in {".pt", ".pkl"} for file in cache.iterdir())
 
 
-def test_an_unwritable_cache_is_reported_in_one_sentence(folder: Path, tmp_path: Path) -> None:
+def test_a_library_of_other_clips_is_made_again(
+    folder: Path, tmp_path: Path, teacher: TeacherNetwork
+) -> None:
+    parts = open_parts(folder)
+    assert len(load_library(parts[:1], "mn04", teacher, tmp_path).chances) == 6
+    assert len(load_library(parts, "mn04", teacher, tmp_path).chances) == 7
+
+
+def test_an_unwritable_cache_is_reported_in_one_sentence(
+    folder: Path, tmp_path: Path, teacher: TeacherNetwork
+) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(TrainingError, match="cache") as error:
-        load_features(Pack(folder), tmp_path / "file" / "cache")
+    with pytest.raises(TrainingError, match="--cache") as error:
+        load_library(open_parts(folder), "mn04", teacher, tmp_path / "file" / "cache")
     one_sentence(error)
+
+
+def test_a_pack_without_training_clips_is_refused(
+    folder: Path, tmp_path: Path, teacher: TeacherNetwork
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    index = copy / REAL_LIFE.index
+    index.write_text(index.read_text().replace("train", "val"))
+    with pytest.raises(TrainingError, match="no clips for training"):
+        load_library([Pack(copy, REAL_LIFE)], "mn04", teacher, tmp_path / "cache")
 
 
 # The teacher
@@ -216,7 +258,7 @@ def test_the_teacher_labels_each_patch_alone() -> None:
 def test_a_teacher_in_half_precision_gives_nearly_the_same_labels(folder: Path) -> None:
     patches = torch.randn(4, 96, 64)
     exact, fast = (
-        load_network(yamnet.YamNet, folder / TEACHER_WEIGHTS, torch.device("cpu"), dtype=dtype).label_patches(
+        load_network(yamnet.YamNet, folder / TEACHERS["yamnet"].weights, CPU, dtype=dtype).label_patches(
             patches
         )
         for dtype in (torch.float32, torch.bfloat16)
@@ -236,145 +278,119 @@ def test_a_sound_counts_wherever_it_is_but_not_behind_the_end() -> None:
 # Mixtures
 
 
-def test_windows_that_end_early_are_padded_as_the_live_program_pads(features: Features) -> None:
-    windows = mixer(features)(64, 256, torch.Generator().manual_seed(0))
-    padding = -frontends.AUDIOSET_MEAN / (2 * frontends.AUDIOSET_STD)
-    padded = (windows.student[:, -1] == padding).all(-1)
-    assert 0.3 < padded.float().mean() < 0.6
-    assert windows.valid[:, 0].all()
-    assert windows.valid[~padded].all()
-    # nothing is asked about what the student can't see: behind the end the teacher hears silence
-    assert (windows.teacher[padded][:, -1, -16:] == yamnet.SILENT_ROW).all()
-    assert windows.student.isfinite().all()
+def test_the_energies_of_a_windows_sounds_add_up(library: Library) -> None:
+    made = mixer(library, sounds=(1.0,), first_gain_db=(0.0, 0.0))
+    student, theirs = made.mix(32, 400, np.random.default_rng(0))
+    assert student.shape == (32, 400, frontends.MEL_BINS)
+    stored = library.student.float().exp() - OFFSET
+    expected = [
+        stored[start : start + length].sum()
+        for start, length in zip(library.start, library.length, strict=True)
+    ]
+    for window in student:
+        assert min(abs(float(window.sum() / total) - 1) for total in expected) < 1e-3
+    louder = mixer(library, sounds=(1.0,), first_gain_db=(10.0, 10.0))
+    for energies, more in zip((student, theirs), louder.mix(32, 400, np.random.default_rng(0)), strict=True):
+        torch.testing.assert_close(more, 10 * energies)
 
 
-def test_windows_of_ten_seconds_have_the_two_pad_rows(features: Features) -> None:
-    windows = mixer(features)(4, 1024, torch.Generator().manual_seed(0))
-    padding = -frontends.AUDIOSET_MEAN / (2 * frontends.AUDIOSET_STD)
-    assert (windows.student[:, 1022:] == padding).all()
-
-
-def test_the_same_seed_mixes_the_same_windows(features: Features) -> None:
+def test_the_same_seed_mixes_the_same_windows(library: Library) -> None:
+    made = Mixer(library, Mixing(), mean=0.0, std=0.5)
     first, second, other = (
-        mixer(features)(4, 128, torch.Generator().manual_seed(seed)).student for seed in (7, 7, 8)
+        made.heard(made.mix(4, 128, random)[0], random) for random in map(np.random.default_rng, (7, 7, 8))
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
 
 
-def only(monkeypatch: pytest.MonkeyPatch, **shares: float) -> None:
-    """Set how often things happen to a window: those that are left out, never."""
-    names = ("REVERBERANT", "BAND_LIMITED", "QUIET", "REPEATED", "MASKED", "COLOURED", "NOISY", "PADDED")
-    for name in names:
-        monkeypatch.setattr(f"models.training.mixtures._SHARE_{name}", shares.get(name, 0.0))
+def test_windows_without_clips_to_fill_them_hear_noise(library: Library) -> None:
+    quiet, noisy = (
+        mixer(library, noisy=share).mix(32, 1024, np.random.default_rng(0))[0] for share in (0.0, 1.0)
+    )
+    assert (quiet.amin((1, 2)) == 0).all()
+    assert (noisy.sum(2)[:, 10:1000] > 0).all()
 
 
-def test_a_reverberant_sound_lasts_longer_and_has_the_same_energy(
-    features: Features, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    only(monkeypatch, REVERBERANT=1.0)
-    dry = torch.zeros(16, 400, frontends.MEL_BINS)
+def test_short_sounds_are_repeated(library: Library) -> None:
+    once, often = (
+        mixer(library, sounds=(1.0,), repeated=share).mix(64, 1000, np.random.default_rng(0))[0]
+        for share in (0.0, 1.0)
+    )
+    sounding = [(energies.sum(2) > 1e-4).float().sum() for energies in (once, often)]
+    assert sounding[1] > 1.5 * sounding[0]
+
+
+def test_the_student_hears_the_sound_as_its_front_end_makes_it(library: Library) -> None:
+    energies = torch.rand(4, 32, 128)
+    heard = mixer(library).heard(energies, np.random.default_rng(0))
+    expected = (energies.clamp_min(frontends.FLOOR).log() - frontends.AUDIOSET_MEAN) / (
+        2 * frontends.AUDIOSET_STD
+    )
+    torch.testing.assert_close(heard, expected)
+    coloured = mixer(library, colour_db=5.0).heard(energies, np.random.default_rng(0)) - heard
+    assert coloured.std(1).max() < 1e-5  # the same at all times
+    assert coloured.std(2).min() > 0.01
+
+
+def test_a_reverberant_sound_lasts_longer_and_has_the_same_energy(library: Library) -> None:
+    dry = torch.zeros(4, 300, 128)
     dry[:, 50:60] = 100.0
-    wet = mixer(features)._reverberate(dry.clone(), torch.Generator().manual_seed(0))
-    assert (wet[:, :50] == 0).all()
-    assert (wet[:, 60:63] > 0).all()
-    assert (wet[:, 61:] <= wet[:, 60:-1] * 1.0001).all()
+    wet = mixer(library)._reverberate(dry.clone(), np.random.default_rng(0))
+    assert torch.equal(wet[:2], dry[:2])
+    assert (wet[2:, :50] == 0).all()
+    assert (wet[2:, 60:63] > 0).all()
+    assert (wet[2:, 61:] <= wet[2:, 60:-1] * 1.0001 + 1e-5).all()
     torch.testing.assert_close(wet.sum(1), dry.sum(1), rtol=0.02, atol=0.0)
-    assert (wet[:, 65, 0] > wet[:, 65, -1]).all()  # high tones die away first
-
-
-def test_a_microphone_cuts_the_band_and_is_far(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
-    flat = torch.ones(32, 4, frontends.MEL_BINS)
-    only(monkeypatch, BAND_LIMITED=1.0)
-    narrow = mixer(features)._through_microphone(flat, torch.Generator().manual_seed(0))
-    assert (narrow[:, :, 25:70] == 1).all()
-    assert (narrow < 10**-1.4).any(-1).all()
-    only(monkeypatch, QUIET=1.0)
-    quiet = mixer(features)._through_microphone(flat, torch.Generator().manual_seed(0))
-    assert (quiet == quiet[:, :1, :1]).all()
-    assert 0.003 < quiet.min() < quiet.max() <= 1
-
-
-def test_the_teacher_hears_the_sound_without_the_room(
-    features: Features, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    only(monkeypatch)
-    clean = mixer(features)(8, 256, torch.Generator().manual_seed(0))
-    only(monkeypatch, REVERBERANT=1.0, BAND_LIMITED=1.0, QUIET=1.0)
-    roomy = mixer(features)(8, 256, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(roomy.teacher, clean.teacher)
-    assert (roomy.student - clean.student).abs().mean() > 0.05
-
-
-def test_a_sound_is_repeated_to_the_end_after_pauses(features: Features) -> None:
-    made = mixer(features)
-    into = torch.zeros(400, frontends.MEL_BINS), torch.zeros(400, yamnet.MEL_BINS)
-    made._add(into, 0, 0.0, 400, 0.0, pause=50)
-    length = int(features.length[0])
-    sounding = into[0].sum(1) > 0
-    assert sounding[: length // 2].all()
-    assert not sounding[length : length + 50].any()
-    assert sounding[length + 50 : length + 50 + length // 2].all()
-    assert sounding[350:].any()
 
 
 # The student and its optimizer
 
 
-def test_auxiliary_heads_start_where_least_squares_puts_them(
-    folder: Path, features: Features, small: str, tmp_path: Path
-) -> None:
-    run = distillation(folder, features, small, tmp_path)
-    before = [value.clone() for value in run._student.network.parameters()]
-    batch = run._prepare(run.stages[0], 0)
-
-    def likeness() -> float:
-        with torch.no_grad():
-            _, _, embeddings = run._student(batch.rows, *batch.chosen)
-        close = torch.cosine_similarity(embeddings[batch.valid], batch.embeddings, dim=-1)
-        return float(close.mean())
-
-    at_random = likeness()
-    run._fit_heads()
-    assert likeness() > at_random + 0.3
-    assert all(map(torch.equal, before, run._student.network.parameters()))
+def chosen(student: Student, rows: int, share: float) -> Patches:
+    return student.choose_patches(rows, share, np.random.default_rng(5))
 
 
 def test_a_student_that_sees_everything_is_the_network() -> None:
     network = AudioSpectrogramTransformer(SMALL)
-    student = Student(network).eval()
+    student = Student(network, Mn04).eval()
     rows = torch.randn(2, 128, 128)
-    chosen = student.choose_patches(128, 1.0, torch.Generator().manual_seed(0))
     with torch.no_grad():
-        torch.testing.assert_close(student(rows, *chosen)[0], network.eval()(rows), atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            student(rows, chosen(student, 128, 1.0))[0], network.eval()(rows), atol=1e-5, rtol=1e-5
+        )
 
 
 def test_multiplied_out_attention_is_the_fused_one() -> None:
-    student = Student(AudioSpectrogramTransformer(SMALL)).eval()
-    rows = torch.randn(2, 128, 128)
-    chosen = student.choose_patches(128, 0.5, torch.Generator().manual_seed(0))
+    student = Student(AudioSpectrogramTransformer(SMALL), Mn04).eval()
+    rows, patches = torch.randn(2, 128, 128), chosen(student, 128, 0.5)
     with torch.no_grad():
-        fused = student(rows, *chosen)
+        fused = student(rows, patches)
         student.use_plain_attention()
-        for plain, expected in zip(student(rows, *chosen), fused, strict=True):
+        for plain, expected in zip(student(rows, patches), fused, strict=True):
             torch.testing.assert_close(plain, expected, atol=1e-5, rtol=1e-5)
     assert not any(block.attn.fused_attn for block in student.network.v.blocks)
 
 
-def test_dropped_patches_and_short_windows_keep_their_places() -> None:
-    student = Student(AudioSpectrogramTransformer(SMALL))
-    positions, kept, gather = student.choose_patches(96, 0.5, torch.Generator().manual_seed(5))
-    assert len(kept) == 8 * 6 // 2
-    assert (positions // 8 == kept // 6).all()  # the same mel bins
-    assert ((positions % 8 - kept % 6) == (positions % 8 - kept % 6)[0]).all()  # moved together
-    torch.testing.assert_close(gather.sum(1), torch.ones(yamnet.patch_count(96)))
+@pytest.mark.parametrize("teacher", TEACHERS.values())
+def test_dropped_patches_and_short_windows_keep_their_places(teacher: Any) -> None:
+    student = Student(AudioSpectrogramTransformer(SMALL), teacher.network)
+    patches = chosen(student, 96, 0.5)
+    assert len(patches.kept) == 8 * 6 // 2
+    assert (patches.positions // 8 == patches.kept // 6).all()  # the same mel bins
+    shift = patches.positions % 8 - patches.kept % 6
+    assert (shift == shift[0]).all()  # moved together
+    rows = torch.zeros(1, 96, 64 if teacher.network is yamnet.YamNet else 128)
+    steps = teacher.network().eval().label(rows).features.shape[1]
+    assert len(patches.gather) == steps
+    torch.testing.assert_close(patches.gather.sum(1)[patches.seen], torch.ones(len(patches.seen)))
 
 
 def test_orthogonalised_matrices_turn_and_hardly_stretch() -> None:
     matrices = torch.randn(2, 30, 20, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonalise(matrices))
-    assert (values > 0.3).all()
-    assert (values < 1.3).all()
+    for precision in (torch.float32, torch.bfloat16):
+        values = torch.linalg.svdvals(orthogonalise(matrices, precision))
+        assert (values > 0.3).all()
+        assert (values < 1.3).all()
 
 
 def test_muon_is_torchs_muon() -> None:
@@ -396,67 +412,149 @@ def test_muon_is_torchs_muon() -> None:
 # Training
 
 
-def test_a_few_steps_lower_the_loss(folder: Path, features: Features, small: str, tmp_path: Path) -> None:
-    run = distillation(folder, features, small, tmp_path, "128:1:8:2e-2:2e-2:20")
-    losses: list[float] = []
-    assert run.run(on_step=lambda _progress, figures: losses.append(figures["loss"]))
-    assert len(losses) == 20
-    assert losses[-1] < 0.95 * losses[0]
+def test_a_few_steps_bring_the_student_nearer_to_the_teacher(
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
+) -> None:
+    reports: list[Report] = []
+    run = distillation(teacher, library, small, tmp_path)
+    for _ in range(3):
+        run.train(Length(steps=10), Watch(on_report=reports.append))
+    first, _, last = reports
+    assert last.divergence < 0.9 * first.divergence
+    assert last.embedding < 0.95 * first.embedding
+    assert last.features < 0.95 * first.features
+
+
+def weights_after(run: Distillation, path: Path) -> dict[str, torch.Tensor]:
+    assert run.finish(Length(steps=3), Watch())
+    return run.export(path).weights
 
 
 def test_a_run_that_was_stopped_ends_as_one_that_was_not(
-    folder: Path, features: Features, small: str, tmp_path: Path
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
 ) -> None:
-    whole = distillation(folder, features, small, tmp_path / "whole")
-    assert whole.run()
-    assert whole.progress.windows == 28
-    for _ in range(20):
-        part = distillation(folder, features, small, tmp_path / "parts")
+    whole = distillation(teacher, library, small, tmp_path / "whole")
+    whole.train(Length(steps=6), Watch())
+    for _ in range(6):
+        part = distillation(teacher, library, small, tmp_path / "parts")
         if (tmp_path / "parts" / STATE).exists():
             part.restore()
-        if part.run(save_every=1, minutes=0):  # one step at a time
-            break
-    else:
-        pytest.fail("the run did not end")
-    expected = whole.export(tmp_path / "whole.safetensors").weights
-    for key, value in part.export(tmp_path / "parts.safetensors").weights.items():
+        part.train(Length(steps=1), Watch())
+    assert part.learner.windows == whole.learner.windows == 24
+    expected = weights_after(whole, tmp_path / "whole.safetensors")
+    for key, value in weights_after(part, tmp_path / "parts.safetensors").items():
         assert torch.equal(value, expected[key]), key
 
 
-def test_the_report_is_json_lines(folder: Path, features: Features, small: str, tmp_path: Path) -> None:
-    distillation(folder, features, small, tmp_path).run(save_every=2)
-    lines = [json.loads(line) for line in (tmp_path / REPORT).read_text().splitlines()]
-    assert [line["steps"] for line in lines] == [2, 4, 6, 7]
-    assert all(line["loss"] > 0 for line in lines)
+def as_the_script_saved(run: Distillation) -> dict[str, Any]:
+    """The state with the weights in another order, and without what was not saved then."""
+    state = run.learner.state()
+
+    def by_norm(name: str) -> tuple[str, bool]:
+        block = ".".join(name.split(".")[:3])
+        return (block, ".norm" not in name) if name.startswith("v.blocks.") else ("", False)
+
+    old = list(state["net"])
+    new = sorted(old, key=lambda name: by_norm(name))
+    matrices = [name for name in old if name.startswith("v.blocks.") and state["net"][name].ndim == 2]
+    others = [name for name in old if name not in matrices]
+    heads = [f"heads.{name}" for name in state["heads"]]
+    for key, names in (("muon", matrices), ("adam", [*others, *heads])):
+        order = [name for name in new if name in names] + [name for name in names if name in heads]
+        moments = state[key]["state"]
+        state[key] = {
+            "state": {order.index(name): moments[number] for number, name in enumerate(names)},
+            "param_groups": [{"lr": 1e-3, "params": list(range(len(names)))}],
+        }
+    net = {name: state["net"][name] for name in new}
+    assert list(net) != old
+    return {key: value for key, value in state.items() if key != "seed"} | {"net": net, "minutes": 262.04}
 
 
-def test_an_exported_network_scores_as_the_trained_one(
-    folder: Path, features: Features, small: str, tmp_path: Path
+def test_a_state_with_the_weights_in_another_order_is_taken_over(
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
 ) -> None:
-    run = distillation(folder, features, small, tmp_path)
-    run.run()
-    checkpoint = run.export(tmp_path / "trained.safetensors", {"windows": run.progress.windows})
-    assert all(not key.startswith("patch_") for key in checkpoint.weights)
+    run = distillation(teacher, library, small, tmp_path / "old")
+    run.train(Length(steps=4), Watch())
+    (tmp_path / "new").mkdir()
+    torch.save(as_the_script_saved(run), tmp_path / "new" / STATE)
+    other = distillation(teacher, library, small, tmp_path / "new")
+    other.restore()
+    assert (other.learner.steps, other.learner.windows) == (4, 16)
+    run.train(Length(steps=2), Watch())
+    other.train(Length(steps=2), Watch())
+    for key, value in run.learner.mean_weights.items():
+        assert torch.equal(other.learner.mean_weights[key], value), key
+
+
+def test_finishing_leaves_the_saved_state_alone(
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
+) -> None:
+    run = distillation(teacher, library, small, tmp_path)
+    run.train(Length(steps=2), Watch())
+    before = (tmp_path / STATE).read_bytes()
+    assert run.finish(Length(steps=2), Watch())
+    assert (tmp_path / STATE).read_bytes() == before
+    assert not run.finish(Length(steps=2), Watch(stop=lambda: True))
+
+
+def test_the_rate_is_steady_then_falls_to_nothing() -> None:
+    recipe, length = DistilRecipe(), Length(minutes=10)
+    assert recipe.rate_at(0, 1e-3, 1e-3, 0.0) == pytest.approx(1e-3 / recipe.warm_up_steps)
+    assert recipe.rate_at(10**4, 1e-3, 1e-3, 0.7) == pytest.approx(1e-3)
+    assert recipe.rate_at(10**4, 3e-4, 0.0, length.progress(10.0, 5)) == 0.0
+    assert Length().progress(1e9, 10**9) == 0.0
+    assert Length(steps=7).halves() == (Length(steps=3), Length(steps=4))
+
+
+def test_the_report_is_json_lines_with_names_right(
+    folder: Path, teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
+) -> None:
+    run = distillation(teacher, library, small, tmp_path, named=Pack(folder, REAL_LIFE))
+    run.train(Length(steps=2), Watch(save_minutes=0.0))
+    run.finish(Length(steps=2), Watch())
+    lines = [json.loads(line) for line in (tmp_path / REPORT).read_text().splitlines()]
+    assert [line["part"] for line in lines] == ["steady", "steady", "falling", "last"]
+    assert [line["windows"] for line in lines] == [4, 8, 12, 16]
+    assert all(line["windows_per_second"] > 0 for line in lines)
+    assert all(line["names"]["clips"] == 2 for line in lines)
+
+
+def test_an_exported_network_scores_as_the_trained_one(folder: Path, small: str, tmp_path: Path) -> None:
+    teacher = teacher_of(folder, "yamnet")
+    library = load_library(open_parts(folder), "yamnet", teacher, tmp_path / "cache")
+    run = distillation(teacher, library, small, tmp_path)
+    run.train(Length(steps=2), Watch())
+    checkpoint = run.export(tmp_path / "trained.safetensors", run.notes())
     tagger = load_tagger(str(tmp_path / "trained.safetensors"), device="cpu")
     assert tagger.labels == LABELS
     samples = sound(3)[: tagger.window_samples]
     network = AudioSpectrogramTransformer(SMALL).eval()
-    network.load_state_dict(run.mean_weights)
+    network.load_state_dict(run.learner.mean_weights)
     rows = frontends.input_rows(frontends.fbank(torch.from_numpy(samples)), 128)
     with torch.no_grad():
         logits = network(rows[None]).numpy()
-    classes = Pack(folder).teacher_to_student
+    classes = np.array(teacher.classes)
     np.testing.assert_allclose(tagger.logits(samples)[0, classes], logits[0, classes], atol=0.02)
     missing = np.setdiff1d(np.arange(len(LABELS)), classes)
     assert len(missing) == 6
     assert (tagger(samples)[0, missing] < 1e-5).all()
+    assert set(checkpoint.weights) == set(network.state_dict())
 
 
-def test_a_new_network_is_untrained_but_sound(folder: Path, features: Features, tmp_path: Path) -> None:
+def test_a_new_network_is_untrained_but_sound(
+    teacher: TeacherNetwork, library: Library, tmp_path: Path
+) -> None:
+    tiny = (Windows(rows=96, share=0.5, batch=2),)
     run = Distillation(
-        Pack(folder), features, stages=parse_stages("96:0.5:2:1e-3:0:1"), out=tmp_path, device="cpu"
+        starting_point(None, "tiny", 0),
+        teacher,
+        library,
+        out=tmp_path,
+        recipe=DistilRecipe(steady=tiny, last=tiny),
+        device="cpu",
     )
-    assert run.run()
+    run.train(Length(steps=1), Watch())
     run.export(tmp_path / "tiny.safetensors")
     assert (tmp_path / "tiny.safetensors").stat().st_size < 12_000_000
     scores = load_tagger(str(tmp_path / "tiny.safetensors"), device="cpu")(sound(1))
@@ -464,30 +562,40 @@ def test_a_new_network_is_untrained_but_sound(folder: Path, features: Features, 
     assert scores.max() < 0.1
 
 
-def test_a_loss_of_nan_stops_the_run(folder: Path, features: Features, small: str, tmp_path: Path) -> None:
-    copy = shutil.copytree(folder, tmp_path / "copy")
-    weights = yamnet.YamNet().state_dict()
-    weights["fc.bias"].fill_(float("nan"))
-    save_file(weights, copy / TEACHER_WEIGHTS)
+def test_windows_longer_than_the_network_are_refused(
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
+) -> None:
+    with pytest.raises(TrainingError, match="takes 128 rows, but windows have 1024") as error:
+        distillation(teacher, library, small, tmp_path, recipe=DistilRecipe())
+    one_sentence(error)
+
+
+def test_figures_that_are_not_finite_stop_the_run_and_save_nothing(
+    folder: Path, library: Library, small: str, tmp_path: Path
+) -> None:
+    weights = load_file(folder / TEACHERS["mn04"].weights)
+    weights["classifier.5.bias"].fill_(float("nan"))
+    save_file(weights, tmp_path / "nan.safetensors")
+    broken = load_network(Mn04, tmp_path / "nan.safetensors", CPU)
     with pytest.raises(TrainingError, match="nan") as error:
-        distillation(copy, features, small, tmp_path / "out").run()
+        distillation(broken, library, small, tmp_path / "out").train(Length(steps=1), Watch())
     one_sentence(error)
     assert not (tmp_path / "out" / STATE).exists()
 
 
 def test_an_unwritable_disk_is_reported_in_one_sentence(
-    folder: Path, features: Features, small: str, tmp_path: Path
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(TrainingError, match="can't be") as error:
-        distillation(folder, features, small, tmp_path / "file" / "out").run()
+        distillation(teacher, library, small, tmp_path / "file" / "out").train(Length(steps=1), Watch())
     one_sentence(error)
 
 
-def test_a_broken_state_is_reported_in_one_sentence(
-    folder: Path, features: Features, small: str, tmp_path: Path
+def test_a_broken_state_and_that_of_another_teacher_are_reported_in_one_sentence(
+    folder: Path, teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
 ) -> None:
-    run = distillation(folder, features, small, tmp_path)
+    run = distillation(teacher, library, small, tmp_path)
     with pytest.raises(TrainingError, match="nothing to resume") as error:
         run.restore()
     one_sentence(error)
@@ -495,60 +603,52 @@ def test_a_broken_state_is_reported_in_one_sentence(
     with pytest.raises(TrainingError, match="can't be resumed") as error:
         run.restore()
     one_sentence(error)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        "128",
-        "100:1:4:1e-3:0:5",
-        "128:0:4:1e-3:0:5",
-        "128:1:0:1e-3:0:5",
-        "128:1:4:1e-3:1e-2:5",
-        "128:1:4:1e-3:0:m",
-    ],
-)
-def test_an_unknown_stage_is_refused(text: str) -> None:
-    with pytest.raises(TrainingError) as error:
-        parse_stages(text)
+    run.save()
+    with pytest.raises(TrainingError, match="can't be resumed") as error:
+        distillation(teacher_of(folder, "yamnet"), library, small, tmp_path).restore()
     one_sentence(error)
 
 
-def test_a_stage_ends_by_steps_or_by_the_clock() -> None:
-    steps, clock = parse_stages("128:1:4:1e-3:0:100, 1024:0.5:8:1e-3:1e-4:2m")
-    assert clock == Stage(rows=1024, share=0.5, batch=8, first_rate=1e-3, last_rate=1e-4, minutes=2.0)
-    assert steps.progress(50, 1e9) == 0.5
-    assert clock.progress(10**9, 60.0) == 0.5
-    assert clock.rate(10**9, 120.0) == pytest.approx(1e-4)
-    assert steps.rate(0, 0.0) < 0.1 * steps.rate(45, 0.0)  # warms up
+# The command
 
 
-# The commands
-
-
-def test_the_commands_train_resume_and_evaluate(folder: Path, small: str, tmp_path: Path) -> None:
+def invoke(folder: Path, *words: str) -> str:
     app = typer.Typer()
     add_commands(app)
-
-    def run(*words: str) -> str:
-        result = CliRunner().invoke(
-            app, [*words, "--pack", str(folder), "--device", "cpu"], catch_exceptions=False
-        )
-        assert result.exit_code == 0, result.output
-        return result.stdout
-
-    out = str(tmp_path / "run")
-    train = (
-        *("distil", "--out", out, "--init", small, "--stages", STAGES),
-        *("--cache", str(folder / "cache"), "--no-calibrate"),
+    result = CliRunner().invoke(
+        app, [*words, "--pack", str(folder), "--device", "cpu"], catch_exceptions=False
     )
-    run(*train, "--minutes", "0")
-    assert json.loads((tmp_path / "run" / REPORT).read_text().splitlines()[-1])["steps"] == 1
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_the_command_trains_resumes_and_finishes(
+    folder: Path, library: Library, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(library.chances) == 7  # in the cache
+    monkeypatch.setattr("models.training.distil.DistilRecipe", lambda: RECIPE)
+    run = tmp_path / "run"
+    train = (
+        *("distil", "--out", str(run), "--init", small, "--steps", "2"),
+        *("--cache", str(folder / "cache"), "--no-calibrate", "--no-compile"),
+    )
+    assert "--finish makes the model" in invoke(folder, *train)
     with pytest.raises(TrainingError, match="--resume"):
-        run(*train)
-    run(*train, "--resume")
-    assert json.loads((tmp_path / "run" / REPORT).read_text().splitlines()[-1])["steps"] == 7
-    figures = json.loads(run("evaluate", "--model", f"{out}/tiny.safetensors", "--json"))
+        invoke(folder, *train)
+    invoke(folder, *train, "--resume")
+    assert json.loads((run / REPORT).read_text().splitlines()[-1])["windows"] == 16
+    assert not (run / "tiny.safetensors").exists()
+    assert "names right first" in invoke(folder, *train, "--finish")
+    assert load_checkpoint(str(run / "tiny.safetensors")).labels == LABELS
+    figures = json.loads(
+        invoke(folder, "evaluate", "--model", str(run / "tiny.safetensors"), "--json").splitlines()[-1]
+    )
     assert figures["clip alone"]["clips"] == 4
-    assert "first class agrees" in run("evaluate", "--model", f"{out}/tiny.safetensors", "--limit", "1")
+
+
+def test_a_teacher_that_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / TEACHERS["mn04"].weights).unlink()
+    with pytest.raises(TrainingError, match=r"has no teacher_mn04\.safetensors.*--teacher") as error:
+        invoke(copy, "distil", "--out", str(tmp_path / "run"))
+    one_sentence(error)

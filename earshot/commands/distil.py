@@ -5,123 +5,121 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ..failures import UsageError
 from ..options import takes
-from ..progress import Tenths, bar
+from ..progress import bar
+from .agreement import open_teacher
+from .calibrate_model import DEFAULT_TEACHER as PACKS_OWN_TEACHER
 from .calibrate_model import write_calibrated
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
 
     from models.training.distil import Distillation
-    from models.training.distil import Progress as Done
     from models.training.pack import Pack
+
+_FINISH_MINUTES = 45.0
 
 
 @takes("distil")
 def distil(
     context: typer.Context,
     *,
-    pack: Path,
+    pack: list[Path],
     out: Path,
+    teacher: str,
     size: str,
-    stages: str | None,
     minutes: float | None,
+    steps: int | None,
     resume: bool,
-    seed: int,
-    device: str,
-    save_every: int,
+    finish: bool,
     calibrated: bool,
 ) -> None:
-    """Train a small AST with YAMNet as its teacher.
+    """Train a small AST with another network as its teacher.
 
-    It learns from mixtures of the clips of an audio pack.
+    It learns from mixtures of the clips of audio packs.
     """
     from rich.console import Console
 
     from models.errors import TrainingError
     from models.known_family import require_ast_before_loading
-    from models.training.distil import DEFAULT_STAGES, STATE, parse_stages
-    from models.training.pack import Pack
+    from models.training.distil import STATE, Length, Watch
+    from models.training.pack import open_parts
+    from streamer.runtime.signals import interruptible
 
-    console = Console(stderr=True)
-    parse_stages(stages or DEFAULT_STAGES)  # refuses a mistake before anything is read
+    console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
+    resume = resume or finish
     if not resume and (out / STATE).exists():
         raise TrainingError(f"there is a run in {out}: continue it with --resume, or give another --out")
     if (init := context.params["init"]) is not None:
         require_ast_before_loading(init, "distilled")
-    opened = Pack(pack)
-    run = _prepare(opened, context.params)
+    parts = [part for folder in pack for part in open_parts(folder)]
+    weights = _folder_of_teacher(teacher, pack)
+    run = _prepare(parts, weights, context.params)
     if resume:
         run.restore()
-    done = _train(run, save_every, minutes)
-    file = out / f"{size}.safetensors"
-    notes = {"windows": run.progress.windows, "stages": stages or DEFAULT_STAGES, "seed": seed}
+    if finish and minutes is None and steps is None:
+        minutes = _FINISH_MINUTES
+    length = Length(minutes=minutes, steps=steps)
+    with interruptible() as stopped:
+        watch = Watch(
+            save_minutes=context.params["save_every"],
+            on_report=lambda report: console.print(report.line()),
+            stop=stopped,
+        )
+        if not finish:
+            run.train(length, watch)
+            console.print(f"{out / STATE}: --resume goes on, --finish makes the model")
+            return
+        if not run.finish(length, watch):
+            raise TrainingError("stopped before the end: no model is written; --finish starts again")
+    file, notes = out / f"{size}.safetensors", run.notes() | {"teacher": teacher}
     checkpoint = run.export(file, notes)
-    console.print(f"{file}: {run.progress.windows} windows" + ("" if done else "; --resume goes on"))
-    if done and calibrated:
-        write_calibrated(checkpoint, [opened], file, notes, device=device)
+    console.print(f"{file}: {run.learner.windows} windows")
+    if calibrated:
+        judge = None if teacher == PACKS_OWN_TEACHER else open_teacher(f"teacher:{teacher}", weights, None)
+        write_calibrated(checkpoint, parts, file, notes, teacher=judge, device=context.params["device"])
 
 
-def _prepare(pack: "Pack", options: "Mapping[str, Any]") -> "Distillation":
-    """Read the features of a pack and set up the run."""
-    from models.training.distil import DEFAULT_STAGES, Distillation, parse_stages
-    from models.training.pack import load_features
+def _folder_of_teacher(name: str, folders: "Sequence[Path]") -> Path:
+    """Return the first pack that has the weights of a teacher."""
+    from models.errors import TrainingError
+    from models.training.teachers import TEACHERS
 
-    with bar("features") as progress:
-        features = load_features(pack, options["cache"] or options["out"] / "cache", progress)
+    if name not in TEACHERS:
+        raise UsageError(f"there is no teacher '{name}': give {' or '.join(TEACHERS)}")
+    file = TEACHERS[name].weights
+    for folder in folders:
+        if (folder / file).is_file():
+            return folder
+    raise TrainingError(
+        f"the audio pack {folders[0]} has no {file}: copy it again, or give another --teacher"
+    )
+
+
+def _prepare(parts: "Sequence[Pack]", weights: Path, options: "Mapping[str, Any]") -> "Distillation":
+    """Read the teacher and the library of sounds, and set up the run."""
+    from models.engines.torch_engine import pick_device
+    from models.training.distil import Distillation, starting_point
+    from models.training.library import load_library
+    from models.training.precision import labelling_precision
+    from models.training.teachers import TEACHERS, load_network
+
+    start = starting_point(options["init"], options["size"], options["seed"])
+    name, device = options["teacher"], pick_device(options["device"])
+    teacher = TEACHERS[name]
+    network = load_network(teacher.network, weights / teacher.weights, device, labelling_precision(device))
+    folder = (options["cache"] or options["out"] / "cache") / name
+    with bar("library of sounds") as progress:
+        library = load_library(parts, name, network, folder, progress)
+    named = (part for part in parts if any(clip.split == "val" and clip.names for clip in part.clips))
     return Distillation(
-        pack,
-        features,
-        stages=parse_stages(options["stages"] or DEFAULT_STAGES),
+        start,
+        network,
+        library,
         out=options["out"],
-        init=options["init"],
-        size=options["size"],
+        named=next(named, None),
         seed=options["seed"],
         device=options["device"],
-        optimizer=options["optimizer"],
         compiled=options["compiled"],
     )
-
-
-def _train(run: "Distillation", save_every: int, minutes: float | None) -> bool:
-    """Train with a progress bar of the stage; return True if the last stage is done."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[figures]}"),
-    )
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        return run.run(save_every=save_every, minutes=minutes, on_step=_lines(run))
-    with Progress(*columns, console=console) as bars:
-        task = bars.add_task("stage 1", total=1.0, figures="")
-
-        def update(done: "Done", figures: dict[str, float]) -> None:
-            stage = run.stages[done.stage]
-            bars.update(
-                task,
-                description=f"stage {done.stage + 1} of {len(run.stages)}",
-                completed=stage.progress(done.step, done.seconds),
-                figures=_figures(done, figures),
-            )
-
-        return run.run(save_every=save_every, minutes=minutes, on_step=update)
-
-
-def _lines(run: "Distillation") -> "Callable[[Done, dict[str, float]], None]":
-    """Return a function that logs each tenth of a stage."""
-    log = Tenths()
-
-    def update(done: "Done", figures: dict[str, float]) -> None:
-        stage = f"stage {done.stage + 1} of {len(run.stages)}"
-        log(stage, run.stages[done.stage].progress(done.step, done.seconds), 1.0, _figures(done, figures))
-
-    return update
-
-
-def _figures(done: "Done", figures: "Mapping[str, float]") -> str:
-    return f"{done.windows} windows, {figures['windows_per_second']:.1f}/s, loss {figures['loss']:.3f}"

@@ -12,9 +12,9 @@ from torch import Tensor
 from .. import frontends
 from ..errors import TrainingError
 from .metrics import hits_in_top, mean_average_precision
-from .pack import TEACHER_WEIGHTS, Kind, Pack, Split
+from .pack import Kind, Pack, Split
 from .places import CLIP_ALONE, DEFAULT_PLACES, FOLLOWED_BY_SILENCE, PLACES
-from .teachers import load_network, yamnet
+from .teachers import TEACHERS, load_network, yamnet
 
 Floats = NDArray[np.float32]
 
@@ -168,7 +168,7 @@ def score_places(
     """
     _check_classes(tagger, pack)
     chosen = _clips_to_score(pack, split, limit)
-    network = load_network(yamnet.YamNet, pack.folder / TEACHER_WEIGHTS, torch.device("cpu"))
+    network = load_network(yamnet.YamNet, pack.folder / TEACHERS["yamnet"].weights, torch.device("cpu"))
     patches = yamnet.patch_count(tagger.window_samples // frontends.FRAME_SHIFT)
     scores: dict[str, list[Floats]] = {place: [] for place in places}
     truths: dict[str, list[Floats]] = {place: [] for place in places}

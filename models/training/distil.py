@@ -1,438 +1,292 @@
-"""Distillation of YAMNet into a small Audio Spectrogram Transformer, on mixtures that YAMNet labels during training.
+"""Distillation of a teacher into a small Audio Spectrogram Transformer, on mixtures that the teacher labels during training.
 
-The window's label is pooled from the teacher's patches; auxiliary heads, dropped afterwards, match each patch's labels and
-embedding as well, which trains the patches' tokens directly. Hidden matrices are trained with Muon (Jordan et al. 2024; Liu et al.,
-"Muon is Scalable for LLM Training", 2025), everything else with AdamW. The result is an exponential moving average of the weights.
-
-All randomness comes from the seed and the number of the step, so that a run that was killed resumes exactly.
+A run has a steady part, which can go on for as long as one likes, and an end, in which the learning rate falls to 0. Targets are the teacher's
+probabilities and, through auxiliary heads that are dropped afterwards, its embedding and its features in time. Matrices of the blocks are
+trained with Muon (Jordan et al. 2024; Liu et al., "Muon is Scalable for LLM Training", 2025), everything else with AdamW. The result is a
+moving average of the weights.
 """
 
 import json
 import logging
 import math
+import os
+import shutil
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812 - the conventional name
-from torch.optim.swa_utils import get_ema_multi_avg_fn
+from torch import Tensor
 
 from .. import frontends
-from ..ast_network import AstConfig, AudioSpectrogramTransformer, Size, require_ast
+from ..ast_network import AstConfig, AudioSpectrogramTransformer, Size
 from ..checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from ..engines.torch_engine import pick_device
+from ..engines.torch_engine import TorchEngine, pick_device
 from ..errors import TrainingError
-from .mixtures import Mixer, clip_weights
-from .muon import Muon
-from .pack import TEACHER_WEIGHTS, Features, Pack
-from .precision import labelling_precision, mixed_precision
+from ..labels import audioset_classes
+from ..tagger import Tagger
+from .distil_learner import FIGURES, Learner
+from .distil_recipe import DistilRecipe, Windows
+from .library import Library
+from .names import NamesRight, names_right
+from .pack import Pack
 from .state import restoring, save_state
-from .student import Student, initialise
-from .teachers import load_network, yamnet
+from .student import initialise
+from .teachers import TeacherNetwork
 
 logger = logging.getLogger(__name__)
 
-Optimizer: TypeAlias = Literal["muon", "adamw"]
-
 STATE, REPORT = "state.pt", "report.jsonl"
 
-_LABEL_WEIGHT = 50.0
-"""Weight of both cross entropies, which are means over 521 mostly absent classes; the embeddings' cosine has weight 1."""
-_WARM_UP_STEPS = 40
 _ABSENT_LOGIT = -12.0
 """Logit of a class that the teacher lacks: a probability of 6 in a million."""
-_HEAD_BATCHES = 40
-"""Number of batches that the auxiliary heads of a trained network are fitted to."""
-_CLIP_NORM = 2.0
-_WEIGHT_DECAY = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """Stage of the training.
+class Length:
+    """Length of a part of a run: the first limit that is reached; without limits, until it is stopped.
 
     Attributes
     ----------
-    rows : int
-        Number of rows in a window: a multiple of 16, 100 a second.
-    share : float
-        Share of the patches that the student sees, above 0 up to 1.
-    batch : int
-        Number of windows in a step.
-    first_rate, last_rate : float
-        Learning rate at the start and at the end, along half a cosine.
-    steps : int or None
-        Length in steps.
     minutes : float or None
-        Length in minutes if `steps` is None; the time between a kill and a resumption does not count.
+        Maximum time in minutes.
+    steps : int or None
+        Maximum number of steps.
     """
 
-    rows: int
-    share: float
-    batch: int
-    first_rate: float
-    last_rate: float
-    steps: int | None = None
     minutes: float | None = None
+    steps: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.rows < yamnet.PATCH_ROWS or self.rows % 16:
-            raise TrainingError(
-                f"the rows of a stage must be a multiple of 16, at least 96, not {self.rows}: correct --stages"
-            )
-        if not 0 < self.share <= 1 or self.batch < 1 or not 0 <= self.last_rate <= self.first_rate < 1:
-            raise TrainingError(
-                "a stage needs a share above 0 and at most 1, a batch of at least 1, and rates with LAST_RATE at most "
-                "FIRST_RATE: correct --stages"
-            )
-        if (self.steps is None) == (self.minutes is None):
-            raise TrainingError("the length of a stage must be steps or minutes, not both: correct --stages")
-
-    @classmethod
-    def parse(cls, text: str) -> "Stage":
-        """Parse ``ROWS:SHARE:BATCH:FIRST_RATE:LAST_RATE:LENGTH``; the length is in steps, or in minutes if it ends in ``m``.
-
-        Raises
-        ------
-        TrainingError
-            The text has another form.
-        """
-        try:
-            rows, share, batch, first, last, length = text.split(":")
-            minutes = float(length.removesuffix("m")) if length.endswith("m") else None
-            return cls(
-                rows=int(rows),
-                share=float(share),
-                batch=int(batch),
-                first_rate=float(first),
-                last_rate=float(last),
-                steps=int(length) if minutes is None else None,
-                minutes=minutes,
-            )
-        except ValueError as error:
-            raise TrainingError(
-                f"'{text}' is not a stage: give ROWS:SHARE:BATCH:FIRST_RATE:LAST_RATE:LENGTH, such as 1024:0.5:32:1e-3:1e-4:600 "
-                "or …:30m"
-            ) from error
-
-    def progress(self, steps: int, seconds: float) -> float:
-        """Return the completed share of the stage, 0..1, after some steps and seconds."""
+    def progress(self, minutes: float, steps: int) -> float:
+        """Return the completed share, 0..1, after some time and steps."""
+        shares = [0.0]
+        if self.minutes is not None:
+            shares.append(minutes / self.minutes if self.minutes else 1.0)
         if self.steps is not None:
-            return min(1.0, steps / max(1, self.steps))
-        assert self.minutes is not None
-        return min(1.0, seconds / max(1e-9, 60 * self.minutes))
+            shares.append(steps / self.steps if self.steps else 1.0)
+        return min(1.0, max(shares))
 
-    def rate(self, steps: int, seconds: float) -> float:
-        """Return the learning rate of the next step."""
-        falling = 0.5 * (1 + math.cos(math.pi * self.progress(steps, seconds)))
-        rate = self.last_rate + (self.first_rate - self.last_rate) * falling
-        return rate * min(1.0, (steps + 1) / _WARM_UP_STEPS)
-
-
-DEFAULT_STAGES = "256:1:64:1e-3:5e-4:4000,1024:0.5:32:1e-3:3e-4:2000,1024:1:32:3e-4:0:1000"
+    def halves(self) -> tuple["Length", "Length"]:
+        """Return the lengths of both halves."""
+        minutes = None if self.minutes is None else self.minutes / 2
+        if self.steps is None:
+            return Length(minutes=minutes), Length(minutes=minutes)
+        half = self.steps // 2
+        return Length(minutes=minutes, steps=half), Length(minutes=minutes, steps=self.steps - half)
 
 
-def parse_stages(text: str) -> tuple[Stage, ...]:
-    """Parse stages, separated by commas."""
-    return tuple(Stage.parse(part.strip()) for part in text.split(","))
-
-
-@dataclass(slots=True)
-class Progress:
-    """Progress of a run, part of its state.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Line of the report.
 
     Attributes
     ----------
-    stage : int
-        Number of the stage.
-    step : int
-        Number of steps done in it.
-    seconds : float
-        Time spent in it.
-    steps, windows : int
-        Number of steps and windows in all stages.
+    part : str
+        Part of the run: steady, falling or last.
+    minutes : float
+        Minutes of training so far.
+    windows : int
+        Number of windows so far.
+    windows_per_second : float
+        Speed since the last line.
+    divergence, embedding, features : float
+        Means of the figures of a step since the last line.
+    names : NamesRight or None
+        Names right, of the averaged weights; None without clips that have names.
     """
 
-    stage: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    steps: int = 0
-    windows: int = 0
+    part: str
+    minutes: float
+    windows: int
+    windows_per_second: float
+    divergence: float
+    embedding: float
+    features: float
+    names: NamesRight | None
+
+    def line(self) -> str:
+        """Return the report for people."""
+        text = f"{self.part}: {self.minutes:.1f} min, {self.windows} windows, {self.windows_per_second:.1f}/s, divergence {self.divergence:.3f}"
+        if self.names is not None:
+            shares = self.names.first, self.names.of_three, self.names.of_five
+            text += ", names right first {:.1%}, among three {:.1%}, among five {:.1%}".format(*shares)
+        return text
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _Batch:
-    """Training data of a step.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Watch over a run.
 
     Attributes
     ----------
-    stage : Stage
-        Stage that the batch is made for.
-    rows : float32 tensor (batch, rows, 128)
-        Input of the student.
-    valid : bool tensor (batch, patches)
-        True for the patches that count, p in all.
-    window, labels, embeddings : float32 tensors (batch, 521), (p, 521), (p, 1024)
-        Labels of windows and patches, and embeddings, from the teacher.
-    chosen : tuple of tensors
-        Patches that the student sees.
+    save_minutes : float
+        Minutes between two lines of the report, and between two saves.
+    on_report : callable
+        Function that receives each line of the report.
+    stop : callable
+        Function that returns True to end the run after a step.
     """
 
-    stage: Stage
-    rows: Tensor
-    valid: Tensor
-    window: Tensor
-    labels: Tensor
-    embeddings: Tensor
-    chosen: tuple[Tensor, Tensor, Tensor]
+    save_minutes: float = 10.0
+    on_report: Callable[[Report], None] = lambda _report: None
+    stop: Callable[[], bool] = lambda: False
 
 
 class Distillation:
-    """Distillation run: network, optimizers, average and progress.
+    """Distillation run in a folder, which holds its state and its report.
 
     Parameters
     ----------
-    pack : Pack
-        Clips and teacher.
-    features : Features
-        Features of the pack.
-    stages : tuple of Stage
-        Stages to train.
+    start : Checkpoint
+        Network to start from: that of `starting_point`.
+    teacher : TeacherNetwork
+        The teacher, on the device.
+    library : Library
+        Sounds, from `load_library`.
     out : Path
-        Folder of the run's state and report.
-    init : str, optional
-        Checkpoint to start from, as for `load_checkpoint`; by default a new network of `size`.
-    size : {"tiny", "small", "base"}
-        Size of a new network.
+        Folder of the run.
+    named : Pack, optional
+        Part of a pack whose clips for validation have names.
+    recipe : DistilRecipe
+        Settings.
     seed : int
         Seed of all randomness.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-    optimizer : {"muon", "adamw"}
-        Optimizer of the hidden matrices.
-    average : float
-        Decay of the moving average at a step.
     compiled : bool
-        True to compile the student.
-
-    Attributes
-    ----------
-    stages, out
-        Stages and folder, as given.
-    progress : Progress
-        Current stage and step.
-    mean_weights : dict of str to tensor
-        State dict of the averaged network.
+        True to compile the student's blocks, if there is a compiler.
 
     Raises
     ------
     TrainingError
-        The stages do not fit the network, or the teacher can't be read.
-    CheckpointError, EngineError
-        `init` or the device is not available.
+        Windows have more rows than the network.
+    EngineError
+        The device is not available.
     """
 
     def __init__(
         self,
-        pack: Pack,
-        features: Features,
+        start: Checkpoint,
+        teacher: TeacherNetwork,
+        library: Library,
         *,
-        stages: tuple[Stage, ...],
         out: Path,
-        init: str | None = None,
-        size: Size = "tiny",
+        named: Pack | None = None,
+        recipe: DistilRecipe | None = None,
         seed: int = 0,
         device: str = "auto",
-        optimizer: Optimizer = "muon",
-        average: float = 0.99,
         compiled: bool = False,
     ) -> None:
-        if optimizer not in get_args(Optimizer):
-            raise TrainingError(f"there is no optimizer '{optimizer}': give muon or adamw")
-        self.stages, self.out, self.progress = stages, out, Progress()
-        self._seed, self._average, self._trained = seed, average, init is not None
-        self._device = pick_device(device)
-        self._template = _starting_point(pack, init, size, seed)
-        longest = self._template.config.input_tdim
-        if any(stage.rows > longest for stage in stages):
+        self._start, self._out, self._named = start, out, named
+        self._recipe, self._device, self._minutes = recipe or DistilRecipe(), pick_device(device), 0.0
+        self._classes = teacher.classes
+        longest = max(windows.rows for windows in (*self._recipe.steady, *self._recipe.last))
+        if longest > start.config.input_tdim:
             raise TrainingError(
-                f"a stage has more rows than the network, which has {longest}: correct --stages"
+                f"'{start.name}' takes {start.config.input_tdim} rows, but windows have {longest}: give another --init"
             )
-        network = require_ast(self._template.build(), self._template.name, "distilled")
-        torch.manual_seed(seed)  # of the auxiliary heads
-        self._student = Student(network.train()).to(self._device)
-        if self._device.type == "cpu":
-            self._student.use_plain_attention()
-        self._forward = torch.compile(self._student) if compiled else self._student
-        self.mean_weights = {
-            key: value.detach().clone() for key, value in self._student.network.state_dict().items()
-        }
-        self._optimizers = _optimizers(self._student, optimizer)
-        self._teacher = load_network(
-            yamnet.YamNet, pack.folder / TEACHER_WEIGHTS, self._device, labelling_precision(self._device)
+        self.learner = Learner(
+            start,
+            teacher,
+            library.to(self._device),
+            self._recipe,
+            seed=seed,
+            device=self._device,
+            compiled=compiled and _has_compiler(self._device),
         )
-        self._silence = pack.silence
-        self._classes = torch.from_numpy(pack.teacher_to_student).to(self._device)
-        weights = torch.zeros(features.clips)
-        training = torch.tensor(pack.of("train"))
-        if not len(training):
-            raise TrainingError(
-                f"the audio pack {pack.folder} has no clips for training: give another --pack"
-            )
-        weights[training] = clip_weights(
-            torch.from_numpy(pack.loudest_labels())[training], features.length[: features.clips][training]
-        )
-        self._mixer = Mixer(
-            features, weights, mean=self._template.mean, std=self._template.std, device=self._device
-        )
-        self._dtype = mixed_precision(self._device)
 
-    def run(
-        self,
-        *,
-        save_every: int = 50,
-        minutes: float | None = None,
-        on_step: Callable[[Progress, dict[str, float]], None] = lambda _progress, _figures: None,
-    ) -> bool:
-        """Train to the end of the last stage, saving the state on the way.
-
-        Parameters
-        ----------
-        save_every : int
-            Number of steps between saves of the state, and between lines of the report.
-        minutes : float, optional
-            Time after which to stop; the run can be resumed.
-        on_step : callable, optional
-            Function that receives the progress and the figures after each step.
-
-        Returns
-        -------
-        bool
-            True if the last stage is done.
+    def train(self, length: Length, watch: Watch) -> None:
+        """Train at the steady rate, and save the state at each line of the report, the last one at the end.
 
         Raises
         ------
         TrainingError
-            The loss is not finite, or the disk can't be written.
+            A figure is not finite, or the disk can't be written.
         """
-        started = time.monotonic()
-        if self._trained and not self.progress.steps:
-            self._fit_heads()
-        means: dict[str, float] = {}
-        with ThreadPoolExecutor(1, "batches") as worker:  # makes the next batch during this step
-            upcoming: Future[_Batch] | None = None
-            for stage in self._steps_to_do():
-                step_started = time.monotonic()
-                if upcoming is None or upcoming.result().stage is not stage:
-                    upcoming = worker.submit(self._prepare, stage, self.progress.steps)
-                batch = upcoming.result()
-                upcoming = worker.submit(self._prepare, stage, self.progress.steps + 1)
-                rate = stage.rate(self.progress.step, self.progress.seconds)
-                figures = self._learn(batch, rate)
-                seconds = time.monotonic() - step_started
-                self._check_loss(figures["loss"])
-                self.progress.step += 1
-                self.progress.steps += 1
-                self.progress.seconds += seconds
-                self.progress.windows += stage.batch
-                figures |= {"rate": rate, "windows_per_second": stage.batch / seconds}
-                for key, value in figures.items():
-                    means[key] = means.get(key, value) + 0.04 * (value - means.get(key, value))
-                on_step(self.progress, means)
-                if self.progress.steps % save_every == 0:
-                    self._report(means)
-                    self.save()
-                if minutes is not None and time.monotonic() - started > 60 * minutes:
-                    break
-        self._report(means)
-        self.save()
-        return self.progress.stage >= len(self.stages)
 
-    def _check_loss(self, loss: float) -> None:
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} after {self.progress.windows} windows: resume with a lower learning rate"
-            )
+        def save(report: Report) -> None:
+            self.save()
+            watch.on_report(report)
 
-    def _steps_to_do(self) -> Iterator[Stage]:
-        """Yield the stage of each remaining step."""
-        while self.progress.stage < len(self.stages):
-            stage = self.stages[self.progress.stage]
-            if stage.progress(self.progress.step, self.progress.seconds) < 1:
-                yield stage
-            else:
-                self.progress.stage += 1
-                self.progress.step, self.progress.seconds = 0, 0.0
+        rate = self._recipe.rate
+        self._stretch("steady", self._recipe.steady, (rate, rate), length, replace(watch, on_report=save))
 
-    def _prepare(self, stage: Stage, step: int) -> _Batch:
-        """Mix and label the batch of step number `step`."""
-        random = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
-        with torch.no_grad():
-            windows = self._mixer(stage.batch, stage.rows, random)
-            labels, embeddings = self._label(windows.teacher, windows.valid)
-            return _Batch(
-                stage=stage,
-                rows=windows.student,
-                valid=windows.valid,
-                window=yamnet.pool(labels, windows.valid, self._silence),
-                labels=labels[windows.valid],
-                embeddings=embeddings[windows.valid],
-                chosen=self._student.choose_patches(stage.rows, stage.share, random),
-            )
+    def finish(self, length: Length, watch: Watch) -> bool:
+        """Let the rate fall to 0, with whole windows in the second half; the saved state stays that of `train`.
 
-    @torch.no_grad()
-    def _fit_heads(self) -> None:
-        """Fit the auxiliary heads to the trained network that the run starts from."""
-        batches = [self._prepare(self.stages[0], -number) for number in range(1, _HEAD_BATCHES + 1)]
-        patches = [self._student.patches(batch.rows, *batch.chosen)[batch.valid].float() for batch in batches]
-        self._student.fit_heads(
-            torch.cat(patches),
-            torch.cat([batch.labels for batch in batches]),
-            torch.cat([batch.embeddings for batch in batches]),
+        Returns False if it was stopped before the end.
+
+        Raises
+        ------
+        TrainingError
+            A figure is not finite, or the report can't be written.
+        """
+        self.learner.restart_average()
+        recipe, (half, rest) = self._recipe, length.halves()
+        middle = recipe.rate * recipe.middle_rate
+        return self._stretch("falling", recipe.steady, (recipe.rate, middle), half, watch) and self._stretch(
+            "last", recipe.last, (middle, 0.0), rest, watch
         )
 
-    def _learn(self, batch: _Batch, rate: float) -> dict[str, float]:
-        """Take one step and return the parts of the loss."""
-        mixed = self._dtype is not None
-        with torch.autocast(self._device.type, self._dtype, enabled=mixed):
-            window, labels, embeddings = self._forward(batch.rows, *batch.chosen)
-        window, labels = window.float()[:, self._classes], labels.float()[batch.valid]
-        similarity = F.cosine_similarity(embeddings.float()[batch.valid], batch.embeddings, dim=-1)
-        losses = {
-            "window": F.binary_cross_entropy_with_logits(window, batch.window),
-            "patches": F.binary_cross_entropy_with_logits(labels, batch.labels),
-            "embeddings": 1 - similarity.mean(),
-        }
-        loss = _LABEL_WEIGHT * (losses["window"] + losses["patches"]) + losses["embeddings"]
-        for optimizer in self._optimizers:
-            optimizer.zero_grad(set_to_none=True)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self._student.parameters(), _CLIP_NORM)
-        for optimizer in self._optimizers:
-            optimizer.step()
-        self._update_average()
-        return {"loss": loss.item(), **{name: value.item() for name, value in losses.items()}}
+    def _stretch(
+        self, part: str, kinds: Sequence[Windows], rates: tuple[float, float], length: Length, watch: Watch
+    ) -> bool:
+        """Train while the rate goes from the first to the second; return True at the end, False if it was stopped."""
+        learner = self.learner
+        first_step, trained = learner.steps, 0.0
+        figures, begun, windows = list[Tensor](), time.monotonic(), learner.windows
+        while True:
+            seconds, stopped = time.monotonic() - begun, watch.stop()
+            progress = length.progress((trained + seconds) / 60, learner.steps - first_step)
+            ends = progress >= 1 or stopped
+            if figures and (ends or seconds >= 60 * watch.save_minutes):
+                watch.on_report(self._report(part, figures, learner.windows - windows, seconds))
+                trained += seconds  # without the measurement
+                figures, begun, windows = [], time.monotonic(), learner.windows
+            if ends:
+                return progress >= 1
+            rate = self._recipe.rate_at(learner.steps, *rates, progress)
+            figures.append(learner.step(kinds[learner.steps % len(kinds)], rate))
 
-    def _label(self, patches: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
-        """Return probabilities (batch, patches, 521) and embeddings (batch, patches, 1024); zeros where a patch isn't valid."""
-        probabilities = patches.new_zeros(*valid.shape, yamnet.CLASSES)
-        embeddings = patches.new_zeros(*valid.shape, yamnet.EMBEDDING_WIDTH)
-        probabilities[valid], embeddings[valid] = self._teacher.label_patches(patches[valid])
-        return probabilities, embeddings
+    def _report(self, part: str, figures: Sequence[Tensor], windows: int, seconds: float) -> Report:
+        """Measure the averaged weights, and add a line to the report."""
+        means = dict(zip(FIGURES, torch.stack(list(figures)).mean(0).tolist(), strict=True))
+        if not all(math.isfinite(value) for value in means.values()):
+            raise TrainingError(
+                f"the divergence is {means['divergence']} after {self.learner.windows} windows: --resume goes on from the state before"
+            )
+        self._minutes += seconds / 60
+        report = Report(
+            part=part,
+            minutes=round(self._minutes, 2),
+            windows=self.learner.windows,
+            windows_per_second=round(windows / seconds, 1),
+            **{name: float(f"{value:.5g}") for name, value in means.items()},
+            names=self.names_right(),
+        )
+        file = self._out / REPORT
+        try:
+            self._out.mkdir(parents=True, exist_ok=True)
+            with file.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(asdict(report)) + "\n")
+        except OSError as error:
+            raise TrainingError(
+                f"{file} can't be written ({error}): free some space, or give another --out"
+            ) from error
+        return report
 
-    @torch.no_grad()
-    def _update_average(self) -> None:
-        kept = min(self._average, (1 + self.progress.steps) / (10 + self.progress.steps))
-        current = self._student.network.state_dict()
-        average = get_ema_multi_avg_fn(kept)  # type: ignore[no-untyped-call]
-        average(list(self.mean_weights.values()), [current[key] for key in self.mean_weights], None)
+    def notes(self) -> dict[str, Any]:
+        """Return what the model's description tells of the training."""
+        return {"windows": self.learner.windows, "minutes": round(self._minutes, 1)}
+
+    def names_right(self) -> NamesRight | None:
+        """Measure the averaged weights on the clips that have names; None without such clips."""
+        if self._named is None:
+            return None
+        averaged = replace(self._start, weights=self.learner.mean_weights)
+        return names_right(_tagger(averaged, self._device), self._named)
 
     def save(self) -> None:
         """Write the state for `restore`.
@@ -442,14 +296,7 @@ class Distillation:
         TrainingError
             The disk can't be written.
         """
-        state = {
-            "student": self._student.state_dict(),
-            "mean_weights": self.mean_weights,
-            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
-            "progress": asdict(self.progress),
-            "seed": self._seed,
-        }
-        save_state(state, self.out / STATE)
+        save_state(self.learner.state() | {"minutes": self._minutes}, self._out / STATE)
 
     def restore(self) -> None:
         """Resume from the state last saved in this folder.
@@ -459,28 +306,24 @@ class Distillation:
         TrainingError
             There is no state, it can't be read, or it belongs to another network.
         """
-        with restoring(self.out / STATE, self._device, advice="give another --out") as state:
-            self._student.load_state_dict(state["student"])
-            self.mean_weights = state["mean_weights"]
-            for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(saved)
-            self.progress = Progress(**state["progress"])
-            self._seed = int(state["seed"])
+        with restoring(self._out / STATE, self._device, advice="give another --out") as state:
+            self.learner.restore(state)
+            self._minutes = float(state["minutes"])
 
     def export(self, path: Path, notes: dict[str, Any] | None = None) -> Checkpoint:
-        """Write the averaged network, without the auxiliary heads, as a float16 checkpoint; it never detects classes that the teacher lacks.
+        """Write the averaged network as a float16 checkpoint; it never detects classes that the teacher lacks.
 
         Raises
         ------
         TrainingError
             The file can't be written.
         """
-        weights = {key: value.detach().half().cpu() for key, value in self.mean_weights.items()}
-        missing = torch.ones(len(self._template.labels), dtype=torch.bool)
-        missing[self._classes.cpu()] = False
+        weights = {key: value.detach().half().cpu() for key, value in self.learner.mean_weights.items()}
+        missing = torch.ones(len(self._start.labels), dtype=torch.bool)
+        missing[list(self._classes)] = False
         weights["mlp_head.1.weight"] = weights["mlp_head.1.weight"].masked_fill(missing[:, None], 0.0)
         weights["mlp_head.1.bias"] = weights["mlp_head.1.bias"].masked_fill(missing, _ABSENT_LOGIT)
-        checkpoint = replace(self._template, name=path.stem, weights=weights, thresholds=None)
+        checkpoint = replace(self._start, name=path.stem, weights=weights, thresholds=None)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             save_checkpoint(checkpoint, path, notes)
@@ -490,58 +333,63 @@ class Distillation:
             ) from error
         return checkpoint
 
-    def _report(self, figures: dict[str, float]) -> None:
-        line = asdict(self.progress) | {key: float(f"{value:.5g}") for key, value in figures.items()}
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            with (self.out / REPORT).open("a", encoding="utf-8") as report:
-                report.write(json.dumps(line) + "\n")
-                report.flush()
-        except OSError as error:
-            raise TrainingError(
-                f"{self.out / REPORT} can't be written ({error}): free some space, or give another --out"
-            ) from error
 
+def starting_point(init: str | None, size: Size, seed: int) -> Checkpoint:
+    """Return the network to start from.
 
-def _starting_point(pack: Pack, init: str | None, size: Size, seed: int) -> Checkpoint:
+    Parameters
+    ----------
+    init : str or None
+        Checkpoint of AudioSet's classes, as for `load_checkpoint`; None for a new network.
+    size : {"tiny", "small", "base"}
+        Size of a new network.
+    seed : int
+        Seed of its weights.
+
+    Raises
+    ------
+    TrainingError
+        Its classes or its patches do not fit.
+    CheckpointError
+        It can't be read.
+    """
+    labels = tuple(entry.name for entry in audioset_classes())
     if init is not None:
         checkpoint = load_checkpoint(init)
-        if checkpoint.labels != pack.labels:
-            raise TrainingError(f"the model '{init}' has other classes than the pack {pack.folder}")
         config = checkpoint.config
+        if checkpoint.labels != labels:
+            raise TrainingError(f"the model '{init}' has other classes than AudioSet: give another --init")
         if (config.patch, config.fstride, config.tstride) != (16, 16, 16):
             raise TrainingError(
                 f"the patches of the model '{init}' overlap: only strides of 16 can be distilled"
             )
         return checkpoint
-    config = AstConfig.of_size(size, fstride=16, tstride=16, label_dim=len(pack.labels))
+    config = AstConfig.of_size(size, fstride=16, tstride=16, label_dim=len(labels))
     network = AudioSpectrogramTransformer(config)
     initialise(network, torch.Generator().manual_seed(seed))
     return Checkpoint(
         name=size,
         config=config,
-        labels=pack.labels,
+        labels=labels,
         weights=network.state_dict(),
         mean=frontends.AUDIOSET_MEAN,
         std=frontends.AUDIOSET_STD,
     )
 
 
-def _optimizers(student: Student, kind: Optimizer) -> list[torch.optim.Optimizer]:
-    """Return Muon for the blocks' matrices and AdamW for the rest, without decay of biases, norms, tokens and positions."""
-    matrices, decaying, others = [], [], []
-    for name, parameter in student.named_parameters():
-        if name.startswith("network.v.blocks.") and parameter.ndim == 2:
-            matrices.append(parameter)
-        elif parameter.ndim > 1 and "pos_embed" not in name and "_token" not in name:
-            decaying.append(parameter)
-        else:
-            others.append(parameter)
-    groups: list[dict[str, Any]] = [{"params": others, "weight_decay": 0.0}, {"params": decaying}]
-    if kind == "adamw":
-        groups.append({"params": matrices})
-    adamw = torch.optim.AdamW(groups, weight_decay=_WEIGHT_DECAY, betas=(0.9, 0.98), fused=True)
-    if kind == "adamw":
-        return [adamw]
-    muon = Muon(matrices, weight_decay=_WEIGHT_DECAY)
-    return [muon, adamw]
+def _tagger(checkpoint: Checkpoint, device: torch.device) -> Tagger:
+    spec = checkpoint.network_spec()
+    return Tagger(
+        TorchEngine(spec, device=str(device)),
+        name=checkpoint.name,
+        labels=checkpoint.labels,
+        window_samples=spec.window_samples,
+    )
+
+
+def _has_compiler(device: torch.device) -> bool:
+    """Return True if networks can be compiled; on a CPU, that takes a C++ compiler."""
+    if device.type == "cuda" or shutil.which(os.environ.get("CXX", "g++")):
+        return True
+    logger.info("no C++ compiler: training without compilation, which is slower")
+    return False

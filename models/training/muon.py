@@ -1,4 +1,4 @@
-"""Muon in float32: `torch.optim.Muon` orthogonalises in bfloat16, which takes 40 times as long on a CPU that only emulates it."""
+"""Muon in float32 or bfloat16: `torch.optim.Muon` always takes bfloat16, which takes 40 times as long on a CPU that only emulates it."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -10,16 +10,19 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _ITERATIONS = 5
 
 
-def orthogonalise(matrices: Tensor) -> Tensor:
-    """Move the singular values of matrices (n, rows, columns) near 1, by Newton-Schulz iterations (Jordan et al. 2024)."""
+def orthogonalise(matrices: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
+    """Move the singular values of float32 matrices (n, rows, columns) near 1, by Newton-Schulz iterations (Jordan et al. 2024).
+
+    The products have `precision`.
+    """
     a, b, c = _COEFFICIENTS
     tall = matrices.shape[-2] > matrices.shape[-1]
-    x = matrices.mT if tall else matrices
+    x = (matrices.mT if tall else matrices).to(precision)
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
     for _ in range(_ITERATIONS):
         gram = x @ x.mT
         x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.mT if tall else x
+    return (x.mT if tall else x).float()
 
 
 class Muon(torch.optim.Optimizer):
@@ -33,6 +36,8 @@ class Muon(torch.optim.Optimizer):
         As for AdamW.
     momentum : float
         Share of the running mean of the gradients that stays at a step.
+    precision : torch.dtype
+        Precision of the orthogonalisation.
     """
 
     def __init__(
@@ -41,7 +46,9 @@ class Muon(torch.optim.Optimizer):
         lr: float = 1e-3,
         weight_decay: float = 0.05,
         momentum: float = 0.95,
+        precision: torch.dtype = torch.float32,
     ) -> None:
+        self._precision = precision
         super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
@@ -64,6 +71,6 @@ class Muon(torch.optim.Optimizer):
             mean.lerp_(matrix.grad, 1 - momentum)
             directions.append(matrix.grad.lerp(mean, momentum))  # Nesterov's look ahead
         scale = 0.2 * max(matrices[0].shape) ** 0.5
-        steps = orthogonalise(torch.stack(directions))
+        steps = orthogonalise(torch.stack(directions), self._precision)
         for matrix, step in zip(matrices, steps, strict=True):
             matrix.mul_(1 - rate * decay).add_(step, alpha=-rate * scale)

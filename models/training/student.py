@@ -1,130 +1,141 @@
 """Student during training: the Audio Spectrogram Transformer, and auxiliary heads that are dropped afterwards."""
 
 import math
+from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..ast_network import AudioSpectrogramTransformer
-from .teachers import yamnet
+from .teachers import TeacherNetwork
 
-_COLUMNS, _COLUMN_SHIFT = 6, 3
-"""Number of columns of 16 rows in one of the teacher's patches, and between two."""
+_PATCH = 16
+"""Side of a patch, in rows and in mel bins."""
 _RARE = -5.5
 """Initial bias of a class: a probability of 0.4 %."""
-_RAREST = 1e-3
-"""Minimum distance from 0 and 1 that probabilities are clipped to before computing logits."""
-_RIDGE = 1e-2
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Patches:
+    """Patches that the student sees in a step.
+
+    Attributes
+    ----------
+    positions, kept : int64 tensors (tokens,)
+        Indices of the patches in the network's grid, and in the grid of the step's rows.
+    gather : float32 tensor (steps, tokens)
+        Weights of the mean over the patches at each of the teacher's features in time.
+    seen : int64 tensor
+        Those of the features in time at which there are patches.
+    """
+
+    positions: Tensor
+    kept: Tensor
+    gather: Tensor
+    seen: Tensor
+
+    def to(self, device: torch.device) -> "Patches":
+        """Return the patches on a device."""
+        moved = (x.to(device, non_blocking=True) for x in (self.positions, self.kept, self.gather, self.seen))
+        positions, kept, gather, seen = moved
+        return Patches(positions=positions, kept=kept, gather=gather, seen=seen)
 
 
 class Student(nn.Module):
-    """AST with auxiliary heads, which match the teacher's patch labels and embeddings from the patches' tokens.
+    """AST with auxiliary heads, which match the teacher's embedding and its features in time.
 
     Parameters
     ----------
     network : AudioSpectrogramTransformer
         Network with patches of 16x16 that do not overlap.
+    teacher : TeacherNetwork or its class
+        The teacher.
+
+    Attributes
+    ----------
+    network : AudioSpectrogramTransformer
+        The network, as given.
+    heads : nn.ModuleDict
+        The auxiliary heads.
     """
 
-    def __init__(self, network: AudioSpectrogramTransformer) -> None:
+    def __init__(
+        self, network: AudioSpectrogramTransformer, teacher: TeacherNetwork | type[TeacherNetwork]
+    ) -> None:
         super().__init__()
         config = network.config
-        assert config.patch == config.fstride == config.tstride == 16
+        assert config.patch == config.fstride == config.tstride == _PATCH
         self.network = network
-        self.norm = nn.LayerNorm(config.width)
-        self.patch_labels = nn.Linear(config.width, yamnet.CLASSES)
-        self.patch_embeddings = nn.Linear(config.width, yamnet.EMBEDDING_WIDTH)
-        nn.init.constant_(self.patch_labels.bias, _RARE)
+        self.heads = nn.ModuleDict(
+            {
+                "embedding": nn.Linear(config.width, teacher.embedding_width),
+                "frames": nn.Sequential(
+                    nn.LayerNorm(config.width), nn.Linear(config.width, teacher.feature_width)
+                ),
+            }
+        )
+        self._step_rows, self._span_rows = teacher.step_rows, teacher.span_rows
+        self._run_blocks = self._through_blocks
 
-    def forward(
-        self, rows: Tensor, positions: Tensor, kept: Tensor, gather: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Run the network on some patches of the rows.
-
-        Parameters
-        ----------
-        rows : float32 tensor (batch, rows, bins)
-            Normalised rows; any number up to the network's.
-        positions : int64 tensor (tokens,)
-            Indices of the kept patches in the network's full grid.
-        kept : int64 tensor (tokens,)
-            Indices of the kept patches in the grid of `rows`.
-        gather : float32 tensor (patches, tokens)
-            Weights of the mean over the kept patches in each of the teacher's.
+    def forward(self, rows: Tensor, patches: Patches) -> tuple[Tensor, Tensor, Tensor]:
+        """Run the network on some patches of normalised rows float32 (batch, rows, bins), at most as many as the network's.
 
         Returns
         -------
-        float32 tensors (batch, classes), (batch, patches, 521), (batch, patches, 1024)
-            Logits of the window, logits and embeddings of the teacher's patches.
+        tensors (batch, classes), (batch, embedding width), (batch, steps, feature width)
+            Logits, embedding, and features at the steps that are `seen`.
         """
-        x = self._tokens(rows, positions, kept)
-        patches = self.norm(gather @ x[:, 2:])  # (batch, patches, width)
-        return self.network.forward_head(x), self.patch_labels(patches), self.patch_embeddings(patches)
+        tokens = self._tokens(rows, patches)
+        summary = self.network.forward_embedding(tokens)
+        steps = patches.gather[patches.seen] @ tokens[:, 2:].float()  # (batch, steps, width)
+        return self.network.mlp_head(summary), self.heads["embedding"](summary), self.heads["frames"](steps)
 
     def use_plain_attention(self) -> None:
         """Use attention without fused kernel: on a CPU, oneDNN's matrix products are faster."""
         for block in self.network.v.blocks:
             block.attn.fused_attn = False
 
-    def _tokens(self, rows: Tensor, positions: Tensor, kept: Tensor) -> Tensor:
+    def compile_blocks(self) -> None:
+        """Compile the blocks, once for each number of tokens."""
+        self._run_blocks = torch.compile(self._through_blocks, dynamic=False)
+
+    def _through_blocks(self, x: Tensor) -> Tensor:
+        for block in self.network.v.blocks:
+            x = block(x)
+        return x
+
+    def _tokens(self, rows: Tensor, patches: Patches) -> Tensor:
         """Return the normalised output of the last block: (batch, 2 + tokens, width)."""
         v = self.network.v
         x = v.patch_embed(rows.transpose(1, 2).unsqueeze(1))  # (batch, f * t, width)
-        x = x[:, kept] + v.pos_embed[:, 2 + positions]  # (batch, tokens, width)
+        x = x[:, patches.kept] + v.pos_embed[:, 2 + patches.positions]  # (batch, tokens, width)
         prefix = torch.cat((v.cls_token, v.dist_token), 1) + v.pos_embed[:, :2]
         x = torch.cat((prefix.expand(len(x), -1, -1), x), 1)  # (batch, 2 + tokens, width)
-        for block in v.blocks:
-            x = block(x)
-        normed: Tensor = v.norm(x)
+        normed: Tensor = v.norm(self._run_blocks(x))
         return normed
 
-    def patches(self, rows: Tensor, positions: Tensor, kept: Tensor, gather: Tensor) -> Tensor:
-        """Return the input of the auxiliary heads, with the arguments of a call: (batch, patches, width)."""
-        normed: Tensor = self.norm(gather @ self._tokens(rows, positions, kept)[:, 2:])
-        return normed
-
-    @torch.no_grad()
-    def fit_heads(self, patches: Tensor, labels: Tensor, embeddings: Tensor) -> None:
-        """Fit the auxiliary heads by least squares, so that random ones do not distort a trained network.
-
-        Parameters
-        ----------
-        patches, labels, embeddings : float32 tensors (n, width), (n, 521), (n, 1024)
-            Input of the heads, and the teacher's probabilities and embeddings.
-        """
-        inputs = torch.cat((patches, torch.ones_like(patches[:, :1])), 1).double()
-        gram = inputs.T @ inputs
-        gram.diagonal().add_(_RIDGE * len(inputs))
-        targets = torch.cat((labels.logit(_RAREST), embeddings), 1).double()
-        solution = torch.linalg.solve(gram, inputs.T @ targets).T.to(patches.dtype)  # (521 + 1024, width + 1)
-        for head, part in zip(
-            (self.patch_labels, self.patch_embeddings),
-            solution.split((yamnet.CLASSES, yamnet.EMBEDDING_WIDTH)),
-            strict=True,
-        ):
-            head.weight.copy_(part[:, :-1])
-            head.bias.copy_(part[:, -1])
-
-    def choose_patches(
-        self, rows: int, share: float, random: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Choose the patches of a call: `positions`, `kept` and `gather`.
+    def choose_patches(self, rows: int, share: float, random: np.random.Generator) -> Patches:
+        """Choose the patches of a step, on the CPU.
 
         Fewer rows than the network's get a random place in its grid; a random `share` of all patches is kept (Koutini et al.,
         "Efficient Training of Audio Transformers with Patchout", Interspeech 2022).
         """
         bins, columns = self.network.config.grid
-        width = rows // 16
-        shift = int(torch.randint(columns - width + 1, (1,), generator=random))
+        width = rows // _PATCH
+        shift = int(random.integers(columns - width, endpoint=True))
         count = round(share * bins * width)
-        kept = torch.randperm(bins * width, generator=random)[:count].sort().values
+        kept = torch.from_numpy(np.sort(random.permutation(bins * width)[:count]))
         bin_, column = kept // width, kept % width
-        patches = yamnet.patch_count(rows)
-        first = torch.arange(patches)[:, None] * _COLUMN_SHIFT  # (patches, 1)
-        gather = ((column >= first) & (column < first + _COLUMNS)).float()
-        gather /= gather.sum(1, keepdim=True).clamp_min(1)
-        device = self.norm.weight.device
-        return (bin_ * columns + column + shift).to(device), kept.to(device), gather.to(device)
+        first = torch.arange(0, rows - self._span_rows + 1, self._step_rows)[:, None] / _PATCH  # (steps, 1)
+        gather = ((column >= first) & (column < first + self._span_rows / _PATCH)).float()
+        found = gather.sum(1, keepdim=True)
+        return Patches(
+            positions=bin_ * columns + column + shift,
+            kept=kept,
+            gather=gather / found.clamp_min(1),
+            seen=found[:, 0].nonzero()[:, 0],
+        )
 
 
 @torch.no_grad()

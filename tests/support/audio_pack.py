@@ -1,4 +1,4 @@
-"""A small audio pack for tests: tones, and a teacher that knows nothing."""
+"""A small audio pack for tests: tones, and teachers that know nothing."""
 
 import csv
 import io
@@ -12,10 +12,9 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from models import frontends
 from models.labels import audioset_classes
-from models.training.pack import AUDIO, CLASSES, INDEX, REAL_LIFE, TEACHER_LABELS, TEACHER_WEIGHTS
-from models.training.teachers import yamnet
+from models.training.pack import AUDIO, CLASSES, INDEX, REAL_LIFE
+from models.training.teachers import TEACHERS, yamnet
 
 
 def sound(number: int) -> NDArray[np.float32]:
@@ -27,7 +26,7 @@ def sound(number: int) -> NDArray[np.float32]:
 
 
 def write_pack(folder: Path, clips: int = 10) -> Path:
-    """A pack of tones, and a teacher that knows nothing."""
+    """A pack of tones, and teachers that know nothing."""
     folder.mkdir()
     with zipfile.ZipFile(folder / AUDIO, "w") as archive:
         for number in range(clips):
@@ -49,18 +48,10 @@ def write_pack(folder: Path, clips: int = 10) -> Path:
             known = entry.index in yamnet.YamNet.classes
             number_there = yamnet.YamNet.classes.index(entry.index) if known else ""
             rows.writerow((entry.index, entry.mid, entry.name, number_there))
-    patches = [yamnet.patch_count(frontends.row_count(len(sound(number)))) for number in range(clips)]
-    clip_ptr = np.concatenate(([0], np.cumsum(patches)))
-    np.savez(
-        folder / TEACHER_LABELS,
-        clip_ptr=clip_ptr,
-        indptr=np.arange(clip_ptr[-1] + 1),
-        indices=np.arange(clip_ptr[-1]) % 5,
-        values=np.full(clip_ptr[-1], 0.5, np.float16),
-    )
     torch.manual_seed(1)
-    weights = {key: value.half() for key, value in yamnet.YamNet().state_dict().items()}
-    save_file(weights, folder / TEACHER_WEIGHTS)
+    for teacher in TEACHERS.values():
+        weights = {key: value.half() for key, value in teacher.network().state_dict().items()}
+        save_file(weights, folder / teacher.weights)
     return folder
 
 

@@ -63,6 +63,10 @@ class TeacherNetwork(nn.Module, ABC):
     """Number of samples in the longest window."""
     embedding_width: ClassVar[int]
     feature_width: ClassVar[int]
+    step_rows: ClassVar[int]
+    """Number of rows between two features in time."""
+    span_rows: ClassVar[int]
+    """Number of rows that a feature in time describes."""
 
     @abstractmethod
     def label(self, rows: Tensor) -> Labels:

@@ -143,6 +143,7 @@ class Mn04(TeacherNetwork):
     window_samples = WINDOW_SAMPLES
     embedding_width = 512
     feature_width = 384
+    step_rows = span_rows = 32
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,0 +1,200 @@
+"""Library of sounds: log energies of all training clips and of some noises for student and teacher, made once and kept in files."""
+
+import json
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .. import frontends
+from ..errors import TrainingError
+from .pack import Pack, Samples
+from .teachers import TeacherFrontEnd, TeacherNetwork
+
+logger = logging.getLogger(__name__)
+
+Floats: TypeAlias = NDArray[np.float64]
+Indices: TypeAlias = NDArray[np.int64]
+
+OFFSET = 1e-7
+"""Energy added before the logarithm."""
+
+_VERSION = 2
+_NOISES = 40
+_NOISE_SAMPLES = 163_840
+_NOISE_RMS = 0.1
+_COMMON = 5.0
+"""Sum of a class's probabilities from which on it counts as common."""
+_SHORTEST_SAMPLES = 1600
+"""Length that shorter clips are padded to: teachers need some rows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Library:
+    """Log energies of clips, one after the other, followed by noises at an RMS of 0.1.
+
+    Attributes
+    ----------
+    student : float16 tensor (rows, 128)
+        Logarithms of AST's mel energies, plus `OFFSET`.
+    teacher : float16 tensor (rows, bins)
+        Logarithms of the teacher's mel energies, plus `OFFSET`.
+    start, length : int64 (clips + noises,)
+        First row and number of rows of each clip and noise.
+    chances : float64 (clips,)
+        Probability to draw each clip: greater for those with rare classes.
+    """
+
+    student: Tensor
+    teacher: Tensor
+    start: Indices
+    length: Indices
+    chances: Floats
+
+    def to(self, device: torch.device) -> "Library":
+        """Return the library with its energies in the memory of a device; on a CPU they stay in their files."""
+        return replace(self, student=self.student.to(device), teacher=self.teacher.to(device))
+
+
+def load_library(
+    packs: Sequence[Pack],
+    name: str,
+    network: TeacherNetwork,
+    folder: Path,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Library:
+    """Read the library of the training clips of packs, and make it first if it is missing.
+
+    Parameters
+    ----------
+    packs : sequence of Pack
+        Parts of packs.
+    name : str
+        Name of the teacher.
+    network : TeacherNetwork
+        The teacher.
+    folder : Path
+        Folder of the files: 0.2 GB for an hour of sound.
+    progress : callable, optional
+        Function that receives the number of clips done and the total at intervals while the library is made.
+
+    Raises
+    ------
+    TrainingError
+        There are no clips for training, a clip can't be decoded, or the folder can't be written or read.
+    """
+    clips = [(pack, index) for pack in packs for index in pack.of("train")]
+    if not clips:
+        folders = ", ".join(str(pack.folder) for pack in packs)
+        raise TrainingError(f"the audio pack {folders} has no clips for training: give another --pack")
+    stamp = _stamp(packs, name)
+    try:
+        if not _is_fresh(folder, stamp):
+            sounds = (pack.samples(pack.clips[index]) for pack, index in clips)
+            _write(folder, sounds, len(clips), network, progress)
+            (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
+        with np.load(folder / "clips.npz") as table:
+            start, length, chances = table["start"], table["length"], table["chances"]
+        student, teacher = (
+            torch.from_numpy(np.memmap(folder / f"{role}.f16", np.float16, "c").reshape(-1, bins))
+            for role, bins in (("student", frontends.MEL_BINS), ("teacher", network.front_end.bins))
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(
+            f"the library of sounds in {folder} can't be written or read ({error}): remove it, or give another --cache"
+        ) from error
+    return Library(student=student, teacher=teacher, start=start, length=length, chances=chances)
+
+
+def _stamp(packs: Sequence[Pack], name: str) -> dict[str, Any]:
+    """Return what the library is made from."""
+    sizes = [[file.stat().st_size for file in pack.files] for pack in packs]
+    return {"version": _VERSION, "teacher": name, "noises": _NOISES, "bytes": sizes}
+
+
+def _is_fresh(folder: Path, stamp: dict[str, Any]) -> bool:
+    file = folder / "stamp.json"
+    return file.is_file() and json.loads(file.read_text(encoding="utf-8")) == stamp
+
+
+def _write(
+    folder: Path,
+    clips: Iterable[Samples],
+    count: int,
+    network: TeacherNetwork,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Write all files but the stamp, which makes them valid."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "stamp.json").unlink(missing_ok=True)
+    lengths: list[int] = []
+    labels: list[Tensor] = []
+    with ExitStack() as files:
+        student, teacher = (
+            files.enter_context((folder / f"{role}.f16").open("wb")) for role in ("student", "teacher")
+        )
+
+        def add(sound: Samples) -> Tensor:
+            own, theirs = _energies(sound, network.front_end)
+            student.write((own + OFFSET).log().half().numpy().tobytes())
+            teacher.write((theirs + OFFSET).log().half().numpy().tobytes())
+            lengths.append(len(own))
+            return theirs
+
+        for done, sound in enumerate(clips):
+            theirs = add(sound)
+            device = next(network.parameters()).device
+            labels.append(
+                network.label(network.front_end.input_rows(theirs[None].to(device))).probabilities[0].cpu()
+            )
+            if done % 50 == 0:
+                progress(done, count)
+        for noise in _noises():
+            add(noise)
+    length = np.array(lengths, np.int64)
+    np.savez(
+        folder / "clips.npz",
+        start=length.cumsum() - length,
+        length=length,
+        chances=_chances(torch.stack(labels).double().numpy()),
+    )
+    progress(count, count)
+    logger.info("library of %d clips, %.2f h, in %s", count, length.sum() / 360_000, folder)
+
+
+def _energies(sound: Samples, front_end: TeacherFrontEnd) -> tuple[Tensor, Tensor]:
+    """Return mel energies of a sound for student and teacher, as many rows of both."""
+    samples = torch.from_numpy(np.pad(sound, (0, max(0, _SHORTEST_SAMPLES - len(sound)))))
+    student, teacher = frontends.fbank(samples).exp(), front_end.mel_energies(samples[None])[0]
+    rows = min(len(student), len(teacher))
+    return student[:rows], teacher[:rows]
+
+
+def _chances(labels: Floats) -> Floats:
+    """Return the probability to draw each clip, from labels (clips, classes): a class counts less the more often it is heard."""
+    weights: Floats = (labels / np.sqrt(labels.sum(0) + _COMMON)).sum(1)
+    weights /= weights.sum()
+    return weights
+
+
+def _noises() -> Iterator[Samples]:
+    """Yield coloured noises with a random slope and a random hump in the spectrum; every eighth has a mains hum."""
+    random = np.random.default_rng(0)
+    hertz = np.maximum(np.fft.rfftfreq(_NOISE_SAMPLES, 1 / frontends.SAMPLE_RATE_HZ), 30)
+    time = np.arange(_NOISE_SAMPLES) / frontends.SAMPLE_RATE_HZ
+    for number in range(_NOISES):
+        slope = hertz ** (-random.uniform(-0.3, 2.2) / 2)
+        centre, width = random.uniform(100, 6000), random.uniform(100, 1500)
+        hump = 1 + random.uniform(0, 3) * np.exp(-(((hertz - centre) / width) ** 2))
+        noise = np.fft.irfft(np.fft.rfft(random.standard_normal(_NOISE_SAMPLES)) * slope * hump)
+        if number % 8 == 7:
+            hum = sum(np.sin(2 * np.pi * 50 * tone * time) / tone for tone in (1, 2, 3, 5))
+            noise = 0.1 * noise / noise.std() + hum
+        yield (noise / noise.std() * _NOISE_RMS).astype(np.float32)
