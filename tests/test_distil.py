@@ -4,6 +4,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -416,7 +417,7 @@ def test_a_few_steps_bring_the_student_nearer_to_the_teacher(
     teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
 ) -> None:
     reports: list[Report] = []
-    run = distillation(teacher, library, small, tmp_path)
+    run = distillation(teacher, library, small, tmp_path, recipe=replace(RECIPE, rate=1e-2))
     for _ in range(3):
         run.train(Length(steps=10), Watch(on_report=reports.append))
     first, _, last = reports
@@ -455,7 +456,7 @@ def as_the_script_saved(run: Distillation) -> dict[str, Any]:
         return (block, ".norm" not in name) if name.startswith("v.blocks.") else ("", False)
 
     old = list(state["net"])
-    new = sorted(old, key=lambda name: by_norm(name))
+    new = sorted(old, key=by_norm)
     matrices = [name for name in old if name.startswith("v.blocks.") and state["net"][name].ndim == 2]
     others = [name for name in old if name not in matrices]
     heads = [f"heads.{name}" for name in state["heads"]]
