@@ -647,6 +647,16 @@ def test_the_command_trains_resumes_and_finishes(
     assert figures["clip alone"]["clips"] == 4
 
 
+@pytest.mark.parametrize("going_on", ["--resume", "--finish"])
+def test_a_run_that_is_not_there_is_refused_before_the_library_is_made(
+    folder: Path, tmp_path: Path, going_on: str
+) -> None:
+    with pytest.raises(TrainingError, match="there is no run in") as error:
+        invoke(folder, "distil", "--out", str(tmp_path / "run"), going_on)
+    one_sentence(error)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_teacher_that_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / TEACHERS["mn04"].weights).unlink()

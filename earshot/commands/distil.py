@@ -51,6 +51,8 @@ def distil(
     resume = resume or finish
     if not resume and (out / STATE).exists():
         raise TrainingError(f"there is a run in {out}: continue it with --resume, or give another --out")
+    if resume and not (out / STATE).exists():
+        raise TrainingError(f"there is no run in {out}: leave out --resume and --finish to start one")
     if (init := context.params["init"]) is not None:
         require_ast_before_loading(init, "distilled")
     parts = [part for folder in pack for part in open_parts(folder)]
