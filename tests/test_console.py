@@ -79,6 +79,8 @@ def test_events_are_lines_of_their_own_type_if_wanted() -> None:
         "id": "1",
         "label": "Dog",
         "score": 0.9,
+        "confirmed": True,
+        "fast_score": None,
         "started_at": "2026-03-01T12:00:01.000Z",
         "ended_at": None,
         "clip": None,

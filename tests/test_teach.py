@@ -201,7 +201,7 @@ def test_taught_sounds_are_further_columns_in_the_order_of_their_names() -> None
     np.testing.assert_array_equal(scores[:, :2], own)
     logits = embeddings @ np.linspace(-0.02, 0.01, 32) + 0.25
     np.testing.assert_allclose(scores[0, 2:], np.repeat(1 / (1 + np.exp(-logits)), 2), rtol=1e-4)
-    assert tagger.thresholds.tolist() == [0.0, 0.0, 0.5, 0.5]
+    np.testing.assert_array_equal(tagger.thresholds, [0.0, 0.0, 0.5, 0.5])
 
 
 def test_a_sound_that_was_taught_to_another_model_has_a_score_of_0() -> None:

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -347,7 +348,7 @@ def test_sounds_have_german_names_on_the_page_and_english_ones_in_the_program(tm
         for typed, sound in (("sirene", "Siren"), ("Speech", "Speech")):
             german.find("form input").send_keys(typed)
             german.find("form button").click()
-            wait_until(lambda sound=sound: sound in page.house.thresholds, f"{typed} to be watched")
+            wait_until(partial(page.house.thresholds.__contains__, sound), f"{typed} to be watched")
         german.find("#tab-events").click()
         german.wait_for_text("Sirene", ".events")
         german.find("#filter-sound option[value='Siren']").click()
