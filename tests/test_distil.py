@@ -522,6 +522,21 @@ def test_the_report_is_json_lines_with_names_right(
     assert all(line["names"]["clips"] == 2 for line in lines)
 
 
+def test_a_run_that_is_killed_while_it_is_measured_has_been_saved(
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed() -> None:
+        raise KeyboardInterrupt
+
+    run = distillation(teacher, library, small, tmp_path)
+    monkeypatch.setattr(run, "names_right", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run.train(Length(steps=3), Watch())
+    again = distillation(teacher, library, small, tmp_path)
+    again.restore()
+    assert again.learner.steps == 3
+
+
 def test_an_exported_network_scores_as_the_trained_one(folder: Path, small: str, tmp_path: Path) -> None:
     teacher = teacher_of(folder, "yamnet")
     library = load_library(open_parts(folder), "yamnet", teacher, tmp_path / "cache")

@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 
 STATE, REPORT = "state.pt", "report.jsonl"
 
+_STEADY = "steady"
+"""Name of the part of a run that is saved."""
+
 _ABSENT_LOGIT = -12.0
 """Logit of a class that the teacher lacks: a probability of 6 in a million."""
 
@@ -198,20 +201,15 @@ class Distillation:
         )
 
     def train(self, length: Length, watch: Watch) -> None:
-        """Train at the steady rate, and save the state at each line of the report, the last one at the end.
+        """Train at the steady rate, and save the state with each line of the report, the last one at the end.
 
         Raises
         ------
         TrainingError
             A figure is not finite, or the disk can't be written.
         """
-
-        def save(report: Report) -> None:
-            self.save()
-            watch.on_report(report)
-
         rate = self._recipe.rate
-        self._stretch("steady", self._recipe.steady, (rate, rate), length, replace(watch, on_report=save))
+        self._stretch(_STEADY, self._recipe.steady, (rate, rate), length, watch)
 
     def finish(self, length: Length, watch: Watch) -> bool:
         """Let the rate fall to 0, with whole windows in the second half; the saved state stays that of `train`.
@@ -251,13 +249,15 @@ class Distillation:
             figures.append(learner.step(kinds[learner.steps % len(kinds)], rate))
 
     def _report(self, part: str, figures: Sequence[Tensor], windows: int, seconds: float) -> Report:
-        """Measure the averaged weights, and add a line to the report."""
+        """Save the state at the steady rate, measure the averaged weights, and add a line to the report."""
         means = dict(zip(FIGURES, torch.stack(list(figures)).mean(0).tolist(), strict=True))
         if not all(math.isfinite(value) for value in means.values()):
             raise TrainingError(
                 f"the divergence is {means['divergence']} after {self.learner.windows} windows: --resume goes on from the state before"
             )
         self._minutes += seconds / 60
+        if part == _STEADY:
+            self.save()  # before the measurement, which takes a while
         report = Report(
             part=part,
             minutes=round(self._minutes, 2),
