@@ -374,6 +374,9 @@ class TestCommand:
         with caplog.at_level(logging.INFO):
             assert run_noise().exit_code == 0
         assert "there are no noise levels yet: measure them with --noise" in caplog.text
+        with caplog.at_level(logging.INFO):
+            assert run_noise("--source", "attic").exit_code == 0
+        assert "there are no noise levels of attic yet" in caplog.text
 
     def test_it_reports_what_is_wrong(self) -> None:
         assert "'soon' is not a time" in run_noise("--since", "soon").stderr

@@ -107,7 +107,17 @@ def test_hours_are_shown_in_one_form_that_can_be_read_again(written: str, shown:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["22:00", "25:00-07:00", "nightly", "mon-fri", "saturn 9:00-10:00", "10:00-12:61", "9" * 300]
+    "wrong",
+    [
+        "22:00",
+        "25:00-07:00",
+        "nightly",
+        "mon-fri",
+        "mon 24:00-7:00",
+        "saturn 9:00-10:00",
+        "10:00-12:61",
+        "9" * 300,
+    ],
 )
 def test_wrong_hours_are_refused_with_an_example(wrong: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"such as 22:00-07:00"):

@@ -33,6 +33,7 @@ def noise(
     from streamer.sinks.history import noise_levels
     from streamer.sinks.history.database import is_there
     from streamer.sinks.history.occurrences import parse_since
+    from streamer.text import printable
 
     require_one_format(as_csv=as_csv, as_json=as_json)
     try:
@@ -50,5 +51,7 @@ def noise(
     )
     if not write(noise_levels.by_hour(found) if hours else found, sys.stdout):
         _log.info(
-            "there are no noise levels%s: measure them with --noise", " since then" if since else " yet"
+            "there are no noise levels%s%s: measure them with --noise",
+            f" of {' or '.join(map(printable, source))}" if source else "",
+            " since then" if since else " yet",
         )

@@ -39,7 +39,7 @@ def teach_sound(chosen: "Settings", sounds: "TaughtSounds", name: str, material:
         typer.echo(f"{'found ' if was_found else 'missed'}  {example}")
     for line in verdict(taught):
         typer.echo(line)
-    _log.info("'%s' is saved; an Earshot that listens takes it up at once", name)
+    _log.info("'%s' is saved; a running Earshot starts to use it at once", name)
     if advice := watch_advice(chosen, name):
         _log.warning("%s", advice)
 

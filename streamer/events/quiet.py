@@ -92,7 +92,7 @@ def parse_quiet(text: str) -> QuietHours:
     takes_days = True
     for word in words:
         if times := _TIMES.fullmatch(word):
-            begin, end = _time(times[1], times[2], text), _time(times[3], times[4], text)
+            begin, end = _time(times[1], times[2], text), _end(times[3], times[4], text)
             spans.append(Span(begin, end, frozenset(days) or _EVERY_DAY))
             takes_days = False
             continue
@@ -115,9 +115,12 @@ def check_quiet(text: str) -> str:
     return str(parse_quiet(text))
 
 
+def _end(hour: str, minute: str, text: str) -> time:
+    """Return an end; only an end can be 24:00, because a begin would be on the next day."""
+    return _MIDNIGHT if (int(hour), int(minute)) == (24, 0) else _time(hour, minute, text)
+
+
 def _time(hour: str, minute: str, text: str) -> time:
-    if (int(hour), int(minute)) == (24, 0):
-        return _MIDNIGHT
     try:
         return time(int(hour), int(minute))
     except ValueError:
