@@ -16,6 +16,7 @@ needs_torch() {
 }
 
 build=${TORCH:-auto}
+case $build in auto | cpu | cuda) ;; *) echo "TORCH must be cpu, cuda or auto, not $build" >&2; exit 2 ;; esac
 if [ "$build" = auto ]; then
     if [ "$(uname -s)" = Linux ] && ! nvidia_gpu; then build=cpu; else build=cuda; fi
 fi

@@ -143,6 +143,13 @@ def test_pip_alone_installs_the_rest(tmp_path: Path, extras: str, torch: str, gp
     assert [call.split()[0] for call in calls] == ["pip"]
 
 
+def test_another_build_is_refused_before_anything_is_installed(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        install_python(tmp_path, "all", torch="gpu")
+    assert caught.value.stderr == "TORCH must be cpu, cuda or auto, not gpu\n"
+    assert not (tmp_path / "calls").exists()
+
+
 def test_the_build_without_cuda_can_be_asked_for(tmp_path: Path) -> None:
     _, calls = install_python(tmp_path, "all", torch="cpu", gpu=True)
     assert calls[1].startswith("uv ")

@@ -86,7 +86,7 @@ def test_doctor_knows_taught_sounds_and_says_which_the_model_does_not(environmen
     assert checks["sounds"]["state"] == "ok"
     assert checks["taught sounds"]["state"] == "warning"
     assert checks["taught sounds"]["advice"].startswith(
-        "Our doorbell was taught to another model, and is unknown to tiny"
+        "Our doorbell was taught to another model or window, and is unknown to tiny"
     )
 
 

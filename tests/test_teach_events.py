@@ -110,7 +110,8 @@ def test_a_correction_is_no_sound_to_watch(tmp_path: Path, monkeypatch: pytest.M
 def test_a_correction_for_another_model_is_said_to_be_missing() -> None:
     other = replace(taught_sound("Bell", "other"), lowers=("Bell",))
     assert TaughtTagger(Model(), [other]).describe_unknown() == (
-        "the correction of Bell was taught to another model, and is unknown to bands: run earshot teach again, or choose that model"
+        "the correction of Bell was taught to another model or window, and is unknown to bands: run earshot teach again, or choose "
+        "that model and --window"
     )
 
 

@@ -99,5 +99,5 @@ def test_a_sound_is_not_recognised_by_another_model_that_workers_change_to(
     assert workers(windows)[:, -1].tolist() == [0.0, 0.0]
     assert workers.unknown == ("Our doorbell",)
     assert workers.describe_unknown().startswith(
-        "Our doorbell was taught to another model, and is unknown to newer: run earshot teach again"
+        "Our doorbell was taught to another model or window, and is unknown to newer: run earshot teach again"
     )

@@ -197,8 +197,8 @@ class TaughtTagger:
             return ""
         were, are = ("was", "is") if len(missing) == 1 else ("were", "are")
         return (
-            f"{' and '.join(missing)} {were} taught to another model, and {are} unknown to {self.name}: run earshot teach again, or choose "
-            "that model"
+            f"{' and '.join(missing)} {were} taught to another model or window, and {are} unknown to {self.name}: "
+            "run earshot teach again, or choose that model and --window"
         )
 
     def widened(self, scores: Floats) -> Floats:
