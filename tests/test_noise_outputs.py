@@ -324,6 +324,18 @@ class TestHistory:
         assert first.bands_db == pytest.approx(MINUTE.bands_db)
         assert (first.started_at, second.started_at) == (HOUR, HOUR + 3600.0)
 
+    @pytest.mark.parametrize(("zone", "minutes"), [("Asia/Kolkata", 30), ("Asia/Kathmandu", 15)])
+    def test_an_hour_is_one_of_the_local_clock(
+        self, zone: str, minutes: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before, after = [replace(MINUTE, started_at=HOUR + 60.0 * (minutes + minute)) for minute in (-1, 0)]
+        with monkeypatch.context() as patch:
+            patch.setenv("TZ", zone)
+            time.tzset()
+            hours = list(by_hour([before, after]))
+        time.tzset()
+        assert [hour.started_at - HOUR for hour in hours] == [60.0 * minutes - 3600.0, 60.0 * minutes]
+
     def test_the_table_shows_local_times_and_the_unit(self) -> None:
         text = io.StringIO()
         write_table([MINUTE, replace(MINUTE, lmax_db=None, is_calibrated=False)], text)

@@ -56,6 +56,13 @@ def receive(connection: Connection, kind: str) -> Any:
             return message
 
 
+def test_thresholds_have_the_digits_that_people_gave_a_model() -> None:
+    with serving() as page:
+        page.house.thresholds["Dog"] = float(np.float32(0.15))
+        page.fill()
+        assert page.get("sources").json["sources"][0]["watched"][0]["threshold"] == 0.15
+
+
 def test_the_interface_says_what_is_heard() -> None:
     with serving() as page:
         page.fill()

@@ -355,7 +355,9 @@ class _State:
 
 
 def _source_payload(name: str, watched: Sequence[Watched], *, listening: bool) -> Payload:
-    sounds = [{"sound": one.name, "threshold": one.threshold, "quiet": one.quiet} for one in watched]
+    sounds = [
+        {"sound": one.name, "threshold": round(one.threshold, 4), "quiet": one.quiet} for one in watched
+    ]
     return {"name": name, "listening": listening, "watched": sounds}
 
 

@@ -58,11 +58,18 @@ def by_hour(minutes: Iterable[NoiseLevels]) -> Iterator[NoiseLevels]:
     minutes : iterable of NoiseLevels
         Minutes, in order of time.
     """
-    for hour, group in groupby(minutes, key=lambda minute: minute.started_at // _HOUR_SECONDS):
+    for began_at, group in groupby(minutes, key=lambda minute: _hour_of(minute.started_at)):
         sums: dict[tuple[str, bool], _Hour] = {}
         for minute in group:
             sums.setdefault((minute.source, minute.is_calibrated), _Hour()).add(minute)
-        yield from (one.levels(hour * _HOUR_SECONDS) for one in sums.values())
+        yield from (one.levels(began_at) for one in sums.values())
+
+
+def _hour_of(at: float) -> float:
+    """Return the begin of an hour of the local clock, which is not that of UTC everywhere."""
+    offset = datetime.fromtimestamp(at).astimezone().utcoffset()
+    offset_seconds = offset.total_seconds() if offset is not None else 0.0
+    return (at + offset_seconds) // _HOUR_SECONDS * _HOUR_SECONDS - offset_seconds
 
 
 @dataclass(slots=True)
