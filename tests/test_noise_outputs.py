@@ -452,7 +452,8 @@ class TestReference:
 
     def test_one_source_of_several_needs_a_table(self, config: Path) -> None:
         config.write_text('source = ["kitchen=demo", "hall=mic"]\n')
-        result = self.calibrate(config, tone(1000.0, 5.0, level_dbfs=-23.0), "--apply")
+        silence = np.zeros(5 * SAMPLE_RATE_HZ, np.float32)  # not listened to
+        result = self.calibrate(config, silence, "--apply")
         with pytest.raises(
             SettingsError, match="'kitchen' has no table in the settings file for its noise_offset_db"
         ):
@@ -469,6 +470,12 @@ class TestReference:
     def test_a_sound_without_a_level_is_refused(self, config: Path, sound: Samples, complaint: str) -> None:
         with pytest.raises(SourceError, match=complaint):
             raise self.calibrate(config, sound).exception or AssertionError
+
+    def test_a_sound_that_is_too_quiet_for_the_reference_leaves_the_settings(self, config: Path) -> None:
+        result = self.calibrate(config, tone(1000.0, 5.0, level_dbfs=-110.0), "--reference", "150", "--apply")
+        with pytest.raises(SourceError, match=r"is too quiet for a sound of 150 dB\(A\)"):
+            raise result.exception or AssertionError
+        assert config.read_text() == ""
 
     def test_an_unsteady_sound_causes_a_warning(self, config: Path, caplog: pytest.LogCaptureFixture) -> None:
         steady = tone(1000.0, 2.0, level_dbfs=-23.0)

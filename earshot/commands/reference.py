@@ -25,14 +25,23 @@ def calibrate_level(chosen: "Settings", reference_db: float, config: Path | None
     ------
     UsageError
         There are several sources.
+    SettingsError
+        The settings file can't have an offset for the source.
+    SourceError
+        The source can't be measured, or is too quiet for the reference.
     """
     from streamer.commands.reference import STEADY_DB, measure
+    from streamer.errors import SourceError
     from streamer.live.assembly import open_sources
+    from streamer.settings.fields import HIGHEST_OFFSET_DB
     from streamer.settings.file import difference, read, with_noise_offset, write_atomically
     from streamer.settings.loading import settings_file
 
     if len(chosen.sources) != 1:
         raise UsageError("--reference measures one source: choose it with --source NAME")
+    file = settings_file(config)
+    before = read(file)
+    with_noise_offset(before, chosen.sources[0].name, 0.0)  # refuses the file before the sound is played
     (source,) = open_sources(chosen)
     seconds = chosen.duration or USUAL_SECONDS
     try:
@@ -41,6 +50,11 @@ def calibrate_level(chosen: "Settings", reference_db: float, config: Path | None
     finally:
         source.close()
     offset = found.offset_db(reference_db)
+    if offset > HIGHEST_OFFSET_DB:
+        raise SourceError(
+            f"{source.name}: {found.leq_dbfs:.1f} dBFS(A) is too quiet for a sound of {reference_db:g} dB(A); check that this is "
+            "the right microphone, and its gain"
+        )
     _log.info(
         "%s: %.1f dBFS(A) for %.0f s; with the meter at %g dB(A), noise_offset_db is %.1f",
         source.name,
@@ -54,8 +68,6 @@ def calibrate_level(chosen: "Settings", reference_db: float, config: Path | None
             "the level changed by %.1f dB: take a steady sound, such as a calibrator or noise from a loudspeaker, and try again",
             found.spread_db,
         )
-    file = settings_file(config)
-    before = read(file)
     after = with_noise_offset(before, source.name, offset)
     typer.echo(difference(before, after, file), nl=False)
     if after == before:

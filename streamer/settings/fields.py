@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 from .sources import parse_list
 
 _TICK_SECONDS = 0.01
+HIGHEST_OFFSET_DB = 250.0
 SHORTEST_FAST_SECONDS, LONGEST_FAST_SECONDS = 0.5, 5.0
 
 PathOrName = TypeVar("PathOrName", Path, str)
@@ -122,5 +123,5 @@ Count: TypeAlias = Annotated[int, Field(ge=1, le=1000)]
 Roll: TypeAlias = Annotated[float, Field(ge=0.0, le=60.0, allow_inf_nan=False)]
 Above: TypeAlias = Annotated[float, Field(gt=3.0, le=100.0, allow_inf_nan=False)]
 Level: TypeAlias = Annotated[float, Field(ge=0.0, le=200.0, allow_inf_nan=False)]
-Offset: TypeAlias = Annotated[float, Field(ge=-50.0, le=250.0, allow_inf_nan=False)]
+Offset: TypeAlias = Annotated[float, Field(ge=-50.0, le=HIGHEST_OFFSET_DB, allow_inf_nan=False)]
 Device: TypeAlias = Annotated[str, AfterValidator(_check_device)]
