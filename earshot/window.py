@@ -174,7 +174,7 @@ def _look(settings: "Settings", labels: "Sequence[str]") -> "KioskLook":
     from gui.look import KioskLook
     from models.short_names import short_names
     from streamer.errors import SettingsError
-    from streamer.events.catalogue import Watch, resolve_sounds
+    from streamer.events.catalogue import Watch, resolve_scored_sounds
     from streamer.settings.fields import expand
 
     full = {
@@ -184,7 +184,7 @@ def _look(settings: "Settings", labels: "Sequence[str]") -> "KioskLook":
         hidden = [
             labels[index]
             for name in settings.kiosk_hide
-            for sound in resolve_sounds([Watch(full.get(name.casefold(), name))], labels)
+            for sound in resolve_scored_sounds([Watch(full.get(name.casefold(), name))], labels)
             for index in sound.indices
         ]
         look = KioskLook(

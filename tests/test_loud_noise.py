@@ -7,7 +7,7 @@ from support.noise import in_chunks, noise, tone
 
 from streamer.commands.tag import tag
 from streamer.errors import SettingsError
-from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
+from streamer.events.catalogue import Watch, WatchedSound, resolve_scored_sounds, resolve_sounds
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples
 from streamer.noise.source import SourceNoise
 from streamer.sources.memory import ArraySource
@@ -173,3 +173,11 @@ def test_a_rule_for_scores_is_refused(key: str) -> None:
 def test_a_level_is_only_for_loud_noise() -> None:
     with pytest.raises(SettingsError, match="above_db and level_db are for 'Loud noise'"):
         resolve_sounds([Watch("Speech", {"above_db": 10.0})], ["Speech"])
+
+
+def test_a_list_of_sounds_with_scores_refuses_it() -> None:
+    with pytest.raises(
+        SettingsError,
+        match="'Loud noise' is detected by its level, not by the model: remove it from this list",
+    ):
+        resolve_scored_sounds([Watch("Speech"), Watch("loud noise")], ["Speech"])

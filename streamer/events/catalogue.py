@@ -250,6 +250,25 @@ def resolve_sounds(
     return tuple(watched)
 
 
+def resolve_scored_sounds(
+    watch: Sequence[Watch], labels: Sequence[str], thresholds: Samples | None = None
+) -> tuple[WatchedSound, ...]:
+    """Find sounds as `resolve_sounds` does, where only those that the model scores have an effect.
+
+    Raises
+    ------
+    SettingsError
+        A sound can't be found, or is detected by its level.
+    """
+    found = resolve_sounds(watch, labels, thresholds)
+    for entry in found:
+        if entry.sound.is_by_level:
+            raise SettingsError(
+                f"'{entry.sound.name}' is detected by its level, not by the model: remove it from this list"
+            )
+    return found
+
+
 def default_threshold(name: str) -> float:
     """Return the threshold of a sound in the catalogue, or the default for any other label."""
     return next((sound.threshold for sound in catalogue() if sound.name == name), _DEFAULT_THRESHOLD)

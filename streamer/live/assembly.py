@@ -10,7 +10,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import SettingsError, SinkError, SourceError
-from ..events.catalogue import WatchedSound, catalogue, resolve_sounds
+from ..events.catalogue import WatchedSound, catalogue, resolve_scored_sounds
 from ..events.watchlist import WatchLists
 from ..health import HealthMeter
 from ..messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Samples
@@ -168,7 +168,7 @@ def sounds_never_kept(settings: Settings, model: Model) -> Sequence[WatchedSound
         A sound of `clips_never` is unknown.
     """
     try:
-        return resolve_sounds(settings.excluded_from_clips, model.labels, model.thresholds)
+        return resolve_scored_sounds(settings.excluded_from_clips, model.labels, model.thresholds)
     except SettingsError as error:
         raise SettingsError(f"clips_never: {error}") from None
 
