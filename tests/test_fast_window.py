@@ -164,6 +164,22 @@ def test_without_a_step_of_the_level_the_fast_window_tells_nothing() -> None:
     assert told(sound(30.0), heard_by=always) == []
 
 
+def test_a_start_that_only_the_long_window_tells_has_the_highest_score_of_the_fast_one_since() -> None:
+    def hesitant(batch: Samples) -> Samples:
+        """The fast window is never sure; the long one notices only what is a second old."""
+        is_fast = batch.shape[1] <= FAST
+        seconds = ((batch if is_fast else batch[:, :-RATE]) > 0.1).sum(1) / RATE
+        dog = np.where(seconds >= 0.3, 0.55 if is_fast else 0.75, 0.0)
+        scores: Samples = np.stack([dog, 0 * dog], 1).astype(np.float32)
+        return scores
+
+    start, _ = told(sound(25, (5.0, 5.6, 0.5)), heard_by=hesitant)
+    assert (start.kind, start.confirmed) == ("started", True)
+    assert start.started_at - ANCHOR == pytest.approx(5.0, abs=0.1)
+    assert start.score == pytest.approx(0.75)
+    assert start.fast_score == pytest.approx(0.55)
+
+
 def test_the_long_window_starts_what_the_fast_one_misses() -> None:
     def only_long(batch: Samples) -> Samples:
         return scorer(batch) * np.float32(batch.shape[1] > FAST)

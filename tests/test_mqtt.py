@@ -534,6 +534,8 @@ def test_an_event_arrives_as_documented_and_is_not_retained(broker: Mosquitto) -
         "id": "1",
         "label": "Dog",
         "score": 0.5,
+        "confirmed": True,
+        "fast_score": None,
         "started_at": "2026-03-01T12:00:01.250Z",
         "ended_at": None,
         "clip": None,

@@ -1,5 +1,6 @@
 """Starts on the word of the fast window, which the long window confirms or takes back."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -65,6 +66,7 @@ class EarlyStart:
         self.event: Event | None = None
         self.peak: float | None = None
         self._new_id = new_id
+        self._recent: deque[tuple[int, float]] = deque()  # fast windows within a long one: end, score
         self._is_hit = False
         self._long_windows = 0
         self._judged_from = 0
@@ -84,6 +86,15 @@ class EarlyStart:
             self._last_on = tagging
         stays = is_on or self.event is not None or not self._watched.is_off(tagging.scores)
         self.peak = max(self.peak, score) if stays and self.peak is not None else score
+        self._recent.append((tagging.end_sample, score))
+        while self._recent[0][0] <= tagging.end_sample - WINDOW_SAMPLES:
+            self._recent.popleft()
+
+    def peak_since(self, start_sample: int) -> float | None:
+        """Let the peak be that since a start which the long window alone detected, and return it."""
+        scores = [score for end_sample, score in self._recent if end_sample > start_sample]
+        self.peak = max(scores, default=self.peak)
+        return self.peak
 
     def start(self, tagging: Tagging, *, score: float, ended_sample: int) -> Event | None:
         """Return the start that the newest tagging of the fast window tells, if any.

@@ -100,8 +100,9 @@ class SoundTracker:
         return started
 
     def _new_event(self, tagging: Tagging, first: _Hit) -> Event:
-        start = new_start(self._watched, self._new_id(), tagging, self._start_sample(tagging, first))
-        return replace(start, score=self._peak, fast_score=self._early.peak)
+        start_sample = self._start_sample(tagging, first)
+        start = new_start(self._watched, self._new_id(), tagging, start_sample)
+        return replace(start, score=self._peak, fast_score=self._early.peak_since(start_sample))
 
     def _start_sample(self, tagging: Tagging, first: _Hit) -> int:
         """Return the onset: soon before the score rose, else at the last rise of the level since the first trace of the sound."""
