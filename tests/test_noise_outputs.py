@@ -450,8 +450,11 @@ class TestReference:
         assert self.calibrate(config, tone(1000.0, 5.0, level_dbfs=-23.0), "--apply").exit_code == 0
         assert config.read_text().endswith('spec = "demo"\nnoise_offset_db = 117.0\n')
 
-    def test_one_source_of_several_needs_a_table(self, config: Path) -> None:
-        config.write_text('source = ["kitchen=demo", "hall=mic"]\n')
+    @pytest.mark.parametrize(
+        "others", ['source = ["kitchen=demo", "hall=mic"]\n', '[[source]]\nname = "hall"\nspec = "demo"\n']
+    )
+    def test_a_source_beside_others_needs_a_table(self, config: Path, others: str) -> None:
+        config.write_text(others)
         silence = np.zeros(5 * SAMPLE_RATE_HZ, np.float32)  # not listened to
         result = self.calibrate(config, silence, "--apply")
         with pytest.raises(

@@ -111,7 +111,7 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
 
 
 def with_noise_offset(text: str, source: str, offset_db: float) -> str:
-    """Set the noise offset of a source in the text of a settings file: in its table, or for all if there is one source at most.
+    """Set the noise offset of a source in the text of a settings file: in its table, or for all if the file has no tables.
 
     Parameters
     ----------
@@ -125,16 +125,14 @@ def with_noise_offset(text: str, source: str, offset_db: float) -> str:
     Raises
     ------
     SettingsError
-        The text is not TOML, or has several sources but no table for this one.
+        The text is not TOML, or has tables of sources but none for this one.
     """
     document = _parse(text)
     entries = document.get("source")
-    several = isinstance(entries, list) and len(entries) > 1
-    tables = (
-        [entry for entry in entries if isinstance(entry, MutableMapping)] if isinstance(entries, list) else []
-    )
+    entries = entries if isinstance(entries, list) else []
+    tables = [entry for entry in entries if isinstance(entry, MutableMapping)]
     table = next((entry for entry in tables if _name_in(entry, {}) == source), None)
-    if table is None and several:
+    if table is None and (tables or len(entries) > 1):
         raise SettingsError(
             f"the source '{source}' has no table in the settings file for its noise_offset_db; add a [[source]] table with its "
             "name and spec first"
