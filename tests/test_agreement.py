@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 import typer
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from support.audio_pack import sound, write_pack
+from support.audio_pack import sound, write_pack, write_real_life
 from typer.testing import CliRunner
 
 from earshot.cli import add_commands
@@ -362,6 +363,20 @@ def test_json_has_all_of_it(folder: Path, small: str) -> None:
     assert set(summary["confusions"][0]) == {"taught", "heard", "clips", "of"}
     assert len(summary["classes"]) > 4
     assert all(entry["positives"] == 5 for entry in summary["classes"])
+
+
+def test_names_that_are_right_are_counted_on_the_clips_that_have_names(
+    folder: Path, small: str, tmp_path: Path
+) -> None:
+    pack = shutil.copytree(folder, tmp_path / "pack")
+    words = ("--pack", str(pack), "--model", small, "--limit", "2")
+    assert "names_right" not in json.loads(evaluate(*words, "--json"))
+    write_real_life(pack)
+    names = json.loads(evaluate(*words, "--json"))["names_right"]
+    assert names["clips"] == 2
+    assert 0 <= names["first"] <= names["of_three"] <= names["of_five"] <= 1
+    row = next(line for line in evaluate(*words).splitlines() if "2 clips" in line)
+    assert row.count("%") == 3
 
 
 def test_the_teacher_can_be_evaluated_itself(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Agreement of a model with the teacher: ``evaluate --pack``."""
+"""Agreement of a model with the teacher, and names that are right: ``evaluate --pack``."""
 
 import json
 import math
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from models.training.agreement import Agreement, Scored, Scorer
     from models.training.confusions import ClassPrecision, Confusion
+    from models.training.names import NamesRight
 
 TEACHER = "teacher"
 """Model name of YAMNet, and prefix of all teachers, as in ``teacher:mn04``."""
@@ -75,7 +76,7 @@ def compare(
     diagram: Path | None,
     as_json: bool,
 ) -> None:
-    """Score the validation part of an audio pack and print how far teacher and model agree.
+    """Score the validation part of an audio pack; print how far teacher and model agree, and how many names are right.
 
     Parameters
     ----------
@@ -94,8 +95,6 @@ def compare(
     as_json : bool
         Print a JSON object with all classes.
     """
-    from rich.console import Console
-
     from models.training.agreement import agreements, score_places
     from models.training.confusions import class_precisions, confusions
     from models.training.pack import Pack
@@ -105,6 +104,7 @@ def compare(
     places = tuple(PLACES) if every_place else DEFAULT_PLACES
     with bar("clips") as progress:
         scored = score_places(tagger, pack, places, limit=limit, progress=progress)
+    names = _names_right(tagger, folder, limit)
     if diagram is not None:
         _draw_reliability(diagram, scored, pack.silence)
     figures = agreements(scored, pack.silence)
@@ -112,17 +112,27 @@ def compare(
     classes = class_precisions(scored[FOLLOWED_BY_SILENCE], pack) if confused else []
     if as_json:
         summary = _summary(tagger, figures)
+        if names is not None:
+            summary["names_right"] = asdict(names)
         if confused:
             summary["confusions"] = [asdict(pair) for pair in pairs]
             summary["classes"] = [asdict(entry) for entry in classes]
         typer.echo(json.dumps(summary, ensure_ascii=False))
         return
-    console = Console()
-    _print_agreements(console, f"{tagger.name}, {tagger.window_samples / 16_000:g} s windows", figures)
-    if pairs:
-        _print_confusions(console, pairs)
-    if classes:
-        _print_classes(console, classes, confused)
+    title = f"{tagger.name}, {tagger.window_samples / 16_000:g} s windows"
+    _print(title, figures, names, pairs, classes, confused)
+
+
+def _names_right(tagger: "Scorer", folder: Path, limit: int | None) -> "NamesRight | None":
+    """Count right names on the clips that have names; None where an audio pack has none."""
+    from models.training.names import names_right, with_names
+    from models.training.pack import open_parts
+
+    named = with_names(open_parts(folder))
+    if named is None:
+        return None
+    with bar("clips with names") as progress:
+        return names_right(tagger, named, limit=limit, progress=progress)
 
 
 def _draw_reliability(path: Path, scored: "Mapping[str, Scored]", silence: int | None) -> None:
@@ -148,6 +158,27 @@ def _summary(tagger: "Scorer", figures: "Mapping[str, Agreement]") -> dict[str, 
     }
 
 
+def _print(
+    title: str,
+    figures: "Mapping[str, Agreement]",
+    names: "NamesRight | None",
+    pairs: "Sequence[Confusion]",
+    classes: "Sequence[ClassPrecision]",
+    most: int,
+) -> None:
+    """Print a table of each kind of figures that there is."""
+    from rich.console import Console
+
+    console = Console()
+    _print_agreements(console, title, figures)
+    if names is not None:
+        _print_names(console, names)
+    if pairs:
+        _print_confusions(console, pairs)
+    if classes:
+        _print_classes(console, classes, most)
+
+
 def _print_agreements(console: "Console", title: str, figures: "Mapping[str, Agreement]") -> None:
     from rich.markup import escape
     from rich.table import Table
@@ -158,6 +189,18 @@ def _print_agreements(console: "Console", title: str, figures: "Mapping[str, Agr
     for row, attribute, form in _FIGURES:
         values = [getattr(agreement, attribute) for agreement in figures.values()]
         table.add_row(row, *("-" if math.isnan(value) else format(value, form) for value in values))
+    console.print(table)
+
+
+def _print_names(console: "Console", names: "NamesRight") -> None:
+    from rich.table import Table
+
+    table = Table("names that people would give", title="names right", title_style="bold")
+    table.add_column("first", justify="right")
+    table.add_column("among three", justify="right")
+    table.add_column("among five", justify="right")
+    shares = names.first, names.of_three, names.of_five
+    table.add_row(f"{names.clips} clips", *(f"{share:.1%}" for share in shares))
     console.print(table)
 
 

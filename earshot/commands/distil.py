@@ -104,6 +104,7 @@ def _prepare(parts: "Sequence[Pack]", weights: Path, options: "Mapping[str, Any]
     from models.engines.torch_engine import pick_device
     from models.training.distil import Distillation, starting_point
     from models.training.library import load_library
+    from models.training.names import with_names
     from models.training.precision import labelling_precision
     from models.training.teachers import TEACHERS, load_network
 
@@ -114,13 +115,12 @@ def _prepare(parts: "Sequence[Pack]", weights: Path, options: "Mapping[str, Any]
     folder = (options["cache"] or options["out"] / "cache") / name
     with bar("library of sounds") as progress:
         library = load_library(parts, name, network, folder, progress)
-    named = (part for part in parts if any(clip.split == "val" and clip.names for clip in part.clips))
     return Distillation(
         start,
         network,
         library,
         out=options["out"],
-        named=next(named, None),
+        named=with_names(parts),
         seed=options["seed"],
         device=options["device"],
         compiled=options["compiled"],

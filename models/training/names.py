@@ -1,6 +1,6 @@
 """Names that are right: how often the first names that a model gives a recording are among those that people would give it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import TrainingError
 from ..frontends import SAMPLE_RATE_HZ
 from .agreement import Scorer
-from .pack import Pack, Samples
+from .pack import Clip, Pack, Samples
 
 _TOPS = (1, 3, 5)
 
@@ -29,6 +29,11 @@ class NamesRight:
     first: float
     of_three: float
     of_five: float
+
+
+def with_names(packs: Iterable[Pack]) -> Pack | None:
+    """Return the first pack with clips for validation that have names; None if there is none."""
+    return next((pack for pack in packs if _named_clips(pack)), None)
 
 
 def names_right(
@@ -59,7 +64,7 @@ def names_right(
     TrainingError
         No clip has names, or the pack is broken.
     """
-    clips = [clip for clip in pack.clips if clip.split == "val" and clip.names]
+    clips = _named_clips(pack)
     if not clips:
         raise TrainingError(
             f"no clip for validation in {pack.folder} has names in a column accept: give another pack"
@@ -76,6 +81,10 @@ def names_right(
         progress(len(right), len(clips))
     first, of_three, of_five = np.mean(right, 0).tolist()
     return NamesRight(clips=len(right), first=first, of_three=of_three, of_five=of_five)
+
+
+def _named_clips(pack: Pack) -> list[Clip]:
+    return [clip for clip in pack.clips if clip.split == "val" and clip.names]
 
 
 def loudest(samples: Samples, length: int) -> Samples:
