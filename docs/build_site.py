@@ -22,8 +22,8 @@ ELSEWHERE = {
 """Files outside docs/, and their pages."""
 
 CONTENTS = {
-    "Get started": ("install", "sources", "display", "web", "troubleshooting"),
-    "Events": ("events", "teaching", "home-assistant", "notify", "rooms"),
+    "Get started": ("install", "sources", "display", "kiosk", "web", "troubleshooting"),
+    "Events": ("events", "teaching", "home-assistant", "notify", "noise", "rooms"),
     "Operation": ("settings", "service", "health", "scale-out", "reliability", "performance"),
     "Models": ("models", "tiny", "fine-tuning", "tiny-model"),
     "Development": ("reference", "contributing", "changelog"),
