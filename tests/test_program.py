@@ -50,9 +50,22 @@ DEMO_NAMES = {
 def run(
     *options: str, environment: dict[str, str], stdin: bytes | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        command(*options), env=environment, input=stdin, capture_output=True, timeout=180, check=False
-    )
+    """Run it to its end; one that hangs is aborted, and shows where its threads are."""
+    words = command(*options)
+    with ChildProcess[bytes](
+        words,
+        env=environment | {"PYTHONFAULTHANDLER": "1"},
+        stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as program:
+        try:
+            stdout, stderr = program.communicate(stdin, timeout=180)
+        except subprocess.TimeoutExpired:
+            program.send_signal(signal.SIGABRT)
+            stdout, stderr = program.communicate(timeout=60)
+            pytest.fail(f"it hangs:\n{stderr.decode(errors='replace')}")
+    return subprocess.CompletedProcess(words, program.returncode, stdout, stderr)
 
 
 @contextmanager
