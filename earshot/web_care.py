@@ -1,4 +1,4 @@
-"""What looks after the program, for the page in a browser: the doctor's checks, and the calibration of thresholds."""
+"""Maintenance on the page in a browser: the doctor's checks, and the calibration of thresholds."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The fast window: starts that are told within a second, and confirmed or taken back by the long window."""
+"""The fast window: starts that are published within a second, and confirmed or taken back by the long window."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -184,7 +184,7 @@ def test_a_start_in_quiet_hours_that_a_killed_program_left_ends_in_silence(tmp_p
 
 
 class Ear:
-    """Target that keeps what it is told."""
+    """Target that keeps its notifications."""
 
     key = name = "ear"
 

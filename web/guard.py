@@ -60,7 +60,7 @@ class Access:
 
 
 class Door:
-    """Who may use the page now, and the sessions of browsers.
+    """Access to the page at present, and the sessions of browsers.
 
     Parameters
     ----------

@@ -176,7 +176,7 @@ def _shown_parts(
 ) -> "tuple[Settings, _Parts]":
     """Return the settings for this display, and the parts that the model makes.
 
-    The display is checked meanwhile; but where a model is loaded first, as for a recording, a missing display is told before.
+    The display is checked meanwhile; where a model is loaded first, as for a recording, a missing display is reported before.
     """
     from streamer.sources import is_patient
 

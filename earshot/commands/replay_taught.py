@@ -2,38 +2,28 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.teaching.taught_sounds import TaughtSounds
-from models.teaching.taught_tagger import TaughtTagger
+from models.teaching.taught_tagger import TaughtColumns
 from streamer.errors import SinkError
 from streamer.events.own_sounds import own_sounds_folder
 from streamer.messages import RawScores, Samples, SourceStatus, Tagging
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
     from streamer.sinks.score_log import LoggedScores
 
 
 @dataclass(slots=True)
 class _LoggedModel:
-    """The model of a log, which can score nothing any more."""
+    """The model whose scores a log has."""
 
     name: str
     fingerprint: str
     labels: tuple[str, ...]
     thresholds: Samples | None
-    window_samples: int = 0
-    engine: Any = None
-
-    def __call__(self, samples: "ArrayLike", /) -> Samples:
-        raise NotImplementedError
-
-    def scores_and_embeddings(self, samples: "ArrayLike") -> tuple[Samples, Samples]:
-        raise NotImplementedError
 
 
 class TaughtReplay:
@@ -70,8 +60,8 @@ class TaughtReplay:
         count = len(first.scores)
         thresholds = None if logged.thresholds is None else logged.thresholds[:count]
         self._model = _LoggedModel(logged.model, first.fingerprint, logged.labels[:count], thresholds)
-        self._tagger = TaughtTagger(self._model, TaughtSounds(own_sounds_folder()).readable())
-        self.labels, self.thresholds = self._tagger.labels, self._tagger.thresholds
+        self._columns = TaughtColumns(self._model, TaughtSounds(own_sounds_folder()).readable())
+        self.labels, self.thresholds = self._columns.labels, self._columns.thresholds
 
     def messages(self) -> Iterator[Tagging | SourceStatus]:
         """Yield the messages of the log, with these scores."""
@@ -82,7 +72,7 @@ class TaughtReplay:
         match tagging.raw:
             case RawScores(fingerprint=fingerprint, scores=scores, embedding=embedding):
                 self._model.fingerprint = fingerprint
-                joined: Samples = self._tagger.joined(scores[None], embedding[None])[0]
+                joined: Samples = self._columns.joined(scores[None], embedding[None])[0]
                 return joined
             case _:
                 own = tagging.scores[: len(self._model.labels)]

@@ -65,7 +65,7 @@ class Control:
     source : SourceControl
         Input of the source on screen.
     events : EventControl
-        What can be done with an event.
+        Actions on an event.
     teach : TeachControl
         Teaching of sounds.
     shortcuts : ShortcutSet

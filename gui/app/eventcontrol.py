@@ -1,4 +1,4 @@
-"""What can be done with an event of the list: its menu, and the marks of people."""
+"""Actions on an event of the list: its menu, and marks."""
 
 from collections.abc import Callable
 

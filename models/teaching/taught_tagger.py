@@ -23,8 +23,8 @@ _STEEPNESS = 4.0
 """Lowering of a score with the logit of a correction: by a half at 0.17 above its threshold."""
 
 
-class Embedder(Protocol):
-    """A model as teaching needs it."""
+class Scored(Protocol):
+    """A model as its scores need it."""
 
     @property
     def name(self) -> str:
@@ -45,6 +45,10 @@ class Embedder(Protocol):
     def thresholds(self) -> Floats | None:
         """Thresholds of the classes, if the model has some."""
         ...
+
+
+class Embedder(Scored, Protocol):
+    """A model as teaching needs it."""
 
     @property
     def window_samples(self) -> int:
@@ -85,14 +89,14 @@ class _Taught:
     heads: _Heads = field(default_factory=lambda: _Heads(""))
 
 
-class TaughtTagger:
-    """A model with taught sounds: their scores are further columns, from the embeddings of the same forward pass. Corrections lower scores of the model.
+class TaughtColumns:
+    """Columns of taught sounds beside the scores of a model, from its embeddings. Corrections lower scores of the model.
 
     A sound that was taught to other models only has a column too, with a score of 0.
 
     Parameters
     ----------
-    model : Embedder
+    model : Scored
         The model.
     sounds : sequence of TaughtSound
         Taught sounds and corrections.
@@ -101,29 +105,23 @@ class TaughtTagger:
 
     Attributes
     ----------
-    engine
-        That of the model.
     on_embeddings : callable, optional
         Receives the embeddings (batch, width) of all windows that are scored.
-    gives_raw : bool
-        True if a stream is to keep what the model itself says, for a log.
     """
 
     def __init__(
-        self, model: Embedder, sounds: Sequence[TaughtSound], names: Sequence[str] | None = None
+        self, model: Scored, sounds: Sequence[TaughtSound], names: Sequence[str] | None = None
     ) -> None:
-        self._model = model
-        self.engine = model.engine
+        self._scored = model
         self.on_embeddings: Callable[[Floats], None] | None = None
-        self.gives_raw = False
         self.set_sounds(sounds, names)
 
     def set_sounds(self, sounds: Sequence[TaughtSound], names: Sequence[str] | None = None) -> None:
         """Take other sounds and corrections from the next call on; from any thread. Parameters as for the class."""
         own = {sound.name: sound for sound in sounds if not sound.lowers}
-        labels = with_taught_labels(self._model.labels, list(own) if names is None else names)
+        labels = with_taught_labels(self._scored.labels, list(own) if names is None else names)
         self._taught = _Taught(
-            own, [sound for sound in sounds if sound.lowers], labels, labels[len(self._model.labels) :]
+            own, [sound for sound in sounds if sound.lowers], labels, labels[len(self._scored.labels) :]
         )
 
     @property
@@ -134,31 +132,26 @@ class TaughtTagger:
     @property
     def model_labels(self) -> tuple[str, ...]:
         """Labels of the model."""
-        return self._model.labels
+        return self._scored.labels
 
     @property
     def name(self) -> str:
         """Name of the model."""
-        return self._model.name
+        return self._scored.name
 
     @property
     def fingerprint(self) -> str:
         """Fingerprint of the model, which changes with that of workers."""
-        return self._model.fingerprint
-
-    @property
-    def window_samples(self) -> int:
-        """Largest number of samples in a window."""
-        return self._model.window_samples
+        return self._scored.fingerprint
 
     @property
     def thresholds(self) -> Floats | None:
         """Thresholds of the model, 0 where it has none, then those of the sounds: float32 (labels,); None if there are none at all."""
-        own, added = self._model.thresholds, len(self._taught.added)
+        own, added = self._scored.thresholds, len(self._taught.added)
         if not added:
             return own
         if own is None:
-            own = np.zeros(len(self._model.labels), np.float32)
+            own = np.zeros(len(self._scored.labels), np.float32)
         return np.concatenate((own, np.full(added, THRESHOLD, np.float32)))
 
     @property
@@ -173,20 +166,6 @@ class TaughtTagger:
         taught = self._taught
         known = {name for name, sound in taught.sounds.items() if self.fingerprint in sound.heads}
         return tuple(name for name in taught.added if name and name not in known)
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self._model!r} and {len(self._taught.added)} taught sounds>"
-
-    def __call__(self, samples: ArrayLike) -> Floats:
-        """Score windows: float32 (batch, n) -> float32 (batch, labels) in 0..1."""
-        if not self.needs_embeddings:
-            return self.widened(self._model(samples))
-        return self.joined(*self._model.scores_and_embeddings(samples))
-
-    def raw(self, samples: ArrayLike) -> tuple[Floats, Floats, Floats]:
-        """Score windows: float32 (batch, n) -> scores (batch, labels), scores of the model (batch, classes), embeddings (batch, width)."""
-        scores, embeddings = self._model.scores_and_embeddings(samples)
-        return self.joined(scores, embeddings), scores, embeddings
 
     def describe_unknown(self) -> str:
         """Return a sentence about the sounds and corrections that the model does not have; empty if there are none."""
@@ -247,7 +226,53 @@ class TaughtTagger:
 
     def _columns(self, names: Sequence[str]) -> list[int]:
         wanted = {name.casefold() for name in names}
-        return [index for index, label in enumerate(self._model.labels) if label.casefold() in wanted]
+        return [index for index, label in enumerate(self._scored.labels) if label.casefold() in wanted]
+
+
+class TaughtTagger(TaughtColumns):
+    """A model with taught sounds: their scores are further columns, from the embeddings of the same forward pass.
+
+    Parameters and attributes as for `TaughtColumns`.
+
+    Parameters
+    ----------
+    model : Embedder
+        The model.
+
+    Attributes
+    ----------
+    engine
+        That of the model.
+    gives_raw : bool
+        True if a stream is to keep the scores of the model itself, for a log.
+    """
+
+    def __init__(
+        self, model: Embedder, sounds: Sequence[TaughtSound], names: Sequence[str] | None = None
+    ) -> None:
+        super().__init__(model, sounds, names)
+        self._model = model
+        self.engine = model.engine
+        self.gives_raw = False
+
+    @property
+    def window_samples(self) -> int:
+        """Largest number of samples in a window."""
+        return self._model.window_samples
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._model!r} and {len(self._taught.added)} taught sounds>"
+
+    def __call__(self, samples: ArrayLike) -> Floats:
+        """Score windows: float32 (batch, n) -> float32 (batch, labels) in 0..1."""
+        if not self.needs_embeddings:
+            return self.widened(self._model(samples))
+        return self.joined(*self._model.scores_and_embeddings(samples))
+
+    def raw(self, samples: ArrayLike) -> tuple[Floats, Floats, Floats]:
+        """Score windows: float32 (batch, n) -> scores (batch, labels), scores of the model (batch, classes), embeddings (batch, width)."""
+        scores, embeddings = self._model.scores_and_embeddings(samples)
+        return self.joined(scores, embeddings), scores, embeddings
 
 
 class TaughtWorkers(TaughtTagger):

@@ -278,7 +278,7 @@ class Distillation:
         return report
 
     def notes(self) -> dict[str, Any]:
-        """Return what the model's description tells of the training."""
+        """Return the length of the training, for the model's description."""
         return {"windows": self.learner.windows, "minutes": round(self._minutes, 1)}
 
     def names_right(self) -> NamesRight | None:

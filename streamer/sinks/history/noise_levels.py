@@ -1,8 +1,7 @@
 """Noise in the history, by the minute or by the hour, for people, spreadsheets and programs."""
 
-import csv
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
@@ -12,11 +11,12 @@ from typing import IO
 from ...messages import NoiseLevels
 from ...noise.octaves import BAND_NAMES
 from ...text import printable
-from ..payloads import Payload, noise_payload, to_json
+from ..payloads import Payload, noise_payload
 from ..sqlite import is_time, storable
 from ..terminal.output import LineWriter
 from . import database
 from .noise_table import COLUMNS, to_levels
+from .rows import write_csv_rows, write_json_rows
 
 _HOUR_SECONDS = 3600.0
 
@@ -149,16 +149,7 @@ def write_csv(found: Iterable[NoiseLevels], stream: IO[str]) -> int:
     """
     figures = ("source", "started_at", "ended_at", "seconds", "unit", "leq", "lmax", "l10", "l90")
     bands = [f"band_{name}_hz" for name in BAND_NAMES]
-    writer = csv.DictWriter(
-        _Rows(LineWriter(stream).write), [*figures, *bands], extrasaction="ignore", lineterminator=""
-    )
-    writer.writeheader()
-    count = 0
-    for levels in found:
-        row = _line(levels)
-        writer.writerow(row | {f"band_{name}_hz": level for name, level in row["bands"].items()})
-        count += 1
-    return count
+    return write_csv_rows(map(_csv_row, found), [*figures, *bands], stream)
 
 
 def write_json(found: Iterable[NoiseLevels], stream: IO[str]) -> int:
@@ -169,19 +160,7 @@ def write_json(found: Iterable[NoiseLevels], stream: IO[str]) -> int:
     OutputClosed
         The reader has gone.
     """
-    lines = LineWriter(stream)
-    count = 0
-    for levels in found:
-        lines.write(to_json(_line(levels)))
-        count += 1
-    return count
-
-
-class _Rows:
-    """File-like object for `csv`, which writes one row at a time."""
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self.write = write
+    return write_json_rows(map(_line, found), stream)
 
 
 def _line(levels: NoiseLevels) -> Payload:
@@ -189,6 +168,11 @@ def _line(levels: NoiseLevels) -> Payload:
     if levels.hour_leq_db is None:
         del payload["hour"]
     return {"source": levels.source, **payload}
+
+
+def _csv_row(levels: NoiseLevels) -> Payload:
+    row = _line(levels)
+    return row | {f"band_{name}_hz": level for name, level in row["bands"].items()}
 
 
 def _power(level_db: float) -> float:

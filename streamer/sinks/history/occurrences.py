@@ -1,9 +1,8 @@
 """Occurrences of sounds in the history, one per line, for people, spreadsheets and programs."""
 
-import csv
 import math
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import IO, Any
 from ...messages import Event, Occurrence
 from ...runtime.timing import format_duration, parse_duration
 from ...text import printable
-from ..payloads import occurrence_payload, to_json
+from ..payloads import occurrence_payload
 from ..sqlite import storable
 from ..terminal.output import LineWriter
 from . import database
+from .rows import write_csv_rows, write_json_rows
 
 _COLUMNS = (
     "id",
@@ -139,13 +139,7 @@ def write_csv(occurrences: Iterable[Event], stream: IO[str]) -> int:
     OutputClosed
         The reader has gone.
     """
-    writer = csv.DictWriter(_Rows(LineWriter(stream).write), _COLUMNS, lineterminator="")
-    writer.writeheader()
-    count = 0
-    for event in occurrences:
-        writer.writerow(occurrence_payload(event))
-        count += 1
-    return count
+    return write_csv_rows(map(occurrence_payload, occurrences), _COLUMNS, stream)
 
 
 def write_json(occurrences: Iterable[Event], stream: IO[str]) -> int:
@@ -156,16 +150,4 @@ def write_json(occurrences: Iterable[Event], stream: IO[str]) -> int:
     OutputClosed
         The reader has gone.
     """
-    lines = LineWriter(stream)
-    count = 0
-    for event in occurrences:
-        lines.write(to_json(occurrence_payload(event)))
-        count += 1
-    return count
-
-
-class _Rows:
-    """File-like object for `csv`, which writes one row at a time."""
-
-    def __init__(self, write: Callable[[str], None]) -> None:
-        self.write = write
+    return write_json_rows(map(occurrence_payload, occurrences), stream)
