@@ -2,11 +2,13 @@
 
     python docs/render_sounds.py OUT [--labels 18] [--per-class 60] [--seed 0]
     python docs/render_sounds.py OUT --esc50 [--labels 18] [--per-class 60] [--seed 0]
+    python docs/render_sounds.py OUT --pack [--labels 18] [--per-class 60] [--seed 0]
 
 The first form writes OUT/train/LABEL/*.wav and OUT/held-out/LABEL/*.wav (16 kHz mono, 2 to 4 s) with a CSV file for each
 part. Held-out clips differ in kind, not only in the seed: other sentences, languages, speakers, instruments of the same family,
 melodies, registers, tempi, pitches, timings, rooms, levels and background noise. The second form writes a folder with the layout
-of ESC-50 (audio/FOLD-SOURCE-TAKE-TARGET.wav of 5 s at 44.1 kHz, meta/esc50.csv, five folds).
+of ESC-50 (audio/FOLD-SOURCE-TAKE-TARGET.wav of 5 s at 44.1 kHz, meta/esc50.csv, five folds). The third form writes the clips for
+training as an audio pack for `earshot distil`, in which alarms have names: teachers hear music in many of them.
 
 Everything is synthetic: voices of espeak-ng, instruments of the sound font FluidR3, alarms computed here. The same seed and
 the same versions of these programs render the same samples.
@@ -14,9 +16,11 @@ the same versions of these programs render the same samples.
 
 import argparse
 import csv
+import io
 import shutil
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +44,8 @@ from render_demo import (
     run,
 )
 
+from models.labels import audioset_classes
+from models.training.teachers.yamnet import YamNet
 from streamer.messages import SAMPLE_RATE_HZ, Samples
 
 Part: TypeAlias = Literal["train", "held-out"]
@@ -64,7 +70,9 @@ def main() -> None:
         help="clips of each class; without --esc50, plus a third of that for the held-out part",
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--esc50", action="store_true", help="write the layout of ESC-50")
+    layout = parser.add_mutually_exclusive_group()
+    layout.add_argument("--esc50", action="store_true", help="write the layout of ESC-50")
+    layout.add_argument("--pack", action="store_true", help="write an audio pack")
     options = parser.parse_args()
     if not 2 <= options.labels <= len(SOUNDS) or options.per_class < 1 or options.seed < 0:
         parser.error(f"--labels takes 2 to {len(SOUNDS)}, --per-class at least 1, --seed no negative number")
@@ -79,6 +87,8 @@ def main() -> None:
     labels = list(SOUNDS)[: options.labels]
     if options.esc50:
         write_esc50(options.out, labels, options.per_class, options.seed)
+    elif options.pack:
+        write_pack(options.out, labels, options.per_class, options.seed)
     else:
         write_part(options.out, "train", labels, options.per_class, options.seed)
         write_part(options.out, "held-out", labels, -(-options.per_class // 3), options.seed)
@@ -122,6 +132,25 @@ def write_esc50(out: Path, labels: Sequence[str], per_class: int, seed: int) -> 
             table.append((name, fold, target, slug(label).replace("-", "_"), "False", source, "A"))
     header = ("filename", "fold", "target", "category", "esc10", "src_file", "take")
     write_csv(out / "meta" / "esc50.csv", header, table)
+
+
+def write_pack(out: Path, labels: Sequence[str], per_class: int, seed: int) -> None:
+    """Write an audio pack with clips for training only."""
+    table = []
+    with zipfile.ZipFile(out / "audio.zip", "w") as archive:
+        for label in labels:
+            for number, clip in enumerate(clips(label, "train", per_class, seed)):
+                name, encoded = f"{slug(label)}-{number:03}", io.BytesIO()
+                soundfile.write(encoded, clip, SAMPLE_RATE_HZ, format="OGG", subtype="OPUS")
+                archive.writestr(f"{name}.opus", encoded.getvalue())
+                table.append((name, "other", "train", "|".join(NAMES.get(label, ()))))
+    write_csv(out / "index.csv", ("id", "kind", "split", "accept"), table)
+    known = YamNet.classes
+    classes = [
+        (entry.index, entry.mid, entry.name, known.index(entry.index) if entry.index in known else "")
+        for entry in audioset_classes()
+    ]
+    write_csv(out / "classes.csv", ("index", "mid", "display_name", "yamnet_index"), classes)
 
 
 def write_csv(path: Path, header: Sequence[str], table: Sequence[Sequence[object]]) -> None:
@@ -539,6 +568,16 @@ SOUNDS: dict[str, Renderer] = {
     "Xylophone": Instrument({"train": (12, 13), "held-out": (13,)}, (60, 96)),
 }
 """Renderers by label; voices, instruments and alarms alternate, so that the first labels have all three."""
+
+NAMES = {
+    "Smoke alarm": ("Smoke detector, smoke alarm", "Alarm"),
+    "Siren": ("Siren",),
+    "Telephone": ("Telephone", "Telephone bell ringing"),
+    "Doorbell": ("Doorbell", "Ding-dong"),
+    "Car horn": ("Vehicle horn, car horn, honking",),
+    "Reversing beeper": ("Reversing beeps",),
+}
+"""AudioSet's names of the alarms."""
 
 if __name__ == "__main__":
     main()

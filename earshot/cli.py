@@ -22,6 +22,7 @@ from .commands.live import live
 from .commands.models import app as models
 from .commands.noise import noise
 from .commands.replay import replay
+from .commands.shrink_pack import shrink_pack
 from .commands.sounds import sounds
 from .commands.tag import tag
 from .commands.teach import teach
@@ -30,7 +31,7 @@ from .failures import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, complain, desc
 from .help import Command, Group
 
 _EVERYDAY = (devices, doctor, sounds, events, noise, tag, calibrate, teach, replay, forget)
-_TRAINING = (finetune, evaluate, distil, calibrate_model)
+_TRAINING = (finetune, evaluate, distil, shrink_pack, calibrate_model)
 
 
 def add_commands(app: typer.Typer) -> None:

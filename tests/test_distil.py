@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soxr
 import torch
 import typer
 from safetensors.torch import load_file, save_file
@@ -26,18 +27,19 @@ from models.local import load_tagger
 from models.training.distil import REPORT, STATE, Distillation, Length, Report, Watch, starting_point
 from models.training.distil_recipe import DistilRecipe, Mixing, Windows
 from models.training.library import OFFSET, Library, load_library
-from models.training.mixtures import Mixer
+from models.training.mixtures import Mixer, Name
 from models.training.muon import Muon, orthogonalise
 from models.training.pack import AUDIO, CLASSES, INDEX, REAL_LIFE, Pack, open_parts
 from models.training.student import Patches, Student, initialise
 from models.training.teachers import TEACHERS, TeacherNetwork, load_network, yamnet
 from models.training.teachers.mn04 import Mn04
+from models.training.warping import mel, warp_matrix
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
 RECIPE = DistilRecipe(
     steady=(Windows(rows=128, share=0.5, batch=4), Windows(rows=128, share=1.0, batch=4, ending_early=0.5)),
-    last=(Windows(rows=128, share=1.0, batch=4, ending_early=0.5),),
+    last=(Windows(rows=128, share=1.0, batch=4, ending_early=0.5, alone=0.25),),
     warm_up_steps=2,
 )
 CPU = torch.device("cpu")
@@ -93,11 +95,10 @@ def distillation(
 
 
 def mixer(library: Library, **settings: Any) -> Mixer:
-    """A mixer without noise, rooms and repetitions, except where they are asked for."""
-    plain = {"noisy": 0.0, "reverberant": 0.0, "repeated": 0.0, "colour_db": 0.0}
-    return Mixer(
-        library, Mixing(**plain | settings), mean=frontends.AUDIOSET_MEAN, std=frontends.AUDIOSET_STD
-    )
+    """A mixer that changes nothing, except where it is asked to."""
+    names = ("noisy", "reverberant", "repeated", "colour_db", "changed_speed", "filtered_db")
+    mixing = Mixing(**dict.fromkeys(names, 0.0) | settings)
+    return Mixer(library, Mn04.front_end, mixing, mean=frontends.AUDIOSET_MEAN, std=frontends.AUDIOSET_STD)
 
 
 def one_sentence(error: pytest.ExceptionInfo[TrainingError]) -> str:
@@ -195,6 +196,54 @@ def test_a_library_of_other_clips_is_made_again(
     assert len(load_library(parts, "mn04", teacher, tmp_path).chances) == 7
 
 
+def with_names(folder: Path, copy: Path, names: str) -> Path:
+    """A copy of the pack in which the first clip for training of real life has names."""
+    shutil.copytree(folder, copy)
+    index = copy / REAL_LIFE.index
+    index.write_text(index.read_text().replace("other,train,", f"other,train,{names}"))
+    return copy
+
+
+def test_names_of_clips_for_training_are_raised_in_the_labels(
+    folder: Path, tmp_path: Path, teacher: TeacherNetwork, small: str
+) -> None:
+    named = with_names(folder, tmp_path / "named", "Siren|Alarm")
+    library = load_library(open_parts(named), "mn04", teacher, tmp_path / "cache")
+    siren, alarm = LABELS.index("Siren"), LABELS.index("Alarm")
+    assert library.names == {6: (alarm, siren)}
+    only = replace(library, chances=np.eye(7)[6])
+    learner = distillation(teacher, only, small, tmp_path).learner
+    windows = Windows(rows=128, share=1.0, batch=8, alone=0.5)
+    labels = learner._prepare(windows, np.random.default_rng(0)).labels.probabilities
+    assert (labels[:, [siren, alarm]] >= 0.799).all()
+    assert (labels.sum(1) < labels.shape[1] * 0.75).all()  # the others are the teacher's
+    plain = distillation(teacher, replace(only, names={}), small, tmp_path).learner
+    others = [index for index in range(527) if index not in {siren, alarm}]
+    expected = plain._prepare(windows, np.random.default_rng(0)).labels.probabilities
+    torch.testing.assert_close(labels[:, others], expected[:, others])
+    assert (expected[:, siren] < 0.799).any()
+
+
+def test_a_sound_after_the_end_of_a_window_has_no_name(
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
+) -> None:
+    learner = distillation(teacher, library, small, tmp_path).learner
+    mixture = learner._mixer.mix(2, 128, np.random.default_rng(0))
+    named = replace(mixture, names=(Name(0, 50, 70, 7), Name(1, 50, 70, 7)))
+    before = teacher.label(teacher.front_end.input_rows(mixture.teacher))
+    after = learner._named(
+        named, replace(before, probabilities=torch.zeros(2, 527)), [100, 128]
+    ).labels.probabilities
+    assert after.nonzero().tolist() == [[1, 7]]
+
+
+def test_a_name_that_is_no_class_is_refused(folder: Path, tmp_path: Path, teacher: TeacherNetwork) -> None:
+    named = with_names(folder, tmp_path / "named", "Sirene")
+    with pytest.raises(TrainingError, match="'Sirene'.*correct it") as error:
+        load_library(open_parts(named), "mn04", teacher, tmp_path / "cache")
+    one_sentence(error)
+
+
 def test_an_unwritable_cache_is_reported_in_one_sentence(
     folder: Path, tmp_path: Path, teacher: TeacherNetwork
 ) -> None:
@@ -281,7 +330,8 @@ def test_a_sound_counts_wherever_it_is_but_not_behind_the_end() -> None:
 
 def test_the_energies_of_a_windows_sounds_add_up(library: Library) -> None:
     made = mixer(library, sounds=(1.0,), first_gain_db=(0.0, 0.0))
-    student, theirs = made.mix(32, 400, np.random.default_rng(0))
+    mixture = made.mix(32, 400, np.random.default_rng(0))
+    student, theirs = mixture.student, mixture.teacher
     assert student.shape == (32, 400, frontends.MEL_BINS)
     stored = library.student.float().exp() - OFFSET
     expected = [
@@ -291,14 +341,16 @@ def test_the_energies_of_a_windows_sounds_add_up(library: Library) -> None:
     for window in student:
         assert min(abs(float(window.sum() / total) - 1) for total in expected) < 1e-3
     louder = mixer(library, sounds=(1.0,), first_gain_db=(10.0, 10.0))
-    for energies, more in zip((student, theirs), louder.mix(32, 400, np.random.default_rng(0)), strict=True):
-        torch.testing.assert_close(more, 10 * energies)
+    more = louder.mix(32, 400, np.random.default_rng(0))
+    torch.testing.assert_close(more.student, 10 * student)
+    torch.testing.assert_close(more.teacher, 10 * theirs)
 
 
 def test_the_same_seed_mixes_the_same_windows(library: Library) -> None:
-    made = Mixer(library, Mixing(), mean=0.0, std=0.5)
+    made = Mixer(library, Mn04.front_end, Mixing(), mean=0.0, std=0.5)
     first, second, other = (
-        made.heard(made.mix(4, 128, random)[0], random) for random in map(np.random.default_rng, (7, 7, 8))
+        made.heard(made.mix(4, 128, random).student, random)
+        for random in map(np.random.default_rng, (7, 7, 8))
     )
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
@@ -306,7 +358,7 @@ def test_the_same_seed_mixes_the_same_windows(library: Library) -> None:
 
 def test_windows_without_clips_to_fill_them_hear_noise(library: Library) -> None:
     quiet, noisy = (
-        mixer(library, noisy=share).mix(32, 1024, np.random.default_rng(0))[0] for share in (0.0, 1.0)
+        mixer(library, noisy=share).mix(32, 1024, np.random.default_rng(0)).student for share in (0.0, 1.0)
     )
     assert (quiet.amin((1, 2)) == 0).all()
     assert (noisy.sum(2)[:, 10:1000] > 0).all()
@@ -314,11 +366,74 @@ def test_windows_without_clips_to_fill_them_hear_noise(library: Library) -> None
 
 def test_short_sounds_are_repeated(library: Library) -> None:
     once, often = (
-        mixer(library, sounds=(1.0,), repeated=share).mix(64, 1000, np.random.default_rng(0))[0]
+        mixer(library, sounds=(1.0,), repeated=share).mix(64, 1000, np.random.default_rng(0)).student
         for share in (0.0, 1.0)
     )
     sounding = [(energies.sum(2) > 1e-4).float().sum() for energies in (once, often)]
     assert sounding[1] > 1.5 * sounding[0]
+
+
+@pytest.mark.parametrize("name", TEACHERS)
+@pytest.mark.parametrize("speed", [0.7, 0.9, 1.25])
+def test_warped_energies_are_those_of_the_sound_at_that_speed(name: str, speed: float) -> None:
+    random = np.random.default_rng(0)
+    hertz = np.fft.rfftfreq(160_000, 1 / 16_000)
+    humps = 1 + sum(20 * np.exp(-((((hertz / centre) - 1) / 0.1) ** 2)) for centre in (600, 1_300, 2_800))
+    dry = np.fft.irfft(np.fft.rfft(random.standard_normal(160_000)) * humps).astype(np.float32)
+    fast = soxr.resample(dry, 16_000 * speed, 16_000).astype(np.float32)
+    front_end = TEACHERS[name].network.front_end
+    sounds = torch.from_numpy(dry), torch.from_numpy(fast)
+    for (stored, expected), band_hz in (
+        ([frontends.fbank(x).exp().mean(0) for x in sounds], (20.0, 8_000.0)),
+        ([front_end.mel_energies(x[None])[0].mean(0) for x in sounds], front_end.band_hz),
+    ):
+        warped = stored @ warp_matrix(len(stored), band_hz, speed)
+        highest = int((expected > 1e-3 * expected.max()).nonzero().max())
+        known = slice(len(stored) // 8, round(0.85 * highest))  # not the edges
+        decibels, unchanged = (10 * (x / expected).log10()[known] for x in (warped, stored))
+        assert decibels.median().abs() < 4
+        assert decibels.std() < 0.4 * unchanged.std()
+        assert (warped[round(1.1 * highest) :] < 0.1 * warped.max()).all()
+
+
+def test_clips_play_faster_and_slower(library: Library) -> None:
+    for speed in (0.7, 1.4):
+        made = mixer(library, speeds=(speed,), changed_speed=1.0, first_gain_db=(0.0, 0.0))
+        ends = made.alone(32, 1000, np.random.default_rng(0)).ends
+        possible = {max(1, int(length / speed)) for length in library.length[:7]}
+        assert set(ends) <= possible
+        made.mix(32, 64, np.random.default_rng(0))  # cropped
+
+
+def test_teacher_and_student_hear_the_same_filter(library: Library) -> None:
+    plain, filtered = (
+        mixer(library, filtered_db=most, sounds=(1.0,)).alone(8, 200, np.random.default_rng(0))
+        for most in (0.0, 12.0)
+    )
+    gains = [
+        (getattr(filtered, role).sum(1) / getattr(plain, role).sum(1)).log10() * 10
+        for role in ("student", "teacher", "repeated")
+    ]
+    assert gains[0].abs().max() <= 12.01
+    assert gains[0].std() > 2
+    heard = gains[2].isfinite()
+    torch.testing.assert_close(gains[1][heard], gains[2][heard], atol=1e-3, rtol=0)
+    # the bin of the teacher's, which reach up to 15 kHz, at the frequency of the student's bin 100
+    lowest, highest = mel(torch.tensor([20.0, 8_000.0])).tolist()
+    place = lowest + (highest - lowest) * 101 / 129
+    same = round(place / float(mel(torch.tensor(15_000.0))) * 129) - 1
+    torch.testing.assert_close(gains[0][:, 100], gains[1][:, same], atol=1.0, rtol=0)
+
+
+def test_a_clip_alone_starts_the_window_and_repeats_for_the_teacher(library: Library) -> None:
+    made = mixer(library, first_gain_db=(0.0, 0.0)).alone(16, 100, np.random.default_rng(0))
+    assert min(made.ends) < 100 == max(made.ends)  # some are cropped
+    for once, repeated, end in zip(made.teacher, made.repeated, made.ends, strict=True):
+        assert (once[:end].sum(1) > 0).all()
+        assert (once[end:] == 0).all()
+        torch.testing.assert_close(repeated, once[:end].repeat(-(-100 // end), 1)[:100])
+    for energies, end in zip(made.student, made.ends, strict=True):
+        assert (energies[end:] == 0).all()
 
 
 def test_the_student_hears_the_sound_as_its_front_end_makes_it(library: Library) -> None:
@@ -424,6 +539,25 @@ def test_a_few_steps_bring_the_student_nearer_to_the_teacher(
     assert last.divergence < 0.9 * first.divergence
     assert last.embedding < 0.95 * first.embedding
     assert last.features < 0.95 * first.features
+
+
+def test_a_clip_alone_is_labelled_both_ways_and_padded(
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
+) -> None:
+    learner = distillation(teacher, library, small, tmp_path).learner
+    windows = Windows(rows=128, share=1.0, batch=8, alone=0.5)
+    batch = learner._prepare(windows, np.random.default_rng(1))
+    random = np.random.default_rng(1)
+    learner._mixer.mix(4, 128, random)
+    clips = learner._mixer.alone(4, 128, random)
+    once, repeated = (teacher.label(teacher.front_end.input_rows(x)) for x in (clips.teacher, clips.repeated))
+    mean = (once.probabilities.logit() + repeated.probabilities.logit()) / 2
+    torch.testing.assert_close(batch.labels.probabilities[4:], mean.sigmoid(), atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(batch.labels.embeddings[4:], (once.embeddings + repeated.embeddings) / 2)
+    for rows, end in zip(batch.rows[4:], clips.ends, strict=True):
+        assert (rows[end:] == learner._mixer.padding).all()
+    assert min(clips.ends) < 128
+    assert not batch.whole
 
 
 def weights_after(run: Distillation, path: Path) -> dict[str, torch.Tensor]:

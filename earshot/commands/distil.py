@@ -56,7 +56,7 @@ def distil(
     if (init := context.params["init"]) is not None:
         require_ast_before_loading(init, "distilled")
     parts = [part for folder in pack for part in open_parts(folder)]
-    weights = _folder_of_teacher(teacher, pack)
+    weights = folder_of_teacher(teacher, pack)
     run = _prepare(parts, weights, context.params)
     if resume:
         run.restore()
@@ -83,7 +83,7 @@ def distil(
         write_calibrated(checkpoint, parts, file, notes, teacher=judge, device=context.params["device"])
 
 
-def _folder_of_teacher(name: str, folders: "Sequence[Path]") -> Path:
+def folder_of_teacher(name: str, folders: "Sequence[Path]") -> Path:
     """Return the first pack that has the weights of a teacher."""
     from models.errors import TrainingError
     from models.training.teachers import TEACHERS

@@ -18,16 +18,19 @@ class Windows:
         Number of windows.
     ending_early : float
         Share of the windows that end early and are padded, as the live program pads the first seconds of a session.
+    alone : float
+        Share of the windows with one clip alone, from its beginning and padded, as a short file is heard; below 1, and with `ending_early` at most 1.
     """
 
     rows: int
     share: float
     batch: int
     ending_early: float = 0.0
+    alone: float = 0.0
 
 
 SHORT = Windows(rows=256, share=0.4, batch=64)
-WHOLE = Windows(rows=1024, share=0.25, batch=16, ending_early=0.5)
+WHOLE = Windows(rows=1024, share=0.25, batch=16, ending_early=0.25, alone=0.5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,12 @@ class Mixing:
         Probabilities of 1, 2, … clips in a window.
     first_gain_db, other_gain_db : (float, float)
         Range of the gain of a window's first clip and of the others.
+    speeds : tuple of float
+        Speeds, other than 1, at which clips are played; their pitch changes with it.
+    changed_speed : float
+        Probability that a clip has one of them.
+    filtered_db : float
+        Highest gain and loss of a window at some frequencies, which the teacher hears too.
     repeated : float
         Probability that a clip that is shorter than a third of the window is repeated.
     repeats : (int, int)
@@ -49,7 +58,7 @@ class Mixing:
     noise_gain_db : (float, float)
         Range of the gain of noise with an RMS of 0.1.
     colour_db : float
-        Highest gain and loss at some frequencies.
+        Highest gain and loss of the microphone at some frequencies.
     colour_points : int
         Number of these frequencies.
     reverberant : float
@@ -67,6 +76,9 @@ class Mixing:
     sounds: tuple[float, ...] = (0.5, 0.33, 0.17)
     first_gain_db: tuple[float, float] = (-8.7, 3.0)
     other_gain_db: tuple[float, float] = (-12.2, 3.0)
+    speeds: tuple[float, ...] = (0.7, 0.8, 0.9, 1.1, 1.25, 1.4)
+    changed_speed: float = 0.5
+    filtered_db: float = 6.0
     repeated: float = 0.35
     repeats: tuple[int, int] = (2, 4)
     noisy: float = 0.8
@@ -118,7 +130,7 @@ class DistilRecipe:
     """
 
     steady: tuple[Windows, ...] = (SHORT,) * 7 + (WHOLE,)
-    last: tuple[Windows, ...] = (Windows(rows=1024, share=0.3, batch=16, ending_early=0.5),)
+    last: tuple[Windows, ...] = (Windows(rows=1024, share=0.3, batch=16, ending_early=0.25, alone=0.5),)
     mixing: Mixing = Mixing()
     rate: float = 1e-3
     rate_of_others: float = 0.5

@@ -2,9 +2,11 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,10 +28,14 @@ Indices: TypeAlias = NDArray[np.int64]
 OFFSET = 1e-7
 """Energy added before the logarithm."""
 
-_VERSION = 2
+_VERSION = 3
 _NOISES = 40
 _NOISE_SAMPLES = 163_840
 _NOISE_RMS = 0.1
+_TOGETHER = 50
+"""Number of clips whose energies are held in memory."""
+_CERTAIN = 0.8
+"""Least probability of a name that is known to be right."""
 _COMMON = 5.0
 """Sum of a class's probabilities from which on it counts as common."""
 _SHORTEST_SAMPLES = 1600
@@ -50,6 +56,8 @@ class Library:
         First row and number of rows of each clip and noise.
     chances : float64 (clips,)
         Probability to draw each clip: greater for those with rare classes.
+    names : dict of int to tuple of int
+        Positions among AudioSet's classes of the names that are known to be right for a clip, whatever the teacher hears.
     """
 
     student: Tensor
@@ -57,6 +65,7 @@ class Library:
     start: Indices
     length: Indices
     chances: Floats
+    names: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> "Library":
         """Return the library with its energies in the memory of a device; on a CPU they stay in their files."""
@@ -97,11 +106,13 @@ def load_library(
     stamp = _stamp(packs, name)
     try:
         if not _is_fresh(folder, stamp):
-            sounds = (pack.samples(pack.clips[index]) for pack, index in clips)
-            _write(folder, sounds, len(clips), network, progress)
+            _write(folder, clips, network, progress)
             (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
         with np.load(folder / "clips.npz") as table:
             start, length, chances = table["start"], table["length"], table["chances"]
+            names: dict[int, tuple[int, ...]] = {}
+            for clip, index in table["names"].tolist():
+                names[clip] = (*names.get(clip, ()), index)
         student, teacher = (
             torch.from_numpy(np.memmap(folder / f"{role}.f16", np.float16, "c").reshape(-1, bins))
             for role, bins in (("student", frontends.MEL_BINS), ("teacher", network.front_end.bins))
@@ -110,7 +121,7 @@ def load_library(
         raise TrainingError(
             f"the library of sounds in {folder} can't be written or read ({error}): remove it, or give another --cache"
         ) from error
-    return Library(student=student, teacher=teacher, start=start, length=length, chances=chances)
+    return Library(student=student, teacher=teacher, start=start, length=length, chances=chances, names=names)
 
 
 def _stamp(packs: Sequence[Pack], name: str) -> dict[str, Any]:
@@ -126,12 +137,11 @@ def _is_fresh(folder: Path, stamp: dict[str, Any]) -> bool:
 
 def _write(
     folder: Path,
-    clips: Iterable[Samples],
-    count: int,
+    clips: Sequence[tuple[Pack, int]],
     network: TeacherNetwork,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Write all files but the stamp, which makes them valid."""
+    """Write all files but the stamp, which makes them valid. All cores decode and compute energies."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "stamp.json").unlink(missing_ok=True)
     lengths: list[int] = []
@@ -141,32 +151,76 @@ def _write(
             files.enter_context((folder / f"{role}.f16").open("wb")) for role in ("student", "teacher")
         )
 
-        def add(sound: Samples) -> Tensor:
-            own, theirs = _energies(sound, network.front_end)
+        def add(own: Tensor, theirs: Tensor) -> None:
             student.write((own + OFFSET).log().half().numpy().tobytes())
             teacher.write((theirs + OFFSET).log().half().numpy().tobytes())
             lengths.append(len(own))
-            return theirs
 
-        for done, sound in enumerate(clips):
-            theirs = add(sound)
-            device = next(network.parameters()).device
-            labels.append(
-                network.label(network.front_end.input_rows(theirs[None].to(device))).probabilities[0].cpu()
-            )
-            if done % 50 == 0:
-                progress(done, count)
+        def energies(clip: tuple[Pack, int]) -> tuple[Tensor, Tensor]:
+            pack, index = clip
+            return _energies(pack.samples(pack.clips[index]), network.front_end)
+
+        device = next(network.parameters()).device
+        pool = files.enter_context(ThreadPoolExecutor(os.cpu_count()))
+        for done in range(0, len(clips), _TOGETHER):
+            progress(done, len(clips))
+            for own, theirs in pool.map(energies, clips[done : done + _TOGETHER]):
+                add(own, theirs)
+                rows = network.front_end.input_rows(theirs[None].to(device))
+                labels.append(network.label(rows).probabilities[0].cpu())
         for noise in _noises():
-            add(noise)
+            add(*_energies(noise, network.front_end))
+    names = _names(clips)
+    probabilities = torch.stack(labels).double()
+    raise_to_names(probabilities, names, network.classes)
     length = np.array(lengths, np.int64)
     np.savez(
         folder / "clips.npz",
         start=length.cumsum() - length,
         length=length,
-        chances=_chances(torch.stack(labels).double().numpy()),
+        chances=_chances(probabilities.numpy()),
+        names=np.array(names, np.int64).reshape(-1, 2),
     )
-    progress(count, count)
-    logger.info("library of %d clips, %.2f h, in %s", count, length.sum() / 360_000, folder)
+    progress(len(clips), len(clips))
+    logger.info("library of %d clips, %.2f h, in %s", len(clips), length.sum() / 360_000, folder)
+
+
+def _names(clips: Sequence[tuple[Pack, int]]) -> list[tuple[int, int]]:
+    """Return the names of clips, as pairs of the clip's position and the class.
+
+    Raises
+    ------
+    TrainingError
+        A name is not that of a class.
+    """
+    names = []
+    for position, (pack, index) in enumerate(clips):
+        for name in sorted(pack.clips[index].names):
+            if name not in pack.labels:
+                raise TrainingError(
+                    f"'{name}', a name of the clip {pack.clips[index].id} in {pack.folder}, is none of AudioSet's classes: correct it"
+                )
+            names.append((position, pack.labels.index(name)))
+    return names
+
+
+def raise_to_names(probabilities: Tensor, names: Sequence[tuple[int, int]], classes: Sequence[int]) -> None:
+    """Raise the probabilities of names that are known to be right to at least `_CERTAIN`.
+
+    Parameters
+    ----------
+    probabilities : tensor (rows, classes)
+        Probabilities of the teacher's classes, to change.
+    names : sequence of (int, int)
+        Rows and positions among AudioSet's classes; those that the teacher lacks are left out.
+    classes : sequence of int
+        Positions of the teacher's classes among AudioSet's.
+    """
+    columns = {index: column for column, index in enumerate(classes)}
+    known = [(row, columns[index]) for row, index in names if index in columns]
+    if known:
+        where = torch.tensor(known, device=probabilities.device).unbind(1)
+        probabilities[where] = probabilities[where].clamp_min(_CERTAIN)
 
 
 def _energies(sound: Samples, front_end: TeacherFrontEnd) -> tuple[Tensor, Tensor]:

@@ -7,18 +7,21 @@ Random numbers are drawn on the CPU, from a generator of the step; energies are 
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from .. import frontends
 from .distil_recipe import Mixing
 from .library import OFFSET, Library
+from .teachers import TeacherFrontEnd
+from .warping import mel, warp_matrix
 
 Random: TypeAlias = np.random.Generator
 
@@ -32,20 +35,77 @@ class _Placed:
 
     Attributes
     ----------
+    clip : int
+        Position in the library.
+    speed : int
+        Number of the speed at which it is played: 0 is its own.
     first : int
         First row in the library.
     count : int
-        Number of rows.
+        Number of rows in the window.
     to : int
         First row among those of all windows.
     gain : float
         Factor of the energies.
     """
 
+    clip: int
+    speed: int
     first: int
     count: int
     to: int
     gain: float
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """Name that is known to be right for a sound in a window.
+
+    Attributes
+    ----------
+    window, begin, count : int
+        Window in the batch, the row in which the sound begins there, and the sound's number of rows.
+    index : int
+        Position among AudioSet's classes.
+    """
+
+    window: int
+    begin: int
+    count: int
+    index: int
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Mixture:
+    """Windows of mixed sounds.
+
+    Attributes
+    ----------
+    student, teacher : float32 tensor (batch, rows, bins)
+        Mel energies for student and teacher.
+    names : tuple of Name
+        Names that are known to be right.
+    """
+
+    student: Tensor
+    teacher: Tensor
+    names: tuple[Name, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Alone(Mixture):
+    """Windows with one clip each, from its beginning: mel energies, 0 after its end.
+
+    Attributes
+    ----------
+    repeated : float32 tensor (batch, rows, bins)
+        Energies for the teacher, of the clip repeated to the end of the window.
+    ends : tuple of int
+        Number of rows of each clip.
+    """
+
+    repeated: Tensor
+    ends: tuple[int, ...]
 
 
 class Mixer:
@@ -55,14 +115,22 @@ class Mixer:
     ----------
     library : Library
         Sounds, on the device to mix on.
+    front_end : TeacherFrontEnd
+        Front end of the teacher.
     settings : Mixing
         Settings of the mixtures.
     mean, std : float
         Normalisation of the student's rows.
     """
 
-    def __init__(self, library: Library, settings: Mixing, *, mean: float, std: float) -> None:
+    def __init__(
+        self, library: Library, front_end: TeacherFrontEnd, settings: Mixing, *, mean: float, std: float
+    ) -> None:
         self._library, self._settings = library, settings
+        self._student = _Energies(
+            library.student, (frontends.LOWEST_HZ, frontends.SAMPLE_RATE_HZ / 2), settings
+        )
+        self._teacher = _Energies(library.teacher, front_end.band_hz, settings)
         self._mean, self._scale = mean, 2 * std
         self._noises = range(len(library.chances), len(library.start))
 
@@ -71,23 +139,39 @@ class Mixer:
         """Value of the rows that pad a window which ends early: 0 before normalisation."""
         return -self._mean / self._scale
 
-    def mix(self, batch: int, rows: int, random: Random) -> tuple[Tensor, Tensor]:
-        """Mix windows: mel energies float32 for the student (batch, rows, 128) and for the teacher (batch, rows, bins)."""
+    def mix(self, batch: int, rows: int, random: Random) -> Mixture:
+        """Mix the windows of a batch."""
         placed = list(self._place(batch, rows, random))
-        count = np.array([part.count for part in placed])
-        inside = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
-        first, to = (np.repeat([getattr(part, name) for part in placed], count) for name in ("first", "to"))
-        gain = np.repeat(np.array([part.gain for part in placed], np.float32), count)
-        device = self._library.student.device
-        source, target, factor = (
-            torch.from_numpy(array).to(device, non_blocking=True)
-            for array in (first + inside, to + inside, gain)
+        student, teacher = self._student.sum(placed, batch, rows), self._teacher.sum(placed, batch, rows)
+        ours, theirs = self._filters(batch, random)
+        names = self._names(placed, rows)
+        return Mixture(student=student.mul_(ours), teacher=teacher.mul_(theirs), names=names)
+
+    def alone(self, batch: int, rows: int, random: Random) -> Alone:
+        """Choose a clip for each window, and place it at the window's beginning."""
+        chances = self._library.chances
+        clips = random.choice(len(chances), size=batch, p=chances)
+        gains = np.exp(_DECIBEL * random.uniform(*self._settings.first_gain_db, size=batch))
+        placed = [
+            replace(self._part(int(clip), window, rows, float(gain), random), to=window * rows)
+            for window, (clip, gain) in enumerate(zip(clips, gains, strict=True))
+        ]
+        repeated = [copy for part in placed for copy in _repeats(part, rows)]
+        ours, theirs = self._filters(batch, random)
+        return Alone(
+            student=self._student.sum(placed, batch, rows) * ours,
+            teacher=self._teacher.sum(placed, batch, rows) * theirs,
+            repeated=self._teacher.sum(repeated, batch, rows) * theirs,
+            names=self._names(placed, rows),
+            ends=tuple(part.count for part in placed),
         )
-        student, teacher = (
-            _add(energies, source, target, factor, batch * rows)
-            for energies in (self._library.student, self._library.teacher)
-        )
-        return student.view(batch, rows, -1), teacher.view(batch, rows, -1)
+
+    def _filters(self, batch: int, random: Random) -> tuple[Tensor, Tensor]:
+        """Draw a filter for each window: gains of the energies of student and teacher (batch, 1, bins)."""
+        settings = self._settings
+        decibels = random.uniform(-1, 1, (batch, settings.colour_points)) * settings.filtered_db
+        ours, theirs = (energies.gains(decibels) for energies in (self._student, self._teacher))
+        return ours, theirs
 
     def _place(self, batch: int, rows: int, random: Random) -> Iterator[_Placed]:
         """Choose the sounds of each window and their places."""
@@ -108,13 +192,25 @@ class Mixer:
                 gain = math.exp(_DECIBEL * random.uniform(*settings.noise_gain_db))
                 yield self._part(noise, window, rows, gain, random)
 
+    def _names(self, placed: Iterable[_Placed], rows: int) -> tuple[Name, ...]:
+        names = self._library.names
+        return tuple(
+            Name(*divmod(part.to, rows), part.count, index)
+            for part in placed
+            for index in names.get(part.clip, ())
+        )
+
     def _part(self, clip: int, window: int, rows: int, gain: float, random: Random) -> _Placed:
-        """Crop a clip to the window at random if it is longer, else place it at random."""
-        start, length = int(self._library.start[clip]), int(self._library.length[clip])
+        """Play a clip at a speed, crop it to the window at random if it is longer, else place it at random."""
+        library, speeds = self._library, self._settings.speeds
+        changed = clip < len(library.chances) and random.random() < self._settings.changed_speed
+        number = 1 + int(random.integers(len(speeds))) if changed else 0
+        speed = speeds[number - 1] if changed else 1.0
+        start, length = int(library.start[clip]), max(1, int(library.length[clip] / speed))
         spare = int(random.integers(abs(length - rows), endpoint=True))
         if length > rows:
-            return _Placed(start + spare, rows, window * rows, gain)
-        return _Placed(start, length, window * rows + spare, gain)
+            return _Placed(clip, number, start + int(spare * speed), rows, window * rows, gain)
+        return _Placed(clip, number, start, length, window * rows + spare, gain)
 
     def heard(self, energies: Tensor, random: Random) -> Tensor:
         """Mel energies (batch, rows, 128) -> normalised rows of the same shape, as a microphone in a room hears them."""
@@ -146,7 +242,60 @@ class Mixer:
         return torch.cat((energies[: batch // 2], torch.lerp(dry, smeared, wet)))
 
 
-def _add(energies: Tensor, source: Tensor, target: Tensor, factor: Tensor, rows: int) -> Tensor:
-    """Add the stored log energies of the rows `source`, times `factor`, into the rows `target` of a result (rows, bins)."""
-    picked = energies[source].float().exp_().sub_(OFFSET).clamp_min_(0).mul_(factor[:, None])
-    return torch.zeros(rows, energies.shape[1], device=energies.device).index_add_(0, target, picked)
+def _repeats(part: _Placed, rows: int) -> Iterator[_Placed]:
+    """Repeat a clip at the beginning of a window to its end, where the last one is cut."""
+    for begin in range(0, rows, part.count):
+        yield replace(part, to=part.to + begin, count=min(part.count, rows - begin))
+
+
+class _Energies:
+    """Stored log energies, to add up.
+
+    Parameters
+    ----------
+    stored : float16 tensor (rows, bins)
+        Logarithms of energies, plus `OFFSET`, on the device to add them on.
+    band_hz : (float, float)
+        Edges of the lowest and the highest filter.
+    settings : Mixing
+        Settings of the mixtures.
+    """
+
+    def __init__(self, stored: Tensor, band_hz: tuple[float, float], settings: Mixing) -> None:
+        self._stored, self._speeds = stored, (1.0, *settings.speeds)
+        bins = stored.shape[1]
+        self._warps = [warp_matrix(bins, band_hz, speed).to(stored.device) for speed in self._speeds]
+        edges = mel(torch.tensor((0.0, *band_hz, frontends.SAMPLE_RATE_HZ / 2))).tolist()
+        step = (edges[2] - edges[1]) / (bins + 1)
+        self._places = (edges[1] + step * np.arange(1, bins + 1)) / edges[3]
+        """Place of each filter on the mel scale, where 1 is the highest frequency of the sounds."""
+
+    def sum(self, placed: Sequence[_Placed], batch: int, rows: int) -> Tensor:
+        """Add parts of clips to windows float32 (batch, rows, bins)."""
+        device = self._stored.device
+        total = torch.zeros(batch * rows, self._stored.shape[1], device=device)
+        for number, speed in enumerate(self._speeds):
+            parts = [part for part in placed if part.speed == number]
+            if not parts:
+                continue
+            source, target, factor = (
+                torch.from_numpy(array).to(device, non_blocking=True) for array in _rows(parts, speed)
+            )
+            energies = self._stored[source].float().exp_().sub_(OFFSET).clamp_min_(0).mul_(factor[:, None])
+            total.index_add_(0, target, energies @ self._warps[number] if number else energies)
+        return total.view(batch, rows, -1)
+
+    def gains(self, decibels: NDArray[np.float64]) -> Tensor:
+        """Gains at frequencies that are evenly spaced on the mel scale (batch, points) -> of the bins float32 (batch, 1, bins)."""
+        at = np.linspace(0, 1, decibels.shape[1])
+        gains = np.stack([np.interp(self._places, at, window) for window in decibels])
+        return torch.from_numpy(np.exp(_DECIBEL * gains).astype(np.float32)).to(self._stored.device)[:, None]
+
+
+def _rows(parts: Sequence[_Placed], speed: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return the row in the library, the row among those of all windows and the gain, for each row of the parts."""
+    count = np.array([part.count for part in parts])
+    inside = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
+    first, to = (np.repeat([getattr(part, name) for part in parts], count) for name in ("first", "to"))
+    gain = np.repeat(np.array([part.gain for part in parts], np.float32), count)
+    return first + (inside * speed).astype(np.int64), to + inside, gain

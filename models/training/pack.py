@@ -57,6 +57,11 @@ class Clip:
     split: Split
     names: frozenset[str] = frozenset()
 
+    @property
+    def member(self) -> str:
+        """Name in the archive."""
+        return f"{self.id}.opus"
+
 
 class Pack:
     """Audio pack, opened for reading.
@@ -124,6 +129,19 @@ class Pack:
         """Return the positions of a split's clips."""
         return [position for position, clip in enumerate(self.clips) if clip.split == split]
 
+    def encoded(self, clip: Clip) -> bytes:
+        """Read the file of a clip.
+
+        Raises
+        ------
+        TrainingError
+            The clip is missing or broken.
+        """
+        try:
+            return self._archive.read(clip.member)
+        except (KeyError, OSError, zipfile.BadZipFile) as error:
+            raise self._unreadable(clip, error) from error
+
     def samples(self, clip: Clip) -> Samples:
         """Decode a clip: float32 (n,), 16 kHz mono, at least one frame long.
 
@@ -132,18 +150,16 @@ class Pack:
         TrainingError
             The clip is missing, broken or not 16 kHz mono.
         """
-        member = f"{clip.id}.opus"
         try:
-            samples, rate = soundfile.read(io.BytesIO(self._archive.read(member)), dtype="float32")
-        except (KeyError, OSError, zipfile.BadZipFile, soundfile.SoundFileError) as error:
-            raise TrainingError(
-                f"{member} in {self.folder / self._part.audio} can't be read ({error}): copy the pack again"
-            ) from error
+            samples, rate = soundfile.read(io.BytesIO(self.encoded(clip)), dtype="float32")
+        except soundfile.SoundFileError as error:
+            raise self._unreadable(clip, error) from error
         if rate != frontends.SAMPLE_RATE_HZ or samples.ndim != 1:
-            raise TrainingError(
-                f"{member} in {self.folder / self._part.audio} is not 16 kHz mono: copy the pack again"
-            )
+            raise TrainingError(f"{clip.member} in {self.files[0]} is not 16 kHz mono: copy the pack again")
         return np.pad(samples, (0, max(0, frontends.FRAME_LENGTH - len(samples))))
+
+    def _unreadable(self, clip: Clip, error: Exception) -> TrainingError:
+        return TrainingError(f"{clip.member} in {self.files[0]} can't be read ({error}): copy the pack again")
 
 
 def _clip(row: dict[str, str]) -> Clip:

@@ -32,6 +32,7 @@ REQUIRED = {
     "finetune": ["--data", "no-such-data", "--out", "new.safetensors"],
     "evaluate": ["--data", "no-such-data"],
     "distil": ["--pack", "no-such-pack", "--out", "run"],
+    "shrink-pack": ["--pack", "no-such-pack", "--out", "small"],
     "calibrate-model": ["--pack", "no-such-pack", "--out", "new.safetensors"],
     "replay": ["no-such-log"],
     "tag": ["no-such-file.wav"],

@@ -41,6 +41,11 @@ class TeacherFrontEnd(Protocol):
         """Number of mel bins."""
         ...
 
+    @property
+    def band_hz(self) -> tuple[float, float]:
+        """Edges of the lowest and the highest filter."""
+        ...
+
     def mel_energies(self, samples: Tensor) -> Tensor:
         """Samples float32 (batch, n) at 16 kHz -> mel energies float32 (batch, rows, bins), 100 rows a second.
 

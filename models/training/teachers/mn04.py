@@ -93,6 +93,7 @@ class Mn04FrontEnd:
     """Front end of mn04: Kaldi's mel bins up to 15 kHz."""
 
     bins = MEL_BINS
+    band_hz = _LOWEST_HZ, _HIGHEST_HZ
 
     def mel_energies(self, samples: Tensor) -> Tensor:
         """Samples float32 (batch, n) at 16 kHz, n > 256 -> mel energies float32 (batch, 1 + (2 n - 1) // 320, 128)."""

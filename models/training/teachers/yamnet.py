@@ -50,6 +50,7 @@ class YamNetFrontEnd:
     """Front end of YAMNet: its energies are the squares of mel magnitudes, which do not add up exactly."""
 
     bins = MEL_BINS
+    band_hz = _LOWEST_HZ, _HIGHEST_HZ
 
     def mel_energies(self, samples: Tensor) -> Tensor:
         """Samples float32 (batch, n) at 16 kHz, n ≥ 400 -> squared mel magnitudes float32 (batch, rows, 64)."""
