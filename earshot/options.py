@@ -265,7 +265,7 @@ OPTIONS = (
     _rare("seed", "distil", int, "Seed of all random numbers  [0]", "NUMBER", 0, least=0),
     _rare("steps", "distil", _Count, "Steps to train, in place of --minutes", "COUNT", least=0),
     _rare("cache", "distil", _File, "Folder of the library of sounds  [OUT/cache]", "FOLDER"),
-    _rare("cache", "shrink-pack", _File, "Folder of the library of sounds  [cache beside OUT]", "FOLDER"),
+    _rare("cache", "shrink-pack", _File, "Folder of the library of sounds  [beside OUT]", "FOLDER"),
     _rare("save_every", "distil", float, "Minutes between saves  [10]", "MINUTES", 10.0, least=0.0),
     _rare("compiled", "distil", bool, "Compile the network  [yes]", default=True, flag="--compile/--no-compile"),
     _rare("calibrated", "distil", bool, "Calibrate at the end  [yes]", default=True, flag="--calibrate/--no-calibrate"),

@@ -228,10 +228,10 @@ def test_a_sound_after_the_end_of_a_window_has_no_name(
     teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
 ) -> None:
     learner = distillation(teacher, library, small, tmp_path).learner
-    mixture = learner._mixer.mix(2, 128, np.random.default_rng(0))
+    mixture = learner._labeller._mixer.mix(2, 128, np.random.default_rng(0))
     named = replace(mixture, names=(Name(0, 50, 70, 7), Name(1, 50, 70, 7)))
     before = teacher.label(teacher.front_end.input_rows(mixture.teacher))
-    after = learner._named(
+    after = learner._labeller._named(
         named, replace(before, probabilities=torch.zeros(2, 527)), [100, 128]
     ).labels.probabilities
     assert after.nonzero().tolist() == [[1, 7]]
@@ -548,14 +548,14 @@ def test_a_clip_alone_is_labelled_both_ways_and_padded(
     windows = Windows(rows=128, share=1.0, batch=8, alone=0.5)
     batch = learner._prepare(windows, np.random.default_rng(1))
     random = np.random.default_rng(1)
-    learner._mixer.mix(4, 128, random)
-    clips = learner._mixer.alone(4, 128, random)
+    learner._labeller._mixer.mix(4, 128, random)
+    clips = learner._labeller._mixer.alone(4, 128, random)
     once, repeated = (teacher.label(teacher.front_end.input_rows(x)) for x in (clips.teacher, clips.repeated))
     mean = (once.probabilities.logit() + repeated.probabilities.logit()) / 2
     torch.testing.assert_close(batch.labels.probabilities[4:], mean.sigmoid(), atol=1e-5, rtol=1e-3)
     torch.testing.assert_close(batch.labels.embeddings[4:], (once.embeddings + repeated.embeddings) / 2)
     for rows, end in zip(batch.rows[4:], clips.ends, strict=True):
-        assert (rows[end:] == learner._mixer.padding).all()
+        assert (rows[end:] == learner._labeller._mixer.padding).all()
     assert min(clips.ends) < 128
     assert not batch.whole
 

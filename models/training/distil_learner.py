@@ -16,8 +16,9 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from ..ast_network import require_ast
 from ..checkpoints import Checkpoint
 from .distil_recipe import DistilRecipe, Windows
-from .library import Library, raise_to_names
-from .mixtures import Mixer, Mixture
+from .labelling import Labeller
+from .library import Library
+from .mixtures import Mixer
 from .muon import Muon
 from .precision import mixed_precision
 from .student import Patches, Student
@@ -25,28 +26,6 @@ from .teachers import Labels, TeacherNetwork
 
 FIGURES = ("divergence", "embedding", "features")
 """Names of the figures of a step: divergence of the labels from the teacher's in nats, and mean squared errors without their weights."""
-
-_SMALLEST = 1e-6
-"""Smallest probability of a label, and the smallest distance from 1."""
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _Sounds:
-    """Windows of a step and their labels.
-
-    Attributes
-    ----------
-    student : float32 tensor (batch, rows, 128)
-        Mel energies for the student.
-    labels : Labels
-        Labels.
-    ends : sequence of int
-        Number of rows of each window before its padding.
-    """
-
-    student: Tensor
-    labels: Labels
-    ends: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -111,8 +90,9 @@ class Learner:
         compiled: bool,
     ) -> None:
         self.steps = self.windows = self._averaged = 0
-        self._teacher, self._recipe, self._device, self._seed = teacher, recipe, device, seed
-        self._mixer = Mixer(library, teacher.front_end, recipe.mixing, mean=template.mean, std=template.std)
+        self._recipe, self._device, self._seed = recipe, device, seed
+        mixer = Mixer(library, teacher.front_end, recipe.mixing, mean=template.mean, std=template.std)
+        self._labeller = Labeller(mixer, teacher, recipe.mixing.shortest_rows)
         torch.manual_seed(seed)  # of the auxiliary heads
         network = require_ast(template.build(), template.name, "distilled").train()
         network.requires_grad_(requires_grad=True)
@@ -165,64 +145,14 @@ class Learner:
     @torch.no_grad()
     def _prepare(self, windows: Windows, random: np.random.Generator) -> _Batch:
         """Mix and label the windows of a step."""
-        alone = round(windows.alone * windows.batch)
-        parts = [self._mix(windows, windows.batch - alone, random)]
-        if alone:
-            parts.append(self._leave_alone(windows, alone, random))
-        rows = self._mixer.heard(torch.cat([part.student for part in parts]), random)
-        ends = [end for part in parts for end in part.ends]
-        for window, end in enumerate(ends):
-            rows[window, end:] = self._mixer.padding
+        sounds = self._labeller.make(windows, random)
         patches = self._student.choose_patches(windows.rows, windows.share, random)
         return _Batch(
-            rows=rows,
+            rows=sounds.rows,
             patches=patches.to(self._device),
-            labels=_joined([part.labels for part in parts]),
-            whole=min(ends) == windows.rows,
+            labels=sounds.labels,
+            whole=min(sounds.ends) == windows.rows,
         )
-
-    def _mix(self, windows: Windows, count: int, random: np.random.Generator) -> _Sounds:
-        """Mix `count` windows, of which some end early."""
-        mixture = self._mixer.mix(count, windows.rows, random)
-        labels, ends = self._label(mixture.teacher), [windows.rows] * count
-        for window in range(round(windows.ending_early * windows.batch)):
-            end = int(random.integers(self._recipe.mixing.shortest_rows, windows.rows))
-            there = self._label(mixture.teacher[window : window + 1, :end])
-            labels.probabilities[window], labels.embeddings[window] = (
-                there.probabilities[0],
-                there.embeddings[0],
-            )
-            ends[window] = end
-        return self._named(mixture, labels, ends)
-
-    def _leave_alone(self, windows: Windows, count: int, random: np.random.Generator) -> _Sounds:
-        """Return `count` windows with a clip alone, labelled by the mean of both ways to hear it: followed by silence, and repeated.
-
-        The teacher names different things in the two.
-        """
-        clips = self._mixer.alone(count, windows.rows, random)
-        once, repeated = self._label(clips.teacher), self._label(clips.repeated)
-        logits = torch.stack([way.probabilities.logit(_SMALLEST) for way in (once, repeated)]).mean(0)
-        labels = Labels(
-            probabilities=logits.sigmoid(),
-            embeddings=(once.embeddings + repeated.embeddings) / 2,
-            features=once.features,
-        )
-        return self._named(clips, labels, clips.ends)
-
-    def _named(self, mixture: Mixture, labels: Labels, ends: Sequence[int]) -> _Sounds:
-        """Raise the labels to the names that are known to be right for sounds that are heard to the end, or long enough."""
-        shortest = self._recipe.mixing.shortest_rows
-        names = [
-            (name.window, name.index)
-            for name in mixture.names
-            if name.begin + min(name.count, shortest) <= ends[name.window]
-        ]
-        raise_to_names(labels.probabilities, names, self._teacher.classes)
-        return _Sounds(student=mixture.student, labels=labels, ends=ends)
-
-    def _label(self, energies: Tensor) -> Labels:
-        return self._teacher.label(self._teacher.front_end.input_rows(energies))
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -274,14 +204,6 @@ class Learner:
             mean.copy_(state["mean"][name])
         self.windows, self.steps = state["seen"], state["steps"]
         self._averaged, self._seed = self.steps, state.get("seed", self._seed)
-
-
-def _joined(labels: Sequence[Labels]) -> Labels:
-    return Labels(
-        probabilities=torch.cat([part.probabilities for part in labels]),
-        embeddings=torch.cat([part.embeddings for part in labels]),
-        features=torch.cat([part.features for part in labels]),
-    )
 
 
 def _by_optimizer(weights: Mapping[str, Mapping[str, Tensor]]) -> tuple[list[str], list[str]]:
