@@ -44,8 +44,6 @@ from render_demo import (
     run,
 )
 
-from models.labels import audioset_classes
-from models.training.teachers.yamnet import YamNet
 from streamer.messages import SAMPLE_RATE_HZ, Samples
 
 Part: TypeAlias = Literal["train", "held-out"]
@@ -136,21 +134,18 @@ def write_esc50(out: Path, labels: Sequence[str], per_class: int, seed: int) -> 
 
 def write_pack(out: Path, labels: Sequence[str], per_class: int, seed: int) -> None:
     """Write an audio pack with clips for training only."""
+    from models.training.pack import AUDIO, INDEX, write_classes
+
     table = []
-    with zipfile.ZipFile(out / "audio.zip", "w") as archive:
+    with zipfile.ZipFile(out / AUDIO, "w") as archive:
         for label in labels:
             for number, clip in enumerate(clips(label, "train", per_class, seed)):
                 name, encoded = f"{slug(label)}-{number:03}", io.BytesIO()
                 soundfile.write(encoded, clip, SAMPLE_RATE_HZ, format="OGG", subtype="OPUS")
                 archive.writestr(f"{name}.opus", encoded.getvalue())
                 table.append((name, "other", "train", "|".join(NAMES.get(label, ()))))
-    write_csv(out / "index.csv", ("id", "kind", "split", "accept"), table)
-    known = YamNet.classes
-    classes = [
-        (entry.index, entry.mid, entry.name, known.index(entry.index) if entry.index in known else "")
-        for entry in audioset_classes()
-    ]
-    write_csv(out / "classes.csv", ("index", "mid", "display_name", "yamnet_index"), classes)
+    write_csv(out / INDEX, ("id", "kind", "split", "accept"), table)
+    write_classes(out)
 
 
 def write_csv(path: Path, header: Sequence[str], table: Sequence[Sequence[object]]) -> None:

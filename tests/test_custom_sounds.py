@@ -12,6 +12,8 @@ from support.microphone import VirtualMicrophone
 from support.program import ChildProcess
 from support.system import require
 
+from models.training.pack import Pack
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +40,19 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = run("docs/render_sounds.py", str(folder), "--labels", "3", "--per-class", "12")
     assert result.returncode == 0, result.stderr
     return folder
+
+
+def test_a_pack_of_rendered_sounds_has_alarms_with_names(tmp_path: Path) -> None:
+    require("espeak-ng", "fluidsynth")
+    result = run("docs/render_sounds.py", str(tmp_path / "pack"), "--pack", "--per-class", "1")
+    assert result.returncode == 0, result.stderr
+    pack = Pack(tmp_path / "pack")
+    names = {clip.id: clip.names for clip in pack.clips if clip.names}
+    assert names["smoke-alarm-000"] == {"Smoke detector, smoke alarm", "Alarm"}
+    assert len(names) == 6
+    assert frozenset().union(*names.values()) < set(pack.labels)
+    assert len(pack.of("train")) == len(pack.clips) == 18
+    assert all(pack.samples(clip).std() > 0.003 for clip in pack.clips)
 
 
 @pytest.fixture(scope="module")

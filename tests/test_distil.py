@@ -214,12 +214,12 @@ def test_names_of_clips_for_training_are_raised_in_the_labels(
     only = replace(library, chances=np.eye(7)[6])
     learner = distillation(teacher, only, small, tmp_path).learner
     windows = Windows(rows=128, share=1.0, batch=8, alone=0.5)
-    labels = learner._prepare(windows, np.random.default_rng(0)).labels.probabilities
+    labels = learner._labeller.make(windows, np.random.default_rng(0)).labels.probabilities
     assert (labels[:, [siren, alarm]] >= 0.799).all()
     assert (labels.sum(1) < labels.shape[1] * 0.75).all()  # the others are the teacher's
     plain = distillation(teacher, replace(only, names={}), small, tmp_path).learner
     others = [index for index in range(527) if index not in {siren, alarm}]
-    expected = plain._prepare(windows, np.random.default_rng(0)).labels.probabilities
+    expected = plain._labeller.make(windows, np.random.default_rng(0)).labels.probabilities
     torch.testing.assert_close(labels[:, others], expected[:, others])
     assert (expected[:, siren] < 0.799).any()
 
@@ -546,7 +546,7 @@ def test_a_clip_alone_is_labelled_both_ways_and_padded(
 ) -> None:
     learner = distillation(teacher, library, small, tmp_path).learner
     windows = Windows(rows=128, share=1.0, batch=8, alone=0.5)
-    batch = learner._prepare(windows, np.random.default_rng(1))
+    batch = learner._labeller.make(windows, np.random.default_rng(1))
     random = np.random.default_rng(1)
     learner._labeller._mixer.mix(4, 128, random)
     clips = learner._labeller._mixer.alone(4, 128, random)
@@ -557,7 +557,7 @@ def test_a_clip_alone_is_labelled_both_ways_and_padded(
     for rows, end in zip(batch.rows[4:], clips.ends, strict=True):
         assert (rows[end:] == learner._labeller._mixer.padding).all()
     assert min(clips.ends) < 128
-    assert not batch.whole
+    assert list(batch.ends) == [128] * 4 + list(clips.ends)
 
 
 def weights_after(run: Distillation, path: Path) -> dict[str, torch.Tensor]:

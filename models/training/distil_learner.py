@@ -4,7 +4,6 @@ All randomness of a step comes from the seed and the number of the step, so that
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,33 +20,11 @@ from .library import Library
 from .mixtures import Mixer
 from .muon import Muon
 from .precision import mixed_precision
-from .student import Patches, Student
-from .teachers import Labels, TeacherNetwork
+from .student import Student
+from .teachers import TeacherNetwork
 
 FIGURES = ("divergence", "embedding", "features")
 """Names of the figures of a step: divergence of the labels from the teacher's in nats, and mean squared errors without their weights."""
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _Batch:
-    """Training data of a step.
-
-    Attributes
-    ----------
-    rows : float32 tensor (batch, rows, 128)
-        Input of the student.
-    patches : Patches
-        Patches that it sees.
-    labels : Labels
-        Labels of the teacher.
-    whole : bool
-        True if every window is full: the features in time then count too.
-    """
-
-    rows: Tensor
-    patches: Patches
-    labels: Labels
-    whole: bool
 
 
 class Learner:
@@ -119,15 +96,17 @@ class Learner:
 
     def step(self, windows: Windows, rate: float) -> Tensor:
         """Take one step and return its `FIGURES`: float32 (3,), on the device."""
-        batch = self._prepare(windows, np.random.default_rng((self._seed, self.steps)))
+        random = np.random.default_rng((self._seed, self.steps))
+        sounds = self._labeller.make(windows, random)
+        patches = self._student.choose_patches(windows.rows, windows.share, random).to(self._device)
         with torch.autocast(self._device.type, self._dtype, enabled=self._dtype is not None):
-            logits, embedding, features = self._student(batch.rows, batch.patches)
-        logits, truth = logits.float()[:, self._classes], batch.labels.probabilities
+            logits, embedding, features = self._student(sounds.rows, patches)
+        logits, truth = logits.float()[:, self._classes], sounds.labels.probabilities
         label = F.binary_cross_entropy_with_logits(logits, truth, reduction="sum") / windows.batch
-        likeness = F.mse_loss(embedding.float(), batch.labels.embeddings)
+        likeness = F.mse_loss(embedding.float(), sounds.labels.embeddings)
         in_time = likeness.new_zeros(())
-        if batch.whole:
-            in_time = F.mse_loss(features.float(), batch.labels.features[:, batch.patches.seen])
+        if min(sounds.ends) == windows.rows:  # all windows are full
+            in_time = F.mse_loss(features.float(), sounds.labels.features[:, patches.seen])
         recipe = self._recipe
         loss = label + recipe.embedding_weight * likeness + recipe.features_weight * in_time
         for optimizer, factor in ((self._muon, 1.0), (self._adamw, recipe.rate_of_others)):
@@ -141,18 +120,6 @@ class Learner:
         self._update_average()
         lowest = (torch.special.entr(truth) + torch.special.entr(1 - truth)).sum() / windows.batch
         return torch.stack((label.detach() - lowest, likeness.detach(), in_time.detach()))
-
-    @torch.no_grad()
-    def _prepare(self, windows: Windows, random: np.random.Generator) -> _Batch:
-        """Mix and label the windows of a step."""
-        sounds = self._labeller.make(windows, random)
-        patches = self._student.choose_patches(windows.rows, windows.share, random)
-        return _Batch(
-            rows=sounds.rows,
-            patches=patches.to(self._device),
-            labels=sounds.labels,
-            whole=min(sounds.ends) == windows.rows,
-        )
 
     @torch.no_grad()
     def _update_average(self) -> None:

@@ -70,6 +70,7 @@ class Labeller:
     def __init__(self, mixer: Mixer, teacher: TeacherNetwork, shortest_rows: int) -> None:
         self._mixer, self._teacher, self._shortest_rows = mixer, teacher, shortest_rows
 
+    @torch.no_grad()
     def make(self, windows: Windows, random: np.random.Generator) -> LabelledWindows:
         """Make the windows of a step."""
         alone = round(windows.alone * windows.batch)

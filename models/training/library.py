@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -65,7 +65,7 @@ class Library:
     start: Indices
     length: Indices
     chances: Floats
-    names: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    names: Mapping[int, tuple[int, ...]]
 
     def to(self, device: torch.device) -> "Library":
         """Return the library with its energies in the memory of a device; on a CPU they stay in their files."""

@@ -168,10 +168,11 @@ class Mixer:
 
     def _filters(self, batch: int, random: Random) -> tuple[Tensor, Tensor]:
         """Draw a filter for each window: gains of the energies of student and teacher (batch, 1, bins)."""
-        settings = self._settings
-        decibels = random.uniform(-1, 1, (batch, settings.colour_points)) * settings.filtered_db
-        ours, theirs = (energies.gains(decibels) for energies in (self._student, self._teacher))
-        return ours, theirs
+        decibels = self._draw_decibels(batch, self._settings.filtered_db, random)
+        return self._student.gains(decibels), self._teacher.gains(decibels)
+
+    def _draw_decibels(self, batch: int, most: float, random: Random) -> NDArray[np.float64]:
+        return random.uniform(-most, most, (batch, self._settings.colour_points))
 
     def _place(self, batch: int, rows: int, random: Random) -> Iterator[_Placed]:
         """Choose the sounds of each window and their places."""
@@ -215,15 +216,11 @@ class Mixer:
     def heard(self, energies: Tensor, random: Random) -> Tensor:
         """Mel energies (batch, rows, 128) -> normalised rows of the same shape, as a microphone in a room hears them."""
         settings = self._settings
-        batch, _, bins = energies.shape
         if random.random() < settings.reverberant:
             energies = self._reverberate(energies, random)
-        points = random.uniform(-1, 1, (batch, settings.colour_points)) * settings.colour_db * _DECIBEL
-        at = np.linspace(0, bins - 1, settings.colour_points)
-        colour = np.stack([np.interp(np.arange(bins), at, gains) for gains in points]).astype(np.float32)
-        rows = energies.clamp_min(frontends.FLOOR).log()
-        rows += torch.from_numpy(colour).to(energies.device, non_blocking=True)[:, None]
-        return rows.clamp_min_(math.log(frontends.FLOOR)).sub_(self._mean).div_(self._scale)
+        colour = self._student.gains(self._draw_decibels(len(energies), settings.colour_db, random))
+        rows = energies.clamp_min(frontends.FLOOR).mul_(colour).clamp_min_(frontends.FLOOR).log_()
+        return rows.sub_(self._mean).div_(self._scale)
 
     def _reverberate(self, energies: Tensor, random: Random) -> Tensor:
         """Add the same reverberation to the second half of a batch.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from .. import frontends
 from ..errors import TrainingError
+from ..labels import audioset_classes
 from .teachers import yamnet
 
 Samples: TypeAlias = NDArray[np.float32]
@@ -129,6 +130,19 @@ class Pack:
         """Return the positions of a split's clips."""
         return [position for position, clip in enumerate(self.clips) if clip.split == split]
 
+    def encoded_bytes(self, clip: Clip) -> int:
+        """Return the size of a clip's file, without reading it.
+
+        Raises
+        ------
+        TrainingError
+            The clip is missing.
+        """
+        try:
+            return self._archive.getinfo(clip.member).file_size
+        except KeyError as error:
+            raise self._unreadable(clip, error) from error
+
     def encoded(self, clip: Clip) -> bytes:
         """Read the file of a clip.
 
@@ -168,6 +182,16 @@ def _clip(row: dict[str, str]) -> Clip:
         raise ValueError(f"clip {row['id']} is of kind {kind!r} and split {split!r}")
     names = frozenset(filter(None, row.get("accept", "").split("|")))
     return Clip(id=row["id"], kind=kind, split=split, names=names)  # type: ignore[arg-type] # checked above
+
+
+def write_classes(folder: Path) -> None:
+    """Write the table of the classes for a new pack."""
+    yamnets = {index: number for number, index in enumerate(yamnet.YamNet.classes)}
+    with (folder / CLASSES).open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("index", "mid", "display_name", "yamnet_index"))
+        for entry in audioset_classes():
+            table.writerow((entry.index, entry.mid, entry.name, yamnets.get(entry.index, "")))
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:

@@ -87,7 +87,7 @@ def write_small_pack(
 
 
 def _size(pack: Pack, index: int) -> int:
-    return len(pack.encoded(pack.clips[index])) + _BYTES_PER_CLIP
+    return pack.encoded_bytes(pack.clips[index]) + _BYTES_PER_CLIP
 
 
 def _copy(pack: Pack, kept: set[int], out: Path) -> None:

@@ -12,9 +12,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
-from models.labels import audioset_classes
-from models.training.pack import AUDIO, CLASSES, INDEX, REAL_LIFE
-from models.training.teachers import TEACHERS, yamnet
+from models.training.pack import AUDIO, INDEX, REAL_LIFE, write_classes
+from models.training.teachers import TEACHERS
 
 
 def sound(number: int) -> NDArray[np.float32]:
@@ -41,13 +40,7 @@ def write_pack(folder: Path, clips: int = 10) -> Path:
             rows.writerow(
                 (f"{number:05d}", "tones", kinds[number % 3], "val" if number % 3 == 0 else "train")
             )
-    with (folder / CLASSES).open("w", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(("index", "mid", "display_name", "yamnet_index"))
-        for entry in audioset_classes():
-            known = entry.index in yamnet.YamNet.classes
-            number_there = yamnet.YamNet.classes.index(entry.index) if known else ""
-            rows.writerow((entry.index, entry.mid, entry.name, number_there))
+    write_classes(folder)
     torch.manual_seed(1)
     for teacher in TEACHERS.values():
         weights = {key: value.half() for key, value in teacher.network().state_dict().items()}

@@ -19,6 +19,8 @@ from .noise_table import COLUMNS, to_levels
 from .rows import write_csv_rows, write_json_rows
 
 _HOUR_SECONDS = 3600.0
+_FIGURES = ("source", "started_at", "ended_at", "seconds", "unit", "leq", "lmax", "l10", "l90")
+"""Columns of the table for spreadsheets before the third octaves."""
 
 
 def read_minutes(
@@ -147,9 +149,8 @@ def write_csv(found: Iterable[NoiseLevels], stream: IO[str]) -> int:
     OutputClosed
         The reader has gone.
     """
-    figures = ("source", "started_at", "ended_at", "seconds", "unit", "leq", "lmax", "l10", "l90")
     bands = [f"band_{name}_hz" for name in BAND_NAMES]
-    return write_csv_rows(map(_csv_row, found), [*figures, *bands], stream)
+    return write_csv_rows(map(_csv_row, found), [*_FIGURES, *bands], stream)
 
 
 def write_json(found: Iterable[NoiseLevels], stream: IO[str]) -> int:
@@ -172,7 +173,8 @@ def _line(levels: NoiseLevels) -> Payload:
 
 def _csv_row(levels: NoiseLevels) -> Payload:
     row = _line(levels)
-    return row | {f"band_{name}_hz": level for name, level in row["bands"].items()}
+    bands = {f"band_{name}_hz": level for name, level in row["bands"].items()}
+    return {name: row[name] for name in _FIGURES} | bands
 
 
 def _power(level_db: float) -> float:

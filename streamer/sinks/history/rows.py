@@ -16,9 +16,7 @@ def write_csv_rows(rows: Iterable[Payload], columns: Sequence[str], stream: IO[s
     OutputClosed
         The reader has gone.
     """
-    writer = csv.DictWriter(
-        _Rows(LineWriter(stream).write), columns, extrasaction="ignore", lineterminator=""
-    )
+    writer = csv.DictWriter(_Rows(LineWriter(stream).write), columns, lineterminator="")
     writer.writeheader()
     count = 0
     for row in rows:
