@@ -15,8 +15,6 @@ from .calibrate_model import write_calibrated
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import torch
-
     from models.training.distil import Distillation
     from models.training.library import Library
     from models.training.pack import Pack
@@ -104,28 +102,28 @@ def folder_of_teacher(name: str, folders: "Sequence[Path]") -> Path:
 
 
 def open_library(
-    parts: "Sequence[Pack]", teacher: str, weights: Path, cache: Path, device: "torch.device"
+    parts: "Sequence[Pack]", teacher: str, weights: Path, cache: Path, device: str
 ) -> "tuple[TeacherNetwork, Library]":
     """Read a teacher from the folder of its weights, and its library of sounds, with a progress bar if that must be made."""
+    from models.engines.torch_engine import pick_device
     from models.training.library import load_library
     from models.training.precision import labelling_precision
     from models.training.teachers import TEACHERS, load_network
 
-    row = TEACHERS[teacher]
-    network = load_network(row.network, weights / row.weights, device, labelling_precision(device))
+    row, on = TEACHERS[teacher], pick_device(device)
+    network = load_network(row.network, weights / row.weights, on, labelling_precision(on))
     with bar("library of sounds") as progress:
         return network, load_library(parts, teacher, network, cache / teacher, progress)
 
 
 def _prepare(parts: "Sequence[Pack]", weights: Path, options: "Mapping[str, Any]") -> "Distillation":
     """Read the teacher and the library of sounds, and set up the run."""
-    from models.engines.torch_engine import pick_device
     from models.training.distil import Distillation, starting_point
     from models.training.names import with_names
 
     start = starting_point(options["init"], options["size"], options["seed"])
-    cache, device = options["cache"] or options["out"] / "cache", pick_device(options["device"])
-    network, library = open_library(parts, options["teacher"], weights, cache, device)
+    cache = options["cache"] or options["out"] / "cache"
+    network, library = open_library(parts, options["teacher"], weights, cache, options["device"])
     return Distillation(
         start,
         network,

@@ -13,7 +13,6 @@ def shrink_pack(*, pack: Path, out: Path, megabytes: float, teacher: str, cache:
 
     Use it to train on a machine that little can be copied to.
     """
-    import torch
     from rich.console import Console
 
     from models.training.pack import open_parts
@@ -23,7 +22,7 @@ def shrink_pack(*, pack: Path, out: Path, megabytes: float, teacher: str, cache:
     if out.exists():
         raise UsageError(f"{out} exists already: give --out a new folder")
     parts, weights = open_parts(pack), folder_of_teacher(teacher, [pack])
-    _, library = open_library(parts, teacher, weights, cache or out.parent / "cache", torch.device("cpu"))
+    _, library = open_library(parts, teacher, weights, cache or out.parent / "cache", "cpu")
     file = weights / TEACHERS[teacher].weights
     small = write_small_pack(parts, library.chances, file, out, max_bytes=round(megabytes * 2**20))
     Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(
