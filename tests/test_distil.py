@@ -224,6 +224,28 @@ def test_names_of_clips_for_training_are_raised_in_the_labels(
     assert (expected[:, siren] < 0.799).any()
 
 
+@pytest.mark.parametrize(("plausible", "names"), [(521, ["Dog", "Bark"]), (1, [])])
+def test_names_that_a_files_name_tells_count_if_the_teacher_finds_them_plausible(
+    folder: Path,
+    tmp_path: Path,
+    teacher: TeacherNetwork,
+    monkeypatch: pytest.MonkeyPatch,
+    plausible: int,
+    names: list[str],
+) -> None:
+    monkeypatch.setattr("models.training.library._PLAUSIBLE", plausible)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    index = copy / REAL_LIFE.index
+    text = (
+        index.read_text().replace("accept", "accept,class").replace("other,train,", "other,train,,dog_bark2")
+    )
+    index.write_text(text)
+    library = load_library(open_parts(copy), "mn04", teacher, folder / "cache" / "mn04")
+    assert [LABELS[i] for there in library.names.values() for i in there] == names
+    plain = load_library(open_parts(folder), "mn04", teacher, folder / "cache" / "mn04")
+    assert (library.chances[6] > plain.chances[6]) == bool(names)
+
+
 def test_a_sound_after_the_end_of_a_window_has_no_name(
     teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
 ) -> None:

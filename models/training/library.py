@@ -28,7 +28,7 @@ Indices: TypeAlias = NDArray[np.int64]
 OFFSET = 1e-7
 """Energy added before the logarithm."""
 
-_VERSION = 3
+_VERSION = 4
 _NOISES = 40
 _NOISE_SAMPLES = 163_840
 _NOISE_RMS = 0.1
@@ -36,6 +36,8 @@ _TOGETHER = 50
 """Number of clips whose energies are held in memory."""
 _CERTAIN = 0.8
 """Least probability of a name that is known to be right."""
+_PLAUSIBLE = 100
+"""What the words in the name of a file tell is plausible if it is among so many of the teacher's first classes."""
 _COMMON = 5.0
 """Sum of a class's probabilities from which on it counts as common."""
 _SHORTEST_SAMPLES = 1600
@@ -109,10 +111,11 @@ def load_library(
             _write(folder, clips, network, progress)
             (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
         with np.load(folder / "clips.npz") as table:
-            start, length, chances = table["start"], table["length"], table["chances"]
-            names: dict[int, tuple[int, ...]] = {}
-            for clip, index in table["names"].tolist():
-                names[clip] = (*names.get(clip, ()), index)
+            start, length, labels = (
+                table["start"],
+                table["length"],
+                torch.from_numpy(table["labels"]).double(),
+            )
         student, teacher = (
             torch.from_numpy(np.memmap(folder / f"{role}.f16", np.float16, "c").reshape(-1, bins))
             for role, bins in (("student", frontends.MEL_BINS), ("teacher", network.front_end.bins))
@@ -121,6 +124,12 @@ def load_library(
         raise TrainingError(
             f"the library of sounds in {folder} can't be written or read ({error}): remove it, or give another --cache"
         ) from error
+    pairs = _names(clips, labels, network.classes)
+    raise_to_names(labels, pairs, network.classes)
+    names: dict[int, tuple[int, ...]] = {}
+    for clip, index in pairs:
+        names[clip] = (*names.get(clip, ()), index)
+    chances = _chances(labels.numpy())
     return Library(student=student, teacher=teacher, start=start, length=length, chances=chances, names=names)
 
 
@@ -170,37 +179,43 @@ def _write(
                 labels.append(network.label(rows).probabilities[0].cpu())
         for noise in _noises():
             add(*_energies(noise, network.front_end))
-    names = _names(clips)
-    probabilities = torch.stack(labels).double()
-    raise_to_names(probabilities, names, network.classes)
     length = np.array(lengths, np.int64)
     np.savez(
         folder / "clips.npz",
         start=length.cumsum() - length,
         length=length,
-        chances=_chances(probabilities.numpy()),
-        names=np.array(names, np.int64).reshape(-1, 2),
+        labels=torch.stack(labels).half().numpy(),
     )
     progress(len(clips), len(clips))
     logger.info("library of %d clips, %.2f h, in %s", len(clips), length.sum() / 360_000, folder)
 
 
-def _names(clips: Sequence[tuple[Pack, int]]) -> list[tuple[int, int]]:
+def _names(
+    clips: Sequence[tuple[Pack, int]], labels: Tensor, classes: Sequence[int]
+) -> list[tuple[int, int]]:
     """Return the names of clips, as pairs of the clip's position and the class.
+
+    Those that the words in the name of its file tell count if the teacher finds them plausible.
 
     Raises
     ------
     TrainingError
         A name is not that of a class.
     """
+    columns = {index: column for column, index in enumerate(classes)}
+    lowest = labels.topk(_PLAUSIBLE).values[:, -1]
     names = []
     for position, (pack, index) in enumerate(clips):
-        for name in sorted(pack.clips[index].names):
+        clip = pack.clips[index]
+        for name in sorted(clip.names):
             if name not in pack.labels:
                 raise TrainingError(
-                    f"'{name}', a name of the clip {pack.clips[index].id} in {pack.folder}, is none of AudioSet's classes: correct it"
+                    f"'{name}', a name of the clip {clip.id} in {pack.folder}, is none of AudioSet's classes: correct it"
                 )
             names.append((position, pack.labels.index(name)))
+        likely = {pack.labels.index(name) for name in clip.likely - clip.names} & columns.keys()
+        plausible = (i for i in sorted(likely) if labels[position, columns[i]] >= lowest[position])
+        names += [(position, index) for index in plausible]
     return names
 
 

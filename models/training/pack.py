@@ -2,7 +2,8 @@
 
 A pack is a folder with ``audio.zip`` (stored members ``ID.opus``, 16 kHz mono), ``index.csv`` (id, source, kind, split, …),
 ``classes.csv`` (index, mid, display_name, yamnet_index) and the weights of teachers. It may have a second part of sounds of real life:
-``real.zip`` and ``real.csv``, where ``accept`` names the classes that are right for a clip, separated by ``|``.
+``real.zip`` and ``real.csv``. In both tables, ``accept`` names the classes that are right for a clip, separated by ``|``, and ``class`` is the
+name of the sound's file.
 """
 
 import csv
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from .. import frontends
 from ..errors import TrainingError
 from ..labels import audioset_classes
+from .sound_words import names_in
 from .teachers import yamnet
 
 Samples: TypeAlias = NDArray[np.float32]
@@ -51,12 +53,15 @@ class Clip:
         Kind of sound, and part of the training that it belongs to.
     names : frozenset of str
         Names of the classes that people would give; empty if nobody was asked.
+    likely : frozenset of str
+        Names that the words in the name of the sound's file tell. They can be wrong.
     """
 
     id: str
     kind: Kind
     split: Split
     names: frozenset[str] = frozenset()
+    likely: frozenset[str] = frozenset()
 
     @property
     def member(self) -> str:
@@ -180,8 +185,9 @@ def _clip(row: dict[str, str]) -> Clip:
     kind, split = row["kind"], row["split"]
     if kind not in get_args(Kind) or split not in get_args(Split):
         raise ValueError(f"clip {row['id']} is of kind {kind!r} and split {split!r}")
-    names = frozenset(filter(None, row.get("accept", "").split("|")))
-    return Clip(id=row["id"], kind=kind, split=split, names=names)  # type: ignore[arg-type] # checked above
+    names = frozenset(filter(None, (row.get("accept") or "").split("|")))
+    likely = names_in(row.get("class") or "")
+    return Clip(id=row["id"], kind=kind, split=split, names=names, likely=likely)  # type: ignore[arg-type] # checked above
 
 
 def write_classes(folder: Path) -> None:
