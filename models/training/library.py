@@ -37,7 +37,7 @@ _TOGETHER = 50
 _CERTAIN = 0.8
 """Least probability of a name that is known to be right."""
 _PLAUSIBLE = 100
-"""What the words in the name of a file tell is plausible if it is among so many of the teacher's first classes."""
+"""Number of the teacher's first classes that a class in the name of a file must be among."""
 _COMMON = 5.0
 """Sum of a class's probabilities from which on it counts as common."""
 _SHORTEST_SAMPLES = 1600
@@ -195,7 +195,7 @@ def _names(
 ) -> list[tuple[int, int]]:
     """Return the names of clips, as pairs of the clip's position and the class.
 
-    Those that the words in the name of its file tell count if the teacher finds them plausible.
+    Classes that the name of its file mentions count if the teacher finds them plausible.
 
     Raises
     ------

@@ -54,7 +54,7 @@ class Clip:
     names : frozenset of str
         Names of the classes that people would give; empty if nobody was asked.
     likely : frozenset of str
-        Names that the words in the name of the sound's file tell. They can be wrong.
+        Names of the classes that the name of the sound's file mentions. They can be wrong.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Classes that the words in the name of a sound's file tell, such as "Door" and "Slam" in ``metal_DoorSlam2``."""
+"""AudioSet classes that the name of a sound file mentions, such as "Door" and "Slam" in ``metal_DoorSlam2``."""
 
 import csv
 import functools
@@ -12,9 +12,9 @@ _WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+")
 
 
 def names_in(text: str) -> frozenset[str]:
-    """Return the names of AudioSet's classes that words in a name tell.
+    """Return the names of the AudioSet classes that a file name mentions.
 
-    The longest known sequences of words count: there is a train in ``train_passing``, none in ``train_station``.
+    The longest known sequences of words count: ``train_passing`` mentions a train, ``train_station`` does not.
     """
     table = _table()
     words = [word.lower() for word in _WORD.findall(text)]
