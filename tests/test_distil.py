@@ -224,6 +224,18 @@ def test_names_of_clips_for_training_are_raised_in_the_labels(
     assert (expected[:, siren] < 0.799).any()
 
 
+def test_a_clip_has_the_names_that_its_class_or_else_its_path_mentions(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    head, *rows = (copy / "index.csv").read_text().splitlines()
+    paths = ["dogs.zip/animals/doorSlam1.ogg", "a/dog_bark.wav", "dog", ""]
+    classes = ["", "cough", "untitled", ""]
+    named = [f"{row},{path},{name}" for row, path, name in zip(rows, paths, classes, strict=False)]
+    (copy / "index.csv").write_text("\n".join([f"{head},path,class", *named, *rows[len(named) :]]))
+    likely = [clip.likely for clip in Pack(copy).clips]
+    assert likely[:4] == [{"Door", "Slam"}, {"Cough"}, set(), set()]
+    assert not any(likely[4:])
+
+
 @pytest.mark.parametrize(("plausible", "names"), [(521, ["Dog", "Bark"]), (1, [])])
 def test_names_that_a_files_name_tells_count_if_the_teacher_finds_them_plausible(
     folder: Path,

@@ -2,15 +2,15 @@
 
 A pack is a folder with ``audio.zip`` (stored members ``ID.opus``, 16 kHz mono), ``index.csv`` (id, source, kind, split, …),
 ``classes.csv`` (index, mid, display_name, yamnet_index) and the weights of teachers. It may have a second part of sounds of real life:
-``real.zip`` and ``real.csv``. In both tables, ``accept`` names the classes that are right for a clip, separated by ``|``, and ``class`` is the
-name of the sound's file.
+``real.zip`` and ``real.csv``. In both tables, ``accept`` names the classes that are right for a clip, separated by ``|``;
+``class``, or else ``path``, is the name of the sound's file.
 """
 
 import csv
 import io
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -186,7 +186,7 @@ def _clip(row: dict[str, str]) -> Clip:
     if kind not in get_args(Kind) or split not in get_args(Split):
         raise ValueError(f"clip {row['id']} is of kind {kind!r} and split {split!r}")
     names = frozenset(filter(None, (row.get("accept") or "").split("|")))
-    likely = names_in(row.get("class") or "")
+    likely = names_in(row.get("class") or PurePosixPath(row.get("path") or "").stem)
     return Clip(id=row["id"], kind=kind, split=split, names=names, likely=likely)  # type: ignore[arg-type] # checked above
 
 
