@@ -21,9 +21,9 @@ from models.checkpoints import Checkpoint, save_checkpoint
 from models.labels import audioset_classes
 from models.local import load_tagger
 from models.training import metrics, places
-from models.training.agreement import Scored, agreements, compare_with_teacher, score_places
+from models.training.agreement import Scored, agreements, compare_with_teacher, score_beside, score_places
 from models.training.confusions import class_precisions, confusions
-from models.training.pack import Kind, Pack
+from models.training.pack import REAL_LIFE, Kind, Pack
 from models.training.places import CLIP_ALONE, FOLLOWED_BY_SILENCE, PLACES
 from models.training.student import initialise
 from models.training.teachers import TEACHERS, yamnet
@@ -377,6 +377,26 @@ def test_names_that_are_right_are_counted_on_the_clips_that_have_names(
     assert 0 <= names["first"] <= names["of_three"] <= names["of_five"] <= 1
     row = next(line for line in evaluate(*words).splitlines() if "2 clips" in line)
     assert row.count("%") == 3
+
+
+def test_the_names_of_clips_are_true_beside_a_teacher_if_asked_for(
+    folder: Path, small: str, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "pack")
+    write_real_life(copy, ("Dog|Bark", ""))
+    pack, teacher = Pack(copy, REAL_LIFE), load_teacher_tagger("mn04", copy)
+    places = (FOLLOWED_BY_SILENCE,)
+    plain, named = (
+        score_beside(load_tagger(small), teacher, pack, places, named=named)[FOLLOWED_BY_SILENCE]
+        for named in (False, True)
+    )
+    dog = [LABELS.index("Dog"), LABELS.index("Bark")]
+    assert (named.truth[0, dog] >= np.float32(0.8)).all()
+    assert (plain.truth[0, dog] < 0.8).any()
+    expected = plain.truth.copy()
+    expected[0, dog] = named.truth[0, dog]
+    np.testing.assert_array_equal(named.truth, expected)
+    np.testing.assert_array_equal(named.scores, plain.scores)
 
 
 def test_the_teacher_can_be_evaluated_itself(folder: Path) -> None:

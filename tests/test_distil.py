@@ -245,7 +245,7 @@ def test_names_that_a_files_name_tells_count_if_the_teacher_finds_them_plausible
     plausible: int,
     names: list[str],
 ) -> None:
-    monkeypatch.setattr("models.training.library._PLAUSIBLE", plausible)
+    monkeypatch.setattr("models.training.clip_names._PLAUSIBLE", plausible)
     copy = shutil.copytree(folder, tmp_path / "copy")
     index = copy / REAL_LIFE.index
     text = (

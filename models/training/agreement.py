@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .. import frontends
 from ..errors import TrainingError
+from .clip_names import CERTAIN, named_classes
 from .metrics import hits_in_top, mean_average_precision
 from .pack import Kind, Pack, Split
 from .places import CLIP_ALONE, DEFAULT_PLACES, FOLLOWED_BY_SILENCE, PLACES
@@ -195,11 +196,13 @@ def score_beside(
     *,
     split: Split = "val",
     limit: int | None = None,
+    named: bool = False,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> dict[str, Scored]:
     """Score a pack's clips in some places of a window, beside a teacher that hears the clips alone.
 
-    Parameters and exceptions are those of `score_places`, and `teacher` may be any tagger of the same classes.
+    Parameters and exceptions are those of `score_places`, and `teacher` may be any tagger of the same classes. With `named`, the names of
+    clips are true, too.
 
     Returns
     -------
@@ -210,10 +213,13 @@ def score_beside(
     _check_classes(teacher, pack)
     chosen = _clips_to_score(pack, split, limit)
     scores: dict[str, list[Floats]] = {place: [] for place in places}
-    truths = []
+    truths, every = [], range(len(pack.labels))
     for done, position in enumerate(chosen):
         clip = pack.samples(pack.clips[position])[: tagger.window_samples]
         truths.append(teacher(clip[: teacher.window_samples])[0])
+        if named:
+            names = named_classes(pack.clips[position], pack, torch.from_numpy(truths[-1]), every)
+            truths[-1][names] = truths[-1][names].clip(CERTAIN)
         for place in places:
             window = PLACES[place](clip, tagger.window_samples, np.random.default_rng(position))
             scores[place].append(tagger(window)[0])

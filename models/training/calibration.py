@@ -212,7 +212,7 @@ def calibrate(
     packs : sequence of Pack
         Audio packs: slope and offset come from their training clips, thresholds from their validation clips.
     teacher : Scorer, optional
-        Teacher of all classes, which decides what is in a clip; by default YAMNet.
+        Teacher of all classes, which decides with the names of a clip what is in it; by default YAMNet, without names.
     limit : int, optional
         Maximum number of clips of each split of each pack, chosen at random; by default 600 for training, and all for validation.
     background_seconds : float, optional
@@ -274,7 +274,7 @@ class _Scoring:
             if self.teacher is None:
                 scored += score_places(tagger, pack, **options).values()
             else:
-                scored += score_beside(tagger, self.teacher, pack, **options).values()
+                scored += score_beside(tagger, self.teacher, pack, named=True, **options).values()
         return scored
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .clip_names import raise_to_names
 from .distil_recipe import Windows
-from .library import raise_to_names
 from .mixtures import Mixer, Mixture
 from .teachers import Labels, TeacherNetwork
 

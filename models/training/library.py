@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .. import frontends
 from ..errors import TrainingError
+from .clip_names import named_classes, raise_to_names
 from .pack import Pack, Samples
 from .teachers import TeacherFrontEnd, TeacherNetwork
 
@@ -34,10 +35,6 @@ _NOISE_SAMPLES = 163_840
 _NOISE_RMS = 0.1
 _TOGETHER = 50
 """Number of clips whose energies are held in memory."""
-_CERTAIN = 0.8
-"""Least probability of a name that is known to be right."""
-_PLAUSIBLE = 100
-"""Number of the teacher's first classes that a class in the name of a file must be among."""
 _COMMON = 5.0
 """Sum of a class's probabilities from which on it counts as common."""
 _SHORTEST_SAMPLES = 1600
@@ -59,7 +56,7 @@ class Library:
     chances : float64 (clips,)
         Probability to draw each clip: greater for those with rare classes.
     names : dict of int to tuple of int
-        Positions among AudioSet's classes of the names that are known to be right for a clip, whatever the teacher hears.
+        Positions among AudioSet's classes of the names of each clip that count as right, whatever the teacher hears.
     """
 
     student: Tensor
@@ -124,11 +121,13 @@ def load_library(
         raise TrainingError(
             f"the library of sounds in {folder} can't be written or read ({error}): remove it, or give another --cache"
         ) from error
-    pairs = _names(clips, labels, network.classes)
+    names = {
+        position: tuple(found)
+        for position, (pack, index) in enumerate(clips)
+        if (found := named_classes(pack.clips[index], pack, labels[position], network.classes))
+    }
+    pairs = [(position, index) for position, found in names.items() for index in found]
     raise_to_names(labels, pairs, network.classes)
-    names: dict[int, tuple[int, ...]] = {}
-    for clip, index in pairs:
-        names[clip] = (*names.get(clip, ()), index)
     chances = _chances(labels.numpy())
     return Library(student=student, teacher=teacher, start=start, length=length, chances=chances, names=names)
 
@@ -188,54 +187,6 @@ def _write(
     )
     progress(len(clips), len(clips))
     logger.info("library of %d clips, %.2f h, in %s", len(clips), length.sum() / 360_000, folder)
-
-
-def _names(
-    clips: Sequence[tuple[Pack, int]], labels: Tensor, classes: Sequence[int]
-) -> list[tuple[int, int]]:
-    """Return the names of clips, as pairs of the clip's position and the class.
-
-    Classes that the name of its file mentions count if the teacher finds them plausible.
-
-    Raises
-    ------
-    TrainingError
-        A name is not that of a class.
-    """
-    columns = {index: column for column, index in enumerate(classes)}
-    lowest = labels.topk(_PLAUSIBLE).values[:, -1]
-    names = []
-    for position, (pack, index) in enumerate(clips):
-        clip = pack.clips[index]
-        for name in sorted(clip.names):
-            if name not in pack.labels:
-                raise TrainingError(
-                    f"'{name}', a name of the clip {clip.id} in {pack.folder}, is none of AudioSet's classes: correct it"
-                )
-            names.append((position, pack.labels.index(name)))
-        likely = {pack.labels.index(name) for name in clip.likely - clip.names} & columns.keys()
-        plausible = (i for i in sorted(likely) if labels[position, columns[i]] >= lowest[position])
-        names += [(position, index) for index in plausible]
-    return names
-
-
-def raise_to_names(probabilities: Tensor, names: Sequence[tuple[int, int]], classes: Sequence[int]) -> None:
-    """Raise the probabilities of names that are known to be right to at least `_CERTAIN`.
-
-    Parameters
-    ----------
-    probabilities : tensor (rows, classes)
-        Probabilities of the teacher's classes, to change.
-    names : sequence of (int, int)
-        Rows and positions among AudioSet's classes; those that the teacher lacks are left out.
-    classes : sequence of int
-        Positions of the teacher's classes among AudioSet's.
-    """
-    columns = {index: column for column, index in enumerate(classes)}
-    known = [(row, columns[index]) for row, index in names if index in columns]
-    if known:
-        where = torch.tensor(known, device=probabilities.device).unbind(1)
-        probabilities[where] = probabilities[where].clamp_min(_CERTAIN)
 
 
 def _energies(sound: Samples, front_end: TeacherFrontEnd) -> tuple[Tensor, Tensor]:
