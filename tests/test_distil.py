@@ -224,6 +224,22 @@ def test_names_of_clips_for_training_are_raised_in_the_labels(
     assert (expected[:, siren] < 0.799).any()
 
 
+def test_a_recording_that_measures_a_model_is_not_learned(
+    folder: Path, tmp_path: Path, teacher: TeacherNetwork
+) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    with zipfile.ZipFile(copy / REAL_LIFE.audio) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["r00000.opus"] = members["r00001.opus"]  # for validation, with names
+    with zipfile.ZipFile(copy / REAL_LIFE.audio, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    library = load_library(open_parts(copy), "mn04", teacher, tmp_path / "cache")
+    assert library.chances[6] == 0
+    assert library.chances[:6].all()
+    assert library.chances.sum() == pytest.approx(1.0)
+
+
 def test_a_clip_has_the_names_that_its_class_or_else_its_path_mentions(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     head, *rows = (copy / "index.csv").read_text().splitlines()

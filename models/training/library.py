@@ -18,6 +18,7 @@ from torch import Tensor
 from .. import frontends
 from ..errors import TrainingError
 from .clip_names import named_classes, raise_to_names
+from .duplicates import duplicates, fingerprint
 from .pack import Pack, Samples
 from .teachers import TeacherFrontEnd, TeacherNetwork
 
@@ -29,7 +30,7 @@ Indices: TypeAlias = NDArray[np.int64]
 OFFSET = 1e-7
 """Energy added before the logarithm."""
 
-_VERSION = 4
+_VERSION = 5
 _NOISES = 40
 _NOISE_SAMPLES = 163_840
 _NOISE_RMS = 0.1
@@ -54,7 +55,7 @@ class Library:
     start, length : int64 (clips + noises,)
         First row and number of rows of each clip and noise.
     chances : float64 (clips,)
-        Probability to draw each clip: greater for those with rare classes.
+        Probability to draw each clip: greater for those with rare classes, 0 for recordings that measure the model.
     names : dict of int to tuple of int
         Positions among AudioSet's classes of the names of each clip that count as right, whatever the teacher hears.
     """
@@ -105,14 +106,11 @@ def load_library(
     stamp = _stamp(packs, name)
     try:
         if not _is_fresh(folder, stamp):
-            _write(folder, clips, network, progress)
+            _write(folder, packs, clips, network, progress)
             (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
         with np.load(folder / "clips.npz") as table:
-            start, length, labels = (
-                table["start"],
-                table["length"],
-                torch.from_numpy(table["labels"]).double(),
-            )
+            start, length, measured = table["start"], table["length"], table["measured"]
+            labels = torch.from_numpy(table["labels"]).double()
         student, teacher = (
             torch.from_numpy(np.memmap(folder / f"{role}.f16", np.float16, "c").reshape(-1, bins))
             for role, bins in (("student", frontends.MEL_BINS), ("teacher", network.front_end.bins))
@@ -128,7 +126,7 @@ def load_library(
     }
     pairs = [(position, index) for position, found in names.items() for index in found]
     raise_to_names(labels, pairs, network.classes)
-    chances = _chances(labels.numpy())
+    chances = _chances(labels.numpy() * ~measured[:, None])
     return Library(student=student, teacher=teacher, start=start, length=length, chances=chances, names=names)
 
 
@@ -145,6 +143,7 @@ def _is_fresh(folder: Path, stamp: dict[str, Any]) -> bool:
 
 def _write(
     folder: Path,
+    packs: Sequence[Pack],
     clips: Sequence[tuple[Pack, int]],
     network: TeacherNetwork,
     progress: Callable[[int, int], None],
@@ -154,13 +153,16 @@ def _write(
     (folder / "stamp.json").unlink(missing_ok=True)
     lengths: list[int] = []
     labels: list[Tensor] = []
+    fingerprints: list[Tensor] = []
     with ExitStack() as files:
         student, teacher = (
             files.enter_context((folder / f"{role}.f16").open("wb")) for role in ("student", "teacher")
         )
 
         def add(own: Tensor, theirs: Tensor) -> None:
-            student.write((own + OFFSET).log().half().numpy().tobytes())
+            logarithms = (own + OFFSET).log()
+            student.write(logarithms.half().numpy().tobytes())
+            fingerprints.append(fingerprint(logarithms))
             teacher.write((theirs + OFFSET).log().half().numpy().tobytes())
             lengths.append(len(own))
 
@@ -184,17 +186,31 @@ def _write(
         start=length.cumsum() - length,
         length=length,
         labels=torch.stack(labels).half().numpy(),
+        measured=duplicates(fingerprints[: len(clips)], _measured(packs)).numpy(),
     )
     progress(len(clips), len(clips))
     logger.info("library of %d clips, %.2f h, in %s", len(clips), length.sum() / 360_000, folder)
 
 
+def _measured(packs: Sequence[Pack]) -> Iterator[Tensor]:
+    """Yield the logarithms of the energies (rows, 128) of the clips that measure a model: those for validation with names."""
+    for pack in packs:
+        for index in pack.of("val"):
+            clip = pack.clips[index]
+            if clip.names:
+                yield (frontends.fbank(_padded(pack.samples(clip))).exp() + OFFSET).log()
+
+
 def _energies(sound: Samples, front_end: TeacherFrontEnd) -> tuple[Tensor, Tensor]:
     """Return mel energies of a sound for student and teacher, as many rows of both."""
-    samples = torch.from_numpy(np.pad(sound, (0, max(0, _SHORTEST_SAMPLES - len(sound)))))
+    samples = _padded(sound)
     student, teacher = frontends.fbank(samples).exp(), front_end.mel_energies(samples[None])[0]
     rows = min(len(student), len(teacher))
     return student[:rows], teacher[:rows]
+
+
+def _padded(sound: Samples) -> Tensor:
+    return torch.from_numpy(np.pad(sound, (0, max(0, _SHORTEST_SAMPLES - len(sound)))))
 
 
 def _chances(labels: Floats) -> Floats:

@@ -16,11 +16,11 @@ from models.training.pack import AUDIO, INDEX, REAL_LIFE, write_classes
 from models.training.teachers import TEACHERS
 
 
-def sound(number: int) -> NDArray[np.float32]:
+def sound(number: int, lowest_hz: float = 200.0) -> NDArray[np.float32]:
     random = np.random.default_rng(number)
     seconds = 0.3 + 0.25 * number
     time = np.arange(round(16_000 * seconds)) / 16_000
-    tone = 0.3 * np.sin(2 * np.pi * (200 + 150 * number) * time)
+    tone = 0.3 * np.sin(2 * np.pi * (lowest_hz + 150 * number) * time)
     return (tone + 0.01 * random.standard_normal(len(time))).astype(np.float32)
 
 
@@ -53,7 +53,7 @@ def write_real_life(folder: Path, names: Sequence[str] = ("Dog|Bark", "Siren", "
     with zipfile.ZipFile(folder / REAL_LIFE.audio, "w") as archive:
         for number in range(1 + len(names)):
             member = io.BytesIO()
-            soundfile.write(member, sound(number + 1), 16_000, format="OGG", subtype="OPUS")
+            soundfile.write(member, sound(number + 1, 275.0), 16_000, format="OGG", subtype="OPUS")
             archive.writestr(f"r{number:05d}.opus", member.getvalue())
     with (folder / REAL_LIFE.index).open("w", newline="") as file:
         rows = csv.writer(file)
