@@ -32,9 +32,9 @@ _PRECISION = 0.7
 _LOWEST, _HIGHEST = 0.15, 0.9
 _STEP = 0.01
 _PRIOR_CLIPS = 5.0
-_MARGIN = 0.1
-_BACKGROUND_SEED = 1
-"""Seed other than the default of `measure_background`, so that a model isn't measured with the noise that set its thresholds."""
+_MARGIN = 0.2
+_BACKGROUND_SEEDS = (1, 2)
+"""Seeds other than the default of `measure_background`, so that a model isn't measured with the noise that set its thresholds."""
 _SMALLEST = 1e-7
 _PARTS: dict[Split, str] = {"train": "training clips", "val": "validation clips"}
 _CLASSIFIER = ("mlp_head.1.weight", "mlp_head.1.bias")
@@ -162,7 +162,7 @@ def class_thresholds(
 
 
 def raised(thresholds: Floats, detected: Iterable[FalseAlarms]) -> Floats:
-    """Raise thresholds (classes,) to 0.1 above the scores of each class in backgrounds without it, at most to 1."""
+    """Raise thresholds (classes,) to 0.2 above the scores of each class in backgrounds without it, at most to 1."""
     highest: Floats = np.max([background.highest for background in detected], 0)
     above: Floats = np.maximum(thresholds, np.minimum(highest + np.float32(_MARGIN), 1))
     return above
@@ -237,13 +237,16 @@ def calibrate(
     if teacher is None:
         scores, holds = _to_student(scores, packs[0]), _to_student(holds, packs[0])
     chosen = class_thresholds(scores, holds)
-    detected = measure_background(
-        tagger_of(scaled, device=device),
-        BACKGROUND_SECONDS if background_seconds is None else background_seconds,
-        seed=_BACKGROUND_SEED,
-        progress=lambda done, total: progress("backgrounds", done, total),
-    )
-    thresholds = raised(chosen, detected.values())
+    tagger = tagger_of(scaled, device=device)
+    seconds = BACKGROUND_SECONDS if background_seconds is None else background_seconds
+    detected = [
+        false_alarms
+        for seed in _BACKGROUND_SEEDS
+        for false_alarms in measure_background(
+            tagger, seconds, seed=seed, progress=lambda done, total: progress("backgrounds", done, total)
+        ).values()
+    ]
+    thresholds = raised(chosen, detected)
     return Calibration(
         checkpoint=replace(scaled, thresholds=tuple(round(float(threshold), 4) for threshold in thresholds)),
         slope=slope,
