@@ -238,6 +238,9 @@ def test_a_recording_that_measures_a_model_is_not_learned(
     assert library.chances[6] == 0
     assert library.chances[:6].all()
     assert library.chances.sum() == pytest.approx(1.0)
+    with pytest.raises(TrainingError, match="give another --pack") as error:
+        load_library(open_parts(copy)[1:], "mn04", teacher, tmp_path / "alone")
+    one_sentence(error)
 
 
 def test_a_clip_has_the_names_that_its_class_or_else_its_path_mentions(folder: Path, tmp_path: Path) -> None:

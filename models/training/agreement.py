@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import frontends
 from ..errors import TrainingError
-from .clip_names import CERTAIN, named_classes
+from .clip_names import named_classes, raise_to_names
 from .metrics import hits_in_top, mean_average_precision
 from .pack import Kind, Pack, Split
 from .places import CLIP_ALONE, DEFAULT_PLACES, FOLLOWED_BY_SILENCE, PLACES
@@ -218,15 +218,18 @@ def score_beside(
         clip = pack.samples(pack.clips[position])[: tagger.window_samples]
         truths.append(teacher(clip[: teacher.window_samples])[0])
         if named:
-            names = named_classes(pack.clips[position], pack, torch.from_numpy(truths[-1]), every)
-            truths[-1][names] = truths[-1][names].clip(CERTAIN)
+            truth = torch.from_numpy(truths[-1])  # the same memory
+            names = named_classes(pack.clips[position], pack, truth, every)
+            raise_to_names(truth[None], [(0, index) for index in names], every)
         for place in places:
             window = PLACES[place](clip, tagger.window_samples, np.random.default_rng(position))
             scores[place].append(tagger(window)[0])
         progress(done + 1, len(chosen))
     kinds = tuple(pack.clips[position].kind for position in chosen)
-    truth = np.array(truths)
-    return {place: Scored(scores=np.array(own), truth=truth, kinds=kinds) for place, own in scores.items()}
+    return {
+        place: Scored(scores=np.array(own), truth=np.array(truths), kinds=kinds)
+        for place, own in scores.items()
+    }
 
 
 def _check_classes(tagger: Scorer, pack: Pack) -> None:

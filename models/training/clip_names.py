@@ -8,7 +8,7 @@ from torch import Tensor
 from ..errors import TrainingError
 from .pack import Clip, Pack
 
-CERTAIN = 0.8
+_CERTAIN = 0.8
 """Minimum probability of a name that counts as right."""
 
 _PLAUSIBLE = 100
@@ -48,7 +48,7 @@ def named_classes(clip: Clip, pack: Pack, probabilities: Tensor, classes: Sequen
 
 
 def raise_to_names(probabilities: Tensor, names: Sequence[tuple[int, int]], classes: Sequence[int]) -> None:
-    """Raise the probabilities of names to at least `CERTAIN`.
+    """Raise the probabilities of names to at least `_CERTAIN`.
 
     Parameters
     ----------
@@ -63,4 +63,4 @@ def raise_to_names(probabilities: Tensor, names: Sequence[tuple[int, int]], clas
     known = [(row, columns[index]) for row, index in names if index in columns]
     if known:
         where = torch.tensor(known, device=probabilities.device).unbind(1)
-        probabilities[where] = probabilities[where].clamp_min(CERTAIN)
+        probabilities[where] = probabilities[where].clamp_min(_CERTAIN)

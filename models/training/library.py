@@ -126,7 +126,14 @@ def load_library(
     }
     pairs = [(position, index) for position, found in names.items() for index in found]
     raise_to_names(labels, pairs, network.classes)
+    if measured.all():
+        raise TrainingError(
+            "all clips for training are also validation clips with names: give another --pack"
+        )
     chances = _chances(labels.numpy() * ~measured[:, None])
+    logger.info(
+        "%d clips, %d with names; %d that measure models are left out", len(clips), len(names), measured.sum()
+    )
     return Library(student=student, teacher=teacher, start=start, length=length, chances=chances, names=names)
 
 
