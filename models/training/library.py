@@ -119,13 +119,7 @@ def load_library(
         raise TrainingError(
             f"the library of sounds in {folder} can't be written or read ({error}): remove it, or give another --cache"
         ) from error
-    names = {
-        position: tuple(found)
-        for position, (pack, index) in enumerate(clips)
-        if (found := named_classes(pack.clips[index], pack, labels[position], network.classes))
-    }
-    pairs = [(position, index) for position, found in names.items() for index in found]
-    raise_to_names(labels, pairs, network.classes)
+    names = _name(clips, labels, network.classes)
     if measured.all():
         raise TrainingError(
             "all clips for training are also validation clips with names: give another --pack"
@@ -135,6 +129,19 @@ def load_library(
         "%d clips, %d with names; %d that measure models are left out", len(clips), len(names), measured.sum()
     )
     return Library(student=student, teacher=teacher, start=start, length=length, chances=chances, names=names)
+
+
+def _name(
+    clips: Sequence[tuple[Pack, int]], labels: Tensor, classes: Sequence[int]
+) -> dict[int, tuple[int, ...]]:
+    """Return the names of clips by position, and raise their labels (clips, classes) to them."""
+    names = {
+        position: tuple(found)
+        for position, (pack, index) in enumerate(clips)
+        if (found := named_classes(pack.clips[index], pack, labels[position], classes))
+    }
+    raise_to_names(labels, [(clip, index) for clip, found in names.items() for index in found], classes)
+    return names
 
 
 def _stamp(packs: Sequence[Pack], name: str) -> dict[str, Any]:
