@@ -164,7 +164,7 @@ OPTIONS = (
     _rare_setting("fallback", "live", _Text, "Local model for when no worker answers", "MODEL"),
     Option("model", "bench", _Texts, "Model to time; repeatable  [tiny]", "MODEL"),
     Option("model", "evaluate", str, "Model to measure, or teacher[:mn04]  [tiny]", "MODEL", "tiny"),
-    Option("model", "calibrate-model", str, "tiny, or a file of an AudioSet model  [tiny]", "FILE", "tiny"),
+    Option("model", "calibrate-model", _Texts, "AudioSet model; several are averaged  [tiny]", "FILE"),
     Option("teacher", "calibrate-model", str, "Judge: yamnet or mn04, on all clips  [yamnet]", "TEACHER", "yamnet"),
     Option("network", "bench", _Texts, "Network with random weights; repeatable", "NETWORK"),
     _setting("hop", _LISTENING, _Number, "Time between windows  [1.0]", "SECONDS"),

@@ -339,3 +339,22 @@ def test_a_reliability_diagram_is_drawn_by_a_command(
         *("--limit", 2, "--device", "cpu", "--reliability", picture),
     )
     assert imread(picture).shape == (800, 700, 4)
+
+
+def test_several_models_are_averaged_by_the_command(
+    checkpoint: Checkpoint, pack: Pack, tmp_path: Path
+) -> None:
+    other = replace(checkpoint, weights={name: 2 * weights for name, weights in checkpoint.weights.items()})
+    files = [tmp_path / "a.safetensors", tmp_path / "b.safetensors"]
+    for given, file in zip((checkpoint, other), files, strict=True):
+        save_checkpoint(given, file)
+    models = [word for file in files for word in ("--model", file)]
+    command(
+        *("calibrate-model", "--pack", pack.folder, *models, "--device", "cpu"),
+        *("--background", "10s", "--limit", 5, "--out", tmp_path / "mean.safetensors"),
+    )
+    name = "v.pos_embed"
+    mean = load_checkpoint(str(tmp_path / "mean.safetensors"))
+    torch.testing.assert_close(
+        mean.weights[name].float(), 1.5 * checkpoint.weights[name].float(), atol=1e-3, rtol=0
+    )

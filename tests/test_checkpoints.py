@@ -17,8 +17,8 @@ from torch import nn
 from transformers import ASTConfig, ASTForAudioClassification
 
 from models import CheckpointError
-from models.ast_network import SIZES
-from models.checkpoints import Geometry, load_checkpoint, save_checkpoint
+from models.ast_network import SIZES, AstConfig, AudioSpectrogramTransformer
+from models.checkpoints import Checkpoint, Geometry, load_checkpoint, mean_of, save_checkpoint
 from models.frontends import fbank, input_rows
 from models.labels import audioset_classes
 from models.local import load_tagger
@@ -463,3 +463,38 @@ def test_a_retrained_model_drops_its_thresholds(tmp_path: Path, labels: tuple[st
     path = with_thresholds(tmp_path, (0.2, 0.55, 1.0))
     same = load_checkpoint(str(path)).labels
     assert starting_point(str(path), labels or same).thresholds is None
+
+
+# The mean of checkpoints
+
+
+def small_checkpoint(seed: int, depth: int = 1) -> Checkpoint:
+    config = replace(AstConfig.of_size("tiny", fstride=16, tstride=16, label_dim=2), depth=depth)
+    torch.manual_seed(seed)
+    weights = AudioSpectrogramTransformer(config).state_dict()
+    return Checkpoint(
+        name=f"seed {seed}", config=config, labels=("a", "b"), weights=weights, thresholds=(0.5, 0.5)
+    )
+
+
+def test_weights_are_averaged() -> None:
+    first, second = small_checkpoint(0), small_checkpoint(1)
+    mean = mean_of([first, first, second])
+    assert mean.thresholds is None
+    for name, weights in mean.weights.items():
+        torch.testing.assert_close(weights, (2 * first.weights[name] + second.weights[name]) / 3)
+    assert mean_of([first]) is first
+    half = replace(first, weights={name: weights.half() for name, weights in first.weights.items()})
+    assert mean_of([half, half]).weights["v.norm.weight"].dtype == torch.float16
+
+
+@pytest.mark.parametrize("change", [{"labels": ("a", "c")}, {"mean": 0.0}, {"activation": "softmax"}])
+def test_checkpoints_of_different_kinds_are_not_averaged(change: dict[str, Any]) -> None:
+    first = small_checkpoint(0)
+    with pytest.raises(CheckpointError, match="can't be averaged: give models of the same network"):
+        mean_of([first, replace(first, **change)])
+
+
+def test_different_networks_are_not_averaged() -> None:
+    with pytest.raises(CheckpointError, match="can't be averaged"):
+        mean_of([small_checkpoint(0), small_checkpoint(0, depth=2)])

@@ -19,10 +19,17 @@ DEFAULT_TEACHER = "yamnet"
 
 @takes("calibrate-model")
 def calibrate_model(
-    *, pack: Path, out: Path, model: str, teacher: str, limit: int | None, background: str, device: str
+    *,
+    pack: Path,
+    out: Path,
+    model: list[str] | None,
+    teacher: str,
+    limit: int | None,
+    background: str,
+    device: str,
 ) -> None:
     """Calibrate scores to probabilities, with thresholds."""
-    from models.checkpoints import load_checkpoint
+    from models.checkpoints import EMBEDDED, load_checkpoint, mean_of
     from models.training.background import HOP_SECONDS
     from models.training.pack import REAL_LIFE, Pack
 
@@ -31,14 +38,15 @@ def calibrate_model(
     background_seconds = seconds_of(background)
     if background_seconds < HOP_SECONDS:
         raise UsageError(f"--background must be at least {HOP_SECONDS:g} s")
-    checkpoint, packs = load_checkpoint(model), [Pack(pack)]
+    names, packs = model or [EMBEDDED], [Pack(pack)]
+    checkpoint = mean_of([load_checkpoint(name) for name in names])
     if teacher != DEFAULT_TEACHER and (pack / REAL_LIFE.index).is_file():
         packs.append(Pack(pack, REAL_LIFE))
     write_calibrated(
         checkpoint,
         packs,
         out,
-        {"calibrated": model, "teacher": teacher},
+        {"calibrated": ", ".join(names), "teacher": teacher},
         teacher=None if teacher == DEFAULT_TEACHER else open_teacher(f"teacher:{teacher}", pack, None),
         limit=limit,
         background_seconds=background_seconds,

@@ -13,6 +13,7 @@ from .. import catalogue
 from ..catalogue import CONFIG, EMBEDDED, HUB
 from ..errors import CheckpointError
 from ..known_labels import HEADER
+from .averaging import mean_of
 from .checkpoint import Checkpoint, window_rows
 from .native import FAMILIES, native_checkpoint, save_checkpoint
 from .original import Geometry, is_original, original_checkpoint
@@ -26,6 +27,7 @@ __all__ = [
     "Checkpoint",
     "Geometry",
     "load_checkpoint",
+    "mean_of",
     "member_specs",
     "save_checkpoint",
     "window_rows",
