@@ -24,12 +24,13 @@ from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.labels import audioset_classes
 from models.local import load_tagger
+from models.training.clip_names import groups_of, lower_other_groups
 from models.training.distil import REPORT, STATE, Distillation, Length, Report, Watch, starting_point
 from models.training.distil_recipe import DistilRecipe, Mixing, Windows
 from models.training.library import OFFSET, Library, load_library
-from models.training.mixtures import Mixer, Name
+from models.training.mixtures import Mixer, Mixture, Name
 from models.training.muon import Muon, orthogonalise
-from models.training.pack import AUDIO, CLASSES, INDEX, REAL_LIFE, Pack, open_parts
+from models.training.pack import AUDIO, CLASSES, INDEX, REAL_LIFE, Clip, Pack, open_parts
 from models.training.student import Patches, Student, initialise
 from models.training.teachers import TEACHERS, TeacherNetwork, load_network, yamnet
 from models.training.teachers.mn04 import Mn04
@@ -216,11 +217,11 @@ def test_names_of_clips_for_training_are_raised_in_the_labels(
     windows = Windows(rows=128, share=1.0, batch=8, alone=0.5)
     labels = learner._labeller.make(windows, np.random.default_rng(0)).labels.probabilities
     assert (labels[:, [siren, alarm]] >= 0.799).all()
-    assert (labels.sum(1) < labels.shape[1] * 0.75).all()  # the others are the teacher's
-    plain = distillation(teacher, replace(only, names={}), small, tmp_path).learner
-    others = [index for index in range(527) if index not in {siren, alarm}]
+    plain = distillation(teacher, replace(only, names={}, groups={}), small, tmp_path).learner
+    kept, lowered = ([LABELS.index(name) for name in names] for names in (("Bang", "Car"), ("Music", "Dog")))
     expected = plain._labeller.make(windows, np.random.default_rng(0)).labels.probabilities
-    torch.testing.assert_close(labels[:, others], expected[:, others])
+    torch.testing.assert_close(labels[:, kept], expected[:, kept])
+    assert (labels[:, lowered] < expected[:, lowered]).all()
     assert (expected[:, siren] < 0.799).any()
 
 
@@ -246,13 +247,13 @@ def test_a_recording_that_measures_a_model_is_not_learned(
 def test_a_clip_has_the_names_that_its_class_or_else_its_path_mentions(folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(folder, tmp_path / "copy")
     head, *rows = (copy / "index.csv").read_text().splitlines()
-    paths = ["dogs.zip/animals/doorSlam1.ogg", "a/dog_bark.wav", "dog", ""]
-    classes = ["", "cough", "untitled", ""]
+    paths = ["dogs.zip/animals/doorSlam1.ogg", "a/dog_bark.wav", "dog", "", "dogs.zip/Footsteps/01.ogg"]
+    classes = ["", "cough", "untitled", "", ""]
     named = [f"{row},{path},{name}" for row, path, name in zip(rows, paths, classes, strict=False)]
     (copy / "index.csv").write_text("\n".join([f"{head},path,class", *named, *rows[len(named) :]]))
     likely = [clip.likely for clip in Pack(copy).clips]
-    assert likely[:4] == [{"Door", "Slam"}, {"Cough"}, set(), set()]
-    assert not any(likely[4:])
+    assert likely[:5] == [{"Door", "Slam"}, {"Cough"}, set(), set(), {"Walk, footsteps"}]
+    assert not any(likely[5:])
 
 
 @pytest.mark.parametrize(("plausible", "names"), [(521, ["Dog", "Bark"]), (1, [])])
@@ -288,6 +289,61 @@ def test_a_sound_after_the_end_of_a_window_has_no_name(
         named, replace(before, probabilities=torch.zeros(2, 527)), [100, 128]
     ).labels.probabilities
     assert after.nonzero().tolist() == [[1, 7]]
+
+
+@pytest.mark.parametrize(
+    ("names", "allowed"),
+    [
+        ({"Dog"}, {"animals"}),
+        ({"Piano", "Rain"}, {"music", "nature"}),
+        ({"Scratch"}, {"animals", "nature", "things"}),
+        (set(), set()),
+    ],
+)
+def test_names_allow_groups_of_sounds(names: set[str], allowed: set[str]) -> None:
+    clip = Clip(id="a", kind="other", split="train")
+    assert groups_of(replace(clip, names=frozenset(names))) == allowed
+    assert groups_of(replace(clip, likely=frozenset(names))) == allowed
+
+
+def test_other_groups_are_less_likely() -> None:
+    names = ("Speech", "Music", "Silence", "Animal", "Wind", "Door", "Bang")
+    classes = [LABELS.index(name) for name in names]
+    probabilities = torch.full((3, len(names)), 0.5)
+    lower_other_groups(probabilities, {0: {"animals"}, 2: {"music", "nature"}}, classes)
+    low = 1 / 6
+    expected = [
+        [low, low, low, 0.5, low, low, 0.5],
+        [0.5] * 7,
+        [low, 0.5, low, low, 0.5, low, 0.5],
+    ]
+    torch.testing.assert_close(probabilities, torch.tensor(expected))
+
+
+def test_labels_are_lowered_where_the_groups_are_known(
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
+) -> None:
+    learner = distillation(teacher, library, small, tmp_path).learner
+    mixture = learner._labeller._mixer.mix(2, 128, np.random.default_rng(0))
+    music = LABELS.index("Music")
+    labels = teacher.label(teacher.front_end.input_rows(mixture.teacher))
+    before = labels.probabilities[:, music].clone()
+    known = replace(mixture, groups={0: frozenset({"animals"})})
+    after = learner._labeller._named(known, labels, [128, 128]).labels.probabilities[:, music]
+    assert after[0] < 0.5 * before[0]
+    assert after[1] == before[1]
+
+
+def test_groups_of_a_window_are_those_of_all_its_clips(library: Library) -> None:
+    def mixed(groups: dict[int, frozenset[str]], **settings: Any) -> Mixture:
+        return mixer(replace(library, groups=groups), **settings).mix(64, 100, np.random.default_rng(0))
+
+    one, other = frozenset({"music"}), frozenset({"people"})
+    assert mixed(dict.fromkeys(range(7), one), noisy=1.0).groups == dict.fromkeys(range(64), one)
+    assert mixed({}).groups == {}
+    some = mixed(dict.fromkeys(range(3), one) | dict.fromkeys(range(3, 6), other))
+    assert 0 < len(some.groups) < 64
+    assert set(some.groups.values()) == {one, other, one | other}
 
 
 def test_a_name_that_is_no_class_is_refused(folder: Path, tmp_path: Path, teacher: TeacherNetwork) -> None:

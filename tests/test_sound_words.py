@@ -15,7 +15,7 @@ TABLE = Path(__file__).parent.parent / "models" / "assets" / "sound_words.csv"
     ("text", "names"),
     [
         ("dog_bark", {"Dog", "Bark"}),
-        ("Animals/dog_bark", {"Dog", "Bark"}),
+        ("Animals/dog_bark", {"Animal", "Dog", "Bark"}),
         ("metal_DoorSlam2", {"Door", "Slam"}),
         ("LOUDmetal_bars", set()),
         ("rain+thunder", {"Rain", "Thunder", "Thunderstorm"}),

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .. import frontends
 from ..errors import TrainingError
-from .clip_names import named_classes, raise_to_names
+from .clip_names import groups_of, lower_other_groups, named_classes, raise_to_names
 from .metrics import hits_in_top, mean_average_precision
 from .pack import Kind, Pack, Split
 from .places import CLIP_ALONE, DEFAULT_PLACES, FOLLOWED_BY_SILENCE, PLACES
@@ -202,7 +202,7 @@ def score_beside(
     """Score a pack's clips in some places of a window, beside a teacher that hears the clips alone.
 
     Parameters and exceptions are those of `score_places`, and `teacher` may be any tagger of the same classes. With `named`, the names of
-    clips are true, too.
+    clips are true, too, and groups of sounds that they do not allow are less likely.
 
     Returns
     -------
@@ -219,7 +219,9 @@ def score_beside(
         truths.append(teacher(clip[: teacher.window_samples])[0])
         if named:
             truth = torch.from_numpy(truths[-1])  # the same memory
-            names = named_classes(pack.clips[position], pack, truth, every)
+            known = pack.clips[position]
+            names = named_classes(known, pack, truth, every)
+            lower_other_groups(truth[None], {0: groups} if (groups := groups_of(known)) else {}, every)
             raise_to_names(truth[None], [(0, index) for index in names], every)
         for place in places:
             window = PLACES[place](clip, tagger.window_samples, np.random.default_rng(position))

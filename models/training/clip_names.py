@@ -1,11 +1,13 @@
-"""Names of a clip that count as right whatever the teacher hears."""
+"""Names of a clip that count as right whatever the teacher hears, and the groups of sounds that they allow."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from ..errors import TrainingError
+from ..labels import audioset_classes, family_of
 from .pack import Clip, Pack
 
 _CERTAIN = 0.8
@@ -13,6 +15,29 @@ _CERTAIN = 0.8
 
 _PLAUSIBLE = 100
 """Number of the teacher's first classes that a class in the name of a file must be among."""
+
+_LESS_LIKELY = 5.0
+"""Factor by which the odds of groups of sounds that the names do not allow are lower."""
+
+_GROUP_OF_FAMILY = {
+    "voice": "people",
+    "person": "people",
+    "music": "music",
+    "silence": "silence",
+    "animal": "animals",
+    "bird": "animals",
+    "weather": "nature",
+    "water": "nature",
+    "alarm": "things",
+    "vehicle": "things",
+    "machine": "things",
+    "home": "things",
+}
+"""Group of each family of classes; classes of other families, such as impacts, belong to no group and fit all sounds."""
+
+_GROUPS = frozenset(_GROUP_OF_FAMILY.values())
+_GROUPS_WITH_ANY_SOUND = frozenset({"animals", "nature", "things"})
+"""Groups to which a sound can belong whose name belongs to no group."""
 
 
 def named_classes(clip: Clip, pack: Pack, probabilities: Tensor, classes: Sequence[int]) -> list[int]:
@@ -64,3 +89,42 @@ def raise_to_names(probabilities: Tensor, names: Sequence[tuple[int, int]], clas
     if known:
         where = torch.tensor(known, device=probabilities.device).unbind(1)
         probabilities[where] = probabilities[where].clamp_min(_CERTAIN)
+
+
+def groups_of(clip: Clip) -> frozenset[str]:
+    """Return the groups of sounds that a clip's names allow, those in the name of its file included; empty if it has no names."""
+    groups = {_groups().get(name) for name in clip.names | clip.likely}
+    return frozenset(group for group in groups if group) | (
+        _GROUPS_WITH_ANY_SOUND if None in groups else frozenset()
+    )
+
+
+def lower_other_groups(
+    probabilities: Tensor, groups: Mapping[int, Collection[str]], classes: Sequence[int]
+) -> None:
+    """Lower the probabilities of groups of sounds, such as music, that are not allowed.
+
+    Teachers hear music and speech in many sounds that are neither: in AudioSet, they are nearly everywhere.
+
+    Parameters
+    ----------
+    probabilities : tensor (rows, classes)
+        Probabilities of the teacher's classes, to change.
+    groups : mapping of int to collection of str
+        Groups that are allowed in a row. Other rows stay as they are.
+    classes : sequence of int
+        Positions of the teacher's classes among AudioSet's.
+    """
+    names = [audioset_classes()[index].name for index in classes]
+    lowered = torch.zeros(probabilities.shape, dtype=torch.bool)
+    for row, allowed in groups.items():
+        others = _GROUPS.difference(allowed)
+        lowered[row] = torch.tensor([_groups()[name] in others for name in names])
+    less_likely = probabilities / (probabilities + _LESS_LIKELY * (1 - probabilities))
+    probabilities.copy_(torch.where(lowered.to(probabilities.device), less_likely, probabilities))
+
+
+@lru_cache(maxsize=1)
+def _groups() -> Mapping[str, str | None]:
+    """Return the group of each of AudioSet's classes."""
+    return {entry.name: _GROUP_OF_FAMILY.get(family_of(entry.name)) for entry in audioset_classes()}

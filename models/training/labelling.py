@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .clip_names import raise_to_names
+from .clip_names import lower_other_groups, raise_to_names
 from .distil_recipe import Windows
 from .mixtures import Mixer, Mixture
 from .teachers import Labels, TeacherNetwork
@@ -113,7 +113,11 @@ class Labeller:
         return self._named(clips, labels, clips.ends)
 
     def _named(self, mixture: Mixture, labels: Labels, ends: Sequence[int]) -> _Part:
-        """Raise the labels to the names that are known to be right for sounds that are heard to the end, or long enough."""
+        """Raise the labels to the names that are known to be right for sounds that are heard to the end, or long enough.
+
+        Where the names of all sounds tell what groups of sounds there are, others are less likely.
+        """
+        lower_other_groups(labels.probabilities, mixture.groups, self._teacher.classes)
         names = [
             (name.window, name.index)
             for name in mixture.names

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from .. import frontends
 from ..errors import TrainingError
-from .clip_names import named_classes, raise_to_names
+from .clip_names import groups_of, named_classes, raise_to_names
 from .duplicates import duplicates, fingerprint
 from .pack import Pack, Samples
 from .teachers import TeacherFrontEnd, TeacherNetwork
@@ -58,6 +58,8 @@ class Library:
         Probability to draw each clip: greater for those with rare classes, 0 for recordings that measure the model.
     names : dict of int to tuple of int
         Positions among AudioSet's classes of the names of each clip that count as right, whatever the teacher hears.
+    groups : dict of int to frozenset of str
+        Groups of sounds that the names of each clip allow.
     """
 
     student: Tensor
@@ -66,6 +68,7 @@ class Library:
     length: Indices
     chances: Floats
     names: Mapping[int, tuple[int, ...]]
+    groups: Mapping[int, frozenset[str]]
 
     def to(self, device: torch.device) -> "Library":
         """Return the library with its energies in the memory of a device; on a CPU they stay in their files."""
@@ -111,10 +114,8 @@ def load_library(
         with np.load(folder / "clips.npz") as table:
             start, length, measured = table["start"], table["length"], table["measured"]
             labels = torch.from_numpy(table["labels"]).double()
-        student, teacher = (
-            torch.from_numpy(np.memmap(folder / f"{role}.f16", np.float16, "c").reshape(-1, bins))
-            for role, bins in (("student", frontends.MEL_BINS), ("teacher", network.front_end.bins))
-        )
+        student = _energies_of("student", folder, frontends.MEL_BINS)
+        teacher = _energies_of("teacher", folder, network.front_end.bins)
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(
             f"the library of sounds in {folder} can't be written or read ({error}): remove it, or give another --cache"
@@ -128,7 +129,18 @@ def load_library(
     logger.info(
         "%d clips, %d with names; %d that measure models are left out", len(clips), len(names), measured.sum()
     )
-    return Library(student=student, teacher=teacher, start=start, length=length, chances=chances, names=names)
+    stored = {"student": student, "teacher": teacher, "start": start, "length": length}
+    return Library(**stored, chances=chances, names=names, groups=_groups(clips))
+
+
+def _groups(clips: Iterable[tuple[Pack, int]]) -> dict[int, frozenset[str]]:
+    """Return the groups of sounds that the names of clips allow, by position."""
+    groups = (groups_of(pack.clips[index]) for pack, index in clips)
+    return {position: allowed for position, allowed in enumerate(groups) if allowed}
+
+
+def _energies_of(role: str, folder: Path, bins: int) -> Tensor:
+    return torch.from_numpy(np.memmap(folder / f"{role}.f16", np.float16, "c").reshape(-1, bins))
 
 
 def _name(

@@ -7,7 +7,7 @@ Random numbers are drawn on the CPU, from a generator of the step; energies are 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -85,11 +85,14 @@ class Mixture:
         Mel energies for student and teacher.
     names : tuple of Name
         Names that are known to be right.
+    groups : dict of int to frozenset of str
+        Groups of sounds that can be in a window, where the names of all its clips tell them.
     """
 
     student: Tensor
     teacher: Tensor
     names: tuple[Name, ...]
+    groups: Mapping[int, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -144,8 +147,12 @@ class Mixer:
         placed = list(self._place(batch, rows, random))
         student, teacher = self._student.sum(placed, batch, rows), self._teacher.sum(placed, batch, rows)
         ours, theirs = self._filters(batch, random)
-        names = self._names(placed, rows)
-        return Mixture(student=student.mul_(ours), teacher=teacher.mul_(theirs), names=names)
+        return Mixture(
+            student=student.mul_(ours),
+            teacher=teacher.mul_(theirs),
+            names=self._names(placed, rows),
+            groups=self._groups(placed, rows),
+        )
 
     def alone(self, batch: int, rows: int, random: Random) -> Alone:
         """Choose a clip for each window, and place it at the window's beginning."""
@@ -163,6 +170,7 @@ class Mixer:
             teacher=self._teacher.sum(placed, batch, rows) * theirs,
             repeated=self._teacher.sum(repeated, batch, rows) * theirs,
             names=self._names(placed, rows),
+            groups=self._groups(placed, rows),
             ends=tuple(part.count for part in placed),
         )
 
@@ -200,6 +208,18 @@ class Mixer:
             for part in placed
             for index in names.get(part.clip, ())
         )
+
+    def _groups(self, placed: Iterable[_Placed], rows: int) -> dict[int, frozenset[str]]:
+        known = self._library.groups
+        by_window: dict[int, list[frozenset[str] | None]] = {}
+        for part in placed:
+            if part.clip not in self._noises:
+                by_window.setdefault(part.to // rows, []).append(known.get(part.clip))
+        return {
+            window: frozenset().union(*(groups for groups in found if groups))
+            for window, found in by_window.items()
+            if None not in found
+        }
 
     def _part(self, clip: int, window: int, rows: int, gain: float, random: Random) -> _Placed:
         """Play a clip at a speed, crop it to the window at random if it is longer, else place it at random."""

@@ -54,7 +54,7 @@ class Clip:
     names : frozenset of str
         Names of the classes that people would give; empty if nobody was asked.
     likely : frozenset of str
-        Names of the classes that the name of the sound's file mentions. They can be wrong.
+        Names of the classes that the name of the sound's file mentions, or else that of its folder. They can be wrong.
     """
 
     id: str
@@ -186,7 +186,8 @@ def _clip(row: dict[str, str]) -> Clip:
     if kind not in get_args(Kind) or split not in get_args(Split):
         raise ValueError(f"clip {row['id']} is of kind {kind!r} and split {split!r}")
     names = frozenset(filter(None, (row.get("accept") or "").split("|")))
-    likely = names_in(row.get("class") or PurePosixPath(row.get("path") or "").stem)
+    path = PurePosixPath(row.get("path") or "")
+    likely = names_in(row.get("class") or path.stem) or names_in(path.parent.name)
     return Clip(id=row["id"], kind=kind, split=split, names=names, likely=likely)  # type: ignore[arg-type] # checked above
 
 
