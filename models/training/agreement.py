@@ -221,7 +221,7 @@ def score_beside(
             truth = torch.from_numpy(truths[-1])  # the same memory
             known = pack.clips[position]
             names = named_classes(known, pack, truth, every)
-            lower_other_groups(truth[None], {0: groups} if (groups := groups_of(known)) else {}, every)
+            lower_other_groups(truth[None], {0: groups_of(known)}, every)
             raise_to_names(truth[None], [(0, index) for index in names], every)
         for place in places:
             window = PLACES[place](clip, tagger.window_samples, np.random.default_rng(position))

@@ -1,7 +1,6 @@
 """Names of a clip that count as right whatever the teacher hears, and the groups of sounds that they allow."""
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -93,10 +92,11 @@ def raise_to_names(probabilities: Tensor, names: Sequence[tuple[int, int]], clas
 
 def groups_of(clip: Clip) -> frozenset[str]:
     """Return the groups of sounds that a clip's names allow, those in the name of its file included; empty if it has no names."""
-    groups = {_groups().get(name) for name in clip.names | clip.likely}
-    return frozenset(group for group in groups if group) | (
-        _GROUPS_WITH_ANY_SOUND if None in groups else frozenset()
-    )
+    groups = set[str]()
+    for name in clip.names | clip.likely:
+        group = _group_of(name)
+        groups |= _GROUPS_WITH_ANY_SOUND if group is None else {group}
+    return frozenset(groups)
 
 
 def lower_other_groups(
@@ -111,20 +111,20 @@ def lower_other_groups(
     probabilities : tensor (rows, classes)
         Probabilities of the teacher's classes, to change.
     groups : mapping of int to collection of str
-        Groups that are allowed in a row. Other rows stay as they are.
+        Groups that are allowed in a row. Rows without any stay as they are.
     classes : sequence of int
         Positions of the teacher's classes among AudioSet's.
     """
-    names = [audioset_classes()[index].name for index in classes]
+    of_classes = [_group_of(audioset_classes()[index].name) for index in classes]
     lowered = torch.zeros(probabilities.shape, dtype=torch.bool)
     for row, allowed in groups.items():
-        others = _GROUPS.difference(allowed)
-        lowered[row] = torch.tensor([_groups()[name] in others for name in names])
+        if allowed:
+            others = _GROUPS.difference(allowed)
+            lowered[row] = torch.tensor([group in others for group in of_classes])
     less_likely = probabilities / (probabilities + _LESS_LIKELY * (1 - probabilities))
     probabilities.copy_(torch.where(lowered.to(probabilities.device), less_likely, probabilities))
 
 
-@lru_cache(maxsize=1)
-def _groups() -> Mapping[str, str | None]:
-    """Return the group of each of AudioSet's classes."""
-    return {entry.name: _GROUP_OF_FAMILY.get(family_of(entry.name)) for entry in audioset_classes()}
+def _group_of(name: str) -> str | None:
+    """Return the group of a class of AudioSet, if it belongs to one."""
+    return _GROUP_OF_FAMILY.get(family_of(name))

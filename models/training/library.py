@@ -121,16 +121,19 @@ def load_library(
             f"the library of sounds in {folder} can't be written or read ({error}): remove it, or give another --cache"
         ) from error
     names = _name(clips, labels, network.classes)
-    if measured.all():
-        raise TrainingError(
-            "all clips for training are also validation clips with names: give another --pack"
-        )
-    chances = _chances(labels.numpy() * ~measured[:, None])
+    chances = _chances(labels.numpy(), measured)
     logger.info(
         "%d clips, %d with names; %d that measure models are left out", len(clips), len(names), measured.sum()
     )
-    stored = {"student": student, "teacher": teacher, "start": start, "length": length}
-    return Library(**stored, chances=chances, names=names, groups=_groups(clips))
+    return Library(
+        student=student,
+        teacher=teacher,
+        start=start,
+        length=length,
+        chances=chances,
+        names=names,
+        groups=_groups(clips),
+    )
 
 
 def _groups(clips: Iterable[tuple[Pack, int]]) -> dict[int, frozenset[str]]:
@@ -239,8 +242,16 @@ def _padded(sound: Samples) -> Tensor:
     return torch.from_numpy(np.pad(sound, (0, max(0, _SHORTEST_SAMPLES - len(sound)))))
 
 
-def _chances(labels: Floats) -> Floats:
-    """Return the probability to draw each clip, from labels (clips, classes): a class counts less the more often it is heard."""
+def _chances(labels: Floats, measured: NDArray[np.bool_]) -> Floats:
+    """Return the probability to draw each clip, from labels (clips, classes): a class counts less the more often it is heard.
+
+    Clips that measure a model are never drawn.
+    """
+    if measured.all():
+        raise TrainingError(
+            "all clips for training are also validation clips with names: give another --pack"
+        )
+    labels = labels * ~measured[:, None]
     weights: Floats = (labels / np.sqrt(labels.sum(0) + _COMMON)).sum(1)
     weights /= weights.sum()
     return weights
