@@ -12,8 +12,9 @@ from support.program import ROOT
 from support.teaching import RATE, WINDOW, Floats, Model, examples, other_sounds, ring, taught
 
 from models.errors import TeachingError
+from models.teaching import corrections
 from models.teaching.examples import Example, find_example, require_enough
-from models.teaching.heads import learn, tail_threshold
+from models.teaching.heads import Head, learn, tail_threshold
 from models.teaching.lessons import teach
 from models.teaching.taught_labels import with_taught_labels
 from models.teaching.taught_sounds import (
@@ -158,6 +159,41 @@ def test_a_file_that_is_no_taught_sound_is_refused_in_one_sentence(tmp_path: Pat
     path.write_text(content)
     with pytest.raises(TeachingError, match="is not a taught sound of this version: delete it, or teach"):
         read_sound(path)
+
+
+@pytest.mark.parametrize("name", ["Vehicle horn, car horn, honking", "A label of a model of one's own " * 3])
+def test_a_correction_has_the_name_of_any_class(tmp_path: Path, name: str) -> None:
+    folder = TaughtSounds(tmp_path)
+    folder.save(replace(taught(name), lowers=(name,)))
+    assert [sound.name for sound in folder.readable()] == [name]
+    assert folder.find(name.upper()).lowers == (name,)
+    assert folder.remove(name).name == name
+
+
+def test_a_correction_of_forty_long_recordings_for_two_models_can_be_read_again(tmp_path: Path) -> None:
+    windows = corrections._windows("a.wav", ring(1000.0, seconds=60.0), WINDOW, np.random.default_rng(0))
+    assert len(windows) <= 22
+    (head,) = taught().heads.values()
+    rows = (np.ones((len(windows), 1024), np.float16),) * 40
+    own = (Head(np.ones(1024, np.float32), 0.0),) * 40
+    heads = {
+        mark * 32: replace(head, fingerprint=mark * 32, head=own[0], windows=rows, further=own)
+        for mark in "ab"
+    }
+    folder = TaughtSounds(tmp_path)
+    folder.save(replace(taught("Bell"), heads=heads, lowers=("Bell",)))
+    assert len(folder.find("bell").heads["a" * 32].windows) == 40
+
+
+def test_a_sound_that_is_too_large_to_be_read_again_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = TaughtSounds(tmp_path)
+    folder.save(taught())
+    monkeypatch.setattr("models.teaching.taught_sounds._MOST_BYTES", len(taught().to_json()) + 10)
+    with pytest.raises(TeachingError, match="'Our doorbell' was taught to too many models: remove it"):
+        folder.save(replace(taught(), heads={**taught().heads, **taught("Kettle", "a" * 32).heads}))
+    assert folder.find("Our doorbell").to_json() == taught().to_json()
 
 
 def test_a_damaged_file_does_not_keep_the_others_from_being_used(

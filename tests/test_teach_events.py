@@ -107,6 +107,19 @@ def test_a_correction_is_no_sound_to_watch(tmp_path: Path, monkeypatch: pytest.M
     assert (tagger(variations(ring(1000.0), WINDOW, 5, np.random.default_rng(0)))[:, 1] < 0.9).any()
 
 
+def test_a_large_correction_of_a_class_with_a_comma_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    name = "Vehicle horn, car horn, honking"
+    (head,) = taught_sound().heads.values()
+    large = replace(head, windows=(np.ones((2_000, len(head.head.weights)), np.float16),) * 3)
+    sound = replace(taught_sound(name), heads={head.fingerprint: large}, lowers=(name,))
+    assert TaughtSounds(own_sounds_folder()).save(sound).stat().st_size > 256 * 1024
+    assert corrected_sound_names() == (name,)
+    assert own_sound_names() == ()
+
+
 def test_a_correction_for_another_model_is_said_to_be_missing() -> None:
     other = replace(taught_sound("Bell", "other"), lowers=("Bell",))
     assert TaughtTagger(Model(), [other]).describe_unknown() == (

@@ -92,12 +92,9 @@ def _correct(
     recordings: "Sequence[tuple[str, Samples]]",
     report: "Callable[[str, int, int], None]",
 ) -> list[str]:
-    from models.errors import TeachingError
     from models.teaching.corrections import correct
 
-    correction: TaughtSound | None = None
-    with suppress(TeachingError):
-        correction = sounds.find(label)
+    correction = sounds.get(label)
     results: list[Corrected] = []
     first: AnyTagger | None = None
     for model in models_of(chosen):

@@ -20,6 +20,8 @@ from .variations import variations
 
 Floats = NDArray[np.float32]
 
+_MOST_WINDOWS = 16
+"""Windows of a recording that a correction learns from, besides the variations: more would be nearly the same."""
 _VARIATIONS = 6
 _SEED = 0
 _HOP_SAMPLES = SAMPLE_RATE_HZ
@@ -108,6 +110,8 @@ def live_windows(samples: Floats, length: int) -> list[Floats]:
 def _windows(name: str, samples: Floats, length: int, random: np.random.Generator) -> list[Floats]:
     """Return the windows of a recording, and variations of the sound in it."""
     windows = live_windows(samples, length)
+    if len(windows) > _MOST_WINDOWS:
+        windows = [windows[at] for at in np.linspace(0, len(windows) - 1, _MOST_WINDOWS).round().astype(int)]
     with suppress(TeachingError):  # such as a silent one, in which there is nothing to find
         example = find_example(name, samples, length)
         windows.extend(variations(example.samples, length, _VARIATIONS, random))

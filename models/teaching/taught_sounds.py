@@ -29,7 +29,8 @@ LOWERS = "lowers"
 
 _FORMAT = "earshot taught sound"
 _VERSION = 1
-_MOST_BYTES = 4 * 2**20
+_MOST_BYTES = 32 * 2**20
+"""Largest file: a correction with a dozen models has 20 MB."""
 _LONGEST_NAME = 60
 
 _log = logging.getLogger(__name__)
@@ -116,12 +117,13 @@ class TaughtSound:
             if (content["format"], content["version"]) != (_FORMAT, _VERSION):
                 raise ValueError("another format")
             heads = [_head(entry) for entry in content["heads"]]
+            lowers = tuple(map(str, content.get(LOWERS, ())))
             return cls(
-                name=checked_name(content["name"]),
+                name=_name_of_known(content["name"]) if lowers else checked_name(content["name"]),
                 examples=int(content["examples"]),
                 taught_at=datetime.fromisoformat(content["taught_at"]),
                 heads={head.fingerprint: head for head in heads},
-                lowers=tuple(map(str, content.get(LOWERS, ()))),
+                lowers=lowers,
             )
         except (KeyError, TypeError, AttributeError, OverflowError, RecursionError, TeachingError) as error:
             raise ValueError(str(error)) from error
@@ -168,14 +170,24 @@ class TaughtSounds:
         TeachingError
             There is none, or its file can't be read.
         """
-        path = self._path(name)
-        if path.exists():
-            return read_sound(path)
+        if (sound := self.get(name)) is not None:
+            return sound
         names = ", ".join(sound.name for sound in self.read())
         raise TeachingError(
             f"no sound called '{name}' was taught: "
             + (f"give one of {names}" if names else "list the taught sounds with `earshot teach --list`")
         )
+
+    def get(self, name: str) -> TaughtSound | None:
+        """Return a sound by its name, ignoring case; None if there is none.
+
+        Raises
+        ------
+        TeachingError
+            Its file can't be read.
+        """
+        path = self._path(name)
+        return read_sound(path) if path.exists() else None
 
     def save(self, sound: TaughtSound) -> Path:
         """Save a sound in place of one with the same name; return its file.
@@ -243,10 +255,15 @@ def write_sound(path: Path, sound: TaughtSound) -> None:
     Raises
     ------
     TeachingError
-        It can't be written; what was there is unchanged.
+        It can't be written, or is too large to be read again; what was there is unchanged.
     """
+    content = sound.to_json().encode()
+    if len(content) > _MOST_BYTES:
+        raise TeachingError(
+            f"'{sound.name}' was taught to too many models: remove it with `earshot teach --remove`, and teach it again"
+        )
     with replacing(path) as file:
-        file.write(sound.to_json().encode())
+        file.write(content)
 
 
 def checked_name(name: str) -> str:
@@ -263,6 +280,13 @@ def checked_name(name: str) -> str:
             f"a sound needs a name of 1 to {_LONGEST_NAME} printable characters without commas"
         )
     return name
+
+
+def _name_of_known(name: Any) -> str:
+    """Return the name of a sound that the program knows, whatever it is; a ValueError if it is none."""
+    if not str(name).strip():
+        raise ValueError("no name")
+    return str(name)
 
 
 def require_new_name(name: str, labels: Sequence[str]) -> None:

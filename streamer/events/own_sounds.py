@@ -9,6 +9,8 @@ from platformdirs import user_data_path
 from ..runtime.files import read_text
 
 _LONGEST_NAME = 60
+_MOST_BYTES = 32 * 2**20
+"""Largest file; corrections keep embeddings for each model."""
 _LOWERS = "lowers"
 """Key of the classes that a correction lowers."""
 
@@ -51,9 +53,11 @@ def _read(folder: Path, _changed: int) -> tuple[tuple[str, bool], ...]:
 def _name(path: Path) -> tuple[str, bool] | None:
     """Return the name of the sound in a file, and True for a correction; None if it has none."""
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(read_text(path, _MOST_BYTES))
         name, is_correction = content["name"], bool(content.get(_LOWERS))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    is_name = isinstance(name, str) and name.isprintable() and 0 < len(name) <= _LONGEST_NAME
+    if not isinstance(name, str) or not name.strip():
+        return None
+    is_name = is_correction or (name.isprintable() and len(name) <= _LONGEST_NAME)
     return (name, is_correction) if is_name else None

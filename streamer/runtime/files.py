@@ -16,8 +16,8 @@ def expanded(path: Path) -> Path:
         return path
 
 
-def read_text(path: Path) -> str:
-    """Read a small text file without changing its line ends; a byte order mark, which Windows' editors write, is left out.
+def read_text(path: Path, most_bytes: int = _MAX_BYTES) -> str:
+    """Read a text file of limited size without changing its line ends; a byte order mark, which Windows' editors write, is left out.
 
     Raises
     ------
@@ -29,8 +29,8 @@ def read_text(path: Path) -> str:
     if "\0" in str(path):
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
     with path.open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
-    if len(content) > _MAX_BYTES:
+        content = file.read(most_bytes + 1)
+    if len(content) > most_bytes:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content.decode("utf-8-sig")
 
