@@ -124,6 +124,7 @@ OPTIONS = (
     Option("keep", "teach", bool, "Keep the examples, to teach other models", default=False),
     Option("wrong", "teach", _Texts, "Events that were wrong, or: marked", "ID"),
     Option("list_all", "teach", bool, "List taught sounds and corrections", default=False, flag="--list"),
+    Option("as_json", "teach", bool, "With --list: JSON list on standard output", default=False, flag="--json"),
     Option("remove", "teach", bool, "Remove the sound, or its correction", default=False),
     Option("export", "teach", _File, "File to write the sound to", "FILE"),
     Option("import_from", "teach", _File, "File of a sound to add", "FILE", flag="--import"),
@@ -206,7 +207,7 @@ OPTIONS = (
     _setting("history", "events noise teach", _Text, "History to read  [that of the settings]", "FILE"),
     Option("as_csv", "events noise replay", bool, "CSV for spreadsheets, times in UTC", default=False, flag="--csv"),
     Option("as_json", "events noise replay", bool, "JSON, one object a line, times in UTC", default=False, flag="--json"),
-    Option("as_json", "sounds models", bool, "JSON list on standard output", default=False, flag="--json"),
+    Option("as_json", "devices sounds models", bool, "JSON list on standard output", default=False, flag="--json"),
     Option("as_json", "doctor bench evaluate", bool, "JSON object on standard output", default=False, flag="--json"),
     # Time
     _setting("duration", "live", _Number, "Time to listen  [until you stop it]", "SECONDS"),

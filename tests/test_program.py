@@ -878,6 +878,10 @@ def test_devices_lists_the_virtual_microphone(
     result = run("devices", environment=environment | virtual_microphone.environment)
     assert result.returncode == 0
     assert b"default" in result.stdout
+    described = json.loads(
+        run("devices", "--json", environment=environment | virtual_microphone.environment).stdout
+    )
+    assert [device["source"] for device in described if device["default"]] == ["mic:default"]
 
 
 @pytest.mark.system

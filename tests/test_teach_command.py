@@ -4,11 +4,14 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.program import clean_environment
 from support.teaching import chime, run, taught
 
 from earshot.commands.teach_lesson import watch_advice
+from models.local import load_tagger
+from models.teaching.heads import Head
 from models.teaching.taught_sounds import TaughtSounds
 from streamer.settings.loading import load_settings
 
@@ -24,6 +27,7 @@ def make_environment(tmp_path: Path) -> dict[str, str]:
         (["teach"], 2, "name the sound"),
         (["teach", "Our chime"], 2, "give recordings of 'Our chime'"),
         (["teach", "--list", "Our chime"], 2, "--list takes no name of a sound"),
+        (["teach", "Our chime", "--json"], 2, "--json goes with --list"),
         (["teach", "Our chime", "--remove", "--export", "x.json"], 2, "give one of --remove and --export"),
         (["teach", "Our chime", "--remove", "--clips", "a.wav"], 2, "--remove takes no recordings"),
         (["teach", "Our chime", "--remove"], 1, "no sound called 'Our chime' was taught"),
@@ -75,6 +79,13 @@ def test_models_of_one_name_are_told_apart_in_the_list(environment: dict[str, st
     listed = run(environment | {"COLUMNS": "120"}, "teach", "--list").stdout
     assert "bands (aaaaaa)" in listed
     assert "bands (cccccc)" in listed
+    [described] = json.loads(run(environment, "teach", "--list", "--json").stdout)
+    assert (described["name"], described["corrects"], described["examples_kept"]) == ("Our hum", [], False)
+    assert [model["fingerprint"] for model in described["models"]] == ["a" * 32, "c" * 32]
+
+
+def test_a_list_of_no_taught_sounds_is_an_empty_list_in_json(environment: dict[str, str]) -> None:
+    assert json.loads(run(environment, "teach", "--list", "--json").stdout) == []
 
 
 @pytest.mark.slow
@@ -97,3 +108,21 @@ def test_a_sound_that_the_settings_do_not_name_is_said_not_to_be_watched() -> No
     assert advice() == ""
     assert advice(watch=["our_doorbell"]) == ""
     assert "'Our doorbell' is not one of them: add it to watch" in advice(watch=["Dog"])
+
+
+@pytest.mark.slow
+def test_a_recording_with_a_taught_sound_is_explained_by_the_models_own_classes(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    tiny = load_tagger("tiny", window_seconds=2.0)
+    width = tiny.embed(np.zeros(16_000, np.float32)).shape[1]
+    (other,) = taught().heads.values()
+    certain = replace(other, fingerprint=tiny.fingerprint, head=Head(np.zeros(width, np.float32), 20.0))
+    sound = replace(taught("Our hiss"), heads={tiny.fingerprint: certain})
+    TaughtSounds(Path(environment["XDG_DATA_HOME"]) / "earshot" / "taught").save(sound)
+    words = ("tag", chime(tmp_path / "a.wav", 0), "--window", "2")
+    assert "Our hiss 1.00" in run(environment, *words).stdout
+    result = run(environment, *words, "--explain", str(tmp_path / "why.png"))
+    assert result.returncode == 0, result.stderr
+    assert "why '" in result.stderr
+    assert "why 'Our hiss'" not in result.stderr

@@ -78,7 +78,7 @@ def draw(picture: Path, tagging: "Tagging", model: str, settings: "Settings") ->
     explanation = explain(
         checkpoint,
         read_recording(Path(tagging.source))[tagging.start_sample : tagging.end_sample],
-        label=checkpoint.labels[int(tagging.scores.argmax())],
+        label=checkpoint.labels[int(tagging.scores[: len(checkpoint.labels)].argmax())],
         rows=window_rows(checkpoint, settings.window),
         start_seconds=tagging.start_sample / SAMPLE_RATE_HZ,
         device=settings.device,

@@ -55,6 +55,7 @@ def _tag_files(files: Sequence[str], chosen: "Settings", *, events: bool, pictur
                 sounds,
                 hop_samples=chosen.hop_samples,
                 fast_samples=chosen.fast_window_samples,
+                classes=len(loaded.model_labels),
             )
         except SourceError as error:
             complete = False

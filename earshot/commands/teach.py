@@ -13,7 +13,7 @@ from ..failures import UsageError
 from ..options import takes
 
 if TYPE_CHECKING:
-    from models.teaching.taught_sounds import TaughtHead, TaughtSound, TaughtSounds
+    from models.teaching.taught_sounds import TaughtSound, TaughtSounds
     from streamer.settings.schema import Settings
 
 _EXAMPLE = "earshot teach 'Our doorbell' --clips a.wav b.wav c.wav d.wav e.wav"
@@ -36,6 +36,7 @@ def teach(
     keep: bool,
     wrong: list[str] | None,
     list_all: bool,
+    as_json: bool,
     remove: bool,
     export: Path | None,
     import_from: Path | None,
@@ -55,9 +56,11 @@ def teach(
     )
     tasks = {"--list": list_all, "--remove": remove, "--export": export, "--import": import_from}
     _require_one_task(name, given, more, [task for task, asked in tasks.items() if asked])
+    if as_json and not list_all:
+        raise UsageError("--json goes with --list: give both")
     sounds = _sounds()
     if list_all:
-        _print_list(sounds)
+        _list(sounds, as_json=as_json)
     elif import_from is not None:
         _import(sounds, import_from)
     elif given.wrong:
@@ -155,31 +158,13 @@ def _correct(chosen: "Settings", sounds: "TaughtSounds", identifiers: Sequence[s
     teach_correction.correct_sounds(chosen, sounds, teach_material.find_events(chosen, identifiers))
 
 
-def _print_list(sounds: "TaughtSounds") -> None:
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
+def _list(sounds: "TaughtSounds", *, as_json: bool) -> None:
+    from . import teach_list
 
-    table = Table("sound", "examples", "taught", "model", "finds")
-    found = sounds.read()
-    for sound in found:
-        for number, head in enumerate(sound.heads.values()):
-            taught = sound.taught_at.astimezone().strftime("%Y-%m-%d %H:%M")
-            name = f"{sound.name}, corrected" if sound.lowers else sound.name
-            if sounds.examples_file(sound.name).exists():
-                name = f"{name} (examples kept)"
-            first = (escape(name), str(sound.examples), taught) if number == 0 else ("", "", "")
-            table.add_row(*first, escape(_model_name(sound, head)), f"{round(10 * head.recall)} of 10")
-    if found:
-        Console().print(table)
-    else:
+    if as_json:
+        teach_list.write_json(sounds)
+    elif not teach_list.write_table(sounds):
         typer.echo(f"no sound was taught: {_EXAMPLE}")
-
-
-def _model_name(sound: "TaughtSound", head: "TaughtHead") -> str:
-    """Return the name of a head's model; with a part of its fingerprint, where others have the same name."""
-    names = [other.model for other in sound.heads.values()]
-    return f"{head.model} ({head.fingerprint[:6]})" if names.count(head.model) > 1 else head.model
 
 
 def _remove(load: "Callable[[], Settings]", sounds: "TaughtSounds", name: str) -> None:
@@ -195,9 +180,15 @@ def _advice_on_removal(chosen: "Settings", name: str) -> str:
     from streamer.text import slug
 
     watched = [*(chosen.watched or ()), *(entry for own in chosen.watch_overrides.values() for entry in own)]
-    if slug(name) not in {slug(entry.sound) for entry in watched}:
+    named = {
+        "watch": [entry.sound for entry in watched],
+        "notify_sounds": chosen.notify_sounds,
+        "notify_quiet": [span.sound for span in chosen.quiet_hours],
+    }
+    places = [setting for setting, sounds in named.items() if slug(name) in map(slug, sounds)]
+    if not places:
         return ""
-    return f"your settings still name '{name}': remove it from watch, or Earshot does not start"
+    return f"your settings still name '{name}': remove it from {' and '.join(places)}, or Earshot does not start"
 
 
 def _export(sounds: "TaughtSounds", name: str, path: Path) -> None:

@@ -58,6 +58,7 @@ def tag(
     *,
     hop_samples: int,
     fast_samples: int | None = None,
+    classes: int | None = None,
 ) -> Tagging | None:
     """Tag a recording window by window; return the tagging with the highest score, or None if it is empty.
 
@@ -75,6 +76,8 @@ def tag(
         Samples between windows.
     fast_samples : int, optional
         Length of the fast windows that tell events sooner; None without these.
+    classes : int, optional
+        Number of labels, the first ones, whose highest score is looked for; by default all.
 
     Raises
     ------
@@ -94,8 +97,8 @@ def tag(
     try:
         for message in messages:
             sink.accept(message)
-            if isinstance(message, Tagging) and (best is None or message.scores.max() > best.scores.max()):
-                best = message
+            if isinstance(message, Tagging):
+                best = max(best or message, message, key=lambda one: one.scores[:classes].max())
     finally:
         if count := recording.repaired_samples:
             _log.warning("%s: %d samples were not numbers; they count as silence", recording.name, count)
