@@ -15,6 +15,8 @@ WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 
 MODEL_TYPES = ("audio-spectrogram-transformer", "ced")
 """Families of networks, as ``model_type`` in a config names them."""
+HEADS = dict(zip(MODEL_TYPES, ("classifier.dense.weight", "outputlayer.1.weight"), strict=True))
+"""Name of the last layer's matrix in files of each family, which has a row for each class."""
 
 _PATCH = 16
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import catalogue
 from .catalogue import CONFIG
-from .labels import audioset_classes
+from .labels import audioset_classes, with_full_names
 
 HEADER = "earshot"
 """Key of the header in the metadata of Earshot's own files."""
@@ -40,11 +40,38 @@ def known_labels(model: str) -> Sequence[str] | None:
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, RecursionError):
         path = Path(model).expanduser()
         if path.is_dir():
-            names = {int(index): str(label) for index, label in read_config(path)["id2label"].items()}
-            return tuple(names[index] for index in range(len(names)))
+            return _labels_of_folder(path)
         if path.is_file() and path.suffix == ".safetensors":
             return tuple(map(str, read_header(path)["labels"]))
     return None
+
+
+def _labels_of_folder(folder: Path) -> tuple[str, ...] | None:
+    """Return the classes of a folder of `save_pretrained`; None if its config does not have a name for each, which loading makes up for.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError
+        It is damaged.
+    """
+    config = read_config(folder)
+    names = {int(index): str(label) for index, label in config["id2label"].items()}
+    labels = tuple(names[index] for index in range(len(names)))
+    weights = folder / catalogue.WEIGHTS[0]
+    if weights.is_file() and len(labels) != _rows(weights, catalogue.HEADS[config["model_type"]]):
+        return None
+    return with_full_names(labels) or None
+
+
+def _rows(weights: Path, name: str) -> int:
+    """Return the number of rows of a matrix, from the header of its file; a ValueError if it has none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(weights, framework="np") as file:
+            return int(file.get_slice(name).get_shape()[0])
+    except SafetensorError as error:
+        raise ValueError(f"{weights} is damaged") from error
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import csv
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -39,6 +40,13 @@ def audioset_classes() -> tuple[AudioSetClass, ...]:
 @lru_cache(maxsize=1)
 def _mids() -> dict[str, str]:
     return {entry.name.casefold(): entry.mid for entry in audioset_classes()}
+
+
+def with_full_names(labels: Sequence[str]) -> tuple[str, ...]:
+    """Return labels; those of AudioSet in full, because some files cut them at the first comma."""
+    audioset = tuple(entry.name for entry in audioset_classes())
+    cut = tuple(name.partition(",")[0] for name in audioset)
+    return audioset if tuple(labels) == cut else tuple(labels)
 
 
 def mid_of(label: str) -> str | None:

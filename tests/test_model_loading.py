@@ -1,5 +1,6 @@
 """Sound first: listening begins with the embedded model, and changes over to the requested one."""
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -207,6 +208,15 @@ class TestFollowers:
         assert known_labels("base") == LABELS
         folder = save_small_ast(tmp_path / "mine", ENTRY, ("Kettle", "Saw"))
         assert known_labels(str(folder)) == ("Kettle", "Saw")
+        config = json.loads((folder / "config.json").read_text())
+        for names in ({}, {"0": "Kettle"}, {"0": "Kettle", "1": "Saw", "2": "Cat"}):
+            (folder / "config.json").write_text(json.dumps(config | {"id2label": names}))
+            assert known_labels(str(folder)) is None
+        whole = save_small_ast(tmp_path / "whole", ENTRY)
+        config = json.loads((whole / "config.json").read_text())
+        cut = {str(index): name.partition(",")[0] for index, name in enumerate(LABELS)}
+        (whole / "config.json").write_text(json.dumps(config | {"id2label": cut}))
+        assert known_labels(str(whole)) == load_checkpoint(str(whole)).labels == LABELS
         tiny = load_checkpoint("tiny")
         save_checkpoint(tiny, tmp_path / "own.safetensors")
         assert known_labels(str(tmp_path / "own.safetensors")) == tiny.labels

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from torch import Tensor
 
+from ..catalogue import HEADS
 from ..network_spec import NetworkConfig
 
 Weights: TypeAlias = Mapping[str, Tensor]
@@ -24,8 +25,8 @@ class Format:
         Name of the family in ``config.json``.
     name, model : str
         Name of the family, and that of its class in transformers, each with its article.
-    prefix, head : str
-        Start of the network's parameter names, and name of the last layer's matrix.
+    prefix : str
+        Start of the network's parameter names.
     always_multi_label : bool
         True if scores are sigmoids and 527 classes AudioSet's, whatever the config says.
     configure : callable
@@ -41,11 +42,15 @@ class Format:
     name: str
     model: str
     prefix: str
-    head: str
     always_multi_label: bool
     configure: Callable[[Json, Json, int], NetworkConfig]
     normalise: Callable[[Json], tuple[float, float]]
     rename: Callable[[Weights, NetworkConfig], dict[str, Tensor]]
+
+    @property
+    def head(self) -> str:
+        """Name of the last layer's matrix."""
+        return HEADS[self.model_type]
 
 
 def require_sampling_rate(extractor: Json, rate_hz: int) -> None:

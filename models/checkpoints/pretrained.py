@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..catalogue import CONFIG, EXTRACTOR, WEIGHTS
 from ..errors import CheckpointError
-from ..labels import audioset_classes
+from ..labels import audioset_classes, with_full_names
 from ..tagger import Activation
 from .checkpoint import Checkpoint
 from .formats import Format
@@ -133,11 +133,9 @@ def _activation(problem: Any, labels: Sequence[str], config_file: Path) -> Activ
 
 
 def _labels(content: Mapping[str, Any], classes: int, known: Format) -> tuple[str, ...]:
-    """Return the names of the classes; those of AudioSet in full, because some files cut them at the first comma."""
+    """Return the names of the classes."""
     names = {int(index): str(label) for index, label in content.get("id2label", {}).items()}
     audioset = tuple(entry.name for entry in audioset_classes())
     if not names and known.always_multi_label and classes == len(audioset):
         return audioset
-    labels = tuple(names.get(index, f"LABEL_{index}") for index in range(classes))
-    cut = tuple(name.partition(",")[0] for name in audioset)
-    return audioset if labels == cut else labels
+    return with_full_names([names.get(index, f"LABEL_{index}") for index in range(classes)])

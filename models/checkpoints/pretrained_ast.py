@@ -82,7 +82,6 @@ AST = Format(
     name="an AST",
     model="an ASTForAudioClassification",
     prefix="audio_spectrogram_transformer.",
-    head="classifier.dense.weight",
     always_multi_label=False,
     configure=_configure,
     normalise=_normalisation,

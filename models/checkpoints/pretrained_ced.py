@@ -98,7 +98,6 @@ CED = Format(
     name="a CED",
     model="a CedForAudioClassification",
     prefix="encoder.init_bn.",
-    head="outputlayer.1.weight",
     always_multi_label=True,
     configure=_configure,
     normalise=_normalise,
