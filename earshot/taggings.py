@@ -112,6 +112,8 @@ class Taggings(list[Tagging]):
     def to_pandas(self) -> "pd.DataFrame":
         """Return a table with a row per window, ``start`` and ``end`` in seconds and a column per label.
 
+        A label whose name is taken, such as ``end``, has the column ``end (class)``.
+
         Raises
         ------
         ImportError
@@ -174,9 +176,13 @@ class Taggings(list[Tagging]):
 
     def _columns(self) -> dict[str, Any]:
         times, scores = self.times, self.scores
-        return {"start": times[:, 0], "end": times[:, 1]} | {
-            label: scores[:, index] for index, label in enumerate(self.labels)
-        }
+        columns: dict[str, Any] = {"start": times[:, 0], "end": times[:, 1]}
+        for index, label in enumerate(self.labels):
+            name = label
+            while name in columns:
+                name = f"{name} (class)"
+            columns[name] = scores[:, index]
+        return columns
 
 
 def require_list(watch: Sequence[str]) -> Sequence[str]:

@@ -190,6 +190,14 @@ def test_taggings_are_a_table_and_a_picture(
     assert (tmp_path / "tags.png").stat().st_size > 1000
 
 
+def test_labels_with_the_names_of_times_have_columns_of_their_own() -> None:
+    one = Tagging("a", 0, RATE, 0.0, np.array([0.9, 0.2, 0.3], np.float32), -20.0, 0.0)
+    table = Taggings([one], ("start", "end", "end")).to_pandas()
+    assert list(table) == ["start", "end", "start (class)", "end (class)", "end (class) (class)"]
+    assert table["end"][0] == 1.0
+    assert table["start (class)"][0] == pytest.approx(0.9)
+
+
 def test_an_empty_sound_has_no_taggings(tagger: Tagger) -> None:
     taggings = Taggings([], tagger.labels)
     assert (taggings.times.shape, taggings.scores.shape, taggings.events()) == ((0, 2), (0, 527), [])

@@ -393,11 +393,12 @@ def test_no_class_loses_its_last_example_for_training(
     examples = tuple(Example(Path(f"{n}"), tuple(sorted(own))) for n, own in enumerate(labels))
     dataset = Dataset(examples, tuple("abcde"), multi_label=True)
     present = dataset.targets().any(0)
-    splits = k_fold(dataset, 2, seed)
-    try:
-        splits.append(hold_out(dataset, share, seed))
-    except TrainingError as error:
-        assert "too few recordings" in str(error)  # noqa: PT017 - one of two right outcomes
+    splits = []
+    for folds in (True, False):
+        try:
+            splits += k_fold(dataset, 2, seed) if folds else [hold_out(dataset, share, seed)]
+        except TrainingError as error:
+            assert "too few recordings" in str(error)  # noqa: PT017 - one of two right outcomes
     for training, validation in splits:
         assert sorted([*training, *validation]) == list(range(len(labels)))
         assert (dataset.subset(training).targets().any(0) == present).all()
@@ -429,6 +430,26 @@ def test_splits_that_cannot_be_made_are_refused() -> None:
         with pytest.raises(TrainingError, match=f"into {k} folds") as error:
             k_fold(of_counts(2, 1), k, seed=0)
         one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("examples", "folds"),
+    [
+        ([(f"{index % 3}.wav", index % 2) for index in range(30)], 5),
+        ([(f"{index}.wav", label) for index, label in enumerate((0, 0, 1, 2, 3))], 5),
+        ([(f"{index}.wav", index) for index in range(6)], 2),
+    ],
+    ids=["parts of three recordings", "one pair", "one of each"],
+)
+def test_folds_without_a_recording_to_validate_with_are_refused(
+    examples: list[tuple[str, int]], folds: int
+) -> None:
+    found = tuple(
+        Example(Path(path), (label,), start_seconds=float(at)) for at, (path, label) in enumerate(examples)
+    )
+    with pytest.raises(TrainingError, match=f"too few recordings for {folds} folds") as error:
+        k_fold(Dataset(found, tuple("abcdef"), multi_label=False), folds, seed=0)
+    one_sentence(error)
 
 
 # Sounds

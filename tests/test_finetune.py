@@ -36,6 +36,7 @@ from models.training.dataset import SoundCache, read_dataset
 from models.training.finetune import FineTuning, Progress
 from models.training.learning import DivergedError
 from models.training.plan import Part, plan_parts, window_seconds_for
+from models.training.preparation import adjusted_recipe
 from models.training.recipes import RECIPES, Recipe, recipe
 from models.training.report import confusion
 from models.training.student import initialise
@@ -192,6 +193,12 @@ def test_a_small_data_set_is_gone_through_more_often() -> None:
     assert chosen.for_steps(50) == chosen
     longer = chosen.for_steps(5)
     assert (longer.epochs, longer.average_from, longer.patience) == (20, 12, 10)
+
+
+def test_a_patience_that_the_user_gives_is_kept_for_a_small_data_set() -> None:
+    chosen = adjusted_recipe("default", epochs=None, average=None, changes={"patience": 3, "rate": None})
+    assert chosen.for_steps(1).epochs > chosen.epochs
+    assert chosen.for_steps(1).patience == 3
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def adjusted_recipe(
     if average is not None:
         average_from = chosen.average_from or chosen.epochs // 2 + 1
         chosen = replace(chosen, average_from=average_from if average else None)
-    return replace(chosen, **{key: value for key, value in changes.items() if value is not None})
+    given = {key: value for key, value in changes.items() if value is not None}
+    return replace(chosen, patience_grows="patience" not in given, **given)
 
 
 def starting_checkpoint(

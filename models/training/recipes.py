@@ -91,6 +91,8 @@ class Recipe:
         Epoch, from 1, from whose end on the weights are averaged.
     patience : int or None
         Number of epochs without progress after which training stops.
+    patience_grows : bool
+        True if the patience grows with the epochs of a small data set; False for a number that the user chose.
     window_seconds : float or None
         Length of a window; None derives it from the data.
     mean, std : float or None
@@ -123,6 +125,7 @@ class Recipe:
     balanced: bool = False
     average_from: int | None = None
     patience: int | None = None
+    patience_grows: bool = True
     window_seconds: float | None = None
     mean: float | None = None
     std: float | None = None
@@ -145,13 +148,14 @@ class Recipe:
             raise TrainingError("the first epoch of averaging and the patience must be at least 1")
 
     def with_epochs(self, epochs: int) -> "Recipe":
-        """Return the recipe for another number of epochs: averaging begins at the same share of them, and patience grows with them."""
+        """Return the recipe for another number of epochs: averaging begins at the same share of them, and patience may grow with them."""
         stretch = epochs / self.epochs
+        more_patience = max(1.0, stretch) if self.patience_grows else 1.0
         return replace(
             self,
             epochs=epochs,
             average_from=None if self.average_from is None else math.ceil(stretch * self.average_from),
-            patience=None if self.patience is None else math.ceil(max(1.0, stretch) * self.patience),
+            patience=None if self.patience is None else math.ceil(more_patience * self.patience),
         )
 
     def with_head_only(self) -> "Recipe":

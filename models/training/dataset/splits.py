@@ -67,7 +67,7 @@ def k_fold(dataset: Dataset, k: int, seed: int) -> list[tuple[Indices, Indices]]
     Raises
     ------
     TrainingError
-        There are too few recordings for the number of folds.
+        There are too few recordings for the number of folds, such as those of which parts are labelled: these stay together.
     """
     if not 2 <= k <= len(dataset.examples):
         raise TrainingError(
@@ -75,7 +75,13 @@ def k_fold(dataset: Dataset, k: int, seed: int) -> list[tuple[Indices, Indices]]
             "are recordings"
         )
     parts = _deal(dataset, (1 / k,) * k, seed)
-    return [_keep_each_class(dataset, parts == part) for part in range(k)]
+    folds = [_keep_each_class(dataset, parts == part) for part in range(k)]
+    if empty := sum(not len(validation) for _, validation in folds):
+        raise TrainingError(
+            f"there are too few recordings for {k} folds, {empty} of which would have none to validate with: give fewer folds, "
+            "or add recordings"
+        )
+    return folds
 
 
 def by_fold(dataset: Dataset, fold: int) -> tuple[Indices, Indices]:
