@@ -25,6 +25,7 @@ from support.waiting import START_SECONDS, wait_until
 
 from earshot.pictures import draw_clip
 from streamer.errors import SettingsError
+from streamer.live.assembly import plan_notifications
 from streamer.messages import Event
 from streamer.runtime.threads import ThreadGroup
 from streamer.settings.loading import load_settings
@@ -346,6 +347,26 @@ def test_old_notifications_and_too_many_are_dropped_and_counted(file: Path) -> N
     assert outbox.dropped == 102
 
 
+def test_all_that_waits_for_several_targets_survives_a_restart(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    targets = ["a", "b", "c"]
+    clip = "/home/ear/.local/share/earshot/clips/2026-03-01/120005_front_door_smoke_alarm.flac"
+    NotifyOutbox(file, targets).put(ended(started(number), clip=clip * 3) for number in range(200))
+    assert file.stat().st_size > 256 * 1024
+    outbox = NotifyOutbox(file, targets)
+    assert [len(outbox.waiting(target)) for target in targets] == [200] * 3
+    assert not caplog.messages
+
+
+def test_an_outbox_that_can_not_be_read_is_not_called_damaged(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file.mkdir()
+    assert NotifyOutbox(file, ["a"]).waiting("a") == []
+    assert caplog.messages == [f"{file} can't be read (Is a directory): the notifications in it are lost"]
+
+
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", '{"a": 1}', '{"a": [{"id": 1}]}', '{"a": [null]}', '{"a": [{}]}', "[" * 9999]
 )
@@ -432,6 +453,10 @@ def test_settings_of_notifications_that_make_no_sense_are_refused(tmp_path: Path
         ("notify_cooldown = -1", "must be at least 0"),
         ('notify_command = "sh -c \'"', "must be a command"),
         ('notify_quiet = [{ sound = "Dog", from = "25:00", to = "06:00" }]', "notify_quiet"),
+        ("notify_quiet = [{ from = 22, to = 6 }]", 'must be a local time such as "22:00"'),
+        ('notify_quiet = [{ from = "22:00+01:00", to = "06:00" }]', "must be a local time"),
+        ('notify_quiet = [{ from = "24:00", to = "06:00" }]', "must be a local time"),
+        ("notify_quiet = [{ from = 2026-01-01T22:00:00Z, to = 06:00:00 }]", "must be a local time"),
     ):
         config.write_text(text)
         with pytest.raises(SettingsError, match=words):
@@ -442,6 +467,36 @@ def test_settings_of_notifications_that_make_no_sense_are_refused(tmp_path: Path
     found = load_settings({}, config=config, environment={})
     assert found.notify_command == ["sh", "-c", "echo $EVENT_SOUND"]
     assert found.quiet_hours == [SoundSpan("", clock(22), clock(6, 30))]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"from": "9:00", "to": "24:00"}]',
+        '[{"from": "09:00:00", "to": "00:00"}]',
+    ],
+)
+def test_quiet_hours_can_be_set_in_the_environment(text: str) -> None:
+    found = load_settings({}, environment={"EARSHOT_NOTIFY_QUIET": text})
+    assert found.quiet_hours == [SoundSpan("", clock(9), clock(0))]
+
+
+def test_sounds_of_notifications_are_named_as_those_to_watch_for() -> None:
+    def rules(**settings: Any) -> Rules:
+        return plan_notifications(Settings.model_validate(settings), ["Dog", "Bark"]).rules
+
+    given = rules(notify_sounds=["smoke_alarm", "bark"])
+    assert [given.tells(replace(started(), label=label)) for label in ("Smoke alarm", "Bark", "Dog")] == [
+        True,
+        True,
+        False,
+    ]
+    quiet = rules(notify_quiet=[{"sound": "smoke_alarm", "from": "00:00", "to": "24:00"}])
+    assert [quiet.tells(replace(started(), label=label)) for label in ("Smoke alarm", "Dog")] == [False, True]
+    with pytest.raises(SettingsError, match="notify_sounds: there is no sound called 'Smoke alram': did you"):
+        rules(notify_sounds=["Smoke alram"])
+    with pytest.raises(SettingsError, match="notify_quiet: there is no sound called 'Smoke alram'"):
+        rules(notify_quiet=[{"sound": "Smoke alram", "from": "00:00", "to": "24:00"}])
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from support.fakes import HOP, Memory, Tone, slow_scorer
 from support.session import live_session
 from support.waiting import wait_until
 
+from streamer.errors import SourceError
 from streamer.events.watchlist import WatchLists
 from streamer.live import changes
 from streamer.live.assembly import connect_watchlists
@@ -97,6 +98,13 @@ def test_each_setting_that_has_changed_is_applied_once(caplog: pytest.LogCapture
     assert rooms.settings.current == rooms.given.load()
 
 
+def test_an_address_with_a_name_is_refused_for_a_source_that_has_one() -> None:
+    rooms = Rooms("demo", "hall=demo")
+    with pytest.raises(SourceError, match="neither a file nor a URL; check its spelling"):
+        rooms.settings.choose("hall", "yard=rtsp://camera.local/live")
+    assert rooms.settings.address_of("hall") == "demo"
+
+
 def test_a_fast_window_is_switched_on_while_listening(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     rooms = Rooms("kitchen=mic", "hall=mic")
@@ -144,6 +152,18 @@ def test_who_may_use_the_page_and_who_is_notified_change_without_a_restart(
     with ThreadGroup() as threads:
         threads.start("notify", notifier.run, notifier.close)
         wait_until(lambda: notifier.targets == ["the command true"], "the new target")
+    # The addresses in a file follow it, though the settings are the same.
+    addresses = tmp_path / "addresses"
+    addresses.write_text("json://127.0.0.1:9/a\n")
+    rooms.given.wanted |= {"notify_file": addresses}
+    settings.reload()
+    addresses.write_text("json://127.0.0.1:9/a\njson://127.0.0.1:9/b\n")
+    caplog.clear()
+    for line in ("settings changed: notify_file", "the settings have not changed"):
+        settings.reload()
+        assert caplog.messages[-1] == line
+    notifier._take_plan()
+    assert len(notifier.targets) == 3
     # With another address, who is let in waits for the restart too.
     rooms.given.wanted |= {"web": "8081", "web_token": None}
     settings.reload()

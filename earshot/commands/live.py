@@ -104,7 +104,7 @@ def _listen(
         threads = stack.enter_context(ThreadGroup())
         metrics = assembly.start_metrics(threads, chosen)
         mqtt = _start_mqtt(threads, broker, chosen, names, parts, history)
-        notifier = assembly.start_notifier(threads, chosen, pictures.draw_clip)
+        notifier = assembly.start_notifier(threads, chosen, parts.model.labels, pictures.draw_clip)
         pages = page.sinks if page else ()
         noise = assembly.noise_log(history)
         shown_by = (view.sink, view.memory, mqtt, *pages)

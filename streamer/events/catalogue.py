@@ -277,9 +277,20 @@ def default_threshold(name: str) -> float:
 def sound_name(name: str, labels: Sequence[str]) -> str:
     """Return the name of a sound in the catalogue, from any name that the user may write; an unknown name stays unchanged."""
     try:
-        return _named(name, labels).name
+        return known_sound_name(name, labels)
     except SettingsError:
         return name
+
+
+def known_sound_name(name: str, labels: Sequence[str]) -> str:
+    """Return the name of a sound in the catalogue or of a label, from any name that the user may write.
+
+    Raises
+    ------
+    SettingsError
+        There is no such sound.
+    """
+    return _named(name, labels).name
 
 
 def _default_watch(labels: Sequence[str]) -> list[Watch]:

@@ -5,12 +5,13 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import SettingsError, SinkError, SourceError
-from ..events.catalogue import WatchedSound, catalogue, resolve_scored_sounds
+from ..events.catalogue import WatchedSound, catalogue, known_sound_name, resolve_scored_sounds
 from ..events.watchlist import WatchLists
 from ..health import HealthMeter
 from ..messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Samples
@@ -395,13 +396,20 @@ def start_metrics(threads: ThreadGroup, settings: Settings) -> "Metrics | None":
     return metrics
 
 
-def plan_notifications(settings: Settings) -> "Plan":
+def plan_notifications(settings: Settings, labels: Sequence[str]) -> "Plan":
     """Return the notifications that the settings want.
+
+    Parameters
+    ----------
+    settings : Settings
+        Settings of the program.
+    labels : sequence of str
+        Labels of the model.
 
     Raises
     ------
     SettingsError
-        An address is not known to Apprise, or Apprise is missing.
+        An address is not known to Apprise, Apprise is missing, or a sound is unknown.
     """
     from ..sinks.notify.notifier import Plan, Wording
     from ..sinks.notify.rules import Rules
@@ -414,9 +422,13 @@ def plan_notifications(settings: Settings) -> "Plan":
         targets,
         Rules(
             when=settings.notify_when,
-            sounds=settings.notify_sounds,
+            sounds=_known_names("notify_sounds", settings.notify_sounds, labels),
             cooldown_seconds=settings.notify_cooldown,
-            quiet=settings.quiet_hours,
+            quiet=[
+                replace(span, sound=name)
+                for span in settings.quiet_hours
+                for name in _known_names("notify_quiet", [span.sound], labels)
+            ],
         ),
         Wording(
             settings.notify_title,
@@ -427,7 +439,17 @@ def plan_notifications(settings: Settings) -> "Plan":
     )
 
 
-def start_notifier(threads: ThreadGroup, settings: Settings, draw: "Draw | None" = None) -> "Notifier":
+def _known_names(setting: str, names: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Return the names of sounds that a setting names, which may be slugs; an empty name stays empty."""
+    try:
+        return [known_sound_name(name, labels) if name else "" for name in names]
+    except SettingsError as error:
+        raise SettingsError(f"{setting}: {error}") from None
+
+
+def start_notifier(
+    threads: ThreadGroup, settings: Settings, labels: Sequence[str], draw: "Draw | None" = None
+) -> "Notifier":
     """Start a thread that notifies people of events, as soon as the settings name somebody.
 
     Parameters
@@ -436,18 +458,20 @@ def start_notifier(threads: ThreadGroup, settings: Settings, draw: "Draw | None"
         Group of the new thread.
     settings : Settings
         Settings of the program.
+    labels : sequence of str
+        Labels of the model.
     draw : callable, optional
         Draws the picture of a clip.
 
     Raises
     ------
     SettingsError
-        An address is not known to Apprise, or Apprise is missing.
+        An address is not known to Apprise, Apprise is missing, or a sound is unknown.
     """
     from ..sinks.notify.notifier import Notifier
     from ..sinks.notify.outbox import NotifyOutbox
 
-    plan = plan_notifications(settings)
+    plan = plan_notifications(settings, labels)
     outbox = NotifyOutbox(settings.notifications_file, [target.key for target in plan.targets])
     notifier = Notifier(plan.targets, rules=plan.rules, wording=plan.wording, outbox=outbox, draw=draw)
     threads.start("notify", notifier.run, notifier.close, patience_seconds=_LAST_MESSAGES_SECONDS)

@@ -146,6 +146,9 @@ def diff(old: Settings, new: Settings, running: Running) -> Plan:
     """
     changed = frozenset(old.changes_from(new))
     applied = changed & _LIVE
+    notifications = _diff_notifications(new, running, is_changed=not applied.isdisjoint(_NOTIFY))
+    if notifications is not None:
+        applied |= (changed & _NOTIFY) or {"notify_file"}
     if "web" in changed:  # who is let in depends on the address, which needs a restart
         applied -= _ACCESS
     if "watch" in applied:
@@ -155,8 +158,18 @@ def diff(old: Settings, new: Settings, running: Running) -> Plan:
         applied=applied,
         waiting=changed - applied,
         sources=_diff_sources(old, new, running) if applied & _SOURCES else None,
-        notifications=plan_notifications(new) if applied & _NOTIFY else None,
+        notifications=notifications,
     )
+
+
+def _diff_notifications(new: Settings, running: Running, *, is_changed: bool) -> NotifyPlan | None:
+    """Return the notifications of new settings if these differ, or the addresses in their file; else None."""
+    if not is_changed and (new.notify_file is None or running.notifier is None):
+        return None
+    plan = plan_notifications(new, running.watchlists.shared.labels)
+    if is_changed or running.notifier is None or not running.notifier.has_targets_of(plan):
+        return plan
+    return None
 
 
 def apply(plan: Plan, running: Running) -> None:
@@ -380,8 +393,7 @@ class LiveSettings:
         SourceError
             The source is unknown or missing.
         """
-        source = open_source(address)
-        source.name = name
+        source = open_source(address, name=name)
         self._running.session.channels.exchange(name, source)
         self._chosen[name] = address, source
 

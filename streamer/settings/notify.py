@@ -1,5 +1,6 @@
 """Settings of notifications."""
 
+import re
 import shlex
 from datetime import time
 from pathlib import Path
@@ -24,12 +25,34 @@ def _words(value: Any) -> Any:
         raise ValueError(f"must be a command: {error}") from None
 
 
+def _clock(value: Any) -> time:
+    """Return a local time of day, from a text or a TOML time."""
+    if isinstance(value, str) and re.fullmatch(r"\d{1,2}:\d\d(:\d\d)?", value.strip()):
+        value = _time_of(value.strip())
+    if not isinstance(value, time) or value.tzinfo is not None:
+        raise ValueError('must be a local time such as "22:00"')
+    return value
+
+
+def _time_of(text: str) -> time | None:
+    try:
+        hour, minute, second = map(int, f"{text}:00".split(":")[:3])
+        return time(hour, minute, second)
+    except ValueError:
+        return None
+
+
+def _end_clock(value: Any) -> time:
+    """Return a time of day as `_clock` does; 24:00 is the midnight at the end of the day."""
+    return time() if value == "24:00" else _clock(value)
+
+
 class QuietTable(FrozenModel):
     """Hours in which a sound is not told."""
 
     sound: str = ""
-    begin: time = Field(alias="from")
-    end: time = Field(alias="to")
+    begin: Annotated[time, BeforeValidator(_clock)] = Field(alias="from")
+    end: Annotated[time, BeforeValidator(_end_clock)] = Field(alias="to")
 
 
 class NotifySettings(FrozenModel):
@@ -45,7 +68,7 @@ class NotifySettings(FrozenModel):
     notify_text: Annotated[str, AfterValidator(check_template)] = "{sound} at {source}, {time} ({percent})"
     notify_clip: bool = False
     notify_picture: bool = False
-    notify_quiet: list[QuietTable] = Field(default_factory=list)
+    notify_quiet: Annotated[list[QuietTable], BeforeValidator(parse_list)] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _check_notify(self) -> Self:

@@ -182,6 +182,12 @@ class Notifier:
         """Names of the targets."""
         return [target.name for target in self._targets.values()]
 
+    def has_targets_of(self, plan: Plan) -> bool:
+        """Return True if a plan has the targets of this notifier; from any thread."""
+        with self._lock:
+            targets = self._targets.values() if self._next is None else self._next.targets
+            return {target.key for target in targets} == {target.key for target in plan.targets}
+
     def accept(self, message: Message) -> None:
         """Take an event that people should hear of; ignore other messages."""
         if not isinstance(message, Event):
