@@ -1,5 +1,7 @@
 """Loud noise: events by the level alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from support.fakes import HOP, Memory
@@ -59,6 +61,17 @@ def test_a_bang_above_the_background_starts_and_ends() -> None:
     assert ended.ended_at == pytest.approx(1021.0, abs=0.06)
     assert ended.end_seconds == pytest.approx(21.0, abs=0.06)
     assert ended.score == 1.0
+
+
+def test_interruptions_leave_nothing_behind_where_noise_is_not_measured() -> None:
+    meter = SourceNoise("hall", measures=False)
+    for number in range(5):
+        for chunk in in_chunks(room(1.0), 1600, began_at=1000.0):
+            meter.feed(
+                replace(chunk, start_sample=chunk.start_sample + 90 * number * SAMPLE_RATE_HZ), [loud()]
+            )
+        meter.finish()
+    assert not meter._minutes._open
 
 
 def test_noise_in_its_quiet_hours_is_not_announced() -> None:

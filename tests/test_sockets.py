@@ -106,6 +106,38 @@ def test_sound_is_received_and_another_sender_may_follow(spec: str) -> None:
         assert np.array_equal(heard, SOUND / np.float32(32_768))
 
 
+def test_a_sender_that_pauses_counts_as_failed_and_continues_later(
+    spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.sources.pcm._SILENT_SECONDS", 0.3)
+    source = open_source(spec)
+    first, second = Reader(source), Reader(source)
+    first._thread.start()
+    with connected(spec) as sender:
+        sender.sendall(SOUND.tobytes())
+        end = first.ends.get(timeout=PATIENCE_SECONDS)
+        assert "has delivered nothing for 0.3 s" in str(end)
+        second._thread.start()
+        sender.sendall(SOUND.tobytes())
+        wait_until(lambda: second.samples == len(SOUND), "the samples after the pause")
+    assert first.samples == len(SOUND)
+
+
+def test_a_sender_that_pauses_is_disconnected_when_the_source_is_closed(
+    spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streamer.sources.pcm._SILENT_SECONDS", 0.3)
+    reader = Reader(open_source(spec))
+    reader._thread.start()
+    with connected(spec) as sender:
+        sender.sendall(SOUND.tobytes())
+        assert "nothing" in str(reader.ends.get(timeout=PATIENCE_SECONDS))
+        reader._thread.join(PATIENCE_SECONDS)
+        reader.source.close()
+        sender.settimeout(PATIENCE_SECONDS)
+        assert sender.recv(1) == b""
+
+
 def test_only_one_sender_is_accepted_at_a_time(spec: str) -> None:
     with reading(open_source(spec)) as reader, connected(spec) as sender:
         sender.sendall(SOUND.tobytes())

@@ -854,6 +854,30 @@ def test_a_clock_that_is_set_moves_the_times_of_a_pipe_and_of_a_live_recording_b
             assert second.captured_at - first.captured_at == pytest.approx(3_600, abs=1)
 
 
+def test_a_pipe_that_falls_silent_fails_and_continues_with_the_next_samples(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("streamer.sources.pcm._SILENT_SECONDS", 1.5)
+    reading, writing = os.pipe()
+    sound = np.arange(3_200, dtype="<i2").tobytes()
+    with os.fdopen(reading, "rb") as pipe, os.fdopen(writing, "wb", 0) as sender:
+        source = PcmInput("pipe", pipe)
+        assert source.retry_seconds is None
+        sender.write(sound[:-1])
+        heard: list[AudioChunk] = []
+        with pytest.raises(SourceError, match="pipe has delivered nothing for 1.5 s; check the program"):
+            heard.extend(source.chunks())
+        assert source.retry_seconds is not None
+        sender.write(sound[-1:] + sound)
+        sender.close()
+        heard.extend(source.chunks())
+    samples = np.concatenate([chunk.samples for chunk in heard])
+    assert np.array_equal(samples * 32_768, np.tile(np.arange(3_200), 2))
+    assert source.retry_seconds is None
+    gap = heard[-1].start_sample + len(heard[-1].samples) - len(samples)
+    assert gap / SAMPLE_RATE_HZ == pytest.approx(1.5, abs=0.5)
+
+
 def test_closing_ends_a_pipe_from_which_nothing_comes() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as pipe, os.fdopen(writing, "wb"):

@@ -346,7 +346,7 @@ class Channel:
         self.meter.open(live=source.live)
         try:
             with closing(source.chunks()) as chunks:
-                for chunk in _limited(self._continuation.of(chunks), self._mode.limit_samples):
+                for chunk in _limited(self._continuation.of(source, chunks), self._mode.limit_samples):
                     self._backoff.deliver(len(chunk.samples) / SAMPLE_RATE_HZ)
                     self._take(chunk)
         finally:  # the sound before a failure is tagged too

@@ -64,7 +64,8 @@ class SourceNoise:
             heard = self._meter.finish()
             for frames in heard.frames:
                 messages += self._loud.feed(frames, self._anchor)
-            self._minutes.add(heard)
+            if self._measures:
+                self._minutes.add(heard)
         messages += self._loud.close()
         if self._measures:
             messages += self._close_minutes(None)

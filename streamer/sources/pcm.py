@@ -1,5 +1,6 @@
 """Raw samples from a pipe: signed 16-bit little-endian, 16 kHz, mono."""
 
+import math
 import os
 import select
 import sys
@@ -16,10 +17,14 @@ from ..runtime.timing import elapsed_seconds
 from .file_headers import NEEDED_BYTES, kind_of_file
 
 _CHUNK_BYTES = SAMPLE_RATE_HZ // 10 * 2
+_RETRY_SECONDS = 0.5
 _POLL_MILLISECONDS = 200
 
 _STALL_SECONDS = 1.0
 """Delay from which missing samples count as lost, instead of late."""
+
+_SILENT_SECONDS = 15.0
+"""Time without any sample after which a live sender counts as failed, until it sends again."""
 
 _BURST_SECONDS = 2.0
 """Audio that may wait in a pipe of 64 kB when reading begins."""
@@ -95,11 +100,11 @@ class PcmInput:
 
     The first sample gets the time of its arrival. A live pipe is read no faster than the clock allows, so that a program
     that sends a recording has to wait; bursts of two seconds are allowed. If a live pipe falls behind the clock by more
-    than a second, the index jumps over the missing samples. An odd byte at the end is dropped. Closing the source leaves
-    the stream open.
+    than a second, the index jumps over the missing samples. If nothing comes for 15 s, `chunks` fails, and continues with
+    the next samples when called again. An odd byte at the end is dropped. Closing the source leaves the stream open.
 
     `close` interrupts a read within a fifth of a second on POSIX systems. On Windows, where waiting for a pipe is
-    impossible, it takes effect when the next samples arrive or the pipe ends.
+    impossible, it takes effect when the next samples arrive or the pipe ends, and a sender that hangs goes unnoticed.
 
     Parameters
     ----------
@@ -116,8 +121,12 @@ class PcmInput:
         self.live = live
         self.retry_seconds: float | None = None
         self.repaired_samples = 0
+        self.is_silent = False
         self._descriptor = stream if isinstance(stream, int) else stream.fileno()
         self._closed = threading.Event()
+        self._pace: _Pace | None = None
+        self._start_sample = 0
+        self._odd = b""
 
     def check(self) -> None:
         """Check that the stream can deliver samples, without reading any.
@@ -138,33 +147,28 @@ class PcmInput:
         Raises
         ------
         SourceError
-            The stream can't be read, or contains no raw samples.
+            The stream can't be read, contains no raw samples, or has delivered none for 15 s.
         """
-        start_sample = 0
-        received = self._read_beginning()
-        if (kind := kind_of_file(received)) is not None:
-            raise SourceError(
-                f"{self.name} is {kind}, not raw samples; give the file as the source instead, or decode it "
-                "(ffmpeg -i FILE -f s16le -ar 16000 -ac 1 -; arecord -t raw)"
-            )
-        pace = _Pace(elapsed_seconds() - len(received) / 2 / SAMPLE_RATE_HZ)
-        odd = b""
+        received = self._read_beginning() if self._pace is None else self._read()
+        if self._pace is None:
+            if (kind := kind_of_file(received)) is not None:
+                raise SourceError(
+                    f"{self.name} is {kind}, not raw samples; give the file as the source instead, or decode it "
+                    "(ffmpeg -i FILE -f s16le -ar 16000 -ac 1 -; arecord -t raw)"
+                )
+            self._pace = _Pace(elapsed_seconds() - len(received) / 2 / SAMPLE_RATE_HZ)
+        self.is_silent, self.retry_seconds = False, None
         while received:
-            received = odd + received
+            received = self._odd + received
             whole = len(received) - len(received) % 2
-            odd = received[whole:]
+            self._odd = received[whole:]
             if whole:
-                samples = np.frombuffer(received[:whole], "<i2").astype(np.float32) / np.float32(32_768)
-                if self.live:
-                    start_sample += pace.stalled_samples(start_sample + len(samples), elapsed_seconds())
-                    self._wait(pace, len(samples), start_sample + len(samples))
+                chunk = self._chunk(received[:whole], self._pace)
                 if self._closed.is_set():
                     return
-                began_at = pace.zero + time.time() - elapsed_seconds()
-                yield AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ)
-                start_sample += len(samples)
-            received = self._read()
-        if start_sample == 0 and not self._closed.is_set():
+                yield chunk
+            received = self._read(longest_seconds=_SILENT_SECONDS if self.live else math.inf)
+        if self._start_sample == 0 and not self._closed.is_set():
             raise SourceError(
                 f"{self.name} ended without any audio; pipe s16le samples into it, 16 kHz mono "
                 "(arecord -t raw -f S16_LE -r 16000 -c 1 | ...)"
@@ -173,6 +177,17 @@ class PcmInput:
     def close(self) -> None:
         """Make `chunks` end soon."""
         self._closed.set()
+
+    def _chunk(self, received: bytes, pace: _Pace) -> AudioChunk:
+        """Return the samples in some bytes, when they are due."""
+        samples = np.frombuffer(received, "<i2").astype(np.float32) / np.float32(32_768)
+        start_sample, count = self._start_sample, len(samples)
+        if self.live:
+            start_sample += pace.stalled_samples(start_sample + count, elapsed_seconds())
+            self._wait(pace, count, start_sample + count)
+        self._start_sample = start_sample + count
+        began_at = pace.zero + time.time() - elapsed_seconds()
+        return AudioChunk(samples, start_sample, began_at + start_sample / SAMPLE_RATE_HZ)
 
     def _wait(self, pace: _Pace, samples: int, end_sample: int) -> None:
         """Wait until samples that come too early are due."""
@@ -185,14 +200,25 @@ class PcmInput:
             received += more
         return b"" if self._closed.is_set() else received
 
-    def _read(self, most_bytes: int = _CHUNK_BYTES) -> bytes:
-        """Wait for bytes and return them; return none at the end of the stream, or when the source is closed."""
+    def _read(self, most_bytes: int = _CHUNK_BYTES, longest_seconds: float = math.inf) -> bytes:
+        """Wait for bytes and return them; return none at the end of the stream, or when the source is closed.
+
+        Raises
+        ------
+        SourceError
+            The stream can't be read, or nothing has come for `longest_seconds`.
+        """
+        latest = elapsed_seconds() + longest_seconds
         try:
             if sys.platform != "win32":
                 poll = select.poll()
                 poll.register(self._descriptor, select.POLLIN)
                 while not self._closed.is_set() and not poll.poll(_POLL_MILLISECONDS):
-                    pass
+                    if elapsed_seconds() > latest:
+                        self.is_silent, self.retry_seconds = True, _RETRY_SECONDS
+                        raise SourceError(
+                            f"{self.name} has delivered nothing for {longest_seconds:g} s; check the program that writes it"
+                        )
             return b"" if self._closed.is_set() else os.read(self._descriptor, most_bytes)
         except OSError as error:
             raise SourceError(

@@ -91,7 +91,7 @@ class PcmSocket:
     """Samples from another program on this machine: s16le, 16 kHz, mono, without a header.
 
     Only one program can be connected. When it disconnects, `chunks` fails, and waits for the next program when called
-    again. A Unix socket is accessible to its owner only, and exists while `chunks` waits for a program.
+    again. When it sends nothing for 15 s, `chunks` fails too, and waits for more from the same program. A Unix socket is accessible to its owner only, and exists while `chunks` waits for a program.
 
     Parameters
     ----------
@@ -109,6 +109,8 @@ class PcmSocket:
         self._address = address
         self._closed = threading.Event()
         self._samples: PcmInput | None = None
+        self._connection: socket.socket | None = None
+        self._reading = threading.Lock()
 
     def check(self) -> None:
         """Check that the address can be listened on.
@@ -127,23 +129,40 @@ class PcmSocket:
         Raises
         ------
         SourceError
-            The program has disconnected or sends no raw samples, or the address can't be listened on.
+            The program has disconnected, sends nothing or no raw samples, or the address can't be listened on.
         """
-        connection = self._accept()
-        if connection is None:
-            return
-        with connection:
-            self._samples = PcmInput(self.name, connection.fileno())
-            if not self._closed.is_set():
-                yield from self._samples.chunks()
+        with self._reading:
+            if self._connection is None:
+                self._connection = self._accept()
+            if self._connection is None:
+                return
+            try:
+                yield from self._received(self._connection)
+            finally:
+                if self._closed.is_set() or self._samples is None or not self._samples.is_silent:
+                    self._disconnect()
         if not self._closed.is_set():
             raise NetworkError(f"the sender to {self._address} has disconnected; start it again")
 
     def close(self) -> None:
         """Make `chunks` end soon."""
         self._closed.set()
-        if self._samples is not None:
-            self._samples.close()
+        if (samples := self._samples) is not None:
+            samples.close()
+        if self._reading.acquire(blocking=False):  # else `chunks` disconnects
+            self._disconnect()
+            self._reading.release()
+
+    def _received(self, connection: socket.socket) -> Generator[AudioChunk, None, None]:
+        if self._samples is None:
+            self._samples = PcmInput(self.name, connection.fileno())
+        if not self._closed.is_set():
+            yield from self._samples.chunks()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._samples = None
 
     def _accept(self) -> socket.socket | None:
         """Wait for a program to connect; return None if the source is closed before."""
