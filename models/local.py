@@ -43,7 +43,14 @@ def load_tagger(
     checkpoints = [load_checkpoint(spec, offline=offline, geometry=geometry) for spec in member_specs(model)]
     networks = _networks(model, checkpoints, window_seconds)
     share = enough_seconds / len(checkpoints)
-    make = partial(make_engine, device=device, engine=engine, precision=precision, enough_seconds=share)
+    make = partial(
+        make_engine,
+        device=device,
+        engine=engine,
+        precision=precision,
+        enough_seconds=share,
+        activation=checkpoints[0].activation,
+    )
     names = [checkpoint.name for checkpoint in checkpoints]
     return _joined(checkpoints, networks, [make(*named) for named in zip(networks, names, strict=True)])
 

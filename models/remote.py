@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from .errors import WorkersAwayError, WorkersError
 from .sample_checks import SAMPLE_RATE_HZ, checked_windows
 from .score_protocol import (
-    EMBED_PATH,
     SCORE_AND_EMBED_PATH,
     SCORE_PATH,
     ModelDescription,
@@ -121,10 +120,8 @@ class RemoteTagger:
         return _matrix(rows, len(self.labels))
 
     def embed(self, samples: ArrayLike) -> Floats:
-        """Compute embeddings of windows: float32 (batch, width). Parameters and exceptions as for a call."""
-        rows = self._patient_rows(EMBED_PATH, samples)
-        width = next(len(row) for row in rows if row is not None)
-        return _matrix(rows, width)
+        """Compute embeddings of windows, as `scores_and_embeddings` does: float32 (batch, width). Parameters and exceptions as for a call."""
+        return self.scores_and_embeddings(samples)[1]
 
     def scores_and_embeddings(self, samples: ArrayLike) -> tuple[Floats, Floats]:
         """Score windows and compute their embeddings: float32 (batch, classes), float32 (batch, width). Parameters and exceptions as for a call.
@@ -171,8 +168,7 @@ class RemoteTagger:
 
     def _rows_in_time(self, path: str, samples: ArrayLike, seconds: float) -> list[Floats | None]:
         bodies = [encode_window(window) for window in checked_windows(samples, self.window_samples)]
-        answers = self._connection.post(path, bodies, seconds)
-        return self._rows(path, answers)
+        return self._rows(path, self._connection.post(path, bodies, seconds))
 
     def _patient_rows(self, path: str, samples: ArrayLike) -> list[Floats | None]:
         """Send windows until all have an answer."""
@@ -181,8 +177,7 @@ class RemoteTagger:
         answered_at, attempt = time.monotonic(), 0
         while missing := [index for index, row in enumerate(rows) if row is None][:_LARGEST_BATCH]:
             bodies = [encode_window(windows[index]) for index in missing]
-            answers = self._connection.post(path, bodies, _TRY_SECONDS)
-            found = self._rows(path, answers)
+            found = self._rows(path, answers := list(self._connection.post(path, bodies, _TRY_SECONDS)))
             for index, row in zip(missing, found, strict=True):
                 rows[index] = row
             if any(row is not None for row in found):
@@ -196,15 +191,18 @@ class RemoteTagger:
     def _require_hope(self, answers: Sequence[Answer], answered_at: float) -> None:
         """Raise the reason why there is no answer if it won't go away, or has lasted too long."""
         failed = next((answer for answer in answers if answer.content is None), None)
+        within_patience = time.monotonic() - answered_at <= _PATIENCE_SECONDS
+        if failed is None and within_patience and _from_known(answers, self._known) != answers:
+            return  # workers change over one by one
         if failed is None:
             raise WorkersError(
                 f"the answers at {self._connection.address} are not scores of {self.name}: check that all workers have one model"
             )
-        if failed.status not in _TEMPORARY or time.monotonic() - answered_at > _PATIENCE_SECONDS:
+        if failed.status not in _TEMPORARY or not within_patience:
             raise self._connection.refusal(failed)
 
     def _rows(self, path: str, answers: Sequence[Answer]) -> list[Floats | None]:
-        """Return the rows in answers; None for what is missing, or is not so wide."""
+        """Return the rows in answers; None for what is missing, is not so wide, or comes from a model that is not known."""
         answered = {answer.fingerprint for answer in answers if answer.content is not None}
         is_shorter = any(answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE for answer in answers)
         if answered - self._known - {""} or is_shorter or (self.is_presumed and answered):
@@ -212,9 +210,10 @@ class RemoteTagger:
         if self.is_presumed:
             return [None] * len(answers)
         classes = len(self.labels)
+        known = _from_known(answers, self._known)
         if path == SCORE_AND_EMBED_PATH:
-            return [_both(answer, classes, self.fingerprint) for answer in answers]
-        return [_row(answer.content, classes if path == SCORE_PATH else None) for answer in answers]
+            return [_both(answer, classes, self.fingerprint) for answer in known]
+        return [_row(answer.content, classes) for answer in known]
 
     def _meet_another_model(self) -> None:
         """Ask for the model that has taken the place of this one, and go on with it if its classes are the same.
@@ -256,6 +255,14 @@ class RemoteTagger:
         )
         self._known = {description.fingerprint} - {_PRESUMED}
         self.fingerprint = description.fingerprint  # last, for threads that look whether it has changed
+
+
+def _from_known(answers: Sequence[Answer], known: Collection[str]) -> list[Answer]:
+    """Return answers without the content of those from models whose fingerprint is not known."""
+    return [
+        answer if answer.fingerprint in known or not answer.fingerprint else replace(answer, content=None)
+        for answer in answers
+    ]
 
 
 class InTime:

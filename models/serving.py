@@ -4,13 +4,14 @@
 """
 
 import asyncio
+import hashlib
 import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from ray import serve
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,7 +19,7 @@ from starlette.responses import Response
 from .batch_scoring import LARGEST_BATCH, BatchScoring, Floats, Task, Wanted
 from .errors import ModelError
 from .fingerprint import fingerprint_of
-from .local import load_tagger
+from .local import AUTO, load_tagger
 from .score_protocol import (
     EMBED_PATH,
     FINGERPRINT,
@@ -44,6 +45,14 @@ _REQUEST_SECONDS = 5.0
 """Longest time for the content of a request to arrive."""
 
 
+def _check_model(model: str) -> str:
+    if model == AUTO:
+        raise ValueError(
+            "must be the name of a model: with auto, machines of different speed would choose different ones"
+        )
+    return model
+
+
 class WorkerOptions(BaseModel):
     """Options of an application, the ``args`` of deploy/ray/serve.yaml.
 
@@ -59,7 +68,7 @@ class WorkerOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = "tiny"
+    model: Annotated[str, AfterValidator(_check_model)] = "tiny"
     device: str = "auto"
     engine: Literal["auto", "torch", "openvino"] = "auto"
     precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "fp32"
@@ -114,8 +123,11 @@ class Worker:
         )
 
     def fingerprint(self, options: WorkerOptions) -> str:
-        """Return a text that differs between models."""
-        return fingerprint_of(options.model, offline=True)
+        """Return a text that differs between models, and between lengths of windows other than a model's own."""
+        fingerprint = fingerprint_of(options.model, offline=True)
+        if options.window_seconds is None:
+            return fingerprint
+        return hashlib.sha256(f"{fingerprint} {options.window_seconds:g}".encode()).hexdigest()
 
     async def __call__(self, request: Request) -> Response:
         """Answer a request of a node."""

@@ -56,7 +56,7 @@ class Tagger:
 
     Attributes
     ----------
-    name, labels, window_samples, fingerprint
+    name, labels, window_samples, activation, fingerprint
         As given.
     thresholds : float32 (classes,) or None
         Calibrated thresholds of the classes, if the model has some.
@@ -81,7 +81,7 @@ class Tagger:
         self.fingerprint = fingerprint
         self.thresholds = None if thresholds is None else np.array(thresholds, np.float32)
         self.window_samples = window_samples
-        self._activation = activation
+        self.activation = activation
 
     def __repr__(self) -> str:
         seconds = self.window_samples / SAMPLE_RATE_HZ
@@ -112,7 +112,7 @@ class Tagger:
     def scores_and_embeddings(self, samples: "ArrayLike | Tensor") -> tuple[Floats, Floats]:
         """Score windows and compute their embeddings in one pass: float32 (batch, classes), float32 (batch, width). Parameters as for a call."""
         logits, embeddings = self._forward(samples)
-        return _activated(logits, self._activation), embeddings
+        return _activated(logits, self.activation), embeddings
 
     def logits(self, samples: "ArrayLike | Tensor") -> Floats:
         """Score windows before the activation: float32 (batch, classes). Parameters as for a call."""

@@ -57,8 +57,8 @@ def single_precision() -> Iterator[None]:
 
     measure = engine_choice._fastest
 
-    def settle(make: Any, exact: Any, *more: Any) -> Any:
-        return measure(make, exact, *more) if more[-1] == 0.0 else exact
+    def settle(make: Any, exact: Any, *more: Any, **named: Any) -> Any:
+        return measure(make, exact, *more, **named) if more[-1] == 0.0 else exact
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engine_choice, "_fastest", settle)

@@ -3,6 +3,7 @@
 import json
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +98,7 @@ def distillation(
 
 def mixer(library: Library, **settings: Any) -> Mixer:
     """A mixer that changes nothing, except where it is asked to."""
-    names = ("noisy", "reverberant", "repeated", "colour_db", "changed_speed", "filtered_db")
+    names = ("noisy", "reverberant", "repeated", "colour_db", "changed", "filtered_db")
     mixing = Mixing(**dict.fromkeys(names, 0.0) | settings)
     return Mixer(library, Mn04.front_end, mixing, mean=frontends.AUDIOSET_MEAN, std=frontends.AUDIOSET_STD)
 
@@ -506,12 +507,29 @@ def test_warped_energies_are_those_of_the_sound_at_that_speed(name: str, speed: 
 
 
 def test_clips_play_faster_and_slower(library: Library) -> None:
-    for speed in (0.7, 1.4):
-        made = mixer(library, speeds=(speed,), changed_speed=1.0, first_gain_db=(0.0, 0.0))
+    for pace in (0.7, 1.4):
+        made = mixer(library, factors=(pace,), changed=1.0, first_gain_db=(0.0, 0.0))
         ends = made.alone(32, 1000, np.random.default_rng(0)).ends
-        possible = {max(1, int(length / speed)) for length in library.length[:7]}
+        possible = {max(1, int(length / pace)) for length in library.length[:7]}
         assert set(ends) <= possible
         made.mix(32, 64, np.random.default_rng(0))  # cropped
+
+
+def test_pitch_and_pace_of_clips_change_apart(library: Library) -> None:
+    made = mixer(library, factors=(0.8, 1.25), changed=0.5, sounds=(1.0,))
+    parts = list(made._place(400, 200, np.random.default_rng(0)))
+    counts = Counter((part.pitch, part.pace) for part in parts)
+    assert counts.keys() == {(pitch, pace) for pitch in range(3) for pace in (0.8, 1.0, 1.25)}
+    assert counts[0, 1.0] == pytest.approx(100, abs=30)
+    assert counts[1, 1.25] == pytest.approx(25, abs=15)
+
+
+def test_noise_keeps_its_pitch_and_pace(library: Library) -> None:
+    made = mixer(library, factors=(0.8,), changed=1.0, noisy=1.0)
+    parts = list(made._place(8, 200, np.random.default_rng(0)))
+    noises = [part for part in parts if part.clip >= len(library.chances)]
+    assert len(noises) == 8
+    assert {(part.pitch, part.pace) for part in noises} == {(0, 1.0)}
 
 
 def test_teacher_and_student_hear_the_same_filter(library: Library) -> None:
@@ -561,11 +579,22 @@ def test_a_reverberant_sound_lasts_longer_and_has_the_same_energy(library: Libra
     dry = torch.zeros(4, 300, 128)
     dry[:, 50:60] = 100.0
     wet = mixer(library)._reverberate(dry.clone(), np.random.default_rng(0))
-    assert torch.equal(wet[:2], dry[:2])
-    assert (wet[2:, :50] == 0).all()
-    assert (wet[2:, 60:63] > 0).all()
-    assert (wet[2:, 61:] <= wet[2:, 60:-1] * 1.0001 + 1e-5).all()
+    same = [torch.equal(*pair) for pair in zip(wet, dry, strict=True)]
+    assert sum(same) == 2
+    later = wet[[not window for window in same]]
+    assert (later[:, :50] == 0).all()
+    assert (later[:, 60:63] > 0).all()
+    assert (later[:, 61:] <= later[:, 60:-1] * 1.0001 + 1e-5).all()
     torch.testing.assert_close(wet.sum(1), dry.sum(1), rtol=0.02, atol=0.0)
+
+
+def test_windows_of_all_kinds_are_reverberant(library: Library) -> None:
+    dry = torch.zeros(8, 300, 128)
+    dry[:, 50:60] = 100.0
+    made, random = mixer(library), np.random.default_rng(0)
+    changed = [(made._reverberate(dry.clone(), random) != dry).flatten(1).any(1) for _ in range(20)]
+    assert {int(one.sum()) for one in changed} == {4}
+    assert torch.stack(changed).float().mean(0).aminmax().min > 0.2
 
 
 # The student and its optimizer
@@ -741,6 +770,22 @@ def test_finishing_leaves_the_saved_state_alone(
     assert run.finish(Length(steps=2), Watch())
     assert (tmp_path / STATE).read_bytes() == before
     assert not run.finish(Length(steps=2), Watch(stop=lambda: True))
+
+
+def test_a_run_that_is_stopped_is_saved_and_not_measured(
+    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path, folder: Path
+) -> None:
+    named = Pack(folder, REAL_LIFE)
+    run = distillation(teacher, library, small, tmp_path, named=named)
+    reports: list[Report] = []
+    stops = iter((False, True))
+    run.train(Length(), Watch(on_report=reports.append, stop=lambda: next(stops)))
+    assert [report.names for report in reports] == [None]
+    again = distillation(teacher, library, small, tmp_path, named=named)
+    again.restore()
+    assert again.learner.steps == 1
+    again.train(Length(steps=1), Watch(on_report=reports.append))
+    assert reports[1].names is not None
 
 
 def test_the_rate_is_steady_then_falls_to_nothing() -> None:

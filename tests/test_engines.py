@@ -3,8 +3,10 @@
 import inspect
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -388,6 +390,25 @@ def test_the_fastest_that_keeps_the_scores_is_taken(contest: Fake) -> None:
     assert choice.engine == "openvino bf16"
     assert choice.seconds == pytest.approx(0.7)
     assert cached_choice("theirs") is None
+
+
+def test_scores_of_classes_that_exclude_each_other_are_compared_as_such() -> None:
+    expected, logits = torch.tensor([[9.0, 9.4, -5.0]]), torch.tensor([[9.0, 8.9, -5.0]])
+    assert compare(logits, expected)[0] < 0.001
+    difference, agreement = compare(logits, expected, "softmax")
+    assert difference == pytest.approx(0.124, abs=0.001)
+    assert agreement == 1.0, "the same two classes"
+    assert compare(logits[:, :2], expected[:, :2])[1] == 0.0, "another class is the highest"
+
+
+def test_measurements_hold_for_one_length_of_windows(empty_cache: Path) -> None:
+    del empty_cache
+    spec = NetworkSpec.from_network(network(), mean=-4.3, std=4.6)
+    for samples in (spec.window_samples, spec.window_samples // 2):
+        changed = replace(spec, window_samples=samples)
+        make_engine(changed, "ours", device="cpu", precision="auto", enough_seconds=0.0)
+    cached = json.loads(next(Path(os.environ["XDG_CACHE_HOME"]).rglob("engines.json")).read_text())
+    assert sum(spec.fingerprint in key for key in cached) == 2
 
 
 def test_single_precision_is_run_once_for_its_speed_and_its_scores(empty_cache: Path) -> None:

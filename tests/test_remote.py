@@ -294,6 +294,15 @@ class TestAModelThatChanges:
         remote.within(SECONDS)(sound(2))
         assert sum("another model now" in record.message for record in caplog.records) == 1
 
+    def test_scores_of_a_model_that_nobody_has_described_are_not_taken(
+        self, remote: RemoteTagger, worker: Worker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before = worker.description
+        worker.update(labels=tuple(reversed(before.labels)), fingerprint="another")
+        monkeypatch.setattr(remote._connection, "describe", lambda _seconds: before)
+        assert np.isnan(remote.within(SECONDS)(sound(2))).all()
+        assert remote.fingerprint == before.fingerprint
+
     def test_ends_with_a_sentence_if_they_are_not(self, remote: RemoteTagger, worker: Worker) -> None:
         worker.update(name="speech", labels=("yes", "no"), thresholds=None, fingerprint="another")
         with pytest.raises(WorkersError, match="now have speech, with other classes"):

@@ -214,7 +214,7 @@ def _difference(tagger: Tagger, task: Task, sound: Samples) -> tuple[float, floa
         task.model, device="cpu", engine="torch", precision="fp32", window_seconds=task.window_seconds
     )
     ours, expected = (np.concatenate([part.logits(window) for window in sound]) for part in (tagger, exact))
-    return compare(torch.from_numpy(ours), torch.from_numpy(expected))
+    return compare(torch.from_numpy(ours), torch.from_numpy(expected), exact.activation)
 
 
 def _precision_of(description: str) -> str:

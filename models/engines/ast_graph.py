@@ -1,6 +1,7 @@
 """An AST in OpenVINO's operators, made from the arrays of a checkpoint: ready in a second, because PyTorch is not loaded."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -91,7 +92,11 @@ class AstGraph:
 def _threads() -> int:
     """Return the number of processors of this program, or what OpenMP is limited to."""
     limit = os.environ.get("OMP_NUM_THREADS", "")
-    return int(limit) if limit.isdecimal() and int(limit) > 0 else len(os.sched_getaffinity(0))
+    if limit.isdecimal() and int(limit) > 0:
+        return int(limit)
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 class _Builder:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..engines import Engine
+from ..tagger import Activation
 from .json_cache import JsonCache, save_choice
 
 _log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ T = TypeVar("T")
 MAX_DIFFERENCE = 0.05
 """Largest accepted difference of a score from single precision, on the bundled sounds."""
 MIN_AGREEMENT = 0.95
-"""Smallest accepted share of the five highest classes that stay the same, on average."""
+"""Smallest accepted share of the highest classes that stay the same, on average; see `compare`."""
 
 _LIFETIME_SECONDS = 30 * 24 * 3600.0
 
@@ -37,7 +38,7 @@ class EngineResult:
     difference : float
         Largest difference of a score from single precision.
     agreement : float
-        Share of the five highest classes that stay the same, on average.
+        Share of the highest classes that stay the same, on average; see `compare`.
     """
 
     seconds: float
@@ -69,10 +70,16 @@ def run(engine: Engine, windows: Tensor, budget_seconds: float) -> tuple[float, 
     return statistics.median(times[1:] or times), torch.cat(logits)
 
 
-def compare(logits: Tensor, expected: Tensor) -> tuple[float, float]:
-    """Return the largest difference of a score, and the agreement of the five highest classes, of logits (n, classes)."""
-    difference = float((logits.sigmoid() - expected.sigmoid()).abs().max())
-    first = min(5, expected.shape[1])
+def compare(logits: Tensor, expected: Tensor, activation: Activation = "sigmoid") -> tuple[float, float]:
+    """Return the largest difference of a score, and the agreement of the highest classes, of logits (n, classes).
+
+    These are the five highest of six classes or more, and all but one of fewer.
+    """
+    scores, right = (
+        part.sigmoid() if activation == "sigmoid" else part.softmax(1) for part in (logits, expected)
+    )
+    difference = float((scores - right).abs().max())
+    first = max(1, min(5, expected.shape[1] - 1))
     ours, theirs = (part.topk(first).indices.numpy() for part in (logits, expected))
     shared = [len(np.intersect1d(a, b)) / first for a, b in zip(ours, theirs, strict=True)]
     return difference, float(np.mean(shared))

@@ -17,6 +17,7 @@ from ..engines.torch_engine import TorchEngine, pick_device
 from ..errors import EngineError
 from ..network_spec import NetworkSpec
 from ..reference_audio import reference_windows
+from ..tagger import Activation
 from .engine_benchmark import (
     UNAVAILABLE,
     EngineBenchmark,
@@ -72,6 +73,7 @@ def make_engine(
     engine: EngineName = "auto",
     precision: Precision = "fp32",
     enough_seconds: float = FAST_ENOUGH_SECONDS,
+    activation: Activation = "sigmoid",
 ) -> Engine:
     """Return the engine for a network.
 
@@ -93,6 +95,8 @@ def make_engine(
         Precision of the matrix products.
     enough_seconds : float
         With ``auto``: longest time for a window in single precision.
+    activation : {"sigmoid", "softmax"}
+        Function that makes scores of logits.
 
     Raises
     ------
@@ -112,10 +116,22 @@ def make_engine(
             raise
         _log.debug("using PyTorch: %s", error)
         return make(("torch", "fp32"))
-    benchmark = EngineBenchmark(
-        name, f"{machine(torch.device('cpu'))} | openvino {OPENVINO_VERSION} | {network.fingerprint}"
+    benchmark = EngineBenchmark(name, _conditions(network, activation))
+    others, samples = _alternatives(engine), network.window_samples
+    return _fastest(make, exact, others, benchmark, samples, enough_seconds, activation=activation)
+
+
+def _conditions(network: NetworkSpec, activation: Activation) -> str:
+    """Return everything that speed and scores on a CPU depend on."""
+    return " | ".join(
+        (
+            machine(torch.device("cpu")),
+            f"openvino {OPENVINO_VERSION}",
+            network.fingerprint,
+            f"{network.window_samples} samples",
+            activation,
+        )
     )
-    return _fastest(make, exact, _alternatives(engine), benchmark, network.window_samples, enough_seconds)
 
 
 def _make(network: NetworkSpec, device: str, spec: EngineSpec) -> Engine:
@@ -162,6 +178,8 @@ def _fastest(
     benchmark: EngineBenchmark,
     window_samples: int,
     enough_seconds: float,
+    *,
+    activation: Activation = "sigmoid",
 ) -> Engine:
     """Return single precision if it is fast enough, else the fastest engine that keeps the scores."""
     engines = {_EXACT: exact}
@@ -182,7 +200,8 @@ def _fastest(
                 benchmark.add(_name(spec), UNAVAILABLE)
                 continue
             seconds, logits = run(engines[spec], windows()[: len(expected)], _BUDGET_SECONDS)
-            benchmark.add(_name(spec), EngineResult(seconds, *compare(logits, expected[: len(logits)])))
+            found = compare(logits, expected[: len(logits)], activation)
+            benchmark.add(_name(spec), EngineResult(seconds, *found))
     best = benchmark.fastest({_name(spec): spec for spec in (_EXACT, *others)})
     return engines.get(best) or make(best)
 

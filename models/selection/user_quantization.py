@@ -75,4 +75,4 @@ def quantize_on(
     make = partial(OpenVinoEngine, network)
     engines = make(precision="fp32"), make(precision="int8", sounds=torch.from_numpy(np.stack(windows)))
     expected, got = (engine(reference_windows(samples))[0] for engine in engines)
-    return QuantizationResult(len(windows), *compare(got, expected))
+    return QuantizationResult(len(windows), *compare(got, expected, checkpoint.activation))

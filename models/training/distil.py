@@ -97,7 +97,7 @@ class Report:
     divergence, embedding, features : float
         Means of the figures of a step since the last line.
     names : NamesRight or None
-        Names right, of the averaged weights; None without clips that have names.
+        Names right, of the averaged weights; None without clips that have names, or if the run was stopped.
     """
 
     part: str
@@ -240,7 +240,8 @@ class Distillation:
             progress = length.progress((trained + seconds) / 60, learner.steps - first_step)
             ends = progress >= 1 or stopped
             if figures and (ends or seconds >= 60 * watch.save_minutes):
-                watch.on_report(self._report(part, figures, learner.windows - windows, seconds))
+                spent = learner.windows - windows, seconds
+                watch.on_report(self._report(part, figures, *spent, measured=not stopped))
                 trained += seconds  # without the measurement
                 figures, begun, windows = [], time.monotonic(), learner.windows
             if ends:
@@ -248,8 +249,10 @@ class Distillation:
             rate = self._recipe.rate_at(learner.steps, *rates, progress)
             figures.append(learner.step(kinds[learner.steps % len(kinds)], rate))
 
-    def _report(self, part: str, figures: Sequence[Tensor], windows: int, seconds: float) -> Report:
-        """Save the state at the steady rate, measure the averaged weights, and add a line to the report."""
+    def _report(
+        self, part: str, figures: Sequence[Tensor], windows: int, seconds: float, *, measured: bool
+    ) -> Report:
+        """Save the state at the steady rate, measure the averaged weights if asked to, and add a line to the report."""
         means = dict(zip(FIGURES, torch.stack(list(figures)).mean(0).tolist(), strict=True))
         if not all(math.isfinite(value) for value in means.values()):
             raise TrainingError(
@@ -264,7 +267,7 @@ class Distillation:
             windows=self.learner.windows,
             windows_per_second=round(windows / seconds, 1),
             **{name: float(f"{value:.5g}") for name, value in means.items()},
-            names=self.names_right(),
+            names=self.names_right() if measured else None,
         )
         file = self._out / REPORT
         try:

@@ -43,10 +43,10 @@ class Mixing:
         Probabilities of 1, 2, … clips in a window.
     first_gain_db, other_gain_db : (float, float)
         Range of the gain of a window's first clip and of the others.
-    speeds : tuple of float
-        Speeds, other than 1, at which clips are played; their pitch changes with it.
-    changed_speed : float
-        Probability that a clip has one of them.
+    factors : tuple of float
+        Factors, other than 1, of the pitch and the pace of clips.
+    changed : float
+        Probability that a clip has another pitch, and that it has another pace.
     filtered_db : float
         Highest gain and loss of a window at some frequencies, which the teacher hears too.
     repeated : float
@@ -76,8 +76,8 @@ class Mixing:
     sounds: tuple[float, ...] = (0.5, 0.33, 0.17)
     first_gain_db: tuple[float, float] = (-8.7, 3.0)
     other_gain_db: tuple[float, float] = (-12.2, 3.0)
-    speeds: tuple[float, ...] = (0.7, 0.8, 0.9, 1.1, 1.25, 1.4)
-    changed_speed: float = 0.5
+    factors: tuple[float, ...] = (0.7, 0.8, 0.9, 1.1, 1.25, 1.4)
+    changed: float = 0.5
     filtered_db: float = 6.0
     repeated: float = 0.35
     repeats: tuple[int, int] = (2, 4)

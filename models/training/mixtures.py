@@ -37,8 +37,10 @@ class _Placed:
     ----------
     clip : int
         Position in the library.
-    speed : int
-        Number of the speed at which it is played: 0 is its own.
+    pitch : int
+        Number of the factor of its pitch: 0 is 1.
+    pace : float
+        Factor of its pace: rows in the library for a row in the window.
     first : int
         First row in the library.
     count : int
@@ -50,7 +52,8 @@ class _Placed:
     """
 
     clip: int
-    speed: int
+    pitch: int
+    pace: float
     first: int
     count: int
     to: int
@@ -222,16 +225,23 @@ class Mixer:
         }
 
     def _part(self, clip: int, window: int, rows: int, gain: float, random: Random) -> _Placed:
-        """Play a clip at a speed, crop it to the window at random if it is longer, else place it at random."""
-        library, speeds = self._library, self._settings.speeds
-        changed = clip < len(library.chances) and random.random() < self._settings.changed_speed
-        number = 1 + int(random.integers(len(speeds))) if changed else 0
-        speed = speeds[number - 1] if changed else 1.0
-        start, length = int(library.start[clip]), max(1, int(library.length[clip] / speed))
+        """Change a clip's pitch and pace, crop it to the window at random if it is longer, else place it at random."""
+        library = self._library
+        pitch, pace = 0, 1.0
+        if clip < len(library.chances):
+            pitch, number = (self._draw_factor(random) for _ in range(2))
+            pace = (1.0, *self._settings.factors)[number]
+        start, length = int(library.start[clip]), max(1, int(library.length[clip] / pace))
         spare = int(random.integers(abs(length - rows), endpoint=True))
         if length > rows:
-            return _Placed(clip, number, start + int(spare * speed), rows, window * rows, gain)
-        return _Placed(clip, number, start, length, window * rows + spare, gain)
+            return _Placed(clip, pitch, pace, start + int(spare * pace), rows, window * rows, gain)
+        return _Placed(clip, pitch, pace, start, length, window * rows + spare, gain)
+
+    def _draw_factor(self, random: Random) -> int:
+        """Draw the number of a factor of pitch or pace; 0 is 1."""
+        if random.random() >= self._settings.changed:
+            return 0
+        return 1 + int(random.integers(len(self._settings.factors)))
 
     def heard(self, energies: Tensor, random: Random) -> Tensor:
         """Mel energies (batch, rows, 128) -> normalised rows of the same shape, as a microphone in a room hears them."""
@@ -243,7 +253,7 @@ class Mixer:
         return rows.sub_(self._mean).div_(self._scale)
 
     def _reverberate(self, energies: Tensor, random: Random) -> Tensor:
-        """Add the same reverberation to the second half of a batch.
+        """Add the same reverberation to half of a batch, at random.
 
         It is noise that decays exponentially (Polack 1988): its energy is the sound's, convolved with that decay.
         """
@@ -253,10 +263,11 @@ class Mixer:
         per_row = 6 * math.log(10) / (frontends.ROWS_PER_SECOND * seconds)
         decay = torch.exp(-per_row * torch.arange(length, device=energies.device))
         decay /= decay.sum()
-        dry = energies[batch // 2 :]
+        half = torch.from_numpy(random.permutation(batch)[batch // 2 :]).to(energies.device)
+        dry = energies[half]
         series = F.pad(dry.transpose(1, 2).reshape(-1, 1, rows), (length - 1, 0))
         smeared = F.conv1d(series, decay.flip(0)[None, None]).view(-1, bins, rows).transpose(1, 2)
-        return torch.cat((energies[: batch // 2], torch.lerp(dry, smeared, wet)))
+        return energies.index_copy(0, half, torch.lerp(dry, smeared, wet))
 
 
 def _repeats(part: _Placed, rows: int) -> Iterator[_Placed]:
@@ -279,9 +290,11 @@ class _Energies:
     """
 
     def __init__(self, stored: Tensor, band_hz: tuple[float, float], settings: Mixing) -> None:
-        self._stored, self._speeds = stored, (1.0, *settings.speeds)
+        self._stored = stored
         bins = stored.shape[1]
-        self._warps = [warp_matrix(bins, band_hz, speed).to(stored.device) for speed in self._speeds]
+        self._warps = [
+            warp_matrix(bins, band_hz, pitch).to(stored.device) for pitch in (1.0, *settings.factors)
+        ]
         edges = mel(torch.tensor((0.0, *band_hz, frontends.SAMPLE_RATE_HZ / 2))).tolist()
         step = (edges[2] - edges[1]) / (bins + 1)
         self._places = (edges[1] + step * np.arange(1, bins + 1)) / edges[3]
@@ -291,15 +304,15 @@ class _Energies:
         """Add parts of clips to windows float32 (batch, rows, bins)."""
         device = self._stored.device
         total = torch.zeros(batch * rows, self._stored.shape[1], device=device)
-        for number, speed in enumerate(self._speeds):
-            parts = [part for part in placed if part.speed == number]
+        for number, warp in enumerate(self._warps):
+            parts = [part for part in placed if part.pitch == number]
             if not parts:
                 continue
             source, target, factor = (
-                torch.from_numpy(array).to(device, non_blocking=True) for array in _rows(parts, speed)
+                torch.from_numpy(array).to(device, non_blocking=True) for array in _rows(parts)
             )
             energies = self._stored[source].float().exp_().sub_(OFFSET).clamp_min_(0).mul_(factor[:, None])
-            total.index_add_(0, target, energies @ self._warps[number] if number else energies)
+            total.index_add_(0, target, energies @ warp if number else energies)
         return total.view(batch, rows, -1)
 
     def gains(self, decibels: NDArray[np.float64]) -> Tensor:
@@ -309,10 +322,12 @@ class _Energies:
         return torch.from_numpy(np.exp(_DECIBEL * gains).astype(np.float32)).to(self._stored.device)[:, None]
 
 
-def _rows(parts: Sequence[_Placed], speed: float) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _rows(parts: Sequence[_Placed]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Return the row in the library, the row among those of all windows and the gain, for each row of the parts."""
     count = np.array([part.count for part in parts])
     inside = np.arange(count.sum()) - np.repeat(count.cumsum() - count, count)
-    first, to = (np.repeat([getattr(part, name) for part in parts], count) for name in ("first", "to"))
+    first, to, pace = (
+        np.repeat([getattr(part, name) for part in parts], count) for name in ("first", "to", "pace")
+    )
     gain = np.repeat(np.array([part.gain for part in parts], np.float32), count)
-    return first + (inside * speed).astype(np.int64), to + inside, gain
+    return first + (inside * pace).astype(np.int64), to + inside, gain

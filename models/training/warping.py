@@ -1,4 +1,4 @@
-"""Mel energies of a sound that is played faster or slower, with its pitch: new sounds from stored energies."""
+"""Mel energies of a sound at another pitch: new sounds from stored energies."""
 
 import torch
 from torch import Tensor
@@ -11,10 +11,10 @@ def mel(hertz: Tensor) -> Tensor:
     return 1127.0 * (hertz / 700.0).log1p()
 
 
-def warp_matrix(bins: int, band_hz: tuple[float, float], speed: float) -> Tensor:
-    """Return the matrix that moves mel energies to where they are at another speed.
+def warp_matrix(bins: int, band_hz: tuple[float, float], pitch: float) -> Tensor:
+    """Return the matrix that moves mel energies to where they are at another pitch.
 
-    The energies at ``f / speed`` are interpolated linearly, and right up to a gain of less than 4 dB, which is the same at all frequencies. Above the
+    The energies at ``f / pitch`` are interpolated linearly, and right up to a gain of less than 4 dB, which is the same at all frequencies. Above the
     highest filter, and above the highest frequency of sound at 16 kHz, there is nothing.
 
     Parameters
@@ -23,8 +23,8 @@ def warp_matrix(bins: int, band_hz: tuple[float, float], speed: float) -> Tensor
         Number of triangular filters, evenly spaced on the mel scale.
     band_hz : (float, float)
         Edges of the lowest and the highest filter.
-    speed : float
-        Speed, above 0; the pitch rises with it.
+    pitch : float
+        Factor of the frequencies, above 0.
 
     Returns
     -------
@@ -34,7 +34,7 @@ def warp_matrix(bins: int, band_hz: tuple[float, float], speed: float) -> Tensor
     lowest, highest = mel(torch.tensor(band_hz, dtype=torch.float64))
     step = (highest - lowest) / (bins + 1)
     centres = 700.0 * ((lowest + step * torch.arange(1, bins + 1)) / 1127.0).expm1()
-    origin = centres / speed
+    origin = centres / pitch
     place = ((mel(origin) - lowest) / step - 1).clamp_min(0.0)
     distance = (place[None] - torch.arange(bins)[:, None]).abs()  # (from, to)
     wider = (centres + 700.0) / (origin + 700.0)  # a filter's width rises with its frequency
