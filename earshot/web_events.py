@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from streamer.live.changes import LiveSettings
     from streamer.messages import Event, EventQuery, Mark, Samples
     from streamer.sinks.history.store import History
-    from web.actions import Export
+    from web.actions import Export, Place
 
 
 class EventAccess:
@@ -30,14 +30,14 @@ class EventAccess:
         self._settings = settings
         self._history = history
 
-    def read(self, query: "EventQuery") -> "Sequence[Event]":
-        """Return events, newest first; none before the first."""
+    def read(self, query: "EventQuery", after: "Place | None" = None) -> "Sequence[Event]":
+        """Return events, newest first, from a place of the history on; none before the first."""
         from streamer.sinks.history import page
 
         file = self._settings.current.history_file
         if file is None or not file.exists():
             return []
-        return page.read_newest(file, query)
+        return page.read_newest(file, query, after)
 
     def find_clip(self, identifier: str) -> Path | None:
         """Return the clip of an event, if it is a file in the folder of clips."""

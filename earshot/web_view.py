@@ -129,6 +129,7 @@ def open_web_view(
     host, port = settings.web_address
     descriptions = Descriptions(
         tagging=lambda tagging, top: payloads.tags_payload(tagging, label_set, top, tagging.latency_seconds),
+        label=lambda index: label_set.labels[index],
         event=payloads.event_payload,
         occurrence=payloads.occurrence_payload,
         health=payloads.health_payload,

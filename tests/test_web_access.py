@@ -217,6 +217,23 @@ def test_addresses_of_one_ipv6_network_are_one() -> None:
     assert limit.wait_seconds("2001:db8:0:1::1") == 0.0
 
 
+def test_addresses_of_ipv4_are_single_ones_on_a_socket_of_ipv6_too() -> None:
+    limit = LoginLimit(lambda: 0.0)
+    for _ in range(6):
+        limit.begin("::ffff:10.0.0.1")
+    assert limit.wait_seconds("10.0.0.1") > 0.0
+    assert limit.wait_seconds("::ffff:10.0.0.2") == 0.0
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
+def test_all_addresses_of_ipv6_are_those_of_ipv4_too() -> None:
+    with serving(host="::") as page:
+        assert page.get("status").status == 200
+        with socket.create_connection(("::1", page.server.port), PATIENCE_SECONDS) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: [::1]\r\n\r\n")
+            assert b" 200 " in connection.recv(20)
+
+
 def test_other_sites_can_change_nothing() -> None:
     with serving() as page:
         body = {"source": "kitchen", "on": False}

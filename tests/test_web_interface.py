@@ -1,5 +1,6 @@
 """The HTTP interface and the live connections, over real HTTP."""
 
+import asyncio
 import csv
 import http.client
 import io
@@ -17,7 +18,7 @@ import pytest
 import soundfile
 from support.session import live_session
 from support.waiting import PATIENCE_SECONDS, wait_until
-from support.web import House, Page, event, serving, tagging
+from support.web import DESCRIPTIONS, House, Page, event, serving, tagging
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
@@ -25,13 +26,14 @@ from websockets.sync.connection import Connection
 from models.log_mel import log_mel
 from streamer.events.watchlist import WatchLists
 from streamer.live.assembly import connect_watchlists
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus, Watched
 from streamer.sinks import RankingSink
 from streamer.sinks.history.exports import audacity_labels, raven_table
 from streamer.sources import open_source
 from web import protocol
 from web.calls import Calls
 from web.errors import BusyError, WebError
+from web.hub import Hub
 from web.listening import MOST_LISTENERS
 from web.passwords import hash_password
 from web.queues import Mailbox
@@ -141,13 +143,29 @@ def test_events_come_newest_first_and_without_paths_of_this_machine(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=x", "limit=9999999", "since=soon", "score=NaN", "until=inf"]
+    "query",
+    [
+        *("limit=0", "limit=x", "limit=9999999", "since=soon", "score=NaN", "until=inf"),
+        *("after=1", "after=,x", "after=soon,x", "after=inf,x", f"after=1,{'x' * 1_000}"),
+    ],
 )
 def test_a_bad_query_gets_a_sentence(query: str) -> None:
     with serving() as page:
         answer = page.get(f"events?{query}")
         assert answer.status == 400
         assert "must be" in answer.json["error"]
+
+
+def test_pages_of_events_leave_none_out_and_repeat_none() -> None:
+    starts = {"cat": 20.0, "alarm": 10.0007, "smoke": 10.0007, "siren": 10.0003, "dog": 0.1 + 0.2}
+    with serving(house=House(history=[event(name, started_at=at) for name, at in starts.items()])) as page:
+        pages, following = [], ""
+        for _ in range(3):
+            answer = page.get(f"events?limit=2&after={following}").json
+            pages.append([one["id"] for one in answer["events"]])
+            following = answer["next"]
+        assert pages == [["cat", "smoke"], ["alarm", "siren"], ["dog"]]
+        assert following is None
 
 
 def test_a_browser_gets_the_newest_of_everything_and_then_what_happens() -> None:
@@ -177,6 +195,17 @@ def test_a_score_that_is_no_number_is_left_open() -> None:
     with serving() as page, open_socket(page) as connection:
         page.hub.accept(tagging("kitchen", 0.1, float("nan"), 0.2))
         assert receive(connection, "tagging")["watched"][0] == ["Dog", None]
+
+
+def test_labels_that_reach_their_own_thresholds_are_named() -> None:
+    with serving() as page, open_socket(page) as connection:
+        page.hub.accept(tagging("kitchen", 0.1, 0.2, 0.8))
+        assert receive(connection, "tagging")["heard"] == ["Smoke detector, smoke alarm"]
+        page.hub.watched = lambda _: [Watched("Voices", (0, 1, 7), (0.9, 0.4, 0.1))]
+        page.hub.accept(tagging("kitchen", 0.8, 0.5, 0.9))
+        assert receive(connection, "tagging")["heard"] == ["Dog"]
+        page.hub.accept(tagging("kitchen", float("nan"), 0.1, 0.9))
+        assert receive(connection, "tagging")["heard"] == []
 
 
 def test_listening_goes_on_when_the_page_has_ended() -> None:
@@ -461,7 +490,9 @@ def test_a_proxy_may_strip_the_path_or_leave_it() -> None:
         assert (
             page.ask("/earshot/").status == page.ask("/").status == page.ask("/earshot/main.js").status == 200
         )
-        assert page.ask("/earshot").status == 200
+        answer = page.ask("/earshot?from=home")  # addresses in the page are relative to its folder
+        assert (answer.status, answer.headers["location"]) == (308, "earshot/?from=home")
+        assert page.ask("/earshot", host="a b").status == 400
         assert page.ask("/earshotx").status in {401, 404}
         answer = page.ask(
             "/earshot/api/v1/login",
@@ -470,8 +501,12 @@ def test_a_proxy_may_strip_the_path_or_leave_it() -> None:
             x_forwarded_proto="https",
         )
         cookie = answer.headers["set-cookie"].lower()
-        assert "path=/earshot" in cookie
+        assert "path=/;" in cookie  # this machine's address without the path takes it too
         assert "secure" in cookie
+        ended = page.post("logout", {}, cookie=answer.headers["set-cookie"].partition(";")[0])
+        assert {part for one in ended.cookies for part in one.lower().split("; ") if "path" in part} == {
+            *("path=/", "path=/earshot")
+        }
 
 
 def test_rows_do_not_depend_on_the_sizes_of_chunks() -> None:
@@ -504,6 +539,93 @@ def test_the_newest_item_of_a_key_waits_and_older_work_is_dropped() -> None:
         mailbox.put(item, key)
     assert mailbox.take() == ["c", "d", "e"]
     assert (mailbox.dropped, mailbox.take(), len(woken)) == (2, [], 1)
+    assert [mailbox.put("f"), mailbox.put("g"), mailbox.put("h", "k"), mailbox.put("i")] == [
+        *(True, True, True),
+        False,
+    ]
+
+
+def test_rows_push_no_event_out_of_the_queue_of_a_slow_browser() -> None:
+    async def wait_for_packets() -> list[str | bytes]:
+        hub = Hub(("kitchen",), DESCRIPTIONS, log_mel)
+        with hub.following(sees_sound=True) as slow, hub.following(sees_sound=True) as lively:
+            running = asyncio.create_task(hub.run())
+            hub.accept(event("7"))
+            hub.note("7", mark="wrong")
+            for number in range(70):
+                hub.add_chunk("kitchen", AudioChunk(np.zeros(1_600, np.float32), 1_600 * number, 0.0))
+                while not any(isinstance(packet, bytes) for packet in await lively.packets(1.0)):
+                    pass
+            running.cancel()
+            assert not slow.closed
+            return await slow.packets(0.0)
+
+    packets = asyncio.run(wait_for_packets())
+    kinds = [json.loads(packet)["type"] for packet in packets if isinstance(packet, str)]
+    assert {"event", "note"} <= set(kinds)
+    firsts = [np.frombuffer(packet, "<u4", 1, 12)[0] for packet in packets if isinstance(packet, bytes)]
+    assert len(firsts) == 64
+    assert firsts == sorted(firsts)
+    assert firsts[-1] == 688  # the oldest rows have gone
+
+
+def test_a_client_that_misses_an_event_is_closed_and_gets_all_events_when_it_comes_again() -> None:
+    async def follow() -> tuple[bool, list[str | bytes], list[str]]:
+        hub = Hub(("kitchen",), DESCRIPTIONS, log_mel)
+        with hub.following(sees_sound=False) as slow:
+            running = asyncio.create_task(hub.run())
+            for number in range(300):
+                hub.accept(event(str(number)))
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.05)
+            running.cancel()
+            left = await slow.packets(0.1)
+        with hub.following(sees_sound=False) as again:
+            (greeting,) = (packet for packet in await again.packets(0.1) if '"type":"events"' in str(packet))
+        return slow.closed, left, [one["id"] for one in json.loads(greeting)["events"]]
+
+    closed, left, known = asyncio.run(follow())
+    assert closed
+    assert left == []
+    assert known[-1] == "299"
+
+
+@pytest.mark.slow
+def test_a_stalled_browser_that_has_missed_events_connects_again_and_has_them() -> None:
+    with serving() as page, open_socket(page) as stalled:
+        wait_until(lambda: page.hub.client_count, "the browser")
+        (client,) = page.hub._clients
+
+        def misses_events() -> bool:
+            for number in range(250):
+                page.hub.accept(event(f"{number}" + "x" * 9_000))
+            return client.closed
+
+        wait_until(misses_events, "events that have no room")
+        page.hub.accept(event("newest"))
+        wait_until(lambda: _is_over(stalled), "the end of the connection")
+        with open_socket(page) as again:
+            assert receive(again, "events")["events"][-1]["id"] == "newest"
+
+
+def test_nothing_is_lost_on_a_page_that_opens_when_nobody_has_watched() -> None:
+    with serving() as page:
+        for start in (0, 10 * SAMPLE_RATE_HZ):
+            with open_socket(page) as connection:
+                wait_until(lambda: page.hub.client_count, "the browser")
+                page.hear("kitchen", 1.0, start_sample=start)
+                packet = receive(connection, "rows")
+                assert np.frombuffer(packet, "<u4", 1, 12)[0] == start // 160
+                assert GAP not in packet[24:]
+            wait_until(lambda: not page.hub.client_count, "the end of the browser")
+        with open_socket(page) as connection, open_socket(page) as other:
+            wait_until(lambda: page.hub.client_count == 2, "both browsers")
+            page.hear("kitchen", 1.0, start_sample=20 * SAMPLE_RATE_HZ)
+            receive(other, "rows")
+            other.close()
+            page.hear("kitchen", 1.0, start_sample=22 * SAMPLE_RATE_HZ)
+            assert GAP not in receive(connection, "rows")[24:]
+            assert GAP in receive(connection, "rows")[24:]  # it has watched all the time
 
 
 def test_an_action_with_a_bug_does_not_end_the_program(caplog: pytest.LogCaptureFixture) -> None:

@@ -111,6 +111,97 @@ def test_the_live_page_shows_sound_tags_and_events(browser: Browser, tmp_path: P
         assert browser.errors() == []
 
 
+def test_tags_that_reach_their_thresholds_stand_out_whatever_their_sounds_are_called(
+    browser: Browser,
+) -> None:
+    with serving() as page:
+        browser.open(page.address)
+        browser.wait_for_text("connected")
+        page.hub.accept(tagging("kitchen", 0.1, 0.2, 0.8))
+        browser.wait_for_text("80%", ".tags .heard")
+        assert "Smoke" in browser.text(".tags .heard")
+        assert len(browser.all(".tags .heard")) == 1
+
+
+def test_the_spectrogram_of_a_new_page_has_no_gap_before_its_first_rows(browser: Browser) -> None:
+    with serving() as page:
+        browser.open(page.address)
+        shown = browser.run(
+            """
+            return import(new URL("spectrogram.js", document.baseURI)).then(({ Spectrogram }) => {
+                const picture = new Spectrogram(document.createElement("canvas"), "dark");
+                const rows = (first) => ({ first, count: 1, values: new Uint8Array(128).fill(7) });
+                picture.add(rows(500));
+                const before = [...new Set(picture.values)];
+                picture.add(rows(520));
+                return [before, [...new Set(picture.values)]];
+            });
+            """
+        )
+        assert [sorted(values) for values in shown] == [[0, 7], [0, 7, 255]]
+
+
+def test_a_mark_that_comes_while_another_tab_is_open_is_shown(browser: Browser, tmp_path: Path) -> None:
+    with serving(house=house(tmp_path), sources=("kitchen", "yard")) as page:
+        browser.open(f"{page.address}#events")
+        browser.wait_for_text("connected")
+        browser.wait_for_text("Dog", ".events")
+        page.hub.accept(event("dog", started_at=time.time() - 60, clip="dog.flac"))
+        wait_until(lambda: page.hub.state.events, "the event")
+        assert page.post("events/dog/mark", {"mark": "wrong"}).status == 200
+        assert page.post("events/dog/keep", {"keep": True}).status == 200
+        browser.wait_for_text("✗ wrong", ".events .verdict")
+        browser.find("#tab-live").click()
+        browser.wait_for_text("✗ wrong", "#recent .verdict")
+        browser.find("#recent button[aria-label='More about Dog']").click()
+        browser.wait_for_text("Kept", "#recent .actions")
+
+
+def test_show_more_shows_each_event_once(browser: Browser) -> None:
+    now = time.time()
+    history = [event(f"{number:03}", started_at=now - 60) for number in range(250)]
+    with serving(house=House(history=history)) as page:
+        browser.open(f"{page.address}#events")
+        wait_until(lambda: len(browser.all(".events > li")) == 100, "the first page")
+        more = browser.all("main section button")[-1]
+        for count in (200, 250):
+            browser.run("arguments[0].click(); arguments[0].click()", more)
+            wait_until(partial(_shows, browser, count), f"{count} events")
+        assert not more.is_displayed()
+        assert browser.errors() == []
+
+
+def _shows(browser: Browser, count: int) -> bool:
+    return len(browser.all(".events > li")) == count
+
+
+def test_the_list_fits_its_filters_whatever_order_answers_come_in(browser: Browser, tmp_path: Path) -> None:
+    choose = "const [id, value] = arguments, field = document.getElementById(id); field.value = value; field.dispatchEvent(new Event('change'))"
+    with serving(house=house(tmp_path), sources=("kitchen", "yard")) as page:
+        page.house.history.append(event("old", "Bell", started_at=time.time() - 2 * 86_400))
+        browser.open(f"{page.address}#events")
+        browser.wait_for_text("Siren", ".events")
+        browser.run(
+            """
+            const ask = window.fetch;
+            window.fetch = (address, ...more) => String(address).includes("label=Dog")
+                ? new Promise((resolve) => { window.release = () => resolve(ask(address, ...more)); }) : ask(address, ...more);
+            """
+        )
+        browser.run(choose, "filter-sound", "Dog")
+        browser.run(choose, "filter-sound", "Siren")
+        wait_until(partial(_shows, browser, 1), "the filtered list")
+        browser.run("window.release(); return new Promise((resolve) => setTimeout(resolve, 500))")
+        assert "Siren" in browser.text(".events")
+        browser.run(choose, "filter-period", "7")
+        browser.find("#filter-sound option[value=Bell]")
+        browser.run(choose, "filter-sound", "Bell")
+        browser.wait_for_text("Bell", ".events")
+        browser.run(choose, "filter-period", "1")  # of which the sound is none
+        browser.wait_for_text("No events fit.", "main")
+        assert browser.run("return document.getElementById('filter-sound').value") == "Bell"
+
+
 def test_a_source_is_switched_and_each_has_a_tile(browser: Browser) -> None:
     with serving(sources=("kitchen", "yard")) as page:
         browser.open(page.address)
@@ -247,6 +338,17 @@ def test_the_password_opens_the_page_and_a_wrong_one_does_not(browser: Browser) 
         browser.wait_for_text("kitchen")
         browser.find("#logout").click()
         browser.find("#password")
+
+
+def test_the_password_opens_a_page_under_a_path_at_this_machines_address_too(browser: Browser) -> None:
+    with serving(password=hash_password(PASSWORD), path="/earshot") as page:
+        for address in ("", "earshot"):
+            browser.open(f"http://127.0.0.1:{page.server.port}/{address}")
+            browser.find("#password").send_keys(PASSWORD)
+            browser.find("form button").click()
+            browser.wait_for_text("connected")
+            browser.find("#logout").click()
+            browser.find("#password")
 
 
 def test_the_page_connects_again_after_a_restart(browser: Browser) -> None:

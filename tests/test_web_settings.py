@@ -156,10 +156,27 @@ def test_the_newest_occurrences_of_a_history_are_read(tmp_path: Path) -> None:
     assert ids(sources=["yard"]) == ["3"]
     assert ids(since=1e9 + 1, until=1e9 + 3) == ["2", "1"]
     assert ids(least_score=0.65) == ["3", "2"]
+    after = page.read_newest(file, EventQuery(limit=2), (1e9 + 2, "2"))
+    assert [event.id for event in after] == ["1", "0"]
     found = page.read_one(file, "2")
     assert found is not None
     assert found.ended_at == 1e9 + 2.5
     assert page.read_one(file, "' OR 1=1 --") is None
+
+
+def test_events_with_one_start_keep_their_places_when_they_end(tmp_path: Path) -> None:
+    file = tmp_path / "history.sqlite3"
+
+    def read(after: tuple[float, str] | None) -> list[str]:
+        return [event.id for event in page.read_newest(file, EventQuery(limit=2), after)]
+
+    with History(file, days=36_500.0) as history:
+        for name in ("a", "d", "b", "c"):
+            history.accept(Event(name, "started", "Dog", "kitchen", 0.5, 1e9))
+        assert read(None) == ["d", "c"]
+        history.accept(Event("b", "ended", "Dog", "kitchen", 0.5, 1e9, 1e9 + 1))
+        history.accept(Event("d", "ended", "Dog", "kitchen", 0.5, 1e9, 1e9 + 1))
+        assert read((1e9, "c")) == ["b", "a"]
 
 
 @pytest.mark.parametrize(

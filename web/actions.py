@@ -13,6 +13,9 @@ from streamer.messages import Event, EventQuery, Health, Mark, Samples, Tagging,
 Payload: TypeAlias = Mapping[str, Any]
 """Content of a JSON object."""
 
+Place: TypeAlias = tuple[float, str]
+"""Place in the history: the start of an event, as Unix time in seconds, and its id."""
+
 LogMelFunction: TypeAlias = Callable[[Samples], NDArray[np.float32]]
 """Function from samples (n,) to natural-log mel energies (1 + (n - 400) // 160, 128); no row if n < 400."""
 
@@ -25,6 +28,8 @@ class Descriptions:
     ----------
     tagging : callable
         Takes a tagging and the number of tags; returns its object.
+    label : callable
+        Takes the index of a score; returns its label.
     event, health : callable
         Object of a message.
     occurrence : callable
@@ -34,6 +39,7 @@ class Descriptions:
     """
 
     tagging: Callable[[Tagging, int], Payload]
+    label: Callable[[int], str]
     event: Callable[[Event], Payload]
     occurrence: Callable[[Event], Payload]
     health: Callable[[Health], Payload]
@@ -133,7 +139,8 @@ class Actions:
     save_settings : callable
         Saves the settings; returns where.
     read_events : callable
-        Returns events of the history, newest first.
+        Takes a query and a place; returns events of the history, newest first. With a place, those that began before it, and of
+        those that began at its time the ones with a lower id.
     find_clip : callable
         Takes the id of an event; returns the file of its clip, or None.
     notes : NoteActions or None
@@ -155,7 +162,7 @@ class Actions:
     set_listening: Callable[[str, bool], None]
     is_listening: Callable[[str], bool]
     save_settings: Callable[[], str]
-    read_events: Callable[[EventQuery], Sequence[Event]]
+    read_events: Callable[[EventQuery, Place | None], Sequence[Event]]
     find_clip: Callable[[str], Path | None]
     care: CareActions
     names: Callable[[str], Mapping[str, str]] = lambda _language: {}

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from .actions import Actions, NoteActions
 from .answers import RequestError, flag_in, read_body, routes_of
-from .event_query import event_query, time_in
+from .event_query import event_query, place_in, place_of, time_in
 from .hub import Hub, clip_address, with_clip_address
 from .spectrogram import clip_rows
 from .summary import summarise
@@ -66,18 +66,21 @@ class EventApi:
         ]
 
     async def events(self, request: Request) -> Response:
-        """Return events of the history, newest first."""
-        query = event_query(request)
+        """Return events of the history, newest first, and the place of those that follow."""
+        query, after = event_query(request), place_in(request, "after")
         occurrence = self._hub.descriptions.occurrence
-        found = await self._read(
-            lambda: [with_clip_address(dict(occurrence(event))) for event in self._actions.read_events(query)]
-        )
-        return self._json({"events": found})
+
+        def read() -> dict[str, Any]:
+            events = self._actions.read_events(query, after)
+            found = [with_clip_address(dict(occurrence(event))) for event in events]
+            return {"events": found, "next": place_of(events[-1]) if len(events) == query.limit else None}
+
+        return self._json(await self._read(read))
 
     async def summary(self, request: Request) -> Response:
         """Return the number of starts of each sound in each hour of the day."""
         query = event_query(request, limit=_SUMMARY_EVENTS)
-        return self._json(await self._read(lambda: summarise(self._actions.read_events(query))))
+        return self._json(await self._read(lambda: summarise(self._actions.read_events(query, None))))
 
     async def clip(self, request: Request) -> Response:
         """Return the sound of an event as FLAC."""
@@ -121,7 +124,7 @@ class EventApi:
         def write() -> str:
             events = [
                 event if event.clip is None else replace(event, clip=clip_address(event.id))
-                for event in self._actions.read_events(query)
+                for event in self._actions.read_events(query, None)
             ]
             return export.write(events, zero)
 

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from starlette.requests import Request
 
-from streamer.messages import EventQuery
+from streamer.messages import Event, EventQuery
 
+from .actions import Place
 from .answers import LONGEST_NAME, RequestError
 
 MOST_EVENTS = 1_000
@@ -44,6 +45,32 @@ def event_query(request: Request, *, limit: int | None = None) -> EventQuery:
         least_score=_number(given.get("score", "0"), "score"),
         limit=int(wanted) if limit is None else limit,
     )
+
+
+def place_of(event: Event) -> str:
+    """Return the place of an event in the history, as text of an address."""
+    return f"{event.started_at!r},{event.id}"
+
+
+def place_in(request: Request, what: str) -> Place | None:
+    """Return a place of an address; None if it is not given.
+
+    Raises
+    ------
+    RequestError
+        It is malformed.
+    """
+    given = request.query_params.get(what)
+    if not given:
+        return None
+    start, _, identifier = given.partition(",")
+    try:
+        began = _number(start, what)
+    except RequestError:
+        began = math.nan
+    if math.isnan(began) or not 0 < len(identifier) <= LONGEST_NAME:
+        raise RequestError(400, f"{what} must be the next of another answer")
+    return began, identifier
 
 
 def _names(names: Sequence[str], what: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 
 from .passwords import is_token
 from .sessions import COOKIE, Sessions
@@ -102,11 +102,13 @@ class Guard:
         """Answer a request."""
         if scope["type"] not in {"http", "websocket"}:
             return
+        lacks_slash = self._lacks_slash(scope)
         self._strip_path(scope)
         headers = Headers(raw=scope["headers"])
         refusal = self._refusal(scope, headers)
         if refusal is None:
-            await self._app(scope, receive, _with_headers(send))
+            app = _with_slash(scope, self._door.access.path) if lacks_slash else self._app
+            await app(scope, receive, _with_headers(send))
             return
         status, sentence = refusal
         if scope["type"] == "websocket":
@@ -130,6 +132,11 @@ class Guard:
             and scheme.lower() == "bearer"
             and is_token(token, self._door.access.token)
         )
+
+    def _lacks_slash(self, scope: Scope) -> bool:
+        """Return True for the page at the path of the proxy without a slash, where relative addresses lead elsewhere."""
+        is_read = scope["type"] == "http" and scope["method"] in _SAFE
+        return is_read and bool(self._door.access.path) and scope["path"] == self._door.access.path
 
     def _strip_path(self, scope: Scope) -> None:
         """Remove the path of the proxy, which some proxies leave in place."""
@@ -164,6 +171,13 @@ class Guard:
         if self._door.access.password or self._is_ingress(scope):
             return True
         return is_local(urlsplit(f"//{host}").hostname or "")
+
+
+def _with_slash(scope: Scope, path: str) -> App:
+    """Return an answer that leads to the same address with a slash. It is relative: a proxy may have another name."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    address = f"{path.rpartition('/')[2]}/"
+    return RedirectResponse(f"{address}?{query}" if query else address, 308)
 
 
 def _peer(scope: Scope) -> str:

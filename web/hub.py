@@ -5,7 +5,7 @@ import math
 import struct
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias
 
@@ -32,7 +32,8 @@ MOST_CLIENTS = 64
 KEPT_EVENTS = 100
 
 _WAITING_EVENTS = 256
-_WAITING_PACKETS = 64
+_WAITING_ROWS = 64
+"""Packets of rows that wait for a slow browser, of each source: the last six seconds."""
 _WAITING_SAMPLES = 4 * SAMPLE_RATE_HZ
 _PERIOD_SECONDS = 0.1
 
@@ -54,7 +55,15 @@ class Client:
         self.sees_sound = sees_sound
         self.closed = False
         self._news = asyncio.Event()
-        self.mailbox: Mailbox[Packet] = Mailbox(_WAITING_PACKETS, self._news.set)
+        self.mailbox: Mailbox[Packet] = Mailbox(_WAITING_EVENTS, self._news.set)
+
+    def put(self, packet: Packet, key: Hashable | None) -> None:
+        """Add a packet; one with a key replaces the one that waits with this key.
+
+        A client that misses one without a key is closed: when it connects again, it gets the newest of everything.
+        """
+        if not self.mailbox.put(packet, key):
+            self.close()
 
     async def packets(self, timeout_seconds: float) -> list[Packet]:
         """Wait for packets and return all that wait; none after the timeout, or once the client is closed."""
@@ -64,7 +73,7 @@ class Client:
         except TimeoutError:
             return []
         self._news.clear()
-        return self.mailbox.take()
+        return [] if self.closed else self.mailbox.take()
 
     def close(self) -> None:
         """Let the connection end."""
@@ -80,6 +89,7 @@ class _Sound:
         self._rows: dict[str, Rows] = {}
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[AudioChunk]] = {}
+        self._round = 0
 
     def put(self, source: str, chunk: AudioChunk) -> None:
         """Add a chunk, from any thread."""
@@ -91,15 +101,25 @@ class _Sound:
             while len(waiting) > _WAITING_SAMPLES // 16:  # tiny chunks
                 waiting.popleft()
 
-    def packets(self, names: Sequence[str]) -> Iterator[bytes]:
-        """Yield the new rows of these sources, and forget the others."""
+    def clear(self) -> None:
+        """Forget all sound: what comes next is no continuation."""
+        with self._lock:
+            self._waiting = {}
+        self._rows.clear()
+
+    def packets(self, names: Sequence[str]) -> Iterator[tuple[Hashable, bytes]]:
+        """Yield the new rows of these sources, each with its key, and forget the others.
+
+        Keys come again after some rounds, so that the newest rows replace the oldest that wait.
+        """
         with self._lock:
             waiting, self._waiting = self._waiting, {}
+        self._round = (self._round + 1) % _WAITING_ROWS
         for source, chunks in waiting.items():
             if source in names:
                 block = self._rows.setdefault(source, Rows(self._log_mel)).extend(chunks)
                 if block is not None:
-                    yield _packed(names.index(source), block)
+                    yield ("rows", source, self._round), _packed(names.index(source), block)
         for gone in self._rows.keys() - set(names):
             del self._rows[gone]
 
@@ -197,9 +217,9 @@ class Hub:
             await self._wait()
             for message in self._inbox.take():
                 self._pass_on(message)
-            if any(client.sees_sound for client in self._clients):
-                for packet in self._sound.packets(self._names):
-                    self._send(packet, None, sound=True)
+            if self._is_seen:
+                for key, packet in self._sound.packets(self._names):
+                    self._send(packet, key, sound=True)
 
     def close(self) -> None:
         """Let all connections end."""
@@ -217,9 +237,11 @@ class Hub:
         """
         if len(self._clients) >= MOST_CLIENTS:
             raise BusyError(f"{MOST_CLIENTS} browsers are connected; close one of them")
+        if sees_sound and not self._is_seen:
+            self._sound.clear()
         client = Client(sees_sound=sees_sound)
         for key, packet in self.greeting():
-            client.mailbox.put(packet, key)
+            client.put(packet, key)
         self._clients.add(client)
         self._news.set()
         try:
@@ -228,7 +250,7 @@ class Hub:
             self._clients.discard(client)
             self._dropped += client.mailbox.dropped
 
-    def greeting(self) -> Iterator[tuple[object, Packet]]:
+    def greeting(self) -> Iterator[tuple[Hashable, Packet]]:
         """Yield the newest of everything, each with its key."""
         yield "sources", self._text("sources", self.sources_payload())
         for message in self.state.messages(self._names):
@@ -251,15 +273,11 @@ class Hub:
         """Return the JSON object of a message."""
         match message:
             case Tagging():
-                watched = [
-                    [entry.name, _rounded(message.score_of(entry.labels))]
-                    for entry in self.watched(message.source)
-                ]
-                return {
-                    "source": message.source,
-                    **self.descriptions.tagging(message, self.top),
-                    "watched": watched,
-                }
+                described = self.descriptions.tagging(message, self.top)
+                watched = self.watched(message.source)
+                heard = [self.descriptions.label(label) for label in _heard(message, watched)]
+                scores = [[one.name, _rounded(message.score_of(one.labels))] for one in watched]
+                return {"source": message.source, **described, "watched": scores, "heard": heard}
             case Event():
                 payload = {"source": message.source, **self.descriptions.event(message)}
                 return with_clip_address({**payload, **self.state.notes.get(message.id, {})})
@@ -268,6 +286,11 @@ class Hub:
             case Health():
                 return dict(self.descriptions.health(message))
 
+    @property
+    def _is_seen(self) -> bool:
+        """True if a browser shows spectrograms."""
+        return any(client.sees_sound for client in self._clients)
+
     def _wake(self) -> None:
         if self._loop is not None:
             with suppress(RuntimeError):  # the server has ended, and listening goes on for a moment
@@ -275,8 +298,7 @@ class Hub:
 
     async def _wait(self) -> None:
         """Wait for news; while somebody sees sound, at most for a tenth of a second."""
-        sees_sound = any(client.sees_sound for client in self._clients)
-        if sees_sound:
+        if self._is_seen:
             await asyncio.sleep(_PERIOD_SECONDS)
         else:
             await self._news.wait()
@@ -291,17 +313,17 @@ class Hub:
             key, packet = self._described(message)
             self._send(packet, None if isinstance(message, Event) else key)
 
-    def _described(self, message: Message) -> tuple[object, Packet]:
+    def _described(self, message: Message) -> tuple[Hashable, Packet]:
         kind = type(message).__name__.lower()
         return (kind, getattr(message, "source", "")), self._text(kind, self.describe(message))
 
     def _text(self, kind: str, payload: Payload) -> str:
         return self.descriptions.to_json({"type": kind, **payload})
 
-    def _send(self, packet: Packet, key: object | None, *, sound: bool = False) -> None:
+    def _send(self, packet: Packet, key: Hashable | None, *, sound: bool = False) -> None:
         for client in self._clients:
             if client.sees_sound or not sound:
-                client.mailbox.put(packet, key)
+                client.put(packet, key)
 
 
 class _State:
@@ -373,8 +395,10 @@ def with_clip_address(payload: dict[str, Any]) -> dict[str, Any]:
     return payload
 
 
-def _watched_scores(tagging: Tagging, watched: Sequence[Watched]) -> list[tuple[str, float | None]]:
-    return [(one.name, _rounded(float(tagging.scores[list(one.labels)].max()))) for one in watched]
+def _heard(tagging: Tagging, watched: Sequence[Watched]) -> list[int]:
+    """Return the labels of watched sounds that reach their thresholds."""
+    pairs = (pair for one in watched for pair in zip(one.labels, one.thresholds, strict=True))
+    return sorted({label for label, threshold in pairs if tagging.score_of((label,)) >= threshold})
 
 
 def _rounded(score: float) -> float | None:

@@ -20,7 +20,7 @@ class Login:
     Parameters
     ----------
     door : Door
-        Password, path of cookies, and sessions.
+        Password, and sessions.
     """
 
     def __init__(self, door: Door) -> None:
@@ -63,7 +63,7 @@ class Login:
             COOKIE,
             self._door.sessions.begin(),
             max_age=SESSION_SECONDS,
-            path=self._door.access.path or "/",
+            path="/",  # of the proxy's path too, and of this machine's address without it
             httponly=True,
             samesite="strict",
             secure=request.headers.get("x-forwarded-proto", request.url.scheme) == "https",
@@ -74,5 +74,6 @@ class Login:
         """End the session."""
         self._door.sessions.end(session_cookie(request.headers))
         answer = JSONResponse({})
-        answer.delete_cookie(COOKIE, path=self._door.access.path or "/", httponly=True, samesite="strict")
+        for path in dict.fromkeys(("/", self._door.access.path or "/")):  # older versions set the latter
+            answer.delete_cookie(COOKIE, path=path, httponly=True, samesite="strict")
         return answer

@@ -15,6 +15,7 @@ _TEXT = {"type": "string"}
 _NUMBER = {"type": "number"}
 _FLAG = {"type": "boolean"}
 _TIME = {"type": "string", "description": "Unix time in seconds, or a date such as 2026-03-01T18:30"}
+_PLACE = {"type": "string", "description": "next of the answer before"}
 _FILTERS: dict[str, dict[str, Any]] = {
     "since": _TIME,
     "until": _TIME,
@@ -25,7 +26,7 @@ _FILTERS: dict[str, dict[str, Any]] = {
 _QUERIES: dict[str, dict[str, dict[str, Any]]] = {
     "tags": {"source": _TEXT},
     "audio": {"source": _TEXT},
-    "events": {**_FILTERS, "limit": {"type": "integer"}},
+    "events": {**_FILTERS, "after": _PLACE, "limit": {"type": "integer"}},
     "summary": _FILTERS,
     "export/{form}": {**_FILTERS, "zero": _TIME},
 }

@@ -35,8 +35,9 @@ class Mailbox(Generic[T]):
         """Number of items that were replaced or dropped."""
         return self._dropped
 
-    def put(self, item: T, key: Hashable | None = None) -> None:
-        """Add an item."""
+    def put(self, item: T, key: Hashable | None = None) -> bool:
+        """Add an item; return False if an item without a key was dropped for it."""
+        has_room = True
         with self._lock:
             was_empty = not self._items
             if key is None:
@@ -47,11 +48,13 @@ class Mailbox(Generic[T]):
                     oldest = next(iter(self._numbers))
                     del self._numbers[oldest], self._items[oldest]
                     self._dropped += 1
+                    has_room = False
             else:
                 self._dropped += self._items.pop((key,), None) is not None
                 self._items[key,] = item
         if was_empty:
             self._wake()
+        return has_room
 
     def take(self) -> list[T]:
         """Return all items, oldest first, and remove them."""

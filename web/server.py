@@ -196,7 +196,7 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens.
+    """Return a socket that listens; at "::" for IPv4 too.
 
     Raises
     ------
@@ -206,7 +206,8 @@ def _listen(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
-        return socket.create_server(address, family=family, backlog=_BACKLOG)
+        takes_both = address[0] == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server(address, family=family, backlog=_BACKLOG, dualstack_ipv6=takes_both)
     except (OSError, UnicodeError, OverflowError) as error:
         shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         raise WebError(

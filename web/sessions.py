@@ -108,6 +108,8 @@ def _network(address: str) -> str:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return address
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped  # IPv4 on a socket of IPv6
     if parsed.version == 4 or parsed.is_loopback:
-        return address
+        return str(parsed)
     return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))

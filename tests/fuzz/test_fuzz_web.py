@@ -20,8 +20,6 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from models.log_mel import log_mel
-from streamer.sinks import payloads
-from web.actions import Descriptions
 from web.calls import Calls
 from web.guard import Access
 from web.hub import Hub
@@ -88,14 +86,7 @@ class ImmediateCalls(Calls):
 
 
 def make_server() -> WebServer:
-    describe = Descriptions(
-        tagging=lambda one, top: payloads.tags_payload(one, support.LABEL_SET, top, one.latency_seconds),
-        event=payloads.event_payload,
-        occurrence=payloads.occurrence_payload,
-        health=payloads.health_payload,
-        to_json=payloads.to_json,
-    )
-    hub = Hub(("kitchen",), describe, log_mel)
+    hub = Hub(("kitchen",), support.DESCRIPTIONS, log_mel)
     server = WebServer(hub, ImmediateCalls(), host="127.0.0.1", port=0, access=Access(), key=KEY)
     server._socket.close()
     house = House(history=[event("1")])
@@ -160,8 +151,8 @@ queries = st.one_of(
     st.binary(max_size=40),
     st.lists(
         st.tuples(
-            st.sampled_from(["since", "until", "label", "source", "score", "limit", "zero"]),
-            st.one_of(st.sampled_from(NUMBERS), st.text(max_size=10)),
+            st.sampled_from(["since", "until", "label", "source", "score", "limit", "after", "zero"]),
+            st.one_of(st.sampled_from([*NUMBERS, "1e9,1", "inf,1", "0,\ud800"]), st.text(max_size=10)),
         ),
         max_size=4,
     ).map(lambda pairs: "&".join(f"{name}={value}" for name, value in pairs).encode("utf-8", "replace")),

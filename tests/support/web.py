@@ -4,7 +4,7 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ from streamer.messages import (
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks import payloads
 from support.waiting import PATIENCE_SECONDS, wait_until
-from web.actions import Actions, CareActions, Descriptions, NoteActions
+from web.actions import Actions, CareActions, Descriptions, NoteActions, Place
 from web.calls import Calls
 from web.errors import WebError
 from web.guard import Access
@@ -41,6 +41,14 @@ from web.server import WebServer
 
 LABELS = ("Speech", "Dog", "Smoke detector, smoke alarm")
 LABEL_SET = payloads.LabelSet(LABELS, (None, None, None))
+DESCRIPTIONS = Descriptions(
+    tagging=lambda one, top: payloads.tags_payload(one, LABEL_SET, top, one.latency_seconds),
+    label=lambda index: LABEL_SET.labels[index],
+    event=payloads.event_payload,
+    occurrence=payloads.occurrence_payload,
+    health=payloads.health_payload,
+    to_json=payloads.to_json,
+)
 KEY = bytes(range(32))
 
 
@@ -198,13 +206,16 @@ class House:
         self.calibration |= {"phase": "none", "sounds": []}
         return self._save()
 
-    def _read(self, query: EventQuery) -> list[Occurrence]:
+    def _read(self, query: EventQuery, after: Place | None) -> list[Occurrence]:
         found = [
             Occurrence(**asdict(one), **self.notes.get(one.id, {}))
             for one in self.history
-            if not query.labels or one.label in query.labels
+            if (not query.labels or one.label in query.labels)
+            and (query.since is None or one.started_at >= query.since)
+            and (query.until is None or one.started_at < query.until)
+            and (after is None or (one.started_at, one.id) < after)
         ]
-        return sorted(found, key=lambda one: -one.started_at)[: query.limit]
+        return sorted(found, key=lambda one: (one.started_at, one.id), reverse=True)[: query.limit]
 
 
 @dataclass(frozen=True)
@@ -214,6 +225,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
+    cookies: Sequence[str] = ()
 
     @property
     def json(self) -> Any:
@@ -254,7 +266,8 @@ class Page:
         try:
             connection.request("GET" if content is None else "POST", path, content, named)
             answer = connection.getresponse()
-            return Answer(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, headers, answer.read(), answer.headers.get_all("set-cookie") or ())
         finally:
             connection.close()
 
@@ -298,24 +311,18 @@ def serving(
     sources: tuple[str, ...] = ("kitchen",),
     house: House | None = None,
     before: Callable[[Hub], None] = lambda _hub: None,
+    host: str = "127.0.0.1",
     port: int = 0,
 ) -> Iterator[Page]:
     """Serve a page in a thread of the group, as the program does; another thread takes the part of the main thread."""
-    descriptions = Descriptions(
-        tagging=lambda one, top: payloads.tags_payload(one, LABEL_SET, top, one.latency_seconds),
-        event=payloads.event_payload,
-        occurrence=payloads.occurrence_payload,
-        health=payloads.health_payload,
-        to_json=payloads.to_json,
-    )
     house = house or House()
-    hub, calls, ending = Hub(sources, descriptions, log_mel), Calls(), threading.Event()
+    hub, calls, ending = Hub(sources, DESCRIPTIONS, log_mel), Calls(), threading.Event()
     access = Access(password=password, token=token, path=path, ingress=ingress)
     listening = Listening(hub) if audio else None
     server = WebServer(
         hub,
         calls,
-        host="127.0.0.1",
+        host=host,
         port=port,
         access=access,
         key=KEY + password.encode(),

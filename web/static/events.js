@@ -52,6 +52,8 @@ export class EventsView {
   constructor(store) {
     this.store = store;
     this.found = [];
+    this.next = null; // the place of the events that follow
+    this.turn = 0;
     this.sound = make("select", { id: "filter-sound", onchange: () => this.load() });
     this.source = make("select", { id: "filter-source", onchange: () => this.load() });
     this.period = make("select", { id: "filter-period", onchange: () => this.load() },
@@ -78,8 +80,9 @@ export class EventsView {
 
   options(select, all, names, shown = (one) => one) {
     const chosen = select.value;
-    select.replaceChildren(make("option", { value: "" }, all), ...names.map((name) => make("option", { value: name }, shown(name))));
-    select.value = names.includes(chosen) ? chosen : "";
+    const offered = names.includes(chosen) || !chosen ? names : [...names, chosen]; // a filter stays as it was set
+    select.replaceChildren(make("option", { value: "" }, all), ...offered.map((name) => make("option", { value: name }, shown(name))));
+    select.value = chosen;
   }
 
   query() {
@@ -92,12 +95,15 @@ export class EventsView {
   }
 
   async load(more = false) {
-    const query = { ...this.query(), label: this.sound.value, limit: PAGE };
-    if (more && this.found.length) query.until = new Date(this.found.at(-1).started_at).getTime() / 1000;
+    const turn = ++this.turn; // an answer counts only while nothing newer is asked for
+    const query = { ...this.query(), label: this.sound.value, limit: PAGE, after: more ? this.next : null };
+    this.more.disabled = true;
     try {
       const [answer, summary] = await Promise.all([get("events", query), more ? null : get("summary", this.query())]);
+      if (turn !== this.turn) return;
       this.found = more ? [...this.found, ...answer.events] : answer.events;
-      this.more.hidden = answer.events.length < PAGE;
+      this.next = answer.next;
+      this.more.hidden = this.next === null;
       this.list.show(this.found);
       if (summary) {
         this.summary = summary;
@@ -105,8 +111,11 @@ export class EventsView {
         this.options(this.sound, say("allSounds"), summary.sounds.map((sound) => sound.label), soundName);
       }
     } catch (error) {
+      if (turn !== this.turn) return;
+      if (!more) this.more.hidden = true; // what is shown fits other filters
       notify(error.message);
     }
+    this.more.disabled = false;
   }
 
   note(note) { this.list.note(note); }

@@ -39,7 +39,6 @@ class Tile {
 
   describe(source) {
     this.listening = source.listening;
-    this.watched = new Map(source.watched.map((entry) => [entry.sound, entry.threshold]));
     this.toggle.textContent = say(source.listening ? "listening" : "paused");
     this.toggle.setAttribute("aria-pressed", String(source.listening));
   }
@@ -86,14 +85,14 @@ class Tile {
   }
 
   tagging(message) {
-    const heard = new Set(message.watched.filter(([name, score]) => score >= (this.watched?.get(name) ?? 2)).map(([name]) => name.toLowerCase()));
+    const heard = new Set(message.heard);
     const before = this.lines;
     this.lines = new Map();
     for (const tag of message.tags) {
       const line = before.get(tag.label) ?? this.line(tag.label);
       line.number.textContent = percent(tag.score);
       setBar(line.bar, tag.score ?? 0);
-      line.element.classList.toggle("heard", heard.has(tag.label.toLowerCase()));
+      line.element.classList.toggle("heard", heard.has(tag.label));
       this.lines.set(tag.label, line);
     }
     this.tags.replaceChildren(...[...this.lines.values()].map((line) => line.element));

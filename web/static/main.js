@@ -90,7 +90,12 @@ const receivers = {
   tagging(message) { views.live.tagging(message); views.sounds.tagging(message); },
   health(message) { views.live.health(message); showHealth(healthLine, message); },
   event(message) { remember(message); views.live.events(); },
-  note({ type, ...note }) { views.live.note(note); views.events.note(note); },
+  note({ type, ...note }) {
+    const known = store.recent.find((event) => event.id === note.id);
+    if (known) Object.assign(known, note);
+    views.live.note(note);
+    views.events.note(note);
+  },
   calibration(message) { views.system.calibration(message); },
   deleted({ id }) {
     store.recent = store.recent.filter((event) => event.id !== id);

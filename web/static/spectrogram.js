@@ -52,6 +52,7 @@ export class Spectrogram {
     this.ring.width = COLUMNS;
     this.ring.height = BINS;
     this.ringContext = this.ring.getContext("2d", { alpha: false });
+    this.isEmpty = true;
     this.end = 0;
     this.shown = 0;
     this.drawnAt = 0;
@@ -64,7 +65,8 @@ export class Spectrogram {
   }
 
   add(rows) {
-    if (rows.first < this.end - COLUMNS || rows.first > this.end + COLUMNS) {
+    if (this.isEmpty || rows.first < this.end - COLUMNS || rows.first > this.end + COLUMNS) {
+      this.isEmpty = false;
       this.values.fill(0);
       this.end = rows.first;
       this.shown = rows.first - DELAY;

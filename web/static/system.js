@@ -35,6 +35,7 @@ export class SystemView {
   }
 
   async check() {
+    if (this.again.disabled) return; // a check goes on
     this.again.disabled = true;
     this.checked.textContent = say("checking");
     try {

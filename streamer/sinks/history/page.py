@@ -9,8 +9,18 @@ from ..sqlite import storable
 from . import database
 
 
-def read_newest(path: Path, query: EventQuery) -> list[Occurrence]:
+def read_newest(path: Path, query: EventQuery, after: tuple[float, str] | None = None) -> list[Occurrence]:
     """Read the newest occurrences that fit a query, the newest first: the end of each, or its start if it has not ended yet.
+
+    Parameters
+    ----------
+    path : Path
+        File of the history.
+    query : EventQuery
+        Occurrences to read.
+    after : (float, str), optional
+        Start, as Unix time in seconds, and id of the last occurrence that was read before: those behind it are read. Its
+        place stays the same when it ends or is deleted.
 
     Raises
     ------
@@ -27,6 +37,9 @@ def read_newest(path: Path, query: EventQuery) -> list[Occurrence]:
         if value is not None:
             conditions.append(condition)
             values.append(value)
+    if after is not None:
+        conditions.append("(started_at, id) < (?, ?)")
+        values += [after[0], storable(after[1])]
     for column, names in (("label", query.labels), ("source", query.sources)):
         if names:
             conditions.append(f"{column} IN ({', '.join('?' * len(names))})")
@@ -48,7 +61,7 @@ def read_one(path: Path, identifier: str) -> Occurrence | None:
 
 def _read(path: Path, conditions: Sequence[str], values: Sequence[Any], limit: int) -> list[Occurrence]:
     query = (
-        f"{database.OCCURRENCES} WHERE {' AND '.join(conditions)} ORDER BY started_at DESC, seq DESC LIMIT ?"
+        f"{database.OCCURRENCES} WHERE {' AND '.join(conditions)} ORDER BY started_at DESC, id DESC LIMIT ?"
     )
     with database.reading(path) as connection:
         return [database.to_occurrence(row) for row in connection.execute(query, (*values, limit))]
