@@ -268,6 +268,44 @@ def test_a_history_that_another_program_has_locked_is_not_taken_for_a_full_disk(
         assert history.losses().unsaved_events == 0
 
 
+def test_events_of_an_earlier_run_wait_on_when_a_newer_one_is_acknowledged(path: Path) -> None:
+    earlier = [ended(started(number)) for number in range(3)]
+    with forever(path) as history:
+        for event in earlier:
+            history.accept(event)
+    aside = path.parent.rename(path.parent.with_name("aside"))
+    path.parent.write_text("a file where a folder should be")
+    with forever(path) as history:
+        history.accept(ended(started(10)))
+        batch = history.pending(10)
+        assert batch == [ended(started(10))]
+        path.parent.unlink()
+        aside.rename(path.parent)
+        history.accept(ended(started(11)))  # both are behind the earlier ones now
+        history.mark_published(batch)
+        assert history.pending(10) == [*earlier, ended(started(11))]
+        assert history.losses() == Losses()
+
+
+def test_acknowledgements_that_can_not_be_written_are_kept_and_written_later(path: Path) -> None:
+    events = [ended(started(number)) for number in range(6)]
+    with forever(path) as history:
+        for event in events:
+            history.accept(event)
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            history.mark_published(events[:2])
+            history.mark_published([events[4]])
+            assert history.pending(10) == [events[2], events[3], events[5]]
+            assert history.pending(2) == events[2:4]
+        history.keep(days=36_500.0, events=3)
+        history.accept(ended(started(6)))  # deletes the four oldest
+        assert history.losses() == Losses(undelivered_events=2)
+        history.mark_published([events[5]])
+    with forever(path) as history:
+        assert [event.id for event in history.pending(10)] == ["6"]
+
+
 def test_an_unwritable_folder_is_tried_again(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.parent.write_text("a file where a folder should be")
     with forever(path) as history:
@@ -334,7 +372,7 @@ def test_an_event_with_a_wrong_date_deletes_no_other(path: Path, caplog: pytest.
         for number, at in enumerate([now - 3600.0, now - 3599.0, 1000.0, now - 60.0]):
             history.accept(started(number, at))
             history.accept(ended(started(number, at)))
-        history.mark_published([ended(started(0))])
+        history.mark_published(history.pending(2))
     with History(path) as history:
         assert [(event.id, event.kind) for event in history.pending(10)] == [
             (number, kind) for number in ("1", "3") for kind in ("started", "ended")
@@ -363,7 +401,7 @@ def test_a_sound_left_on_by_a_killed_program_is_ended_by_the_next_start(path: Pa
     with forever(path) as history:
         for event in (siren, dog, ended(dog, 30.0), bell):
             history.accept(event)
-        history.mark_published([bell])
+        history.mark_published(history.pending(10))
     with forever(path) as history:
         history.accept(started(20))
         *ends, new = history.pending(10)

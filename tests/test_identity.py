@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamer.sinks.mqtt.memory import AnnouncedNames, Place
+from streamer.sinks.mqtt.topics import Topics
 from streamer.text import identity, numbered_slugs, slug, slugs
 
 names = st.lists(
@@ -59,6 +60,34 @@ def test_a_source_that_is_removed_hands_its_identity_to_no_other(tmp_path: Path)
         assert after["Front-Door"] == before["Front-Door"]
         assert after["FRONT DOOR"] not in before.values()
     assert AnnouncedNames(file).parts(["front door"]) == {"front door": before["front door"]}
+
+
+def test_events_of_a_removed_source_keep_their_topic(tmp_path: Path) -> None:
+    file = tmp_path / "announced.json"
+    parts = AnnouncedNames(file).parts(["Cam 1", "cam-1"])
+    names = AnnouncedNames(file)
+    topics = Topics("earshot/n", ["Cam 1"], parts=names.parts(["Cam 1"]), part_of=names.part)
+    assert topics.events("Cam 1") == "earshot/n/cam_1/events"
+    assert topics.events("cam-1") == f"earshot/n/{parts['cam-1']}/events" != topics.events("Cam 1")
+
+
+def test_a_source_that_nobody_remembers_has_no_topic_of_another() -> None:
+    for topics in (
+        Topics("earshot/n", ["Cam 1"]),
+        Topics("earshot/n", ["Cam 1"], part_of=AnnouncedNames(None, ["Cam 1"]).part),
+    ):
+        for stranger in ("cam-1", "Комната 1", "a" * 70_000):
+            assert topics.part(stranger) not in {"cam_1", slug(stranger)}
+        assert topics.part("hall") == "hall"
+
+
+def test_a_thousand_names_in_any_script_are_kept(tmp_path: Path) -> None:
+    file = tmp_path / "announced.json"
+    rooms = [f"{number:04}{'🐶' * 60}" for number in range(1000)]
+    parts = AnnouncedNames(file).parts(rooms)
+    assert AnnouncedNames(file).part(rooms[0]) == parts[rooms[0]]
+    assert AnnouncedNames(file).parts(rooms[500:501]) == {rooms[500]: parts[rooms[500]]}
+    assert set(json.loads(file.read_text())["sources"]) == set(rooms)
 
 
 def test_sources_of_an_older_version_stay_where_they_were(tmp_path: Path) -> None:

@@ -152,6 +152,23 @@ def test_an_ipv6_address_is_served_too() -> None:
         assert "process_" in read(metrics)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_no_name_is_looked_up(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+
+    def look_up(name: str = "", *_: object) -> str:
+        looked_up.append(name)
+        return name
+
+    for name in ("getfqdn", "gethostbyaddr", "gethostbyname", "getnameinfo"):
+        monkeypatch.setattr(socket, name, look_up)
+    with serving(host) as metrics:
+        port = metrics.address.rpartition(":")[2]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            assert answer.status == 200
+    assert not looked_up
+
+
 def test_an_occupied_port_is_reported_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]

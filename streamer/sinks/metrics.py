@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any, get_args
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
@@ -157,6 +157,12 @@ class _Server(ThreadingMixIn, WSGIServer):
         super().__init__(*arguments, **options)
         self._open: deque[socket.socket] = deque()
         self._lock = threading.Lock()
+
+    def server_bind(self) -> None:
+        """Bind the socket; unlike `HTTPServer`, look up no name for the address."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:

@@ -5,7 +5,7 @@ import math
 import sqlite3
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -231,29 +231,26 @@ def insert(connection: sqlite3.Connection, event: Event, *, published: bool | No
     )
 
 
-def waiting_events(connection: sqlite3.Connection, *, after: int, limit: int) -> list[Event]:
-    """Return the oldest events that wait for the broker, with a sequence number above `after`."""
+def waiting_events(connection: sqlite3.Connection, *, after: int) -> Generator[tuple[int, Event], None, None]:
+    """Yield the events that wait for the broker, oldest first, with their sequence numbers, which are above `after`."""
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM event WHERE published = 0 AND seq > ? ORDER BY seq LIMIT ?",  # noqa: S608
-        (after, limit),
+        f"SELECT seq, {COLUMNS} FROM event WHERE published = 0 AND seq > ? ORDER BY seq",  # noqa: S608
+        (after,),
     )
-    return [to_event(row) for row in rows]
+    with closing(rows):  # a reader that has enough leaves no query open
+        for sequence, *row in rows:
+            yield sequence, to_event(tuple(row))
 
 
-def sequence_of(connection: sqlite3.Connection, event: Event) -> int | None:
-    """Return the sequence number of an event; None if the history does not have it."""
-    row = connection.execute("SELECT seq FROM event WHERE id = ? AND kind = ?", key(event)).fetchone()
-    return None if row is None else row[0]
-
-
-def mark_published(connection: sqlite3.Connection, *, up_to: int) -> None:
-    """Mark the events up to a sequence number as acknowledged by the broker."""
+def mark_published(
+    connection: sqlite3.Connection, keys: Iterable[tuple[str, str]], *, up_to: int = 0
+) -> None:
+    """Mark events as acknowledged by the broker: those with these keys, and all up to a sequence number."""
+    connection.executemany("UPDATE event SET published = 1 WHERE published = 0 AND id = ? AND kind = ?", keys)
     connection.execute("UPDATE event SET published = 1 WHERE published = 0 AND seq <= ?", (up_to,))
 
 
-def prune(
-    connection: sqlite3.Connection, *, keep_events: int, keep_seconds: float, acknowledged: int
-) -> tuple[int, bool]:
+def prune(connection: sqlite3.Connection, *, keep_events: int, keep_seconds: float) -> tuple[int, bool]:
     """Delete the oldest rows beyond `keep_events`, and each that is older than `keep_seconds`, a limited number at once.
 
     Events whose clip is kept stay.
@@ -270,10 +267,10 @@ def prune(
         return 0, False
     # Each by its own date: an event with a wrong date does not affect others.
     obsolete = connection.execute(
-        "SELECT seq, published = 0 AND seq > ? FROM (SELECT * FROM event WHERE id NOT IN "
+        "SELECT seq, published = 0 FROM (SELECT * FROM event WHERE id NOT IN "
         "(SELECT event_id FROM note WHERE keeps_clip) ORDER BY seq LIMIT ?) "
         "WHERE seq <= ? OR coalesce(ended_at, started_at) < ?",
-        (acknowledged, _MAX_PRUNED, newest - keep_events, time.time() - keep_seconds),
+        (_MAX_PRUNED, newest - keep_events, time.time() - keep_seconds),
     ).fetchall()
     connection.executemany("DELETE FROM event WHERE seq = ?", ((seq,) for seq, _ in obsolete))
     return sum(waited or 0 for _, waited in obsolete), bool(obsolete)

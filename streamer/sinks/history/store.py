@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,6 +72,46 @@ class _Memory:
         self.unsaved = dict(list(all_events.items())[-_MAX_UNSAVED:])
 
 
+class _Acknowledged:
+    """Events that the broker has acknowledged, as long as the file does not say so."""
+
+    def __init__(self) -> None:
+        self._keys: set[tuple[str, str]] = set()
+        self._up_to = 0  # sequence number; nothing up to it waits any more
+
+    def add(self, events: Sequence[Event]) -> None:
+        """Note that the broker has acknowledged events."""
+        self._keys.update(map(database.key, events))
+
+    def waiting(self, connection: sqlite3.Connection, limit: int) -> list[Event]:
+        """Return the oldest events of the file that still wait."""
+        waiting: list[Event] = []
+        with closing(database.waiting_events(connection, after=self._up_to)) as rows:
+            for sequence, event in rows:
+                if (key := database.key(event)) not in self._keys:
+                    waiting.append(event)
+                    if len(waiting) >= limit:
+                        break
+                elif not waiting:
+                    self._up_to = sequence
+                    self._keys.discard(key)
+        return waiting
+
+    def mark(self, connection: sqlite3.Connection) -> None:
+        """Mark the events in the file, within a transaction."""
+        database.mark_published(connection, self._keys, up_to=self._up_to)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        """Mark the events in the file, and forget them."""
+        _in_transaction(connection, self.mark)
+        self._keys.clear()
+
+    def begin_again(self) -> None:
+        """Forget everything: another file is used."""
+        self._keys.clear()
+        self._up_to = 0
+
+
 class _HistoryFile:
     """File of a history, locked and opened on first use."""
 
@@ -112,12 +152,12 @@ class _HistoryFile:
         """Return True if the file was deleted, or changed by others, since `note_state`."""
         return self._connection is not None and identity(self.path) != self._identity
 
-    def let_go(self) -> Sequence[Event]:
+    def let_go(self, acknowledged: _Acknowledged) -> Sequence[Event]:
         """Close a file that was replaced; return the events that waited in it, as far as they can be read."""
         waiting: Sequence[Event] = ()
         if self._connection is not None:
             with suppress(sqlite3.Error, UnicodeDecodeError):
-                waiting = database.waiting_events(self._connection, after=0, limit=_MAX_UNSAVED)
+                waiting = acknowledged.waiting(self._connection, _MAX_UNSAVED)
         self._disconnect()
         self._lock.release()
         return waiting
@@ -283,7 +323,7 @@ class History:
         self._lock = threading.RLock()  # guards the attributes below
         self._memory = _Memory()
         self._check_due = Every(_CHECK_SECONDS)
-        self._acknowledged = 0  # newest row that the broker has acknowledged, even if that can't be written
+        self._acknowledged = _Acknowledged()
         self._taken_over = False
         self._restored = False  # True if events are unsaved again
         self._retry_due = Every(_RETRY_SECONDS)
@@ -330,15 +370,15 @@ class History:
         if not self.outgoing:
             return []
         with self._lock:
-            read = partial(database.waiting_events, after=self._acknowledged, limit=limit)
-            waiting = self._attempt(read) or []
+            waiting = self._attempt(partial(self._acknowledged.waiting, limit=limit)) or []
             return (waiting + self._memory.waiting)[:limit]
 
     def mark_published(self, events: Sequence[Event]) -> None:
-        """Note that the broker has acknowledged the oldest of the events that `pending` returned."""
+        """Note that the broker has acknowledged events."""
         with self._lock:
             self._memory.mark_published(events)
-            self._attempt(lambda connection: self._mark(connection, events))
+            self._acknowledged.add(events)
+            self._attempt(self._acknowledged.write)
 
     def change(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Change what is stored, in a transaction; from any thread.
@@ -368,7 +408,7 @@ class History:
             return None
         try:
             if self._file.was_replaced():
-                self._begin_again(self._file.let_go())
+                self._begin_again(self._file.let_go(self._acknowledged))
                 self._log_lines.replaced(len(self._memory.unsaved))
             try:
                 result = self._use(work)
@@ -398,7 +438,7 @@ class History:
 
     def _begin_again(self, waiting: Sequence[Event] = ()) -> None:
         """Continue with another file, in which the events that wait are saved once more."""
-        self._acknowledged = 0
+        self._acknowledged.begin_again()
         if self.outgoing:
             self._memory.restore(waiting)
             self._restored = True
@@ -430,14 +470,5 @@ class History:
 
     def _prune(self, connection: sqlite3.Connection) -> tuple[int, bool]:
         self._pruning.begin()
-        return database.prune(
-            connection,
-            keep_events=self._keep_events,
-            keep_seconds=self.keep_seconds,
-            acknowledged=self._acknowledged,
-        )
-
-    def _mark(self, connection: sqlite3.Connection, events: Sequence[Event]) -> None:
-        for event in events:
-            self._acknowledged = max(self._acknowledged, database.sequence_of(connection, event) or 0)
-        database.mark_published(connection, up_to=self._acknowledged)
+        self._acknowledged.mark(connection)  # or they would count as undelivered
+        return database.prune(connection, keep_events=self._keep_events, keep_seconds=self.keep_seconds)

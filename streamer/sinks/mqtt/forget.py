@@ -14,7 +14,7 @@ from .homeassistant import is_by_earshot
 from .limits import limits_of
 from .probe import round_trip
 from .topics import FIGURES, Topics
-from .wire import Client, Received
+from .wire import Client, Outcome, Received
 
 _KEEPALIVE_SECONDS = 15
 _TIMEOUT_SECONDS = 10.0
@@ -118,7 +118,7 @@ def clear(broker: Broker, topics: Iterable[str]) -> None:
     async def publish(client: Client) -> None:
         # Announcements first: states that vanish before would be shown as unknown.
         for topic in sorted(topics, key=lambda topic: (not topic.endswith("/config"), topic)):
-            if not await client.publish(topic, "", qos=1, retain=True):
+            if await client.publish(topic, "", qos=1, retain=True) is not Outcome.TAKEN:
                 raise BrokerError("refused", f"it refuses to clear {topic}: check its access list")
 
     _with_client(broker, publish)

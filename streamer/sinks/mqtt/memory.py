@@ -15,6 +15,8 @@ _log = logging.getLogger(__name__)
 
 _MAX_SOURCES = 1000
 _MAX_PLACES = 20
+_MAX_BYTES = 4 * 1024 * 1024
+"""Size of the largest file that is read, above that of 1,000 names of 64 characters, each written as two escapes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class AnnouncedNames:
                 self._write()
             return parts
 
+    def part(self, source: str) -> str:
+        """Return the part of any source, without keeping it; it differs from those of all others."""
+        with self._lock:
+            return slugs([source], self._parts)[source]
+
     def move_to(self, place: Place) -> Place | None:
         """Note the present place; return the one before if that is another one."""
         with self._lock:
@@ -102,7 +109,7 @@ class AnnouncedNames:
 def _read(file: Path) -> Mapping[str, Any] | None:
     """Return the content of the file; empty if it can't be read, None if it is missing."""
     try:
-        found = json.loads(read_text(file))
+        found = json.loads(read_text(file, _MAX_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError):

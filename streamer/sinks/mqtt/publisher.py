@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 
 from ...messages import Event, Health, Losses, Message, SourceStatus, Tagging
 from ..history.outbox import MemoryOutbox, Outbox
-from ..payloads import LabelSet, event_payload, to_json
+from ..payloads import LabelSet
 from .broker import Broker, check_base_topic, check_credentials, check_node_name
 from .client import Connection, ConnectionOptions
 from .commands import Commands, QuietBoard, SwitchBoard
+from .events import EventPublisher
 from .homeassistant import Discovery, Fits, HomeAssistant, fits_any
 from .instances import InstanceWatch
 from .limits import UNLIMITED_BYTES, publication_bytes
 from .memory import AnnouncedNames
 from .newest import HealthPublisher, TagPublisher
+from .renewal import Renewal
 from .retained import DiscoveryPublisher, PublishedState, RetainedCleaner
 from .topics import Topics
 from .wire import Client, Received
 
 _log = logging.getLogger(__name__)
-
-_BATCH_EVENTS = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,9 @@ class MqttOptions(ConnectionOptions):
     birth_seconds : float
         Maximum delay before everything is published again after a start of Home Assistant; random, so that many nodes do
         not publish at once.
+    pause_seconds : float
+        Pause before the broker gets again what it has refused for now, and minimum time between two corrections of the status; see
+        `Renewal`.
     noise_units : mapping of str to str
         Unit of the noise levels of each source at the start; see `Topics`.
     """
@@ -57,6 +60,7 @@ class MqttOptions(ConnectionOptions):
     stale_seconds: float = 10.0
     gauge_seconds: float = 5.0
     birth_seconds: float = 2.0
+    pause_seconds: float = 10.0
     noise_units: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -130,19 +134,19 @@ class MqttPublisher:
         self._taggings = TagPublisher(label_set, top, len(topics.sources), options)
         self._health = HealthPublisher()
         self._memory = MemoryOutbox()
-        self._outbox = self._memory if outbox is None else outbox
+        self._has_outbox = outbox is not None
         instance = secrets.token_hex(4)
         self._handler = _ConnectionHandler(
             self._state,
             self._taggings,
             self._health,
-            self._outbox,
+            self._memory if outbox is None else outbox,
             make_home=self._make_home,
             commands=Commands(
                 switches, options.quiet, lambda source, on: self._state.set_switch(source, on=on)
             ),
             instances=InstanceWatch(topics.instance, instance, node),
-            birth_seconds=options.birth_seconds,
+            options=options,
         )
         self._connection = Connection(
             broker,
@@ -189,7 +193,7 @@ class MqttPublisher:
                 case SourceStatus():
                     self._state.set_status(message.source, online=message.online)
                 case Event() if message.announced:
-                    if self._outbox is self._memory:
+                    if not self._has_outbox:
                         self._memory.put(message)
                     self._state.set_sound(message)
         self._connection.call_soon(self._handler.wake)
@@ -234,6 +238,7 @@ class MqttPublisher:
             has_quiet=self._options.quiet is not None,
             parts=self._options.names.parts(watched),
             noise=self._noise_units,
+            part_of=self._options.names.part,
         )
 
     def _make_home(self, topics: Topics, fits: Fits) -> HomeAssistant | None:
@@ -269,8 +274,8 @@ class _ConnectionHandler:
         Commands of others.
     instances : InstanceWatch
         Watch for another Earshot with the same topics.
-    birth_seconds : float
-        Maximum delay after a start of Home Assistant.
+    options : MqttOptions
+        Delays and pauses.
     """
 
     def __init__(
@@ -283,21 +288,27 @@ class _ConnectionHandler:
         make_home: Callable[[Topics, Fits], HomeAssistant | None],
         commands: Commands,
         instances: InstanceWatch,
-        birth_seconds: float,
+        options: MqttOptions,
     ) -> None:
-        self._state, self._taggings, self._health, self._outbox = state, taggings, health, outbox
+        self._state, self._taggings, self._health = state, taggings, health
+        self._events = EventPublisher(outbox, self.wake, options.pause_seconds)
+        self._renewal = Renewal(state.topics.status, self.wake, options.pause_seconds)
         self._make_home = make_home
         self._commands = commands
         self._instances = instances
-        self.refused_events = 0
         self._max_packet_bytes = UNLIMITED_BYTES
-        self._birth_seconds = birth_seconds
+        self._birth_seconds = options.birth_seconds
         self._topics = state.topics  # topics of the connection; `_state` has the newest
         self._cleaner = RetainedCleaner(self._topics)
         home = make_home(self._topics, fits_any)
         self._announcer = None if home is None else DiscoveryPublisher(home, self._cleaner)
         self._wake = asyncio.Event()
-        self._home_started = self._finishing = False
+        self._finishing = False
+
+    @property
+    def refused_events(self) -> int:
+        """Number of events that the broker refused for good."""
+        return self._events.refused
 
     def wake(self) -> None:
         """Publish what is new."""
@@ -305,12 +316,14 @@ class _ConnectionHandler:
 
     async def start(self, client: Client) -> None:
         """Publish all states over a new connection."""
+        self._events.start()
         self._update_topics()
         self._fit_home(client)
         # First, so that earlier announcements have arrived when `publish` begins.
         if self._announcer is not None:
             await self._announcer.start(client)
         await self._publish_states(client)
+        await self._renewal.start(client)
         await self._cleaner.start(client)
         await self._instances.start(client)
         await self._commands.subscribe(client, self._topics)
@@ -325,9 +338,10 @@ class _ConnectionHandler:
             await self._instances.publish(client)
             await self._announce(client)
             await self._health.publish(client, self._topics)
-            more = await self._publish_events(client)
+            more = await self._events.publish(client, self._topics)
             await self._state.publish(client)
             await self._taggings.publish(client, self._catch_up)
+            self._renewal.plan_retry(client)
             if more:
                 continue
             if finishing:
@@ -349,6 +363,8 @@ class _ConnectionHandler:
     def receive(self, message: Received) -> None:
         """Process a message: a switch command, a retained state, or a message of Home Assistant."""
         topic, payload = message.topic, message.payload
+        if not self._finishing:
+            self._renewal.receive(topic, payload)
         if (is_work := self._commands.receive(self._state.topics, message)) is not None:
             if is_work:
                 self._wake.set()
@@ -358,8 +374,7 @@ class _ConnectionHandler:
             return
         elif topic == self._announcer.birth_topic:
             if payload == b"online":
-                delay_seconds = random.uniform(0.0, self._birth_seconds)
-                asyncio.get_running_loop().call_later(delay_seconds, self._note_home_start)
+                self._renewal.plan(random.uniform(0.0, self._birth_seconds))
         elif self._announcer.receive(topic, payload):
             self._wake.set()
 
@@ -390,26 +405,25 @@ class _ConnectionHandler:
     async def _catch_up(self, client: Client) -> Topics:
         """Return the topics, the newest ones after the events of removed sources have been published."""
         if self._topics is not self._state.topics:
-            await self._publish_events(client)
+            await self._events.publish(client, self._topics)
             subscribed = self._topics.switches
             if self._update_topics():
                 await self._cleaner.subscribe(client)
                 await self._commands.subscribe(client, self._topics, known=subscribed)
         return self._topics
 
-    def _note_home_start(self) -> None:
-        self._home_started = True
-        self._wake.set()
-
     async def _announce(self, client: Client) -> None:
-        """Publish discovery, clear obsolete topics and, after a start of Home Assistant, publish all states again."""
+        """Publish discovery, clear obsolete topics, and publish again what is due."""
+        is_due, refused = self._renewal.take(), self._renewal.take_refused(client)
+        states = set(filter(self._topics.is_state, refused))
+        self._cleaner.add(states)  # unless they are present
         if self._announcer is not None:
-            if self._home_started:
+            if is_due or refused - states:
                 self._announcer.renew()
             await self._announcer.publish(client)
         await self._cleaner.publish(client)  # before the states of a source that is back again
-        if self._home_started:
-            self._home_started = False
+        self._state.retry(states)
+        if is_due or self._topics.status in refused:
             await self._publish_states(client)
 
     async def _publish_states(self, client: Client) -> None:
@@ -419,22 +433,3 @@ class _ConnectionHandler:
         self._health.renew()
         self._taggings.renew()
         await self._state.publish(client)
-
-    async def _publish_events(self, client: Client) -> bool:
-        """Publish the oldest events that wait; return True if there may be more.
-
-        They are marked together: if the program is killed before that, the next start publishes them again.
-        """
-        batch = self._outbox.pending(_BATCH_EVENTS)
-        acknowledged: list[Event] = []
-        try:
-            for event in batch:
-                topic = self._topics.events(event.source)
-                # What the broker refuses once, it refuses again: later events do not wait for it.
-                taken = await client.publish(topic, to_json(event_payload(event)), qos=1)
-                self.refused_events += not taken
-                acknowledged.append(event)
-        finally:
-            if acknowledged:
-                self._outbox.mark_published(acknowledged)
-        return len(batch) == _BATCH_EVENTS

@@ -112,6 +112,11 @@ class PublishedState:
         with self._lock:
             self._changes = deque(self._states.items())
 
+    def retry(self, topics: Iterable[str]) -> None:
+        """Publish the states on these topics again."""
+        with self._lock:
+            self._changes.extend((topic, self._states[topic]) for topic in topics if topic in self._states)
+
     async def publish(self, client: Client) -> None:
         """Publish all changes, in order."""
         while change := self._next_change():
@@ -146,10 +151,9 @@ class PublishedState:
 
     def _change(self, topic: str, text: str) -> None:
         self._states[topic] = text
-        if len(self._changes) < _MAX_CHANGES:
-            self._changes.append((topic, text))
-        else:  # without a broker, only the newest states matter
-            self._changes = deque(self._states.items())
+        self._changes.append((topic, text))
+        if len(self._changes) > _MAX_CHANGES + len(self._states):  # only the newest of each topic matters
+            self._changes = deque(dict(self._changes).items())
 
     def _next_change(self) -> tuple[str, str] | None:
         with self._lock:

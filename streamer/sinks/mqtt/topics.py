@@ -1,11 +1,11 @@
 """Topics of a node: the only place that writes them."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TypeGuard
 
-from ...text import slug, slugs
+from ...text import slugs
 
 FIGURES = (
     "model",
@@ -48,6 +48,8 @@ class Topics:
         Name of each source within topics, in order; made from the sources if None.
     noise : mapping of str to str
         Unit of the noise levels of each source, "dBA" or "dBFS"; those whose noise is not measured are left out.
+    part_of : callable or None
+        Function that returns the name of any other source within topics; made from the name of that source if None.
     """
 
     def __init__(
@@ -60,9 +62,11 @@ class Topics:
         has_quiet: bool = False,
         parts: Mapping[str, str] | None = None,
         noise: Mapping[str, str] = NO_NOISE,
+        part_of: Callable[[str], str] | None = None,
     ) -> None:
         self._base = base
         self._parts = slugs(sources) if parts is None else dict(parts)
+        self._part_of = part_of or (lambda source: slugs([source], self._parts)[source])
         self._retained = re.compile(rf"{re.escape(base)}/[a-z0-9_]+/({_RETAINED})")
         self.watched: Mapping[str, Sequence[str]] = {
             source: tuple(watched.get(source, ())) for source in self._parts
@@ -121,8 +125,8 @@ class Topics:
         return f"{self._of(source)}/health/{name}"
 
     def part(self, source: str) -> str:
-        """Return the name of a source within topics."""
-        return self._parts.get(source) or slug(source)
+        """Return the name of a source within topics; that of a removed one is never that of another."""
+        return self._parts.get(source) or self._part_of(source)
 
     def source_status(self, source: str) -> str:
         """Return the topic of a source's status."""

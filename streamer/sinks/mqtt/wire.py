@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, ParamSpec, TypeVar
 
 import aiomqtt
@@ -23,7 +24,7 @@ from . import tls
 from .broker import Broker
 from .limits import BrokerLimits, publication_bytes
 
-__all__ = ["MAX_INCOMING_BYTES", "Client", "MqttError", "Received", "connected", "run"]
+__all__ = ["MAX_INCOMING_BYTES", "Client", "MqttError", "Outcome", "Received", "connected", "run"]
 
 _log = logging.getLogger(__package__)
 _wire_log = logging.getLogger(__name__)
@@ -44,6 +45,8 @@ _REASONS = {
     159: "it allows fewer connections in this time",
 }
 """Reason codes of MQTT 5 that need other words than their names."""
+
+_REFUSED_FOR_GOOD = {135, 144, 153}  # "not authorized", "topic name invalid", "payload format invalid"
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,6 +71,24 @@ class Received:
     retained: bool = False
 
 
+class Outcome(Enum):
+    """Result of a publication.
+
+    Attributes
+    ----------
+    TAKEN
+        The broker has the text.
+    REFUSED
+        The broker refuses the text, or would refuse it because of its size, and does so each time.
+    REFUSED_FOR_NOW
+        The broker refuses the text for a reason that may pass, such as a quota.
+    """
+
+    TAKEN = "taken"
+    REFUSED = "refused"
+    REFUSED_FOR_NOW = "refused for now"
+
+
 class Client:
     """One connection, while it lasts.
 
@@ -77,6 +98,8 @@ class Client:
         Limits of the broker.
     answers : int
         Number of publications and subscriptions that the broker has acknowledged.
+    refused_topics : set of str
+        Topics of retained messages that the broker has refused for now.
     """
 
     def __init__(self, client: aiomqtt.Client, wire: "_Wire", limits: BrokerLimits) -> None:
@@ -85,6 +108,7 @@ class Client:
         self._is_patient = True
         self.limits = limits
         self.answers = 0
+        self.refused_topics: set[str] = set()
 
     def set_timeout(self, seconds: float) -> None:
         """Set the time that the broker may take to answer, also while it sends other messages."""
@@ -95,18 +119,12 @@ class Client:
         """Call a function with each message from now on, in order, before the next one is read from the network."""
         self._wire.receive = receive
 
-    async def publish(self, topic: str, text: str, *, qos: int = 0, retain: bool = False) -> bool:
-        """Publish a text; with `qos` 1, return when the broker has acknowledged it.
-
-        Returns
-        -------
-        bool
-            False if the broker refused the text, or would have refused it because of its size. That is logged once.
-        """
+    async def publish(self, topic: str, text: str, *, qos: int = 0, retain: bool = False) -> Outcome:
+        """Publish a text; with `qos` 1, return when the broker has acknowledged it. A refusal is logged once."""
         limits, wire = self.limits, self._wire
         if not limits.fits(topic, text):
             limits.note_too_large(topic, text)
-            return False
+            return Outcome.REFUSED
         size_bytes = publication_bytes(topic, text)
         wire.refusal = None
         try:
@@ -127,9 +145,15 @@ class Client:
                 limits.note_loss(size_bytes, wire.end_code)
             raise
         limits.note_success(size_bytes)
-        if wire.refusal is not None:
-            limits.note_refusal(topic, wire.refusal)
-        return wire.refusal is None
+        if wire.refusal is None:
+            return Outcome.TAKEN
+        code, reason = wire.refusal
+        limits.note_refusal(topic, reason)
+        if code in _REFUSED_FOR_GOOD:
+            return Outcome.REFUSED
+        if retain:
+            self.refused_topics.add(topic)
+        return Outcome.REFUSED_FOR_NOW
 
     async def subscribe(self, topic: str, *, qos: int = 1, is_needed: bool = False) -> None:
         """Subscribe to a topic, unless the broker allows no wildcards and the topic has some.
@@ -183,7 +207,7 @@ class _Wire:
         self._client = client
         self.receive: Callable[[Received], None] = lambda _message: None
         self.heard_at = -math.inf  # time.monotonic() of the last message
-        self.refusal: str | None = None  # reason for which the broker refused the last publication
+        self.refusal: tuple[int, str] | None = None  # code and reason of the last publication's refusal
         self.end_code: int | None = None  # reason for which the broker ended the connection
         self.end_reason = ""
         self.oversized_bytes = 0  # size of the packet for which the connection was closed
@@ -224,7 +248,7 @@ class _Wire:
 
     def _on_publish(self, client: Any, data: Any, number: int, reason: Any, properties: Any) -> None:
         if reason.is_failure:
-            self.refusal = str(reason)
+            self.refusal = reason.value, str(reason)
         self._published(client, data, number, reason, properties)
 
     def _on_message(self, _client: Any, _data: Any, message: Any) -> None:

@@ -17,6 +17,8 @@ _log = logging.getLogger(__name__)
 _MOST = 200
 _LONGEST_SECONDS = 24 * 3600.0
 _QUIET_SECONDS = 600.0
+_MAX_BYTES = 16 * 1024 * 1024
+"""Size of the largest file that is read, more than 200 events for each of a hundred targets."""
 _FIELDS = {field.name for field in fields(Event)}
 
 
@@ -101,13 +103,16 @@ class NotifyOutbox:
 
 
 def _read(file: Path) -> dict[str, list[_Entry]]:
-    """Return what an earlier run has left; nothing of a damaged file."""
+    """Return what an earlier run has left; nothing of a file that is damaged or can't be read."""
     try:
-        content = json.loads(read_text(file))
+        content = json.loads(read_text(file, _MAX_BYTES))
         return {str(key): [_entry(values) for values in entries] for key, entries in content.items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except OSError as error:
+        _log.warning("%s can't be read (%s): the notifications in it are lost", file, error.strerror or error)
+        return {}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         _log.warning("%s is damaged: the notifications in it are lost", file)
         return {}
 
