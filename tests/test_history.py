@@ -356,6 +356,24 @@ def test_other_limits_hold_from_the_next_event_on(path: Path) -> None:
         assert [event.id for event in history.pending(1000)] == [str(number) for number in range(16, 21)]
 
 
+def test_other_limits_hold_though_no_event_comes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.sinks.history.store._CHECK_SECONDS", 0.0)
+    now = time.time()
+    with forever(path) as history:
+        for number, days in enumerate([9.0, 1.0]):
+            history.accept(ended(started(number, now - days * DAY_SECONDS)))
+        history.accept(SourceStatus("mic", online=True))
+        assert [event.id for event in history.pending(10)] == ["0", "1"]
+        history.keep(days=7.0, events=1000)
+        history.accept(SourceStatus("mic", online=True))
+        assert [event.id for event in history.pending(10)] == ["1"]
+        assert history.losses().undelivered_events == 1
+        history._pruning._time_due._next = 0.0  # an hour later
+        history.keep_seconds = 0.5 * DAY_SECONDS
+        history.accept(SourceStatus("mic", online=True))
+        assert history.pending(10) == []
+
+
 def test_events_are_deleted_when_they_are_too_old(path: Path) -> None:
     now = time.time()
     with forever(path) as history:

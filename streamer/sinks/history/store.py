@@ -26,6 +26,7 @@ _RETRY_SECONDS = 10.0
 _CHECK_SECONDS = 2.0
 _MAX_UNSAVED = 1000
 _EVENTS_BETWEEN_PRUNINGS = 64
+_SECONDS_BETWEEN_PRUNINGS = 3600.0
 
 T = TypeVar("T")
 
@@ -256,11 +257,16 @@ class _Pruning:
     """Deletion of old events, now and then."""
 
     def __init__(self) -> None:
-        self._events_left = 0
+        self.hurry()
 
     def hurry(self) -> None:
-        """Be due with the next event."""
+        """Be due at once."""
         self._events_left = 0
+        self._time_due = Every(_SECONDS_BETWEEN_PRUNINGS)
+
+    def is_due_by_time(self) -> bool:
+        """Return True once an hour."""
+        return self._time_due.due()
 
     def is_due(self, added: int) -> bool:
         """Count events that were added; return True if it is time to prune."""
@@ -277,10 +283,6 @@ def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Conn
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         return work(connection)
-
-
-def _look(_connection: sqlite3.Connection) -> None:
-    """Do nothing with a file but open it."""
 
 
 class History:
@@ -350,7 +352,7 @@ class History:
         if not isinstance(message, Event):
             if (self._memory.unsaved and self._retry_due.due()) or self._check_due.due():
                 with self._lock:
-                    self._attempt(self._save if self._memory.unsaved else _look)
+                    self._attempt(self._save if self._memory.unsaved else self._look)
             return
         with self._lock:
             oldest = self._memory.put(message)
@@ -466,6 +468,12 @@ class History:
         more = True
         while more:
             undelivered, more = _in_transaction(connection, self._prune)
+            self._counts.add(undelivered)
+
+    def _look(self, connection: sqlite3.Connection) -> None:
+        """Find out whether the file is there, and prune it if it is time."""
+        if self._pruning.is_due_by_time():
+            undelivered, _ = _in_transaction(connection, self._prune)
             self._counts.add(undelivered)
 
     def _prune(self, connection: sqlite3.Connection) -> tuple[int, bool]:
