@@ -115,7 +115,8 @@ class TeachActions:
 class Actions:
     """Functions that the window calls. A function that is None is not offered.
 
-    They are called on Qt's thread and return quickly. A function that fails raises `ActionError`.
+    They are called on Qt's thread and return quickly. A function that fails raises `ActionError`; `watched` and `is_listening`,
+    which are called at each tick, don't fail.
 
     Attributes
     ----------

@@ -3,6 +3,7 @@
 import csv
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -253,6 +254,21 @@ def test_events_are_spans_in_the_row_of_their_sound(bench: Bench) -> None:
     assert (edge.astype(int).sum(axis=1) > 600).any(), "the outline has the colour of text"
 
 
+def taken_back(identifier: str, label: str, started: float, ended: float) -> Event:
+    """Return the end of a start that only the fast window has detected."""
+    return replace(event(identifier, label, started, ended), score=0.1, confirmed=False, fast_score=0.7)
+
+
+def test_a_start_that_was_taken_back_is_not_framed(bench: Bench) -> None:
+    bench.feed.accept(taken_back("1", "Sound 3", 10.0, 12.0))
+    bench.feed.accept(event("2", "Sound 3", 20.0, 24.0))
+    bench.feed.accept(taken_back("3", "Sound 7", 10.0, 12.0))
+    fill(bench)
+    picture = bench.window.panels.timeline.heat.picture
+    assert picture.spans == ((0, STARTED_AT + 20, STARTED_AT + 24),)
+    assert [row.name for row in picture.rows] == ["Sound 3", "Sound 5", "Sound 7"], "an event comes first"
+
+
 def test_the_clock_under_the_pictures_is_the_time_of_capture(bench: Bench) -> None:
     fill(bench)
     times = bench.window.panels.spectrogram.times
@@ -465,6 +481,55 @@ def test_ctrl_and_arrows_go_from_event_to_event(bench: Bench) -> None:
     assert bench.window.state.frozen_at == pytest.approx(STARTED_AT + 19)
 
 
+def steps(bench: Bench, key: Qt.Key, count: int) -> list[str]:
+    """Press Ctrl with an arrow key, and return the id of the selected event each time."""
+    found = []
+    for _ in range(count):
+        press(bench, key, modifier=Qt.KeyboardModifier.ControlModifier)
+        selected = bench.window.panels.events.selected
+        found.append("" if selected is None else selected.id)
+    return found
+
+
+def test_ctrl_and_arrows_reach_events_whose_sound_is_no_longer_kept(bench: Bench) -> None:
+    for identifier, started in (("1", -300.0), ("2", -200.0), ("3", -100.0), ("4", 10.0)):
+        bench.feed.accept(event(identifier, "Sound 3", started, started + 3))
+    fill(bench)
+    assert steps(bench, Qt.Key.Key_Left, 5) == ["4", "3", "2", "1", "1"]
+    assert "no longer kept" in bench.window.panels.status.message
+    assert steps(bench, Qt.Key.Key_Right, 4) == ["2", "3", "4", "4"]
+    assert bench.window.state.frozen_at == pytest.approx(STARTED_AT + 14)
+
+
+def test_ctrl_and_arrows_start_from_the_time_on_screen_once_it_has_moved(bench: Bench) -> None:
+    for identifier, started in (("1", -300.0), ("2", -200.0), ("3", 5.0), ("4", 20.0)):
+        bench.feed.accept(event(identifier, "Sound 3", started, started + 3))
+    fill(bench)
+    bench.window.control.navigation.show_event(event("2", "Sound 3", -200.0, -197.0))
+    press(bench, Qt.Key.Key_End)
+    assert steps(bench, Qt.Key.Key_Left, 1) == ["4"]
+    press(bench, *[Qt.Key.Key_Left] * 4)
+    assert steps(bench, Qt.Key.Key_Right, 1) == ["4"]
+
+
+def test_ctrl_and_arrows_reach_events_of_the_same_moment_and_those_that_go_on(bench: Bench) -> None:
+    bench.feed.accept(event("1", "Sound 3", 10.0, 13.0))
+    bench.feed.accept(event("2", "Sound 5", 10.0, 13.0))
+    bench.feed.accept(event("3", "Sound 3", 27.0))
+    bench.feed.accept(event("4", "Sound 5", 28.0))
+    fill(bench)
+    press(bench, Qt.Key.Key_Home)
+    assert steps(bench, Qt.Key.Key_Right, 4) == ["1", "2", "3", "4"]
+    assert steps(bench, Qt.Key.Key_Left, 3) == ["3", "2", "1"]
+
+
+def test_ctrl_and_arrows_reach_past_events_before_there_is_sound(bench: Bench) -> None:
+    for identifier, started in (("1", -300.0), ("2", -200.0)):
+        bench.feed.accept(event(identifier, "Sound 3", started, started + 3))
+    bench.pass_time()
+    assert steps(bench, Qt.Key.Key_Left, 2) == ["2", "1"]
+
+
 # Watching
 
 
@@ -492,6 +557,46 @@ def test_a_click_on_a_name_in_the_timeline_watches_it(bench: Bench, program: Fak
     assert [entry.sound.name for entry in program.watchlist.sounds] == ["Sound 3", "Sound 7"]
     heat.name_chosen.emit("A sound no longer watched")
     assert len(program.watchlist.sounds) == 2
+
+
+@pytest.fixture
+def siren(qtbot: QtBot) -> tuple[Bench, list[Watched]]:
+    """Window of a program that watches a sound of two classes, and the second of them."""
+    watched = [Watched("Siren", (3, 5), (0.3, 0.3)), Watched("Sound 5", (5,), (0.6,))]
+
+    def unwatch(_source: str, name: str) -> None:
+        watched[:] = [sound for sound in watched if sound.name != name]
+
+    bench = Bench(qtbot, actions=Actions(watched=lambda _: watched, watch=lambda *_: None, unwatch=unwatch))
+    fill(bench)
+    return bench, watched
+
+
+def test_a_click_in_the_timeline_stops_the_sound_of_this_name(siren: tuple[Bench, list[Watched]]) -> None:
+    bench, watched = siren
+    heat = bench.window.panels.timeline.heat
+    index = [row.name for row in heat.picture.rows].index("Sound 5")
+    QTest.mouseClick(heat, Qt.MouseButton.LeftButton, pos=QPoint(40, heat.row_rect(index).center().y()))
+    assert [sound.name for sound in watched] == ["Siren"]
+    assert bench.window.panels.status.message == "Sound 5 is no longer watched"
+
+
+def test_a_tag_of_two_watched_sounds_belongs_to_the_one_with_its_name(
+    siren: tuple[Bench, list[Watched]],
+) -> None:
+    bench, watched = siren
+    length = bench.window.panels.tags.row_geometry.bar_length
+    marks = {row.label: row.mark for row in bench.window.panels.tags.shown}
+    assert (marks["Sound 3"], marks["Sound 5"]) == (round(0.3 * length), round(0.6 * length))
+    at = QPoint(30, row_of(bench, "Sound 5") + 12)
+    QTest.mouseClick(bench.window.panels.tags, Qt.MouseButton.LeftButton, pos=at)
+    assert [sound.name for sound in watched] == ["Siren"]
+
+
+def test_the_search_stops_the_sound_of_this_name(siren: tuple[Bench, list[Watched]]) -> None:
+    bench, watched = siren
+    bench.window.control.search.chosen.emit("Sound 5")
+    assert [sound.name for sound in watched] == ["Siren"]
 
 
 def test_a_threshold_is_a_mark_on_the_bar(bench: Bench) -> None:
@@ -603,6 +708,44 @@ def test_keys_select_a_tag_watch_it_and_move_its_threshold(bench: Bench, program
     changed = next(entry for entry in program.watchlist.sounds if entry.sound.name == second)
     assert changed.thresholds[0] == pytest.approx(0.31, abs=0.201)
     assert bench.window.panels.timeline.heat.preview is not None
+
+
+@pytest.mark.parametrize("modifier", [Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ShiftModifier])
+def test_keys_in_the_filter_do_not_act_on_the_window(
+    bench: Bench, program: FakeProgram, modifier: Qt.KeyboardModifier
+) -> None:
+    fill(bench)
+    press(bench, Qt.Key.Key_Down, Qt.Key.Key_Down, Qt.Key.Key_L)
+    bench.window.control.teach.card.dismiss()
+    window, field = bench.window, bench.window.panels.events.filter_bar.field
+
+    def state() -> tuple[object, ...]:
+        sounds = [entry.sound.name for entry in program.watchlist.sounds]
+        panels = window.panels
+        return sounds, panels.tags.selected, window.state.frozen_at, panels.spectrogram.selection.span
+
+    before = state()
+    for key in (
+        "Up",
+        "Down",
+        "PageUp",
+        "PageDown",
+        "Left",
+        "Right",
+        "Home",
+        "End",
+        "Space",
+        "Enter",
+        "Return",
+    ):
+        QTest.mouseClick(field, Qt.MouseButton.LeftButton)
+        assert field.hasFocus()
+        QTest.keyClick(field, Qt.Key[f"Key_{key}"], modifier)
+        bench.pass_time()
+        assert state() == before, key
+    assert not field.hasFocus(), "Enter leaves the field"
+    press(bench, Qt.Key.Key_Return)
+    assert state() != before
 
 
 def test_moving_the_threshold_of_an_unwatched_tag_gives_a_message(bench: Bench) -> None:
@@ -801,6 +944,21 @@ def test_the_picture_and_the_events_are_saved_as_files(bench: Bench, program: Fa
     assert rows[0]["started_at"] == "2023-11-14T22:13:20.000Z"
     assert (rows[0]["ended_at"], rows[1]["ended_at"]) == ("2023-11-14T22:13:24.500Z", "")
     assert bench.window.panels.status.message == f"events saved as {table}"
+
+
+def test_the_table_says_which_starts_were_taken_back(tmp_path: Path) -> None:
+    events = [event("1", "Sound 3", 0.0, 4.5), taken_back("2", "Sound 5", 20.0, 21.0)]
+    with save_events(events, tmp_path).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["score"], row["confirmed"], row["fast_score"]) for row in rows] == [
+        ("0.800", "True", ""),
+        ("0.100", "False", "0.700"),
+    ]
+
+
+def test_a_clip_whose_path_is_no_unicode_does_not_keep_the_events_from_being_saved(tmp_path: Path) -> None:
+    saved = save_events([event("1", "Sound 3", 0.0, 4.5, clip="/b\udcffd/1.flac")], tmp_path)
+    assert "/b\\udcffd/1.flac" in saved.read_text(encoding="utf-8")
 
 
 def test_files_of_the_same_second_get_different_names(bench: Bench, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import pytest
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QPixmap
+from PySide6.QtGui import QAction, QPixmap
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -153,6 +153,39 @@ def test_the_menu_chooses_a_watched_sound_and_a_source(bench: Bench) -> None:
     choose("All sounds")
     choose("All sources")
     assert len(rows(bench)) == 7
+
+
+def choices(bench: Bench) -> dict[str, QAction]:
+    """Return what the menu of the filter offers now."""
+    menu = bench.window.panels.events.filter_bar.menu
+    menu.aboutToShow.emit()
+    return {action.text(): action for action in menu.actions()}
+
+
+def test_a_chosen_source_can_be_given_up_after_it_was_removed(bench: Bench) -> None:
+    three_days(bench)
+    choices(bench)["garden"].trigger()
+    bench.feed.set_sources(["mic"])
+    bench.pass_time()
+    assert rows(bench) == ["Today", "Dog"]
+    offered = choices(bench)
+    assert list(offered)[-3:] == ["All sources", "mic", "garden"]
+    assert offered["garden"].isChecked()
+    offered["All sources"].trigger()
+    assert len(rows(bench)) == 7
+    assert "All sources" not in choices(bench), "there is only one"
+
+
+def test_a_chosen_sound_is_listed_after_it_is_no_longer_watched(qtbot: QtBot) -> None:
+    watched = [Watched("Alarm", (3,), (0.5,)), Watched("Dog", (5,), (0.5,))]
+    bench = Bench(qtbot, actions=Actions(watched=lambda _: watched))
+    three_days(bench)
+    choices(bench)["Dog"].trigger()
+    del watched[1]
+    bench.pass_time()
+    assert choices(bench)["Dog"].isChecked()
+    choices(bench)["All sounds"].trigger()
+    assert list(choices(bench)) == ["All sounds", "Alarm"]
 
 
 def test_a_selected_event_stays_selected_while_others_come(bench: Bench) -> None:

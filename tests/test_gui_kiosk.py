@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPoint, Qt
-from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter
+from PySide6.QtCore import QEvent, QPoint, QRect, Qt
+from PySide6.QtGui import QColor, QFontMetrics, QImage, QKeyEvent, QPainter
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
@@ -36,7 +37,8 @@ from gui.data.histories import SourceHistories
 from gui.errors import LookError
 from gui.look import KioskLook
 from gui.style import pictograms
-from gui.style.theme import Tone
+from gui.style.fitting import Fitted, fit, paint_fitted
+from gui.style.theme import Style, Tone
 from gui.widgets.banner import Banner
 from models.labels import audioset_classes, family_of
 from models.log_mel import log_mel
@@ -163,6 +165,106 @@ def test_the_invitation_fills_the_screen_until_something_is_heard(qtbot: QtBot) 
     several.pass_time()
     assert [tile.tags._hint for tile in several.window.tiles] == ["Listening…", "Listening…"]
     assert several.window.banner._invitation == "Sing!"
+
+
+LONG = "Clap, whistle, sing, stamp, laugh or bark, and see what the machine says of you!"
+"""Invitation of 80 characters, the most that the settings allow."""
+
+SIZES = [(1280, 720), (720, 1280), (800, 480), (480, 320), (3840, 2160)]
+
+
+def lit(widget: QWidget) -> "np.ndarray[tuple[int, ...], np.dtype[np.bool_]]":
+    """Return which pixels of a widget are not dark."""
+    image = widget.grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    pixels = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.width(), 4)
+    found: np.ndarray[tuple[int, ...], np.dtype[np.bool_]] = pixels[:, :, :3].max(axis=2) > 90
+    return found
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[Fitted]:
+    """Texts that were drawn so that they fit."""
+    found: list[Fitted] = []
+
+    def note(text: str, width: int, height: int, *more: Any) -> Fitted:
+        found.append(fit(text, width, height, *more))
+        box = QRect(0, 0, width, height)
+        needed = QFontMetrics(found[-1].font).boundingRect(box, found[-1].flags, found[-1].text)
+        assert needed.width() <= width
+        assert needed.height() <= height
+        return found[-1]
+
+    monkeypatch.setattr("gui.style.fitting.fit", note)
+    return found
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("text", [LONG, LONG[:30], "m" * 80])
+def test_the_whole_invitation_is_on_screen(
+    qtbot: QtBot, fitted: list[Fitted], width: int, height: int, text: str
+) -> None:
+    bench = KioskBench(qtbot, width, height, look=KioskLook(text=text))
+    bench.pass_time()
+    fitted.clear()
+    drawn = lit(bench.tags)
+    assert drawn.any()
+    assert not drawn[:, [0, 1, -2, -1]].any()
+    assert [found.text for found in fitted] == [text] or " " not in text
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (720, 1280), (1920, 1080)])
+def test_the_whole_invitation_stands_beside_the_clock(
+    qtbot: QtBot, fitted: list[Fitted], width: int, height: int
+) -> None:
+    bench = KioskBench(qtbot, width, height, look=KioskLook(text=LONG))
+    bench.feed.accept(tagging({3: 0.9}))
+    bench.pass_time(1.0)
+    fitted.clear()
+    bench.banner.grab()
+    assert [found.text for found in fitted] == [LONG]
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 720), (720, 1280), (800, 480)])
+def test_the_whole_reason_is_shown_why_a_source_is_offline(
+    qtbot: QtBot, fitted: list[Fitted], width: int, height: int
+) -> None:
+    reason = "USB Audio can't be recorded (device unplugged); check whether another program uses it"
+    bench = KioskBench(qtbot, width, height)
+    bench.feed.accept(SourceStatus("mic", online=False, reason=reason))
+    bench.pass_time()
+    fitted.clear()
+    bench.banner.grab()
+    assert [found.text for found in fitted] == [reason]
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_long_names_are_shown_in_full(qtbot: QtBot, fitted: list[Fitted], width: int, height: int) -> None:
+    bench = KioskBench(qtbot, width, height)
+    names = ["Wind instrument, woodwind instrument", "Vehicle horn, car horn, honking", "Smoke detector"]
+    bench.tags._labels = [{3: names[0], 5: names[1], 7: names[2]}.get(number, "") for number in range(40)]
+    bench.feed.accept(tagging({3: 0.9, 5: 0.6, 7: 0.4}))
+    bench.pass_time(3.0)
+    fitted.clear()
+    bench.tags.grab()
+    assert sorted(found.text for found in fitted) == sorted(names)
+    for tag in bench.tags.shown:
+        assert bench.tags._bar_rect(tag).width() > bench.tags.width() / 2
+
+
+@pytest.mark.usefixtures("qapp")
+def test_a_text_that_fits_keeps_its_size() -> None:
+    expected = Fitted(Style().font(48), "Listening…", Qt.TextFlag.TextWordWrap.value)
+    assert fit("Listening…", 600, 60, (48, 16)) == expected
+
+
+@pytest.mark.usefixtures("qapp")
+def test_a_text_that_is_too_long_for_the_smallest_letters_loses_its_middle(fitted: list[Fitted]) -> None:
+    picture = QImage(300, 60, QImage.Format.Format_RGB32)
+    painter = QPainter(picture)
+    paint_fitted(painter, picture.rect(), f"Loading /home/{'m' * 300}/model.pth…", (48, 16))
+    painter.end()
+    assert fitted[0].text.startswith("Loading /home/")
+    assert fitted[0].text.endswith("model.pth…")
 
 
 def test_the_kiosk_speaks_german(qtbot: QtBot) -> None:

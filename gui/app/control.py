@@ -92,7 +92,7 @@ class Control:
         self._watching = watching
         self._restyle = restyle
         self.navigation = Navigation(state, panels)
-        self.watch = WatchControl(state, panels, watching, labels)
+        self.watch = WatchControl(state, panels, watching)
         self.source = SourceControl(window, state, panels, actions)
         self.teach = TeachControl(window, state, panels, self.navigation, actions.teach)
         self.events = EventControl(window, panels, actions, self.teach.correct)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QMenu, QWidget
 from streamer.messages import Event, Mark
 
 from ..actions import Actions
+from ..errors import ActionError
 from .panels import Panels
 
 
@@ -56,8 +57,7 @@ class EventControl:
         if playable and self._actions.play_clip is not None:
             self._offer("Play clip", lambda: self.play(event))
         if self._actions.mark_event is not None:
-            mark = self._actions.mark_of(event.id)
-            self._panels.events.model.set_mark(event, mark)
+            mark = self._refresh_mark(event)
             self._offer("Right", lambda: self.mark(event, "right"), checked=mark == "right")
             self._offer("Wrong", lambda: self.mark(event, "wrong"), checked=mark == "wrong")
         if playable and self._actions.teach is not None:
@@ -103,6 +103,16 @@ class EventControl:
             return f"{event.label} is marked as {new}" if new else f"{event.label} has no mark any more"
 
         self._panels.report(change)
+
+    def _refresh_mark(self, event: Event) -> Mark | None:
+        """Show the mark that an event has in the history, and return it; None if it can't be read."""
+        try:
+            mark = self._actions.mark_of(event.id)
+        except ActionError as error:
+            self._panels.status.show_message(str(error))
+            return None
+        self._panels.events.model.set_mark(event, mark)
+        return mark
 
     def _offer(self, title: str, do: Callable[[], None], *, checked: bool | None = None) -> None:
         action = self.menu.addAction(title)

@@ -12,7 +12,7 @@ from streamer.messages import Event
 
 from ..errors import ActionError
 
-_FIELDS = ("started_at", "ended_at", "source", "sound", "score", "clip")
+_FIELDS = ("started_at", "ended_at", "source", "sound", "score", "clip", "confirmed", "fast_score")
 
 
 def save_picture(window: QWidget, folder: Path) -> Path:
@@ -41,7 +41,7 @@ def save_events(events: Iterable[Event], folder: Path) -> Path:
     """
     path = _new_file(folder, "csv")
     try:
-        with path.open("w", encoding="utf-8", newline="") as file:
+        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
             table = csv.writer(file)
             table.writerow(_FIELDS)
             table.writerows(_row(event) for event in events)
@@ -54,7 +54,17 @@ def save_events(events: Iterable[Event], folder: Path) -> Path:
 
 def _row(event: Event) -> tuple[str, ...]:
     ended = "" if event.ended_at is None else _iso(event.ended_at)
-    return (_iso(event.started_at), ended, event.source, event.label, f"{event.score:.3f}", event.clip or "")
+    fast_score = "" if event.fast_score is None else f"{event.fast_score:.3f}"
+    return (
+        _iso(event.started_at),
+        ended,
+        event.source,
+        event.label,
+        f"{event.score:.3f}",
+        event.clip or "",
+        str(event.confirmed),
+        fast_score,
+    )
 
 
 def _iso(time_seconds: float) -> str:

@@ -1,5 +1,8 @@
 """Moves the view through sources, time and events."""
 
+import math
+from bisect import bisect_left, bisect_right
+
 from streamer.messages import Event
 
 from ..data.viewstate import ViewState
@@ -7,6 +10,7 @@ from .panels import Panels
 
 _SCROLL_SECONDS = 2.0
 _MAX_LOOK_BACK_SECONDS = 6.0
+_SAME_SECONDS = 0.05
 
 
 class Navigation:
@@ -23,20 +27,24 @@ class Navigation:
     def __init__(self, state: ViewState, panels: Panels) -> None:
         self._state = state
         self._panels = panels
+        self._shown_id = ""  # of the event shown last, until the view moves on
 
     def show_source(self, source: str) -> None:
         """Show another source, with all sound kept of it."""
+        self._shown_id = ""
         self._state.source = source
         self._panels.show_columns(self._state.history.columns)
 
     def freeze(self, time_seconds: float) -> None:
         """Freeze the view at a Unix time."""
+        self._shown_id = ""
         if not self._state.freeze(time_seconds):
             self._panels.status.show_message("no audio yet")
             self.go_live()
 
     def go_live(self) -> None:
         """Show the newest data again."""
+        self._shown_id = ""
         self._state.frozen_at = None
 
     def toggle_freeze(self) -> None:
@@ -52,11 +60,17 @@ class Navigation:
             self.freeze(self._state.shown_until + steps * _SCROLL_SECONDS)
 
     def step_event(self, step: int) -> None:
-        """Go to the nearest event before (-1) or after (1) the time on screen."""
-        now = self._state.shown_until
-        found = [event for event in self._state.events if (_time_of(event) - now) * step > 0.05]
-        if found:
-            self.show_event(min(found, key=lambda event: abs(_time_of(event) - now)))
+        """Go to the event before (-1) or after (1) the one shown last; once the view has moved, the time on screen."""
+        events = sorted(self._state.events, key=_time_of)
+        place = next((place for place, event in enumerate(events) if event.id == self._shown_id), None)
+        if place is not None:
+            place += step
+        elif step < 0:
+            place = bisect_left(events, self._now - _SAME_SECONDS, key=_time_of) - 1
+        else:
+            place = bisect_right(events, self._now + _SAME_SECONDS, key=_time_of)
+        if 0 <= place < len(events):
+            self.show_event(events[place])
 
     def show_event(self, event: Event) -> None:
         """Select an event and show its source at its time."""
@@ -71,6 +85,12 @@ class Navigation:
             self._panels.status.show_message(
                 "the sound of that time is no longer kept; ▶ plays a clip, if there is one"
             )
+        self._shown_id = event.id
+
+    @property
+    def _now(self) -> float:
+        """Time on screen; before there is any sound, a time after all events."""
+        return self._state.shown_until if self._state.history.columns.started else math.inf
 
 
 def _time_of(event: Event) -> float:

@@ -94,14 +94,20 @@ class TeachControl:
 
     def toggle_memory(self) -> None:
         """Keep ten minutes of sound in memory, or no longer."""
-        if self._actions is not None:
-            on = not self._actions.remembers()
-            self._actions.remember(on)
-            self._panels.status.show_message(
+        actions = self._actions
+        if actions is None:
+            return
+
+        def change() -> str:
+            on = not actions.remembers()
+            actions.remember(on)
+            return (
                 "the last ten minutes of sound are kept, in memory only"
                 if on
                 else "only the sound on screen is kept"
             )
+
+        self._panels.report(change)
 
     def update(self) -> None:
         """Show how learning goes; called at each tick."""
@@ -155,7 +161,11 @@ class TeachControl:
         seconds = (span[1] - span[0]) * HOP_SAMPLES / SAMPLE_RATE_HZ
         clock = time.strftime("%H:%M:%S", time.localtime(columns.time_of(span[0])))
         advice = "" if actions.remembers() else "Only the sound on screen is kept; Ctrl+M keeps ten minutes."
-        self.card.ask(f"This is…   ({seconds:.1f} s at {clock})", actions.names(), self._name, advice)
+        try:
+            names = actions.names()
+        except ActionError as error:
+            names, advice = (), str(error)
+        self.card.ask(f"This is…   ({seconds:.1f} s at {clock})", names, self._name, advice)
 
     def _samples(self) -> tuple[int, int]:
         first, last = self._selection.span or (0, 0)

@@ -1,6 +1,6 @@
 """Watches sounds and moves their thresholds, with a preview in the timeline."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ..data.heatrows import ThresholdPreview
 from ..data.viewstate import ViewState
@@ -22,15 +22,12 @@ class WatchControl:
         Panels that show the result.
     watching : Watching
         Watched sounds.
-    labels : sequence of str
-        Name of each score.
     """
 
-    def __init__(self, state: ViewState, panels: Panels, watching: Watching, labels: Sequence[str]) -> None:
+    def __init__(self, state: ViewState, panels: Panels, watching: Watching) -> None:
         self._state = state
         self._panels = panels
         self._watching = watching
-        self._labels = labels
         self._preview_seconds = 0.0
 
     def advance(self, seconds: float) -> None:
@@ -46,11 +43,7 @@ class WatchControl:
 
     def toggle_name(self, name: str) -> None:
         """Start or stop watching the sound or label of a name."""
-        sound = next((sound for sound in self._watching.sounds() if sound.name == name), None)
-        if sound is not None:
-            self.toggle(sound.labels[0])
-        elif name in self._labels:  # False for the row of a sound that is no longer watched
-            self.toggle(self._labels.index(name))
+        self._panels.report(lambda: self._watching.toggle_name(name))
 
     def toggle_selected(self) -> None:
         """Start or stop watching the selected tag."""
@@ -64,15 +57,18 @@ class WatchControl:
 
     def preview(self, label: int, threshold: float) -> None:
         """Show the events that another threshold would have given."""
-        found = self._watching.preview(self._state.view.taggings, label, threshold)
         self._preview_seconds = 0.0
-        if found is not None:
+
+        def show() -> str | None:
+            found = self._watching.preview(self._state.view.taggings, label, threshold)
+            if found is None:
+                return None
             row, spans = found
             self._panels.timeline.heat.show_preview(ThresholdPreview(row, threshold, spans))
             events = "1 event" if len(spans) == 1 else f"{len(spans)} events"
-            self._panels.status.show_message(
-                f"threshold {threshold:.2f} would have given {events} of {row.name}"
-            )
+            return f"threshold {threshold:.2f} would have given {events} of {row.name}"
+
+        self._panels.report(show)
 
     def set_threshold(self, label: int, threshold: float) -> None:
         """Set the threshold of a label's sound, and show the preview for a while."""

@@ -96,7 +96,7 @@ def make_picture(
     taggings : sequence of Tagging
         Taggings of the source, oldest first.
     events : sequence of Event
-        Events of the source.
+        Events of the source; those that were taken back are left out.
     watched : sequence of Watched
         Watched sounds of the source.
     preview : ThresholdPreview or None
@@ -112,6 +112,7 @@ def make_picture(
     if not taggings:
         return HeatPicture((), np.zeros((0, width), np.uint8), (), None, span_seconds)
     ends_at = taggings[-1].ended_at
+    events = [event for event in events if not event.withdrawn]
     with_events = {
         event.label for event in events if event.ended_at is None or event.ended_at >= ends_at - span_seconds
     }

@@ -10,6 +10,7 @@ from .heatrows import HeatRow
 from .viewstate import ViewState
 
 _STEP = 0.01
+_FIXED = "watched sounds can't be changed here"
 
 
 class Watching:
@@ -41,11 +42,14 @@ class Watching:
         sounds = self.sounds()
         if sounds != self._sounds:
             self._sounds = sounds
-            self._thresholds = {
-                label: threshold
+            found = [
+                (sound.name, label, threshold)
                 for sound in reversed(sounds)
                 for label, threshold in zip(sound.labels, sound.thresholds, strict=True)
-            }
+            ]
+            first = {label: threshold for _, label, threshold in found}
+            named = {label: threshold for name, label, threshold in found if name == self._labels[label]}
+            self._thresholds = first | named
         return self._thresholds
 
     def labels(self) -> list[str]:
@@ -53,20 +57,28 @@ class Watching:
         return [self._labels[label] for label in self.thresholds()]
 
     def sound_of(self, label: int) -> Watched | None:
-        """Return the first watched sound that a label belongs to."""
-        return next((sound for sound in self.sounds() if label in sound.labels), None)
+        """Return the watched sound that a label belongs to: of several, the one with its name, else the first."""
+        sounds = [sound for sound in self.sounds() if label in sound.labels]
+        return next(
+            (sound for sound in sounds if sound.name == self._labels[label]), next(iter(sounds), None)
+        )
 
     def toggle(self, label: int) -> str:
         """Watch a label, or stop watching the sound that it belongs to; return a message that says so."""
-        if self._actions.watch is None or self._actions.unwatch is None:
-            raise ActionError("watched sounds can't be changed here")
         sound = self.sound_of(label)
-        if sound is not None:
-            self._actions.unwatch(self._state.source, sound.name)
-            return f"{sound.name} is no longer watched"
-        self._actions.watch(self._state.source, self._labels[label], None)
-        sound = self.sound_of(label)
-        return f"{sound.name if sound else self._labels[label]} is now watched"
+        return self._watch(label) if sound is None else self._unwatch(sound.name)
+
+    def toggle_name(self, name: str) -> str | None:
+        """Stop watching the sound of a name, or else toggle the label of this name; return a message that says so.
+
+        Returns
+        -------
+        str or None
+            Message; None if the name is neither, as after a sound was removed.
+        """
+        if any(sound.name == name for sound in self.sounds()):
+            return self._unwatch(name)
+        return self.toggle(self._labels.index(name)) if name in self._labels else None
 
     def set_threshold(self, label: int, threshold: float) -> str:
         """Set the threshold of the sound that a label belongs to; return a message that says so."""
@@ -90,3 +102,16 @@ class Watching:
             return None
         spans = self._actions.preview_events(self._state.source, taggings, sound.name, threshold)
         return HeatRow(sound.name, sound.labels, watched=True), tuple(spans)
+
+    def _watch(self, label: int) -> str:
+        if self._actions.watch is None:
+            raise ActionError(_FIXED)
+        self._actions.watch(self._state.source, self._labels[label], None)
+        sound = self.sound_of(label)
+        return f"{sound.name if sound else self._labels[label]} is now watched"
+
+    def _unwatch(self, name: str) -> str:
+        if self._actions.unwatch is None:
+            raise ActionError(_FIXED)
+        self._actions.unwatch(self._state.source, name)
+        return f"{name} is no longer watched"

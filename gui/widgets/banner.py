@@ -7,9 +7,12 @@ from PySide6.QtGui import QFontMetrics, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from ..style import theme
+from ..style.fitting import paint_fitted
 from ..style.logo import Logo
 from ..style.theme import Style
 
+_SIZE, _LEAST_SIZE = 26, 13
+"""Sizes of letters: invitation and message are as small as they must be."""
 _MAX_TITLE_SHARE = 0.5
 """Share of the width that a title may take beside a message."""
 
@@ -74,9 +77,10 @@ class Banner(QWidget):
         painter = QPainter(self)
         painter.fillRect(event.rect(), colours.background)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        font = style.font(26)
+        font = style.font(_SIZE)
         painter.setFont(font)
         metrics = QFontMetrics(font)
+        sizes = (style.px(_SIZE), style.px(_LEAST_SIZE))
         left = self._paint_title(painter, metrics) if self.title else self._paint_logo(painter)
         clock = metrics.horizontalAdvance(self._clock)
         right = QRect(self.width() - clock - 2, 0, clock + 2, self.height())
@@ -87,8 +91,7 @@ class Banner(QWidget):
             between = QRect(left, 0, right.left() - left, self.height()).adjusted(
                 style.px(30), 0, -style.px(30), 0
             )
-            words = metrics.elidedText(self._invitation, Qt.TextElideMode.ElideRight, between.width())
-            painter.drawText(between, Qt.AlignmentFlag.AlignCenter, words)
+            paint_fitted(painter, between, self._invitation, sizes)
         if self.text:
             end = right.left() - style.px(30) if self._clock else self.width()
             area = QRect(left + style.px(18), 0, end - left - style.px(18), self.height())
@@ -96,9 +99,9 @@ class Banner(QWidget):
             painter.setBrush(theme.blend(colours.of(self.tone), colours.background, 0.25))
             painter.drawRoundedRect(area, style.px(10), style.px(10))
             painter.setPen(colours.of(self.tone))
-            inside = area.adjusted(style.px(16), 0, -style.px(16), 0)
-            text = metrics.elidedText(self.text, Qt.TextElideMode.ElideRight, inside.width())
-            painter.drawText(inside, Qt.AlignmentFlag.AlignVCenter, text)
+            inside = area.adjusted(style.px(16), style.px(3), -style.px(16), -style.px(3))
+            left_middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+            paint_fitted(painter, inside, self.text, sizes, align=left_middle)
         painter.end()
 
     def _paint_title(self, painter: QPainter, metrics: QFontMetrics) -> int:

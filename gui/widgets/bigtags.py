@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PySide6.QtCore import QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPaintEvent, QPen, QResizeEvent
+from PySide6.QtGui import QColor, QFont, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QWidget
 
 from streamer.messages import Tagging
@@ -15,6 +15,7 @@ from ..actions import Actions
 from ..data.tagmotion import MovingTag, TagMotion
 from ..look import KioskLook
 from ..style import pictograms
+from ..style.fitting import paint_fitted
 from ..style.theme import Style, blend
 
 _ROWS = 3
@@ -22,6 +23,10 @@ _MIN_SCORE = 0.1
 _MOVE_SECONDS = 0.04
 """Tags are in their places within 0.15 s, so that two that change places can be read."""
 _DIMMED = 0.4
+_NAME_SIZE = 0.62
+"""Size of the letters of a short name as a share of its box; long ones are down to a quarter of that."""
+_MAX_PICTOGRAM_SHARE = 0.3
+"""Share of the width that pictograms may take."""
 _ROW_HEIGHTS = (0.46, 0.3, 0.24)
 """Height of each row as a share of the widget; the first row is the largest."""
 
@@ -143,7 +148,10 @@ class BigTags(QWidget):
 
     def _names_left(self) -> int:
         """Return the left edge of names and bars, beside the largest pictogram."""
-        return round(_ROW_HEIGHTS[0] * self.height() * 0.8) + self._style.px(30)
+        return self._pictogram_side(self.height() * _ROW_HEIGHTS[0]) + self._style.px(30)
+
+    def _pictogram_side(self, row_height: float) -> int:
+        return round(min(0.8 * row_height, _MAX_PICTOGRAM_SHARE * self.width()))
 
     def _bar_length(self) -> int:
         return max(1, self.width() - self._names_left())
@@ -212,20 +220,26 @@ class BigTags(QWidget):
 
     def _paint_name(self, painter: QPainter, tag: BigTag) -> None:
         colours, rect = self._style.colours, self._rect_of(tag)
-        gap = rect.height() // 10
-        side = rect.height() - 2 * gap
+        side = self._pictogram_side(rect.height())
         column = self._names_left() - self._style.px(30)
-        picture = QRectF((column - side) / 2, rect.top() + gap, side, side)
+        picture = QRectF((column - side) / 2, rect.top() + (rect.height() - side) / 2, side, side)
         family = self._families.get(tag.label, "sound")
         pictograms.paint(painter, family, picture, self._colour(tag))
-        name_box = QRect(self._names_left(), rect.top() + gap, self._bar_length(), round(side * 0.82))
-        name = self._name_of(tag.label)
-        font = self._fitting_font(name, name_box)
-        painter.setFont(font)
+        gap = rect.height() // 10
+        name_height = round(0.82 * (rect.height() - 2 * gap))
+        name_box = QRect(self._names_left(), rect.top() + gap, self._bar_length(), name_height)
         front = colours.bad if tag.alarming else colours.text
         painter.setPen(blend(front, colours.background, self._strength(tag)))
-        text = QFontMetrics(font).elidedText(name, Qt.TextElideMode.ElideRight, name_box.width())
-        painter.drawText(name_box, Qt.AlignmentFlag.AlignVCenter, text)
+        size = _NAME_SIZE * name_height
+        left_middle = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        paint_fitted(
+            painter,
+            name_box,
+            self._name_of(tag.label),
+            (size, size / 4),
+            align=left_middle,
+            weight=QFont.Weight.DemiBold,
+        )
 
     def _paint_hint(self, painter: QPainter) -> None:
         colour: QColor = self._style.colours.soft
@@ -233,17 +247,5 @@ class BigTags(QWidget):
         picture = QRectF((self.width() - side) / 2, self.height() * 0.18, side, side)
         pictograms.paint(painter, "sound", picture, colour)
         painter.setPen(colour)
-        painter.setFont(self._style.font(48))
         below = QRect(0, round(picture.bottom()), self.width(), round(self.height() * 0.3))
-        painter.drawText(below, Qt.AlignmentFlag.AlignCenter, self._hint)
-
-    def _fitting_font(self, label: str, box: QRect) -> QFont:
-        """Return the largest font in which a name fits into the box, but at least half of the normal size."""
-        pixels = box.height() * 0.62
-        font = Style(1.0).font(pixels, QFont.Weight.DemiBold)
-        needed = QFontMetrics(font).horizontalAdvance(label)
-        if needed > box.width():
-            font = Style(1.0).font(
-                max(pixels / 2, 0.98 * pixels * box.width() / needed), QFont.Weight.DemiBold
-            )
-        return font
+        paint_fitted(painter, below, self._hint, (self._style.px(48), self._style.px(16)))

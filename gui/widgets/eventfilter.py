@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QToolButton, QWidget
 
@@ -86,12 +86,12 @@ class FilterBar(QWidget):
         """List sounds and sources; the current ones are ticked."""
         self.menu.clear()
         self._add("All sounds", "sound", None)
-        for sound in self._sounds:
+        for sound in _with_chosen(self._sounds, self._chosen.sound):
             self._add(self._name_of(sound), "sound", sound)
-        if len(self._sources) > 1:
+        if len(self._sources) > 1 or self._chosen.source is not None:
             self.menu.addSeparator()
             self._add("All sources", "source", None)
-            for source in self._sources:
+            for source in _with_chosen(self._sources, self._chosen.source):
                 self._add(source, "source", source)
 
     def _add(self, title: str, field: Literal["sound", "source"], value: str | None) -> None:
@@ -101,8 +101,24 @@ class FilterBar(QWidget):
         action.triggered.connect(lambda: self._choose(_with(self._chosen, field, value)))
 
 
+def _with_chosen(names: Sequence[str], chosen: str | None) -> Sequence[str]:
+    """Return names, and the chosen one even if it is no longer among them."""
+    return names if chosen is None or chosen in names else (*names, chosen)
+
+
 def _with(chosen: EventFilter, field: Literal["sound", "source"], value: str | None) -> EventFilter:
     return replace(chosen, sound=value) if field == "sound" else replace(chosen, source=value)
+
+
+_FIELD_KEYS = {
+    Qt.Key.Key_Return,
+    Qt.Key.Key_Enter,
+    Qt.Key.Key_Up,
+    Qt.Key.Key_Down,
+    Qt.Key.Key_PageUp,
+    Qt.Key.Key_PageDown,
+}
+"""Keys that belong to the field while it has the focus, although Qt's fields leave them to shortcuts."""
 
 
 class _Field(QLineEdit):
@@ -115,6 +131,14 @@ class _Field(QLineEdit):
         self.setAccessibleName("Filter events by the name of sound or source")
         self.setClearButtonEnabled(True)
         self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+
+    def event(self, event: QEvent) -> bool:
+        """Keep the keys of the field from the shortcuts of the window."""
+        is_shortcut = event.type() == QEvent.Type.ShortcutOverride
+        if is_shortcut and isinstance(event, QKeyEvent) and event.key() in _FIELD_KEYS:
+            event.accept()
+            return True
+        return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 - Qt's name
         """Leave the field with Escape, and keep its words with Enter."""

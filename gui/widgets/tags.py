@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from streamer.messages import Tagging
 
 from ..data.tagmotion import TagMotion
+from ..style.fitting import paint_fitted
 from ..style.theme import Style
 from .tagrows import Row, RowGeometry, RowPainter, strength_of
 
@@ -183,9 +184,8 @@ class TagsView(QWidget):
         painter = QPainter(self)
         painter.fillRect(event.rect(), self._style.colours.panel)
         if not self.shown:
-            painter.setFont(self._style.font(26))
             painter.setPen(self._style.colours.soft)
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap, self._hint)
+            paint_fitted(painter, self.rect(), self._hint, (self._style.px(26), self._style.px(13)))
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         for row in reversed(self.shown):
             self._painter.paint(painter, row, event.region(), dimmed=self._dimmed)
