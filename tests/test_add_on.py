@@ -156,6 +156,26 @@ def test_the_default_options_leave_the_rest_to_the_settings_file(run: ModuleType
     assert found.mqtt is None
 
 
+def test_the_settings_file_may_name_another_broker_and_another_node(run: ModuleType, tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    mqtt = {"host": "core-mosquitto", "username": "addons", "password": "secret"}
+    file.write_text('node = "attic"\nmqtt = "mqtt://me@broker.local"\nmqtt_password = "mine"\n')
+    found = read(run.settings({}, mqtt, run.named(file)), file)
+    broker = found.broker()
+    assert broker is not None
+    assert (found.node, broker.host, broker.username, broker.password) == (
+        "attic",
+        "broker.local",
+        "me",
+        "mine",
+    )
+    for text in ('watch = ["Dog"]', "node = ", "\x00"):
+        file.write_text(text)
+        environment = run.settings({}, mqtt, run.named(file))
+        assert (environment["EARSHOT_NODE"], environment["EARSHOT_MQTT_PASSWORD"]) == ("earshot", "secret")
+    assert run.named(tmp_path / "none") == set()
+
+
 def test_the_broker_comes_from_the_supervisor(run: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
     data = {"host": "core-mosquitto", "port": 8883, "ssl": True, "username": "addons", "password": "secret"}
     with supervisor(200, {"result": "ok", "data": data}) as (address, tokens):

@@ -194,6 +194,7 @@ def test_the_container_s_environment_is_one_of_settings(
     if with_compose:
         assert broker is not None
         assert (broker.host, broker.username, broker.password) == ("mosquitto", "earshot", "secret")
+        assert "EARSHOT_SOURCE" not in environment, "it would win over the settings file"
     assert settings.history_file == Path("/var/lib/earshot/history.sqlite3")
     assert str(settings.history_file.parent) in instructions("VOLUME")[0]
 

@@ -318,6 +318,65 @@ def test_a_target_that_fails_does_not_hold_up_another(file: Path) -> None:
         wait_until(lambda: len(server.taken) == 5, "all notifications at the other")
 
 
+class Slow:
+    """Target that takes no notification before it may."""
+
+    def __init__(self) -> None:
+        self.key, self.name = "slow", "a slow target"
+        self.asked, self.may_go_on = threading.Event(), threading.Event()
+        self.taken: list[str] = []
+
+    def send(self, note: Note) -> None:
+        self.asked.set()
+        assert self.may_go_on.wait(START_SECONDS)
+        self.taken.append(note.title)
+
+
+def test_a_target_that_takes_long_holds_up_no_other_and_no_event_on_its_way_to_the_disk(file: Path) -> None:
+    slow = Slow()
+    with desk() as (server, address), notifying(file, slow, AppriseTarget(address)) as notifier:
+        notifier.accept(started(1, "Dog"))
+        wait_until(slow.asked.is_set, "an attempt that lasts")
+        for number in range(2, 5):
+            notifier.accept(started(number, f"Sound {number}"))
+        wait_until(lambda: len(server.taken) == 4, "all notifications at the other")
+        stored = json.loads(file.read_text())
+        assert [event["id"] for event in stored["slow"]] == ["1", "2", "3", "4"]
+        slow.may_go_on.set()
+        wait_until(lambda: not file.exists(), "the empty outbox")
+    assert slow.taken == ["Dog", "Sound 2", "Sound 3", "Sound 4"]
+
+
+def test_a_target_that_is_removed_during_an_attempt_gets_nothing_more(file: Path) -> None:
+    slow = Slow()
+    with desk() as (server, address), notifying(file, slow) as notifier:
+        notifier.accept(started(1))
+        notifier.accept(started(2))
+        wait_until(slow.asked.is_set, "an attempt that lasts")
+        notifier.change(Plan([AppriseTarget(address)], Rules(cooldown_seconds=0.0), Wording()))
+        wait_until(lambda: notifier.targets == ["JSON (json)"], "the other target")
+        notifier.accept(started(3))
+        wait_until(lambda: server.taken, "the notification at the other")
+        slow.may_go_on.set()
+    assert slow.taken == ["Dog"]
+    assert not file.exists()
+
+
+def test_an_unexpected_error_of_a_target_ends_the_notifier(file: Path) -> None:
+    class Broken:
+        key, name = "broken", "a broken target"
+
+        def send(self, note: Note) -> None:
+            raise ZeroDivisionError(note.title)
+
+    outbox = NotifyOutbox(file, ["broken"])
+    notifier = Notifier([Broken()], rules=Rules(), wording=Wording(), outbox=outbox)
+    notifier.accept(started())
+    with pytest.raises(ZeroDivisionError, match="Dog"):
+        notifier.run()
+    assert file.exists(), "the event waits"
+
+
 def test_a_notification_that_is_never_taken_does_not_hold_up_the_next(file: Path) -> None:
     class Choosy:
         key, name = "choosy", "a choosy target"
@@ -384,9 +443,11 @@ def test_a_damaged_outbox_is_reported_and_begun_again(
 def test_a_command_gets_the_facts_in_its_environment_and_no_secrets(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EARSHOT_MQTT_PASSWORD", SECRET)
-    monkeypatch.setenv("EARSHOT_NOTIFY", SECRET)
-    monkeypatch.setenv("EARSHOT_HOP", "1")
+    for name in ("EARSHOT_MQTT_PASSWORD", "EARSHOT_NOTIFY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.setenv(name, SECRET)
+    monkeypatch.setenv("EARSHOT_SOURCE", f"rtsp://me:{SECRET}@camera.local/live")
+    monkeypatch.setenv("EARSHOT_MQTT", f"mqtt://me:{SECRET}@broker.local")
+    monkeypatch.setenv("LAMP", "kitchen")
     out = tmp_path / "out.json"
     script = f"import json, os; f = open({str(out)!r} + '.part', 'w'); json.dump(dict(os.environ), f); f.close(); os.rename({str(out)!r} + '.part', {str(out)!r})"
     event = ended(started(label="Dog; rm -rf $HOME"), clip="/clips/1.flac")
@@ -406,7 +467,7 @@ def test_a_command_gets_the_facts_in_its_environment_and_no_secrets(
     assert found["EVENT_TEXT"].startswith("Dog; rm -rf $HOME at yard")
     assert found["EVENT_STARTED_AT"].endswith("Z")
     assert SECRET not in json.dumps(environment)
-    assert environment["EARSHOT_HOP"] == "1"
+    assert environment["LAMP"] == "kitchen"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from support.program import clean_environment
 from support.teaching import RATE, WINDOW, Floats, Model, chime, examples, other_sounds, ring, run
 from support.teaching import taught as taught_sound
 
+from earshot.commands.teach_material import find_events
 from earshot.own_sounds import with_own_sounds
 from models.teaching import corrections
 from models.teaching.corrections import correct, live_windows
@@ -23,6 +24,7 @@ from models.teaching.taught_tagger import TaughtTagger
 from models.teaching.variations import variations
 from streamer.events.own_sounds import corrected_sound_names, own_sound_names, own_sounds_folder
 from streamer.messages import Event
+from streamer.settings.loading import load_settings
 from streamer.sinks.history.notes import Notes
 from streamer.sinks.history.store import History
 
@@ -197,6 +199,35 @@ def test_an_event_of_a_taught_sound_is_corrected_by_teaching_it_again(environmen
     (event,) = write_history(environment, "Our doorbell", [None])
     result = run(environment, "teach", "--wrong", event)
     assert f"teach it again, with --not {event} for the event that was wrong" in result.stderr
+
+
+def test_marked_events_that_can_not_be_learned_from_are_left_out(
+    environment: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = chime(tmp_path / "0.wav", 0)
+    gone = str(tmp_path / "gone.flac")
+    write_history(environment, "Crow", [None, gone, clip, clip], wrong=3)
+    write_history(environment, "Our doorbell", [clip], wrong=1)
+    file = Path(environment["XDG_DATA_HOME"]) / "earshot" / "history.sqlite3"
+    settings = load_settings({"history": str(file)}, config=Path("/dev/null"), environment={})
+    found = find_events(settings, ["crow-3", "marked"], taught=["our DOORBELL"])
+    assert [event.id for event in found] == ["crow-3", "crow-2"]
+    (line,) = caplog.messages
+    assert line == (
+        "left out of the events that are marked as wrong: 2 without a clip, 1 of sounds that you have taught "
+        "(teach these again, with --not ID)"
+    )
+
+
+def test_marked_events_none_of_which_can_be_learned_from_are_refused(environment: dict[str, str]) -> None:
+    TaughtSounds(Path(environment["XDG_DATA_HOME"]) / "earshot" / "taught").save(taught_sound())
+    for label in ("Crow", "Our doorbell"):
+        write_history(environment, label, [None], wrong=1)
+    result = run(environment, "teach", "--wrong", "marked")
+    assert result.returncode == 2
+    assert "no event that is marked as wrong can be learned from: 1 without a clip, 1 of sounds" in " ".join(
+        result.stderr.split()
+    )
 
 
 @pytest.mark.slow

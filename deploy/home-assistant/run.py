@@ -3,13 +3,15 @@
 import json
 import os
 import sys
+import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 OPTIONS = Path("/data/options.json")
+SETTINGS = Path("/config/earshot/earshot.toml")
 SUPERVISOR = "http://supervisor"
 INGRESS_PROXY = "172.30.32.2"
 INGRESS_PORT = 8099
@@ -33,15 +35,29 @@ def broker(supervisor: str, token: str) -> dict[str, Any] | None:
     return data if isinstance(data, dict) and data.get("host") else None
 
 
-def settings(options: Mapping[str, Any], mqtt: Mapping[str, Any] | None) -> dict[str, str]:
-    """Return the variables of the environment that make these settings. An empty option leaves it to the settings file."""
+def named(file: Path) -> set[str]:
+    """Return the names of the settings in the settings file; none if it is missing or wrong, which Earshot reports."""
+    try:
+        return set(tomllib.loads(file.read_text(encoding="utf-8-sig")))
+    except (OSError, ValueError, RecursionError):
+        return set()
+
+
+def settings(
+    options: Mapping[str, Any], mqtt: Mapping[str, Any] | None, in_file: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the variables of the environment that make these settings.
+
+    An empty option leaves it to the settings file, and so do the node and the broker if the file names them.
+    """
     found = {
         "EARSHOT_HEADLESS": "true",
         "EARSHOT_WAIT_FOR_SOURCES": "true",
-        "EARSHOT_NODE": "earshot",
         "EARSHOT_WEB": f"0.0.0.0:{INGRESS_PORT}",
         "EARSHOT_WEB_INGRESS": INGRESS_PROXY,
     }
+    if "node" not in in_file:
+        found["EARSHOT_NODE"] = "earshot"
     for option, name in (("sources", "SOURCE"), ("sounds", "WATCH"), ("notify", "NOTIFY")):
         if options.get(option):
             found[f"EARSHOT_{name}"] = json.dumps(options[option], ensure_ascii=False)
@@ -49,7 +65,7 @@ def settings(options: Mapping[str, Any], mqtt: Mapping[str, Any] | None) -> dict
         found["EARSHOT_MODEL"] = str(options["model"])
     if options.get("clips"):
         found["EARSHOT_CLIPS"] = "true"
-    if mqtt is not None:
+    if mqtt is not None and "mqtt" not in in_file:
         scheme = "mqtts" if mqtt.get("ssl") else "mqtt"
         host = f"[{mqtt['host']}]" if ":" in str(mqtt["host"]) else mqtt["host"]
         found["EARSHOT_MQTT"] = f"{scheme}://{host}:{mqtt.get('port') or 1883}"
@@ -64,7 +80,7 @@ def main() -> None:
     options = json.loads(OPTIONS.read_text(encoding="utf-8"))
     mqtt = broker(SUPERVISOR, os.environ.get("SUPERVISOR_TOKEN", ""))
     environment = {name: value for name, value in os.environ.items() if name != "SUPERVISOR_TOKEN"}
-    os.execvpe("earshot", ["earshot"], environment | settings(options, mqtt))  # noqa: S606, S607
+    os.execvpe("earshot", ["earshot"], environment | settings(options, mqtt, named(SETTINGS)))  # noqa: S606, S607
 
 
 if __name__ == "__main__":

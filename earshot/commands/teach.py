@@ -152,10 +152,13 @@ def _teach(load: "Callable[[], Settings]", sounds: "TaughtSounds", name: str, gi
 
 
 def _correct(chosen: "Settings", sounds: "TaughtSounds", identifiers: Sequence[str]) -> None:
+    from streamer.events.own_sounds import own_sound_names
+
     from . import teach_correction, teach_lesson, teach_material
 
     teach_lesson.require_libraries()
-    teach_correction.correct_sounds(chosen, sounds, teach_material.find_events(chosen, identifiers))
+    events = teach_material.find_events(chosen, identifiers, taught=own_sound_names())
+    teach_correction.correct_sounds(chosen, sounds, events)
 
 
 def _list(sounds: "TaughtSounds", *, as_json: bool) -> None:
@@ -188,7 +191,9 @@ def _advice_on_removal(chosen: "Settings", name: str) -> str:
     places = [setting for setting, sounds in named.items() if slug(name) in map(slug, sounds)]
     if not places:
         return ""
-    return f"your settings still name '{name}': remove it from {' and '.join(places)}, or Earshot does not start"
+    return (
+        f"your settings still name '{name}': remove it from {' and '.join(places)}, or Earshot does not start"
+    )
 
 
 def _export(sounds: "TaughtSounds", name: str, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Recordings that the command ``teach`` learns from: files, and clips of events in the history."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 MARKED = "marked"
 """Word for all events that were marked as wrong."""
 _MOST_MARKED = 10_000
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +78,19 @@ def read_unrelated(chosen: "Settings", names: Sequence[str]) -> "list[Samples]":
     return found
 
 
-def find_events(chosen: "Settings", identifiers: Sequence[str]) -> "list[Occurrence]":
-    """Return events of the history; ``marked`` stands for those that were marked as wrong.
+def find_events(
+    chosen: "Settings", identifiers: Sequence[str], *, taught: Iterable[str] = ()
+) -> "list[Occurrence]":
+    """Return events of the history; ``marked`` stands for those that were marked as wrong and have a clip.
+
+    Parameters
+    ----------
+    chosen : Settings
+        Settings of the program.
+    identifiers : sequence of str
+        Ids of events, or ``marked``.
+    taught : iterable of str
+        Names of sounds whose events ``marked`` does not stand for.
 
     Raises
     ------
@@ -86,8 +100,7 @@ def find_events(chosen: "Settings", identifiers: Sequence[str]) -> "list[Occurre
         The history can't be read, or is off.
     """
     from streamer.errors import SettingsError
-    from streamer.messages import EventQuery
-    from streamer.sinks.history.page import read_newest, read_one
+    from streamer.sinks.history.page import read_one
 
     file = chosen.history_file
     if file is None:
@@ -95,12 +108,7 @@ def find_events(chosen: "Settings", identifiers: Sequence[str]) -> "list[Occurre
     found: dict[str, Occurrence] = {}
     for identifier in identifiers:
         if identifier == MARKED:
-            marked = [
-                event for event in read_newest(file, EventQuery(limit=_MOST_MARKED)) if event.mark == "wrong"
-            ]
-            if not marked:
-                raise UsageError("no event is marked as wrong: mark one on the page, or give its id")
-            found.update((event.id, event) for event in reversed(marked))
+            found.update((event.id, event) for event in _marked_events(file, taught))
         elif (event := read_one(file, identifier)) is None:
             raise UsageError(
                 f"the history has no event '{identifier}': list them with their ids with `earshot events --json`"
@@ -108,6 +116,46 @@ def find_events(chosen: "Settings", identifiers: Sequence[str]) -> "list[Occurre
         else:
             found[event.id] = event
     return list(found.values())
+
+
+def _marked_events(file: Path, taught: Iterable[str]) -> "list[Occurrence]":
+    """Return the events that were marked as wrong and can be learned from, the oldest first; log how many can't.
+
+    Raises
+    ------
+    UsageError
+        There is none.
+    """
+    from streamer.messages import EventQuery
+    from streamer.sinks.history.page import read_newest
+
+    marked = [event for event in read_newest(file, EventQuery(limit=_MOST_MARKED)) if event.mark == "wrong"]
+    if not marked:
+        raise UsageError("no event is marked as wrong: mark one on the page, or give its id")
+    names = {name.casefold() for name in taught}
+    usable: list[Occurrence] = []
+    own = silent = 0
+    for event in reversed(marked):
+        if event.label.casefold() in names:
+            own += 1
+        elif _has_clip(event):
+            usable.append(event)
+        else:
+            silent += 1
+    left_out = {
+        f"{silent} without a clip": silent,
+        f"{own} of sounds that you have taught (teach these again, with --not ID)": own,
+    }
+    reasons = ", ".join(reason for reason, count in left_out.items() if count)
+    if not usable:
+        raise UsageError(f"no event that is marked as wrong can be learned from: {reasons}")
+    if reasons:
+        _log.warning("left out of the events that are marked as wrong: %s", reasons)
+    return usable
+
+
+def _has_clip(event: "Occurrence") -> bool:
+    return event.clip is not None and Path(event.clip).is_file()
 
 
 def read_clip(event: "Occurrence") -> "Samples":
@@ -120,7 +168,7 @@ def read_clip(event: "Occurrence") -> "Samples":
     SoundError
         It can't be read.
     """
-    if event.clip is None or not Path(event.clip).is_file():
+    if event.clip is None or not _has_clip(event):
         raise UsageError(
             f"the event {event.id} has no clip: turn clips on (earshot --clips) to keep the sound of events"
         )

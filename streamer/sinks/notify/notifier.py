@@ -1,21 +1,23 @@
-"""The sink that tells people of events: it decides at once, and a thread of its own delivers."""
+"""The sink that tells people of events: it decides at once, and threads of its own deliver, one for each target."""
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from ...messages import Event, Message
+from ...runtime.threads import ThreadGroup
 from ...runtime.timing import Every
+from .delivery import Delivery, SharedOutbox
 from .outbox import NotifyOutbox
 from .rules import Rules, fill, values_of
-from .targets import NotDelivered, Note, Target
+from .targets import Note, Target
 
 _log = logging.getLogger(__name__)
 
@@ -23,8 +25,9 @@ Draw: TypeAlias = Callable[[Path], bytes]
 """Draws the picture of a clip: its path -> PNG."""
 
 _MOST_NEW = 200
-_LONGEST_PAUSE_SECONDS = 300.0
 _QUIET_SECONDS = 60.0
+_LAST_ATTEMPT_SECONDS = 60.0
+"""Time that the last attempt of each target may take; whoever calls `Notifier.close` may wait less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,35 +74,6 @@ class Plan:
     wording: Wording
 
 
-class _Attempts:
-    """Pauses between attempts at a target, and the log of them."""
-
-    def __init__(self, name: str, first_pause_seconds: float) -> None:
-        self._name = name
-        self._first_pause_seconds = first_pause_seconds
-        self._pause_seconds = 0.0
-        self.due_at = 0.0
-        self._line_due = Every(_QUIET_SECONDS)
-        self._is_logged = False
-
-    def fail(self, reason: object, waiting: int) -> None:
-        self._pause_seconds = min(
-            max(self._first_pause_seconds, 2.0 * self._pause_seconds), _LONGEST_PAUSE_SECONDS
-        )
-        self.due_at = time.monotonic() + self._pause_seconds
-        if self._line_due.due():
-            self._is_logged = True
-            _log.warning(
-                "%s did not get a notification: %s; %d waiting, trying again", self._name, reason, waiting
-            )
-
-    def succeed(self) -> None:
-        self._pause_seconds = self.due_at = 0.0
-        if self._is_logged:
-            self._is_logged = False
-            _log.info("%s gets notifications again", self._name)
-
-
 class _Pictures:
     """Pictures of clips, each in a file that is there while it is used.
 
@@ -136,10 +110,10 @@ class _Pictures:
 
 
 class Notifier:
-    """Tells people of events through targets; one that fails is tried again, and never holds up the others or listening.
+    """Tells people of events through targets, each on a thread of its own: one that fails or takes long holds up no other.
 
-    `accept` may be called from any thread and returns at once. One thread is in `run` until `close` is called. What waits then is
-    delivered after the next start.
+    `accept` may be called from any thread and returns at once. One thread is in `run` until `close` is called: it writes
+    events to the outbox and never sends. What waits at the end is delivered after the next start.
 
     Parameters
     ----------
@@ -168,10 +142,12 @@ class Notifier:
         first_pause_seconds: float = 5.0,
     ) -> None:
         self._first_pause_seconds = first_pause_seconds
-        self._outbox = outbox
+        self._outbox = SharedOutbox(outbox)
+        self._deliveries: dict[str, Delivery] = {}
         self._pictures = _Pictures(draw)
         self._next: Plan | None = None
         self._follow(Plan(targets, rules, wording))
+        self._outbox.set_targets(list(self._targets))
         self._lock = threading.Lock()
         self._new: deque[Event] = deque(maxlen=_MOST_NEW)
         self._changed = threading.Event()
@@ -211,56 +187,61 @@ class Notifier:
 
     def run(self) -> None:
         """Deliver until `close` is called."""
-        while not self._closing:
+        with ThreadGroup(_LAST_ATTEMPT_SECONDS) as threads:
+            while not (self._closing or threads.failed):
+                self._take_new()
+                self._take_plan()
+                self._match_deliveries(threads)
+                self._changed.wait()
+                self._changed.clear()
             self._take_new()
-            self._take_plan()
-            pause_seconds = min((self._serve(key) for key in self._targets), default=_LONGEST_PAUSE_SECONDS)
-            self._changed.wait(pause_seconds)
-            self._changed.clear()
-        self._take_new()
+            for delivery in self._deliveries.values():
+                delivery.close()
 
     def _take_plan(self) -> None:
         with self._lock:
             plan, self._next = self._next, None
-            if plan is not None:
-                self._follow(plan)
+            if plan is None:
+                return
+            self._follow(plan)
+        self._outbox.set_targets(list(self._targets))
+        for delivery in self._deliveries.values():
+            delivery.try_again()
 
     def _follow(self, plan: Plan) -> None:
         self._targets = {target.key: target for target in plan.targets}
         self._rules, self._wording = plan.rules, plan.wording
-        self._attempts = {
-            key: _Attempts(target.name, self._first_pause_seconds) for key, target in self._targets.items()
-        }
-        self._outbox.set_targets(list(self._targets))
+
+    def _match_deliveries(self, threads: ThreadGroup) -> None:
+        """Start a thread for each new target, and end those of targets that are no longer there."""
+        for key in self._deliveries.keys() - self._targets.keys():
+            self._deliveries.pop(key).close()
+        for key, target in self._targets.items():
+            if key not in self._deliveries:
+                delivery = Delivery(
+                    target, self._outbox, self._send, first_pause_seconds=self._first_pause_seconds
+                )
+                self._deliveries[key] = delivery
+                threads.start(f"notify {target.name}", partial(self._deliver, delivery), delivery.close)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        try:
+            delivery.run()
+        finally:  # `run` ends with the error, if there is one
+            self._changed.set()
 
     def _take_new(self) -> None:
         with self._lock:
             new, self._new = list(self._new), deque(maxlen=_MOST_NEW)
         if new:
             self._outbox.put(new)
+            for delivery in self._deliveries.values():
+                delivery.go_on()
 
     def _send(self, target: Target, event: Event) -> None:
-        if not self._wording.attaches_picture:
-            target.send(self._wording.note(event))
+        wording = self._wording
+        if not wording.attaches_picture:
+            target.send(wording.note(event))
             return
         with self._pictures.of(event) as picture:
-            target.send(self._wording.note(event, picture))
-
-    def _serve(self, key: str) -> float:
-        """Deliver what waits for a target; return the time until the next attempt."""
-        target, attempts = self._targets[key], self._attempts[key]
-        waiting = self._outbox.waiting(key)
-        for number, event in enumerate(waiting):
-            if self._closing or attempts.due_at > time.monotonic():
-                break
-            try:
-                self._send(target, event)
-            except NotDelivered as reason:
-                self._outbox.postpone(key, event)  # one that is never taken does not hold up the others
-                attempts.fail(reason, len(waiting) - number)
-                break
-            self._outbox.remove(key, event)
-            attempts.succeed()
-        if not self._outbox.waiting(key):
-            return _LONGEST_PAUSE_SECONDS
-        return max(0.0, attempts.due_at - time.monotonic())
+            target.send(wording.note(event, picture))

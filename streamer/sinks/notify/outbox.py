@@ -31,7 +31,7 @@ class _Entry:
 
 
 class NotifyOutbox:
-    """Events that wait for targets: at most 200 for each, for a day. Used on one thread.
+    """Events that wait for targets: at most 200 for each, for a day. Used on one thread at a time.
 
     Parameters
     ----------

@@ -17,7 +17,9 @@ from ...errors import SettingsError
 if TYPE_CHECKING:
     from apprise import Apprise
 
-_SECRETS = ("PASSWORD", "TOKEN", "NOTIFY")
+_OWN_PREFIX = "EARSHOT_"
+_HUB_TOKENS = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}
+"""Variables in which `huggingface_hub` finds a token."""
 
 
 class NotDelivered(Exception):  # noqa: N818 - not an error of this program
@@ -136,6 +138,8 @@ def _open(address: str) -> "tuple[Apprise, bool]":
 class CommandTarget:
     """Command that is run for each notification, without a shell; the facts are in its environment as ``EVENT_…``.
 
+    Its environment has none of the settings of Earshot, which may contain passwords, and no token of the Hugging Face Hub.
+
     Parameters
     ----------
     command : sequence of str
@@ -161,7 +165,7 @@ class CommandTarget:
         environment = {
             name: value
             for name, value in os.environ.items()
-            if not (name.startswith("EARSHOT_") and any(word in name for word in _SECRETS))
+            if not name.startswith(_OWN_PREFIX) and name not in _HUB_TOKENS
         }
         given = {**note.values, "title": note.title, "text": note.text}
         environment |= {f"EVENT_{name.upper()}": value.replace("\0", "") for name, value in given.items()}
