@@ -194,6 +194,13 @@ def test_events_that_can_not_be_learned_from_are_refused_in_one_sentence(
     assert "Traceback" not in result.stderr
 
 
+def test_an_event_by_its_level_can_not_be_corrected(environment: dict[str, str]) -> None:
+    (event,) = write_history(environment, "Loud noise", [None])
+    result = run(environment, "teach", "--wrong", event)
+    assert result.returncode == 2
+    assert "'Loud noise' is a matter of the level alone" in result.stderr
+
+
 def test_an_event_of_a_taught_sound_is_corrected_by_teaching_it_again(environment: dict[str, str]) -> None:
     TaughtSounds(Path(environment["XDG_DATA_HOME"]) / "earshot" / "taught").save(taught_sound())
     (event,) = write_history(environment, "Our doorbell", [None])

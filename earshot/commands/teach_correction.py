@@ -69,10 +69,16 @@ def learn_corrections(
     ModelError, StreamerError
         A clip can't be read, a model can't be loaded, or the correction can't be saved.
     """
+    from streamer.events.catalogue import catalogue
     from streamer.events.own_sounds import own_sound_names
 
     own = {name.casefold() for name in own_sound_names()}
+    by_level = {sound.name for sound in catalogue() if sound.is_by_level}
     for event in events:
+        if event.label in by_level:
+            raise UsageError(
+                f"'{event.label}' is a matter of the level alone, which no example changes: set its above_db or level_db instead"
+            )
         if event.label.casefold() in own:
             raise UsageError(
                 f"'{event.label}' is a sound that you have taught: teach it again, with --not {event.id} for the event that was wrong"

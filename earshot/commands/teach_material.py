@@ -126,6 +126,7 @@ def _marked_events(file: Path, taught: Iterable[str]) -> "list[Occurrence]":
     UsageError
         There is none.
     """
+    from streamer.events.catalogue import catalogue
     from streamer.messages import EventQuery
     from streamer.sinks.history.page import read_newest
 
@@ -133,11 +134,14 @@ def _marked_events(file: Path, taught: Iterable[str]) -> "list[Occurrence]":
     if not marked:
         raise UsageError("no event is marked as wrong: mark one on the page, or give its id")
     names = {name.casefold() for name in taught}
+    by_level = {sound.name for sound in catalogue() if sound.is_by_level}
     usable: list[Occurrence] = []
-    own = silent = 0
+    own = silent = loud = 0
     for event in reversed(marked):
         if event.label.casefold() in names:
             own += 1
+        elif event.label in by_level:
+            loud += 1
         elif _has_clip(event):
             usable.append(event)
         else:
@@ -145,6 +149,7 @@ def _marked_events(file: Path, taught: Iterable[str]) -> "list[Occurrence]":
     left_out = {
         f"{silent} without a clip": silent,
         f"{own} of sounds that you have taught (teach these again, with --not ID)": own,
+        f"{loud} by the level alone": loud,
     }
     reasons = ", ".join(reason for reason, count in left_out.items() if count)
     if not usable:
