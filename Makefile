@@ -21,6 +21,9 @@ endif
 # Debian's Python can't make an environment without it.
 SYSTEM += $(shell $(PYTHON) -c "import ensurepip" 2>/dev/null || echo python3-venv)
 
+# An environment without pip is made again: its Python had no python3-venv, or is gone.
+MAKE_VENV := $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+
 # PyTorch's build: cpu, cuda, or auto for the one without CUDA where there is no NVIDIA GPU.
 TORCH ?= auto
 
@@ -67,12 +70,12 @@ system-test:
 	@./system-packages.sh $(SYSTEM_TEST)
 
 $(USER_READY): pyproject.toml constraints.txt | system
-	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(MAKE_VENV)
 	@TORCH=$(TORCH) ./python-packages.sh $(VENV) $(EXTRAS)
 	@touch $@
 
 $(READY): pyproject.toml constraints.txt | system
-	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	@$(MAKE_VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,workers,dev]"
 	@touch $@ $(USER_READY)
 

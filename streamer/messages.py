@@ -305,6 +305,9 @@ class NoiseLevels:
         return "dB(A)" if self.is_calibrated else "dBFS(A)"
 
 
+SourceActivity: TypeAlias = Literal["listening", "paused", "ended"]
+"""Present activity of a source: it is read, or opened again; it is switched off; nothing more comes, as after a recording."""
+
 SoundState: TypeAlias = Literal["ok", "silent", "faint", "clipping"]
 """Quality of a source's audio: good; nothing but zeros; far too quiet; clipped at full scale."""
 
@@ -322,6 +325,8 @@ class SourceHealth:
         Name of the source.
     state : SoundState
         Quality of the audio at present.
+    activity : SourceActivity
+        Activity at present.
     samples : int
         Position of the stream: samples delivered or lost.
     windowed_samples, lost_samples, paused_samples, skipped_samples, waiting_samples : int
@@ -351,6 +356,7 @@ class SourceHealth:
 
     source: str
     state: SoundState = "ok"
+    activity: SourceActivity = "listening"
     samples: int = 0
     windowed_samples: int = 0
     lost_samples: int = 0

@@ -1,6 +1,7 @@
 """Functions that the program gives the window, with real sessions and settings files."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -38,12 +39,13 @@ class Listening:
         environment: Mapping[str, str] = MappingProxyType({}),
         source: Sequence[object] | None = None,
     ) -> None:
-        self.settings = load_settings({"source": source}, config=file, environment=environment)
+        load = partial(load_settings, {"source": source}, config=file, environment=environment)
+        self.settings = load()
         self.watchlists = WatchLists(self.settings.watched, self.settings.watch_overrides, AUDIOSET)
         sources = [open_source(source.address, name=source.name) for source in self.settings.sources]
         self.session = live_session(sources, scorer)
         running = Running(self.session, self.watchlists, lambda *_: None)
-        self.live_settings = LiveSettings(self.settings, lambda: self.settings, file, running)
+        self.live_settings = LiveSettings(self.settings, load, file, running)
 
 
 def offers(
@@ -78,6 +80,31 @@ def test_changes_in_the_window_are_saved_and_the_rest_of_the_file_stays(offered:
     settings = load_settings({}, config=file, environment={})
     assert (settings.hop, settings.theme, settings.source) == (0.5, "light", ["room=demo", "demo"])
     assert settings.watched == [Watch("Dog"), Watch("Siren", {"threshold": 0.4})]
+
+
+def test_the_theme_is_saved_again_as_it_was_at_the_start(offered: Actions, file: Path) -> None:
+    assert offered.save_settings is not None
+    for theme in ("light", "dark", "light"):
+        offered.save_settings(theme)
+        assert load_settings({}, config=file, environment={}).theme == theme
+
+
+def test_what_the_environment_sets_is_saved_with_a_warning(
+    file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = offers(file, {"EARSHOT_WATCH": "Dog", "EARSHOT_SOURCE": "room=demo,hall=demo"})
+    assert given.watch is not None
+    assert given.set_input is not None
+    assert given.save_settings is not None
+    given.save_settings("light")
+    assert not caplog.messages
+    given.watch("room", "Siren", None)
+    given.set_input("hall", str(DEMO_PATH))
+    given.save_settings("light")
+    end = (
+        "is set in the environment or on the command line, so your changes of it last only until the restart"
+    )
+    assert caplog.messages == [f"source {end}", f"watch {end}"]
 
 
 def test_a_password_from_the_environment_is_not_saved(file: Path) -> None:

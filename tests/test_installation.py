@@ -153,3 +153,49 @@ def test_another_build_is_refused_before_anything_is_installed(tmp_path: Path) -
 def test_the_build_without_cuda_can_be_asked_for(tmp_path: Path) -> None:
     _, calls = install_python(tmp_path, "all", torch="cpu", gpu=True)
     assert calls[1].startswith("uv ")
+
+
+def make_run(folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `make run` in a folder where the scripts install nothing, with a Python that makes environments of shell scripts."""
+    files = {
+        "python-packages.sh": "exec $1/bin/python -m pip",
+        "system-packages.sh": "exit 0",
+        "python3": f"""\
+[ "$1" = -c ] && exit 0
+echo "$*" >> {folder}/calls
+[ "$3" = --clear ] && rm -rf .venv
+mkdir -p .venv/bin
+pip=1; [ -e {folder}/no-pip ] || pip=0
+printf '#!/bin/sh\\n[ "$2" != pip ] || exit %s\\n' $pip > .venv/bin/python
+chmod +x .venv/bin/python
+exit $pip""",
+    }
+    shutil.copy(ROOT / "Makefile", folder)
+    for name, body in files.items():
+        (folder / name).write_text(f"#!/bin/sh\n{body}\n")
+        (folder / name).chmod(0o755)
+    for name in ("pyproject.toml", "constraints.txt"):
+        (folder / name).touch()
+    return subprocess.run(
+        ["make", "run", f"PYTHON={folder}/python3"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_an_environment_without_pip_is_made_again_and_one_with_pip_stays(tmp_path: Path) -> None:
+    require("make")
+    (tmp_path / "no-pip").touch()  # python3-venv is missing
+    assert make_run(tmp_path).returncode != 0
+    assert (tmp_path / ".venv" / "bin" / "python").exists()
+    (tmp_path / "no-pip").unlink()
+    done = make_run(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / ".venv" / "mine").touch()
+    (tmp_path / ".venv" / ".ready-user").unlink()
+    assert make_run(tmp_path).returncode == 0
+    assert (tmp_path / ".venv" / "mine").exists()
+    assert len((tmp_path / "calls").read_text().splitlines()) == 2

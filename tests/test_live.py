@@ -283,6 +283,29 @@ def test_a_source_switched_off_from_the_start_is_not_read_and_reports_it() -> No
     assert set(heard) == {tagging.source for tagging in memory.taggings} == {"b"}
 
 
+def test_the_health_says_which_sources_are_paused_now_and_which_have_ended() -> None:
+    switches = Switches()
+    sources = [
+        Tone("over", 0.1, live=False),
+        Tone("unplugged", 0.1, live=False, error=DeviceError("gone"), retry_seconds=60.0),
+        Tone("live", 60.0, live=True),
+    ]
+    session = live_session(sources, stay=True, switches=switches)
+
+    def activities() -> dict[str, str]:
+        return {source.source: source.activity for source in session.health().sources}
+
+    assert set(activities().values()) == {"listening"}
+    with ThreadGroup() as threads:
+        session.start(threads)
+        until(lambda: activities() == {"over": "ended", "unplugged": "listening", "live": "listening"})
+        for source in sources:
+            switches.turn(source.name, on=False)
+        assert activities() == {"over": "ended", "unplugged": "paused", "live": "paused"}
+        switches.turn("live", on=True)
+        assert activities()["live"] == "listening"
+
+
 def test_sources_come_online_and_go_offline() -> None:
     memory = Memory()
     listen(

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,6 +28,7 @@ from support.waiting import PATIENCE_SECONDS, wait_until
 from typer.testing import CliRunner, Result
 
 from earshot.cli import add_commands
+from streamer.commands import reference
 from streamer.errors import SettingsError, SourceError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.live.session import LiveSession
@@ -444,6 +446,21 @@ class TestReference:
         result = self.calibrate(config, tone(exact_hz(125), 5.0, level_dbfs=-23.0))
         assert "noise_offset_db = 133.1" in result.stdout
         assert config.read_text() == "", "without --apply, it is a proposal"
+
+    def test_a_change_of_the_file_during_the_measurement_stays(
+        self, config: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def measured(*given: Any) -> reference.Reference:
+            config.write_text('watch = [{sound = "Dog", quiet = "always"}]\n')  # as over MQTT
+            return measure(*given)
+
+        measure = reference.measure
+        monkeypatch.setattr(reference, "measure", measured)
+        config.write_text('watch = ["Dog"]\n')
+        assert self.calibrate(config, tone(1000.0, 5.0, level_dbfs=-23.0), "--apply").exit_code == 0
+        assert config.read_text() == (
+            'watch = [{sound = "Dog", quiet = "always"}]\nnoise_offset_db = 117.0\n'
+        )
 
     def test_it_goes_into_the_table_of_the_source(self, config: Path) -> None:
         config.write_text('noise = true\n\n[[source]]\nname = "kitchen"\nspec = "demo"\n')

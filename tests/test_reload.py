@@ -12,6 +12,7 @@ from support.session import live_session
 from support.waiting import wait_until
 
 from streamer.errors import SourceError
+from streamer.events.catalogue import Watch
 from streamer.events.watchlist import WatchLists
 from streamer.live import changes
 from streamer.live.assembly import connect_watchlists
@@ -400,3 +401,96 @@ def test_a_removed_room_detects_its_sounds_to_the_end() -> None:
         wait_until(lambda: memory.sources[-1:] == [("hall",)], "the kitchen to come to its end")
     assert {event.source for event in memory.events} == {"hall"}
     assert not lists.overrides
+
+
+class Filed:
+    """A session on a hall and a den, with settings in a file and in the environment."""
+
+    def __init__(self, file: Path, text: str, **environment: str) -> None:
+        self.file, self.environment = file, environment
+        file.write_text(text)
+        loaded = self.load()
+        self.lists = WatchLists(loaded.watched, loaded.watch_overrides, LABELS)
+        self.session = live_session([Tone(source.name, 1.0, live=False) for source in loaded.sources])
+        running = Running(self.session, self.lists, lambda *_: None)
+        self.settings = LiveSettings(loaded, self.load, file, running)
+
+    def load(self) -> Settings:
+        return load_settings({}, config=self.file, environment=self.environment)
+
+    def request(self, source: str, sound: str, quiet: str) -> None:
+        """Change quiet hours as over MQTT."""
+        self.lists.request_quiet(source, sound, quiet)
+        self.settings.go_on()
+
+    def rules(self, source: str) -> dict[str, dict[str, object]]:
+        return {name: dict(rule) for name, rule in self.lists.of(source).rules.items()}
+
+
+ROOMS = """\
+watch = ["dog", "Siren"]
+[[source]]
+name = "hall"
+spec = "demo"
+[[source]]
+name = "den"
+spec = "demo"
+watch = ["Dog"]
+"""
+
+
+@pytest.mark.parametrize("source", ["hall", "den"])
+def test_a_file_that_is_put_back_undoes_what_was_saved(source: str, tmp_path: Path) -> None:
+    filed = Filed(tmp_path / "earshot.toml", ROOMS)
+    before = filed.rules(source)
+    filed.request(source, "Dog", "always")
+    assert filed.load().changes_from(filed.settings.current) == set()
+    assert filed.rules(source)["Dog"] == {"quiet": "always"}
+    filed.file.write_text(ROOMS)
+    filed.settings.reload()
+    assert filed.rules(source) == before
+    filed.lists.of(source).watch("Dog", 0.4)
+    filed.settings.choose(source, "demo")
+    filed.settings.save({})
+    filed.file.write_text(ROOMS)
+    filed.settings.reload()
+    assert filed.rules(source) == before
+
+
+def test_what_was_saved_is_not_a_change_and_what_was_not_saved_survives(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    filed = Filed(tmp_path / "earshot.toml", ROOMS)
+    filed.lists.of("hall").watch("Siren", 0.9)
+    filed.request("hall", "Dog", "always")
+    filed.settings.reload()
+    assert caplog.messages == ["the settings have not changed"]
+    assert filed.rules("hall") == {"Dog": {"quiet": "always"}, "Siren": {"threshold": 0.9}}
+    assert '{sound = "dog", quiet = "always"}' in filed.file.read_text()
+    assert "0.9" not in filed.file.read_text()
+
+
+def test_a_change_of_the_file_by_hand_waits_for_its_reload_although_another_is_saved(tmp_path: Path) -> None:
+    filed = Filed(tmp_path / "earshot.toml", 'watch = ["Dog"]\nsource = ["hall=demo"]\n')
+    filed.file.write_text('watch = ["Dog", "Siren"]\nsource = ["hall=demo"]\n')
+    filed.request("hall", "Dog", "always")
+    assert filed.rules("hall") == {"Dog": {"quiet": "always"}}
+    filed.settings.reload()
+    assert filed.rules("hall") == {"Dog": {"quiet": "always"}, "Siren": {}}
+
+
+def test_quiet_hours_that_a_restart_forgets_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    watch = '[{"sound": "Dog", "threshold": 0.4}, "Siren"]'
+    filed = Filed(tmp_path / "earshot.toml", 'source = ["hall=demo"]\n', EARSHOT_WATCH=watch)
+    filed.request("hall", "Dog", "always")
+    assert caplog.messages == [
+        "watch is set in the environment or on the command line, so the quiet hours of Dog last only until the restart"
+    ]
+    assert filed.rules("hall")["Dog"] == {"threshold": 0.4, "quiet": "always"}
+    filed.settings.reload()
+    assert filed.rules("hall")["Dog"] == {"threshold": 0.4, "quiet": "always"}, "it holds until the restart"
+    filed.environment.clear()
+    assert filed.load().watched == [Watch("Dog", {"threshold": 0.4, "quiet": "always"}), Watch("Siren")]

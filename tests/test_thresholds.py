@@ -22,6 +22,7 @@ from streamer.settings.file import (
     with_thresholds,
     write_atomically,
 )
+from streamer.settings.loading import load_settings
 
 RATE = 16_000
 LABELS = ("Dog", "Bark", "Siren")
@@ -88,6 +89,12 @@ def test_a_background_that_nothing_exceeds_is_called_hopeless() -> None:
     _, heard = listened([0.99, 0.99, 0.99])
     assert heard.is_hopeless
     assert heard.proposal() == 0.95
+
+
+def test_a_threshold_that_is_higher_than_any_proposal_stays() -> None:
+    _, heard = listened([0.99, 0.99, 0.99], threshold=0.97)
+    assert heard.is_hopeless
+    assert (heard.events, heard.proposal(), heard.proposal(lower=True)) == (1, None, None)
 
 
 def test_the_loudest_of_all_sources_counts_and_none_reaches_into_another() -> None:
@@ -163,7 +170,55 @@ def test_the_diff_touches_nothing_but_the_thresholds(tmp_path: Path) -> None:
     ],
 )
 def test_every_way_to_write_the_watch_list_takes_a_threshold(text: str, watch: list[object]) -> None:
-    assert tomllib.loads(with_thresholds(text, {"Dog": 0.4}, ["Dog", "Cat"]))["watch"] == watch
+    assert tomllib.loads(with_thresholds(text, {"Dog": 0.4}, {"Dog": {}, "Cat": {}}))["watch"] == watch
+
+
+@pytest.mark.parametrize(
+    ("rule", "model_threshold", "background", "proposed"),
+    [
+        ({"threshold": 0.6, "off_threshold": 0.5}, 0.0, 0.03, 0.3),
+        ({"off_threshold": 0.25}, 0.1, 0.12, 0.146),
+    ],
+)
+def test_a_lower_threshold_above_the_proposal_is_lowered_with_it(
+    rule: dict[str, float], model_threshold: float, background: float, proposed: float, tmp_path: Path
+) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text(edited("", {"watch": [{"sound": "dog", **rule}]}))
+    watched = load_settings({}, config=file, environment={}).watched
+    model = np.full(len(LABELS), model_threshold, np.float32)
+    rooms = ThresholdCalibrator(WatchLists(watched, {}, LABELS, model))
+    for second in range(1, 5):
+        rooms.accept(tagging(second, background))
+    write_atomically(file, rooms.change_of_settings(file, lower=True)[0])
+    watched = load_settings({}, config=file, environment={}).watched
+    assert watched == [Watch("dog", {"threshold": proposed, "off_threshold": proposed})]
+    assert resolve_sounds(watched, LABELS, model)[0].thresholds == (proposed, proposed)
+
+
+@pytest.mark.parametrize(
+    ("rule", "complaint"),
+    [
+        ("hits = 4, of = 3", "hits must be between 1 and of"),
+        ("hits = 0", "watch in the settings file is invalid: hits"),
+    ],
+)
+def test_no_change_is_proposed_that_would_be_refused_afterwards(
+    rule: str, complaint: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text(f'watch = [{{ sound = "Dog", {rule} }}]\n')  # other sounds are on the command line
+    with pytest.raises(SettingsError, match=complaint):
+        loud_rooms().change_of_settings(file)
+
+
+def test_a_list_that_is_missing_in_the_file_is_written_with_its_rules() -> None:
+    watched: dict[str, dict[str, Any]] = {"Dog": {"hits": 3}, "Siren": {"quiet": "always"}, "Bark": {}}
+    assert tomllib.loads(with_thresholds("", {"Dog": 0.4}, watched))["watch"] == [
+        {"sound": "Dog", "hits": 3, "threshold": 0.4},
+        {"sound": "Siren", "quiet": "always"},
+        "Bark",
+    ]
 
 
 def test_settings_are_set_and_removed_and_comments_stay() -> None:

@@ -37,6 +37,26 @@ def test_a_threshold_changes_and_the_rest_of_the_rule_stays() -> None:
     assert set(dog.off_thresholds) == {0.4}, "the lower threshold is never above the other one"
 
 
+@pytest.mark.parametrize("name", ["alarm clock", "alarm_clock", "Alarm clock"])
+def test_a_sound_may_be_written_in_any_way_when_it_is_changed(name: str) -> None:
+    watchlist = WatchList([Watch("Alarm Clock", {"hits": 3, "of": 4}), Watch("Dog")], AUDIOSET)
+    watchlist.watch(name, 0.5)
+    watchlist.set_quiet(name, "22:00-7:00")
+    assert watchlist.rules["Alarm clock"] == {"hits": 3, "of": 4, "threshold": 0.5, "quiet": "22:00-07:00"}
+    assert watchlist.sounds[0].sound.quiet == "22:00-07:00"
+    assert set(watchlist.with_threshold(name, 0.9).thresholds) == {0.9}
+    watchlist.unwatch(name)
+    assert names(watchlist) == list(watchlist.rules) == ["Dog"]
+
+
+@pytest.mark.parametrize("name", ["Siren", "Dgo"])
+def test_a_sound_that_is_not_watched_can_t_be_removed(name: str) -> None:
+    watchlist = WatchList([Watch("Dog")], AUDIOSET)
+    with pytest.raises(SettingsError, match=f"'{name}' is not watched"):
+        watchlist.unwatch(name)
+    assert (names(watchlist), watchlist.changed) == (["Dog"], False)
+
+
 def test_each_change_reaches_the_event_detectors() -> None:
     told: list[tuple[WatchedSound, ...]] = []
     watchlist = WatchList([], AUDIOSET, on_change=lambda sounds: told.append(tuple(sounds)))
@@ -82,6 +102,8 @@ def test_entries_that_stay_keep_their_place_and_their_comments() -> None:
         {"sound": "Siren"},
     ]
     assert tomllib.loads(with_watch(text, {}))["watch"] == []
+    lower = with_watch('watch = [{ sound = "Dog", off_threshold = 0.5 }]\n', {"Dog": {"threshold": 0.4}})
+    assert tomllib.loads(lower)["watch"] == [{"sound": "Dog", "off_threshold": 0.4, "threshold": 0.4}]
 
 
 def test_the_usual_sounds_are_a_list_that_can_be_changed() -> None:

@@ -17,9 +17,8 @@ from streamer.messages import Health, Losses, SourceHealth, Tagging
 from streamer.settings.schema import Settings
 
 LABELS = ("Speech", "Dog", "Siren")
-FINE = replace(
-    HEALTH, dropped_windows=0, sources=(SourceHealth(source="hall", samples=9, seconds_since_sound=0.1),)
-)
+HALL = SourceHealth(source="hall", samples=9, seconds_since_sound=0.1)
+FINE = replace(HEALTH, dropped_windows=0, sources=(HALL,))
 
 
 class Clock:
@@ -142,21 +141,31 @@ def test_a_program_that_is_well_has_nothing_to_do(tmp_path: Path) -> None:
         (replace(FINE, broker="none"), "broker", "skipped", "no broker"),
         (replace(FINE, losses=Losses(lost_events=3)), "history", "failed", "3 are lost"),
         (replace(FINE, model="", loading="ced-base"), "model", "warning", "ced-base is being loaded"),
-        (
-            replace(
-                FINE,
-                sources=(SourceHealth(source="hall", samples=9, seconds_since_sound=0.1, state="silent"),),
-            ),
-            "source hall",
-            "failed",
-            "nothing but zeros",
-        ),
+        (replace(FINE, sources=(replace(HALL, state="silent"),)), "source hall", "failed", "but zeros"),
         (replace(FINE, sources=(SourceHealth(source="hall"),)), "source hall", "warning", "no audio yet"),
         (
-            replace(FINE, sources=(SourceHealth(source="hall", samples=9, paused_samples=9),)),
+            replace(FINE, sources=(replace(HALL, activity="paused", seconds_since_sound=7201.0),)),
             "source hall",
             "skipped",
             "paused",
+        ),
+        (
+            replace(FINE, sources=(replace(HALL, seconds_since_sound=7201.0),)),
+            "source hall",
+            "failed",
+            "no audio for 2:00:01",
+        ),
+        (
+            replace(FINE, sources=(replace(HALL, activity="ended", seconds_since_sound=12.0),)),
+            "source hall",
+            "warning",
+            "it has ended; no audio for 12.0 s",
+        ),
+        (
+            replace(FINE, sources=(SourceHealth(source="hall", activity="ended"),)),
+            "source hall",
+            "warning",
+            "it has ended",
         ),
     ],
 )

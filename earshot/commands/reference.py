@@ -40,8 +40,7 @@ def calibrate_level(chosen: "Settings", reference_db: float, config: Path | None
     if len(chosen.sources) != 1:
         raise UsageError("--reference measures one source: choose it with --source NAME")
     file = settings_file(config)
-    before = read(file)
-    with_noise_offset(before, chosen.sources[0].name, 0.0)  # refuses the file before the sound is played
+    with_noise_offset(read(file), chosen.sources[0].name, 0.0)  # refuses the file before the sound is played
     (source,) = open_sources(chosen)
     seconds = chosen.duration or USUAL_SECONDS
     try:
@@ -68,6 +67,7 @@ def calibrate_level(chosen: "Settings", reference_db: float, config: Path | None
             "the level changed by %.1f dB: take a steady sound, such as a calibrator or noise from a loudspeaker, and try again",
             found.spread_db,
         )
+    before = read(file)  # it may have changed during the measurement
     after = with_noise_offset(before, source.name, offset)
     typer.echo(difference(before, after, file), nl=False)
     if after == before:

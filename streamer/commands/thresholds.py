@@ -16,7 +16,7 @@ from ..messages import (
     SourceStatus,
     Tagging,
 )
-from ..settings.file import difference, read, with_thresholds
+from ..settings.file import difference, read, watched_in, with_thresholds
 
 _MARGIN = 1.25
 """Odds of a threshold over the odds of the highest score of the background."""
@@ -64,10 +64,12 @@ class BackgroundStats:
         lower : bool
             True to lower thresholds too, down to the catalogue's at most.
         """
+        present = round(self.threshold, 3)
         if self.events:
-            return min(self._above(), _HIGHEST)
+            wanted = min(self._above(), _HIGHEST)
+            return wanted if wanted > present else None
         wanted = max(self._above(), default_threshold(self.watched.sound.name))
-        return wanted if lower and wanted < round(self.threshold, 3) else None
+        return wanted if lower and wanted < present else None
 
     def _above(self) -> float:
         """Return a threshold just above the highest score."""
@@ -201,14 +203,19 @@ class ThresholdCalibrator:
         Raises
         ------
         SettingsError
-            The file can't be read, or has no table for a source that has a list for itself.
+            The file can't be read, or has no table for a source that has a list for itself, or a rule in it is invalid.
         """
         text = before = read(file)
         for source, background in self.backgrounds.items():
             proposals = background.proposals(lower=lower)
             if proposals:
                 watchlist = self._lists.shared if source is None else self._lists.of(source)
-                text = with_thresholds(
-                    text, proposals, list(watchlist.rules), watchlist.name_of, source=source
+                text = with_thresholds(text, proposals, watchlist.rules, watchlist.name_of, source=source)
+                watchlist.check(
+                    [
+                        watch
+                        for watch in watched_in(text, source)
+                        if watchlist.name_of(watch.sound) in proposals
+                    ]
                 )
         return text, difference(before, text, file)

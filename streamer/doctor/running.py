@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from ..messages import Health, SourceHealth
+from ..runtime.timing import format_duration
 from ..settings.loading import Place
 from ..settings.schema import Settings
 from .disk import check_folder
@@ -12,6 +13,8 @@ from .settings import check_settings
 
 _TOO_SLOW = 1.0
 _SLOW = 0.8
+_LATE_SECONDS = 10.0
+"""Time without audio after which a source counts as broken."""
 _STATES: dict[str, tuple[State, str, str]] = {
     "ok": ("ok", "good sound", ""),
     "silent": (
@@ -61,11 +64,22 @@ def check_running(settings: Settings, places: Sequence[Place], health: Health) -
 
 def _check_source(source: SourceHealth) -> CheckResult:
     name = f"source {source.source}"
-    if source.samples and source.paused_samples == source.samples:
+    since = source.seconds_since_sound
+    if source.activity == "paused":
         return CheckResult(name, "skipped", "it is paused")
-    if not source.samples or source.seconds_since_sound is None:
+    if source.activity == "ended":
+        found = "it has ended" + ("" if since is None else f"; no audio for {format_duration(since)}")
+        return CheckResult(
+            name, "warning", found, "choose its input again in the window, or restart Earshot, to go on"
+        )
+    if not source.samples or since is None:
         return CheckResult(
             name, "warning", "no audio yet", "check that it is plugged in; Earshot keeps trying to open it"
+        )
+    if since > _LATE_SECONDS:
+        found = f"no audio for {format_duration(since)}"
+        return CheckResult(
+            name, "failed", found, "check that it is plugged in; the log says why, and Earshot keeps trying"
         )
     state, found, advice = _STATES[source.state]
     if source.lost_seconds:

@@ -131,7 +131,7 @@ class WatchList:
         SettingsError
             The sound is unknown, or its rule is invalid.
         """
-        entry = self._entries.get(name) or Watch(name)
+        entry = self._entries.get(self._own_name(name)) or Watch(name)
         if threshold is not None:
             entry = replace(entry, rule=_with_threshold(entry.rule, threshold))
         (found,) = resolve_sounds([entry], self.labels, self._thresholds)
@@ -147,6 +147,7 @@ class WatchList:
         SettingsError
             The sound is not in the list, or the hours are invalid.
         """
+        name = self._own_name(name)
         entry = self._entry(name)
         try:
             entry = replace(entry, rule={**entry.rule, "quiet": check_quiet(quiet)})
@@ -157,8 +158,16 @@ class WatchList:
         self._change(found if watched.sound.name == name else watched for watched in self.sounds)
 
     def unwatch(self, name: str) -> None:
-        """Remove a sound."""
-        self._entries.pop(name, None)
+        """Remove a sound.
+
+        Raises
+        ------
+        SettingsError
+            The sound is not in the list.
+        """
+        name = self._own_name(name)
+        if self._entries.pop(name, None) is None:
+            raise SettingsError(f"'{name}' is not watched: there is nothing to remove")
         self._change(watched for watched in self.sounds if watched.sound.name != name)
 
     def with_threshold(self, name: str, threshold: float) -> WatchedSound:
@@ -169,7 +178,7 @@ class WatchList:
         SettingsError
             The sound is not in the list, or the threshold is invalid.
         """
-        entry = self._entry(name)
+        entry = self._entry(self._own_name(name))
         changed = replace(entry, rule=_with_threshold(entry.rule, threshold))
         return resolve_sounds([changed], self.labels, self._thresholds)[0]
 
@@ -190,6 +199,10 @@ class WatchList:
             for entry in self.sounds
             if not entry.sound.is_by_level
         ]
+
+    def _own_name(self, name: str) -> str:
+        """Return the name by which a sound is in the list, or would be."""
+        return name if name in self._entries else self.name_of(name)
 
     def _entry(self, name: str) -> Watch:
         entry = self._entries.get(name)

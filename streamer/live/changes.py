@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from ..errors import EndingError, StreamerError
 from ..events.catalogue import Watch
-from ..events.watchlist import WatchLists
+from ..events.watchlist import WatchList, WatchLists
 from ..messages import Health
 from ..runtime.timing import Every
 from ..settings.file import save, save_quiet
@@ -30,6 +30,8 @@ _log = logging.getLogger(__name__)
 _ENDING_SECONDS = 10.0
 """Time that a source may take to shut down before another one with its name is refused."""
 _RETRY_SECONDS = 0.25
+
+_OVERRIDDEN = "%s is set in the environment or on the command line, so %s only until the restart"
 
 _CLIPS = frozenset(name for name in Settings.model_fields if name.startswith("clips"))
 _SOURCES = frozenset({"source", "hop", "noise_offset_db"}) | _CLIPS
@@ -362,14 +364,45 @@ class LiveSettings:
     def _set_quiet(self, wanted: Mapping[tuple[str, str], str]) -> None:
         """Change quiet hours by source and sound, and write them to the settings file."""
         watchlists = self._running.watchlists
+        if all(watchlists.quiet_of(*key) == quiet for key, quiet in wanted.items()):
+            return
+        saved: set[tuple[str | None, str]] = set()
+        before = self._loaded()
         for (source, sound), quiet in wanted.items():
             try:
                 if watchlists.quiet_of(source, sound) == quiet:
                     continue
                 watchlists.of(source).set_quiet(sound, quiet)
                 save_quiet(settings_file(self._config), watchlists, source, {sound: quiet})
+                saved.add((source if source in watchlists.overrides else None, sound))
             except StreamerError as error:
                 _log.warning("quiet hours of %s not saved: %s", sound, error)
+        after = self._follow(before)
+        if after is None:
+            return
+        for own, sound in saved:
+            watchlist = watchlists.shared if own is None else watchlists.overrides[own]
+            rule = _rules_in(after, own, watchlist).get(sound, {})
+            if rule.get("quiet") != watchlist.rules[sound]["quiet"]:
+                _log.warning(_OVERRIDDEN, _setting_of(own), f"the quiet hours of {sound} last")
+
+    def _loaded(self) -> Settings | None:
+        """Return the settings as they are set now; None if they are invalid."""
+        try:
+            return self._load()
+        except StreamerError:
+            return None
+
+    def _follow(self, before: Settings | None) -> Settings | None:
+        """Take over what has been written to the settings file since `before`; return the settings as they are set now.
+
+        A setting that somebody has changed in the file before stays as it is until the next reload.
+        """
+        after = self._loaded()
+        if before is not None and after is not None:
+            written = before.changes_from(after) - before.changes_from(self.current)
+            self.current = self.current.model_copy(update={name: getattr(after, name) for name in written})
+        return after
 
     def health(self) -> Health:
         """Return the health of the session."""
@@ -429,9 +462,47 @@ class LiveSettings:
         chosen = {
             name: address for name, (address, source) in self._chosen.items() if channels.listens_to(source)
         }
-        file = settings_file(self._config)
+        file, before = settings_file(self._config), self._loaded()
         save(file, changes, self._running.watchlists, chosen, dict(zip(channels.names, entries, strict=True)))
+        after = self._follow(before)
+        if after is not None:
+            for name in sorted(_without_effect(after, changes, chosen, self._running.watchlists)):
+                _log.warning(_OVERRIDDEN, name, "your changes of it last")
         return file
+
+
+def _without_effect(
+    settings: Settings, changes: Mapping[str, Any], chosen: Mapping[str, str], watchlists: WatchLists
+) -> set[str]:
+    """Return the names of the settings that were saved, and that settings have otherwise."""
+    names = {name for name, value in changes.items() if getattr(settings, name) != value}
+    addresses = {source.name: source.address for source in settings.sources}
+    if any(addresses.get(name) != address for name, address in chosen.items()):
+        names.add("source")
+    for source, watchlist in (None, watchlists.shared), *watchlists.overrides.items():
+        if watchlist.changed and not _has_rules(_rules_in(settings, source, watchlist), watchlist.rules):
+            names.add(_setting_of(source))
+    return names
+
+
+def _rules_in(
+    settings: Settings, source: str | None, watchlist: WatchList
+) -> Mapping[str, Mapping[str, Any]]:
+    """Return the rules in settings by the name of the sound; `source` is None for the shared list."""
+    watch = settings.watched if source is None else settings.watch_overrides.get(source)
+    return {watchlist.name_of(entry.sound): entry.rule for entry in watch or ()}
+
+
+def _has_rules(found: Mapping[str, Mapping[str, Any]], rules: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Return True if the same sounds are found, with these rules."""
+    return found.keys() == rules.keys() and all(
+        rule.items() <= found[name].items() for name, rule in rules.items()
+    )
+
+
+def _setting_of(source: str | None) -> str:
+    """Return the name of the setting that has the watch list of a source; `source` is None for the shared list."""
+    return "watch" if source is None else "source"
 
 
 def _listed(names: Collection[str]) -> str:

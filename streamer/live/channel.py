@@ -16,7 +16,16 @@ from ..errors import SourceError
 from ..events.catalogue import WatchedSound
 from ..events.detector import EventDetector
 from ..health.source import SourceMeter
-from ..messages import SAMPLE_RATE_HZ, AudioChunk, Event, NoiseLevels, SourceHealth, SourceStatus, Window
+from ..messages import (
+    SAMPLE_RATE_HZ,
+    AudioChunk,
+    Event,
+    NoiseLevels,
+    SourceActivity,
+    SourceHealth,
+    SourceStatus,
+    Window,
+)
 from ..noise.source import SourceNoise
 from ..runtime.queues import BoundedQueue
 from ..sinks.clips.recorder import Clips
@@ -249,7 +258,8 @@ class Channel:
     @property
     def health(self) -> SourceHealth:
         """Figures of the source."""
-        return self.meter.report(repaired_samples=self.source.repaired_samples, noise=self.noise.latest)
+        figures = self.meter.report(repaired_samples=self.source.repaired_samples, noise=self.noise.latest)
+        return replace(figures, activity=_activity(self.state, is_on=self._switches.is_on(self.name)))
 
     @property
     def has_ended(self) -> bool:
@@ -274,8 +284,7 @@ class Channel:
         """Make the reader end; `state` is REMOVED or STOPPED, and does not change any more."""
         with self._changed:
             unread = self.state in _UNREAD
-            if self.state not in _GONE:
-                self.state = state
+            self.state = self.state if self.state in _GONE else state
             if unread:
                 self._outbox.end()
             self._changed.notify_all()
@@ -382,6 +391,13 @@ class Channel:
                 return False
             self.state = state
             return True
+
+
+def _activity(state: State, *, is_on: bool) -> SourceActivity:
+    """Return the activity of a source; one that is switched off is paused, also while it can't be opened."""
+    if state in (State.WAITING, State.ENDED):
+        return "ended"
+    return "listening" if is_on else "paused"
 
 
 def _failure(name: str, error: Exception) -> SourceError:

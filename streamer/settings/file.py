@@ -4,25 +4,30 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import tomlkit
+from pydantic import TypeAdapter, ValidationError
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import AoT
 
 from ..errors import SettingsError
+from ..events.catalogue import Watch
 from ..events.watchlist import WatchLists
 from ..runtime.files import read_text, replace_text
 from ..sources import has_secret, join_address, without_secrets
+from .fields import sound_entries
 from .sources import addresses, name_and_address
+from .tables import WatchTable, watches
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'[^\']*\'')
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/+[^\s\"\',]*", re.IGNORECASE)
 """Address outside of a string, as in a comment."""
 _PASSWORD = re.compile(r"[-+]?\s*[\"\']?\w*(password|token|secret)[\"\']?\s*=", re.IGNORECASE)
 """Beginning of a line that sets a password."""
+_TABLES = TypeAdapter(list[WatchTable])
 
 
 def save(
@@ -82,7 +87,7 @@ def save_quiet(path: Path, watchlists: WatchLists, source: str, quiet: Mapping[s
     """
     watchlist, own = watchlists.of(source), source if source in watchlists.overrides else None
     rules = {name: {"quiet": hours} for name, hours in quiet.items()}
-    text = _with_rules(read(path), rules, list(watchlist.rules), watchlist.name_of, source=own)
+    text = _with_rules(read(path), rules, watchlist.rules, watchlist.name_of, source=own)
     write_atomically(path, text)
 
 
@@ -144,12 +149,14 @@ def with_noise_offset(text: str, source: str, offset_db: float) -> str:
 def with_thresholds(
     text: str,
     thresholds: Mapping[str, float],
-    watched: Sequence[str],
+    watched: Mapping[str, Mapping[str, Any]],
     name_of: Callable[[str], str] = str,
     *,
     source: str | None = None,
 ) -> str:
     """Set the thresholds of watched sounds in the text of a settings file; entries of ``watch`` keep their order, new ones follow.
+
+    An ``off_threshold`` above the new threshold is lowered to it.
 
     Parameters
     ----------
@@ -157,8 +164,8 @@ def with_thresholds(
         TOML; empty for a new file.
     thresholds : mapping of str to float
         Thresholds by the name of the sound.
-    watched : sequence of str
-        Entries to write into ``watch`` first, if the text has none.
+    watched : mapping of str to mapping
+        Rules to write into ``watch`` first, if the text has none, by the name of the sound.
     name_of : callable
         Function that returns the name of a sound for an entry of ``watch``.
     source : str, optional
@@ -176,13 +183,15 @@ def with_thresholds(
 def _with_rules(
     text: str,
     rules: Mapping[str, Mapping[str, Any]],
-    watched: Sequence[str],
+    watched: Mapping[str, Mapping[str, Any]],
     name_of: Callable[[str], str],
     *,
     source: str | None,
 ) -> str:
     """Set attributes of watched sounds in the text of a settings file; as `with_thresholds`."""
-    default = _item([{"sound": name} if name in rules else name for name in watched])
+    default = _item(
+        [{"sound": name, **rule} if rule or name in rules else name for name, rule in watched.items()]
+    )
     document, entries = _with_entries(text, source, default)
     missing = dict(rules)
     for index, entry in enumerate(entries):
@@ -230,6 +239,32 @@ def with_watch(
     for name, rule in missing.items():
         _append(entries, name, rule)
     return tomlkit.dumps(document)
+
+
+def watched_in(text: str, source: str | None = None) -> list[Watch]:
+    """Return the watched sounds in the text of a settings file.
+
+    Parameters
+    ----------
+    text : str
+        TOML.
+    source : str, optional
+        Source of the watch list; None for the shared list.
+
+    Raises
+    ------
+    SettingsError
+        The list is invalid, or the text has no table for this source.
+    """
+    table = _table_of(tomllib.loads(text), source)
+    try:
+        return watches(_TABLES.validate_python(sound_entries(table.get("watch", []))))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        place = ".".join(part for part in fault["loc"] if isinstance(part, str))
+        raise SettingsError(
+            f"watch in the settings file is invalid: {place or 'it'}: {fault['msg']}; fix it first"
+        ) from None
 
 
 def with_sources(text: str, chosen: Mapping[str, str], written: Mapping[str, str | None]) -> str:
@@ -299,7 +334,7 @@ def _with_entries(text: str, source: str | None, default: Any) -> tuple[tomlkit.
     return document, table["watch"]
 
 
-def _table_of(document: tomlkit.TOMLDocument, source: str | None) -> MutableMapping[str, Any]:
+def _table_of(document: MutableMapping[str, Any], source: str | None) -> MutableMapping[str, Any]:
     """Return the table of a source; the document without a source."""
     if source is None:
         return document
@@ -317,12 +352,15 @@ def _sound_of(entry: Any) -> str:
 
 
 def _set_rule(entries: Any, index: int, rule: Mapping[str, Any]) -> None:
-    """Set the changed attributes in the rule of an entry."""
+    """Set the changed attributes in the rule of an entry; its lower threshold stays at or below the threshold."""
     entry = entries[index]
     if isinstance(entry, MutableMapping):
         for name, value in rule.items():
             if entry.get(name) != value:
                 entry[name] = value
+        threshold, off_threshold = entry.get("threshold"), entry.get("off_threshold")
+        if isinstance(threshold, float) and isinstance(off_threshold, float) and off_threshold > threshold:
+            entry["off_threshold"] = threshold
     elif rule:
         entries[index] = _table({"sound": str(entry), **rule})
 
