@@ -21,8 +21,9 @@ endif
 # Debian's Python can't make an environment without it.
 SYSTEM += $(shell $(PYTHON) -c "import ensurepip" 2>/dev/null || echo python3-venv)
 
-# An environment without pip is made again: its Python had no python3-venv, or is gone.
-MAKE_VENV := $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+# An environment without pip gets it, as where its Python had no python3-venv; one without Python is made again. Other folders stay.
+MAKE_VENV := $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null 2>&1 || \
+	{ { test ! -e $(VENV) || test -f $(VENV)/pyvenv.cfg; } && $(PYTHON) -m venv --clear $(VENV); }
 
 # PyTorch's build: cpu, cuda, or auto for the one without CUDA where there is no NVIDIA GPU.
 TORCH ?= auto

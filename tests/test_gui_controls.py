@@ -512,6 +512,16 @@ def test_ctrl_and_arrows_start_from_the_time_on_screen_once_it_has_moved(bench: 
     assert steps(bench, Qt.Key.Key_Right, 1) == ["4"]
 
 
+def test_ctrl_and_arrows_start_from_the_time_on_screen_once_there_is_another_event(bench: Bench) -> None:
+    for identifier, started in (("1", -300.0), ("2", -200.0)):
+        bench.feed.accept(event(identifier, "Sound 3", started, started + 3))
+    fill(bench)
+    assert steps(bench, Qt.Key.Key_Left, 1) == ["2"]
+    bench.feed.accept(event("3", "Sound 3", 10.0, 13.0))
+    bench.pass_time()
+    assert steps(bench, Qt.Key.Key_Left, 2) == ["3", "2"]
+
+
 def test_ctrl_and_arrows_reach_events_of_the_same_moment_and_those_that_go_on(bench: Bench) -> None:
     bench.feed.accept(event("1", "Sound 3", 10.0, 13.0))
     bench.feed.accept(event("2", "Sound 5", 10.0, 13.0))

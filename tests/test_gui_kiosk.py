@@ -267,6 +267,16 @@ def test_a_text_that_is_too_long_for_the_smallest_letters_loses_its_middle(fitte
     assert fitted[0].text.endswith("model.pth…")
 
 
+@pytest.mark.usefixtures("qapp")
+def test_a_sentence_that_is_too_long_keeps_its_words_whole() -> None:
+    sentence = "USB Audio at usb-0000 can't be opened because another program uses it now: " * 4
+    fitted = fit(sentence, 400, 46, (30, 14))
+    assert fitted.flags == Qt.TextFlag.TextWordWrap.value
+    assert "…" in fitted.text
+    needed = QFontMetrics(fitted.font).boundingRect(QRect(0, 0, 400, 46), fitted.flags, fitted.text)
+    assert needed.height() <= 46
+
+
 def test_the_kiosk_speaks_german(qtbot: QtBot) -> None:
     bench = KioskBench(qtbot, look=KioskLook(language="de"))
     bench.pass_time()

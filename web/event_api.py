@@ -66,7 +66,7 @@ class EventApi:
         ]
 
     async def events(self, request: Request) -> Response:
-        """Return events of the history, newest first, and the place of those that follow."""
+        """Return events of the history, newest first, and where the next page begins."""
         query, after = event_query(request), place_in(request, "after")
         occurrence = self._hub.descriptions.occurrence
 

@@ -69,7 +69,7 @@ def place_in(request: Request, what: str) -> Place | None:
     except RequestError:
         began = math.nan
     if math.isnan(began) or not 0 < len(identifier) <= LONGEST_NAME:
-        raise RequestError(400, f"{what} must be the next of another answer")
+        raise RequestError(400, f"{what} must be the value of next in an earlier answer")
     return began, identifier
 
 

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, RedirectResponse
 
 from .passwords import is_token
-from .sessions import COOKIE, Sessions
+from .sessions import Sessions, cookie_name
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Received: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -122,7 +122,9 @@ class Guard:
         """Return True if a request comes with a session or a token, or none is needed."""
         if self.has_token(headers):
             return True
-        return not self._door.access.password or self._door.sessions.is_valid(session_cookie(headers))
+        access = self._door.access
+        cookie = session_cookie(headers, cookie_name(access.path))
+        return not access.password or self._door.sessions.is_valid(cookie)
 
     def has_token(self, headers: Headers) -> bool:
         """Return True if a request has the token for scripts."""
@@ -191,13 +193,13 @@ def _is_from_here(scope: Scope) -> bool:
     return is_local(_peer(scope))
 
 
-def session_cookie(headers: Headers) -> str:
-    """Return the cookie of the session; empty if there is none."""
+def session_cookie(headers: Headers, name: str) -> str:
+    """Return the cookie of the session, by its name; empty if there is none."""
     try:
         cookies = SimpleCookie(headers.get("cookie", ""))
     except CookieError:
         return ""
-    return cookies[COOKIE].value if COOKIE in cookies else ""
+    return cookies[name].value if name in cookies else ""
 
 
 def is_local(host: str) -> bool:

@@ -9,7 +9,7 @@ from starlette.routing import Route
 from .answers import RequestError, read_body, refused
 from .guard import Door, session_cookie
 from .passwords import MOST_CHARACTERS, is_password
-from .sessions import COOKIE, SESSION_SECONDS, LoginLimit
+from .sessions import SESSION_SECONDS, LoginLimit, cookie_name
 
 LOGIN_PATH = "/api/v1/login"
 
@@ -60,7 +60,7 @@ class Login:
         self._limit.succeed(address)
         answer = JSONResponse({})
         answer.set_cookie(
-            COOKIE,
+            cookie_name(self._door.access.path),
             self._door.sessions.begin(),
             max_age=SESSION_SECONDS,
             path="/",  # of the proxy's path too, and of this machine's address without it
@@ -72,8 +72,8 @@ class Login:
 
     async def logout(self, request: Request) -> Response:
         """End the session."""
-        self._door.sessions.end(session_cookie(request.headers))
+        name = cookie_name(self._door.access.path)
+        self._door.sessions.end(session_cookie(request.headers, name))
         answer = JSONResponse({})
-        for path in dict.fromkeys(("/", self._door.access.path or "/")):  # older versions set the latter
-            answer.delete_cookie(COOKIE, path=path, httponly=True, samesite="strict")
+        answer.delete_cookie(name, path="/", httponly=True, samesite="strict")
         return answer

@@ -15,7 +15,7 @@ _TEXT = {"type": "string"}
 _NUMBER = {"type": "number"}
 _FLAG = {"type": "boolean"}
 _TIME = {"type": "string", "description": "Unix time in seconds, or a date such as 2026-03-01T18:30"}
-_PLACE = {"type": "string", "description": "next of the answer before"}
+_PLACE = {"type": "string", "description": "next of the previous answer"}
 _FILTERS: dict[str, dict[str, Any]] = {
     "since": _TIME,
     "until": _TIME,

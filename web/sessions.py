@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-COOKIE = "earshot_session"
+_COOKIE = "earshot_session"
 SESSION_SECONDS = 30 * 86_400
 
 _MOST_ENDED = 10_000
@@ -17,6 +17,11 @@ _FREE_TRIES = 5
 _LONGEST_WAIT_SECONDS = 60.0
 _FORGOTTEN_SECONDS = 3600.0
 _MOST_TRIES_A_MINUTE = 30
+
+
+def cookie_name(path: str) -> str:
+    """Return the name of the cookie of a page under a path of a proxy, which may serve others beside it; `path` may be empty."""
+    return _COOKIE + path.replace("/", "_")
 
 
 class Sessions:

@@ -28,6 +28,7 @@ class Navigation:
         self._state = state
         self._panels = panels
         self._shown_id = ""  # of the event shown last, until the view moves on
+        self._newest_id = ""  # of the newest event then
 
     def show_source(self, source: str) -> None:
         """Show another source, with all sound kept of it."""
@@ -60,10 +61,11 @@ class Navigation:
             self.freeze(self._state.shown_until + steps * _SCROLL_SECONDS)
 
     def step_event(self, step: int) -> None:
-        """Go to the event before (-1) or after (1) the one shown last; once the view has moved, the time on screen."""
+        """Go to the event before (-1) or after (1) the one shown last; once the view has moved, or a live view has another event, the time on screen."""
         events = sorted(self._state.events, key=_time_of)
         place = next((place for place, event in enumerate(events) if event.id == self._shown_id), None)
-        if place is not None:
+        has_news = self._state.frozen_at is None and bool(events) and events[-1].id != self._newest_id
+        if place is not None and not has_news:
             place += step
         elif step < 0:
             place = bisect_left(events, self._now - _SAME_SECONDS, key=_time_of) - 1
@@ -86,6 +88,7 @@ class Navigation:
                 "the sound of that time is no longer kept; ▶ plays a clip, if there is one"
             )
         self._shown_id = event.id
+        self._newest_id = max(self._state.events, key=_time_of, default=event).id
 
     @property
     def _now(self) -> float:

@@ -63,7 +63,8 @@ def fit(
     lines = max(1, height // metrics.lineSpacing())
     room = width if lines == 1 else round(_FILL * lines * width)
     shown = metrics.elidedText(text.replace("\n", " "), Qt.TextElideMode.ElideMiddle, room)
-    return Fitted(font, shown, Qt.TextFlag.TextWrapAnywhere.value)
+    anywhere = metrics.boundingRect(box, words, shown).height() > height or " " not in shown
+    return Fitted(font, shown, Qt.TextFlag.TextWrapAnywhere.value if anywhere else words)
 
 
 def paint_fitted(

@@ -95,14 +95,16 @@ export class EventsView {
   }
 
   async load(more = false) {
+    if (more && this.loading) return;
     const turn = ++this.turn; // an answer counts only while nothing newer is asked for
     const query = { ...this.query(), label: this.sound.value, limit: PAGE, after: more ? this.next : null };
-    this.more.disabled = true;
+    const filters = JSON.stringify([query.source, query.label, query.score, this.period.value]);
+    this.loading = true;
     try {
       const [answer, summary] = await Promise.all([get("events", query), more ? null : get("summary", this.query())]);
       if (turn !== this.turn) return;
       this.found = more ? [...this.found, ...answer.events] : answer.events;
-      this.next = answer.next;
+      [this.next, this.filters] = [answer.next, filters];
       this.more.hidden = this.next === null;
       this.list.show(this.found);
       if (summary) {
@@ -112,10 +114,10 @@ export class EventsView {
       }
     } catch (error) {
       if (turn !== this.turn) return;
-      if (!more) this.more.hidden = true; // what is shown fits other filters
+      if (filters !== this.filters) this.more.hidden = true; // what is shown fits other filters
       notify(error.message);
     }
-    this.more.disabled = false;
+    this.loading = false;
   }
 
   note(note) { this.list.note(note); }
