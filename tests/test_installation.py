@@ -165,8 +165,9 @@ def make_run(folder: Path) -> subprocess.CompletedProcess[str]:
 echo "$*" >> {folder}/calls
 [ "$3" = --clear ] && rm -rf .venv
 mkdir -p .venv/bin
+touch .venv/pyvenv.cfg
 pip=1; [ -e {folder}/no-pip ] || pip=0
-printf '#!/bin/sh\\n[ "$2" != pip ] || exit %s\\n' $pip > .venv/bin/python
+printf '#!/bin/sh\\n[ "$2" != ensurepip ] || exit 1\\n[ "$2" != pip ] || exit %s\\n' $pip > .venv/bin/python
 chmod +x .venv/bin/python
 exit $pip""",
     }
@@ -199,3 +200,11 @@ def test_an_environment_without_pip_is_made_again_and_one_with_pip_stays(tmp_pat
     assert make_run(tmp_path).returncode == 0
     assert (tmp_path / ".venv" / "mine").exists()
     assert len((tmp_path / "calls").read_text().splitlines()) == 2
+
+
+def test_a_folder_that_is_no_environment_stays(tmp_path: Path) -> None:
+    require("make")
+    (tmp_path / ".venv").mkdir()
+    (tmp_path / ".venv" / "notes.txt").touch()
+    assert make_run(tmp_path).returncode != 0
+    assert (tmp_path / ".venv" / "notes.txt").exists()

@@ -21,7 +21,7 @@ from streamer.sinks.mqtt.broker import Broker
 from streamer.sinks.mqtt.homeassistant import Discovery
 from streamer.sinks.mqtt.limits import BrokerLimits
 from streamer.sinks.mqtt.publisher import MqttOptions, MqttPublisher
-from streamer.sinks.mqtt.wire import Received
+from streamer.sinks.mqtt.wire import Outcome, Received
 from streamer.sinks.payloads import LabelSet
 
 pytestmark = pytest.mark.slow
@@ -57,11 +57,12 @@ class Said:
     def __init__(self) -> None:
         self.published: list[tuple[str, str]] = []
         self.limits = BrokerLimits("nowhere")
+        self.refused_topics: set[str] = set()
 
-    async def publish(self, topic: str, text: str, **_options: object) -> bool:
+    async def publish(self, topic: str, text: str, **_options: object) -> Outcome:
         text.encode()
         self.published.append((topic, text))
-        return True
+        return Outcome.TAKEN
 
     async def subscribe(self, topic: str, **_options: object) -> None:
         assert topic
