@@ -300,7 +300,7 @@ def _settings(sources: Sequence[str], hop: float, watch: Sequence[str] | None) -
     if not 0.01 <= hop <= _LONGEST_HOP_SECONDS or abs(hop * 100 - round(hop * 100)) > _ROUNDING:
         raise ValueError(f"hop must be a multiple of 0.01 s, from 0.01 s to an hour, not {hop:g}")
     values = {"source": list(sources) or None, "hop": hop, "watch": list(watch or [""]), "headless": True}
-    return load_settings(values, config=Path(os.devnull), environment={})
+    return load_settings(values, config=Path(os.devnull), environment={}, is_readable=False)
 
 
 def _source(sound: Sound, rate: float | None) -> "Source":

@@ -42,4 +42,6 @@ def read_recording(path: Path) -> "Samples":
             end = chunk.start_sample + len(chunk.samples)
     except SourceError as error:
         raise SoundError(str(error)) from error
+    if not pieces:
+        raise SoundError(f"{path} is too short to contain sound")
     return np.concatenate(pieces)

@@ -13,9 +13,10 @@ import polars as pl
 import pytest
 import soundfile
 from numpy.typing import NDArray
+from support.system import free_port
 
 import earshot
-from earshot import Event, Tagging, Taggings, listen, tag, tag_folder
+from earshot import Event, Tagging, Taggings, api, listen, tag, tag_folder
 from earshot.message_queue import MessageQueue
 from models.local import load_tagger
 from models.tagger import Tagger
@@ -234,6 +235,30 @@ def test_live_taggings_come_one_by_one_and_closing_ends_the_threads(tagger: Tagg
     assert first.latency_seconds is not None
     taggings.close()
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize(
+    ("samples", "rate", "complaint"),
+    [
+        (np.zeros((2, 160_000), np.float32), RATE, r"at most 64 channels, not \(2, 160000\): transpose them"),
+        (np.zeros(100, np.float32), 1e12, "the sample rate must be from 1,000 to 3,000,000 Hz, not 1e"),
+        (np.zeros(100, np.float32), float("inf"), "the sample rate must be from 1,000"),
+        (np.zeros(100, np.float32), float("nan"), "the sample rate must be from 1,000"),
+    ],
+)
+def test_arrays_that_are_no_sound_are_refused(
+    tagger: Tagger, samples: NDArray[np.float32], rate: float, complaint: str
+) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        tag(samples, rate, model=tagger)
+    with pytest.raises(TypeError, match="the sample rate must be a number in Hz, not True"):
+        tag(np.zeros(100, np.float32), True, model=tagger)
+
+
+def test_addresses_with_a_password_can_be_listened_to(tagger: Tagger) -> None:
+    taggings = listen(f"http://ann:secret@127.0.0.1:{free_port()}/live", model=tagger, hop=0.5)
+    taggings.close()
+    assert api._settings(["rtsp://ann:secret@camera/live"], 1.0, None).sources[0].address.endswith("/live")
 
 
 def test_listening_ends_with_its_sources(tagger: Tagger, tmp_path: Path, noise: NDArray[np.float32]) -> None:

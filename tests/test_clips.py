@@ -22,12 +22,10 @@ from numpy.typing import NDArray
 from support.session import live_session
 
 from streamer.events.catalogue import Watch, resolve_sounds
-from streamer.live.assembly import make_clips
 from streamer.live.session import LiveSession
 from streamer.live.switches import Switches
 from streamer.messages import AudioChunk, Event, Message, Samples, Tagging
 from streamer.runtime.threads import ThreadGroup
-from streamer.settings.loading import load_settings
 from streamer.sinks.clips.audio_buffer import AudioBuffer
 from streamer.sinks.clips.folder import ClipFolder, delete_clip, keep_clip
 from streamer.sinks.clips.recorder import ClipLimits, Clips
@@ -404,31 +402,6 @@ def test_clips_that_become_too_old_go_now_and_then(tmp_path: Path) -> None:
     keeping._folder._pruning_due._next = 0
     Ear(keeping).listen(1)
     assert there(old) == [False]
-
-
-@dataclass(frozen=True)
-class Barks:
-    """Model that knows no speech."""
-
-    name: str = "barks"
-    labels: Sequence[str] = ("Dog",)
-    thresholds: Samples | None = None
-
-
-def test_clips_of_earlier_go_at_the_start_and_now_and_then_though_clips_are_off(tmp_path: Path) -> None:
-    folder = tmp_path / "clips"
-    settings = load_settings({"clips_folder": str(folder)}, config=Path("/dev/null"), environment={})
-    assert make_clips(settings, [], model=Barks()) is None
-    assert not folder.exists(), "there are none"
-    old, young = make(folder, 9.0), make(folder, 6.0, number=1)
-    keeping = make_clips(settings, [], model=Barks())
-    assert keeping is not None
-    assert there(old, young) == [False, True]
-    later = make(folder, 9.0, number=2)
-    keeping._folder._pruning_due._next = 0
-    Ear(keeping).listen(1)
-    assert there(later, young) == [False, True]
-    assert bark(Ear(keeping), 5, 8).clip is None
 
 
 def test_the_oldest_clips_go_where_there_is_no_room_for_a_new_one(tmp_path: Path) -> None:

@@ -358,16 +358,18 @@ def test_other_limits_hold_from_the_next_event_on(path: Path) -> None:
 
 def test_other_limits_hold_though_no_event_comes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamer.sinks.history.store._CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("streamer.sinks.history.database._MAX_PRUNED", 1)
     now = time.time()
     with forever(path) as history:
-        for number, days in enumerate([9.0, 1.0]):
+        for number, days in enumerate([9.0, 8.0, 1.0]):
             history.accept(ended(started(number, now - days * DAY_SECONDS)))
         history.accept(SourceStatus("mic", online=True))
-        assert [event.id for event in history.pending(10)] == ["0", "1"]
+        assert [event.id for event in history.pending(10)] == ["0", "1", "2"]
         history.keep(days=7.0, events=1000)
-        history.accept(SourceStatus("mic", online=True))
-        assert [event.id for event in history.pending(10)] == ["1"]
-        assert history.losses().undelivered_events == 1
+        for _ in range(3):
+            history.accept(SourceStatus("mic", online=True))
+        assert [event.id for event in history.pending(10)] == ["2"]
+        assert history.losses().undelivered_events == 2
         history._pruning._time_due._next = 0.0  # an hour later
         history.keep_seconds = 0.5 * DAY_SECONDS
         history.accept(SourceStatus("mic", online=True))

@@ -1,6 +1,7 @@
 """What MQTT repairs over the same connection: a status that others overwrite, and messages that the broker refuses for now."""
 
 import asyncio
+import json
 import socket
 import time
 from dataclasses import replace
@@ -17,10 +18,13 @@ from support.waiting import wait_until
 
 from streamer.events.catalogue import catalogue
 from streamer.messages import NO_LOSSES, Event, Losses, SourceStatus
+from streamer.sinks.history.outbox import MemoryOutbox
 from streamer.sinks.history.store import History
+from streamer.sinks.mqtt.events import EventPublisher
 from streamer.sinks.mqtt.homeassistant import Discovery
 from streamer.sinks.mqtt.retained import PublishedState
 from streamer.sinks.mqtt.topics import Topics
+from streamer.sinks.mqtt.wire import Outcome
 
 NODE = "earshot/attic"
 STATUS = f"{NODE}/status"
@@ -191,3 +195,43 @@ def test_more_states_than_fit_are_published_once_each_while_they_change() -> Non
     assert others.count(topics.source_status("room 0")) <= 2000
     assert all(others.count(topic) == 1 for topic in set(others) - {topics.source_status("room 0")})
     assert client.published[-1] == (topics.sound("room 9", "sound 149"), "OFF")
+
+
+class Picky:
+    """Stands in for a connection to a broker that takes all events but one."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self.taken: list[str] = []
+
+    async def publish(self, _topic: str, text: str, **_options: object) -> Outcome:
+        identifier = json.loads(text)["id"]
+        if identifier == "1":
+            return self.outcome
+        self.taken.append(identifier)
+        return Outcome.TAKEN
+
+
+@pytest.mark.parametrize(
+    ("outcome", "taken", "refused"),
+    [
+        (Outcome.REFUSED, ["0", "2"], 1),
+        (Outcome.REFUSED_FOR_NOW, ["0", "2"], 1),
+        (Outcome.OVER_QUOTA, ["0"], 0),
+    ],
+)
+def test_an_event_that_a_broker_never_takes_is_left_out_except_for_a_quota(
+    outcome: Outcome, taken: list[str], refused: int
+) -> None:
+    outbox = MemoryOutbox()
+    for number in range(3):
+        outbox.put(began(number))
+    publisher = EventPublisher(outbox, lambda: None, pause_seconds=0.0)
+    picky = Picky(outcome)
+
+    async def publish() -> None:
+        for _ in range(10):
+            await publisher.publish(picky, Topics(NODE, ["front door"]))  # type: ignore[arg-type]
+
+    asyncio.run(publish())
+    assert (picky.taken, publisher.refused) == (taken, refused)

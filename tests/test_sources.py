@@ -26,6 +26,7 @@ from support.hostile import FRAME
 from support.waiting import PATIENCE_SECONDS
 
 from earshot.recordings import read_recording
+from models.errors import SoundError
 from streamer.errors import RecordingError, SourceError
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from streamer.sources import DEMO_PATH, Source, open_source
@@ -876,6 +877,12 @@ def test_a_pipe_that_falls_silent_fails_and_continues_with_the_next_samples(
     assert source.retry_seconds is None
     gap = heard[-1].start_sample + len(heard[-1].samples) - len(samples)
     assert gap / SAMPLE_RATE_HZ == pytest.approx(1.5, abs=0.5)
+
+
+def test_a_recording_that_is_shorter_than_a_sample_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "short.wav", np.zeros(1, np.float32), 48_000)
+    with pytest.raises(SoundError, match=r"short\.wav is too short to contain sound"):
+        read_recording(tmp_path / "short.wav")
 
 
 def test_closing_ends_a_pipe_from_which_nothing_comes() -> None:

@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 
 from ..errors import SettingsError
-from ..events.catalogue import Watch, resolve_sounds
+from ..events.catalogue import Watch, known_sound_name, resolve_sounds
 from ..messages import Samples
 from .result import CheckResult
+
+
+def check_told_sounds(names: Sequence[str], labels: Sequence[str]) -> CheckResult:
+    """Look for the sounds that the settings of notifications name among the labels of the model."""
+    try:
+        told = [known_sound_name(name, labels) for name in names]
+    except SettingsError as error:
+        return CheckResult("sounds to tell", "failed", "Earshot does not start", f"notifications: {error}")
+    return CheckResult("sounds to tell", "ok", ", ".join(told))
 
 
 def check_sounds(

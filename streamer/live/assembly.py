@@ -18,7 +18,6 @@ from ..messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Samples
 from ..runtime.threads import ThreadGroup
 from ..settings.schema import Settings
 from ..sinks import Sink, WatchedSink
-from ..sinks.clips.folder import has_clips
 from ..sinks.clips.recorder import ClipLimits, Clips
 from ..sinks.history.noise_log import NoiseLog
 from ..sinks.history.store import History
@@ -124,9 +123,7 @@ def make_switches(settings: Settings, names: Sequence[str]) -> Switches:
 
 
 def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Clips | None:
-    """Make the clips that keep the sound of events; None if no source has clips and there are no earlier ones.
-
-    Earlier clips are deleted by age and size, also if no source has clips.
+    """Make the clips that keep the sound of events; None if no source has clips.
 
     Parameters
     ----------
@@ -144,7 +141,7 @@ def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Cli
     SinkError
         The folder can't be written.
     """
-    if not (names or has_clips(settings.clips_path)):
+    if not names:
         return None
     never = sounds_never_kept(settings, model)
     return Clips(
@@ -164,15 +161,13 @@ def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Cli
 
 
 def sounds_never_kept(settings: Settings, model: Model) -> Sequence[WatchedSound]:
-    """Return the sounds that clips must not contain; none if no source has clips.
+    """Return the sounds that clips must not contain.
 
     Raises
     ------
     SettingsError
         A sound of `clips_never` is unknown.
     """
-    if not any(source.clips for source in settings.sources):
-        return ()
     try:
         return resolve_scored_sounds(settings.excluded_from_clips, model.labels, model.thresholds)
     except SettingsError as error:

@@ -55,7 +55,9 @@ class ChildProcess:
         self._received: deque[Message] = deque()
 
     def __enter__(self) -> Self:
-        path = os.pathsep.join([str(_ROOT), *filter(None, sys.path)])
+        path = os.pathsep.join(
+            [*filter(None, sys.path), str(_ROOT)]
+        )  # in this order, nothing hides the standard library
         self._process = subprocess.Popen(  # noqa: S603 - a module of ours
             [sys.executable, "-P", "-m", self._module],
             env=os.environ | {"PYTHONPATH": path} | self._environment,

@@ -33,6 +33,7 @@ def load_settings(
     *,
     config: Path | None = None,
     environment: Mapping[str, str] = os.environ,
+    is_readable: bool = True,
 ) -> Settings:
     """Merge the layers and validate the result.
 
@@ -44,6 +45,8 @@ def load_settings(
         Settings file; if None, ``EARSHOT_CONFIG``, or ``earshot.toml`` in the user's configuration folder if it exists.
     environment : mapping
         Environment; ``EARSHOT_HOP`` sets ``hop``, and so on.
+    is_readable : bool
+        True if other users can read what is given as the command line, which must not contain a password then.
 
     Raises
     ------
@@ -52,6 +55,8 @@ def load_settings(
     """
     merged: dict[str, Any] = {}
     origin: dict[str, str] = {}
+    if is_readable:
+        _refuse_secrets(command_line)
     for layer in _layers(command_line, config, environment):
         for name in layer.values:
             _check_name(name, layer.place)
@@ -120,21 +125,26 @@ class _Layer:
     file: Path | None = None
 
 
+def _refuse_secrets(command_line: Mapping[str, Any]) -> None:
+    """Refuse passwords on the command line."""
+    broker = command_line.get("mqtt") or ""
+    if "://" in broker and parse_broker_url(broker).password is not None:
+        raise SettingsError(
+            "other users can read a password on the command line: "
+            "put it into EARSHOT_MQTT_PASSWORD or the settings file"
+        )
+    if any(map(has_secret, addresses(command_line.get("source")))):
+        raise SettingsError(
+            "other users can read a password in an address on the command line: "
+            "put the source into EARSHOT_SOURCE or the settings file"
+        )
+
+
 def _layers(
     command_line: Mapping[str, Any], config: Path | None, environment: Mapping[str, str]
 ) -> list[_Layer]:
     """Return the layers; later ones win."""
     given = {name: value for name, value in command_line.items() if value is not None}
-    if "://" in given.get("mqtt", "") and parse_broker_url(given["mqtt"]).password is not None:
-        raise SettingsError(
-            "other users can read a password on the command line: "
-            "put it into EARSHOT_MQTT_PASSWORD or the settings file"
-        )
-    if any(map(has_secret, addresses(given.get("source")))):
-        raise SettingsError(
-            "other users can read a password in an address on the command line: "
-            "put the source into EARSHOT_SOURCE or the settings file"
-        )
     layers = [
         _Layer(ENVIRONMENT, _environment_layer(environment)),
         _Layer(COMMAND_LINE, given),

@@ -87,6 +87,11 @@ class NotifySettings(FrozenModel):
         return [SoundSpan(table.sound, table.begin, table.end) for table in self.notify_quiet]
 
     @property
+    def told_sounds(self) -> list[str]:
+        """Names of sounds in the settings of notifications, as they are written."""
+        return [*self.notify_sounds, *(table.sound for table in self.notify_quiet if table.sound)]
+
+    @property
     def notify_secret_file(self) -> Path | None:
         """File with addresses of Apprise; None without one."""
         return expand(self.notify_file)

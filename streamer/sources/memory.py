@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from .conversion import FormatConverter, Frames
+from .ffmpeg.decoder import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, MOST_CHANNELS
 
 _CHUNK_SAMPLES = SAMPLE_RATE_HZ // 10
 
@@ -30,14 +31,16 @@ class ArraySource:
     TypeError
         The samples have another type, or the rate is not a number.
     ValueError
-        The array has another shape or no samples, or the rate is not positive.
+        The array has another shape, too many channels or no samples, or the rate is out of range.
     """
 
     def __init__(self, name: str, samples: NDArray[Any], rate_hz: float) -> None:
-        if not isinstance(rate_hz, int | float | np.integer | np.floating):
+        if isinstance(rate_hz, bool) or not isinstance(rate_hz, int | float | np.integer | np.floating):
             raise TypeError(f"the sample rate must be a number in Hz, not {rate_hz!r}")
-        if not rate_hz > 0:
-            raise ValueError(f"the sample rate must be positive, not {rate_hz}")
+        if not LOWEST_RATE_HZ <= rate_hz <= HIGHEST_RATE_HZ:
+            raise ValueError(
+                f"the sample rate must be from {LOWEST_RATE_HZ:,} to {HIGHEST_RATE_HZ:,} Hz, not {rate_hz:g}"
+            )
         self.name = name
         self.live = False
         self.retry_seconds: float | None = None
@@ -70,6 +73,10 @@ def _as_frames(samples: NDArray[Any]) -> Frames:
         raise ValueError("the array has no samples")
     if samples.ndim not in {1, 2}:
         raise ValueError(f"samples must be (n,) or (n, channels), not {samples.shape}")
+    if samples.ndim == 2 and samples.shape[1] > MOST_CHANNELS:
+        raise ValueError(
+            f"samples must be (n,) or (n, channels) with at most {MOST_CHANNELS} channels, not {samples.shape}: transpose them"
+        )
     if samples.ndim == 1:
         samples = samples[:, np.newaxis]
     if samples.dtype.kind == "f":

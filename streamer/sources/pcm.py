@@ -149,6 +149,7 @@ class PcmInput:
         SourceError
             The stream can't be read, contains no raw samples, or has delivered none for 15 s.
         """
+        self.is_silent, self.retry_seconds = False, None
         received = self._read_beginning() if self._pace is None else self._read()
         if self._pace is None:
             if (kind := kind_of_file(received)) is not None:
@@ -157,7 +158,6 @@ class PcmInput:
                     "(ffmpeg -i FILE -f s16le -ar 16000 -ac 1 -; arecord -t raw)"
                 )
             self._pace = _Pace(elapsed_seconds() - len(received) / 2 / SAMPLE_RATE_HZ)
-        self.is_silent, self.retry_seconds = False, None
         while received:
             received = self._odd + received
             whole = len(received) - len(received) % 2

@@ -9,7 +9,9 @@ from ..errors import NetworkError, SourceError
 from .selection import Selection, parse_selection
 
 _DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-_SECRET = re.compile(r"pass|pwd|token|secret|key|auth|sig|credential|session", re.IGNORECASE)
+_SECRET = re.compile(r"pass|pwd|psw|\bpw\b|token|secret|key|auth|sig|credential|session", re.IGNORECASE)
+_NAMED_IN_PATH = re.compile(r"([a-z]+)=[^/&;_]", re.IGNORECASE)
+"""Name of a value in a path, as in those of some cameras: ``/user=admin_password=…_channel=1``."""
 _KINDS = (*_DEFAULT_PORTS, "rtmp", "rtp", "mms", "ftp", "udp", "srt")
 _BEGINNING = re.compile(
     r"([^/\\:=@?]*=)?[\s\"']*([a-z][a-z0-9+.-]*)\s*(?::|;|//|\\\\)[:;/\\]*", re.IGNORECASE
@@ -153,9 +155,9 @@ def has_secret(address: str) -> bool:
     parts = _split(address[found.start(1) :])
     if parts is None:
         return "@" in address
-    return parts.password is not None or any(
-        _SECRET.search(name) for name, _ in parse_qsl(parts.query, keep_blank_values=True)
-    )
+    names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
+    names += _NAMED_IN_PATH.findall(parts.path)
+    return parts.password is not None or any(map(_SECRET.search, names))
 
 
 def hide_addresses(text: str) -> str:

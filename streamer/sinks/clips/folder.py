@@ -27,14 +27,6 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _FILE = re.compile(r"(\d{9}-[a-z0-9_]+-[a-z0-9_]+-[a-z0-9]{1,8})\.(flac|json|keep)(\.part)?")
 
 
-def has_clips(folder: Path) -> bool:
-    """Return True if a folder has clips of any day; False if it has none, is missing or can't be read."""
-    try:
-        return any(_DAY.fullmatch(day.name) and day.is_dir(follow_symlinks=False) for day in _entries(folder))
-    except OSError:
-        return False
-
-
 def keep_clip(path: Path, keep: bool) -> None:
     """Protect a clip from being deleted because of age or size, or no longer: an empty file beside it says so.
 

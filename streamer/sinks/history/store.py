@@ -473,8 +473,10 @@ class History:
     def _look(self, connection: sqlite3.Connection) -> None:
         """Find out whether the file is there, and prune it if it is time."""
         if self._pruning.is_due_by_time():
-            undelivered, _ = _in_transaction(connection, self._prune)
+            undelivered, more = _in_transaction(connection, self._prune)
             self._counts.add(undelivered)
+            if more:
+                self._pruning.hurry()
 
     def _prune(self, connection: sqlite3.Connection) -> tuple[int, bool]:
         self._pruning.begin()

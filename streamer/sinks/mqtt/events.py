@@ -11,13 +11,15 @@ from .topics import Topics
 from .wire import Client, Outcome
 
 _BATCH_EVENTS = 50
+_MOST_REFUSALS = 6
+"""Refusals of an event for a reason that may pass, other than a quota, after which it is left out."""
 
 
 class EventPublisher:
     """Publishes the events that wait, in order. Used on the connection's thread only.
 
-    An event that the broker refuses each time is left out, because later ones must not wait for it. If the reason may pass, such
-    as a quota, all events wait for a while.
+    An event that the broker refuses each time is left out, because later ones must not wait for it. If the reason may pass, all
+    events wait for a while: as long as a quota is exceeded, and for a few attempts at an event otherwise.
 
     Parameters
     ----------
@@ -34,6 +36,7 @@ class EventPublisher:
         self._wake = wake
         self._pause_seconds = pause_seconds
         self._due_at = 0.0  # time.monotonic()
+        self._refused_key, self._refusals = ("", ""), 0
         self.refused = 0
         """Number of events that were left out."""
 
@@ -63,9 +66,18 @@ class EventPublisher:
         """Publish a batch until an event has to wait; add the others to `done`."""
         for event in batch:
             outcome = await client.publish(topics.events(event.source), to_json(event_payload(event)), qos=1)
-            if outcome is Outcome.REFUSED_FOR_NOW:
+            if self._waits(event, outcome):
                 self._due_at = time.monotonic() + self._pause_seconds
                 asyncio.get_running_loop().call_later(self._pause_seconds, self._wake)
                 return
-            self.refused += outcome is Outcome.REFUSED
+            self.refused += outcome is not Outcome.TAKEN
             done.append(event)
+
+    def _waits(self, event: Event, outcome: Outcome) -> bool:
+        """Return True if an event has to wait for another attempt."""
+        if outcome is not Outcome.REFUSED_FOR_NOW:
+            return outcome is Outcome.OVER_QUOTA
+        key = event.id, event.kind
+        self._refusals = self._refusals + 1 if key == self._refused_key else 1
+        self._refused_key = key
+        return self._refusals < _MOST_REFUSALS

@@ -47,6 +47,7 @@ _REASONS = {
 """Reason codes of MQTT 5 that need other words than their names."""
 
 _REFUSED_FOR_GOOD = {135, 144, 153}  # "not authorized", "topic name invalid", "payload format invalid"
+_OVER_QUOTA = 151
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,12 +82,15 @@ class Outcome(Enum):
     REFUSED
         The broker refuses the text, or would refuse it because of its size, and does so each time.
     REFUSED_FOR_NOW
-        The broker refuses the text for a reason that may pass, such as a quota.
+        The broker refuses the text for a reason that may pass.
+    OVER_QUOTA
+        The broker refuses the text until there is room in a quota.
     """
 
     TAKEN = "taken"
     REFUSED = "refused"
     REFUSED_FOR_NOW = "refused for now"
+    OVER_QUOTA = "over quota"
 
 
 class Client:
@@ -153,7 +157,7 @@ class Client:
             return Outcome.REFUSED
         if retain:
             self.refused_topics.add(topic)
-        return Outcome.REFUSED_FOR_NOW
+        return Outcome.OVER_QUOTA if code == _OVER_QUOTA else Outcome.REFUSED_FOR_NOW
 
     async def subscribe(self, topic: str, *, qos: int = 1, is_needed: bool = False) -> None:
         """Subscribe to a topic, unless the broker allows no wildcards and the topic has some.

@@ -151,7 +151,7 @@ class Notifier:
         self._lock = threading.Lock()
         self._new: deque[Event] = deque(maxlen=_MOST_NEW)
         self._changed = threading.Event()
-        self._closing = False
+        self._closing = self._has_failed = False
 
     @property
     def targets(self) -> Sequence[str]:
@@ -188,7 +188,7 @@ class Notifier:
     def run(self) -> None:
         """Deliver until `close` is called."""
         with ThreadGroup(_LAST_ATTEMPT_SECONDS) as threads:
-            while not (self._closing or threads.failed):
+            while not (self._closing or self._has_failed):
                 self._take_new()
                 self._take_plan()
                 self._match_deliveries(threads)
@@ -227,8 +227,10 @@ class Notifier:
     def _deliver(self, delivery: Delivery) -> None:
         try:
             delivery.run()
-        finally:  # `run` ends with the error, if there is one
+        except BaseException:  # with which `run` ends
+            self._has_failed = True
             self._changed.set()
+            raise
 
     def _take_new(self) -> None:
         with self._lock:
