@@ -7,12 +7,12 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from ..errors import NetworkError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Samples
 from .conversion import FormatConverter
-from .diagnosis import authorities, explain
+from .diagnosis import authorities, explain, explain_connection
 from .ffmpeg.decoder import Block, UnsupportedFormat
 from .ffmpeg.process import FFmpegProcess
 from .ffmpeg.wire import DecodingFailure, Request
 from .playout import Playout
-from .url import StreamUrl, redirected
+from .url import StreamUrl, parse_url, redirected
 
 _PROBE_SECONDS = 1.0
 """Duration of audio that FFmpeg may read to detect the format."""
@@ -121,6 +121,8 @@ class NetworkStream:
                 failure = error.failure
             else:
                 return
+            if failure.reason == "certificate":
+                raise NetworkError(_explain_certificate(failure.text, url, self._connect_seconds))
             if failure.reason != "redirect":
                 raise NetworkError(explain(failure, url, timeout_seconds=self._connect_seconds))
             url = redirected(url, failure.text)
@@ -177,6 +179,16 @@ class _Assembler:
         self._next_sample += len(samples)
 
 
+def _explain_certificate(server: str, url: StreamUrl, timeout_seconds: float) -> str:
+    """Return a sentence about a server that a playlist leads to, whose certificate is not valid."""
+    other = parse_url(server)
+    reason = explain_connection(other.host, other.port, tls=True, timeout_seconds=timeout_seconds)
+    reason = reason or "has shown a certificate that is not valid: check the network in between"
+    if (other.host, other.port) == (url.host, url.port):
+        return f"{url.shown} {reason}"
+    return f"{url.shown} sends an HLS playlist that leads to {other.shown}, which {reason}"
+
+
 def _request(url: StreamUrl, connect_seconds: float, stall_seconds: float) -> Request:
     """Return the request for a stream: certificates are checked, and nothing but the network is opened."""
     options = {
@@ -209,4 +221,5 @@ def _request(url: StreamUrl, connect_seconds: float, stall_seconds: float) -> Re
         track=url.selection.track,
         open_seconds=connect_seconds,
         read_seconds=stall_seconds,
+        live=True,
     )

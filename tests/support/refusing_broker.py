@@ -64,15 +64,16 @@ class RefusingBroker:
                     self._threads[-1].start()
 
     def _forward(self, client: socket.socket, broker: socket.socket) -> None:
-        for kind, head, body in _packets(client):
-            size = int.from_bytes(body[:2])
-            topic = body[2 : 2 + size].decode() if kind & 0xF0 == _PUBLISH else ""
-            if topic and kind & 0x06 and self.refuses(topic):
-                self.refused.append(topic)
-                with self._sending:
-                    client.sendall(bytes([_PUBACK, 3]) + body[2 + size : 4 + size] + bytes([self.code]))
-            else:
-                broker.sendall(head + body)
+        with suppress(OSError):
+            for kind, head, body in _packets(client):
+                size = int.from_bytes(body[:2])
+                topic = body[2 : 2 + size].decode() if kind & 0xF0 == _PUBLISH else ""
+                if topic and kind & 0x06 and self.refuses(topic):
+                    self.refused.append(topic)
+                    with self._sending:
+                        client.sendall(bytes([_PUBACK, 3]) + body[2 + size : 4 + size] + bytes([self.code]))
+                else:
+                    broker.sendall(head + body)
         _end(client, broker)
 
     def _return(self, broker: socket.socket, client: socket.socket) -> None:

@@ -11,6 +11,7 @@ import re
 import struct
 import sys
 import threading
+import time
 import traceback
 from typing import IO
 
@@ -22,6 +23,9 @@ from .wire import DecodingFailure, Failure, Kind, Request, pack, pieces
 
 _IDLE_SECONDS = 10.0
 """Time after which a process without a request ends."""
+
+_ALIVE_SECONDS = 0.5
+"""Interval of the messages that a recording is still read."""
 
 
 class _Log(logging.Handler):
@@ -89,11 +93,7 @@ def _serve(request: Request, output: IO[bytes], log: _Log, stopped: threading.Ev
     try:
         with Decoding(request, log) as decoding:
             Message(Kind.OPENED, pack(decoding.opened)).send(output)
-            for block in decoding.blocks():
-                for piece in pieces(block, decoding.damaged_packets):
-                    Message(Kind.SOUND, piece).send(output)
-                if stopped.is_set():
-                    break
+            _send_audio(decoding, output, stopped, live=request.live)
             last = Message(Kind.ENDED, struct.pack("<I", decoding.damaged_packets))
     except DecodingFailure as error:
         last = Message(Kind.FAILED, pack(error.failure))
@@ -103,6 +103,21 @@ def _serve(request: Request, output: IO[bytes], log: _Log, stopped: threading.Ev
         trace = traceback.format_exc().replace(request.address, "…")
         last = Message(Kind.FAILED, pack(Failure("unexpected", trace)))
     last.send(output)
+
+
+def _send_audio(decoding: Decoding, output: IO[bytes], stopped: threading.Event, *, live: bool) -> None:
+    """Send the audio; of a recording, also that it is still read while it has none."""
+    sent_at = time.monotonic()
+    for block in decoding.parts():
+        if block is not None:
+            for piece in pieces(block, decoding.damaged_packets):
+                Message(Kind.SOUND, piece).send(output)
+            sent_at = time.monotonic()
+        elif not live and time.monotonic() - sent_at >= _ALIVE_SECONDS:
+            Message(Kind.ALIVE, b"").send(output)
+            sent_at = time.monotonic()
+        if stopped.is_set():
+            return
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Decoder of audio tracks: packets of FFmpeg in, blocks of float32 frames out."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,7 @@ def open_container(
     options: Mapping[str, str],
     timeout: float | tuple[float, float],
     demuxer: str | None = None,
+    io_open: Callable[..., Any] | None = None,
 ) -> Any:
     """Open a container, to be used in a `with` statement.
 
@@ -74,6 +75,8 @@ def open_container(
         Time limit for opening, and for each read, in seconds.
     demuxer : str, optional
         Name of the demuxer; by default FFmpeg detects it.
+    io_open : callable, optional
+        Opener of the address, and of every further one; by default FFmpeg itself.
 
     Raises
     ------
@@ -87,6 +90,7 @@ def open_container(
         format=demuxer,
         options={**options, "format_whitelist": ",".join(formats)},
         timeout=timeout,
+        io_open=io_open,
         metadata_errors="replace",  # a title that is not UTF-8
     )
 

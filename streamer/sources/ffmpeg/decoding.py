@@ -72,12 +72,17 @@ class Decoding:
 
     def blocks(self) -> Iterator[Block]:
         """Yield the decoded audio until it ends."""
+        return (block for block in self.parts() if block is not None)
+
+    def parts(self) -> Iterator[Block | None]:
+        """Yield the decoded audio until it ends, and None after each packet, whatever it has."""
         import av
 
         try:
             for packet in self._container.demux():
                 if packet.stream.index == self._track.index:
                     yield from self._decoder.blocks(packet)
+                yield None
         except UnsupportedFormat as error:
             raise DecodingFailure(Failure("format", str(error))) from None
         except (av.FFmpegError, MemoryError) as error:
@@ -90,30 +95,46 @@ class Decoding:
     def _open(self) -> Any:
         """Open the container; where the server refuses the transport, by the other one.
 
-        FFmpeg recognises HLS by the name or the type that the server gives, which may be any.
+        HLS is recognised by its content: the name and the type that the server gives may be any.
         """
         import av
 
         request = self._request
         try:
             return self._opened(request.options)
-        except av.error.InvalidDataError:
-            if "hls" not in request.formats or self._content() != HLS:
-                raise
-            return self._opened(request.options, "hls")
-        except (av.FFmpegError, OSError):
+        except (av.FFmpegError, OSError) as error:
+            if isinstance(error, _not_recognised()) and "hls" in request.formats and self._content() == HLS:
+                return self._opened_playlist()
             if not request.other_transport or self._status not in _TRANSPORT_REFUSED:
                 raise
         return self._opened({**request.options, **request.other_transport})
 
-    def _opened(self, options: Mapping[str, str], demuxer: str | None = None) -> Any:
+    def _opened(self, options: Mapping[str, str]) -> Any:
         request = self._request
         return open_container(
             request.address,
-            formats=request.formats,
+            formats=[name for name in request.formats if name != "hls"],
             options=options,
             timeout=(request.open_seconds, request.read_seconds),
-            demuxer=demuxer,
+        )
+
+    def _opened_playlist(self) -> Any:
+        from .hls import DEMUXER_OPTIONS, HlsRequests
+
+        request = self._request
+        requests = HlsRequests(
+            request.address,
+            authorities=request.options.get("ca_file"),
+            user_agent=request.options["user_agent"],
+            timeout_seconds=min(request.open_seconds, request.read_seconds),
+        )
+        return open_container(
+            requests.address,
+            formats=request.formats,
+            options={**request.options, **DEMUXER_OPTIONS},
+            timeout=(request.open_seconds, request.read_seconds),
+            demuxer="hls",
+            io_open=requests.open,
         )
 
     def _chosen_track(self) -> Any:
@@ -146,7 +167,7 @@ class Decoding:
                 return Failure("status", number=statuses.get(type(error), self._status))
             case av.error.ExitError():
                 return Failure("timeout", "udp" if transport_refused else "")
-            case av.error.InvalidDataError() | av.error.ArgumentError():
+            case _ if isinstance(error, _not_recognised()):
                 return Failure("timeout") if self._is_late_answer() else Failure("content", self._content())
         if transport_refused:
             return Failure("status", number=self._status)
@@ -175,6 +196,13 @@ class Decoding:
                 return describe(bytes(next(container.demux(), b"")))
         except (av.FFmpegError, OSError):
             return ""
+
+
+def _not_recognised() -> tuple[type[Exception], ...]:
+    """Return the errors of FFmpeg for content of an unknown format, or of none that is allowed."""
+    import av.error
+
+    return av.error.InvalidDataError, av.error.ArgumentError
 
 
 def _describe(container: Any) -> Opened:

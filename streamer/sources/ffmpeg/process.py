@@ -78,8 +78,9 @@ class FFmpegProcess:
             if message.kind == Kind.ENDED:
                 (self.damaged_packets,) = struct.unpack("<I", message.content)
                 return
-            block, self.damaged_packets = block_of(message.content)
-            yield block
+            if message.kind == Kind.SOUND:
+                block, self.damaged_packets = block_of(message.content)
+                yield block
 
     def stop(self) -> None:
         """Stop decoding what is open, so that the process can take another request."""

@@ -19,6 +19,7 @@ _PIECE_BYTES = 1 << 16
 Reason: TypeAlias = Literal[
     "status",
     "redirect",
+    "certificate",
     "timeout",
     "content",
     "no audio",
@@ -49,6 +50,8 @@ class Kind(IntEnum):
     """First message about a request, unless it fails: an `Opened`."""
     STOP = 6
     """To the process: end the request; the process answers as at its end."""
+    ALIVE = 7
+    """Message of the process: it reads on, but has had no audio for a while."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Request:
         Number of the audio track, counted from 1.
     open_seconds, read_seconds : float
         Time limits for opening, and for each read.
+    live : bool
+        True if audio must keep coming: the process reports nothing else that it reads.
     """
 
     address: str = field(repr=False)
@@ -78,6 +83,7 @@ class Request:
     track: int = 1
     open_seconds: float = 10.0
     read_seconds: float = 10.0
+    live: bool = False
 
     def packed(self) -> bytes:
         """Return the content of a message."""
@@ -117,7 +123,7 @@ class Failure:
     reason : Reason
         Kind of failure.
     text : str
-        Details by the kind: the new address of a redirection, the content that is no audio, the error of the system.
+        Details by the kind: the new address of a redirection, the server whose certificate is not valid, the content that is no audio, the error of the system.
     number : int
         Status of the server, or number of audio tracks.
     """
