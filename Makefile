@@ -21,9 +21,12 @@ endif
 # Debian's Python can't make an environment without it.
 SYSTEM += $(shell $(PYTHON) -c "import ensurepip" 2>/dev/null || echo python3-venv)
 
-# An environment without pip gets it, as where its Python had no python3-venv; one without Python is made again. Other folders stay.
+# An environment without pip gets it, as where its Python had no python3-venv; one whose Python is gone is made again.
 MAKE_VENV := $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null 2>&1 || \
-	{ { test ! -e $(VENV) || test -f $(VENV)/pyvenv.cfg; } && $(PYTHON) -m venv --clear $(VENV); }
+	if rmdir $(VENV) 2>/dev/null || test ! -e $(VENV) || { test -f $(VENV)/pyvenv.cfg && ! $(BIN)/python -c ''; }; \
+	then $(PYTHON) -m venv --clear $(VENV); else $(PYTHON) -m venv $(VENV) 2>/dev/null && \
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || \
+	{ echo "$(VENV) is not an environment with pip: move it away, or give another one with VENV=" >&2; exit 1; }; fi
 
 # PyTorch's build: cpu, cuda, or auto for the one without CUDA where there is no NVIDIA GPU.
 TORCH ?= auto

@@ -104,7 +104,7 @@ def test_any_rate_and_channels_are_converted_as_in_a_file(
     ("samples", "rate", "error", "words"),
     [
         (np.zeros(100, np.float32), None, TypeError, "rate"),
-        (np.zeros(100, np.float32), 0, ValueError, "positive"),
+        (np.zeros(100, np.float32), 0, ValueError, "from 1,000 to 3,000,000 Hz"),
         (np.zeros(100, np.uint8), RATE, TypeError, "uint8"),
         (np.zeros((2, 2, 2), np.float32), RATE, ValueError, "channels"),
         (np.zeros(0, np.float32), RATE, ValueError, "no samples"),

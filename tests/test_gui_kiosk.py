@@ -268,13 +268,20 @@ def test_a_text_that_is_too_long_for_the_smallest_letters_loses_its_middle(fitte
 
 
 @pytest.mark.usefixtures("qapp")
-def test_a_sentence_that_is_too_long_keeps_its_words_whole() -> None:
-    sentence = "USB Audio at usb-0000 can't be opened because another program uses it now: " * 4
-    fitted = fit(sentence, 400, 46, (30, 14))
-    assert fitted.flags == Qt.TextFlag.TextWordWrap.value
+@pytest.mark.parametrize(
+    ("text", "flag"),
+    [
+        ("USB Audio at usb-0000 can't be opened because another program uses it now: " * 4, "TextWordWrap"),
+        (f"Model {'M' * 300}", "TextWrapAnywhere"),
+    ],
+)
+def test_words_of_a_text_that_is_too_long_stay_whole_where_they_fit(text: str, flag: str) -> None:
+    fitted = fit(text, 400, 60, (30, 14))
+    assert fitted.flags == Qt.TextFlag[flag].value
     assert "…" in fitted.text
-    needed = QFontMetrics(fitted.font).boundingRect(QRect(0, 0, 400, 46), fitted.flags, fitted.text)
-    assert needed.height() <= 46
+    needed = QFontMetrics(fitted.font).boundingRect(QRect(0, 0, 400, 60), fitted.flags, fitted.text)
+    assert needed.width() <= 400
+    assert needed.height() <= 60
 
 
 def test_the_kiosk_speaks_german(qtbot: QtBot) -> None:

@@ -202,9 +202,20 @@ def test_an_environment_without_pip_is_made_again_and_one_with_pip_stays(tmp_pat
     assert len((tmp_path / "calls").read_text().splitlines()) == 2
 
 
-def test_a_folder_that_is_no_environment_stays(tmp_path: Path) -> None:
+def test_what_is_in_a_folder_that_becomes_an_environment_stays(tmp_path: Path) -> None:
     require("make")
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "notes.txt").touch()
-    assert make_run(tmp_path).returncode != 0
+    (tmp_path / "no-pip").touch()
+    done = make_run(tmp_path)
+    assert done.returncode != 0
+    assert ".venv is not an environment with pip: move it away" in done.stderr
+    (tmp_path / "no-pip").unlink()
+    assert make_run(tmp_path).returncode == 0
     assert (tmp_path / ".venv" / "notes.txt").exists()
+
+
+def test_an_empty_folder_becomes_an_environment(tmp_path: Path) -> None:
+    require("make")
+    (tmp_path / ".venv").mkdir()
+    assert make_run(tmp_path).returncode == 0

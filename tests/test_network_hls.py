@@ -3,6 +3,7 @@
 import itertools
 import ssl
 import subprocess
+import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -174,6 +175,34 @@ def test_a_playlist_that_has_moved_is_followed_to_its_segments(segment: bytes) -
     ):
         chunks = listened(server.url("/list.m3u8", credentials=ANN))
     assert seconds_of(chunks) == pytest.approx(SECONDS, abs=0.2)
+
+
+def in_pieces(*pieces: bytes) -> Answer:
+    """Answer with pieces of a file, one after the other."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(sum(map(len, pieces))))
+        handler.end_headers()
+        for piece in pieces:
+            handler.wfile.write(piece)
+            handler.wfile.flush()
+            time.sleep(0.1)
+
+    return answer
+
+
+def test_a_playlist_may_come_in_pieces(segment: bytes) -> None:
+    begin, rest = playlist("0.ts")[:8], playlist("0.ts")[8:]
+    with HttpServer({"/list": in_pieces(begin, rest), "/0.ts": file(segment)}) as server:
+        assert seconds_of(listened(server.url("/list"))) == pytest.approx(SECONDS, abs=0.2)
+
+
+def test_an_address_may_have_any_letters(segment: bytes) -> None:
+    answers = {"/h%C3%B6re/live.m3u8": file(playlist("0.ts")), "/h%C3%B6re/0.ts": file(segment)}
+    with HttpServer(answers) as server:
+        address = server.url("/live.m3u8").replace("/live", "/höre/live")
+        assert seconds_of(listened(address)) == pytest.approx(SECONDS, abs=0.2)
 
 
 def test_a_password_stays_with_its_server(segment: bytes) -> None:

@@ -63,7 +63,8 @@ def fit(
     lines = max(1, height // metrics.lineSpacing())
     room = width if lines == 1 else round(_FILL * lines * width)
     shown = metrics.elidedText(text.replace("\n", " "), Qt.TextElideMode.ElideMiddle, room)
-    anywhere = metrics.boundingRect(box, words, shown).height() > height or " " not in shown
+    needed = metrics.boundingRect(box, words, shown)
+    anywhere = needed.width() > width or needed.height() > height
     return Fitted(font, shown, Qt.TextFlag.TextWrapAnywhere.value if anywhere else words)
 
 

@@ -55,12 +55,12 @@ class ChildProcess:
         self._received: deque[Message] = deque()
 
     def __enter__(self) -> Self:
-        path = os.pathsep.join(
-            [*filter(None, sys.path), str(_ROOT)]
-        )  # in this order, nothing hides the standard library
+        path = list(filter(None, sys.path))  # as here, so that nothing hides the standard library
+        if str(_ROOT) not in path:
+            path.insert(0, str(_ROOT))
         self._process = subprocess.Popen(  # noqa: S603 - a module of ours
             [sys.executable, "-P", "-m", self._module],
-            env=os.environ | {"PYTHONPATH": path} | self._environment,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path)} | self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

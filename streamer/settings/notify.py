@@ -89,7 +89,7 @@ class NotifySettings(FrozenModel):
     @property
     def told_sounds(self) -> list[str]:
         """Names of sounds in the settings of notifications, as they are written."""
-        return [*self.notify_sounds, *(table.sound for table in self.notify_quiet if table.sound)]
+        return [name for name in (*self.notify_sounds, *(table.sound for table in self.notify_quiet)) if name]
 
     @property
     def notify_secret_file(self) -> Path | None:

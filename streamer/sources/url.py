@@ -3,14 +3,16 @@
 import re
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from urllib.parse import SplitResult, parse_qsl, urljoin, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urljoin, urlsplit
 
 from ..errors import NetworkError, SourceError
 from .selection import Selection, parse_selection
 
 _DEFAULT_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443}
-_SECRET = re.compile(r"pass|pwd|psw|\bpw\b|token|secret|key|auth|sig|credential|session", re.IGNORECASE)
-_NAMED_IN_PATH = re.compile(r"([a-z]+)=[^/&;_]", re.IGNORECASE)
+_SECRET = re.compile(
+    r"pass|pwd|psw|\bpw\b|token|secret|key|auth|\bsig\b|signature|credential|session", re.IGNORECASE
+)
+_NAMED_IN_PATH = re.compile(r"([a-z]+)=(?!_[a-z]+=)[^/&;]", re.IGNORECASE)
 """Name of a value in a path, as in those of some cameras: ``/user=admin_password=…_channel=1``."""
 _KINDS = (*_DEFAULT_PORTS, "rtmp", "rtp", "mms", "ftp", "udp", "srt")
 _BEGINNING = re.compile(
@@ -156,7 +158,7 @@ def has_secret(address: str) -> bool:
     if parts is None:
         return "@" in address
     names = [name for name, _ in parse_qsl(parts.query, keep_blank_values=True)]
-    names += _NAMED_IN_PATH.findall(parts.path)
+    names += _NAMED_IN_PATH.findall(unquote(parts.path))
     return parts.password is not None or any(map(_SECRET.search, names))
 
 

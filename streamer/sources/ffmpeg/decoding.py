@@ -10,7 +10,7 @@ from .decoder import Block, Decoder, UnsupportedFormat, open_container
 from .wire import DecodingFailure, Failure, Opened, Request
 
 _TRANSPORT_REFUSED = {406, 461}
-_SNIFFED_SECONDS = 5.0
+_SNIFFED_BYTES = 4096
 
 _WITH_LENGTH = {"flac", "matroska", "mov"}
 """Formats for which FFmpeg reads the duration from the header; it estimates it for others."""
@@ -126,7 +126,7 @@ class Decoding:
             request.address,
             authorities=request.options.get("ca_file"),
             user_agent=request.options["user_agent"],
-            timeout_seconds=min(request.open_seconds, request.read_seconds),
+            timeout_seconds=request.read_seconds,
         )
         return open_container(
             requests.address,
@@ -185,17 +185,23 @@ class Decoding:
         """Read the beginning of what is no audio, and describe it; return an empty text if it is unknown."""
         import av
 
+        beginning = b""
         try:
             with open_container(
                 self._request.address,
                 formats=["data"],
                 options=self._request.options,
-                timeout=_SNIFFED_SECONDS,
+                timeout=self._request.open_seconds,
                 demuxer="data",
             ) as container:
-                return describe(bytes(next(container.demux(), b"")))
+                for packet in container.demux():  # a server may send it in pieces
+                    beginning += bytes(packet)
+                    if len(beginning) >= _SNIFFED_BYTES:
+                        break
         except (av.FFmpegError, OSError):
-            return ""
+            if not beginning:
+                return ""
+        return describe(beginning)
 
 
 def _not_recognised() -> tuple[type[Exception], ...]:

@@ -55,7 +55,8 @@ class HlsRequests:
         self, address: str, *, authorities: str | None, user_agent: str, timeout_seconds: float
     ) -> None:
         credentials = _Credentials()
-        self.address = credentials.taken_from(address)
+        address = credentials.taken_from(address)
+        self.address = _absolute(address, address)
         self._location = self.address
         self._playlists = {self.address}
         self._credentials = credentials
