@@ -1,4 +1,4 @@
-"""What MQTT repairs over the same connection: a status that others overwrite, and messages that the broker refuses for now."""
+"""Repairs over the same connection to a broker: a status that others overwrite, and messages that the broker refuses for now."""
 
 import asyncio
 import json

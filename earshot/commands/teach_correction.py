@@ -69,11 +69,11 @@ def learn_corrections(
     ModelError, StreamerError
         A clip can't be read, a model can't be loaded, or the correction can't be saved.
     """
-    from streamer.events.catalogue import catalogue
+    from streamer.events.catalogue import sounds_by_level
     from streamer.events.own_sounds import own_sound_names
 
     own = {name.casefold() for name in own_sound_names()}
-    by_level = {sound.name for sound in catalogue() if sound.is_by_level}
+    by_level = sounds_by_level()
     for event in events:
         if event.label in by_level:
             raise UsageError(

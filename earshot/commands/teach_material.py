@@ -126,7 +126,7 @@ def _marked_events(file: Path, taught: Iterable[str]) -> "list[Occurrence]":
     UsageError
         There is none.
     """
-    from streamer.events.catalogue import catalogue
+    from streamer.events.catalogue import sounds_by_level
     from streamer.messages import EventQuery
     from streamer.sinks.history.page import read_newest
 
@@ -134,7 +134,7 @@ def _marked_events(file: Path, taught: Iterable[str]) -> "list[Occurrence]":
     if not marked:
         raise UsageError("no event is marked as wrong: mark one on the page, or give its id")
     names = {name.casefold() for name in taught}
-    by_level = {sound.name for sound in catalogue() if sound.is_by_level}
+    by_level = sounds_by_level()
     usable: list[Occurrence] = []
     own = silent = loud = 0
     for event in reversed(marked):

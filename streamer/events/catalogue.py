@@ -282,6 +282,11 @@ def sound_name(name: str, labels: Sequence[str]) -> str:
         return name
 
 
+def sounds_by_level() -> frozenset[str]:
+    """Return the names of the sounds that the level alone decides."""
+    return frozenset(sound.name for sound in catalogue() if sound.is_by_level)
+
+
 def known_sound_name(name: str, labels: Sequence[str]) -> str:
     """Return the name of a sound in the catalogue or of a label, from any name that the user may write.
 

@@ -121,12 +121,16 @@ class PcmInput:
         self.live = live
         self.retry_seconds: float | None = None
         self.repaired_samples = 0
-        self.is_silent = False
         self._descriptor = stream if isinstance(stream, int) else stream.fileno()
         self._closed = threading.Event()
         self._pace: _Pace | None = None
         self._start_sample = 0
         self._odd = b""
+
+    @property
+    def is_silent(self) -> bool:
+        """True if `chunks` has failed because nothing came, and can be called again."""
+        return self.retry_seconds is not None
 
     def check(self) -> None:
         """Check that the stream can deliver samples, without reading any.
@@ -149,7 +153,7 @@ class PcmInput:
         SourceError
             The stream can't be read, contains no raw samples, or has delivered none for 15 s.
         """
-        self.is_silent, self.retry_seconds = False, None
+        self.retry_seconds = None
         received = self._read_beginning() if self._pace is None else self._read()
         if self._pace is None:
             if (kind := kind_of_file(received)) is not None:
@@ -215,7 +219,7 @@ class PcmInput:
                 poll.register(self._descriptor, select.POLLIN)
                 while not self._closed.is_set() and not poll.poll(_POLL_MILLISECONDS):
                     if elapsed_seconds() > latest:
-                        self.is_silent, self.retry_seconds = True, _RETRY_SECONDS
+                        self.retry_seconds = _RETRY_SECONDS
                         raise SourceError(
                             f"{self.name} has delivered nothing for {longest_seconds:g} s; check the program that writes it"
                         )

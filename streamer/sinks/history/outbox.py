@@ -17,7 +17,7 @@ class Outbox(Protocol):
         ...
 
     def mark_published(self, events: Sequence[Event]) -> None:
-        """Note that the broker has acknowledged the oldest of the events that `pending` returned."""
+        """Note that the broker has acknowledged events that `pending` returned."""
         ...
 
 
