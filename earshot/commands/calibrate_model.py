@@ -90,6 +90,8 @@ def write_calibrated(
         ) from error
     Console(stderr=True).print(
         f"{path}: slope {calibration.slope:.3f}, offset {calibration.offset:+.3f}, "
+        f"of classes {calibration.class_slopes.min():.2f} to {calibration.class_slopes.max():.2f} times as steep, "
+        f"and {calibration.class_offsets.min():+.2f} to {calibration.class_offsets.max():+.2f}, "
         f"median threshold {calibration.median_threshold:.2f}, "
         f"{calibration.raised} thresholds raised above the backgrounds",
         markup=False,

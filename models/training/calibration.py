@@ -1,23 +1,29 @@
 """Calibration of a model's scores to probabilities, and choice of a threshold for each class.
 
 First one slope and one offset for the logits of all classes are fitted to clips of the training part (Platt 1999; Guo et al., "On Calibration
-of Modern Neural Networks", 2017) and folded into the last layer: they cost nothing when the model runs, and no ranking changes, neither of classes nor
-of clips. Then the thresholds are chosen with the clips of the validation part, and raised above the scores of wrong classes in backgrounds.
+of Modern Neural Networks", 2017). Then each class gets its own, near the common ones, from clips of the validation part that the model has not
+learned: there, frequent classes such as speech and music are often heard where they are not. Both are folded into the last layer, so that they
+cost nothing when the model runs. At last the thresholds are chosen with the clips of the validation part, and raised above the scores of wrong
+classes in backgrounds.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from ..checkpoints import Checkpoint
 from ..errors import TrainingError
 from ..local import tagger_of
-from .agreement import SURE, Scored, Scorer, score_beside, score_places, without_silence
+from .agreement import HOLDS, SURE, Scored, Scorer, score_beside, score_places
 from .background import FalseAlarms, measure_background
+from .names import with_names
 from .pack import Pack, Split
 
 Floats: TypeAlias = NDArray[np.float32]
@@ -27,6 +33,10 @@ TRAINING_CLIPS = 600
 """Number of clips that slope and offset are fitted to."""
 BACKGROUND_SECONDS = 600.0
 """Length of each background."""
+
+_COMMON_CLIPS = 20.0
+"""Weight of the common slope and offset against the clips of a class, for a distance of 1 from the common offset or log slope."""
+_FITTING_STEPS = 200
 
 _PRECISION = 0.7
 _LOWEST, _HIGHEST = 0.15, 0.9
@@ -105,8 +115,7 @@ def fit_scaling(scores: Floats, holds: Truth) -> tuple[float, float]:
         raise TrainingError(
             "scores can't be calibrated on clips that have every class or no class: take more clips"
         )
-    bounded = scores.ravel().astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST)
-    logits = np.log(bounded) - np.log1p(-bounded)
+    logits = _logits(scores.ravel())
     fitted = LogisticRegression(C=1e6).fit(logits[:, None], holds.ravel())  # practically unpenalised
     slope, offset = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
     if slope <= 0:
@@ -116,10 +125,47 @@ def fit_scaling(scores: Floats, holds: Truth) -> tuple[float, float]:
     return slope, offset
 
 
-def with_scaling(checkpoint: Checkpoint, slope: float, offset: float) -> Checkpoint:
-    """Return a checkpoint without thresholds whose logits are `slope` times the given ones plus `offset`."""
+def fit_class_scaling(scores: Floats, holds: Truth) -> tuple[Floats, Floats]:
+    """Fit slope and offset of the logits of each class, near 1 and 0 where few clips say anything else.
+
+    Parameters
+    ----------
+    scores : float32 (clips, classes)
+        Sigmoids of the logits.
+    holds : bool (clips, classes)
+        True if the class is in the clip.
+
+    Returns
+    -------
+    slopes, offsets : float32 (classes,)
+        Slopes, above 0, and offsets.
+    """
+    logits, truth = torch.from_numpy(_logits(scores)), torch.from_numpy(holds.astype(np.float64))
+    distances = torch.zeros(2, scores.shape[1], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([distances], max_iter=_FITTING_STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        log_slopes, offsets = distances
+        scaled = logits * log_slopes.exp() + offsets
+        total = F.binary_cross_entropy_with_logits(scaled, truth, reduction="sum")
+        total = total + _COMMON_CLIPS * distances.square().sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    log_slopes, offsets = distances.detach().float()
+    return log_slopes.exp().numpy(), offsets.numpy()
+
+
+def with_scaling(checkpoint: Checkpoint, slope: float | Floats, offset: float | Floats) -> Checkpoint:
+    """Return a checkpoint without thresholds whose logits are `slope` times the given ones plus `offset`: of all classes, or of each."""
     weight, bias = (checkpoint.weights[name] for name in _CLASSIFIER)
-    scaled = (weight.float() * slope).to(weight.dtype), (bias.float() * slope + offset).to(bias.dtype)
+    slopes, offsets = (torch.as_tensor(value).expand(len(bias)) for value in (slope, offset))
+    scaled = (
+        (weight.float() * slopes[:, None]).to(weight.dtype),
+        (bias.float() * slopes + offsets).to(bias.dtype),
+    )
     weights = checkpoint.weights | dict(zip(_CLASSIFIER, scaled, strict=True))
     return replace(checkpoint, weights=weights, thresholds=None)
 
@@ -177,7 +223,9 @@ class Calibration:
     checkpoint : Checkpoint
         Checkpoint with scaled logits and thresholds.
     slope, offset : float
-        Slope and offset of the logits.
+        Slope and offset of all logits.
+    class_slopes, class_offsets : float32 (classes,)
+        Slopes and offsets that each class has besides.
     raised : int
         Number of thresholds that a background raised.
     """
@@ -185,6 +233,8 @@ class Calibration:
     checkpoint: Checkpoint
     slope: float
     offset: float
+    class_slopes: Floats
+    class_offsets: Floats
     raised: int
 
     @property
@@ -210,7 +260,8 @@ def calibrate(
     checkpoint : Checkpoint
         Checkpoint with the classes of the packs.
     packs : sequence of Pack
-        Audio packs: slope and offset come from their training clips, thresholds from their validation clips.
+        Audio packs: the common slope and offset come from their training clips, those of each class from the validation clips of packs
+        whose clips have no names, as these measure the model, and thresholds from all validation clips.
     teacher : Scorer, optional
         Teacher of all classes, which decides with the names of a clip what is in it; by default YAMNet, without names.
     limit : int, optional
@@ -230,13 +281,24 @@ def calibrate(
     _check_independent(checkpoint)
     by_clips = _Scoring(packs, teacher, device, progress)
     training = by_clips(checkpoint, "train", min(limit or TRAINING_CLIPS, TRAINING_CLIPS))
-    silence = packs[0].silence if teacher is None else packs[0].labels.index("Silence")
-    slope, offset = fit_scaling(*pooled(without_silence(place, silence) for place in training))
-    scaled = with_scaling(checkpoint, slope, offset)
-    scores, holds = pooled(by_clips(scaled, "val", limit))
-    if teacher is None:
-        scores, holds = _to_student(scores, packs[0]), _to_student(holds, packs[0])
-    chosen = class_thresholds(scores, holds)
+    scores, holds = by_clips.pooled(chain.from_iterable(training))
+    audible = [index for index, label in enumerate(checkpoint.labels) if label != "Silence"]
+    slope, offset = fit_scaling(scores[:, audible], holds[:, audible])
+    common = with_scaling(checkpoint, slope, offset)
+    validation = by_clips(common, "val", limit)
+    class_slopes, class_offsets = (
+        np.ones(len(checkpoint.labels), np.float32),
+        np.zeros(len(checkpoint.labels), np.float32),
+    )
+    unnamed = [places for places, pack in zip(validation, packs, strict=True) if with_names([pack]) is None]
+    if unnamed:
+        scores, holds = by_clips.pooled(chain.from_iterable(unnamed))
+        class_slopes[audible], class_offsets[audible] = fit_class_scaling(
+            scores[:, audible], holds[:, audible]
+        )
+    scaled = with_scaling(common, class_slopes, class_offsets)
+    scores, holds = by_clips.pooled(chain.from_iterable(validation))
+    chosen = class_thresholds(_scores(_logits(scores) * class_slopes + class_offsets), holds)
     tagger = tagger_of(scaled, device=device)
     seconds = BACKGROUND_SECONDS if background_seconds is None else background_seconds
     detected = [
@@ -251,6 +313,8 @@ def calibrate(
         checkpoint=replace(scaled, thresholds=tuple(round(float(threshold), 4) for threshold in thresholds)),
         slope=slope,
         offset=offset,
+        class_slopes=class_slopes,
+        class_offsets=class_offsets,
         raised=int((thresholds > chosen).sum()),
     )
 
@@ -264,21 +328,29 @@ class _Scoring:
     device: str
     progress: Callable[[str, int, int], None]
 
-    def __call__(self, model: Checkpoint, split: Split, limit: int | None) -> list[Scored]:
-        """Score a split of all packs, at most `limit` clips of each, in all places."""
+    def __call__(self, model: Checkpoint, split: Split, limit: int | None) -> list[list[Scored]]:
+        """Score a split of each pack, at most `limit` clips of it, in all places."""
         tagger = tagger_of(model, device=self.device)
 
         def update(done: int, total: int) -> None:
             self.progress(_PARTS[split], done, total)
 
         options: dict[str, Any] = {"split": split, "limit": limit, "progress": update}
-        scored: list[Scored] = []
+        scored: list[list[Scored]] = []
         for pack in self.packs:
             if self.teacher is None:
-                scored += score_places(tagger, pack, **options).values()
+                places = score_places(tagger, pack, **options)
             else:
-                scored += score_beside(tagger, self.teacher, pack, named=True, **options).values()
+                places = score_beside(tagger, self.teacher, pack, named=True, **options)
+            scored.append(list(places.values()))
         return scored
+
+    def pooled(self, places: Iterable[Scored]) -> tuple[Floats, Truth]:
+        """Pool places, in the order of the student's classes."""
+        if self.teacher is not None:
+            return pooled(places, HOLDS)
+        scores, holds = pooled(places)
+        return _to_student(scores, self.packs[0]), _to_student(holds, self.packs[0])
 
 
 def _check_independent(checkpoint: Checkpoint) -> None:
@@ -288,15 +360,26 @@ def _check_independent(checkpoint: Checkpoint) -> None:
         )
 
 
-def pooled(scored: Iterable[Scored]) -> tuple[Floats, Truth]:
+def pooled(places: Iterable[Scored], surer_than: float = SURE) -> tuple[Floats, Truth]:
     """Concatenate the scores of several places, float32 (n, classes), and the true labels, bool (n, classes).
 
-    A label is true if the teacher's probability is above `SURE`, not `HOLDS`: a window's label is a mean of two patches, so that a word
-    shorter than a second hardly exceeds 0.5.
+    A label is true if the teacher's probability is above `surer_than`. YAMNet's is a mean of two patches, so that a word shorter than a second
+    hardly exceeds 0.5.
     """
-    places = list(scored)
-    scores = np.concatenate([scored_place.scores for scored_place in places])
-    return scores, np.concatenate([scored_place.truth for scored_place in places]) > SURE
+    scored = list(places)
+    scores = np.concatenate([place.scores for place in scored])
+    return scores, np.concatenate([place.truth for place in scored]) > surer_than
+
+
+def _logits(scores: Floats) -> NDArray[np.float64]:
+    bounded = scores.astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST)
+    logits: NDArray[np.float64] = np.log(bounded) - np.log1p(-bounded)
+    return logits
+
+
+def _scores(logits: NDArray[np.float64]) -> Floats:
+    scores: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return scores
 
 
 def _to_student(of_teacher: NDArray[Any], pack: Pack) -> NDArray[Any]:
