@@ -1,7 +1,9 @@
 """Settings of a command: its command line, the environment and the settings file together."""
 
+import logging
 import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .options import options_of
@@ -10,6 +12,8 @@ if TYPE_CHECKING:
     import typer
 
     from streamer.settings.schema import Settings
+
+_log = logging.getLogger(__name__)
 
 
 def load(context: "typer.Context", **more: Any) -> "Settings":
@@ -43,3 +47,12 @@ def respect_offline(context: "typer.Context") -> None:
     """Keep the Hub's library offline where the settings say so, for commands that read no settings."""
     if not {"-h", "--help"} & set(sys.argv) and load(context).offline:
         os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def warn_if_overruled(name: str, config: Path | None) -> None:
+    """Warn if the environment wins over a setting of the settings file."""
+    from streamer.settings.loading import where_set
+    from streamer.settings.sentences import ENVIRONMENT, ENVIRONMENT_PREFIX
+
+    if any(place.name == ENVIRONMENT and name in place.settings for place in where_set({}, config=config)):
+        _log.warning("%s%s is set and wins over the file: unset it", ENVIRONMENT_PREFIX, name.upper())

@@ -2,6 +2,7 @@
 
 import math
 import shutil
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,9 +36,10 @@ from models.training.calibration import (
     with_scaling,
 )
 from models.training.distil_recipe import DistilRecipe, Windows
-from models.training.pack import Pack, open_parts
+from models.training.pack import AUDIO, INDEX, REAL_LIFE, Pack, open_parts
 from models.training.student import initialise
 from models.training.teachers import TEACHERS
+from models.training.teachers.tagger import load_teacher_tagger
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]
 
@@ -252,23 +254,57 @@ def test_calibrated_scores_are_reliable(checkpoint: Checkpoint, pack: Pack) -> N
     assert errors[1] < 0.5 * errors[0]
 
 
-def test_clips_that_measure_the_names_do_not_set_the_scale_of_classes(
-    checkpoint: Checkpoint, pack: Pack, tmp_path: Path
+def test_recordings_that_measure_the_names_do_not_set_the_scale_of_classes(
+    checkpoint: Checkpoint, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(pack.folder, tmp_path / "pack")
-    write_real_life(tmp_path / "pack")
-    first, named = open_parts(tmp_path / "pack")
-    alone, both, unmeasured = (
-        calibrate(checkpoint, packs, background_seconds=10, device="cpu")
-        for packs in ([first], [first, named], [named])
+    folder, alarms = tmp_path / "pack", write_pack(tmp_path / "alarms")
+    shutil.copytree(pack.folder, folder)
+    write_real_life(folder, ("Dog|Bark", ""))
+    with zipfile.ZipFile(folder / REAL_LIFE.audio) as named, zipfile.ZipFile(folder / AUDIO) as first:
+        members = {name: first.read(name) for name in first.namelist()} | {
+            "00003.opus": named.read("r00001.opus")
+        }
+    with zipfile.ZipFile(folder / AUDIO, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    index = alarms / INDEX
+    index.write_text(index.read_text().replace("val", "train"))
+    fitted: list[tuple[Floats, NDArray[np.bool_]]] = []
+
+    def fit(scores: Floats, holds: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+        fitted.append((scores, holds))
+        return fit_class_scaling(scores, holds)
+
+    monkeypatch.setattr("models.training.calibration.fit_class_scaling", fit)
+    packs = [*open_parts(folder), Pack(alarms)]
+    done = calibrate(
+        checkpoint,
+        packs,
+        teacher=load_teacher_tagger("mn04", folder, device="cpu"),
+        background_seconds=10,
+        device="cpu",
     )
-    assert (alone.class_slopes != 1).any()
+    ((scores, holds),) = fitted
+    # Four validation clips of the first part, one of which is a copy of a dog, and one of the second, in two places.
+    assert scores.shape == holds.shape == (2 * (3 + 1), 526)
     silence = LABELS.index("Silence")
-    assert (alone.class_slopes[silence], alone.class_offsets[silence]) == (1, 0)
-    assert (unmeasured.class_slopes == 1).all()
-    assert (unmeasured.class_offsets == 0).all()
-    # The common scale of both differs a little, which moves those of classes.
-    np.testing.assert_allclose(both.class_slopes, alone.class_slopes, atol=0.1)
+    assert (done.class_slopes[silence], done.class_offsets[silence]) == (1, 0)
+    slopes, offsets = fit_class_scaling(scores, holds)
+    np.testing.assert_array_equal(np.delete(done.class_slopes, silence), slopes)
+    np.testing.assert_array_equal(np.delete(done.class_offsets, silence), offsets)
+
+
+def test_thresholds_are_those_of_the_scores_of_the_calibrated_model(
+    checkpoint: Checkpoint, pack: Pack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.training.calibration.raised", lambda thresholds, _backgrounds: thresholds)
+    done = calibrate(checkpoint, [pack], background_seconds=10, device="cpu")
+    tagger = tagger_of(done.checkpoint, device="cpu")
+    assert tagger.thresholds is not None
+    chosen = class_thresholds(*pooled(score_places(tagger, pack).values()))
+    assert chosen.max() > 0.3
+    # float16 rounds, so that a few are chosen otherwise.
+    assert (np.abs(tagger.thresholds[pack.teacher_to_student] - chosen) < 0.011).mean() > 0.95
 
 
 def test_nothing_false_is_heard_in_the_backgrounds_that_set_the_thresholds(

@@ -442,6 +442,15 @@ class TestReference:
         assert result.exit_code == 0, result.exception
         assert config.read_text() == "# mine\nnoise_offset_db = 117.0\n"
 
+    def test_an_offset_that_the_environment_overrules_is_warned_of(
+        self, config: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for warned in (False, True):
+            caplog.clear()
+            self.calibrate(config, tone(1000.0, 5.0, level_dbfs=-23.0), "--apply")
+            assert ("EARSHOT_NOISE_OFFSET_DB is set and wins over the file" in caplog.text) == warned
+            monkeypatch.setenv("EARSHOT_NOISE_OFFSET_DB", "100")
+
     def test_a_low_tone_is_weighted_as_the_meter_does(self, config: Path) -> None:
         result = self.calibrate(config, tone(exact_hz(125), 5.0, level_dbfs=-23.0))
         assert "noise_offset_db = 133.1" in result.stdout

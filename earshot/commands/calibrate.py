@@ -108,8 +108,7 @@ def _propose(calibration: "Calibration", config: Path | None, *, lower: bool, ap
     """Print each background and the change of the settings file; make the change if `apply` is set."""
     from streamer.errors import SourceError
     from streamer.settings.file import write_atomically
-    from streamer.settings.loading import settings_file, where_set
-    from streamer.settings.sentences import ENVIRONMENT
+    from streamer.settings.loading import settings_file
 
     file = settings_file(config)
     if not (calibration.calibrator.backgrounds or calibration.interrupted):
@@ -125,10 +124,11 @@ def _propose(calibration: "Calibration", config: Path | None, *, lower: bool, ap
     elif apply:
         write_atomically(file, text)
         _log.info("%s: changed", file)
-        if any(
-            place.name == ENVIRONMENT and "watch" in place.settings for place in where_set({}, config=config)
-        ):
-            _log.warning("EARSHOT_WATCH sets the shared list and wins over the file: unset it")
+    proposals = (
+        background.proposals(lower=lower) for background in calibration.calibrator.backgrounds.values()
+    )
+    if apply and not calibration.interrupted and any(proposals):
+        settings.warn_if_overruled("watch", config)
 
 
 def _print_background(background: "Background", source: str | None, *, lower: bool) -> None:

@@ -81,7 +81,12 @@ def write_calibrated(
 
     with bars() as update:
         calibration = calibrate(checkpoint, packs, progress=update, **options)
-    figures = {"slope": round(calibration.slope, 4), "offset": round(calibration.offset, 4)}
+    figures = {
+        "slope": round(calibration.slope, 4),
+        "offset": round(calibration.offset, 4),
+        "class_slopes": [round(float(slope), 4) for slope in calibration.class_slopes],
+        "class_offsets": [round(float(offset), 4) for offset in calibration.class_offsets],
+    }
     try:
         save_checkpoint(calibration.checkpoint, path, {**notes, "calibration": figures})
     except OSError as error:
@@ -90,8 +95,8 @@ def write_calibrated(
         ) from error
     Console(stderr=True).print(
         f"{path}: slope {calibration.slope:.3f}, offset {calibration.offset:+.3f}, "
-        f"of classes {calibration.class_slopes.min():.2f} to {calibration.class_slopes.max():.2f} times as steep, "
-        f"and {calibration.class_offsets.min():+.2f} to {calibration.class_offsets.max():+.2f}, "
+        f"class slopes {calibration.class_slopes.min():.2f} to {calibration.class_slopes.max():.2f}, "
+        f"class offsets {calibration.class_offsets.min():+.2f} to {calibration.class_offsets.max():+.2f}, "
         f"median threshold {calibration.median_threshold:.2f}, "
         f"{calibration.raised} thresholds raised above the backgrounds",
         markup=False,

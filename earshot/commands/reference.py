@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from .. import settings
 from ..failures import UsageError
 from ..progress import bars
 
@@ -77,3 +78,5 @@ def calibrate_level(chosen: "Settings", reference_db: float, config: Path | None
         _log.info("%s: changed", file)
     else:
         _log.info("%s is unchanged: give --apply to change it", file)
+    if apply:
+        settings.warn_if_overruled("noise_offset_db", config)

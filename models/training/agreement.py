@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -133,6 +134,7 @@ def score_places(
     *,
     split: Split = "val",
     limit: int | None = None,
+    weights: Path | None = None,
     progress: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> dict[str, Scored]:
     """Score a pack's clips in some places of a window.
@@ -152,6 +154,8 @@ def score_places(
         Part of the pack to score.
     limit : int, optional
         Number of clips to choose at random, always the same ones; by default all.
+    weights : Path, optional
+        Folder of YAMNet's weights; by default that of the pack.
     progress : callable, optional
         Function that receives the number of clips done and the total.
 
@@ -168,8 +172,10 @@ def score_places(
         There is no such place.
     """
     _check_classes(tagger, pack)
-    chosen = _clips_to_score(pack, split, limit)
-    network = load_network(yamnet.YamNet, pack.folder / TEACHERS["yamnet"].weights, torch.device("cpu"))
+    chosen = clips_to_score(pack, split, limit)
+    network = load_network(
+        yamnet.YamNet, (weights or pack.folder) / TEACHERS["yamnet"].weights, torch.device("cpu")
+    )
     patches = yamnet.patch_count(tagger.window_samples // frontends.FRAME_SHIFT)
     scores: dict[str, list[Floats]] = {place: [] for place in places}
     truths: dict[str, list[Floats]] = {place: [] for place in places}
@@ -211,7 +217,7 @@ def score_beside(
     """
     _check_classes(tagger, pack)
     _check_classes(teacher, pack)
-    chosen = _clips_to_score(pack, split, limit)
+    chosen = clips_to_score(pack, split, limit)
     scores: dict[str, list[Floats]] = {place: [] for place in places}
     truths, every = [], range(len(pack.labels))
     for done, position in enumerate(chosen):
@@ -271,8 +277,14 @@ def without_silence(scored: Scored, silence: int | None) -> Scored:
     return Scored(scores=scores, truth=truth, kinds=scored.kinds)
 
 
-def _clips_to_score(pack: Pack, split: Split, limit: int | None) -> list[int]:
-    """Return the positions of the clips to score."""
+def clips_to_score(pack: Pack, split: Split, limit: int | None) -> list[int]:
+    """Return the positions of a split's clips, or of `limit` that are chosen at random, always the same.
+
+    Raises
+    ------
+    TrainingError
+        There are none.
+    """
     chosen = pack.of(split)
     if not chosen:
         purpose = {"val": "validation", "train": "training"}[split]

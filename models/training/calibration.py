@@ -9,7 +9,6 @@ classes in backgrounds.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -21,21 +20,22 @@ from torch.nn import functional as F  # noqa: N812 - the conventional name
 from ..checkpoints import Checkpoint
 from ..errors import TrainingError
 from ..local import tagger_of
-from .agreement import HOLDS, SURE, Scored, Scorer, score_beside, score_places
+from .agreement import HOLDS, SURE, Scored, Scorer, clips_to_score, score_beside, score_places
 from .background import FalseAlarms, measure_background
-from .names import with_names
+from .duplicates import duplicates, fingerprint
+from .library import log_energies, named_energies
 from .pack import Pack, Split
 
 Floats: TypeAlias = NDArray[np.float32]
 Truth: TypeAlias = NDArray[np.bool_]
 
 TRAINING_CLIPS = 600
-"""Number of clips that slope and offset are fitted to."""
+"""Number of clips of each pack that the common slope and offset are fitted to."""
 BACKGROUND_SECONDS = 600.0
 """Length of each background."""
 
-_COMMON_CLIPS = 20.0
-"""Weight of the common slope and offset against the clips of a class, for a distance of 1 from the common offset or log slope."""
+_COMMON = 20.0
+"""Weight of the common slope and offset against the cross entropy of clips: for a distance of 1 from the common offset or log slope."""
 _FITTING_STEPS = 200
 
 _PRECISION = 0.7
@@ -149,7 +149,7 @@ def fit_class_scaling(scores: Floats, holds: Truth) -> tuple[Floats, Floats]:
         log_slopes, offsets = distances
         scaled = logits * log_slopes.exp() + offsets
         total = F.binary_cross_entropy_with_logits(scaled, truth, reduction="sum")
-        total = total + _COMMON_CLIPS * distances.square().sum()
+        total = total + _COMMON * distances.square().sum()
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
@@ -225,7 +225,7 @@ class Calibration:
     slope, offset : float
         Slope and offset of all logits.
     class_slopes, class_offsets : float32 (classes,)
-        Slopes and offsets that each class has besides.
+        Slopes and offsets of each class, applied after those of all.
     raised : int
         Number of thresholds that a background raised.
     """
@@ -260,8 +260,9 @@ def calibrate(
     checkpoint : Checkpoint
         Checkpoint with the classes of the packs.
     packs : sequence of Pack
-        Audio packs: the common slope and offset come from their training clips, those of each class from the validation clips of packs
-        whose clips have no names, as these measure the model, and thresholds from all validation clips.
+        Audio packs: the common slope and offset come from training clips, those of each class from validation clips that have no names and are
+        no copies of clips with names, as these measure the model, and thresholds from all validation clips. The first has the weights of
+        YAMNet, if that is the teacher.
     teacher : Scorer, optional
         Teacher of all classes, which decides with the names of a clip what is in it; by default YAMNet, without names.
     limit : int, optional
@@ -280,25 +281,14 @@ def calibrate(
     """
     _check_independent(checkpoint)
     by_clips = _Scoring(packs, teacher, device, progress)
+    audible = np.array([label != "Silence" for label in checkpoint.labels])
     training = by_clips(checkpoint, "train", min(limit or TRAINING_CLIPS, TRAINING_CLIPS))
-    scores, holds = by_clips.pooled(chain.from_iterable(training))
-    audible = [index for index, label in enumerate(checkpoint.labels) if label != "Silence"]
-    slope, offset = fit_scaling(scores[:, audible], holds[:, audible])
-    common = with_scaling(checkpoint, slope, offset)
-    validation = by_clips(common, "val", limit)
-    class_slopes, class_offsets = (
-        np.ones(len(checkpoint.labels), np.float32),
-        np.zeros(len(checkpoint.labels), np.float32),
-    )
-    unnamed = [places for places, pack in zip(validation, packs, strict=True) if with_names([pack]) is None]
-    if unnamed:
-        scores, holds = by_clips.pooled(chain.from_iterable(unnamed))
-        class_slopes[audible], class_offsets[audible] = fit_class_scaling(
-            scores[:, audible], holds[:, audible]
-        )
-    scaled = with_scaling(common, class_slopes, class_offsets)
-    scores, holds = by_clips.pooled(chain.from_iterable(validation))
-    chosen = class_thresholds(_scores(_logits(scores) * class_slopes + class_offsets), holds)
+    slope, offset = fit_scaling(training.scores[:, audible], training.holds[:, audible])
+    validation = by_clips(with_scaling(checkpoint, slope, offset), "val", limit)
+    class_slopes, class_offsets = _class_scaling(validation, packs, audible)
+    scaled = with_scaling(checkpoint, slope * class_slopes, offset * class_slopes + class_offsets)
+    scores = _scores(_logits(validation.scores) * class_slopes + class_offsets)
+    chosen = class_thresholds(scores, validation.holds)
     tagger = tagger_of(scaled, device=device)
     seconds = BACKGROUND_SECONDS if background_seconds is None else background_seconds
     detected = [
@@ -319,6 +309,15 @@ def calibrate(
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scored:
+    """Scores and true labels (rows, classes) in the student's order, and the pack of each row and the position of its clip there."""
+
+    scores: Floats
+    holds: Truth
+    clips: list[tuple[Pack, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class _Scoring:
     """Scores of clips, beside what a teacher hears in them."""
@@ -328,29 +327,42 @@ class _Scoring:
     device: str
     progress: Callable[[str, int, int], None]
 
-    def __call__(self, model: Checkpoint, split: Split, limit: int | None) -> list[list[Scored]]:
-        """Score a split of each pack, at most `limit` clips of it, in all places."""
-        tagger = tagger_of(model, device=self.device)
+    def __call__(self, model: Checkpoint, split: Split, limit: int | None) -> _Scored:
+        """Score a split of the packs that have it, at most `limit` clips of each, in all places, one after the other."""
+        tagger, scored, clips = tagger_of(model, device=self.device), list[Scored](), list[tuple[Pack, int]]()
+        for pack in [pack for pack in self.packs if pack.of(split)] or self.packs:
+            places = self._places(tagger, pack, split, limit)
+            scored += places
+            clips += [(pack, position) for position in clips_to_score(pack, split, limit)] * len(places)
+        scores, holds = pooled(scored, SURE if self.teacher is None else HOLDS)
+        if self.teacher is None:
+            scores, holds = _to_student(scores, self.packs[0]), _to_student(holds, self.packs[0])
+        return _Scored(scores, holds, clips)
 
+    def _places(self, tagger: Scorer, pack: Pack, split: Split, limit: int | None) -> list[Scored]:
         def update(done: int, total: int) -> None:
             self.progress(_PARTS[split], done, total)
 
         options: dict[str, Any] = {"split": split, "limit": limit, "progress": update}
-        scored: list[list[Scored]] = []
-        for pack in self.packs:
-            if self.teacher is None:
-                places = score_places(tagger, pack, **options)
-            else:
-                places = score_beside(tagger, self.teacher, pack, named=True, **options)
-            scored.append(list(places.values()))
-        return scored
+        if self.teacher is None:
+            scored = score_places(tagger, pack, weights=self.packs[0].folder, **options)
+        else:
+            scored = score_beside(tagger, self.teacher, pack, named=True, **options)
+        return list(scored.values())
 
-    def pooled(self, places: Iterable[Scored]) -> tuple[Floats, Truth]:
-        """Pool places, in the order of the student's classes."""
-        if self.teacher is not None:
-            return pooled(places, HOLDS)
-        scores, holds = pooled(places)
-        return _to_student(scores, self.packs[0]), _to_student(holds, self.packs[0])
+
+def _class_scaling(validation: _Scored, packs: Sequence[Pack], audible: Truth) -> tuple[Floats, Floats]:
+    """Return slopes and offsets of all classes, fitted without the recordings that measure names; 1 and 0 for `Silence`."""
+    unnamed = [clip for clip in dict.fromkeys(validation.clips) if not clip[0].clips[clip[1]].names]
+    kept = set[tuple[Pack, int]]()
+    if unnamed:
+        sounds = (pack.samples(pack.clips[position]) for pack, position in unnamed)
+        copies = duplicates([fingerprint(log_energies(sound)) for sound in sounds], named_energies(packs))
+        kept.update(clip for clip, copy in zip(unnamed, copies.tolist(), strict=True) if not copy)
+    fitted = np.ix_(np.array([clip in kept for clip in validation.clips]), audible)
+    slopes, offsets = np.ones(len(audible), np.float32), np.zeros(len(audible), np.float32)
+    slopes[audible], offsets[audible] = fit_class_scaling(validation.scores[fitted], validation.holds[fitted])
+    return slopes, offsets
 
 
 def _check_independent(checkpoint: Checkpoint) -> None:

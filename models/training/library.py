@@ -215,19 +215,24 @@ def _write(
         start=length.cumsum() - length,
         length=length,
         labels=torch.stack(labels).half().numpy(),
-        measured=duplicates(fingerprints[: len(clips)], _measured(packs)).numpy(),
+        measured=duplicates(fingerprints[: len(clips)], named_energies(packs)).numpy(),
     )
     progress(len(clips), len(clips))
     logger.info("library of %d clips, %.2f h, in %s", len(clips), length.sum() / 360_000, folder)
 
 
-def _measured(packs: Sequence[Pack]) -> Iterator[Tensor]:
+def named_energies(packs: Iterable[Pack]) -> Iterator[Tensor]:
     """Yield the logarithms of the energies (rows, 128) of the clips that measure a model: those for validation with names."""
     for pack in packs:
         for index in pack.of("val"):
             clip = pack.clips[index]
             if clip.names:
-                yield (frontends.fbank(_padded(pack.samples(clip))).exp() + OFFSET).log()
+                yield log_energies(pack.samples(clip))
+
+
+def log_energies(sound: Samples) -> Tensor:
+    """Return the logarithms of AST's mel energies of a sound, plus `OFFSET`: float32 (rows, 128)."""
+    return (frontends.fbank(_padded(sound)).exp() + OFFSET).log()
 
 
 def _energies(sound: Samples, front_end: TeacherFrontEnd) -> tuple[Tensor, Tensor]:
