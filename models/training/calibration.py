@@ -334,7 +334,8 @@ class _Scoring:
             places = self._places(tagger, pack, split, limit)
             scored += places
             clips += [(pack, position) for position in clips_to_score(pack, split, limit)] * len(places)
-        scores, holds = pooled(scored, SURE if self.teacher is None else HOLDS)
+        # Rare classes keep the scale of the training clips, and teachers score them too low.
+        scores, holds = pooled(scored, SURE if self.teacher is None or split == "train" else HOLDS)
         if self.teacher is None:
             scores, holds = _to_student(scores, self.packs[0]), _to_student(holds, self.packs[0])
         return _Scored(scores, holds, clips)
