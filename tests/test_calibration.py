@@ -267,6 +267,9 @@ def test_recordings_that_measure_the_names_do_not_set_the_scale_of_classes(
     with zipfile.ZipFile(folder / AUDIO, "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+    weights = load_file(folder / TEACHERS["mn04"].weights)
+    weights["classifier.5.bias"] = torch.linspace(-3, 3, 527).half()  # it knows half of the classes
+    save_file(weights, folder / TEACHERS["mn04"].weights)
     index = alarms / INDEX
     index.write_text(index.read_text().replace("val", "train"))
     fitted: list[tuple[Floats, NDArray[np.bool_]]] = []
