@@ -1028,7 +1028,7 @@ def test_one_source_that_dies_does_not_disturb_the_others(
     with Program(*sources, "--hop", "0.5", "--duration", "12", environment=environment) as program, radio:
         wait_until(door.exists, "the socket", START_SECONDS)
         with socket.socket(socket.AF_UNIX) as sender:
-            sender.connect(str(door))
+            wait_until(lambda: sender.connect_ex(str(door)) == 0, "a listener", START_SECONDS)
             pcm = (sound * 32_767).astype("<i2").tobytes()
             for start in range(0, 5 * 32_000, 3_200):
                 sender.sendall(pcm[start : start + 3_200])
