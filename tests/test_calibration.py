@@ -1,10 +1,12 @@
 """Calibration: reliability, slope and offset of the logits, thresholds, and the commands."""
 
+import json
 import math
 import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,15 +14,18 @@ import torch
 import typer
 from matplotlib.image import imread
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from support.audio_pack import write_pack, write_real_life
 from typer.testing import CliRunner
 
+import models
 from earshot.cli import add_commands
 from earshot.failures import UsageError
 from models import TrainingError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from models.known_labels import HEADER
 from models.labels import audioset_classes
 from models.local import load_tagger, tagger_of
 from models.training.agreement import SURE, score_places
@@ -343,6 +348,16 @@ def command(*words: object) -> str:
     return result.output
 
 
+def notes_of(file: Path) -> dict[str, Any]:
+    with safe_open(file, "pt") as opened:
+        notes: dict[str, Any] = json.loads(opened.metadata()[HEADER])["notes"]
+    return notes
+
+
+def test_the_embedded_weights_tell_nothing_of_the_machine_that_made_them() -> None:
+    assert "/" not in json.dumps(notes_of(Path(models.__file__).parent / "assets" / "tiny.safetensors"))
+
+
 def test_a_background_that_is_shorter_than_a_hop_is_refused(tmp_path: Path) -> None:
     app = typer.Typer()
     add_commands(app)
@@ -378,6 +393,7 @@ def test_a_checkpoint_is_calibrated_by_a_command(checkpoint: Checkpoint, pack: P
     tagger = load_tagger(str(tmp_path / "after.safetensors"), device="cpu", engine="torch")
     assert tagger.thresholds is not None
     assert len(tagger.thresholds) == 527
+    assert notes_of(tmp_path / "after.safetensors")["calibrated"] == "before.safetensors", "no folder"
     assert (
         tagger.logits(noise()).std()
         > load_tagger(str(tmp_path / "before.safetensors"), device="cpu", engine="torch")

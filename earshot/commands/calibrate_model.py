@@ -46,12 +46,17 @@ def calibrate_model(
         checkpoint,
         packs,
         out,
-        {"calibrated": ", ".join(names), "teacher": teacher},
+        {"calibrated": ", ".join(map(_without_folder, names)), "teacher": teacher},
         teacher=None if teacher == DEFAULT_TEACHER else open_teacher(f"teacher:{teacher}", pack, None),
         limit=limit,
         background_seconds=background_seconds,
         device=device,
     )
+
+
+def _without_folder(name: str) -> str:
+    """Return the name of a model, or that of its file: folders tell about a machine, and the notes are published with the weights."""
+    return Path(name).name if Path(name).exists() else name
 
 
 def write_calibrated(
@@ -81,12 +86,7 @@ def write_calibrated(
 
     with bars() as update:
         calibration = calibrate(checkpoint, packs, progress=update, **options)
-    figures = {
-        "slope": round(calibration.slope, 4),
-        "offset": round(calibration.offset, 4),
-        "class_slopes": [round(float(slope), 4) for slope in calibration.class_slopes],
-        "class_offsets": [round(float(offset), 4) for offset in calibration.class_offsets],
-    }
+    figures = {"slope": round(calibration.slope, 4), "offset": round(calibration.offset, 4)}
     try:
         save_checkpoint(calibration.checkpoint, path, {**notes, "calibration": figures})
     except OSError as error:

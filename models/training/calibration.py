@@ -25,6 +25,7 @@ from .background import FalseAlarms, measure_background
 from .duplicates import duplicates, fingerprint
 from .library import log_energies, named_energies
 from .pack import Pack, Split
+from .teachers import TEACHERS
 
 Floats: TypeAlias = NDArray[np.float32]
 Truth: TypeAlias = NDArray[np.bool_]
@@ -261,8 +262,8 @@ def calibrate(
         Checkpoint with the classes of the packs.
     packs : sequence of Pack
         Audio packs: the common slope and offset come from training clips, those of each class from validation clips that have no names and are
-        no copies of clips with names, as these measure the model, and thresholds from all validation clips. The first has the weights of
-        YAMNet, if that is the teacher.
+        no copies of clips with names, as these measure the model, and thresholds from all validation clips. One of them has the
+        weights of YAMNet, if that is the teacher.
     teacher : Scorer, optional
         Teacher of all classes, which decides with the names of a clip what is in it; by default YAMNet, without names.
     limit : int, optional
@@ -346,7 +347,9 @@ class _Scoring:
 
         options: dict[str, Any] = {"split": split, "limit": limit, "progress": update}
         if self.teacher is None:
-            scored = score_places(tagger, pack, weights=self.packs[0].folder, **options)
+            file = TEACHERS["yamnet"].weights
+            folder = next((one.folder for one in self.packs if (one.folder / file).is_file()), pack.folder)
+            scored = score_places(tagger, pack, weights=folder, **options)
         else:
             scored = score_beside(tagger, self.teacher, pack, named=True, **options)
         return list(scored.values())
@@ -385,13 +388,12 @@ def pooled(places: Iterable[Scored], surer_than: float = SURE) -> tuple[Floats, 
 
 
 def _logits(scores: Floats) -> NDArray[np.float64]:
-    bounded = scores.astype(np.float64).clip(_SMALLEST, 1 - _SMALLEST)
-    logits: NDArray[np.float64] = np.log(bounded) - np.log1p(-bounded)
+    logits: NDArray[np.float64] = torch.from_numpy(scores).double().logit(_SMALLEST).numpy()
     return logits
 
 
 def _scores(logits: NDArray[np.float64]) -> Floats:
-    scores: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    scores: Floats = torch.from_numpy(logits).sigmoid().float().numpy()
     return scores
 
 
