@@ -31,10 +31,6 @@ def calibrate_level(chosen: "Settings", reference_db: float, config: Path | None
     SourceError
         The source can't be measured, or is too quiet for the reference.
     """
-    from streamer.commands.reference import STEADY_DB, measure
-    from streamer.errors import SourceError
-    from streamer.live.assembly import open_sources
-    from streamer.settings.fields import HIGHEST_OFFSET_DB
     from streamer.settings.file import difference, read, with_noise_offset, write_atomically
     from streamer.settings.loading import settings_file
 
@@ -42,6 +38,28 @@ def calibrate_level(chosen: "Settings", reference_db: float, config: Path | None
         raise UsageError("--reference measures one source: choose it with --source NAME")
     file = settings_file(config)
     with_noise_offset(read(file), chosen.sources[0].name, 0.0)  # refuses the file before the sound is played
+    offset = _measured_offset_db(chosen, reference_db)
+    before = read(file)  # it may have changed during the measurement
+    after = with_noise_offset(before, chosen.sources[0].name, offset)
+    typer.echo(difference(before, after, file), nl=False)
+    if after == before:
+        _log.info("%s needs no change", file)
+    elif apply:
+        write_atomically(file, after)
+        _log.info("%s: changed", file)
+    else:
+        _log.info("%s is unchanged: give --apply to change it", file)
+    if apply:
+        settings.warn_if_overruled("noise_offset_db", config)
+
+
+def _measured_offset_db(chosen: "Settings", reference_db: float) -> float:
+    """Measure the only source, and return the offset at which it shows the reference."""
+    from streamer.commands.reference import STEADY_DB, measure
+    from streamer.errors import SourceError
+    from streamer.live.assembly import open_sources
+    from streamer.settings.fields import HIGHEST_OFFSET_DB
+
     (source,) = open_sources(chosen)
     seconds = chosen.duration or USUAL_SECONDS
     try:
@@ -68,15 +86,4 @@ def calibrate_level(chosen: "Settings", reference_db: float, config: Path | None
             "the level changed by %.1f dB: take a steady sound, such as a calibrator or noise from a loudspeaker, and try again",
             found.spread_db,
         )
-    before = read(file)  # it may have changed during the measurement
-    after = with_noise_offset(before, source.name, offset)
-    typer.echo(difference(before, after, file), nl=False)
-    if after == before:
-        _log.info("%s needs no change", file)
-    elif apply:
-        write_atomically(file, after)
-        _log.info("%s: changed", file)
-    else:
-        _log.info("%s is unchanged: give --apply to change it", file)
-    if apply:
-        settings.warn_if_overruled("noise_offset_db", config)
+    return offset

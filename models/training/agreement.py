@@ -1,14 +1,13 @@
 """Agreement of a model with the teacher on the validation part of an audio pack, through the `Tagger`, as in the live program."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from .. import frontends
 from ..errors import TrainingError
@@ -177,21 +176,15 @@ def score_places(
         yamnet.YamNet, (weights or pack.folder) / TEACHERS["yamnet"].weights, torch.device("cpu")
     )
     patches = yamnet.patch_count(tagger.window_samples // frontends.FRAME_SHIFT)
-    scores: dict[str, list[Floats]] = {place: [] for place in places}
-    truths: dict[str, list[Floats]] = {place: [] for place in places}
-    for done, position in enumerate(chosen):
-        clip = pack.samples(pack.clips[position])[: tagger.window_samples]
-        clip_labels = network.label_sound(torch.from_numpy(clip))  # (patches, 521)
-        window_labels = _followed_by_silence(clip_labels, patches, network)
-        for place in places:
-            window = PLACES[place](clip, tagger.window_samples, np.random.default_rng(position))
-            scores[place].append(tagger(window)[0, pack.teacher_to_student])
-            labels = clip_labels if place == CLIP_ALONE else window_labels
-            truths[place].append(yamnet.pool_all(labels, pack.silence).numpy())
-        progress(done + 1, len(chosen))
-    kinds = tuple(pack.clips[position].kind for position in chosen)
-    arrays = {place: (np.array(scores[place]), np.array(truths[place])) for place in places}
-    return {place: Scored(scores=own, truth=truth, kinds=kinds) for place, (own, truth) in arrays.items()}
+
+    def labels(clip: Floats, _position: int) -> Mapping[str, Floats]:
+        return _labels_in_places(network, clip, patches, places, pack.silence)
+
+    scored = _score_each(tagger, pack, chosen, places, labels, progress)
+    return {
+        place: replace(in_place, scores=in_place.scores[:, pack.teacher_to_student])
+        for place, in_place in scored.items()
+    }
 
 
 def score_beside(
@@ -218,25 +211,44 @@ def score_beside(
     _check_classes(tagger, pack)
     _check_classes(teacher, pack)
     chosen = clips_to_score(pack, split, limit)
-    scores: dict[str, list[Floats]] = {place: [] for place in places}
-    truths, every = [], range(len(pack.labels))
-    for done, position in enumerate(chosen):
-        clip = pack.samples(pack.clips[position])[: tagger.window_samples]
-        truths.append(teacher(clip[: teacher.window_samples])[0])
+    every = range(len(pack.labels))
+
+    def labels(clip: Floats, position: int) -> Mapping[str, Floats]:
+        probabilities = teacher(clip[: teacher.window_samples])[0]
         if named:
-            truth = torch.from_numpy(truths[-1])  # the same memory
+            truth = torch.from_numpy(probabilities)  # the same memory
             known = pack.clips[position]
             names = named_classes(known, pack, truth, every)
             lower_other_groups(truth[None], {0: groups_of(known)}, every)
             raise_to_names(truth[None], [(0, index) for index in names], every)
+        return dict.fromkeys(places, probabilities)
+
+    return _score_each(tagger, pack, chosen, places, labels, progress)
+
+
+def _score_each(
+    tagger: Scorer,
+    pack: Pack,
+    positions: Sequence[int],
+    places: Sequence[str],
+    labels: Callable[[Floats, int], Mapping[str, Floats]],
+    progress: Callable[[int, int], None],
+) -> dict[str, Scored]:
+    """Score the clips at some positions of a pack in each place; `labels` gives the truth of each place, from a clip and its position."""
+    scores: dict[str, list[Floats]] = {place: [] for place in places}
+    truths: dict[str, list[Floats]] = {place: [] for place in places}
+    for done, position in enumerate(positions):
+        clip = pack.samples(pack.clips[position])[: tagger.window_samples]
+        truth = labels(clip, position)
         for place in places:
             window = PLACES[place](clip, tagger.window_samples, np.random.default_rng(position))
             scores[place].append(tagger(window)[0])
-        progress(done + 1, len(chosen))
-    kinds = tuple(pack.clips[position].kind for position in chosen)
+            truths[place].append(truth[place])
+        progress(done + 1, len(positions))
+    kinds = tuple(pack.clips[position].kind for position in positions)
     return {
-        place: Scored(scores=np.array(own), truth=np.array(truths), kinds=kinds)
-        for place, own in scores.items()
+        place: Scored(scores=np.array(scores[place]), truth=np.array(truths[place]), kinds=kinds)
+        for place in places
     }
 
 
@@ -247,10 +259,16 @@ def _check_classes(tagger: Scorer, pack: Pack) -> None:
         )
 
 
-def _followed_by_silence(labels: Tensor, patches: int, network: yamnet.YamNet) -> Tensor:
-    """Return the labels (patches, 521) of a clip that is followed by silence."""
+def _labels_in_places(
+    network: yamnet.YamNet, clip: Floats, patches: int, places: Sequence[str], silence: int | None
+) -> dict[str, Floats]:
+    """Return the labels (521,) of a clip in each place: followed by silence up to a number of patches, or alone."""
+    of_clip = network.label_sound(torch.from_numpy(clip))  # (patches, 521)
     silent = torch.full((1, yamnet.PATCH_ROWS, yamnet.MEL_BINS), yamnet.SILENT_ROW)
-    return torch.cat((labels, network.label_patches(silent)[0].expand(max(0, patches - len(labels)), -1)))
+    rest = network.label_patches(silent)[0].expand(max(0, patches - len(of_clip)), -1)
+    of_window = torch.cat((of_clip, rest))
+    by_place = {place: of_clip if place == CLIP_ALONE else of_window for place in places}
+    return {place: yamnet.pool_all(labels, silence).numpy() for place, labels in by_place.items()}
 
 
 def agreements(scored: Mapping[str, Scored], silence: int | None) -> dict[str, Agreement]:

@@ -284,22 +284,16 @@ def calibrate(
     by_clips = _Scoring(packs, teacher, device, progress)
     audible = np.array([label != "Silence" for label in checkpoint.labels])
     training = by_clips(checkpoint, "train", min(limit or TRAINING_CLIPS, TRAINING_CLIPS))
-    slope, offset = fit_scaling(training.scores[:, audible], training.holds[:, audible])
+    slope, offset = fit_scaling(training.scores[:, audible], training.truth[:, audible] > SURE)
     validation = by_clips(with_scaling(checkpoint, slope, offset), "val", limit)
-    class_slopes, class_offsets = _class_scaling(validation, packs, audible)
+    # Rare classes keep the scale of the training clips, and teachers score them too low.
+    clear = SURE if teacher is None else HOLDS
+    class_slopes, class_offsets = _class_scaling(validation, packs, audible, clear)
     scaled = with_scaling(checkpoint, slope * class_slopes, offset * class_slopes + class_offsets)
     scores = _scores(_logits(validation.scores) * class_slopes + class_offsets)
-    chosen = class_thresholds(scores, validation.holds)
-    tagger = tagger_of(scaled, device=device)
+    chosen = class_thresholds(scores, validation.truth > SURE)
     seconds = BACKGROUND_SECONDS if background_seconds is None else background_seconds
-    detected = [
-        false_alarms
-        for seed in _BACKGROUND_SEEDS
-        for false_alarms in measure_background(
-            tagger, seconds, seed=seed, progress=lambda done, total: progress("backgrounds", done, total)
-        ).values()
-    ]
-    thresholds = raised(chosen, detected)
+    thresholds = raised(chosen, _in_backgrounds(tagger_of(scaled, device=device), seconds, progress))
     return Calibration(
         checkpoint=replace(scaled, thresholds=tuple(round(float(threshold), 4) for threshold in thresholds)),
         slope=slope,
@@ -312,10 +306,10 @@ def calibrate(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scored:
-    """Scores and true labels (rows, classes) in the student's order, and the pack of each row and the position of its clip there."""
+    """Scores and the teacher's probabilities (rows, classes) in the student's order, and the pack of each row and the position of its clip there."""
 
     scores: Floats
-    holds: Truth
+    truth: Floats
     clips: list[tuple[Pack, int]]
 
 
@@ -335,11 +329,11 @@ class _Scoring:
             places = self._places(tagger, pack, split, limit)
             scored += places
             clips += [(pack, position) for position in clips_to_score(pack, split, limit)] * len(places)
-        # Rare classes keep the scale of the training clips, and teachers score them too low.
-        scores, holds = pooled(scored, SURE if self.teacher is None or split == "train" else HOLDS)
+        scores = np.concatenate([place.scores for place in scored])
+        truth = np.concatenate([place.truth for place in scored])
         if self.teacher is None:
-            scores, holds = _to_student(scores, self.packs[0]), _to_student(holds, self.packs[0])
-        return _Scored(scores, holds, clips)
+            scores, truth = _to_student(scores, self.packs[0]), _to_student(truth, self.packs[0])
+        return _Scored(scores, truth, clips)
 
     def _places(self, tagger: Scorer, pack: Pack, split: Split, limit: int | None) -> list[Scored]:
         def update(done: int, total: int) -> None:
@@ -355,7 +349,9 @@ class _Scoring:
         return list(scored.values())
 
 
-def _class_scaling(validation: _Scored, packs: Sequence[Pack], audible: Truth) -> tuple[Floats, Floats]:
+def _class_scaling(
+    validation: _Scored, packs: Sequence[Pack], audible: Truth, surer_than: float
+) -> tuple[Floats, Floats]:
     """Return slopes and offsets of all classes, fitted without the recordings that measure names; 1 and 0 for `Silence`."""
     unnamed = [clip for clip in dict.fromkeys(validation.clips) if not clip[0].clips[clip[1]].names]
     kept = set[tuple[Pack, int]]()
@@ -365,8 +361,23 @@ def _class_scaling(validation: _Scored, packs: Sequence[Pack], audible: Truth) -
         kept.update(clip for clip, copy in zip(unnamed, copies.tolist(), strict=True) if not copy)
     fitted = np.ix_(np.array([clip in kept for clip in validation.clips]), audible)
     slopes, offsets = np.ones(len(audible), np.float32), np.zeros(len(audible), np.float32)
-    slopes[audible], offsets[audible] = fit_class_scaling(validation.scores[fitted], validation.holds[fitted])
+    slopes[audible], offsets[audible] = fit_class_scaling(
+        validation.scores[fitted], validation.truth[fitted] > surer_than
+    )
     return slopes, offsets
+
+
+def _in_backgrounds(
+    tagger: Scorer, seconds: float, progress: Callable[[str, int, int], None]
+) -> list[FalseAlarms]:
+    """Return the false alarms in all backgrounds, each of this length, with several seeds."""
+    return [
+        false_alarms
+        for seed in _BACKGROUND_SEEDS
+        for false_alarms in measure_background(
+            tagger, seconds, seed=seed, progress=lambda done, total: progress("backgrounds", done, total)
+        ).values()
+    ]
 
 
 def _check_independent(checkpoint: Checkpoint) -> None:
@@ -376,15 +387,15 @@ def _check_independent(checkpoint: Checkpoint) -> None:
         )
 
 
-def pooled(places: Iterable[Scored], surer_than: float = SURE) -> tuple[Floats, Truth]:
+def pooled(places: Iterable[Scored]) -> tuple[Floats, Truth]:
     """Concatenate the scores of several places, float32 (n, classes), and the true labels, bool (n, classes).
 
-    A label is true if the teacher's probability is above `surer_than`. YAMNet's is a mean of two patches, so that a word shorter than a second
-    hardly exceeds 0.5.
+    A label is true if the teacher's probability is above 0.3. YAMNet's is a mean of two patches, so that a word shorter than a second hardly
+    exceeds 0.5.
     """
     scored = list(places)
     scores = np.concatenate([place.scores for place in scored])
-    return scores, np.concatenate([place.truth for place in scored]) > surer_than
+    return scores, np.concatenate([place.truth for place in scored]) > SURE
 
 
 def _logits(scores: Floats) -> NDArray[np.float64]:
