@@ -14,6 +14,7 @@ from models import EngineError, loading
 from models.embedded import load_embedded
 from models.local import load_tagger as load_local
 from models.tagger import Floats, Tagger
+from models.teaching.other_sounds import bundled_file
 from streamer.sources import DEMO_PATH
 
 WITHOUT_PYTORCH = """
@@ -167,3 +168,8 @@ class TestChoice:
             EngineError, match=r"needs openvino, which is not installed: run pip install -e .\.\[tiny\]"
         ):
             loading.load_tagger("tiny", device="cpu")
+
+
+def test_its_other_sounds_are_bundled() -> None:
+    file = bundled_file(load_embedded())
+    assert sorted(file.parent.glob("*.npz")) == [file], "run docs/render_other_sounds.py"

@@ -264,13 +264,22 @@ def test_a_missing_segment_is_left_out(segment: bytes) -> None:
     assert seconds_of(chunks) == pytest.approx(4.0, abs=0.3)
 
 
-def test_a_live_playlist_is_read_again_until_the_server_has_none(segment: bytes) -> None:
+@pytest.mark.parametrize(
+    ("refused", "sentence"),
+    [
+        (status(404), r"has nothing at this path \(404\)"),
+        (status(401, WWW_Authenticate="Bearer"), r"\(401\)"),
+    ],
+)
+def test_a_live_playlist_is_read_again_until_the_server_refuses_it(
+    segment: bytes, refused: Answer, sentence: str
+) -> None:
     reads = itertools.count(-2)  # twice to recognise it
 
     def live(handler: BaseHTTPRequestHandler) -> None:
         number = next(reads)
         if number == 2:
-            status(404)(handler)
+            refused(handler)
             return
         first = max(number, 0)
         names = (f"{n}.ts" for n in range(first, first + 2))
@@ -286,7 +295,7 @@ def test_a_live_playlist_is_read_again_until_the_server_has_none(segment: bytes)
     chunks: list[AudioChunk] = []
     with (
         HttpServer({"/live": live, **answers}) as server,
-        pytest.raises(NetworkError, match=r"has nothing at this path \(404\)"),
+        pytest.raises(NetworkError, match=sentence),
     ):
         heard(source_at(server.url("/live")), chunks)
     assert seconds_of(chunks) == pytest.approx(6.0, abs=0.4)

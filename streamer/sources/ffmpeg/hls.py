@@ -13,6 +13,7 @@ import string
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import IO, Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
@@ -229,6 +230,26 @@ class _Https(urllib.request.HTTPSHandler):
             raise
 
 
+class _Digest(urllib.request.HTTPDigestAuthHandler):
+    """Sender of passwords as digests, which leaves other schemes of authentication alone."""
+
+    def http_error_auth_reqed(self, *args: Any) -> Any:
+        """Answer a challenge."""
+        with suppress(ValueError):
+            return super().http_error_auth_reqed(*args)
+        return None
+
+
+class _Basic(urllib.request.HTTPBasicAuthHandler):
+    """Sender of plain passwords, which leaves other schemes of authentication alone."""
+
+    def http_error_auth_reqed(self, *args: Any) -> Any:
+        """Answer a challenge."""
+        with suppress(ValueError):
+            return super().http_error_auth_reqed(*args)
+        return None
+
+
 def _opener(credentials: _Credentials, authorities: str | None) -> urllib.request.OpenerDirector:
     """Return an opener for HTTP, and for keys in ``data:``. It uses the same proxy as FFmpeg."""
     try:
@@ -244,8 +265,8 @@ def _opener(credentials: _Credentials, authorities: str | None) -> urllib.reques
         urllib.request.DataHandler(),
         _Redirections(credentials),
         urllib.request.HTTPCookieProcessor(),
-        urllib.request.HTTPDigestAuthHandler(credentials),
-        urllib.request.HTTPBasicAuthHandler(credentials),
+        _Digest(credentials),
+        _Basic(credentials),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.UnknownHandler(),
