@@ -214,6 +214,15 @@ def test_a_rare_class_has_the_shared_threshold() -> None:
     assert thresholds[6] < 0.3
 
 
+def test_a_class_of_its_own_labels_leaves_the_average_to_others() -> None:
+    rests = [column((0.6, True, 50), (0.594, False, 50)) for _ in range(4)]
+    scores, holds = several(*rests, column((0.01, False, 5)), column((0.8, True, 40), (0.3, False, 40)))
+    likely = holds | (scores >= 0.3)
+    thresholds = class_thresholds(scores, holds, average_holds=likely)
+    assert thresholds[4] == pytest.approx(0.15), "rare: the average, in which all detections are right"
+    assert thresholds[5] > 0.3, "frequent: its own labels"
+
+
 def test_a_frequent_class_does_not_decide_alone() -> None:
     rare = [column((0.4, True, 10), (0.394, False, 10)) for _ in range(9)]
     frequent = column((0.8, False, 1000))

@@ -172,7 +172,12 @@ def with_scaling(checkpoint: Checkpoint, slope: float | Floats, offset: float | 
 
 
 def class_thresholds(
-    scores: Floats, holds: Truth, *, precision: float = _PRECISION, prior_clips: float = _PRIOR_CLIPS
+    scores: Floats,
+    holds: Truth,
+    *,
+    average_holds: Truth | None = None,
+    precision: float = _PRECISION,
+    prior_clips: float = _PRIOR_CLIPS,
 ) -> Floats:
     """Choose the detection threshold of each class.
 
@@ -187,6 +192,8 @@ def class_thresholds(
         Scores in 0..1.
     holds : bool (clips, classes)
         True if the class is in the clip.
+    average_holds : bool (clips, classes), optional
+        True labels for the average precision of all classes; by default `holds`.
     precision : float
         Minimum share of true detections among all detections of a class.
     prior_clips : float
@@ -198,11 +205,14 @@ def class_thresholds(
     """
     grid = np.arange(round(_LOWEST / _STEP), round(_HIGHEST / _STEP) + 1) * _STEP
     detected = np.array([(scores >= threshold).sum(0) for threshold in grid])  # (thresholds, classes)
-    right = np.array([((scores >= threshold) & holds).sum(0) for threshold in grid])
-    weight = 1 / (detected + prior_clips)
-    average = (right * weight).sum(1, keepdims=True) / (detected * weight).sum(1, keepdims=True).clip(
-        _SMALLEST
+    right, right_in_average = (
+        np.array([((scores >= threshold) & labels).sum(0) for threshold in grid])
+        for labels in (holds, holds if average_holds is None else average_holds)
     )
+    weight = 1 / (detected + prior_clips)
+    average = (right_in_average * weight).sum(1, keepdims=True) / (detected * weight).sum(
+        1, keepdims=True
+    ).clip(_SMALLEST)
     reached = (right + prior_clips * average) * weight >= precision
     thresholds: Floats = np.where(reached.any(0), grid[reached.argmax(0)], grid[-1]).astype(np.float32)
     return thresholds
@@ -286,12 +296,12 @@ def calibrate(
     training = by_clips(checkpoint, "train", min(limit or TRAINING_CLIPS, TRAINING_CLIPS))
     slope, offset = fit_scaling(training.scores[:, audible], training.truth[:, audible] > SURE)
     validation = by_clips(with_scaling(checkpoint, slope, offset), "val", limit)
-    # Rare classes keep the scale of the training clips, and teachers score them too low.
-    clear = SURE if teacher is None else HOLDS
-    class_slopes, class_offsets = _class_scaling(validation, packs, audible, clear)
+    # Teachers score rare classes too low: these keep the scale of the training clips, and the average threshold.
+    holds, sure = validation.truth > (SURE if teacher is None else HOLDS), validation.truth > SURE
+    class_slopes, class_offsets = _class_scaling(validation, holds, packs, audible)
     scaled = with_scaling(checkpoint, slope * class_slopes, offset * class_slopes + class_offsets)
     scores = _scores(_logits(validation.scores) * class_slopes + class_offsets)
-    chosen = class_thresholds(scores, validation.truth > SURE)
+    chosen = class_thresholds(scores, holds, average_holds=sure)
     seconds = BACKGROUND_SECONDS if background_seconds is None else background_seconds
     thresholds = raised(chosen, _in_backgrounds(tagger_of(scaled, device=device), seconds, progress))
     return Calibration(
@@ -350,7 +360,7 @@ class _Scoring:
 
 
 def _class_scaling(
-    validation: _Scored, packs: Sequence[Pack], audible: Truth, surer_than: float
+    validation: _Scored, holds: Truth, packs: Sequence[Pack], audible: Truth
 ) -> tuple[Floats, Floats]:
     """Return slopes and offsets of all classes, fitted without the recordings that measure names; 1 and 0 for `Silence`."""
     unnamed = [clip for clip in dict.fromkeys(validation.clips) if not clip[0].clips[clip[1]].names]
@@ -361,9 +371,7 @@ def _class_scaling(
         kept.update(clip for clip, copy in zip(unnamed, copies.tolist(), strict=True) if not copy)
     fitted = np.ix_(np.array([clip in kept for clip in validation.clips]), audible)
     slopes, offsets = np.ones(len(audible), np.float32), np.zeros(len(audible), np.float32)
-    slopes[audible], offsets[audible] = fit_class_scaling(
-        validation.scores[fitted], validation.truth[fitted] > surer_than
-    )
+    slopes[audible], offsets[audible] = fit_class_scaling(validation.scores[fitted], holds[fitted])
     return slopes, offsets
 
 
