@@ -214,7 +214,7 @@ def test_a_rare_class_has_the_shared_threshold() -> None:
     assert thresholds[6] < 0.3
 
 
-def test_a_class_of_its_own_labels_leaves_the_average_to_others() -> None:
+def test_the_average_may_have_labels_of_its_own() -> None:
     rests = [column((0.6, True, 50), (0.594, False, 50)) for _ in range(4)]
     scores, holds = several(*rests, column((0.01, False, 5)), column((0.8, True, 40), (0.3, False, 40)))
     likely = holds | (scores >= 0.3)
