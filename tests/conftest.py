@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,11 @@ settings.load_profile("patient")
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if (
+            signal.getsignal(number) == signal.SIG_IGN
+        ):  # in the background, or under nohup: programs would inherit it
+            signal.signal(number, lambda _number, _frame: None)
     config.pluginmanager.register(Guard(config))
     config.pluginmanager.register(Screen(config))
 
