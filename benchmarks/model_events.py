@@ -371,32 +371,16 @@ def backgrounds(
 
 def show(rows: Sequence[Row], quiet: Sequence[Quiet]) -> None:
     """Print the tables."""
-    events = Table(
-        *(
-            "scene",
-            "model",
-            "clips",
-            "found",
-            "events",
-            "false",
-            "early",
-            "taken back (right)",
-            "start error",
-            "start delay",
-            "end error",
-            "most false events",
-        ),
+    for table in (table_of_events(rows), table_of_names(rows), table_of_backgrounds(quiet)):
+        Console(width=160).print(table)
+
+
+def table_of_events(rows: Sequence[Row]) -> Table:
+    """Return the events in each scene."""
+    table = Table(
+        *("scene", "model", "clips", "found", "events", "false", "early", "taken back (right)"),
+        *("start error", "start delay", "end error", "most false events"),
         caption="clips of sounds in the catalogue; seconds: median, 95th percentile",
-    )
-    names = Table(
-        "scene",
-        "model",
-        "clips",
-        "first",
-        "among three",
-        "among five",
-        "mean score of the first",
-        "calibration error",
     )
     for line in rows:
         pairs = (line.start_error, line.start_delay, line.end_error)
@@ -405,35 +389,41 @@ def show(rows: Sequence[Row], quiet: Sequence[Quiet]) -> None:
             *(line.asked, line.found, line.events, line.false, line.early),
             f"{line.taken_back} ({line.taken_back_right})",
         )
-        events.add_row(line.scene, line.model, *map(str, counts), *shown, listed(line.worst))
+        table.add_row(line.scene, line.model, *map(str, counts), *shown, listed(line.worst))
+    return table
+
+
+def table_of_names(rows: Sequence[Row]) -> Table:
+    """Return the shares of right names in each scene."""
+    table = Table(
+        *("scene", "model", "clips", "first", "among three", "among five"),
+        *("mean score of the first", "calibration error"),
+    )
+    for line in rows:
         if line.scene != "rendered, chosen":
             shares = (line.first, line.among_three, line.among_five)
-            names.add_row(
-                line.scene,
-                line.model,
-                str(line.clips),
+            table.add_row(
+                *(line.scene, line.model, str(line.clips)),
                 *(f"{share:.1%}" for share in shares),
                 f"{line.first_score:.2f}",
                 f"{line.calibration_error:.2f}",
             )
-    still = Table(
+    return table
+
+
+def table_of_backgrounds(quiet: Sequence[Quiet]) -> Table:
+    """Return the false events in each background."""
+    table = Table(
         *("background", "model", "false events an hour", "taken back", "of"),
         *("nearest to its threshold", "score", "threshold"),
     )
     for entry in quiet:
         name, score, threshold = entry.nearest
-        still.add_row(
-            entry.background,
-            entry.model,
-            f"{entry.events_per_hour:.0f}",
-            str(entry.taken_back),
-            listed(entry.sounds),
-            name,
-            f"{score:.2f}",
-            f"{threshold:.2f}",
+        table.add_row(
+            *(entry.background, entry.model, f"{entry.events_per_hour:.0f}", str(entry.taken_back)),
+            *(listed(entry.sounds), name, f"{score:.2f}", f"{threshold:.2f}"),
         )
-    for table in (events, names, still):
-        Console(width=160).print(table)
+    return table
 
 
 def listed(counts: Sequence[tuple[str, int]]) -> str:

@@ -23,9 +23,8 @@ settings.load_profile("patient")
 
 def pytest_configure(config: pytest.Config) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
-        if (
-            signal.getsignal(number) == signal.SIG_IGN
-        ):  # in the background, or under nohup: programs would inherit it
+        # Ignored in the background and under nohup, and the programs under test would inherit that.
+        if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, lambda _number, _frame: None)
     config.pluginmanager.register(Guard(config))
     config.pluginmanager.register(Screen(config))

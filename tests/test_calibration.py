@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import zipfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,14 +29,13 @@ from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.known_labels import HEADER
 from models.labels import audioset_classes
 from models.local import load_tagger, tagger_of
-from models.training.agreement import SURE, score_places
+from models.training.agreement import SURE, Scored, score_places
 from models.training.background import BACKGROUNDS, FalseAlarms, measure_background
 from models.training.calibration import (
     calibrate,
     class_thresholds,
     fit_class_scaling,
     fit_scaling,
-    pooled,
     raised,
     reliability,
     with_scaling,
@@ -102,6 +102,13 @@ def several(*columns: tuple[Floats, NDArray[np.bool_]]) -> tuple[Floats, NDArray
     scores = [np.pad(scores, pad) for (scores, _), pad in zip(columns, padded, strict=True)]
     holds = [np.pad(holds, pad) for (_, holds), pad in zip(columns, padded, strict=True)]
     return np.stack(scores, 1), np.stack(holds, 1)
+
+
+def pooled(places: Iterable[Scored]) -> tuple[Floats, NDArray[np.bool_]]:
+    """Join the scores of several places, and the labels of which YAMNet is sure."""
+    scored = list(places)
+    truth = np.concatenate([place.truth for place in scored])
+    return np.concatenate([place.scores for place in scored]), truth > SURE
 
 
 # Reliability

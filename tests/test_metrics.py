@@ -185,7 +185,10 @@ def test_an_address_of_another_machine_is_reported_in_one_sentence(host: str) ->
 
 
 def test_it_may_be_closed_before_it_runs_and_twice() -> None:
-    metrics = Metrics(0)
+    port = free_port()
+    metrics = Metrics(port)
     metrics.close()
     metrics.close()
     metrics.run()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), 1.0)

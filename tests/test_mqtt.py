@@ -836,6 +836,8 @@ def test_an_embedded_broker_closed_before_it_runs_returns_at_once() -> None:
     server = EmbeddedBroker(free_port())
     server.close()
     server.run()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((server.broker.host, server.broker.port), 1.0)
 
 
 def test_a_missing_embedded_broker_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -297,6 +297,7 @@ def calibrate(
     slope, offset = fit_scaling(training.scores[:, audible], training.truth[:, audible] > SURE)
     validation = by_clips(with_scaling(checkpoint, slope, offset), "val", limit)
     # Teachers score rare classes too low: these keep the scale of the training clips, and the average threshold.
+    # YAMNet scores short sounds too low: its label is the mean of two patches, and hardly above 0.5 for a word.
     holds, sure = validation.truth > (SURE if teacher is None else HOLDS), validation.truth > SURE
     class_slopes, class_offsets = _class_scaling(validation, holds, packs, audible)
     scaled = with_scaling(checkpoint, slope * class_slopes, offset * class_slopes + class_offsets)
@@ -393,17 +394,6 @@ def _check_independent(checkpoint: Checkpoint) -> None:
         raise TrainingError(
             f"the classes of '{checkpoint.name}' exclude each other and have no thresholds: give a model of AudioSet"
         )
-
-
-def pooled(places: Iterable[Scored]) -> tuple[Floats, Truth]:
-    """Concatenate the scores of several places, float32 (n, classes), and the true labels, bool (n, classes).
-
-    A label is true if the teacher's probability is above 0.3. YAMNet's is a mean of two patches, so that a word shorter than a second hardly
-    exceeds 0.5.
-    """
-    scored = list(places)
-    scores = np.concatenate([place.scores for place in scored])
-    return scores, np.concatenate([place.truth for place in scored]) > SURE
 
 
 def _logits(scores: Floats) -> NDArray[np.float64]:

@@ -230,24 +230,22 @@ class _Https(urllib.request.HTTPSHandler):
             raise
 
 
-class _Digest(urllib.request.HTTPDigestAuthHandler):
-    """Sender of passwords as digests, which leaves other schemes of authentication alone."""
+class _OwnScheme:
+    """Mixin for handlers of passwords: a server that wants another scheme of authentication has refused the request."""
 
     def http_error_auth_reqed(self, *args: Any) -> Any:
         """Answer a challenge."""
         with suppress(ValueError):
-            return super().http_error_auth_reqed(*args)
+            return super().http_error_auth_reqed(*args)  # type: ignore[misc]
         return None
 
 
-class _Basic(urllib.request.HTTPBasicAuthHandler):
-    """Sender of plain passwords, which leaves other schemes of authentication alone."""
+class _Digest(_OwnScheme, urllib.request.HTTPDigestAuthHandler):
+    """Sender of passwords as digests."""
 
-    def http_error_auth_reqed(self, *args: Any) -> Any:
-        """Answer a challenge."""
-        with suppress(ValueError):
-            return super().http_error_auth_reqed(*args)
-        return None
+
+class _Basic(_OwnScheme, urllib.request.HTTPBasicAuthHandler):
+    """Sender of plain passwords."""
 
 
 def _opener(credentials: _Credentials, authorities: str | None) -> urllib.request.OpenerDirector:
