@@ -13,9 +13,10 @@ from support.display_bench import Bench, chunks_of, tone
 
 from gui.actions import Actions
 from gui.data.eventrows import day_name
+from gui.widgets.eventmodel import EventModel
 from streamer.messages import Event, Watched
 
-NOON = dt.datetime.now().astimezone().replace(hour=12, minute=0, second=0, microsecond=0)
+NOON = dt.datetime(2026, 11, 28, 12).astimezone()
 DAY = dt.timedelta(days=1)
 
 
@@ -36,7 +37,9 @@ def bench(qtbot: QtBot) -> Bench:
         families={"Alarm": "alarm", "Dog": "animal"},
         names={"Wind instrument, woodwind instrument": "Wind instrument"},
     )
-    return Bench(qtbot, "mic", "garden", actions=actions)
+    bench = Bench(qtbot, "mic", "garden", actions=actions)
+    bench.window.panels.events.model.today = NOON.date
+    return bench
 
 
 def rows(bench: Bench) -> list[str]:
@@ -68,6 +71,12 @@ def test_a_day_has_a_name_and_a_year_only_if_it_is_another() -> None:
     assert day_name(dt.date(2026, 2, 28), today) == "Yesterday"
     assert day_name(dt.date(2026, 2, 9), today) == "Monday 9 February"
     assert day_name(dt.date(2025, 12, 31), today) == "Wednesday 31 December 2025"
+
+
+def test_today_is_the_date_of_this_machine() -> None:
+    model = EventModel(with_clips=False, name_of=str, families={})
+    before = dt.datetime.now().astimezone().date()
+    assert before <= model.today() <= dt.datetime.now().astimezone().date()
 
 
 def test_a_day_can_be_neither_selected_nor_chosen(bench: Bench) -> None:

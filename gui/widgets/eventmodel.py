@@ -47,6 +47,8 @@ class EventModel(QAbstractTableModel):
         Choice of events on screen.
     given : sequence of Event
         All events.
+    today : callable
+        Returns the current date: which day is "Today".
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class EventModel(QAbstractTableModel):
         self.rows: list[EventRow] = []
         self.filter = EventFilter()
         self.given: Sequence[Event] = ()
+        self.today: Callable[[], dt.date] = dt.date.today
         self._name_of = name_of
         self._families = families
         self._pictures = Pictures(Style(), 1.0)
@@ -159,7 +162,7 @@ class EventModel(QAbstractTableModel):
     def _of_day(self, day: dt.date, role: int) -> str | QFont | QColor | None:
         match role:
             case Qt.ItemDataRole.DisplayRole:
-                return day_name(day, dt.date.today())  # noqa: DTZ011 - the day of people at this machine
+                return day_name(day, self.today())
             case Qt.ItemDataRole.FontRole:
                 return self._pictures.style.font(12, QFont.Weight.DemiBold)
             case Qt.ItemDataRole.ForegroundRole:
