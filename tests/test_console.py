@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -24,6 +23,7 @@ from rich.logging import RichHandler
 from support.program import ChildProcess
 from support.terminal import LABELS, VOCABULARY, live_table, picture
 from support.waiting import wait_until
+from support.zones import local_zone
 
 from streamer.errors import OutputClosed, SinkError
 from streamer.messages import Event, Health, Losses, SourceHealth, SourceStatus, Tagging
@@ -195,13 +195,10 @@ def test_a_full_disk_is_reported_in_one_sentence() -> None:
 
 
 @pytest.fixture
-def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def utc() -> Iterator[None]:
     """The time zone, for as long as a test lasts."""
-    with monkeypatch.context() as patch:
-        patch.setenv("TZ", "UTC")
-        time.tzset()
+    with local_zone("UTC"):
         yield
-    time.tzset()
 
 
 @pytest.mark.usefixtures("utc")

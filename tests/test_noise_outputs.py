@@ -25,6 +25,7 @@ from support.noise import exact_hz, in_chunks, noise, tone
 from support.session import live_session
 from support.system import require
 from support.waiting import PATIENCE_SECONDS, wait_until
+from support.zones import local_zone
 from typer.testing import CliRunner, Result
 
 from earshot.cli import add_commands
@@ -320,22 +321,18 @@ class TestHistory:
             replace(MINUTE, started_at=HOUR + 60.0, leq_db=50.0, lmax_db=70.0, hour_l10_db=48.0),
             replace(MINUTE, started_at=HOUR + 3600.0),
         ]
-        first, second = by_hour(minutes)
+        with local_zone("UTC"):
+            first, second = by_hour(minutes)
         assert first.leq_db == pytest.approx(10.0 * np.log10((1e4 + 1e5) / 2.0))
         assert (first.lmax_db, first.l10_db, first.seconds) == (70.0, 48.0, 120.0)
         assert first.bands_db == pytest.approx(MINUTE.bands_db)
         assert (first.started_at, second.started_at) == (HOUR, HOUR + 3600.0)
 
     @pytest.mark.parametrize(("zone", "minutes"), [("Asia/Kolkata", 30), ("Asia/Kathmandu", 15)])
-    def test_an_hour_is_one_of_the_local_clock(
-        self, zone: str, minutes: int, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_an_hour_is_one_of_the_local_clock(self, zone: str, minutes: int) -> None:
         before, after = [replace(MINUTE, started_at=HOUR + 60.0 * (minutes + minute)) for minute in (-1, 0)]
-        with monkeypatch.context() as patch:
-            patch.setenv("TZ", zone)
-            time.tzset()
+        with local_zone(zone):
             hours = list(by_hour([before, after]))
-        time.tzset()
         assert [hour.started_at - HOUR for hour in hours] == [60.0 * minutes - 3600.0, 60.0 * minutes]
 
     def test_the_table_shows_local_times_and_the_unit(self) -> None:

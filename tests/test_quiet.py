@@ -1,6 +1,5 @@
 """Quiet hours: what is heard in them is stored, and not announced."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ from support.mosquitto import Mosquitto, Subscriber
 from support.mqtt import running, sink_for
 from support.program import Program, clean_environment
 from support.waiting import START_SECONDS, wait_until
+from support.zones import local_zone
 
 from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch, resolve_sounds
@@ -38,15 +38,8 @@ LABELS = ("Speech", "Dog", "Siren")
 @pytest.fixture
 def berlin() -> Iterator[None]:
     """Clock of a country with summer time."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "Europe/Berlin"
-    time.tzset()
-    yield
-    if before is None:
-        del os.environ["TZ"]
-    else:
-        os.environ["TZ"] = before
-    time.tzset()
+    with local_zone("Europe/Berlin"):
+        yield
 
 
 def at(text: str) -> float:
