@@ -167,6 +167,7 @@ OPTIONS = (
     Option("model", "evaluate", str, "Model to measure, or teacher[:mn04]  [tiny]", "MODEL", "tiny"),
     Option("model", "calibrate-model", _Texts, "AudioSet model; several are averaged  [tiny]", "FILE"),
     Option("teacher", "calibrate-model", str, "Judge: yamnet or mn04, on all clips  [yamnet]", "TEACHER", "yamnet"),
+    Option("teacher_from", "calibrate-model evaluate", _File, "Folder of the teacher's weights  [the pack]", "FOLDER"),
     Option("network", "bench", _Texts, "Network with random weights; repeatable", "NETWORK"),
     _setting("hop", _LISTENING, _Number, "Time between windows  [1.0]", "SECONDS"),
     _setting("top", "live tag", _Count, "Tags to show and send  [5]", "COUNT"),

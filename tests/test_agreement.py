@@ -10,7 +10,7 @@ import pytest
 import torch
 import typer
 from numpy.typing import NDArray
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from support.audio_pack import sound, write_pack, write_real_life
 from typer.testing import CliRunner
 
@@ -411,6 +411,24 @@ def test_the_teacher_can_be_evaluated_itself(folder: Path) -> None:
     assert summary[CLIP_ALONE]["clips"] == 3
     assert "confusions" not in summary
     assert "in a room" not in summary
+
+
+def test_the_teacher_of_a_run_can_be_evaluated(folder: Path, tmp_path: Path) -> None:
+    name = TEACHERS["yamnet"].weights
+    weights = load_file(folder / name)
+    save_file(weights | {"fc.bias": weights["fc.bias"] - 9}, tmp_path / name)
+    words = ("--pack", str(folder), "--model", "teacher", "--window", "2", "--limit", "3", "--json")
+    own, other = (json.loads(evaluate(*words, *more)) for more in ((), ("--teacher-from", str(tmp_path))))
+    assert own[CLIP_ALONE]["cross_entropy"] < other[CLIP_ALONE]["cross_entropy"]
+
+
+def test_a_folder_of_a_teacher_needs_a_teacher(folder: Path) -> None:
+    app = typer.Typer()
+    add_commands(app)
+    words = ["evaluate", "--pack", str(folder), "--teacher-from", str(folder)]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2
+    assert "--teacher-from goes with --model teacher" in result.output
 
 
 @pytest.mark.parametrize("words", [("--places",), ("--confusions", "3"), ("--model", "teacher")])

@@ -390,6 +390,17 @@ def test_a_background_that_is_shorter_than_a_hop_is_refused(tmp_path: Path) -> N
         CliRunner().invoke(app, words, catch_exceptions=False, standalone_mode=False)
 
 
+def test_a_folder_of_a_teacher_needs_a_teacher_that_is_in_it(pack: Pack, tmp_path: Path) -> None:
+    app = typer.Typer()
+    add_commands(app)
+    out = str(tmp_path / "out.safetensors")
+    words = ["calibrate-model", "--pack", str(pack.folder), "--out", out, "--teacher-from", str(tmp_path)]
+    with pytest.raises(UsageError, match="--teacher-from goes with --teacher mn04"):
+        CliRunner().invoke(app, words, catch_exceptions=False, standalone_mode=False)
+    with pytest.raises(TrainingError, match=f"the teacher's weights {tmp_path}"):
+        CliRunner().invoke(app, [*words, "--teacher", "mn04"], catch_exceptions=False, standalone_mode=False)
+
+
 def test_a_checkpoint_is_calibrated_by_a_command(checkpoint: Checkpoint, pack: Pack, tmp_path: Path) -> None:
     save_checkpoint(checkpoint, tmp_path / "before.safetensors")
     said = command(

@@ -951,6 +951,34 @@ def test_the_command_trains_resumes_and_finishes(
     assert figures["clip alone"]["clips"] == 4
 
 
+def test_a_run_keeps_the_teacher_that_learned_the_names(
+    folder: Path, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("models.training.distil.DistilRecipe", lambda: RECIPE)
+    named = with_names(folder, tmp_path / "named", "Siren")
+    run, weights = tmp_path / "run", TEACHERS["mn04"].weights
+    train = ("distil", "--out", str(run), "--init", small, "--steps", "1", "--no-calibrate", "--no-compile")
+    invoke(named, *train)
+    before, after = load_file(named / weights), load_file(run / weights)
+    changed = {key for key in before if not torch.equal(before[key], after[key])}
+    assert {"classifier.5.bias"} <= changed <= {"classifier.5.weight", "classifier.5.bias"}
+    kept = (run / weights).read_bytes()
+    monkeypatch.setattr("models.training.naming.learn_names", lambda *_: pytest.fail("learned once more"))
+    heard = list[TeacherNetwork]()
+    begin = Distillation.__init__
+
+    def remember(
+        run: Distillation, start: Checkpoint, teacher: TeacherNetwork, *more: Any, **options: Any
+    ) -> None:
+        heard.append(teacher)
+        begin(run, start, teacher, *more, **options)
+
+    monkeypatch.setattr(Distillation, "__init__", remember)
+    invoke(named, *train, "--resume")
+    torch.testing.assert_close(heard[0].last_layer.bias, after["classifier.5.bias"].float())
+    assert (run / weights).read_bytes() == kept
+
+
 @pytest.mark.parametrize("going_on", ["--resume", "--finish"])
 def test_a_run_that_is_not_there_is_refused_before_the_library_is_made(
     folder: Path, tmp_path: Path, going_on: str

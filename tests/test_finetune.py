@@ -594,7 +594,7 @@ def test_a_full_disk_is_reported_in_one_sentence_and_leaves_the_old_files(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("torch.save", full)
-    monkeypatch.setattr("models.checkpoints.native.save_file", full)
+    monkeypatch.setattr("models.checkpoints.tensors.save_file", full)
     with pytest.raises(TrainingError, match="No space left on device.*free some space") as error:
         run.run()
     one_sentence(error)

@@ -24,6 +24,7 @@ def calibrate_model(
     out: Path,
     model: list[str] | None,
     teacher: str,
+    teacher_from: Path | None,
     limit: int | None,
     background: str,
     device: str,
@@ -35,6 +36,8 @@ def calibrate_model(
 
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise UsageError(f"{out} can't be written: give --out a file in an existing folder")
+    if teacher_from is not None and teacher == DEFAULT_TEACHER:
+        raise UsageError("--teacher-from goes with --teacher mn04")
     background_seconds = seconds_of(background)
     if background_seconds < HOP_SECONDS:
         raise UsageError(f"--background must be at least {HOP_SECONDS:g} s")
@@ -47,7 +50,9 @@ def calibrate_model(
         packs,
         out,
         {"calibrated": ", ".join(map(_without_folder, names)), "teacher": teacher},
-        teacher=None if teacher == DEFAULT_TEACHER else open_teacher(f"teacher:{teacher}", pack, None),
+        teacher=None
+        if teacher == DEFAULT_TEACHER
+        else open_teacher(f"teacher:{teacher}", teacher_from or pack, None),
         limit=limit,
         background_seconds=background_seconds,
         device=device,

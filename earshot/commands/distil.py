@@ -81,7 +81,7 @@ def distil(
     checkpoint = run.export(file, notes)
     console.print(f"{file}: {run.learner.windows} windows")
     if calibrated:
-        judge = None if teacher == PACKS_OWN_TEACHER else open_teacher(f"teacher:{teacher}", weights, None)
+        judge = None if teacher == PACKS_OWN_TEACHER else open_teacher(f"teacher:{teacher}", out, None)
         write_calibrated(checkpoint, parts, file, notes, teacher=judge, device=context.params["device"])
 
 
@@ -126,7 +126,7 @@ def _prepare(parts: "Sequence[Pack]", weights: Path, options: "Mapping[str, Any]
     network, library = open_library(parts, options["teacher"], weights, cache, options["device"])
     return Distillation(
         start,
-        network,
+        _teacher_of_run(network, library, weights, options),
         library,
         out=options["out"],
         named=with_names(parts),
@@ -134,3 +134,21 @@ def _prepare(parts: "Sequence[Pack]", weights: Path, options: "Mapping[str, Any]
         device=options["device"],
         compiled=options["compiled"],
     )
+
+
+def _teacher_of_run(
+    network: "TeacherNetwork", library: "Library", weights: Path, options: "Mapping[str, Any]"
+) -> "TeacherNetwork":
+    """Return the teacher that a run has kept, or else let the given one learn the names of the clips, and keep it in the folder of the run."""
+    from models.engines.torch_engine import pick_device
+    from models.training.naming import learn_names, save_teacher
+    from models.training.precision import labelling_precision
+    from models.training.teachers import TEACHERS, load_network
+
+    row, on = TEACHERS[options["teacher"]], pick_device(options["device"])
+    file = options["out"] / row.weights
+    if (options["resume"] or options["finish"]) and file.is_file():
+        return load_network(row.network, file, on, labelling_precision(on))
+    learn_names(network, library)
+    save_teacher(weights / row.weights, network, file)
+    return network

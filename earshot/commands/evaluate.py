@@ -66,6 +66,8 @@ def _check(options: "Mapping[str, Any]") -> None:
     with_pack = options["places"] or options["confused"] or options["reliability"] or is_teacher(model)
     if pack is None and with_pack:
         raise UsageError("--places, --confusions, --reliability and --model teacher go with --pack")
+    if options["teacher_from"] is not None and not is_teacher(model):
+        raise UsageError("--teacher-from goes with --model teacher")
     _require_folder(options["reliability"], "--reliability")
     _require_table(options["out"])
 
@@ -90,7 +92,7 @@ def _require_table(out: Path | None) -> None:
 def _tagger(options: "Mapping[str, Any]") -> "Scorer":
     """Load the model, or the teacher."""
     if options["pack"] is not None and is_teacher(options["model"]):
-        return open_teacher(options["model"], options["pack"], options["window"])
+        return open_teacher(options["model"], options["teacher_from"] or options["pack"], options["window"])
     from models.local import load_tagger
 
     return load_tagger(

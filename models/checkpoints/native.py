@@ -6,8 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor
 
 from ..ast_network import AstConfig
@@ -17,6 +15,7 @@ from ..network_spec import NetworkConfig
 from ..tagger import Activation
 from .checkpoint import Checkpoint
 from .pretrained import FORMATS
+from .tensors import write_tensors
 
 FAMILIES: dict[str, type[NetworkConfig]] = {known.config.family: known.config for known in FORMATS.values()}
 """Families of networks by their name in the header."""
@@ -49,18 +48,8 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path, notes: Mapping[str, Any]
         "thresholds": checkpoint.thresholds,
         "notes": dict(notes or {}),
     }
-    part = path.with_name(path.name + ".part")
-    weights = {key: value.detach().cpu().contiguous() for key, value in checkpoint.weights.items()}
     metadata = {"format": "pt", HEADER: json.dumps(header, ensure_ascii=False)}
-    part.touch()
-    mode = part.stat().st_mode
-    try:
-        save_file(weights, part, metadata=metadata)
-    except SafetensorError as error:  # the library's exception for all errors of the disk
-        part.unlink(missing_ok=True)
-        raise OSError(str(error)) from error
-    part.chmod(mode)  # the library makes the file readable for its owner only
-    part.replace(path)
+    write_tensors(checkpoint.weights, path, metadata)
 
 
 def native_checkpoint(path: Path, header_json: str, weights: dict[str, Tensor]) -> Checkpoint:

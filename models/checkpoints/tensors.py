@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from ..errors import CheckpointError
@@ -70,6 +71,37 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
             f"{path} describes larger weights than it contains: save its state_dict() again"
         )
     return {}, _without_wrappers(tensors, path)
+
+
+def write_tensors(tensors: Mapping[str, Tensor], path: Path, metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file.
+
+    Parameters
+    ----------
+    tensors : mapping of str to tensor
+        Tensors by name; they keep their dtype.
+    path : Path
+        File to write. It is replaced atomically, so that a kill leaves the old file or the new one.
+    metadata : mapping of str to str
+        Metadata of the file.
+
+    Raises
+    ------
+    OSError
+        The file can't be written; an older one is kept.
+    """
+    part = path.with_name(path.name + ".part")
+    part.touch()
+    mode = part.stat().st_mode
+    try:
+        save_file(
+            {key: value.detach().cpu().contiguous() for key, value in tensors.items()}, part, dict(metadata)
+        )
+    except SafetensorError as error:  # the library's exception for all errors of the disk
+        part.unlink(missing_ok=True)
+        raise OSError(str(error)) from error
+    part.chmod(mode)  # the library makes the file readable for its owner only
+    part.replace(path)
 
 
 def _without_wrappers(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:

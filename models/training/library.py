@@ -30,7 +30,7 @@ Indices: TypeAlias = NDArray[np.int64]
 OFFSET = 1e-7
 """Energy added before the logarithm."""
 
-_VERSION = 5
+_VERSION = 6
 _NOISES = 40
 _NOISE_SAMPLES = 163_840
 _NOISE_RMS = 0.1
@@ -60,6 +60,10 @@ class Library:
         Positions among AudioSet's classes of the names of each clip that count as right, whatever the teacher hears.
     groups : dict of int to frozenset of str
         Groups of sounds that the names of each clip allow.
+    embeddings : float16 tensor (clips, width)
+        The teacher's embedding of each clip.
+    measured : bool (clips,)
+        True for recordings that measure the model.
     """
 
     student: Tensor
@@ -69,6 +73,8 @@ class Library:
     chances: Floats
     names: Mapping[int, tuple[int, ...]]
     groups: Mapping[int, frozenset[str]]
+    embeddings: Tensor
+    measured: NDArray[np.bool_]
 
     def to(self, device: torch.device) -> "Library":
         """Return the library with its energies in the memory of a device; on a CPU they stay in their files."""
@@ -111,28 +117,34 @@ def load_library(
         if not _is_fresh(folder, stamp):
             _write(folder, packs, clips, network, progress)
             (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
-        with np.load(folder / "clips.npz") as table:
-            start, length, measured = table["start"], table["length"], table["measured"]
-            labels = torch.from_numpy(table["labels"]).double()
-        student = _energies_of("student", folder, frontends.MEL_BINS)
-        teacher = _energies_of("teacher", folder, network.front_end.bins)
+        return _read(folder, clips, network)
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(
             f"the library of sounds in {folder} can't be written or read ({error}): remove it, or give another --cache"
         ) from error
+
+
+def _read(folder: Path, clips: Sequence[tuple[Pack, int]], network: TeacherNetwork) -> Library:
+    """Read the files of a library, and name its clips."""
+    with np.load(folder / "clips.npz") as table:
+        start, length, measured = table["start"], table["length"], table["measured"]
+        labels, embeddings = (torch.from_numpy(table[name]) for name in ("labels", "embeddings"))
+    labels = labels.double()
     names = _name(clips, labels, network.classes)
     chances = _chances(labels.numpy(), measured)
     logger.info(
         "%d clips, %d with names; %d that measure models are left out", len(clips), len(names), measured.sum()
     )
     return Library(
-        student=student,
-        teacher=teacher,
+        student=_energies_of("student", folder, frontends.MEL_BINS),
+        teacher=_energies_of("teacher", folder, network.front_end.bins),
         start=start,
         length=length,
         chances=chances,
         names=names,
         groups=_groups(clips),
+        embeddings=embeddings,
+        measured=measured,
     )
 
 
@@ -182,6 +194,7 @@ def _write(
     (folder / "stamp.json").unlink(missing_ok=True)
     lengths: list[int] = []
     labels: list[Tensor] = []
+    embeddings: list[Tensor] = []
     fingerprints: list[Tensor] = []
     with ExitStack() as files:
         student, teacher = (
@@ -206,7 +219,9 @@ def _write(
             for own, theirs in pool.map(energies, clips[done : done + _TOGETHER]):
                 add(own, theirs)
                 rows = network.front_end.input_rows(theirs[None].to(device))
-                labels.append(network.label(rows).probabilities[0].cpu())
+                heard = network.label(rows)
+                labels.append(heard.probabilities)
+                embeddings.append(heard.embeddings)
         for noise in _noises():
             add(*_energies(noise, network.front_end))
     length = np.array(lengths, np.int64)
@@ -214,11 +229,18 @@ def _write(
         folder / "clips.npz",
         start=length.cumsum() - length,
         length=length,
-        labels=torch.stack(labels).half().numpy(),
+        labels=_half(labels),
+        embeddings=_half(embeddings),
         measured=duplicates(fingerprints[: len(clips)], named_energies(packs)).numpy(),
     )
     progress(len(clips), len(clips))
     logger.info("library of %d clips, %.2f h, in %s", len(clips), length.sum() / 360_000, folder)
+
+
+def _half(rows: Sequence[Tensor]) -> NDArray[np.float16]:
+    """Join rows (1, n) to float16 (rows, n)."""
+    joined: NDArray[np.float16] = torch.cat(list(rows)).half().cpu().numpy()
+    return joined
 
 
 def named_energies(packs: Iterable[Pack]) -> Iterator[Tensor]:

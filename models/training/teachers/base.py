@@ -72,6 +72,15 @@ class TeacherNetwork(nn.Module, ABC):
     """Number of rows between two features in time."""
     span_rows: ClassVar[int]
     """Number of rows that a feature in time describes."""
+    last_layer_name: ClassVar[str]
+    """Name of the last layer, from embedding to logits, in the state dict."""
+
+    @property
+    def last_layer(self) -> nn.Linear:
+        """Last layer, from embedding to logits."""
+        layer = self.get_submodule(self.last_layer_name)
+        assert isinstance(layer, nn.Linear)
+        return layer
 
     @abstractmethod
     def label(self, rows: Tensor) -> Labels:

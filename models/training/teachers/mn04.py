@@ -145,6 +145,7 @@ class Mn04(TeacherNetwork):
     embedding_width = 512
     feature_width = 384
     step_rows = span_rows = 32
+    last_layer_name = "classifier.5"
 
     def __init__(self) -> None:
         super().__init__()

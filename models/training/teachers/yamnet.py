@@ -69,6 +69,7 @@ class YamNet(TeacherNetwork):
     window_samples = round(LONGEST_WINDOW_SECONDS * frontends.SAMPLE_RATE_HZ)
     embedding_width = feature_width = EMBEDDING_WIDTH
     step_rows, span_rows = PATCH_SHIFT, PATCH_ROWS
+    last_layer_name = "fc"
     silence = classes.index(next(entry.index for entry in audioset_classes() if entry.name == "Silence"))
 
     def __init__(self) -> None:
