@@ -45,14 +45,15 @@ def calibrate_model(
     checkpoint = mean_of([load_checkpoint(name) for name in names])
     if teacher != DEFAULT_TEACHER and (pack / REAL_LIFE.index).is_file():
         packs.append(Pack(pack, REAL_LIFE))
+    judge = None
+    if teacher != DEFAULT_TEACHER:
+        judge = open_teacher(f"teacher:{teacher}", teacher_from or pack, None)
     write_calibrated(
         checkpoint,
         packs,
         out,
         {"calibrated": ", ".join(map(_without_folder, names)), "teacher": teacher},
-        teacher=None
-        if teacher == DEFAULT_TEACHER
-        else open_teacher(f"teacher:{teacher}", teacher_from or pack, None),
+        teacher=judge,
         limit=limit,
         background_seconds=background_seconds,
         device=device,

@@ -105,15 +105,21 @@ def open_library(
     parts: "Sequence[Pack]", teacher: str, weights: Path, cache: Path, device: str
 ) -> "tuple[TeacherNetwork, Library]":
     """Read a teacher from the folder of its weights, and its library of sounds, with a progress bar if that must be made."""
-    from models.engines.torch_engine import pick_device
     from models.training.library import load_library
+
+    network = _open_network(teacher, weights, device)
+    with bar("library of sounds") as progress:
+        return network, load_library(parts, teacher, network, cache / teacher, progress)
+
+
+def _open_network(teacher: str, folder: Path, device: str) -> "TeacherNetwork":
+    """Read a teacher from the folder of its weights, in the precision for labels."""
+    from models.engines.torch_engine import pick_device
     from models.training.precision import labelling_precision
     from models.training.teachers import TEACHERS, load_network
 
     row, on = TEACHERS[teacher], pick_device(device)
-    network = load_network(row.network, weights / row.weights, on, labelling_precision(on))
-    with bar("library of sounds") as progress:
-        return network, load_library(parts, teacher, network, cache / teacher, progress)
+    return load_network(row.network, folder / row.weights, on, labelling_precision(on))
 
 
 def _prepare(parts: "Sequence[Pack]", weights: Path, options: "Mapping[str, Any]") -> "Distillation":
@@ -140,15 +146,13 @@ def _teacher_of_run(
     network: "TeacherNetwork", library: "Library", weights: Path, options: "Mapping[str, Any]"
 ) -> "TeacherNetwork":
     """Return the teacher that a run has kept, or else let the given one learn the names of the clips, and keep it in the folder of the run."""
-    from models.engines.torch_engine import pick_device
     from models.training.naming import learn_names, save_teacher
-    from models.training.precision import labelling_precision
-    from models.training.teachers import TEACHERS, load_network
+    from models.training.teachers import TEACHERS
 
-    row, on = TEACHERS[options["teacher"]], pick_device(options["device"])
-    file = options["out"] / row.weights
-    if (options["resume"] or options["finish"]) and file.is_file():
-        return load_network(row.network, file, on, labelling_precision(on))
+    name, out = options["teacher"], options["out"]
+    file = TEACHERS[name].weights
+    if (options["resume"] or options["finish"]) and (out / file).is_file():
+        return _open_network(name, out, options["device"])
     learn_names(network, library)
-    save_teacher(weights / row.weights, network, file)
+    save_teacher(weights / file, network, out / file)
     return network

@@ -117,33 +117,48 @@ def load_library(
         if not _is_fresh(folder, stamp):
             _write(folder, packs, clips, network, progress)
             (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
-        return _read(folder, clips, network)
+        table, student, teacher = _read(folder, network)
     except (OSError, ValueError, KeyError) as error:
         raise TrainingError(
             f"the library of sounds in {folder} can't be written or read ({error}): remove it, or give another --cache"
         ) from error
+    return _described(clips, table, student, teacher, network.classes)
 
 
-def _read(folder: Path, clips: Sequence[tuple[Pack, int]], network: TeacherNetwork) -> Library:
-    """Read the files of a library, and name its clips."""
-    with np.load(folder / "clips.npz") as table:
-        start, length, measured = table["start"], table["length"], table["measured"]
-        labels, embeddings = (torch.from_numpy(table[name]) for name in ("labels", "embeddings"))
-    labels = labels.double()
-    names = _name(clips, labels, network.classes)
+def _read(folder: Path, network: TeacherNetwork) -> tuple[dict[str, NDArray[Any]], Tensor, Tensor]:
+    """Read the files of a library: the table of its clips, and the energies for student and teacher."""
+    with np.load(folder / "clips.npz") as opened:
+        table = {name: opened[name] for name in ("start", "length", "labels", "embeddings", "measured")}
+    return (
+        table,
+        _energies_of("student", folder, frontends.MEL_BINS),
+        _energies_of("teacher", folder, network.front_end.bins),
+    )
+
+
+def _described(
+    clips: Sequence[tuple[Pack, int]],
+    table: Mapping[str, NDArray[Any]],
+    student: Tensor,
+    teacher: Tensor,
+    classes: Sequence[int],
+) -> Library:
+    """Return the library of clips with their names and groups, and the probabilities to draw them."""
+    labels, measured = torch.from_numpy(table["labels"]).double(), table["measured"]
+    names = _name(clips, labels, classes)
     chances = _chances(labels.numpy(), measured)
     logger.info(
         "%d clips, %d with names; %d that measure models are left out", len(clips), len(names), measured.sum()
     )
     return Library(
-        student=_energies_of("student", folder, frontends.MEL_BINS),
-        teacher=_energies_of("teacher", folder, network.front_end.bins),
-        start=start,
-        length=length,
+        student=student,
+        teacher=teacher,
+        start=table["start"],
+        length=table["length"],
         chances=chances,
         names=names,
         groups=_groups(clips),
-        embeddings=embeddings,
+        embeddings=torch.from_numpy(table["embeddings"]),
         measured=measured,
     )
 

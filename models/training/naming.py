@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the conventional name
 
 from ..checkpoints.tensors import write_tensors
@@ -32,7 +32,7 @@ _STEPS = 100
 _LOWEST = -1e9
 
 
-def learn_names(network: TeacherNetwork, library: Library) -> bool:
+def learn_names(network: TeacherNetwork, library: Library) -> None:
     """Fit the last layer of a teacher to the names of a library's clips; without names, it stays as it is.
 
     Recordings that measure a model are left out.
@@ -43,40 +43,29 @@ def learn_names(network: TeacherNetwork, library: Library) -> bool:
         Teacher, which is changed.
     library : Library
         Its library.
-
-    Returns
-    -------
-    bool
-        True if there are names.
     """
-    clips = [clip for clip in range(len(library.embeddings)) if not library.measured[clip]]
-    row_of = {clip: row for row, clip in enumerate(clips)}
-    names = [
-        (row_of[clip], index) for clip, found in library.names.items() if clip in row_of for index in found
-    ]
-    named = _mask(names, len(clips), network)
-    if not named.any():
-        return False
-    head = network.last_layer
-    embeddings = library.embeddings[clips].float()  # (clips, width)
+    learned = torch.from_numpy(~library.measured)
+    embeddings, head = library.embeddings.float(), network.last_layer
     with torch.no_grad():
-        before = F.linear(embeddings, head.weight.float().cpu(), head.bias.float().cpu())  # (clips, classes)
-        labels = before.sigmoid()
-        groups = {row_of[clip]: allowed for clip, allowed in library.groups.items() if clip in row_of}
-        lower_other_groups(labels, groups, network.classes)
+        before = _logits(embeddings, head)
+        names = [(clip, index) for clip, found in library.names.items() for index in found]
+        marked, labels = torch.zeros_like(before), before.sigmoid()
+        raise_to_names(marked, names, network.classes)
+        lower_other_groups(labels, library.groups, network.classes)
         raise_to_names(labels, names, network.classes)
-        weight, bias = _fit(embeddings, before, labels, named)
+        named = marked[learned] > 0
+        if not named.any():
+            return
+        weight, bias = _fit(embeddings[learned], before[learned], labels[learned], named)
         head.weight.add_(weight.to(head.weight))
         head.bias.add_(bias.to(head.bias))
-        after = F.linear(embeddings, head.weight.float().cpu(), head.bias.float().cpu())
-    first = [_first(logits, named) for logits in (before, after)]
+        after = _logits(embeddings, head)
+    shares = [100 * _first(logits[learned], named) for logits in (after, before)]
     logger.info(
         "the teacher learned names: right first in %.1f instead of %.1f %% of %d clips",
-        100 * first[1],
-        100 * first[0],
+        *shares,
         int(named.any(1).sum()),
     )
-    return True
 
 
 def save_teacher(source: Path, network: TeacherNetwork, path: Path) -> None:
@@ -109,14 +98,9 @@ def save_teacher(source: Path, network: TeacherNetwork, path: Path) -> None:
         ) from error
 
 
-def _mask(names: list[tuple[int, int]], clips: int, network: TeacherNetwork) -> Tensor:
-    """Return bool (clips, classes): True where a class is a name of a clip."""
-    columns = {index: column for column, index in enumerate(network.classes)}
-    mask = torch.zeros(clips, len(columns), dtype=torch.bool)
-    for row, index in names:
-        if index in columns:
-            mask[row, columns[index]] = True
-    return mask
+def _logits(embeddings: Tensor, head: nn.Linear) -> Tensor:
+    """Embeddings float32 (clips, width), on the CPU -> logits float32 (clips, classes)."""
+    return F.linear(embeddings, head.weight.float().cpu(), head.bias.float().cpu())
 
 
 def _fit(embeddings: Tensor, logits: Tensor, labels: Tensor, named: Tensor) -> tuple[Tensor, Tensor]:
