@@ -45,6 +45,8 @@ DEMO_NAMES = {
     "Drum kit": {"Music", "Drum kit", "Drum", "Percussion"},
 }
 """Right names for each part of the demo."""
+UNSURE = "Electric piano"
+"""A label that the demo's instruments bring to scores far from 0 and far from 1."""
 
 
 def run(
@@ -193,15 +195,15 @@ def test_logged_scores_replay_the_same_events_and_those_of_other_settings(
 
 def test_a_room_is_calibrated_until_it_is_silent(environment: dict[str, str], tmp_path: Path) -> None:
     file, log = tmp_path / "earshot.toml", str(tmp_path / "scores.sqlite3")
-    file.write_text('# the attic\nwatch = [{ sound = "Siren", threshold = 0.1 }]\n')
+    file.write_text(f'# the attic\nwatch = [{{ sound = "{UNSURE}", threshold = 0.02 }}]\n')
     listening = ("calibrate", "--for", "45s", "--source", "demo", "--fast", "--model", "tiny")
     settings = ("--config", str(file))
     result = run(*listening, *settings, "--score-log", log, environment=environment)
     assert result.returncode == 0
     assert result.stdout.startswith(f"--- {file}\n".encode())
     assert b"+watch = " in result.stdout
-    assert b"Siren" in result.stderr
-    assert "threshold = 0.1 " in file.read_text()
+    assert UNSURE.encode() in result.stderr
+    assert "threshold = 0.02 " in file.read_text()
     assert lines(run("replay", log, *settings, "--json", environment=environment).stdout)
     applied = run("calibrate", "--log", log, "--apply", *settings, environment=environment)
     assert (applied.returncode, applied.stdout) == (0, result.stdout)
