@@ -253,6 +253,7 @@ OPTIONS = (
     Option("overwrite", "finetune", bool, "Replace the model or the run that is there", default=False),
     Option("report", "finetune", _File, "Folder of the report  [OUT-report]", "FOLDER"),
     _rare("rate", "finetune", _Number, "Highest learning rate  [the recipe's]", "RATE"),
+    _rare("rate", "distil", _Number, "Highest learning rate  [0.001]", "RATE"),
     _rare("batch", "finetune", _Count, "Windows in a step  [the recipe's]", "COUNT", least=1),
     _rare("fstride", "finetune", _Count, "Stride of patches in mel bins  [of --init]", "BINS"),
     _rare("tstride", "finetune", _Count, "Stride of patches in rows  [of --init]", "ROWS"),

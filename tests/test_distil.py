@@ -29,7 +29,7 @@ from models.training.clip_names import groups_of, lower_other_groups
 from models.training.distil import REPORT, STATE, Distillation, Length, Report, Watch, starting_point
 from models.training.distil_recipe import DistilRecipe, Mixing, Windows
 from models.training.library import OFFSET, Library, load_library
-from models.training.mixtures import Mixer, Mixture, Name
+from models.training.mixtures import Mixer
 from models.training.muon import Muon, orthogonalise
 from models.training.pack import AUDIO, CLASSES, INDEX, REAL_LIFE, Clip, Pack, open_parts
 from models.training.student import Patches, Student, initialise
@@ -279,19 +279,6 @@ def test_names_that_a_files_name_tells_count_if_the_teacher_finds_them_plausible
     assert (library.chances[6] > plain.chances[6]) == bool(names)
 
 
-def test_a_sound_after_the_end_of_a_window_has_no_name(
-    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
-) -> None:
-    learner = distillation(teacher, library, small, tmp_path).learner
-    mixture = learner._labeller._mixer.mix(2, 128, np.random.default_rng(0))
-    named = replace(mixture, names=(Name(0, 50, 70, 7), Name(1, 50, 70, 7)))
-    before = teacher.label(teacher.front_end.input_rows(mixture.teacher))
-    after = learner._labeller._named(
-        named, replace(before, probabilities=torch.zeros(2, 527)), [100, 128]
-    ).labels.probabilities
-    assert after.nonzero().tolist() == [[1, 7]]
-
-
 @pytest.mark.parametrize(
     ("names", "allowed"),
     [
@@ -319,32 +306,6 @@ def test_other_groups_are_less_likely() -> None:
         [low, 0.5, low, low, 0.5, low, 0.5],
     ]
     torch.testing.assert_close(probabilities, torch.tensor(expected))
-
-
-def test_labels_are_lowered_where_the_groups_are_known(
-    teacher: TeacherNetwork, library: Library, small: str, tmp_path: Path
-) -> None:
-    learner = distillation(teacher, library, small, tmp_path).learner
-    mixture = learner._labeller._mixer.mix(2, 128, np.random.default_rng(0))
-    music = LABELS.index("Music")
-    labels = teacher.label(teacher.front_end.input_rows(mixture.teacher))
-    before = labels.probabilities[:, music].clone()
-    known = replace(mixture, groups={0: frozenset({"animals"})})
-    after = learner._labeller._named(known, labels, [128, 128]).labels.probabilities[:, music]
-    assert after[0] < 0.5 * before[0]
-    assert after[1] == before[1]
-
-
-def test_groups_of_a_window_are_those_of_all_its_clips(library: Library) -> None:
-    def mixed(groups: dict[int, frozenset[str]], **settings: Any) -> Mixture:
-        return mixer(replace(library, groups=groups), **settings).mix(64, 100, np.random.default_rng(0))
-
-    one, other = frozenset({"music"}), frozenset({"people"})
-    assert mixed(dict.fromkeys(range(7), one), noisy=1.0).groups == dict.fromkeys(range(64), one)
-    assert mixed({}).groups == {}
-    some = mixed(dict.fromkeys(range(3), one) | dict.fromkeys(range(3, 6), other))
-    assert 0 < len(some.groups) < 64
-    assert set(some.groups.values()) == {one, other, one | other}
 
 
 def test_a_name_that_is_no_class_is_refused(folder: Path, tmp_path: Path, teacher: TeacherNetwork) -> None:
@@ -931,7 +892,7 @@ def test_the_command_trains_resumes_and_finishes(
     folder: Path, library: Library, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(library.chances) == 7  # in the cache
-    monkeypatch.setattr("models.training.distil.DistilRecipe", lambda: RECIPE)
+    monkeypatch.setattr("models.training.distil_recipe.DistilRecipe", lambda: RECIPE)
     run = tmp_path / "run"
     train = (
         *("distil", "--out", str(run), "--init", small, "--steps", "2"),
@@ -951,10 +912,39 @@ def test_the_command_trains_resumes_and_finishes(
     assert figures["clip alone"]["clips"] == 4
 
 
+def test_the_rate_of_a_run_is_an_option(
+    folder: Path, library: Library, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(library.chances) == 7  # in the cache
+    monkeypatch.setattr("models.training.distil_recipe.DistilRecipe", lambda: RECIPE)
+    train = ("distil", "--init", small, "--steps", "2", "--cache", str(folder / "cache"), "--no-compile")
+
+    def weights(*options: str) -> torch.Tensor:
+        out = tmp_path / "-".join(("run", *options))
+        invoke(folder, *train, "--out", str(out), *options)
+        net: dict[str, torch.Tensor] = torch.load(out / STATE, weights_only=True)["net"]
+        return net["v.pos_embed"]
+
+    usual = weights()
+    assert torch.equal(weights("--rate", "1e-3"), usual)
+    before = load_checkpoint(small).weights["v.pos_embed"]
+    assert (weights("--rate", "1e-5") - before).norm() < 0.1 * (usual - before).norm()
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan", "inf"])
+def test_a_rate_that_is_none_is_refused_before_the_library_is_made(
+    folder: Path, tmp_path: Path, rate: str
+) -> None:
+    with pytest.raises(TrainingError, match=r"must be above 0.*--rate") as error:
+        invoke(folder, "distil", "--out", str(tmp_path / "run"), "--rate", rate)
+    one_sentence(error)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_keeps_the_teacher_that_learned_the_names(
     folder: Path, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("models.training.distil.DistilRecipe", lambda: RECIPE)
+    monkeypatch.setattr("models.training.distil_recipe.DistilRecipe", lambda: RECIPE)
     named = with_names(folder, tmp_path / "named", "Siren")
     run, weights = tmp_path / "run", TEACHERS["mn04"].weights
     train = ("distil", "--out", str(run), "--init", small, "--steps", "1", "--no-calibrate", "--no-compile")

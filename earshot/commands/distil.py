@@ -1,5 +1,6 @@
 """The command ``distil``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +126,12 @@ def _open_network(teacher: str, folder: Path, device: str) -> "TeacherNetwork":
 def _prepare(parts: "Sequence[Pack]", weights: Path, options: "Mapping[str, Any]") -> "Distillation":
     """Read the teacher and the library of sounds, and set up the run."""
     from models.training.distil import Distillation, starting_point
+    from models.training.distil_recipe import DistilRecipe
     from models.training.names import with_names
 
+    recipe, rate = DistilRecipe(), options["rate"]
+    if rate is not None:
+        recipe = replace(recipe, rate=rate)
     start = starting_point(options["init"], options["size"], options["seed"])
     cache = options["cache"] or options["out"] / "cache"
     network, library = open_library(parts, options["teacher"], weights, cache, options["device"])
@@ -136,6 +141,7 @@ def _prepare(parts: "Sequence[Pack]", weights: Path, options: "Mapping[str, Any]
         library,
         out=options["out"],
         named=with_names(parts),
+        recipe=recipe,
         seed=options["seed"],
         device=options["device"],
         compiled=options["compiled"],

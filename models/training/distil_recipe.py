@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from ..errors import TrainingError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Windows:
@@ -127,6 +129,11 @@ class DistilRecipe:
         Highest decay of the moving average of the weights at a step.
     average_share : float
         Share of the steps that the average reaches back over until that decay.
+
+    Raises
+    ------
+    TrainingError
+        The rate is not a number above 0.
     """
 
     steady: tuple[Windows, ...] = (SHORT,) * 7 + (WHOLE,)
@@ -145,6 +152,12 @@ class DistilRecipe:
     features_weight: float = 5.0
     average_decay: float = 0.9998
     average_share: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 < self.rate < math.inf:
+            raise TrainingError(
+                f"the learning rate must be above 0, not {self.rate:g}: give --rate 4e-4 or so"
+            )
 
     def rate_at(self, steps: int, first: float, last: float, progress: float) -> float:
         """Return the rate after `steps` steps of a run, `progress` (0..1) of the way along half a cosine from `first` to `last`."""

@@ -1,4 +1,4 @@
-"""Windows for a distillation with their labels: mixtures and single clips, labelled by the teacher and by names that are known to be right."""
+"""Windows for a distillation with their labels: mixtures and single clips, labelled by the teacher."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .clip_names import lower_other_groups, raise_to_names
 from .distil_recipe import Windows
-from .mixtures import Mixer, Mixture
+from .mixtures import Mixer
 from .teachers import Labels, TeacherNetwork
 
 _SMALLEST = 1e-6
@@ -64,7 +63,7 @@ class Labeller:
     teacher : TeacherNetwork
         The teacher, on the same device.
     shortest_rows : int
-        Minimum number of rows before the padding of a window that ends early, and those of a sound from which on its name counts.
+        Minimum number of rows before the padding of a window that ends early.
     """
 
     def __init__(self, mixer: Mixer, teacher: TeacherNetwork, shortest_rows: int) -> None:
@@ -95,7 +94,7 @@ class Labeller:
                 there.embeddings[0],
             )
             ends[window] = end
-        return self._named(mixture, labels, ends)
+        return _Part(student=mixture.student, labels=labels, ends=ends)
 
     def _leave_alone(self, windows: Windows, count: int, random: np.random.Generator) -> _Part:
         """Return `count` windows with a clip alone, labelled by the mean of both ways to hear it: followed by silence, and repeated.
@@ -110,21 +109,7 @@ class Labeller:
             embeddings=(once.embeddings + repeated.embeddings) / 2,
             features=once.features,
         )
-        return self._named(clips, labels, clips.ends)
-
-    def _named(self, mixture: Mixture, labels: Labels, ends: Sequence[int]) -> _Part:
-        """Raise the labels to the names that are known to be right for sounds that are heard to the end, or long enough.
-
-        Where the names of all sounds tell what groups of sounds there are, others are less likely.
-        """
-        lower_other_groups(labels.probabilities, mixture.groups, self._teacher.classes)
-        names = [
-            (name.window, name.index)
-            for name in mixture.names
-            if name.begin + min(name.count, self._shortest_rows) <= ends[name.window]
-        ]
-        raise_to_names(labels.probabilities, names, self._teacher.classes)
-        return _Part(student=mixture.student, labels=labels, ends=ends)
+        return _Part(student=clips.student, labels=labels, ends=clips.ends)
 
     def _label(self, energies: Tensor) -> Labels:
         return self._teacher.label(self._teacher.front_end.input_rows(energies))

@@ -7,7 +7,7 @@ Random numbers are drawn on the CPU, from a generator of the step; energies are 
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -60,24 +60,6 @@ class _Placed:
     gain: float
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
-    """Name that is known to be right for a sound in a window.
-
-    Attributes
-    ----------
-    window, begin, count : int
-        Window in the batch, the row in which the sound begins there, and the sound's number of rows.
-    index : int
-        Position among AudioSet's classes.
-    """
-
-    window: int
-    begin: int
-    count: int
-    index: int
-
-
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class Mixture:
     """Windows of mixed sounds.
@@ -86,16 +68,10 @@ class Mixture:
     ----------
     student, teacher : float32 tensor (batch, rows, bins)
         Mel energies for student and teacher.
-    names : tuple of Name
-        Names that are known to be right.
-    groups : dict of int to frozenset of str
-        Groups of sounds that can be in a window, where the names of all its clips tell them.
     """
 
     student: Tensor
     teacher: Tensor
-    names: tuple[Name, ...]
-    groups: Mapping[int, frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -150,12 +126,7 @@ class Mixer:
         placed = list(self._place(batch, rows, random))
         student, teacher = self._student.sum(placed, batch, rows), self._teacher.sum(placed, batch, rows)
         ours, theirs = self._filters(batch, random)
-        return Mixture(
-            student=student.mul_(ours),
-            teacher=teacher.mul_(theirs),
-            names=self._names(placed, rows),
-            groups=self._groups(placed, rows),
-        )
+        return Mixture(student=student.mul_(ours), teacher=teacher.mul_(theirs))
 
     def alone(self, batch: int, rows: int, random: Random) -> Alone:
         """Choose a clip for each window, and place it at the window's beginning."""
@@ -172,8 +143,6 @@ class Mixer:
             student=self._student.sum(placed, batch, rows) * ours,
             teacher=self._teacher.sum(placed, batch, rows) * theirs,
             repeated=self._teacher.sum(repeated, batch, rows) * theirs,
-            names=self._names(placed, rows),
-            groups=self._groups(placed, rows),
             ends=tuple(part.count for part in placed),
         )
 
@@ -203,26 +172,6 @@ class Mixer:
                 noise = int(random.choice(self._noises))
                 gain = math.exp(_DECIBEL * random.uniform(*settings.noise_gain_db))
                 yield self._part(noise, window, rows, gain, random)
-
-    def _names(self, placed: Iterable[_Placed], rows: int) -> tuple[Name, ...]:
-        names = self._library.names
-        return tuple(
-            Name(*divmod(part.to, rows), part.count, index)
-            for part in placed
-            for index in names.get(part.clip, ())
-        )
-
-    def _groups(self, placed: Iterable[_Placed], rows: int) -> dict[int, frozenset[str]]:
-        known = self._library.groups
-        by_window: dict[int, list[frozenset[str] | None]] = {}
-        for part in placed:
-            if part.clip not in self._noises:
-                by_window.setdefault(part.to // rows, []).append(known.get(part.clip))
-        return {
-            window: frozenset().union(*(groups for groups in found if groups))
-            for window, found in by_window.items()
-            if None not in found
-        }
 
     def _part(self, clip: int, window: int, rows: int, gain: float, random: Random) -> _Placed:
         """Change a clip's pitch and pace, crop it to the window at random if it is longer, else place it at random."""
