@@ -8,7 +8,7 @@ A model is a name or path, or teacher:NAME, whose weights lie in the audio pack.
 - demo: the bundled demonstration, with all sounds of the catalogue watched for;
 - rendered: the sounds of benchmarks/events.py in a noisy room, with the model's or the catalogue's thresholds;
 - rendered, chosen: the same with thresholds chosen on other clips, as in benchmarks/events.py;
-- real: the real recordings of the pack's validation part (real.zip, real.csv), in a random order in faint noise, 12 to 14 s apart, with all
+- real: the real recordings with names of the pack's validation part (real.zip, real.csv), in a random order in faint noise, 12 to 14 s apart, with all
   sounds of the catalogue watched for.
 
 An event is right if the sound, or one that people also call so, is there during it. A clip is found if there is a right event. Start and end of
@@ -55,6 +55,8 @@ from streamer.sources import DEMO_PATH
 
 TEACHER = "teacher:"
 SNR_DB = 20.0
+ONCE = ("demo", "rendered", "real")
+"""Scenes with their own taggings."""
 FAINTEST_DBFS = -45.0
 """Level of a real clip that is fainter, unless its peak is at full scale before."""
 ALSO = {
@@ -224,7 +226,7 @@ def real(pack: Path, count: int | None, seed: int) -> Scene:
     """Lay the real recordings of the validation part into faint noise."""
     random = np.random.default_rng(seed)
     with (pack / "real.csv").open(encoding="utf-8", newline="") as file:
-        entries = [entry for entry in csv.DictReader(file) if entry["split"] == "val"]
+        entries = [entry for entry in csv.DictReader(file) if entry["split"] == "val" and entry.get("accept")]
     order = random.permutation(len(entries))[:count]
     pieces, clips = [pink(12 * SAMPLE_RATE_HZ, random)], []
     at = len(pieces[0])
@@ -400,7 +402,7 @@ def table_of_names(rows: Sequence[Row]) -> Table:
         *("mean score of the first", "calibration error"),
     )
     for line in rows:
-        if line.scene != "rendered, chosen":
+        if line.scene in ONCE:  # thresholds and fast windows change no names
             shares = (line.first, line.among_three, line.among_five)
             table.add_row(
                 *(line.scene, line.model, str(line.clips)),

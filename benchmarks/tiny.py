@@ -25,7 +25,6 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from safetensors import safe_open
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
@@ -57,7 +56,6 @@ class Version:
     what: str
     load: Callable[[float | None], Tagger]
     """Loads it with windows of some seconds, or with its own."""
-    windows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +64,6 @@ class Row:
 
     version: str
     what: str
-    windows: int | None
     names_whole: NamesRight
     names_short: NamesRight
     mean_average_precision: Mapping[str, float]
@@ -124,11 +121,7 @@ def git(*arguments: str) -> bytes:
 
 def of_file(name: str, what: str, file: Path) -> Version:
     """Return a version whose weights are in a file."""
-    with safe_open(file, "pt") as opened:
-        notes = json.loads((opened.metadata() or {}).get("earshot", "{}")).get("notes", {})
-    windows = notes.get("windows")
-    count = sum(windows.values()) if isinstance(windows, dict) else windows
-    return Version(name, what, lambda seconds: load_tagger(file, window_seconds=seconds), count)
+    return Version(name, what, lambda seconds: load_tagger(file, window_seconds=seconds))
 
 
 def of_teacher(name: str, pack: Path) -> Version:
@@ -148,7 +141,6 @@ def row(version: Version, folder: Path, background_seconds: float, limit: int | 
     return Row(
         version=version.name,
         what=version.what,
-        windows=version.windows,
         names_whole=names_right(tagger, named),
         names_short=names_right(version.load(SHORT_SECONDS), named, seconds=SHORT_SECONDS),
         mean_average_precision=precisions(tagger, folder, limit),
@@ -185,16 +177,7 @@ def show(rows: list[Row], seconds: float) -> None:
     names = Table(
         "version", "what changed", title=f"names right, % of {rows[0].names_whole.clips} real clips"
     )
-    for column in (
-        "windows",
-        "first",
-        "of three",
-        "of five",
-        "2.56 s: first",
-        "of three",
-        "of five",
-        "windows/s",
-    ):
+    for column in ("first", "of three", "of five", "2.56 s: first", "of three", "of five", "windows/s"):
         names.add_column(column, justify="right")
     others = Table("version", title=f"mAP against {JUDGE}; false events an hour ({seconds:g} s of each)")
     for column in (*rows[0].mean_average_precision, *rows[0].false_events_per_hour):
@@ -205,8 +188,7 @@ def show(rows: list[Row], seconds: float) -> None:
             for there in (line.names_whole, line.names_short)
             for share in (there.first, there.of_three, there.of_five)
         )
-        windows = "" if line.windows is None else str(line.windows)
-        names.add_row(line.version, line.what, windows, *shares, f"{line.windows_per_second:.1f}")
+        names.add_row(line.version, line.what, *shares, f"{line.windows_per_second:.1f}")
         precise = (f"{value:.3f}" for value in line.mean_average_precision.values())
         false = (f"{value:.0f}" for value in line.false_events_per_hour.values())
         others.add_row(f"{line.version} {line.what if line.version == 'teacher' else ''}", *precise, *false)

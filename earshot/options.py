@@ -172,7 +172,7 @@ OPTIONS = (
     _setting("hop", _LISTENING, _Number, "Time between windows  [1.0]", "SECONDS"),
     _setting("top", "live tag", _Count, "Tags to show and send  [5]", "COUNT"),
     _rare_setting("window", f"{_LISTENING} teach", _Number, "Length of a window, up to 10.24  [the model's]", "SECONDS"),
-    _rare_setting("fast_window", "live tag", _Number, "Short window that tells events sooner  [off]", "SECONDS"),
+    _rare_setting("fast_window", "live tag", _Number, "Short window that reports events sooner  [off]", "SECONDS"),
     Option("window", "bench", _Numbers, "Length of a window; repeatable  [the model's]", "SECONDS", least=1.0, most=10.24),
     Option("window", "quantize evaluate", _Number, "Length of a window  [the model's]", "SECONDS", least=1.0, most=10.24),
     Option("window", "finetune", _Number, "Length of a window  [fits the recordings]", "SECONDS", least=1.0, most=10.24),

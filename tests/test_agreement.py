@@ -21,7 +21,7 @@ from models.checkpoints import Checkpoint, save_checkpoint
 from models.labels import audioset_classes
 from models.local import load_tagger
 from models.training import metrics, places
-from models.training.agreement import Scored, agreements, compare_with_teacher, score_beside, score_places
+from models.training.agreement import Scored, agreements, score_beside, score_places
 from models.training.confusions import class_precisions, confusions
 from models.training.pack import REAL_LIFE, Kind, Pack
 from models.training.places import CLIP_ALONE, FOLLOWED_BY_SILENCE, PLACES
@@ -234,7 +234,8 @@ def test_the_wanted_class_is_looked_for_in_the_highest() -> None:
 
 
 def test_models_are_compared_with_the_teacher(folder: Path, small: str) -> None:
-    found = compare_with_teacher(load_tagger(small, device="cpu"), Pack(folder))
+    pack = Pack(folder)
+    found = agreements(score_places(load_tagger(small, device="cpu"), pack), pack.silence)
     assert list(found) == [FOLLOWED_BY_SILENCE, CLIP_ALONE]
     for agreement in found.values():
         assert agreement.clips == agreement.asked == 6
@@ -271,7 +272,7 @@ def test_a_model_with_other_classes_is_refused(folder: Path, tmp_path: Path) -> 
     path = tmp_path / "pets.safetensors"
     save_checkpoint(Checkpoint(name="pets", config=config, labels=("cat", "dog"), weights=weights), path)
     with pytest.raises(TrainingError, match="other classes") as error:
-        compare_with_teacher(load_tagger(str(path), device="cpu"), Pack(folder))
+        score_places(load_tagger(str(path), device="cpu"), Pack(folder))
     assert "\n" not in str(error.value)
 
 
@@ -432,9 +433,10 @@ def test_a_folder_of_a_teacher_needs_a_teacher(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [("--places",), ("--confusions", "3"), ("--model", "teacher")])
-def test_options_for_packs_need_a_pack(tmp_path: Path, words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("source", [("--data", "."), ("--background", "10s"), ()])
+def test_options_for_packs_need_a_pack(words: tuple[str, ...], source: tuple[str, ...]) -> None:
     app = typer.Typer()
     add_commands(app)
-    result = CliRunner().invoke(app, ["evaluate", "--data", str(tmp_path), *words])
+    result = CliRunner().invoke(app, ["evaluate", *source, *words])
     assert result.exit_code == 2
-    assert "--pack" in result.output
+    assert "go with --pack" in result.output

@@ -436,7 +436,8 @@ def test_a_distillation_ends_with_calibrated_scores(
     monkeypatch.setattr("models.training.calibration.BACKGROUND_SECONDS", 10.0)
     windows = (Windows(rows=128, share=1.0, batch=2),)
     monkeypatch.setattr(
-        "models.training.distil.DistilRecipe", lambda: DistilRecipe(steady=windows, last=windows, rate=1e-5)
+        "models.training.distil_recipe.DistilRecipe",
+        lambda: DistilRecipe(steady=windows, last=windows, rate=1e-5),
     )
     save_checkpoint(checkpoint, tmp_path / "init.safetensors")
     words = (

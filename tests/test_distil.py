@@ -198,6 +198,31 @@ def test_a_library_of_other_clips_is_made_again(
     assert len(load_library(parts, "mn04", teacher, tmp_path).chances) == 7
 
 
+def test_a_library_is_made_again_for_another_order_and_for_other_weights_of_the_same_size(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy, cache = shutil.copytree(folder, tmp_path / "copy"), tmp_path / "made"
+    before = load_library(open_parts(copy), "mn04", teacher_of(copy), cache)
+    head, *rows = (copy / "index.csv").read_text().splitlines()
+    (copy / "index.csv").write_text("\n".join([head, *rows[::-1]]))
+    swapped = load_library(open_parts(copy), "mn04", teacher_of(copy), cache)
+    assert swapped.length[:6].tolist() == before.length[:6].tolist()[::-1]
+    weights = load_file(copy / TEACHERS["mn04"].weights)
+    save_file({key: value * 1.5 for key, value in weights.items()}, copy / TEACHERS["mn04"].weights)
+    other = load_library(open_parts(copy), "mn04", teacher_of(copy), cache)
+    assert not torch.equal(other.embeddings, swapped.embeddings)
+
+
+def test_a_run_keeps_its_library_while_another_one_is_made_in_the_same_folder(
+    folder: Path, tmp_path: Path, teacher: TeacherNetwork
+) -> None:
+    parts = open_parts(folder)
+    opened = load_library(parts, "mn04", teacher, tmp_path)
+    before = opened.student.clone()
+    load_library(parts[1:], "mn04", teacher, tmp_path)
+    assert torch.equal(opened.student, before)
+
+
 def with_names(folder: Path, copy: Path, names: str) -> Path:
     """A copy of the pack in which the first clip for training of real life has names."""
     shutil.copytree(folder, copy)
@@ -206,24 +231,21 @@ def with_names(folder: Path, copy: Path, names: str) -> Path:
     return copy
 
 
-def test_names_of_clips_for_training_are_raised_in_the_labels(
+def test_names_of_clips_for_training_are_learned_by_the_teacher_alone(
     folder: Path, tmp_path: Path, teacher: TeacherNetwork, small: str
 ) -> None:
-    named = with_names(folder, tmp_path / "named", "Siren|Alarm")
+    named = with_names(folder, tmp_path / "named", "Siren | Alarm|")
     library = load_library(open_parts(named), "mn04", teacher, tmp_path / "cache")
-    siren, alarm = LABELS.index("Siren"), LABELS.index("Alarm")
-    assert library.names == {6: (alarm, siren)}
+    assert library.names == {6: (LABELS.index("Alarm"), LABELS.index("Siren"))}
     only = replace(library, chances=np.eye(7)[6])
-    learner = distillation(teacher, only, small, tmp_path).learner
     windows = Windows(rows=128, share=1.0, batch=8, alone=0.5)
-    labels = learner._labeller.make(windows, np.random.default_rng(0)).labels.probabilities
-    assert (labels[:, [siren, alarm]] >= 0.799).all()
-    plain = distillation(teacher, replace(only, names={}, groups={}), small, tmp_path).learner
-    kept, lowered = ([LABELS.index(name) for name in names] for names in (("Bang", "Car"), ("Music", "Dog")))
-    expected = plain._labeller.make(windows, np.random.default_rng(0)).labels.probabilities
-    torch.testing.assert_close(labels[:, kept], expected[:, kept])
-    assert (labels[:, lowered] < expected[:, lowered]).all()
-    assert (expected[:, siren] < 0.799).any()
+    labels, expected = (
+        distillation(teacher, sounds, small, tmp_path)
+        .learner._labeller.make(windows, np.random.default_rng(0))
+        .labels.probabilities
+        for sounds in (only, replace(only, names={}, groups={}))
+    )
+    assert torch.equal(labels, expected)
 
 
 def test_a_recording_that_measures_a_model_is_not_learned(
@@ -308,10 +330,13 @@ def test_other_groups_are_less_likely() -> None:
     torch.testing.assert_close(probabilities, torch.tensor(expected))
 
 
-def test_a_name_that_is_no_class_is_refused(folder: Path, tmp_path: Path, teacher: TeacherNetwork) -> None:
-    named = with_names(folder, tmp_path / "named", "Sirene")
-    with pytest.raises(TrainingError, match="'Sirene'.*correct it") as error:
-        load_library(open_parts(named), "mn04", teacher, tmp_path / "cache")
+@pytest.mark.parametrize(("line", "clip"), [("other,train,", "r00000"), ("other,val,", "r00003")])
+def test_a_name_that_is_no_class_is_refused(folder: Path, tmp_path: Path, line: str, clip: str) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    index = copy / REAL_LIFE.index
+    index.write_text(index.read_text().replace(f"{clip},{line}", f"{clip},{line}Sirene"))
+    with pytest.raises(TrainingError, match=f"'Sirene'.* {clip} .*real.csv.*correct it") as error:
+        open_parts(copy)
     one_sentence(error)
 
 
@@ -488,7 +513,7 @@ def test_pitch_and_pace_of_clips_change_apart(library: Library) -> None:
 def test_noise_keeps_its_pitch_and_pace(library: Library) -> None:
     made = mixer(library, factors=(0.8,), changed=1.0, noisy=1.0)
     parts = list(made._place(8, 200, np.random.default_rng(0)))
-    noises = [part for part in parts if part.clip >= len(library.chances)]
+    noises = [part for part in parts if part.first >= library.start[len(library.chances)]]
     assert len(noises) == 8
     assert {(part.pitch, part.pace) for part in noises} == {(0, 1.0)}
 
@@ -522,6 +547,15 @@ def test_a_clip_alone_starts_the_window_and_repeats_for_the_teacher(library: Lib
         torch.testing.assert_close(repeated, once[:end].repeat(-(-100 // end), 1)[:100])
     for energies, end in zip(made.student, made.ends, strict=True):
         assert (energies[end:] == 0).all()
+
+
+def test_a_long_clip_alone_starts_at_its_beginning(library: Library) -> None:
+    seven = np.arange(7)
+    made = mixer(
+        replace(library, chances=np.eye(7)[seven[library.length[:7] > 100][0]]), first_gain_db=(0.0, 0.0)
+    )
+    alone = made.alone(8, 100, np.random.default_rng(0)).teacher
+    torch.testing.assert_close(alone, alone[:1].expand_as(alone))
 
 
 def test_the_student_hears_the_sound_as_its_front_end_makes_it(library: Library) -> None:
@@ -967,6 +1001,35 @@ def test_a_run_keeps_the_teacher_that_learned_the_names(
     invoke(named, *train, "--resume")
     torch.testing.assert_close(heard[0].last_layer.bias, after["classifier.5.bias"].float())
     assert (run / weights).read_bytes() == kept
+
+
+def test_a_run_that_is_stopped_before_its_first_step_says_that_nothing_is_saved(
+    folder: Path, library: Library, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(library.chances) == 7  # in the cache
+    monkeypatch.setattr("models.training.distil_recipe.DistilRecipe", lambda: RECIPE)
+    train = ("distil", "--init", small, "--steps", "0", "--cache", str(folder / "cache"), "--no-compile")
+    with pytest.raises(TrainingError, match="nothing is saved") as error:
+        invoke(folder, *train, "--out", str(tmp_path / "run"))
+    one_sentence(error)
+
+
+def test_without_clips_for_validation_a_run_does_not_finish_only_to_fail_at_the_calibration(
+    folder: Path, library: Library, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(library.chances) == 7  # in the cache
+    monkeypatch.setattr("models.training.distil_recipe.DistilRecipe", lambda: RECIPE)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    for name in ("index.csv", REAL_LIFE.index):
+        lines = (copy / name).read_text().splitlines(keepends=True)
+        (copy / name).write_text("".join(line for line in lines if ",val" not in line))
+    run = tmp_path / "run"
+    train = ("distil", "--out", str(run), "--init", small, "--steps", "1", "--no-compile")
+    invoke(copy, *train)
+    monkeypatch.setattr(Distillation, "finish", lambda *_: pytest.fail("trained before it was refused"))
+    with pytest.raises(TrainingError, match=r"no clips for validation.*--no-calibrate") as error:
+        invoke(copy, *train, "--finish")
+    one_sentence(error)
 
 
 @pytest.mark.parametrize("going_on", ["--resume", "--finish"])

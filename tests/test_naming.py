@@ -93,6 +93,16 @@ def test_without_names_a_teacher_stays_as_it_is(teacher: TeacherNetwork) -> None
     assert torch.equal(logits_of(teacher, library), before)
 
 
+def test_a_single_clip_raises_its_name(teacher: TeacherNetwork) -> None:
+    library = library_for(teacher)
+    library.measured[1:] = True
+    before = logits_of(teacher, library)
+    learn_names(teacher, library)
+    changed = logits_of(teacher, library)[0] - before[0]
+    assert changed[DOG] > 0.1
+    assert changed[DOG] == changed[list(teacher.classes)].max()
+
+
 def test_recordings_that_measure_a_model_teach_no_names(
     teacher: TeacherNetwork, weights: Path, name: str
 ) -> None:

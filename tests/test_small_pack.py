@@ -1,6 +1,7 @@
 """Small packs: clips are chosen within a size, and the result is a pack to train with."""
 
 import csv
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,42 @@ def test_clips_with_names_are_kept_and_the_sound_is_that_of_the_pack(folder: Pat
             assert part.encoded(clip) == whole.encoded(clips[clip.id])
     with (tmp_path / "small" / "index.csv").open(newline="") as file:
         assert all(row["source"] == "tones" for row in csv.DictReader(file))
+
+
+def test_a_table_with_blank_lines_is_copied_with_the_right_clips(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    index = copy / "index.csv"
+    index.write_text(index.read_text().replace("\n", "\n\n", 4))
+    shrink(copy, tmp_path / "small", 60_000)
+    pack = open_parts(tmp_path / "small")[0]
+    assert all(pack.encoded(clip) for clip in pack.clips)
+
+
+def test_a_second_part_without_a_clip_is_left_out(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    write_real_life(copy, names=())
+    parts = open_parts(copy)
+    chances = np.array([1.0] * 6 + [0.0])
+    room = sum(parts[0].encoded_bytes(parts[0].clips[index]) + 400 for index in parts[0].of("train"))
+    most = fixed_bytes(copy) + room + 4096
+    write_small_pack(parts, chances, copy / WEIGHTS, tmp_path / "small", max_bytes=most)
+    assert len(open_parts(tmp_path / "small")) == 1
+
+
+def test_a_first_part_without_a_clip_is_refused(folder: Path, tmp_path: Path) -> None:
+    parts = open_parts(folder)
+    last = parts[1].clips[parts[1].of("train")[0]]
+    named = [clip for clip in parts[1].clips if clip.names]
+    room = sum(parts[1].encoded_bytes(clip) + 400 for clip in (last, *named))
+    with pytest.raises(TrainingError, match=r"audio\.zip: give more --megabytes"):
+        write_small_pack(
+            parts,
+            np.array([0.0] * 6 + [1.0]),
+            folder / WEIGHTS,
+            tmp_path / "small",
+            max_bytes=fixed_bytes(folder) + room + 4096,
+        )
+    assert not (tmp_path / "small").exists()
 
 
 def test_a_size_without_space_for_a_clip_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -52,14 +52,13 @@ def distil(
 
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     resume = resume or finish
-    if not resume and (out / STATE).exists():
-        raise TrainingError(f"there is a run in {out}: continue it with --resume, or give another --out")
-    if resume and not (out / STATE).exists():
-        raise TrainingError(f"there is no run in {out}: leave out --resume and --finish to start one")
+    _check_folder(out / STATE, resume=resume)
     if (init := context.params["init"]) is not None:
         require_ast_before_loading(init, "distilled")
     parts = [part for folder in pack for part in open_parts(folder)]
     weights = folder_of_teacher(teacher, pack)
+    if finish and calibrated:
+        _check_validation(parts)
     run = _prepare(parts, weights, context.params)
     if resume:
         run.restore()
@@ -74,6 +73,8 @@ def distil(
         )
         if not finish:
             run.train(length, watch)
+            if not (out / STATE).exists():
+                raise TrainingError("stopped before the first step: nothing is saved; start it again")
             console.print(f"{out / STATE}: --resume goes on, --finish makes the model")
             return
         if not run.finish(length, watch):
@@ -84,6 +85,28 @@ def distil(
     if calibrated:
         judge = None if teacher == PACKS_OWN_TEACHER else open_teacher(f"teacher:{teacher}", out, None)
         write_calibrated(checkpoint, parts, file, notes, teacher=judge, device=context.params["device"])
+
+
+def _check_folder(state: Path, *, resume: bool) -> None:
+    from models.errors import TrainingError
+
+    if not resume and state.exists():
+        raise TrainingError(
+            f"there is a run in {state.parent}: continue it with --resume, or give another --out"
+        )
+    if resume and not state.exists():
+        raise TrainingError(
+            f"there is no run in {state.parent}: leave out --resume and --finish to start one"
+        )
+
+
+def _check_validation(parts: "Sequence[Pack]") -> None:
+    from models.errors import TrainingError
+
+    if not any(part.of("val") for part in parts):
+        raise TrainingError(
+            "the audio packs have no clips for validation to calibrate with: give --no-calibrate, or another --pack"
+        )
 
 
 def folder_of_teacher(name: str, folders: "Sequence[Path]") -> Path:

@@ -59,13 +59,13 @@ def _check(options: "Mapping[str, Any]") -> None:
     """
     data, pack, model = options["data"], options["pack"], options["model"]
     alone = options["background"] if not is_teacher(model) else None
+    with_pack = options["places"] or options["confused"] or options["reliability"] or is_teacher(model)
+    if pack is None and with_pack:
+        raise UsageError("--places, --confusions, --reliability and --model teacher go with --pack")
     if sum(chosen is not None for chosen in (data, pack, alone)) != 1:
         raise UsageError("give one of --data, --pack and --background")
     if pack is not None and (options["out"] is not None or options["fold"] is not None):
         raise UsageError("--csv and --fold go with --data")
-    with_pack = options["places"] or options["confused"] or options["reliability"] or is_teacher(model)
-    if pack is None and with_pack:
-        raise UsageError("--places, --confusions, --reliability and --model teacher go with --pack")
     if options["teacher_from"] is not None and not is_teacher(model):
         raise UsageError("--teacher-from goes with --model teacher")
     _require_folder(options["reliability"], "--reliability")

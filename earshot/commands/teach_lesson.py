@@ -173,7 +173,7 @@ def verdict(taught: "Taught") -> list[str]:
     found = sum(was_found for _, was_found in taught.found)
     lines = [
         (
-            f"{found} of {len(taught.found)} examples were found by a head that had learned from the others only: expect about "
+            f"{found} of {len(taught.found)} examples were found when it had learned from the other ones only: expect about "
             f"{round(10 * taught.recall)} of 10. {share} of 1,000 windows with other sounds are taken for it ({taught.others:,} compared)."
         )
     ]

@@ -1,7 +1,7 @@
 """Explanations in the window: in tooltips, and on the page of keys."""
 
 SPECTROGRAM = (
-    "The last ten seconds as the model sees them: time from left to right, low tones below, high ones above. "
+    "The last ten seconds: time from left to right, low tones below, high ones above. "
     "A blue-green stripe is lost audio."
 )
 ENERGIES = "Colours of the spectrogram, from quiet to loud."

@@ -114,18 +114,6 @@ class Agreement:
     same: float
 
 
-def compare_with_teacher(
-    tagger: Scorer,
-    pack: Pack,
-    *,
-    places: Sequence[str] = DEFAULT_PLACES,
-    limit: int | None = None,
-    progress: Callable[[int, int], None] = lambda _done, _of: None,
-) -> dict[str, Agreement]:
-    """Score clips and measure the agreement of model and teacher: `agreements` of `score_places`, with the same parameters."""
-    return agreements(score_places(tagger, pack, places, limit=limit, progress=progress), pack.silence)
-
-
 def score_places(
     tagger: Scorer,
     pack: Pack,

@@ -5,7 +5,6 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from ..errors import TrainingError
 from ..labels import audioset_classes, family_of
 from .pack import Clip, Pack
 
@@ -55,17 +54,7 @@ def named_classes(clip: Clip, pack: Pack, probabilities: Tensor, classes: Sequen
     -------
     list of int
         Positions among AudioSet's classes.
-
-    Raises
-    ------
-    TrainingError
-        A name is not that of a class.
     """
-    for name in sorted(clip.names):
-        if name not in pack.labels:
-            raise TrainingError(
-                f"'{name}', a name of the clip {clip.id} in {pack.folder}, is none of AudioSet's classes: correct it"
-            )
     certain = {pack.labels.index(name) for name in clip.names}
     first = {classes[column] for column in probabilities.topk(_PLAUSIBLE).indices.tolist()}
     return sorted(certain | ({pack.labels.index(name) for name in clip.likely} & first))

@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -112,13 +114,13 @@ def load_library(
     if not clips:
         folders = ", ".join(str(pack.folder) for pack in packs)
         raise TrainingError(f"the audio pack {folders} has no clips for training: give another --pack")
-    stamp = _stamp(packs, name)
+    stamp = _stamp(packs, clips, name, network)
     try:
         if not _is_fresh(folder, stamp):
             _write(folder, packs, clips, network, progress)
             (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
         table, student, teacher = _read(folder, network)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise TrainingError(
             f"the library of sounds in {folder} can't be written or read ({error}): remove it, or give another --cache"
         ) from error
@@ -186,10 +188,21 @@ def _name(
     return names
 
 
-def _stamp(packs: Sequence[Pack], name: str) -> dict[str, Any]:
-    """Return what the library is made from."""
-    sizes = [[file.stat().st_size for file in pack.files] for pack in packs]
-    return {"version": _VERSION, "teacher": name, "noises": _NOISES, "bytes": sizes}
+def _stamp(
+    packs: Sequence[Pack], clips: Sequence[tuple[Pack, int]], name: str, network: TeacherNetwork
+) -> dict[str, Any]:
+    """Return what the library is made from: checksums of the teacher and of the clips for training and those that measure a model."""
+    teacher = 0
+    for value in network.state_dict().values():  # in the lowest precision that a teacher has
+        teacher = zlib.crc32(value.bfloat16().cpu().contiguous().view(torch.int16).numpy().tobytes(), teacher)
+    ids = [pack.clips[index].id for pack, index in (*clips, *_measuring(packs))]
+    return {
+        "version": _VERSION,
+        "teacher": [name, teacher],
+        "noises": _NOISES,
+        "clips": zlib.crc32("\n".join(ids).encode()),
+        "bytes": [pack.files[0].stat().st_size for pack in packs],
+    }
 
 
 def _is_fresh(folder: Path, stamp: dict[str, Any]) -> bool:
@@ -206,7 +219,8 @@ def _write(
 ) -> None:
     """Write all files but the stamp, which makes them valid. All cores decode and compute energies."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "stamp.json").unlink(missing_ok=True)
+    for name in ("stamp.json", "student.f16", "teacher.f16"):
+        (folder / name).unlink(missing_ok=True)  # a run that has mapped it keeps it
     lengths: list[int] = []
     labels: list[Tensor] = []
     embeddings: list[Tensor] = []
@@ -260,11 +274,16 @@ def _half(rows: Sequence[Tensor]) -> NDArray[np.float16]:
 
 def named_energies(packs: Iterable[Pack]) -> Iterator[Tensor]:
     """Yield the logarithms of the energies (rows, 128) of the clips that measure a model: those for validation with names."""
+    for pack, index in _measuring(packs):
+        yield log_energies(pack.samples(pack.clips[index]))
+
+
+def _measuring(packs: Iterable[Pack]) -> Iterator[tuple[Pack, int]]:
+    """Yield the clips that measure a model."""
     for pack in packs:
         for index in pack.of("val"):
-            clip = pack.clips[index]
-            if clip.names:
-                yield log_energies(pack.samples(clip))
+            if pack.clips[index].names:
+                yield pack, index
 
 
 def log_energies(sound: Samples) -> Tensor:

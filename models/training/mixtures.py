@@ -35,8 +35,6 @@ class _Placed:
 
     Attributes
     ----------
-    clip : int
-        Position in the library.
     pitch : int
         Number of the factor of its pitch: 0 is 1.
     pace : float
@@ -51,7 +49,6 @@ class _Placed:
         Factor of the energies.
     """
 
-    clip: int
     pitch: int
     pace: float
     first: int
@@ -133,9 +130,12 @@ class Mixer:
         chances = self._library.chances
         clips = random.choice(len(chances), size=batch, p=chances)
         gains = np.exp(_DECIBEL * random.uniform(*self._settings.first_gain_db, size=batch))
+        starts = self._library.start[clips]
         placed = [
-            replace(self._part(int(clip), window, rows, float(gain), random), to=window * rows)
-            for window, (clip, gain) in enumerate(zip(clips, gains, strict=True))
+            replace(
+                self._part(int(clip), window, rows, float(gain), random), first=int(start), to=window * rows
+            )
+            for window, (clip, start, gain) in enumerate(zip(clips, starts, gains, strict=True))
         ]
         repeated = [copy for part in placed for copy in _repeats(part, rows)]
         ours, theirs = self._filters(batch, random)
@@ -183,8 +183,8 @@ class Mixer:
         start, length = int(library.start[clip]), max(1, int(library.length[clip] / pace))
         spare = int(random.integers(abs(length - rows), endpoint=True))
         if length > rows:
-            return _Placed(clip, pitch, pace, start + int(spare * pace), rows, window * rows, gain)
-        return _Placed(clip, pitch, pace, start, length, window * rows + spare, gain)
+            return _Placed(pitch, pace, start + int(spare * pace), rows, window * rows, gain)
+        return _Placed(pitch, pace, start, length, window * rows + spare, gain)
 
     def _draw_factor(self, random: Random) -> int:
         """Draw the number of a factor of pitch or pace; 0 is 1."""

@@ -2,7 +2,8 @@
 
 Teachers know sounds better than their names: in AudioSet, music and speech are nearly everywhere, while footsteps and crying are rarely
 labelled. The last layer is therefore fitted once more to the clips for training, near the former one: for clips with names, one of them
-is to be the first class (softmax), and all clips keep the labels that they are trained with (sigmoid). The layers below stay as they are.
+is to be the first class (softmax), and all clips keep their labels, raised to the names and lowered where these exclude them (sigmoid). The
+layers below stay as they are.
 """
 
 import logging
@@ -105,7 +106,7 @@ def _logits(embeddings: Tensor, head: nn.Linear) -> Tensor:
 
 def _fit(embeddings: Tensor, logits: Tensor, labels: Tensor, named: Tensor) -> tuple[Tensor, Tensor]:
     """Return the changes of weights (classes, width) and offsets (classes,)."""
-    mean, deviation = embeddings.mean(0), embeddings.std(0) + 1e-6
+    mean, deviation = embeddings.mean(0), embeddings.std(0, correction=0) + 1e-6
     inputs = (embeddings - mean) / deviation
     rare = (named / (named.sum(0) + _COMMON).sqrt()).sum(1)  # (clips,)
     has_names = named.any(1)

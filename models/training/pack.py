@@ -95,7 +95,7 @@ class Pack:
     Raises
     ------
     TrainingError
-        A file is missing or broken.
+        A file is missing or broken, or a clip has a name that no class has.
     """
 
     def __init__(self, folder: Path, part: Part = FIRST_PART) -> None:
@@ -123,8 +123,16 @@ class Pack:
                 f"the tables of the audio pack {folder} have no clips, or no student's class for some of the teacher's "
                 f"{yamnet.CLASSES}: copy it again"
             )
+        self._check_names()
         names = [self.labels[index] for index in self.teacher_to_student]
         self.silence = names.index("Silence") if "Silence" in names else None
+
+    def _check_names(self) -> None:
+        for clip in self.clips:
+            for name in sorted(clip.names.difference(self.labels)):
+                raise TrainingError(
+                    f"'{name}', a name of the clip {clip.id} in {self.files[1]}, is not a class in {CLASSES}: correct it"
+                )
 
     @property
     def files(self) -> tuple[Path, Path]:
@@ -185,7 +193,7 @@ def _clip(row: dict[str, str]) -> Clip:
     kind, split = row["kind"], row["split"]
     if kind not in get_args(Kind) or split not in get_args(Split):
         raise ValueError(f"clip {row['id']} is of kind {kind!r} and split {split!r}")
-    names = frozenset(filter(None, (row.get("accept") or "").split("|")))
+    names = frozenset(map(str.strip, (row.get("accept") or "").split("|"))) - {""}
     path = PurePosixPath(row.get("path") or "")
     likely = names_in(row.get("class") or path.stem) or names_in(path.parent.name)
     return Clip(id=row["id"], kind=kind, split=split, names=names, likely=likely)  # type: ignore[arg-type] # checked above

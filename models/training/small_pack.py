@@ -41,7 +41,9 @@ class SmallPack:
 def write_small_pack(
     parts: Sequence[Pack], chances: Floats, weights: Path, out: Path, *, max_bytes: int
 ) -> SmallPack:
-    """Copy clips of a pack to a new folder: those for training that are drawn most often for their size, and those with names.
+    """Copy clips of a pack to a new folder: validation clips with names, and training clips that are drawn most often for their size.
+
+    A second part without such clips is left out.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def write_small_pack(
     Raises
     ------
     TrainingError
-        `max_bytes` leaves no space for a clip for training, or the folder exists or can't be written.
+        `max_bytes` leaves no space for a clip for training, or for one of the first part; or the folder exists or can't be written.
     """
     fixed = [parts[0].folder / CLASSES, weights]
     named = {(pack, index) for pack in parts for index in pack.of("val") if pack.clips[index].names}
@@ -74,11 +76,16 @@ def write_small_pack(
             f"{max_bytes / 2**20:.1f} MiB leave no space for a clip for training: give more --megabytes"
         )
     kept = named | {training[index] for index in chosen}
+    copied = [part for part in parts if any(there is part for there, _ in kept)]
+    if parts[0] not in copied:
+        raise TrainingError(
+            f"{max_bytes / 2**20:.1f} MiB leave no space for a clip of {parts[0].files[0]}: give more --megabytes"
+        )
     try:
         out.mkdir(parents=True)
         for file in fixed:
             shutil.copyfile(file, out / file.name)
-        for pack in parts:
+        for pack in copied:
             _copy(pack, {index for there, index in kept if there is pack}, out)
         total = sum(file.stat().st_size for file in out.iterdir())
     except OSError as error:
@@ -97,6 +104,6 @@ def _copy(pack: Pack, kept: set[int], out: Path) -> None:
         for index in sorted(kept):
             archive.writestr(pack.clips[index].member, pack.encoded(pack.clips[index]))
     with table.open(encoding="utf-8", newline="") as file:
-        head, *rows = csv.reader(file)
+        head, *rows = filter(None, csv.reader(file))  # `Pack` ignores blank lines, too
     with (out / table.name).open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([head, *(row for index, row in enumerate(rows) if index in kept)])

@@ -8,7 +8,7 @@ from ..messages import SAMPLE_RATE_HZ
 from ..settings.schema import Settings
 from .result import CheckResult
 from .speed import check_speed
-from .watched_sounds import check_sounds, check_told_sounds
+from .watched_sounds import check_notified_sounds, check_sounds
 
 FASTEST = "ced-tiny"
 """Model that takes less time than any other."""
@@ -74,8 +74,8 @@ def check_model(
         yield check_sounds(settings.watched, tagger.labels, tagger.thresholds)
     for source, watch in overrides.items():
         yield check_sounds(watch, tagger.labels, tagger.thresholds, source=source)
-    if settings.told_sounds:
-        yield check_told_sounds(settings.told_sounds, tagger.labels)
+    if settings.notified_sounds:
+        yield check_notified_sounds(settings.notified_sounds, tagger.labels)
 
 
 def _check_best(best: BestModel, settings: Settings) -> CheckResult:

@@ -8,13 +8,13 @@ from ..messages import Samples
 from .result import CheckResult
 
 
-def check_told_sounds(names: Sequence[str], labels: Sequence[str]) -> CheckResult:
+def check_notified_sounds(names: Sequence[str], labels: Sequence[str]) -> CheckResult:
     """Look for the sounds that the settings of notifications name among the labels of the model."""
     try:
-        told = [known_sound_name(name, labels) for name in names]
+        notified = [known_sound_name(name, labels) for name in names]
     except SettingsError as error:
-        return CheckResult("sounds to tell", "failed", "Earshot does not start", f"notifications: {error}")
-    return CheckResult("sounds to tell", "ok", ", ".join(told))
+        return CheckResult("notified sounds", "failed", "Earshot does not start", f"notifications: {error}")
+    return CheckResult("notified sounds", "ok", ", ".join(notified))
 
 
 def check_sounds(

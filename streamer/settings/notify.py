@@ -87,7 +87,7 @@ class NotifySettings(FrozenModel):
         return [SoundSpan(table.sound, table.begin, table.end) for table in self.notify_quiet]
 
     @property
-    def told_sounds(self) -> list[str]:
+    def notified_sounds(self) -> list[str]:
         """Names of sounds in the settings of notifications, as they are written."""
         return [name for name in (*self.notify_sounds, *(table.sound for table in self.notify_quiet)) if name]
 
