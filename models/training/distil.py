@@ -255,13 +255,8 @@ class Distillation:
         """Save the state at the steady rate, measure the averaged weights if asked to, and add a line to the report."""
         means = dict(zip(FIGURES, torch.stack(list(figures)).mean(0).tolist(), strict=True))
         if not all(math.isfinite(value) for value in means.values()):
-            advice = (
-                "--resume goes on from the last saved state"
-                if (self._out / STATE).exists()
-                else "start again"
-            )
             raise TrainingError(
-                f"the divergence is {means['divergence']} after {self.learner.windows} windows: {advice} with a lower --rate"
+                f"the divergence is {means['divergence']} after {self.learner.windows} windows: give a lower --rate, with --resume if a state was saved"
             )
         self._minutes += seconds / 60
         if part == _STEADY:
