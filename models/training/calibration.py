@@ -22,7 +22,7 @@ from ..errors import TrainingError
 from ..local import tagger_of
 from .agreement import HOLDS, SURE, Scored, Scorer, clips_to_score, score_beside, score_places
 from .background import FalseAlarms, measure_background
-from .duplicates import duplicates, fingerprint
+from .duplicates import Recordings
 from .library import log_energies, named_energies
 from .pack import Pack, Split
 from .teachers import TEACHERS
@@ -367,9 +367,12 @@ def _class_scaling(
     unnamed = [clip for clip in dict.fromkeys(validation.clips) if not clip[0].clips[clip[1]].names]
     kept = set[tuple[Pack, int]]()
     if unnamed:
-        sounds = (pack.samples(pack.clips[position]) for pack, position in unnamed)
-        copies = duplicates([fingerprint(log_energies(sound)) for sound in sounds], named_energies(packs))
-        kept.update(clip for clip, copy in zip(unnamed, copies.tolist(), strict=True) if not copy)
+        measuring = Recordings(named_energies(packs))
+        kept.update(
+            (pack, position)
+            for pack, position in unnamed
+            if not measuring.are_in(log_energies(pack.samples(pack.clips[position])))
+        )
     fitted = np.ix_(np.array([clip in kept for clip in validation.clips]), audible)
     slopes, offsets = np.ones(len(audible), np.float32), np.zeros(len(audible), np.float32)
     slopes[audible], offsets[audible] = fit_class_scaling(validation.scores[fitted], holds[fitted])

@@ -20,7 +20,7 @@ from torch import Tensor
 from .. import frontends
 from ..errors import TrainingError
 from .clip_names import groups_of, named_classes, raise_to_names
-from .duplicates import duplicates, fingerprint
+from .duplicates import Recordings
 from .pack import Pack, Samples
 from .teachers import TeacherFrontEnd, TeacherNetwork
 
@@ -32,7 +32,7 @@ Indices: TypeAlias = NDArray[np.int64]
 OFFSET = 1e-7
 """Energy added before the logarithm."""
 
-_VERSION = 6
+_VERSION = 7
 _NOISES = 40
 _NOISE_SAMPLES = 163_840
 _NOISE_RMS = 0.1
@@ -224,16 +224,14 @@ def _write(
     lengths: list[int] = []
     labels: list[Tensor] = []
     embeddings: list[Tensor] = []
-    fingerprints: list[Tensor] = []
+    measuring, measured = Recordings(named_energies(packs)), list[bool]()
     with ExitStack() as files:
         student, teacher = (
             files.enter_context((folder / f"{role}.f16").open("wb")) for role in ("student", "teacher")
         )
 
         def add(own: Tensor, theirs: Tensor) -> None:
-            logarithms = (own + OFFSET).log()
-            student.write(logarithms.half().numpy().tobytes())
-            fingerprints.append(fingerprint(logarithms))
+            student.write((own + OFFSET).log().half().numpy().tobytes())
             teacher.write((theirs + OFFSET).log().half().numpy().tobytes())
             lengths.append(len(own))
 
@@ -247,6 +245,7 @@ def _write(
             progress(done, len(clips))
             for own, theirs in pool.map(energies, clips[done : done + _TOGETHER]):
                 add(own, theirs)
+                measured.append(measuring.are_in((own + OFFSET).log()))
                 rows = network.front_end.input_rows(theirs[None].to(device))
                 heard = network.label(rows)
                 labels.append(heard.probabilities)
@@ -260,7 +259,7 @@ def _write(
         length=length,
         labels=_half(labels),
         embeddings=_half(embeddings),
-        measured=duplicates(fingerprints[: len(clips)], named_energies(packs)).numpy(),
+        measured=np.array(measured),
     )
     progress(len(clips), len(clips))
     logger.info("library of %d clips, %.2f h, in %s", len(clips), length.sum() / 360_000, folder)
