@@ -5,7 +5,7 @@ import math
 import shutil
 import zipfile
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,14 @@ SMALL = AstConfig(
     width=24, depth=1, heads=3, mlp_width=48, fstride=16, tstride=16, input_tdim=128, label_dim=527
 )
 LABELS = tuple(entry.name for entry in audioset_classes())
+WINDOWS = (Windows(rows=128, share=1.0, batch=2),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShortRecipe(DistilRecipe):
+    steady: tuple[Windows, ...] = WINDOWS
+    last: tuple[Windows, ...] = WINDOWS
+    rate: float = 1e-5
 
 
 @pytest.fixture(scope="module")
@@ -434,11 +442,7 @@ def test_a_distillation_ends_with_calibrated_scores(
 ) -> None:
     monkeypatch.setattr("models.training.library._NOISES", 1)
     monkeypatch.setattr("models.training.calibration.BACKGROUND_SECONDS", 10.0)
-    windows = (Windows(rows=128, share=1.0, batch=2),)
-    monkeypatch.setattr(
-        "models.training.distil_recipe.DistilRecipe",
-        lambda: DistilRecipe(steady=windows, last=windows, rate=1e-5),
-    )
+    monkeypatch.setattr("models.training.distil_recipe.DistilRecipe", ShortRecipe)
     save_checkpoint(checkpoint, tmp_path / "init.safetensors")
     words = (
         *(
