@@ -550,10 +550,8 @@ def test_a_clip_alone_starts_the_window_and_repeats_for_the_teacher(library: Lib
 
 
 def test_a_long_clip_alone_starts_at_its_beginning(library: Library) -> None:
-    seven = np.arange(7)
-    made = mixer(
-        replace(library, chances=np.eye(7)[seven[library.length[:7] > 100][0]]), first_gain_db=(0.0, 0.0)
-    )
+    long = int(library.length[:7].argmax())
+    made = mixer(replace(library, chances=np.eye(7)[long]), first_gain_db=(0.0, 0.0))
     alone = made.alone(8, 100, np.random.default_rng(0)).teacher
     torch.testing.assert_close(alone, alone[:1].expand_as(alone))
 
@@ -922,11 +920,13 @@ def invoke(folder: Path, *words: str) -> str:
     return result.output
 
 
-def test_the_command_trains_resumes_and_finishes(
-    folder: Path, library: Library, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert len(library.chances) == 7  # in the cache
+@pytest.fixture
+def short_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("models.training.distil_recipe.DistilRecipe", lambda: RECIPE)
+
+
+@pytest.mark.usefixtures("library", "short_recipe")  # the library is in the cache then
+def test_the_command_trains_resumes_and_finishes(folder: Path, small: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train = (
         *("distil", "--out", str(run), "--init", small, "--steps", "2"),
@@ -946,11 +946,8 @@ def test_the_command_trains_resumes_and_finishes(
     assert figures["clip alone"]["clips"] == 4
 
 
-def test_the_rate_of_a_run_is_an_option(
-    folder: Path, library: Library, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert len(library.chances) == 7  # in the cache
-    monkeypatch.setattr("models.training.distil_recipe.DistilRecipe", lambda: RECIPE)
+@pytest.mark.usefixtures("library", "short_recipe")  # the library is in the cache then
+def test_the_rate_of_a_run_is_an_option(folder: Path, small: str, tmp_path: Path) -> None:
     train = ("distil", "--init", small, "--steps", "2", "--cache", str(folder / "cache"), "--no-compile")
 
     def weights(*options: str) -> torch.Tensor:
@@ -1003,22 +1000,20 @@ def test_a_run_keeps_the_teacher_that_learned_the_names(
     assert (run / weights).read_bytes() == kept
 
 
+@pytest.mark.usefixtures("library", "short_recipe")  # the library is in the cache then
 def test_a_run_that_is_stopped_before_its_first_step_says_that_nothing_is_saved(
-    folder: Path, library: Library, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, small: str, tmp_path: Path
 ) -> None:
-    assert len(library.chances) == 7  # in the cache
-    monkeypatch.setattr("models.training.distil_recipe.DistilRecipe", lambda: RECIPE)
     train = ("distil", "--init", small, "--steps", "0", "--cache", str(folder / "cache"), "--no-compile")
     with pytest.raises(TrainingError, match="nothing is saved") as error:
         invoke(folder, *train, "--out", str(tmp_path / "run"))
     one_sentence(error)
 
 
+@pytest.mark.usefixtures("library", "short_recipe")  # the library is in the cache then
 def test_without_clips_for_validation_a_run_does_not_finish_only_to_fail_at_the_calibration(
-    folder: Path, library: Library, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, small: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(library.chances) == 7  # in the cache
-    monkeypatch.setattr("models.training.distil_recipe.DistilRecipe", lambda: RECIPE)
     copy = shutil.copytree(folder, tmp_path / "copy")
     for name in ("index.csv", REAL_LIFE.index):
         lines = (copy / name).read_text().splitlines(keepends=True)

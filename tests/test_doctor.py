@@ -29,7 +29,7 @@ from streamer.doctor.settings import check_settings
 from streamer.doctor.source import check_source, check_sources
 from streamer.doctor.speed import check_speed
 from streamer.doctor.stream import check_stream
-from streamer.doctor.watched_sounds import check_sounds
+from streamer.doctor.watched_sounds import check_notified_sounds, check_sounds
 from streamer.errors import BrokerError
 from streamer.events.catalogue import Watch
 from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Samples
@@ -338,6 +338,16 @@ class SlowTagger(SlowScorer):
     labels = ("Speech", "Dog")
     thresholds = None
     window_samples = 163_840
+
+
+def test_sounds_of_notifications_that_the_model_lacks_are_named() -> None:
+    labels = ("Bark", "Dog", "Speech")
+    assert check_notified_sounds(["Dog", "Speech"], labels) == CheckResult(
+        "notified sounds", "ok", "Dog, Speech"
+    )
+    missing = check_notified_sounds(["Dogg"], labels)
+    assert (missing.check, missing.state) == ("notified sounds", "failed")
+    assert "Dogg" in missing.advice
 
 
 @pytest.mark.parametrize(

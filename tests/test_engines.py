@@ -316,9 +316,8 @@ def test_half_precision_in_pytorch_keeps_the_scores_of_the_embedded_model() -> N
         load_tagger("tiny", device="cpu", engine="torch", precision=precision)
         for precision in ("fp32", "fp16")
     )
-    np.testing.assert_allclose(
-        halved(windows), plain(windows), atol=4e-3
-    )  # 0.016 of a logit at a score of a half
+    # 0.016 of a logit at a score of a half
+    np.testing.assert_allclose(halved(windows), plain(windows), atol=4e-3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")

@@ -94,10 +94,8 @@ class Recordings:
             for number in (highest > _EXCERPT_SIMILARITY).nonzero().flatten().tolist():
                 excerpt = self._excerpts[steps][number]
                 shift = int(at[number]) - excerpt.begin
-                if (
-                    _overlap_correlation(details, self._details[excerpt.recording], shift)
-                    > _OVERLAP_SIMILARITY
-                ):
+                other = self._details[excerpt.recording]
+                if _overlap_correlation(details, other, shift) > _OVERLAP_SIMILARITY:
                     return True
         return False
 
@@ -149,9 +147,8 @@ def _correlations(details: Tensor, kernels: Tensor) -> Tensor:
     products = F.conv1d(details[None], kernels)[0]
     sums, squares = (F.pad(values.cumsum(1), (1, 0)) for values in (details, details.square()))
     mean = (sums[:, length:] - sums[:, :-length]) / length
-    energy = (
-        squares[:, length:] - squares[:, :-length] - length * mean.square()
-    )  # of each bin, without its mean
+    # the energy of each bin without its mean
+    energy = squares[:, length:] - squares[:, :-length] - length * mean.square()
     return products / energy.sum(0).clamp_min(_SMALLEST).sqrt()
 
 

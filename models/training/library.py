@@ -230,10 +230,13 @@ def _write(
             files.enter_context((folder / f"{role}.f16").open("wb")) for role in ("student", "teacher")
         )
 
-        def add(own: Tensor, theirs: Tensor) -> None:
-            student.write((own + OFFSET).log().half().numpy().tobytes())
+        def add(own: Tensor, theirs: Tensor) -> Tensor:
+            """Write the energies of a sound; return the student's logarithms."""
+            logarithms = (own + OFFSET).log()
+            student.write(logarithms.half().numpy().tobytes())
             teacher.write((theirs + OFFSET).log().half().numpy().tobytes())
             lengths.append(len(own))
+            return logarithms
 
         def energies(clip: tuple[Pack, int]) -> tuple[Tensor, Tensor]:
             pack, index = clip
@@ -244,8 +247,7 @@ def _write(
         for done in range(0, len(clips), _TOGETHER):
             progress(done, len(clips))
             for own, theirs in pool.map(energies, clips[done : done + _TOGETHER]):
-                add(own, theirs)
-                measured.append(measuring.are_in((own + OFFSET).log()))
+                measured.append(measuring.are_in(add(own, theirs)))
                 rows = network.front_end.input_rows(theirs[None].to(device))
                 heard = network.label(rows)
                 labels.append(heard.probabilities)

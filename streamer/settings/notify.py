@@ -83,7 +83,7 @@ class NotifySettings(FrozenModel):
 
     @property
     def quiet_hours(self) -> list[SoundSpan]:
-        """Spans in which sounds are not told."""
+        """Spans without notifications."""
         return [SoundSpan(table.sound, table.begin, table.end) for table in self.notify_quiet]
 
     @property
