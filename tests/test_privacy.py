@@ -18,6 +18,7 @@ DEMO = str(ROOT / "streamer" / "assets" / "demo.ogg")
 TINY = ("--model", "tiny")
 LISTEN = (*TINY, "--source", "demo", "--offline")
 LEARN = ("--epochs", "1", "--batch", "2", "--window", "1", "--device", "cpu", "--validation", "0.5")
+SMALL_NETWORK = ("--network", "tiny-16-16", "--window", "1", "--precision", "fp32")
 
 
 def run(words: Sequence[str], environment: dict[str, str], folder: Path) -> set[str]:
@@ -82,7 +83,7 @@ def test_the_spy_sees_a_lookup_in_a_child_process(offline: dict[str, str], tmp_p
         ("models",),
         ("models", "download", "tiny"),
         ("models", "quantize", "tiny", "--sound", DEMO),
-        ("bench", "--runs", "2", "--engine", "openvino", "--precision", "fp32"),
+        ("bench", "--runs", "2", "--engine", "openvino", *SMALL_NETWORK),
         ("finetune", "--offline", "--data", "data", "--out", "new.safetensors", *LEARN),
         ("evaluate", "--offline", "--data", "data"),
         ("evaluate", "--offline", "--background", "5s"),
