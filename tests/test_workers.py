@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 from support.ray_cluster import TOKEN, RayCluster
-from support.relay import relay
+from support.relay import Relay
 from support.system import short_folder
 from support.waiting import wait_until
 
@@ -283,7 +283,7 @@ class TestANodeGoesOn:
     def test_with_the_network_gone_for_a_while(
         self, cluster: RayCluster, tiny: Tagger, seconds: float
     ) -> None:
-        with relay(cluster.port) as network:
+        with Relay(cluster.port) as network:
             tagger = load_remote(f"http://127.0.0.1:{network.port}", token=TOKEN)
 
             def cut() -> None:
