@@ -252,7 +252,7 @@ def health_payload(health: Health) -> Payload:
 
 
 def source_health_payload(health: SourceHealth) -> Payload:
-    """Return the health of a source; its keys are the attributes of `SourceHealth`, `problem` and `lost_seconds`."""
+    """Return the health of a source; its keys are the attributes of `SourceHealth`, except `source` and `activity`, and `problem` and `lost_seconds`."""
     return {
         "state": health.state,
         "problem": "OFF" if health.state == "ok" else "ON",
