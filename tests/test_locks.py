@@ -11,6 +11,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,6 +170,29 @@ def test_a_deleted_lock_file_is_made_again(path: Path) -> None:
         history.accept(SourceStatus("kitchen", online=True))
         assert path.with_name(f"{path.name}.lock").exists()
         assert numbers(history.pending(9)) == ["1"]
+
+
+_LOOK = """
+import contextlib, sqlite3, sys
+with contextlib.closing(sqlite3.connect(sys.argv[1])) as connection:
+    print(connection.execute("SELECT count(*) FROM event").fetchone()[0])
+"""
+
+
+def test_a_program_that_looks_into_the_history_does_not_delete_what_is_only_in_its_log(path: Path) -> None:
+    def counted() -> int:
+        command = [sys.executable, "-c", _LOOK, path]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+    with History(path) as before:
+        before.accept(started(1))
+        before.accept(replace(started(1), kind="ended", ended_at=time.time()))
+    with History(path) as history:
+        history.accept(SourceStatus("kitchen", online=True))
+        assert count_events(path)[0] == 2, "as the page and the window read it"
+        assert counted() == 2, "it closes the file as the last one, unless this process has locked it"
+        history.accept(started(2))
+        assert counted() == count_events(path)[0] == 3
 
 
 def test_a_lock_is_held_by_one_and_free_after_its_release(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import pytest
+from starlette.datastructures import Headers
 from support.waiting import PATIENCE_SECONDS, wait_until
 from support.web import KEY, Page, event, serving
 
 from web import protocol
 from web.errors import WebError
-from web.guard import Access, Door, Guard
+from web.guard import Access, Door, Guard, session_cookie
 from web.hub import MOST_CLIENTS
 from web.passwords import hash_password, is_password, is_token, new_token
 from web.sessions import LoginLimit, Sessions
@@ -108,6 +109,14 @@ def test_the_right_password_begins_a_session_that_ends_when_you_log_out() -> Non
         assert page.get("status", cookie=session).status == 200
         assert page.post("logout", {}, cookie=session).status == 200
         assert page.get("status", cookie=session).status == 401
+
+
+@pytest.mark.parametrize("other", ['a={"x": 1}', "no_value", "a=b c", "name=é", "path=/", "a/b=1", "", "="])
+def test_cookies_of_other_programs_on_the_host_do_not_end_a_session(other: str) -> None:
+    session = "earshot_session=1.a.b"
+    for cookies in (f"{other}; {session}", f"{session}; {other}"):
+        headers = Headers(raw=[(b"cookie", cookies.encode())])
+        assert session_cookie(headers, "earshot_session") == "1.a.b"
 
 
 def test_another_password_holds_at_once_and_ends_sessions_and_streams() -> None:

@@ -4,11 +4,11 @@ import ipaddress
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse, RedirectResponse
 
 from .passwords import is_token
@@ -194,12 +194,11 @@ def _is_from_here(scope: Scope) -> bool:
 
 
 def session_cookie(headers: Headers, name: str) -> str:
-    """Return the cookie of the session, by its name; empty if there is none."""
-    try:
-        cookies = SimpleCookie(headers.get("cookie", ""))
-    except CookieError:
-        return ""
-    return cookies[name].value if name in cookies else ""
+    """Return the cookie of the session, by its name; empty if there is none.
+
+    Other programs on this host may have set cookies of any form, which are ignored.
+    """
+    return cookie_parser(headers.get("cookie", "")).get(name, "")
 
 
 def is_local(host: str) -> bool:

@@ -3,6 +3,7 @@
 import errno
 import os
 import struct
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +21,10 @@ except ImportError:  # Windows, where nobody can delete an open file
     _posix = False
 else:
     _posix = True
+
+_probing = threading.Lock()
+_lockable: dict[tuple[int, int], bool] = {}
+"""Files that were probed, by device and inode."""
 
 
 class HeldError(Exception):
@@ -114,6 +119,9 @@ def is_locked(path: Path) -> bool:
 def has_locks(path: Path) -> bool:
     """Return True if a file can be locked; some network file systems have no locks.
 
+    The file is opened for it only once: when a process closes a file, it loses all its POSIX locks of it, also those by which SQLite keeps
+    other programs from deleting the log of changes that it has open.
+
     Raises
     ------
     OSError
@@ -121,6 +129,15 @@ def has_locks(path: Path) -> bool:
     """
     if not _posix:
         return True
+    status = path.stat()
+    file = status.st_dev, status.st_ino
+    with _probing:
+        if file not in _lockable:
+            _lockable[file] = _takes_locks(path)
+        return _lockable[file]
+
+
+def _takes_locks(path: Path) -> bool:
     file = os.open(path, os.O_RDONLY)
     try:
         fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, _CLAIM_POSITION)
