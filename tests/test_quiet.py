@@ -223,6 +223,7 @@ def test_mqtt_says_nothing_in_quiet_hours_and_changes_them(broker: Mosquitto) ->
         assert heard["id"] == "loud"
 
         subscriber.publish(f"{base}/quiet/dog/set", "at night")  # ignored, with a line in the log
+        subscriber.publish(f"{base}/quiet/dog/set", "", retain=True)  # clears a retained command, and is none itself
         subscriber.publish(f"{base}/quiet/dog/set", "sat,sun 23:00-9:00")
         wait_until(
             lambda: lists.take_quiet_requests() == [("front door", "Dog", "sat,sun 23:00-09:00")],
@@ -235,6 +236,7 @@ def test_mqtt_says_nothing_in_quiet_hours_and_changes_them(broker: Mosquitto) ->
     entity = config["components"]["quiet_dog"]
     assert (entity["platform"], entity["command_topic"]) == ("text", f"{base}/quiet/dog/set")
     assert entity["enabled_by_default"] is False
+    assert entity["min"] == 1, "an empty text is no command"
 
 
 def test_quiet_hours_of_one_sound_are_written_and_the_rest_of_the_settings_stays(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ class _Complaints:
 
     def retained(self, message: Received) -> None:
         """Log a retained command, once for each topic."""
-        if message.payload and message.topic not in self._complained:
+        if message.topic not in self._complained:
             self._complained.add(message.topic)
             _log.warning(
                 "ignored a retained command on %s: it would hold again at each start; send it without retain, and clear it with "
@@ -127,13 +127,18 @@ class Commands:
             await client.subscribe(topics.quiet_filter(source))
 
     def receive(self, topics: Topics, message: Received) -> bool | None:
-        """Process a message; return True if `carry_out` has something to do, None if it is not a command."""
-        if source := topics.switches.get(message.topic):
+        """Process a message; return True if `carry_out` has something to do, None if it is not a command.
+
+        An empty message is no command: it clears a retained one.
+        """
+        source, key = topics.switches.get(message.topic), topics.quiet_sets.get(message.topic)
+        if source is None and key is None:
+            return None
+        if source is not None and message.payload:
             return self._turns.receive(source, message)
-        if key := topics.quiet_sets.get(message.topic):
+        if key is not None and message.payload:
             self._change_quiet(*key, message)
-            return False
-        return None
+        return False
 
     def carry_out(self, sources: Collection[str]) -> None:
         """Turn the switches that were commanded, unless their source is gone."""

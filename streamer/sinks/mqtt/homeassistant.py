@@ -390,6 +390,7 @@ def _quiet_entities(topics: Topics, source: str) -> Iterator[tuple[str, str, Pay
                     "name": f"{sound}: quiet hours",
                     "state_topic": topic,
                     "command_topic": f"{topic}/set",
+                    "min": 1,
                     "max": 200,
                     "icon": "mdi:bell-sleep",
                     "entity_category": "config",
