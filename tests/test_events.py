@@ -72,6 +72,36 @@ def test_it_is_not_on_again_before_the_cooldown_is_over() -> None:
     assert decided(scores, cooldown_seconds=4.0) == [(1, "started"), (2, "ended"), (6, "started")]
 
 
+def starts(detector: EventDetector, *seconds: int) -> list[int]:
+    """Feed windows with the sound that end at these seconds; the seconds at which it starts."""
+    return [
+        second
+        for second in seconds
+        for event in detector.feed(tagging(second, 0.9))
+        if event.kind == "started"
+    ]
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+def test_a_cooldown_lasts_over_an_interruption(is_on: bool) -> None:
+    detector = EventDetector(watched(cooldown_seconds=60.0))
+    assert starts(detector, 1, 2) == [1]
+    if not is_on:
+        detector.feed(tagging(3, 0.0))
+    detector.close()  # a camera connects again
+    assert starts(detector, 20, 30) == []
+    detector.close()
+    assert starts(detector, 40, 61, 62, 63) == [62 if is_on else 63]
+    assert starts(detector, 100, 101, 102) == [], "a gap is an interruption, too"
+
+
+def test_another_stream_has_no_cooldown() -> None:
+    detector = EventDetector(watched(cooldown_seconds=60.0))
+    assert starts(detector, 200) == [200]
+    detector.close()
+    assert starts(detector, 1, 2) == [1]
+
+
 def test_the_clock_is_the_stream_s_whatever_the_wall_clock_does() -> None:
     detector = EventDetector(watched(minimum_off_seconds=2.0))
     events = []

@@ -22,7 +22,8 @@ class EventDetector:
       window that no longer contains it.
 
     So pauses shorter than the window are invisible: one event lasts from the first bark to the last. After a gap longer
-    than the longest window, all sounds that were on have ended before it.
+    than the longest window, all sounds that were on have ended before it. Cooldowns last over gaps, unless another stream
+    begins: one whose first window ends before the last one.
 
     Taggings of fast windows tell starts sooner; see `EarlyStart`. The others then confirm such a start, or take it back.
 
@@ -39,12 +40,15 @@ class EventDetector:
     ) -> None:
         self._sounds = tuple(sounds)
         self._new_id = new_id
-        self._trackers = self._new_trackers()
+        self._trackers = [SoundTracker(sound, new_id) for sound in self._sounds]
         self._end_sample: int | None = None  # end of the newest window
         self._heard_until: int | None = None  # the same, with the fast windows
+        self._closed_at = 0  # where the stream ended before
 
     def feed(self, tagging: Tagging) -> list[Event]:
         """Add the next tagging of the source, and return the events that it causes."""
+        if self._heard_until is None and tagging.end_sample < self._closed_at:
+            self._renew_trackers(cool=True)
         heard_until = self._heard_until if tagging.is_fast else self._end_sample
         gap = 0 if heard_until is None else tagging.start_sample - heard_until
         events = self.close() if gap > WINDOW_SAMPLES else []
@@ -76,12 +80,18 @@ class EventDetector:
     def close(self) -> list[Event]:
         """End all active sounds at the end of the stream, and return their events."""
         ended = [event for tracker in self._trackers if (event := tracker.close()) is not None]
-        self._trackers = self._new_trackers()
+        self._renew_trackers()
+        if self._heard_until is not None:
+            self._closed_at = self._heard_until
         self._end_sample = self._heard_until = None
         return ended
 
-    def _new_trackers(self) -> list[SoundTracker]:
-        return [SoundTracker(sound, self._new_id) for sound in self._sounds]
+    def _renew_trackers(self, *, cool: bool = False) -> None:
+        """Replace the trackers by new ones, which keep the cooldowns of the former ones unless `cool`."""
+        self._trackers = [
+            SoundTracker(sound, self._new_id, blocked_until=0 if cool else tracker.blocked_until)
+            for sound, tracker in zip(self._sounds, self._trackers, strict=True)
+        ]
 
 
 def detect_events(sound: WatchedSound, taggings: Iterable[Tagging]) -> list[Event]:

@@ -31,9 +31,24 @@ class _Hit:
 
 
 class SoundTracker:
-    """Tracker of one sound: waits for its start, then for its end."""
+    """Tracker of one sound: waits for its start, then for its end.
 
-    def __init__(self, watched: WatchedSound, new_id: Callable[[], str]) -> None:
+    Parameters
+    ----------
+    watched : WatchedSound
+        The sound.
+    new_id : callable
+        Factory of event identifiers.
+    blocked_until : int
+        Position in the stream before which the sound does not start, because of its cooldown.
+
+    Attributes
+    ----------
+    blocked_until : int
+        The same, with the events since.
+    """
+
+    def __init__(self, watched: WatchedSound, new_id: Callable[[], str], *, blocked_until: int = 0) -> None:
         self._watched = watched
         self._new_id = new_id
         self._hits: deque[_Hit | None] = deque(maxlen=watched.sound.of)
@@ -41,7 +56,7 @@ class SoundTracker:
         self._peak = self._newest_score = 0.0
         self._early = EarlyStart(watched, new_id)
         self._ended_sample = 0
-        self._blocked_until = 0
+        self.blocked_until = blocked_until
         self._active: ActiveEvent | None = None
 
     @property
@@ -70,13 +85,13 @@ class SoundTracker:
                 self._absent_until = tagging.end_sample
         else:
             self._peak = max(self._peak, self._newest_score)
-        started = self._start(tagging) if is_on and tagging.end_sample >= self._blocked_until else None
+        started = self._start(tagging) if is_on and tagging.end_sample >= self.blocked_until else None
         return started or self._early.judge(tagging, is_on=is_on, score=self._score)
 
     def feed_fast(self, tagging: Tagging) -> Event | None:
         """Add a tagging of the fast window; return the start that it tells, if any."""
         self._early.observe(tagging, is_on=self._active is not None)
-        if self._active is not None or tagging.end_sample < self._blocked_until:
+        if self._active is not None or tagging.end_sample < self.blocked_until:
             return None
         return self._early.start(tagging, score=self._score, ended_sample=self._ended_sample)
 
@@ -84,7 +99,11 @@ class SoundTracker:
         """End the sound if it is on."""
         if self._active is None:
             return self._early.take_back(self._score)
+        self._cool_down(self._active.end_sample())
         return replace(self._active.end(), fast_score=self._early.peak)
+
+    def _cool_down(self, from_sample: int) -> None:
+        self.blocked_until = from_sample + _samples(self._watched.sound.cooldown_seconds)
 
     @property
     def _score(self) -> float:
@@ -125,7 +144,7 @@ class SoundTracker:
         self._quiet_until = self._absent_until = tagging.end_sample
         self._peak = 0.0
         self._ended_sample = active.end_sample()
-        self._blocked_until = tagging.end_sample + _samples(self._watched.sound.cooldown_seconds)
+        self._cool_down(tagging.end_sample)
         return replace(active.end(), fast_score=self._early.peak)
 
 
