@@ -549,6 +549,8 @@ def test_lost_sound_is_summed_up_over_a_minute(caplog: pytest.LogCaptureFixture)
     assert log.after(100, overruns=3, gaps=4, lost_samples=99_000) == [], (
         "it was away, which is told elsewhere"
     )
+    (line,) = log.after(100, overruns=4, gaps=5, lost_samples=99_000 + 1_600)
+    assert "0.10 s of audio lost in 1 gap" in line
 
 
 def test_a_fast_window_is_named_first_where_inference_is_late(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ import os
 import stat
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -404,6 +405,28 @@ def test_old_notifications_and_too_many_are_dropped_and_counted(file: Path) -> N
     outbox.put(started(number) for number in range(300))
     assert len(NotifyOutbox(file, ["a"]).waiting("a")) == 200
     assert outbox.dropped == 102
+
+
+def test_what_is_dropped_is_logged(file: Path, caplog: pytest.LogCaptureFixture) -> None:
+    outbox = NotifyOutbox(file, ["a"])
+    outbox.put(started(number) for number in range(201))
+    outbox.put([started(201)])
+    (line,) = caplog.messages
+    assert line.endswith("are dropped (1 so far)")
+
+
+def test_a_clock_that_is_set_two_days_ahead_makes_no_notification_old(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = NotifyOutbox(file, ["a"])
+    outbox.put([started(1)])
+    right = time.time() + 2 * 86_400.0
+    monkeypatch.setattr(time, "time", lambda: right)
+    assert [event.id for event in outbox.waiting("a")] == ["1"]
+    outbox.put([started(2)])
+    assert [event.id for event in NotifyOutbox(file, ["a"]).waiting("a")] == ["1", "2"], (
+        "after a restart, too"
+    )
 
 
 def test_all_that_waits_for_several_targets_survives_a_restart(

@@ -41,9 +41,10 @@ class HealthLog:
         self._clock = clock
         self._has_fast_window = has_fast_window
         self._last: dict[tuple[str, str], float] = {}
+        self._newest: dict[str, SourceHealth] = {}
+        self._losses: dict[str, tuple[int, float]] = {}  # gaps and seconds that are not logged yet
         # As logged last:
         self._states: dict[str, SoundState] = {}
-        self._losses: dict[str, SourceHealth] = {}
         self._dropped_windows = 0
         self._is_late = False
         self._due_windows = 0
@@ -61,7 +62,7 @@ class HealthLog:
 
     def set_sources(self, sources: Sequence[str]) -> None:
         """Forget other sources; a later one with the same name starts from zero."""
-        for logged in (self._states, self._losses):
+        for logged in (self._states, self._newest, self._losses):
             for name in logged.keys() - set(sources):
                 del logged[name]
 
@@ -76,17 +77,23 @@ class HealthLog:
             _log.warning("%s: %s", printable(name), _PROBLEMS[state])
 
     def _log_losses(self, health: SourceHealth) -> None:
-        last = self._losses.setdefault(health.source, SourceHealth(source=health.source))
-        overruns = health.overruns - last.overruns
-        if not overruns or not self._is_due("losses", health.source):
+        name = health.source
+        before = self._newest.get(name, SourceHealth(source=name))
+        self._newest[name] = health
+        gaps, seconds = self._losses.get(name, (0, 0.0))
+        if health.overruns > before.overruns:  # else the source was away, which its status says
+            gaps += health.overruns - before.overruns
+            seconds += health.lost_seconds - before.lost_seconds
+            self._losses[name] = gaps, seconds
+        if not gaps or not self._is_due("losses", name):
             return
-        self._losses[health.source] = health
+        del self._losses[name]
         _log.warning(
             "%s: %.2f s of audio lost in %d %s; check its sender, and what keeps this machine or its sound system busy",
-            printable(health.source),
-            health.lost_seconds - last.lost_seconds,
-            overruns,
-            "gap" if overruns == 1 else "gaps",
+            printable(name),
+            seconds,
+            gaps,
+            "gap" if gaps == 1 else "gaps",
         )
 
     def _log_answers(self, health: Health) -> None:

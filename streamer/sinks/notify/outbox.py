@@ -10,7 +10,7 @@ from typing import Any
 
 from ...messages import Event
 from ...runtime.files import read_text, replace_text
-from ...runtime.timing import Every
+from ...runtime.timing import Every, elapsed_seconds
 
 _log = logging.getLogger(__name__)
 
@@ -24,9 +24,9 @@ _FIELDS = {field.name for field in fields(Event)}
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Entry:
-    """Event, and the Unix time in seconds since which it waits."""
+    """Event, and the time since which it waits, by `elapsed_seconds`: a clock that is set late, as after a power cut, makes nothing old."""
 
-    queued_at: float
+    since: float
     event: Event
 
 
@@ -39,11 +39,17 @@ class NotifyOutbox:
         File that keeps them over a restart; only its owner can read it.
     targets : sequence of str
         Keys of the targets.
+
+    Attributes
+    ----------
+    dropped : int
+        Number of events that were dropped.
     """
 
     def __init__(self, file: Path, targets: Sequence[str]) -> None:
         self._file = file
         self._failure_line_due = Every(_QUIET_SECONDS)
+        self._drop_line_due = Every(_QUIET_SECONDS)
         stored = _read(file)
         self._waiting: dict[str, list[_Entry]] = {key: stored.get(key, [])[-_MOST:] for key in targets}
         self.dropped = 0
@@ -57,19 +63,19 @@ class NotifyOutbox:
     def waiting(self, target: str) -> list[Event]:
         """Return the events that wait for a target, in order; those that waited for more than a day are dropped."""
         entries = self._waiting[target]
-        earliest = time.time() - _LONGEST_SECONDS
-        young = [entry for entry in entries if entry.queued_at > earliest]
+        earliest = elapsed_seconds() - _LONGEST_SECONDS
+        young = [entry for entry in entries if entry.since > earliest]
         if len(young) < len(entries):
-            self.dropped += len(entries) - len(young)
+            self._drop(len(entries) - len(young))
             self._waiting[target] = young
         return [entry.event for entry in young]
 
     def put(self, events: Iterable[Event]) -> None:
         """Add events for all targets."""
-        entries = [_Entry(time.time(), event) for event in events]
+        entries = [_Entry(elapsed_seconds(), event) for event in events]
         for waiting in self._waiting.values():
             waiting.extend(entries)
-            self.dropped += max(0, len(waiting) - _MOST)
+            self._drop(max(0, len(waiting) - _MOST))
             del waiting[:-_MOST]
         self._write()
 
@@ -82,9 +88,19 @@ class NotifyOutbox:
         """Move an event that a target did not take behind the others."""
         self._waiting[target].sort(key=lambda entry: entry.event is event)  # stable
 
+    def _drop(self, count: int) -> None:
+        self.dropped += count
+        if count and self._drop_line_due.due():
+            _log.warning(
+                "notifications that could not be delivered for a day, or of which more than %d waited, are dropped (%d so far)",
+                _MOST,
+                self.dropped,
+            )
+
     def _write(self) -> None:
+        started_at = time.time() - elapsed_seconds()
         content = {
-            key: [{"queued_at": entry.queued_at, **asdict(entry.event)} for entry in entries]
+            key: [{"queued_at": started_at + entry.since, **asdict(entry.event)} for entry in entries]
             for key, entries in self._waiting.items()
             if entries
         }
@@ -126,4 +142,5 @@ def _entry(values: dict[str, Any]) -> _Entry:
         isinstance(number, (int, float)) for number in numbers
     ):
         raise TypeError
-    return _Entry(queued_at, event)
+    waited_seconds = max(0.0, time.time() - queued_at)
+    return _Entry(elapsed_seconds() - waited_seconds, event)
