@@ -10,6 +10,8 @@
     │   └── WorkersAwayError      no worker answers now; another attempt may help
     ├── SoundError            a recording can't be read
     ├── TeachingError         a sound can't be taught (its examples, its name, its file)
+    │   ├── ExampleError          a recording can't be an example of a sound
+    │   └── NameTakenError        a sound can't have this name
     └── TrainingError         training or evaluation can't continue (data, disk, diverged loss)
 """
 
@@ -64,3 +66,28 @@ class TrainingError(ModelError):
 
 class TeachingError(ModelError):
     """A sound can't be taught, or its file can't be read or written."""
+
+
+class NameTakenError(TeachingError):
+    """A sound can't have this name, which is that of another sound or class."""
+
+
+class ExampleError(TeachingError):
+    """A recording can't be an example of a sound.
+
+    Parameters
+    ----------
+    example : str
+        Name of the recording.
+    problem : str
+        What is wrong with it, and what to do.
+
+    Attributes
+    ----------
+    example : str
+        Name of the recording.
+    """
+
+    def __init__(self, example: str, problem: str) -> None:
+        super().__init__(f"{example} {problem}")
+        self.example = example

@@ -11,12 +11,17 @@ from PySide6.QtTest import QTest
 from pytestqt.qtbot import QtBot
 from support.display_bench import Bench, tone
 from support.session import live_session
-from support.teaching import chime
+from support.teaching import Model, chime, other_sounds, ring
 from support.waiting import START_SECONDS, wait_until
 
+from earshot.commands import teach_lesson
 from earshot.commands.teach_desk import TeachingDesk
 from earshot.window import window_actions
+from gui.actions import Lesson
 from gui.widgets.teachcard import TeachCard
+from models.teaching import lessons
+from models.teaching.examples import find_example
+from models.teaching.kept_examples import read_examples, write_examples
 from models.teaching.taught_sounds import TaughtSounds
 from streamer.errors import SourceError
 from streamer.events.own_sounds import own_sounds_folder
@@ -147,11 +152,81 @@ def test_what_can_not_be_an_example_is_said_in_the_card(bench: Teaching) -> None
     for name, complaint in (
         ("Our door", "example 1 is silent"),
         ("smoke alarm", "the sound 'Smoke alarm' is known already"),
+        ("bark", "the sound 'Bark' is known already"),
         ("", "a sound needs a name"),
     ):
         bench.card.named.emit(name)
         assert complaint in bench.card.text.text()
     assert bench.card.isVisible()
+
+
+def teach_quickly(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
+    """Teach a small model in place of the real ones."""
+    monkeypatch.setattr(teach_lesson, "models_of", lambda _: [model])
+    monkeypatch.setattr(lessons, "general_sounds", lambda *_: other_sounds())
+
+
+def add_ring(bench: Teaching, number: int) -> None:
+    """Let a bell ring, and make it an example."""
+    begin = round(bench.seconds * RATE)
+    bench.hear(ring(1000.0 + number, seed=number))
+    bench.desk.add("mic", begin, round(bench.seconds * RATE), "Our bell")
+
+
+def finished(bench: Teaching) -> Lesson:
+    wait_until(bench.is_over, "the lesson")
+    lesson = bench.desk.lesson()
+    assert lesson is not None
+    return lesson
+
+
+def test_kept_recordings_without_the_sound_are_learned_from_and_stay(
+    bench: Teaching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teach_quickly(monkeypatch, Model())
+    file = TaughtSounds(own_sounds_folder()).examples_file("Our bell")
+    file.parent.mkdir(parents=True)
+    rings = [
+        find_example(f"{number}.wav", ring(1000.0 + number, seed=number), 2 * RATE) for number in range(4)
+    ]
+    write_examples(file, rings, [ring(3000.0, seconds=3.0)])
+    add_ring(bench, 4)
+    assert not finished(bench).failed
+    kept = read_examples(file)
+    assert kept is not None
+    assert [example.name for example in kept.examples] == ["0.wav", "1.wav", "2.wav", "3.wav", "example 5"]
+    (other,) = kept.others
+    np.testing.assert_allclose(other, ring(3000.0, seconds=3.0), atol=1e-4)
+
+
+def test_an_example_that_the_model_refuses_is_left_out(
+    bench: Teaching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teach_quickly(monkeypatch, Model(speech=0.9))
+    for number in range(5):
+        add_ring(bench, number)
+    lesson = finished(bench)
+    assert lesson.failed
+    assert lesson.verdict[0].startswith("example 1 is mostly speech")
+    assert lesson.verdict[0].endswith("It is left out: select another one")
+    assert bench.desk.examples("Our bell").count == 4
+    teach_quickly(monkeypatch, Model())
+    add_ring(bench, 5)
+    assert not finished(bench).failed
+    assert TaughtSounds(own_sounds_folder()).find("Our bell").examples == 5
+
+
+def test_a_name_that_only_the_loaded_model_has_is_given_up(
+    bench: Teaching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model()
+    model.labels = ("Speech", "Our bell")
+    teach_quickly(monkeypatch, model)
+    for number in range(5):
+        add_ring(bench, number)
+    lesson = finished(bench)
+    assert lesson.verdict[0].startswith("the sound 'Our bell' is known already")
+    assert bench.desk.names() == []
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ def make_environment(tmp_path: Path) -> dict[str, str]:
         (["teach", "Our chime", "--remove", "--clips", "a.wav"], 2, "--remove takes no recordings"),
         (["teach", "Our chime", "--remove"], 1, "no sound called 'Our chime' was taught"),
         (["teach", "smoke ALARM", "--clips", "a.wav"], 1, "the sound 'Smoke alarm' is known already"),
+        (["teach", "bark", "--listen"], 1, "the sound 'Bark' is known already"),
         (["teach", "--import", "no.json"], 1, "no.json can't be read: No such file"),
         (["teach", "a,b", "--clips", "a.wav"], 1, "a sound needs a name of 1 to 60 printable characters"),
         (["teach", "Our chime", "--clips", "no.wav"], 1, "no.wav"),

@@ -143,6 +143,7 @@ def _teach(load: "Callable[[], Settings]", sounds: "TaughtSounds", name: str, gi
     if not (given.clips or given.events or given.times):
         raise UsageError(f"give recordings of '{name}': {_EXAMPLE.replace('Our doorbell', name)}")
     chosen = load()
+    teach_lesson.require_unknown(name, chosen.model)
     heard = [*teach_material.read_clips(given.clips), *teach_material.read_events(chosen, given.events)]
     unrelated = teach_material.read_unrelated(chosen, given.others)
     if given.times:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count
 from typing import TYPE_CHECKING, TypeAlias
 
 from ..failures import UsageError
@@ -12,6 +13,7 @@ from ..window import with_action_errors
 if TYPE_CHECKING:
     from gui.actions import Examples, Lesson, TeachActions
     from models.teaching.examples import Example
+    from models.teaching.kept_examples import KeptExamples
     from models.teaching.taught_sounds import TaughtSounds
     from streamer.events.watchlist import WatchLists
     from streamer.live.changes import LiveSettings
@@ -94,11 +96,11 @@ class TeachingDesk:
         require_libraries()
         self._require_free()
         name = checked_name(name)
-        require_unknown(name)
+        require_unknown(name, self._settings.current.model)
         name = next((known for known in self.names() if known.casefold() == name.casefold()), name)
-        before = self._examples.get(name) or self._kept(name)
+        before = self._examples.get(name) or list(_kept(name).examples)
         samples = self._memory.cut(source, start_sample, end_sample)
-        example = find_example(f"example {len(before) + 1}", samples, WINDOW_SAMPLES)
+        example = find_example(_next_name(before), samples, WINDOW_SAMPLES)
         require_different([*before, example])
         self._examples[name] = [*before, example]
         self._source = source
@@ -122,6 +124,7 @@ class TeachingDesk:
             Another one is being learned, or there are too few examples.
         """
         from gui.actions import Lesson
+        from models.errors import ExampleError, NameTakenError, TeachingError
         from models.teaching.examples import require_enough
 
         from .teach_lesson import learn_sound, verdict
@@ -131,11 +134,19 @@ class TeachingDesk:
         examples = tuple(self._examples.get(name, ()))
         require_enough(examples)
         heard = [(example.name, example.samples) for example in examples]
-        chosen, sounds = self._settings.current, self._sounds()
+        chosen, sounds = self._settings.current, _sounds()
         keep = sounds.examples_file(name).exists()
+        material = Material(heard, _kept(name).others, keep=keep)
 
         def work(report: Report) -> Sequence[str]:
-            return verdict(learn_sound(chosen, sounds, name, Material(heard, [], keep=keep), report))
+            try:
+                return verdict(learn_sound(chosen, sounds, name, material, report))
+            except ExampleError as error:
+                self._examples[name] = [one for one in examples if one.name != error.example]
+                raise TeachingError(f"{error}. It is left out: select another one") from None
+            except NameTakenError:
+                del self._examples[name]
+                raise
 
         self._to_watch = (self._source, name)
         self._begin(Lesson(name), work)
@@ -156,7 +167,7 @@ class TeachingDesk:
 
         require_libraries()
         self._require_free()
-        chosen, sounds = self._settings.current, self._sounds()
+        chosen, sounds = self._settings.current, _sounds()
         events = find_events(chosen, [identifier])
         work = partial(learn_corrections, chosen, sounds, events)
         self._begin(Lesson(events[0].label, is_correction=True), work)
@@ -215,18 +226,25 @@ class TeachingDesk:
         if self._lesson is not None and not self._lesson.is_over:
             raise TeachingError(f"'{self._lesson.name}' is being learned: wait until it is ready")
 
-    def _kept(self, name: str) -> "list[Example]":
-        from models.teaching.kept_examples import read_examples
 
-        kept = read_examples(self._sounds().examples_file(name))
-        return list(kept.examples) if kept else []
+def _sounds() -> "TaughtSounds":
+    from models.teaching.taught_sounds import TaughtSounds
+    from streamer.events.own_sounds import own_sounds_folder
 
-    @staticmethod
-    def _sounds() -> "TaughtSounds":
-        from models.teaching.taught_sounds import TaughtSounds
-        from streamer.events.own_sounds import own_sounds_folder
+    return TaughtSounds(own_sounds_folder())
 
-        return TaughtSounds(own_sounds_folder())
+
+def _kept(name: str) -> "KeptExamples":
+    """Return the examples of a sound that were kept on the disk."""
+    from models.teaching.kept_examples import KeptExamples, read_examples
+
+    return read_examples(_sounds().examples_file(name)) or KeptExamples((), ())
+
+
+def _next_name(before: "Sequence[Example]") -> str:
+    """Return a name that no example has: one before it may have been left out."""
+    taken = {example.name for example in before}
+    return next(name for number in count(len(before) + 1) if (name := f"example {number}") not in taken)
 
 
 def _outcome(lesson: "Lesson", work: Callable[[], Sequence[str]]) -> "Lesson":

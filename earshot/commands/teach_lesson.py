@@ -138,20 +138,31 @@ def require_libraries() -> None:
         ) from None
 
 
-def require_unknown(name: str) -> None:
-    """Check that a name is not that of a sound in the catalogue.
+def require_unknown(name: str, model: str | None = None) -> None:
+    """Check that a name is not that of a sound in the catalogue, or of a class of a model, as far as it is known without loading it.
+
+    Parameters
+    ----------
+    name : str
+        Name of a sound to teach.
+    model : str, optional
+        Name or path of the model of the settings; the embedded one is checked, too. By default, only the catalogue is.
 
     Raises
     ------
     TeachingError
         It is.
     """
+    from models.catalogue import EMBEDDED
+    from models.known_labels import known_labels
     from models.teaching.taught_sounds import require_new_name
     from streamer.events.catalogue import catalogue, own_sounds
 
     own = {sound.name for sound in own_sounds()}
     known = [sound.name for sound in catalogue() if sound.name not in own]
     require_new_name(name, [*known, *(sound.replace(" ", "_") for sound in known)])
+    for one in (model, EMBEDDED) if model is not None else ():
+        require_new_name(name, known_labels(one) or ())
 
 
 def require_unknown_to(name: str, model: "Embedder") -> None:

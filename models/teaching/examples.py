@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TeachingError
+from ..errors import ExampleError, TeachingError
 from ..frontends import SAMPLE_RATE_HZ
 
 Floats = NDArray[np.float32]
@@ -61,17 +61,15 @@ def find_example(name: str, recording: Floats, longest_samples: int) -> Example:
 
     Raises
     ------
-    TeachingError
+    ExampleError
         The recording is silent, overdriven or too short.
     """
     if len(recording) < _SHORTEST_SECONDS * SAMPLE_RATE_HZ:
-        raise TeachingError(f"{name} is too short: record the whole sound")
+        raise ExampleError(name, "is too short: record the whole sound")
     begin, end = _stretch(name, recording)
     sound = _loudest(recording[begin:end], longest_samples)
     if np.mean(np.abs(sound) >= _FULL_SCALE) > _SHARE_CLIPPED:
-        raise TeachingError(
-            f"{name} is overdriven (clipped): record it again with less gain, or farther away"
-        )
+        raise ExampleError(name, "is overdriven (clipped): record it again with less gain, or farther away")
     return Example(name, np.ascontiguousarray(sound, np.float32))
 
 
@@ -111,7 +109,7 @@ def _stretch(name: str, recording: Floats) -> tuple[int, int]:
     frames = recording[: count * _FRAME].reshape(count, _FRAME).astype(np.float64)
     level = 10 * np.log10(np.square(frames).mean(1) + 1e-12)
     if level.max() < _SILENT_DBFS:
-        raise TeachingError(f"{name} is silent: check the microphone, and record it again")
+        raise ExampleError(name, "is silent: check the microphone, and record it again")
     limit = max(level.max() - _BELOW_PEAK_DB, min(np.quantile(level, 0.1) + _ABOVE_FLOOR_DB, level.max() - 6))
     active = np.flatnonzero(level >= limit)
     pauses = np.flatnonzero(np.diff(active) * _FRAME > _LONGEST_PAUSE_SECONDS * SAMPLE_RATE_HZ)

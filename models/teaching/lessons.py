@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TeachingError
+from ..errors import ExampleError
 from .examples import Example, require_enough
 from .heads import NEEDED_HITS, Lesson, learn
 from .other_sounds import OtherSounds, embed_all, general_sounds, recorded_sounds
@@ -122,7 +122,7 @@ def teach(
     Raises
     ------
     TeachingError
-        There are too few examples, two are the same, or one is mostly speech.
+        There are too few examples, two are the same, or one is mostly speech (`ExampleError`).
     """
     require_enough(examples)
     _require_no_speech(model, examples)
@@ -168,13 +168,13 @@ def _result(
 
 
 def _require_no_speech(model: Embedder, examples: Sequence[Example]) -> None:
-    """Raise a TeachingError if an example is mostly speech; a model without that class can't tell."""
+    """Raise an ExampleError if an example is mostly speech; a model without that class can't tell."""
     if _SPEECH not in model.labels:
         return
     speech = model.labels.index(_SPEECH)
     for example in examples:
         scores, _ = model.scores_and_embeddings(example.samples[None])
         if scores[0, speech] >= _MOSTLY_SPEECH and scores[0].argmax() == speech:
-            raise TeachingError(
-                f"{example.name} is mostly speech: record the sound alone, or cut it out of the recording"
+            raise ExampleError(
+                example.name, "is mostly speech: record the sound alone, or cut it out of the recording"
             )

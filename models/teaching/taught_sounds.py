@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import TeachingError
+from ..errors import NameTakenError, TeachingError
 from .heads import Head
 from .private_files import replacing
 
@@ -301,12 +301,12 @@ def require_new_name(name: str, labels: Sequence[str]) -> None:
 
     Raises
     ------
-    TeachingError
+    NameTakenError
         It does not.
     """
     known = {label.casefold(): label for label in labels}
     if name.casefold() in known:
-        raise TeachingError(
+        raise NameTakenError(
             f"the sound '{known[name.casefold()]}' is known already: choose another name, such as 'Our {name.lower()}'"
         )
 
