@@ -98,6 +98,17 @@ def test_a_correction_grows_and_survives_its_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("general")
+def test_a_recording_counts_once_however_often_it_is_called_wrong(tmp_path: Path) -> None:
+    folder = TaughtSounds(tmp_path)
+    folder.save(corrected(Alarms(), 800.0, 1000.0, 1200.0))
+    again = [(str(hertz), np.tile(ring(hertz), 8)) for hertz in (1200.0, 1000.0, 1400.0)]
+    grown = correct(Alarms(), "Bell", ["Bell"], again, folder.find("Bell")).sound
+    assert grown.examples == 4
+    (head,) = grown.heads.values()
+    assert (len(head.windows), len(head.further)) == (4, 4)
+
+
+@pytest.mark.usefixtures("general")
 def test_a_correction_is_no_sound_to_watch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     model = Alarms()

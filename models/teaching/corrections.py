@@ -14,7 +14,7 @@ from ..frontends import SAMPLE_RATE_HZ
 from .examples import find_example
 from .heads import Head, Lesson, learn
 from .other_sounds import OtherSounds, embed_all, general_sounds
-from .taught_sounds import TaughtHead, TaughtSound
+from .taught_sounds import Halves, TaughtHead, TaughtSound
 from .taught_tagger import Embedder, lowering
 from .variations import variations
 
@@ -30,6 +30,8 @@ _NEWEST = 40
 _INVERSE_PENALTY = 1.0
 """Large: what is wrong in a room is always the same thing, or one of a few."""
 _LOWERED = 0.5
+_SAME = 0.9999
+"""Cosine of the embeddings of two windows from which they are the same one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,8 +130,12 @@ def _head(
     model: Embedder, groups: Sequence[Floats], known: TaughtHead | None, others: OtherSounds
 ) -> TaughtHead:
     """Learn a head for all recordings together, and one for each, because they may be of several things."""
-    windows = [*(known.windows if known else ()), *(group.astype(np.float16) for group in groups)][-_NEWEST:]
-    own = [*(known.further if known else ()), *(_lesson([group], others).head for group in groups)][-_NEWEST:]
+    recordings = [] if known is None else list(zip(known.windows, known.further, strict=False))
+    for group in groups:
+        rows = group.astype(np.float16)
+        recordings = [(before, own) for before, own in recordings if not _is_same(before, rows)]
+        recordings.append((rows, _lesson([group], others).head))
+    windows, own = zip(*recordings[-_NEWEST:], strict=True)
     together = _lesson([rows.astype(np.float32) for rows in windows], others)
     return TaughtHead(
         fingerprint=model.fingerprint,
@@ -137,9 +143,17 @@ def _head(
         head=together.head,
         recall=together.recall,
         others=len(others.names),
-        windows=tuple(windows),
-        further=tuple(own),
+        windows=windows,
+        further=own,
     )
+
+
+def _is_same(rows: Halves, others: Halves) -> bool:
+    """Return True for the windows of the same recording; its variations are others each time, its first window is not."""
+    if len(rows) != len(others):
+        return False
+    first, other = rows[0].astype(np.float32), others[0].astype(np.float32)
+    return float(first @ other) >= _SAME * float(np.linalg.norm(first) * np.linalg.norm(other))
 
 
 def _lesson(rows: Sequence[Floats], others: OtherSounds) -> Lesson:
