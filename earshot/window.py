@@ -184,7 +184,7 @@ def _look(settings: "Settings", labels: "Sequence[str]") -> "KioskLook":
         hidden = [
             labels[index]
             for name in settings.kiosk_hide
-            for sound in resolve_scored_sounds([Watch(full.get(name.casefold(), name))], labels)
+            for sound in resolve_scored_sounds([Watch(_watchable(name, labels, full))], labels)
             for index in sound.indices
         ]
         look = KioskLook(
@@ -199,6 +199,20 @@ def _look(settings: "Settings", labels: "Sequence[str]") -> "KioskLook":
     except LookError as error:
         raise SettingsError(str(error)) from None
     return look
+
+
+def _watchable(name: str, labels: "Sequence[str]", full: Mapping[str, str]) -> str:
+    """Return a name as in `watch`, if the user has written one that is only shown.
+
+    "Gunshot" is both: a sound of several labels, and the short name of one of them.
+    """
+    from streamer.errors import SettingsError
+    from streamer.events.catalogue import known_sound_name
+
+    try:
+        return known_sound_name(name, labels)
+    except SettingsError:
+        return full.get(name.casefold(), name)
 
 
 def shown_names(settings: "Settings") -> Mapping[str, str]:

@@ -42,6 +42,11 @@ def _mids() -> dict[str, str]:
     return {entry.name.casefold(): entry.mid for entry in audioset_classes()}
 
 
+@lru_cache(maxsize=1)
+def _names() -> dict[str, str]:
+    return {entry.mid: entry.name for entry in audioset_classes()}
+
+
 def with_full_names(labels: Sequence[str]) -> tuple[str, ...]:
     """Return labels; those of AudioSet in full, because some files cut them at the first comma."""
     audioset = tuple(entry.name for entry in audioset_classes())
@@ -52,6 +57,11 @@ def with_full_names(labels: Sequence[str]) -> tuple[str, ...]:
 def mid_of(label: str) -> str | None:
     """Return AudioSet's identifier of a display name; None for labels of other sets."""
     return _mids().get(label.casefold())
+
+
+def name_of(label: str) -> str:
+    """Return the display name of one of AudioSet's identifiers; other labels stay."""
+    return _names().get(label, label)
 
 
 _FAMILIES = (

@@ -169,6 +169,16 @@ def test_labels_are_those_of_the_model(tmp_path: Path) -> None:
     assert [example.labels for example in dataset.examples] == [(1,), (3,), (0, 1)]
 
 
+def test_identifiers_of_audioset_stand_for_their_names(tmp_path: Path) -> None:
+    table = write_csv(
+        put(tmp_path, "a.wav", "b.wav", "c.wav"),
+        "path,label\na.wav,/m/09x0r\nb.wav,/m/0bt9lr|Speech\nc.wav,/m/none\n",
+    )
+    dataset = read_dataset(table)
+    assert dataset.labels == ("/m/none", "Dog", "Speech")
+    assert [example.labels for example in dataset.examples] == [(2,), (1, 2), (0,)]
+
+
 def test_folders_may_be_named_as_the_model_names_its_classes(tmp_path: Path) -> None:
     put(tmp_path, "dog/a.wav")
     assert read_dataset(tmp_path, labels=("Cat", "Dog")).examples[0].labels == (1,)

@@ -1,14 +1,18 @@
 """Short names of sounds for people."""
 
 import io
+from pathlib import Path
 
 import numpy as np
+import pytest
 from rich.console import Console
 from support.terminal import picture
 
+from earshot.window import _look
 from models.labels import audioset_classes
 from models.short_names import short_name, short_names
 from streamer.messages import Event, Tagging
+from streamer.settings.loading import load_settings
 from streamer.sinks.payloads import LabelSet
 from streamer.sinks.terminal.table import LiveTable
 
@@ -51,3 +55,19 @@ def test_the_table_of_the_terminal_shows_short_names_and_plain_lines_the_labels(
     assert "woodwind" not in shown
     assert isinstance(lines.file, io.StringIO)
     assert lines.file.getvalue().count(LONG) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "hidden"),
+    [
+        ("Gunshot", {"Gunshot, gunfire", "Machine gun", "Fusillade"}),
+        ("Smoke alarm", {"Smoke detector, smoke alarm", "Fire alarm"}),
+        ("Violin", {"Violin, fiddle"}),
+        ("whimper", {"Whimper"}),
+    ],
+)
+def test_a_sound_that_the_kiosk_hides_is_one_of_the_catalogue_first(name: str, hidden: set[str]) -> None:
+    settings = load_settings({"kiosk_hide": name}, config=Path("/dev/null"), environment={})
+    found = _look(settings, CLASSES).hidden
+    assert hidden <= found
+    assert len(found) < 10

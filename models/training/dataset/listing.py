@@ -6,11 +6,12 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from ...errors import TrainingError
-from ...labels import mid_of
+from ...labels import mid_of, name_of
 from ...recording_names import is_recording_name
 from .examples import Dataset, Example
 from .table import SEPARATOR, Entry, composed, entries_of_csv
@@ -38,7 +39,7 @@ def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Datase
         ``category`` stand for ``path`` and ``label``, and the recordings are in the folder ``audio`` beside the file's folder.
     labels : tuple of str, optional
         Labels of the model to measure, in order; by default those of the data, sorted. A name in the data may also be written
-        in another case, or as AudioSet's identifier (``/m/09x0r``).
+        in another case. AudioSet's identifiers (``/m/09x0r``) stand for their display names.
 
     Raises
     ------
@@ -65,6 +66,7 @@ def read_dataset(path: Path, *, labels: tuple[str, ...] | None = None) -> Datase
             "paths are relative to the folder of the CSV file"
         )
     if labels is None:
+        entries = [replace(entry, labels=tuple(map(name_of, entry.labels))) for entry in entries]
         labels = _labels_of(entries)
     spellings = _spellings(labels)
     examples = tuple(
