@@ -1,6 +1,8 @@
-"""The checkpoints that the authors of AST and CED published, under short names. Only data: nothing is imported or fetched."""
+"""The checkpoints that the authors of AST and CED published, under short names. Nothing is loaded or fetched here."""
 
 from dataclasses import dataclass
+
+from .errors import CheckpointError
 
 EMBEDDED = "tiny"
 """Name of the checkpoint that is part of Earshot."""
@@ -180,3 +182,29 @@ def repository_of(spec: str) -> tuple[str, str | None] | None:
         return None
     repository, _, revision = spec.removeprefix(HUB).partition("@")
     return repository, revision or None
+
+
+def member_specs(model: str) -> list[str]:
+    """Return the checkpoints of a model: several for an ensemble."""
+    if model in ENSEMBLES:
+        return list(ENSEMBLES[model])
+    if not model.startswith(ENSEMBLE):
+        return [model]
+    members = [member.strip() for member in model.removeprefix(ENSEMBLE).split("+")]
+    if not all(members):
+        raise CheckpointError(f"'{model}' is not an ensemble of models: give {ENSEMBLE}A+B+C")
+    return members
+
+
+def require_single(spec: str) -> None:
+    """Refuse an ensemble.
+
+    Raises
+    ------
+    CheckpointError
+        It is one.
+    """
+    if len(members := member_specs(spec)) > 1:
+        raise CheckpointError(
+            f"'{spec}' is an ensemble, and this needs a single model: choose one of its members, such as {members[0]}"
+        )

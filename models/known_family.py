@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .catalogue import MODEL_TYPES, published, repository_of
+from .catalogue import MODEL_TYPES, published, repository_of, require_single
 from .errors import CheckpointError
 from .known_labels import read_config, read_header
 
@@ -14,12 +14,12 @@ _FAMILIES = dict(zip(MODEL_TYPES, (AST, "ced"), strict=True))
 
 
 def require_ast_before_loading(model: str, task: str, *, offline: bool = False) -> None:
-    """Refuse a model that is not an AST, before its weights are fetched or read; an unknown one is refused when it is loaded.
+    """Refuse a model that is not a single AST, before its weights are fetched or read; an unknown one is refused when it is loaded.
 
     Parameters
     ----------
     model : str
-        Name or path, as for `load_tagger`, of a single network.
+        Name or path, as for `load_tagger`.
     task : str
         Task in words, such as "fine-tuned".
     offline : bool
@@ -28,8 +28,9 @@ def require_ast_before_loading(model: str, task: str, *, offline: bool = False) 
     Raises
     ------
     CheckpointError
-        It is of another family, or its description can't be fetched (`HubError`).
+        It is an ensemble or of another family, or its description can't be fetched (`HubError`).
     """
+    require_single(model)
     if known_family(model) not in {None, AST}:
         raise only_an_ast(Path(model).name if Path(model).exists() else model, task)
     if (named := repository_of(model)) and not offline:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
-from . import frontends
+from . import catalogue, frontends
 from .checkpoints import Checkpoint, Geometry, load_checkpoint, member_specs, window_rows
 from .engines import FAST_ENOUGH_SECONDS, Engine, EngineName, Precision
 from .engines.ensemble import EnsembleEngine
@@ -40,7 +40,8 @@ def load_tagger(
     check_request(device, engine, precision)
     model = _named(os.fspath(model), window_seconds, device, engine, offline=offline)
     geometry = Geometry(fstride=fstride, tstride=tstride, input_tdim=input_tdim)
-    checkpoints = [load_checkpoint(spec, offline=offline, geometry=geometry) for spec in member_specs(model)]
+    specs = member_specs(model)
+    checkpoints = [load_checkpoint(spec, offline=offline, geometry=geometry) for spec in specs]
     networks = _networks(model, checkpoints, window_seconds)
     share = enough_seconds / len(checkpoints)
     make = partial(
@@ -51,8 +52,18 @@ def load_tagger(
         enough_seconds=share,
         activation=checkpoints[0].activation,
     )
-    names = [checkpoint.name for checkpoint in checkpoints]
-    return _joined(checkpoints, networks, [make(*named) for named in zip(networks, names, strict=True)])
+    engines = [
+        make(network, _listed_name(spec, checkpoint, window_seconds) if geometry == Geometry() else "")
+        for network, spec, checkpoint in zip(networks, specs, checkpoints, strict=True)
+    ]
+    return _joined(checkpoints, networks, engines)
+
+
+def _listed_name(spec: str, checkpoint: Checkpoint, window_seconds: float | None) -> str:
+    """Return the name under which the speed of a model is listed; empty for models that are not, and for other windows than theirs."""
+    if window_rows(checkpoint, window_seconds) != window_rows(checkpoint, None):
+        return ""
+    return checkpoint.name if spec == catalogue.EMBEDDED or catalogue.published(spec) else ""
 
 
 def _named(

@@ -8,16 +8,16 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import platformdirs
 import pytest
 import torch
 
-from models import EngineError
+from models import EngineError, local
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
-from models.checkpoints import Checkpoint, save_checkpoint
+from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from models.engines import Engine, Precision, Samples
 from models.engines.graph_engine import LARGEST_BATCH, GraphEngine
 from models.engines.openvino_engine import OpenVinoEngine, has_bf16
@@ -26,7 +26,7 @@ from models.labels import audioset_classes
 from models.local import load_tagger
 from models.network_spec import NetworkSpec
 from models.reference_audio import reference_windows
-from models.selection.engine_benchmark import MAX_DIFFERENCE, EngineBenchmark, compare
+from models.selection.engine_benchmark import MAX_DIFFERENCE, EngineBenchmark, EngineResult, compare
 from models.selection.engine_choice import EngineSpec, _fastest, make_engine
 from models.selection.json_cache import cached_choice
 from models.selection.user_quantization import quantize_on
@@ -394,6 +394,29 @@ def test_the_fastest_that_keeps_the_scores_is_taken(contest: Fake) -> None:
     assert choice.engine == "openvino bf16"
     assert choice.seconds == pytest.approx(0.7)
     assert cached_choice("theirs") is None
+
+
+def test_only_a_listed_model_with_its_own_window_and_patches_has_a_listed_speed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = []
+
+    def make(network: NetworkSpec, name: str, **_: Any) -> Engine:
+        names.append(name)
+        return TorchEngine(network, device="cpu")
+
+    monkeypatch.setattr(local, "make_engine", make)
+    own = tmp_path / "tiny.safetensors"
+    save_checkpoint(load_checkpoint("tiny"), own)
+    local.load_tagger("tiny")
+    local.load_tagger("tiny", window_seconds=10.24)
+    local.load_tagger("tiny", window_seconds=2.0)
+    local.load_tagger(str(own))
+    assert names == ["tiny", "tiny", "", ""]
+    benchmark = EngineBenchmark("", "here")
+    benchmark.add("openvino fp32", EngineResult(0.1))
+    benchmark.choose("openvino fp32")
+    assert cached_choice("") is None
 
 
 def test_scores_of_classes_that_exclude_each_other_are_compared_as_such() -> None:

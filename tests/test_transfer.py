@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812
 from models import CheckpointError
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from models.training.transfer import starting_point
+from models.training.transfer import require_starting_point, starting_point
 
 pytestmark = pytest.mark.slow
 
@@ -239,7 +239,10 @@ def test_imagenet_is_fetched_from_the_hub(tmp_path: Path, monkeypatch: pytest.Mo
         ("imagenet:huge", {}, "one of tiny, small, base, base384"),
         ("tiny", {"rows": 8}, "at least 16x16"),
         ("tiny", {"fstride": 17}, "strides must be 1 to 16"),
-        ("tinny", {}, "there is no model 'tinny'"),
+        ("tinny", {}, "there is no model 'tinny': did you mean 'tiny'"),
+        ("ensemble-s", {}, "'ensemble-s' is an ensemble, and this needs a single model: choose one of its"),
+        ("ensemble:base+small", {}, "choose one of its members, such as base"),
+        ("auto", {}, "there is no model 'auto'"),
     ],
 )
 def test_an_impossible_start_is_reported_in_one_sentence(
@@ -248,6 +251,9 @@ def test_an_impossible_start_is_reported_in_one_sentence(
     with pytest.raises(CheckpointError, match=reason) as error:
         starting_point(init, LABELS, **geometry)
     assert "\n" not in str(error.value)
+    if not geometry:
+        with pytest.raises(CheckpointError, match=reason):
+            require_starting_point(init)
 
 
 def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:

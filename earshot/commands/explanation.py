@@ -30,23 +30,6 @@ def require_picture(path: Path) -> None:
         raise UsageError(f"--explain: {path} exists and is not a PNG; give another name")
 
 
-def require_one_ast(model: str, *, offline: bool) -> None:
-    """Refuse an ensemble, and a model that is not an AST, before it is loaded.
-
-    Raises
-    ------
-    CheckpointError
-        The model can't be explained.
-    """
-    from models.checkpoints import member_specs
-    from models.errors import CheckpointError
-    from models.known_family import require_ast_before_loading
-
-    if len(members := member_specs(model)) > 1:
-        raise CheckpointError(f"--explain needs a single network, not an ensemble: give --model {members[0]}")
-    require_ast_before_loading(model, "explained", offline=offline)
-
-
 def draw(picture: Path, tagging: "Tagging", model: str, settings: "Settings") -> None:
     """Draw what led to the highest score of a recording.
 

@@ -55,8 +55,8 @@ def finetune(
     """Teach a model the sounds of your recordings."""
     from rich.console import Console
 
-    from models.known_family import require_ast_before_loading
     from models.training.dataset import SoundCache
+    from models.training.transfer import require_starting_point
 
     if resume and overwrite:
         raise UsageError("give either --resume or --overwrite")
@@ -68,7 +68,7 @@ def finetune(
     folder = report or out.with_name(f"{out.stem}-report")
     _check_report(folder, out, data)
     recipe = _recipe(options)
-    require_ast_before_loading(recipe.init, "fine-tuned", offline=options["offline"])
+    require_starting_point(recipe.init, offline=options["offline"])
     sounds = SoundCache(read_recording)
     dataset, unreadable = _recordings(options, sounds, console)
     start = _start(recipe, dataset, sounds, options)

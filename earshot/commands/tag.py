@@ -33,6 +33,7 @@ def tag(
 
 def _tag_files(files: Sequence[str], chosen: "Settings", *, events: bool, picture: Path | None) -> bool:
     """Tag recordings one after the other; return True if all could be read to their end."""
+    from models.known_family import require_ast_before_loading
     from streamer.commands.tag import sink_for
     from streamer.commands.tag import tag as tag_recording
     from streamer.errors import SourceError
@@ -43,7 +44,7 @@ def _tag_files(files: Sequence[str], chosen: "Settings", *, events: bool, pictur
         return False
     choice = tagger.choose_model(chosen, only_ast=picture is not None)
     if picture is not None:
-        explanation.require_one_ast(choice.name, offline=chosen.offline)
+        require_ast_before_loading(choice.name, "explained", offline=chosen.offline)
     loaded = tagger.load_chosen(chosen, choice)
     sink, sounds = sink_for(chosen, loaded, tagger.label_set(loaded.labels), events=events)
     for recording in recordings:

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from .. import catalogue
-from ..catalogue import CONFIG, EMBEDDED, HUB
+from ..catalogue import CONFIG, EMBEDDED, HUB, member_specs, require_single
 from ..errors import CheckpointError
 from ..known_labels import HEADER
 from .averaging import mean_of
@@ -29,6 +29,7 @@ __all__ = [
     "load_checkpoint",
     "mean_of",
     "member_specs",
+    "require_known",
     "save_checkpoint",
     "window_rows",
 ]
@@ -52,21 +53,27 @@ def load_checkpoint(spec: str, *, offline: bool = False, geometry: Geometry | No
     CheckpointError
         The checkpoint does not exist, or can't be fetched or read.
     """
+    require_single(spec)
     checkpoint = _load(spec, offline, geometry or Geometry())
     _check_geometry(checkpoint, geometry or Geometry())
     return checkpoint
 
 
-def member_specs(model: str) -> list[str]:
-    """Return the checkpoints of a model: several for an ensemble."""
-    if model in catalogue.ENSEMBLES:
-        return list(catalogue.ENSEMBLES[model])
-    if not model.startswith(catalogue.ENSEMBLE):
-        return [model]
-    members = [member.strip() for member in model.removeprefix(catalogue.ENSEMBLE).split("+")]
-    if not all(members):
-        raise CheckpointError(f"'{model}' is not an ensemble of models: give {catalogue.ENSEMBLE}A+B+C")
-    return members
+def require_known(spec: str) -> None:
+    """Check that there is a single model, without reading or fetching it.
+
+    Raises
+    ------
+    CheckpointError
+        It is an ensemble, an unknown name, or no file.
+    """
+    require_single(spec)
+    if spec == EMBEDDED or catalogue.published(spec) or catalogue.repository_of(spec):
+        return
+    with suppress(RuntimeError, ValueError, OSError):  # not a valid path
+        if Path(spec).exists() or Path(spec).expanduser().exists():
+            return
+    raise _unknown(spec)
 
 
 def _load(spec: str, offline: bool, geometry: Geometry) -> Checkpoint:
@@ -87,9 +94,13 @@ def _load(spec: str, offline: bool, geometry: Geometry) -> Checkpoint:
             return pretrained_checkpoint(path)
         if path.is_file():
             return _read_file(path, geometry)
-    names = [EMBEDDED, *catalogue.ALIASES, *catalogue.PUBLISHED, *catalogue.ENSEMBLES]
+    raise _unknown(spec)
+
+
+def _unknown(spec: str) -> CheckpointError:
+    names = [EMBEDDED, *catalogue.ALIASES, *catalogue.PUBLISHED]
     near = difflib.get_close_matches(spec, names, n=1)
-    raise CheckpointError(
+    return CheckpointError(
         f"there is no model '{spec}': "
         + (f"did you mean '{near[0]}'? " if near else "")
         + f"give '{EMBEDDED}', a name that `earshot models` lists, {HUB}OWNER/REPO, or the path of a checkpoint"

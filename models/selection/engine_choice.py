@@ -86,7 +86,7 @@ def make_engine(
     network : NetworkSpec
         Network to run.
     name : str
-        Name of the model, under which the choice is saved.
+        Name of the model, under which the choice is listed; empty to list none.
     device : str
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     engine : {"auto", "torch", "openvino"}

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from ..ast_network import POSITIONS, AstConfig, adapt_positions
-from ..checkpoints import Checkpoint, load_checkpoint
+from ..checkpoints import Checkpoint, load_checkpoint, require_known
 from ..checkpoints.tensors import read_tensors
 from ..errors import CheckpointError
-from ..known_family import only_an_ast
+from ..known_family import only_an_ast, require_ast_before_loading
 from ..network_spec import NetworkConfig
 
 IMAGENET = "imagenet"
@@ -86,6 +86,33 @@ def starting_point(
     return _with_labels(checkpoint, tuple(labels), random)
 
 
+def require_starting_point(init: str, *, offline: bool = False) -> None:
+    """Refuse what `starting_point` can't start from, before it is fetched or read.
+
+    Raises
+    ------
+    CheckpointError
+        It does not exist or is not an AST, or its description can't be fetched (`HubError`).
+    """
+    kind, _, detail = init.partition(":")
+    if kind != IMAGENET:
+        require_known(init)
+        require_ast_before_loading(init, "fine-tuned", offline=offline)
+    elif detail and detail not in DEIT:
+        _file_of_imagenet(detail)
+
+
+def _file_of_imagenet(name: str) -> Path:
+    path = Path(name)
+    with suppress(RuntimeError, ValueError):  # "~name" of an unknown user stays as it is
+        path = path.expanduser()
+    if not path.is_file():
+        raise CheckpointError(
+            f"there are no ImageNet weights '{name}': give {IMAGENET}:NAME with one of {', '.join(DEIT)}, or {IMAGENET}:FILE"
+        )
+    return path
+
+
 def _from_imagenet(name: str, geometry: Mapping[str, Any], offline: bool) -> Checkpoint:
     """Return a DeiT as an AST without a head."""
     if name in DEIT:
@@ -94,13 +121,7 @@ def _from_imagenet(name: str, geometry: Mapping[str, Any], offline: bool) -> Che
         folder = hub.fetch(_REPOSITORY.format(DEIT[name]), networks=(DEIT[name],), offline=offline)
         path = folder / "model.safetensors"
     else:
-        path = Path(name)
-        with suppress(RuntimeError, ValueError):  # "~name" of an unknown user stays as it is
-            path = path.expanduser()
-        if not path.is_file():
-            raise CheckpointError(
-                f"there are no ImageNet weights '{name}': give {IMAGENET}:NAME with one of {', '.join(DEIT)}, or {IMAGENET}:FILE"
-            )
+        path = _file_of_imagenet(name)
     _, tensors = read_tensors(path)
     try:
         config = _config_of_deit(tensors, geometry)
