@@ -27,7 +27,15 @@ from .commands.sounds import sounds
 from .commands.tag import tag
 from .commands.teach import teach
 from .commands.web import app as web
-from .failures import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, complain, describe_usage, explain
+from .failures import (
+    EXIT_FAILURE,
+    EXIT_INTERRUPTED,
+    EXIT_USAGE,
+    UsageError,
+    complain,
+    describe_usage,
+    explain,
+)
 from .help import Command, Group
 
 _EVERYDAY = (devices, doctor, sounds, events, noise, tag, calibrate, teach, replay, forget)
@@ -60,7 +68,7 @@ def run() -> int:
     from web.errors import WebError
 
     try:
-        return app(standalone_mode=False) or 0
+        return _call()
     except OutputClosed:
         return 0
     except KeyboardInterrupt:
@@ -76,6 +84,23 @@ def run() -> int:
     except Exception as error:  # noqa: BLE001 - a bug, which the user reads in a sentence too
         complain(error, explain(error))
     return EXIT_FAILURE
+
+
+def _call() -> int:
+    """Call the command.
+
+    Raises
+    ------
+    KeyboardInterrupt, UsageError
+        A question was left with Ctrl-C, or nobody can answer it.
+    """
+    try:
+        return app(standalone_mode=False) or 0
+    except typer.Abort as error:
+        typer.echo(err=True)
+        if isinstance(error.__context__, KeyboardInterrupt):
+            raise KeyboardInterrupt from None
+        raise UsageError("no answer on standard input: run this in a terminal") from None
 
 
 def main() -> NoReturn:

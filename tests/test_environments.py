@@ -1,12 +1,15 @@
 """The program in environments that lack something: a home, an encoding, open streams."""
 
 import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from support.program import ROOT, command
+from support.program import ROOT, ChildProcess, command
+from support.system import require
 from support.waiting import PATIENCE_SECONDS, START_SECONDS
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="a shell closes the streams")
@@ -109,3 +112,41 @@ def test_ctrl_c_during_the_imports_ends_the_program_without_a_traceback(
         check=False,
     )
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"")
+
+
+@pytest.mark.system
+@pytest.mark.parametrize(
+    ("key", "code", "sentence"),
+    [
+        (b"\x03", 130, ""),
+        (b"\x04", 2, "earshot: no answer on standard input: run this in a terminal"),
+    ],
+    ids=["Ctrl-C", "Ctrl-D"],
+)
+def test_a_question_can_be_left(key: bytes, code: int, sentence: str, environment: dict[str, str]) -> None:
+    require("setsid")
+    outside, inside = pty.openpty()
+    with ChildProcess[bytes](
+        ["setsid", "--ctty", *command("web", "password")],
+        env=environment,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+    ) as program:
+        os.close(inside)
+        shown = read_until(outside, b"Password: ")
+        os.write(outside, key)
+        assert program.wait(timeout=PATIENCE_SECONDS) == code
+        shown += read_until(outside, b"\0")
+        os.close(outside)
+    lines = shown.decode().replace("\r", "").partition("Password: ")[2].split("\n")
+    assert [line for line in lines if line.strip("^CD\b")] == ([sentence] if sentence else [])
+
+
+def read_until(terminal: int, text: bytes) -> bytes:
+    """Read what a program shows until a text, or its end."""
+    shown = b""
+    with suppress(OSError):  # it has ended
+        while text not in shown and (more := os.read(terminal, 4096)):
+            shown += more
+    return shown

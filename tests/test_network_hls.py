@@ -257,6 +257,34 @@ def test_the_segments_of_a_playlist_may_be_parts_of_one_file(segment: bytes) -> 
     assert asked == [f"bytes={len(segment)}-{len(whole) - 1}", f"bytes=0-{len(segment) - 1}"]
 
 
+def test_only_one_variant_of_a_stream_is_fetched(segment: bytes) -> None:
+    variants, last = "abc", 5
+    master = "".join(
+        f"#EXT-X-STREAM-INF:BANDWIDTH={number}000000\n{name}.m3u8\n"
+        for number, name in enumerate(variants, 1)
+    )
+    asked: list[str] = []
+
+    def answer_of(name: str) -> Answer:
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            asked.append(name)
+            file(segment)(handler)
+
+        return answer
+
+    answers = {"/list.m3u8": file(f"#EXTM3U\n{master}".encode())}
+    for name in variants:
+        segments = [f"{name}{number}.ts" for number in range(last + 1)]
+        answers[f"/{name}.m3u8"] = file(playlist(*segments))
+        answers |= {f"/{one}": answer_of(one) for one in segments}
+    with HttpServer(answers) as server:
+        chunks = listened(server.url("/list.m3u8"))
+    assert seconds_of(chunks) == pytest.approx(2.0 * (last + 1), abs=0.5)
+    assert [name for name in asked if name.startswith("a")] == [f"a{number}.ts" for number in range(last + 1)]
+    others = {name[1:] for name in asked if not name.startswith("a")}
+    assert others <= {"0.ts", "1.ts"}, "FFmpeg looks into the beginning of each"
+
+
 def test_a_missing_segment_is_left_out(segment: bytes) -> None:
     answers = {"/list": file(playlist("0.ts", "missing.ts", "1.ts")), "/0.ts": file(segment)}
     with HttpServer({**answers, "/1.ts": file(segment)}) as server:

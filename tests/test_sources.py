@@ -879,6 +879,25 @@ def test_a_pipe_that_falls_silent_fails_and_continues_with_the_next_samples(
     assert gap / SAMPLE_RATE_HZ == pytest.approx(1.5, abs=0.5)
 
 
+@pytest.mark.parametrize("sent", [0, 1_001])
+def test_a_pipe_that_is_silent_from_the_beginning_fails_and_continues(
+    monkeypatch: pytest.MonkeyPatch, sent: int
+) -> None:
+    monkeypatch.setattr("streamer.sources.pcm._SILENT_SECONDS", 0.3)
+    reading, writing = os.pipe()
+    sound = np.arange(3_200, dtype="<i2")
+    with os.fdopen(reading, "rb") as pipe, os.fdopen(writing, "wb", 0) as sender:
+        source = PcmInput("pipe", pipe)
+        sender.write(sound.tobytes()[:sent])
+        for _ in range(2):
+            with pytest.raises(SourceError, match="pipe has delivered nothing for 0.3 s; check the program"):
+                next(source.chunks())
+        sender.write(sound.tobytes()[sent:])
+        sender.close()
+        samples = np.concatenate([chunk.samples for chunk in source.chunks()])
+    assert np.array_equal(samples * 32_768, sound)
+
+
 def test_a_recording_that_is_shorter_than_a_sample_is_refused_in_one_sentence(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "short.wav", np.zeros(1, np.float32), 48_000)
     with pytest.raises(SoundError, match=r"short\.wav is too short to contain sound"):

@@ -41,9 +41,9 @@ def _agrees() -> bool:
     try:
         return typer.confirm("Remove them from the broker?", default=False)
     except typer.Abort as error:
-        typer.echo()
         if isinstance(error.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from None
+            raise
+        typer.echo()
         raise UsageError(
             "no answer on standard input: give --yes to remove them without a question"
         ) from None

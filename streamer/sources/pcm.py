@@ -126,6 +126,7 @@ class PcmInput:
         self._pace: _Pace | None = None
         self._start_sample = 0
         self._odd = b""
+        self._beginning = b""
 
     @property
     def is_silent(self) -> bool:
@@ -171,7 +172,7 @@ class PcmInput:
                 if self._closed.is_set():
                     return
                 yield chunk
-            received = self._read(longest_seconds=_SILENT_SECONDS if self.live else math.inf)
+            received = self._read()
         if self._start_sample == 0 and not self._closed.is_set():
             raise SourceError(
                 f"{self.name} ended without any audio; pipe s16le samples into it, 16 kHz mono "
@@ -198,20 +199,22 @@ class PcmInput:
         self._closed.wait(pace.wait_seconds(samples / SAMPLE_RATE_HZ, end_sample, elapsed_seconds()))
 
     def _read_beginning(self) -> bytes:
-        """Read enough to recognise a file."""
-        received = b""
-        while len(received) < NEEDED_BYTES and (more := self._read(NEEDED_BYTES - len(received))):
-            received += more
-        return b"" if self._closed.is_set() else received
+        """Read enough to recognise a file, with what came before a sender fell silent."""
+        while len(self._beginning) < NEEDED_BYTES and (
+            more := self._read(NEEDED_BYTES - len(self._beginning))
+        ):
+            self._beginning += more
+        return b"" if self._closed.is_set() else self._beginning
 
-    def _read(self, most_bytes: int = _CHUNK_BYTES, longest_seconds: float = math.inf) -> bytes:
+    def _read(self, most_bytes: int = _CHUNK_BYTES) -> bytes:
         """Wait for bytes and return them; return none at the end of the stream, or when the source is closed.
 
         Raises
         ------
         SourceError
-            The stream can't be read, or nothing has come for `longest_seconds`.
+            The stream can't be read, or is live and nothing has come for a while.
         """
+        longest_seconds = _SILENT_SECONDS if self.live else math.inf
         latest = elapsed_seconds() + longest_seconds
         try:
             if sys.platform != "win32":

@@ -57,6 +57,8 @@ class Decoding:
         except DecodingFailure:
             self._container.close()
             raise
+        if "hls" in self._container.format.name.split(","):
+            _discard_others(self._container, self._track)
         self.opened = _describe(self._container)
         return self
 
@@ -209,6 +211,17 @@ def _not_recognised() -> tuple[type[Exception], ...]:
     import av.error
 
     return av.error.InvalidDataError, av.error.ArgumentError
+
+
+def _discard_others(container: Any, track: Any) -> None:
+    """Read one track only: FFmpeg fetches each variant of a playlist of which a track is read."""
+    try:
+        from av.stream import Discard
+    except ImportError:  # PyAV before 18
+        return
+    for stream in container.streams:
+        if stream.index != track.index:
+            stream.discard = Discard.all
 
 
 def _describe(container: Any) -> Opened:
