@@ -74,6 +74,11 @@ class Option:
     advanced: bool = False
     argument: bool = False
 
+    @property
+    def declared(self) -> str:
+        """Flag as Typer declares it."""
+        return self.flag or f"--{self.name.replace('_', '-')}"
+
     def parameter(self) -> inspect.Parameter:
         """Return the parameter of a function that Typer makes this option from."""
         shared: dict[str, Any] = {
@@ -87,8 +92,9 @@ class Option:
         if self.argument:
             declared = typer.Argument(**shared)
         else:
-            flag = self.flag or f"--{self.name.replace('_', '-')}"
-            declared = typer.Option(flag, rich_help_panel=ADVANCED if self.advanced else None, **shared)
+            declared = typer.Option(
+                self.declared, rich_help_panel=ADVANCED if self.advanced else None, **shared
+            )
         return inspect.Parameter(
             self.name,
             inspect.Parameter.KEYWORD_ONLY,

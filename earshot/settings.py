@@ -3,9 +3,11 @@
 import logging
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .failures import UsageError
 from .options import options_of
 
 if TYPE_CHECKING:
@@ -41,6 +43,34 @@ def given(context: "typer.Context") -> dict[str, Any]:
     command = "live" if context.parent is None else context.info_name or ""
     values = {option.name: context.params[option.name] for option in options_of(command) if option.setting}
     return {name: value for name, value in values.items() if value not in (None, ())}
+
+
+def hand_down(context: "typer.Context", *, instead: Collection[str] = ()) -> None:
+    """Give the options before a command to the command, as if they stood behind it.
+
+    Parameters
+    ----------
+    context : typer.Context
+        The program, with its options and the name of the command.
+    instead : collection of str
+        Names of options that the program itself respects for this command.
+
+    Raises
+    ------
+    UsageError
+        The command does not have one of them.
+    """
+    command = context.invoked_subcommand or ""
+    before = [
+        option
+        for option in options_of("live")
+        if (source := context.get_parameter_source(option.name)) and source.name == "COMMANDLINE"
+    ]
+    taken = [option for option in before if option in options_of(command)]
+    for option in before:
+        if option not in taken and option.name not in instead:
+            raise UsageError(f"'{command}' has no option {option.declared}: leave it out")
+    context.default_map = {command: {option.name: context.params[option.name] for option in taken}}
 
 
 def respect_offline(context: "typer.Context") -> None:

@@ -188,3 +188,32 @@ def test_a_mistake_is_described_in_a_sentence(words: str, sentence: str) -> None
         PROGRAM.main(words.split(), standalone_mode=False)
     assert describe_usage(error.value) == sentence
     assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize("words", [("events",), ("doctor", "--headless"), ("models",), ("tag", "x.wav")])
+def test_an_option_before_a_command_counts_as_if_it_stood_behind(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    missing = tmp_path / "none.toml"
+    result = CliRunner().invoke(app, ["--config", str(missing), *words], prog_name="earshot")
+    assert f"{missing} can't be read" in str(result.exception)
+
+
+def test_the_option_behind_a_command_wins(tmp_path: Path) -> None:
+    first, second = tmp_path / "first.toml", tmp_path / "second.toml"
+    words = ["--config", str(first), "events", "--config", str(second)]
+    assert str(second) in str(CliRunner().invoke(app, words, prog_name="earshot").exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--hop", "3", "events"), "'events' has no option --hop: leave it out"),
+        (("--source", "mic", "web", "token"), "'web' has no option --source: leave it out"),
+        (("--top", "3", "models"), "'models' has no option --top: leave it out"),
+    ],
+)
+def test_an_option_that_the_command_behind_it_lacks_is_refused(words: tuple[str, ...], sentence: str) -> None:
+    result = CliRunner().invoke(app, words, prog_name="earshot")
+    assert result.exit_code == 2
+    assert sentence in result.output

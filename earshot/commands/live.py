@@ -61,9 +61,11 @@ def live(context: typer.Context, *, config: Path | None, debug: bool, version: b
         typer.echo(f"earshot {_own_version()}")
         raise typer.Exit
     configure_logging("earshot", "streamer", "models", "gui", "web", debug=debug)
-    if context.invoked_subcommand in _READ_NO_SETTINGS:
-        settings.respect_offline(context)
-    if context.invoked_subcommand is not None:
+    if (command := context.invoked_subcommand) is not None:
+        reads_settings = command not in _READ_NO_SETTINGS
+        settings.hand_down(context, instead={"debug"} if reads_settings else {"debug", "config", "offline"})
+        if not reads_settings:
+            settings.respect_offline(context)
         gc.enable()
         return
     load = partial(settings.load, context)

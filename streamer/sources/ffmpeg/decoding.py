@@ -217,7 +217,7 @@ def _discard_others(container: Any, track: Any) -> None:
     """Read one track only: FFmpeg fetches each variant of a playlist of which a track is read."""
     try:
         from av.stream import Discard
-    except ImportError:  # PyAV before 18
+    except ImportError:  # an older PyAV
         return
     for stream in container.streams:
         if stream.index != track.index:
