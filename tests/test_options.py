@@ -217,3 +217,10 @@ def test_an_option_that_the_command_behind_it_lacks_is_refused(words: tuple[str,
     result = CliRunner().invoke(app, words, prog_name="earshot")
     assert result.exit_code == 2
     assert sentence in result.output
+
+
+def test_the_doctor_takes_the_settings_of_live_but_those_of_its_output() -> None:
+    live, doctor = (
+        {option.name for option in options_of(command) if option.setting} for command in ("live", "doctor")
+    )
+    assert live - doctor == {"json", "json_events", "duration", "fast"}
