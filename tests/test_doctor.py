@@ -26,6 +26,7 @@ from streamer.doctor.broker import check_broker, check_embedded
 from streamer.doctor.disk import check_folder, check_history
 from streamer.doctor.model import BestModel, check_model, faster_model
 from streamer.doctor.settings import check_settings
+from streamer.doctor.sound_quality import Kind, SoundMeter, problems
 from streamer.doctor.source import check_source, check_sources
 from streamer.doctor.speed import check_speed
 from streamer.doctor.stream import check_stream
@@ -123,6 +124,22 @@ def test_a_problem_with_the_sound_is_reported_with_its_remedy(
     assert result.state == state
     assert found in result.found
     assert advice in result.advice
+
+
+@pytest.mark.parametrize("kind", ["microphone", "stream", "recording"])
+def test_the_remedy_fits_the_kind_of_source(kind: Kind) -> None:
+    dead, loud = SoundMeter(), SoundMeter()
+    dead.add(AudioChunk(np.zeros(SAMPLE_RATE_HZ, np.float32), 800, 0.0))
+    loud.add(AudioChunk(np.ones(SAMPLE_RATE_HZ, np.float32), 0, 0.0))
+    advice = " ".join(problem.advice for meter in (dead, loud) for problem in problems(meter.result(), kind))
+    words = {
+        "microphone": "system's sound settings",
+        "stream": "camera or sender",
+        "recording": "another recording",
+    }
+    for other, word in words.items():
+        assert (word in advice) == (other == kind)
+    assert ("intact copy" in advice) == (kind == "recording"), "a hole in a file is not this machine's fault"
 
 
 def test_all_problems_of_a_source_are_reported_worst_first() -> None:

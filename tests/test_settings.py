@@ -115,6 +115,24 @@ def test_an_address_with_a_password_is_never_repeated(tmp_path: Path) -> None:
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_token_without_quotes_is_not_repeated(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text("model_token = 123456789")
+    with pytest.raises(SettingsError, match="must be text$") as caught:
+        load(file)
+    assert "123456789" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["10:30 ann@home.wav", "clip?token=1.mp3", "mail:me@here.wav"])
+def test_a_file_has_no_password_in_its_name(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    address = str(tmp_path / name)
+    for source in (address, f"hall={address}", f"{address}#2"):
+        assert load(source=[source]).sources[0].address == source.removeprefix("hall=")
+    with pytest.raises(SettingsError, match="other users can read a password"):
+        load(source=["rtsp://me:secret@camera/1"])
+
+
 def test_the_password_comes_from_the_environment() -> None:
     broker = load(environment={"EARSHOT_MQTT_PASSWORD": "hunter2"}, mqtt="mqtt://me@broker").broker()
     assert broker is not None

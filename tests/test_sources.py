@@ -483,6 +483,16 @@ def test_what_follows_the_samples_of_a_wav_is_no_sound(tmp_path: Path, behind: b
     assert len(joined(list(Recording("tagged", path, live=False).chunks()))) == SAMPLE_RATE_HZ
 
 
+def test_a_pause_at_the_end_that_a_dead_recorder_gave_is_no_padding(tmp_path: Path) -> None:
+    behind = bytes(8_000) + noise_bytes(1.0)
+    path = with_sizes(tmp_path / "killed.wav", 36 + 32_000, 32_000, behind)
+    assert len(joined(list(Recording("killed", path, live=False).chunks()))) == 16_000 + len(behind) // 2
+
+
+def noise_bytes(seconds: float) -> bytes:
+    return (noise(seconds) * 32_767).astype("<i2").tobytes()
+
+
 def test_an_rf64_file_whose_recorder_died_is_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "killed.wav"
     soundfile.write(path, noise(1.0), SAMPLE_RATE_HZ, format="RF64")

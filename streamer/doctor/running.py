@@ -20,17 +20,17 @@ _STATES: dict[str, tuple[State, str, str]] = {
     "silent": (
         "failed",
         "nothing but zeros",
-        "unmute it in the system's sound settings or at its switch, or choose another microphone from `earshot devices`",
+        "unmute it in the system's sound settings, at its switch or at the camera, or choose another microphone from `earshot devices`",
     ),
     "faint": (
         "warning",
         "fainter than the noise of any room",
-        "raise its volume in the system's sound settings, and check that it is not muted",
+        "raise its volume in the system's sound settings or in those of the camera, and check that it is not muted",
     ),
     "clipping": (
         "warning",
         "clipped at full scale",
-        "lower its volume in the system's sound settings",
+        "lower its volume in the system's sound settings or in those of the camera",
     ),
 }
 

@@ -2,12 +2,37 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from ..levels import FAINT_DBFS, LOWEST_DBFS, MAX_CLIPPED_SHARE, Amplitudes
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
 from .result import State
 
+Kind: TypeAlias = Literal["microphone", "stream", "recording"]
+"""Kind of source."""
+
 _MAX_OFFSET = 0.05
+
+_UNMUTE: dict[Kind, str] = {
+    "microphone": "unmute it in the system's sound settings or at its switch, or choose another microphone from `earshot devices`",
+    "stream": "unmute the microphone of its camera or sender",
+    "recording": "give another recording, if it should not be silent",
+}
+_AMPLIFY: dict[Kind, str] = {
+    "microphone": "raise its volume in the system's sound settings, and check that it is not muted",
+    "stream": "raise the volume of the microphone at its camera or sender",
+    "recording": "make it louder, or give another recording",
+}
+_ATTENUATE: dict[Kind, str] = {
+    "microphone": "lower its volume in the system's sound settings until the peak stays below -3 dBFS",
+    "stream": "lower the volume of the microphone at its camera or sender until the peak stays below -3 dBFS",
+    "recording": "record it with less gain if possible: clipped audio may be recognised as other sounds",
+}
+_FILL: dict[Kind, str] = {
+    "microphone": "check which programs keep this machine busy",
+    "stream": "check its network and its sender, and which programs keep this machine busy",
+    "recording": "get an intact copy: the audio is not in the file",
+}
 
 
 class SoundMeter:
@@ -101,50 +126,28 @@ class Problem:
     advice: str
 
 
-def problems(quality: SoundQuality, *, live: bool) -> Iterator[Problem]:
+def problems(quality: SoundQuality, kind: Kind) -> Iterator[Problem]:
     """Yield the problems of a stretch of audio, the worst first.
 
     Parameters
     ----------
     quality : SoundQuality
         Measurements.
-    live : bool
-        True for a microphone, whose settings can be changed.
+    kind : {"microphone", "stream", "recording"}
+        Kind of source, for the advice.
     """
     if quality.is_silent:
-        if live:
-            yield Problem(
-                "failed",
-                "nothing but zeros",
-                "unmute it in the system's sound settings or at its switch, or choose another microphone from "
-                "`earshot devices`",
-            )
-        else:
-            yield Problem(
-                "warning", "nothing but zeros", "give another recording, if it should not be silent"
-            )
+        state: State = "warning" if kind == "recording" else "failed"
+        yield Problem(state, "nothing but zeros", _UNMUTE[kind])
     elif quality.level_dbfs < FAINT_DBFS:
-        yield Problem(
-            "warning",
-            "fainter than the noise of any room",
-            "raise its volume in the system's sound settings, and check that it is not muted"
-            if live
-            else "make it louder, or give another recording",
-        )
+        yield Problem("warning", "fainter than the noise of any room", _AMPLIFY[kind])
     if quality.clipped_share > MAX_CLIPPED_SHARE:
         yield Problem(
-            "warning",
-            f"{quality.clipped_share:.1%} of the samples at full scale",
-            "lower its volume in the system's sound settings until the peak stays below -3 dBFS"
-            if live
-            else "record it with less gain if possible: clipped audio may be recognised as other sounds",
+            "warning", f"{quality.clipped_share:.1%} of the samples at full scale", _ATTENUATE[kind]
         )
     if quality.gaps:
-        yield Problem(
-            "warning",
-            f"{quality.lost_seconds:.2f} s lost in {quality.gaps} {'gap' if quality.gaps == 1 else 'gaps'}",
-            "check which programs keep this machine busy",
-        )
+        gaps = "1 gap" if quality.gaps == 1 else f"{quality.gaps} gaps"
+        yield Problem("warning", f"{quality.lost_seconds:.2f} s lost in {gaps}", _FILL[kind])
     if abs(quality.offset) > _MAX_OFFSET:
         yield Problem(
             "warning",

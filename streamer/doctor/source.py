@@ -9,9 +9,10 @@ from ..errors import SourceError
 from ..messages import SAMPLE_RATE_HZ, AudioChunk
 from ..settings.sources import SourceSettings
 from ..sources import Source, is_socket_source, is_standard_input, open_source, without_secrets
+from ..sources.network import NetworkStream
 from ..sources.recording import Recording
 from .result import CheckResult
-from .sound_quality import Problem, SoundMeter, problems
+from .sound_quality import Kind, Problem, SoundMeter, problems
 
 _MIN_SPEED = 0.9
 
@@ -85,13 +86,16 @@ def check_source(
         )
         return CheckResult(check, "failed", found, str(error))
     quality = meter.result(repaired_samples=source.repaired_samples)
-    faults = list(problems(quality, live=source.live))
+    kind = _kind_of(source)
+    faults = list(problems(quality, kind))
     if speed.value is not None and speed.value < _MIN_SPEED:
         faults.append(
             Problem(
                 "warning",
                 f"only {speed.value:.2f} s of audio a second",
-                "plug it in elsewhere, or choose another microphone from `earshot devices`",
+                "check its network and its sender"
+                if kind == "stream"
+                else "plug it in elsewhere, or choose another microphone from `earshot devices`",
             )
         )
     if isinstance(source, Recording) and source.faults:
@@ -159,3 +163,9 @@ def _limited(chunks: Iterable[AudioChunk], seconds: float, speed: _Speed) -> Ite
         yield chunk
         if samples >= seconds * SAMPLE_RATE_HZ or speed.elapsed >= 2 * seconds:
             return
+
+
+def _kind_of(source: Source) -> Kind:
+    if not source.live:
+        return "recording"
+    return "stream" if isinstance(source, NetworkStream) else "microphone"

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from ..errors import SettingsError
 from ..runtime.files import expanded, read_text
 from ..sinks.mqtt.broker import parse_broker_url
-from ..sources import has_secret, without_secrets
+from ..sources import may_have_secret, without_secrets
 from .schema import Settings
 from .sentences import COMMAND_LINE, ENVIRONMENT, ENVIRONMENT_PREFIX, error_sentence
 from .sources import addresses, merge_sources
@@ -133,7 +133,7 @@ def _refuse_secrets(command_line: Mapping[str, Any]) -> None:
             "other users can read a password on the command line: "
             "put it into EARSHOT_MQTT_PASSWORD or the settings file"
         )
-    if any(map(has_secret, addresses(command_line.get("source")))):
+    if any(map(may_have_secret, addresses(command_line.get("source")))):
         raise SettingsError(
             "other users can read a password in an address on the command line: "
             "put the source into EARSHOT_SOURCE or the settings file"
@@ -161,7 +161,7 @@ def _holds_password(values: Mapping[str, Any]) -> bool:
         or "model_token" in values
         or "notify" in values
         or bool(re.search(r"//[^/@]*:[^/@]*@", str(values.get("mqtt", ""))))
-        or any(map(has_secret, addresses(values.get("source"))))
+        or any(map(may_have_secret, addresses(values.get("source"))))
     )
 
 

@@ -69,7 +69,7 @@ def error_sentence(error: ValidationError, origin: Mapping[str, str], merged: Ma
         return first["msg"].removeprefix("Value error, ")
     setting = str(path[0])
     place = origin.get(setting, "")
-    secret = setting.startswith(("mqtt", "source", "web", "notify"))
+    secret = setting.startswith(("mqtt", "source", "web", "notify", "model_token"))
     fault = _fault(first, setting)
     if setting == "source" and len(path) > 1:
         subject = _part_of_source(merged["source"], path, place)

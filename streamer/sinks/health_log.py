@@ -10,9 +10,9 @@ from ..text import printable
 _log = logging.getLogger(__name__)
 
 _PROBLEMS: dict[SoundState, str] = {
-    "silent": "audio is nothing but zeros; unmute it in the system's sound settings or at its switch",
+    "silent": "audio is nothing but zeros; unmute it in the system's sound settings, at its switch or in the settings of the camera",
     "faint": "audio is far too quiet; check whether it is covered, unplugged or turned down",
-    "clipping": "audio clips; lower its volume in the system's sound settings",
+    "clipping": "audio clips; lower its volume in the system's sound settings or in those of the camera",
 }
 
 

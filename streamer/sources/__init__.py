@@ -14,6 +14,7 @@ from .address import (
     is_socket_source,
     is_standard_input,
     join_address,
+    may_have_secret,
     name_fault,
     split_address,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "is_socket_source",
     "is_standard_input",
     "join_address",
+    "may_have_secret",
     "name_fault",
     "open_source",
     "split_address",

@@ -63,6 +63,17 @@ def name_fault(name: str) -> str | None:
     return None
 
 
+def may_have_secret(text: str) -> bool:
+    """Return True for an address, perhaps with a name, that has a password, token or the like; no existing file has one."""
+    if not has_secret(text):
+        return False
+    try:
+        address = split_address(text)[1]
+    except SourceError:
+        return True
+    return not is_file(address) and not is_file(address.rpartition("#")[0])
+
+
 def join_address(name: str, address: str) -> str:
     """Write an address with a name: the reverse of `split_address`.
 

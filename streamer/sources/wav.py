@@ -3,6 +3,7 @@
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ _HEADER = 8
 """Bytes of a name and a size."""
 
 _LOOKED_AT_BYTES = 4096
+_BLOCK_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +77,8 @@ def _find_samples(file: BinaryIO) -> tuple[int, int, int] | None:
 def _is_padding(file: BinaryIO, position: int, end: int) -> bool:
     """Return True if there are further chunks, or zeros, from a position to the end."""
     file.seek(position)
-    if not any(file.read(_LOOKED_AT_BYTES)):
-        return True
+    if not any(file.read(_LOOKED_AT_BYTES)):  # else all of a long recording would be read
+        return all(block.count(0) == len(block) for block in iter(partial(file.read, _BLOCK_BYTES), b""))
     while end - position >= _HEADER:
         file.seek(position)
         header = file.read(_HEADER)
