@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -655,6 +656,28 @@ def test_a_summary_counts_by_weekday_and_day() -> None:
     assert [(day["date"], day["count"]) for day in found["days"]] == [("2026-03-02", 1), ("2026-03-01", 1)]
     assert (found["weekdays"][6][12], found["weekdays"][0][12]) == (1, 1)
     assert sum(map(sum, found["weekdays"])) == 2
+
+
+def test_the_hours_of_a_summary_are_those_of_the_given_time_zone() -> None:
+    at_noon = datetime(2026, 7, 1, 12, 30, tzinfo=UTC).timestamp()
+
+    def hours(address: str) -> list[int]:
+        found = page.get(address).json["sounds"][0]["hours"]
+        return [hour for hour, count in enumerate(found) if count]
+
+    with serving(house=House(history=[event("1", started_at=at_noon)])) as page:
+        assert hours("summary?zone=Asia/Tokyo") == [21]
+        assert hours("summary?zone=UTC") == [12]
+        here = [datetime.fromtimestamp(at_noon).hour]  # noqa: DTZ006 - of this machine
+        for unknown in (
+            "",
+            "?zone=",
+            "?zone=Nowhere/Town",
+            "?zone=../../etc/passwd",
+            "?zone=Europe",
+            "?zone=a%00",
+        ):
+            assert hours(f"summary{unknown}") == here
 
 
 def test_events_are_exported_in_forms_of_other_programs() -> None:

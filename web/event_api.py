@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from .actions import Actions, NoteActions
 from .answers import RequestError, flag_in, read_body, routes_of
-from .event_query import event_query, place_in, place_of, time_in
+from .event_query import event_query, place_in, place_of, time_in, zone_in
 from .hub import Hub, clip_address, with_clip_address
 from .spectrogram import clip_rows
 from .summary import summarise
@@ -79,8 +79,8 @@ class EventApi:
 
     async def summary(self, request: Request) -> Response:
         """Return the number of starts of each sound in each hour of the day."""
-        query = event_query(request, limit=_SUMMARY_EVENTS)
-        return self._json(await self._read(lambda: summarise(self._actions.read_events(query, None))))
+        query, zone = event_query(request, limit=_SUMMARY_EVENTS), zone_in(request)
+        return self._json(await self._read(lambda: summarise(self._actions.read_events(query, None), zone)))
 
     async def clip(self, request: Request) -> Response:
         """Return the sound of an event as FLAC."""

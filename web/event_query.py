@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
+from zoneinfo import ZoneInfo
 
 from starlette.requests import Request
 
@@ -23,6 +24,14 @@ def time_in(request: Request, what: str) -> float | None:
         It is malformed.
     """
     return _time(request.query_params.get(what), what)
+
+
+def zone_in(request: Request) -> tzinfo | None:
+    """Return the time zone of an address, such as ``Europe/Berlin``; None if it is not given, or this machine does not know it."""
+    try:
+        return ZoneInfo(request.query_params["zone"])
+    except (KeyError, ValueError, OSError):
+        return None
 
 
 def event_query(request: Request, *, limit: int | None = None) -> EventQuery:

@@ -15,6 +15,7 @@ _TEXT = {"type": "string"}
 _NUMBER = {"type": "number"}
 _FLAG = {"type": "boolean"}
 _TIME = {"type": "string", "description": "Unix time in seconds, or a date such as 2026-03-01T18:30"}
+_ZONE = {"type": "string", "description": "time zone such as Europe/Berlin; by default that of the machine"}
 _PLACE = {"type": "string", "description": "next of the previous answer"}
 _FILTERS: dict[str, dict[str, Any]] = {
     "since": _TIME,
@@ -27,7 +28,7 @@ _QUERIES: dict[str, dict[str, dict[str, Any]]] = {
     "tags": {"source": _TEXT},
     "audio": {"source": _TEXT},
     "events": {**_FILTERS, "after": _PLACE, "limit": {"type": "integer"}},
-    "summary": _FILTERS,
+    "summary": {**_FILTERS, "zone": _ZONE},
     "export/{form}": {**_FILTERS, "zero": _TIME},
 }
 _BODIES: dict[str, dict[str, dict[str, Any]]] = {

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from streamer.messages import Event
@@ -12,12 +12,19 @@ _MOST_SOUNDS = 50
 _MOST_DAYS = 35
 
 
-def summarise(events: Iterable[Event]) -> dict[str, Any]:
+def summarise(events: Iterable[Event], zone: tzinfo | None = None) -> dict[str, Any]:
     """Return how often each sound began in each hour of the day, and how often any sound did on each weekday and day.
 
     Events that were taken back do not count.
 
-    Times are local. The most frequent sound, Monday and the newest day come first.
+    The most frequent sound, Monday and the newest day come first.
+
+    Parameters
+    ----------
+    events : iterable of Event
+        Events.
+    zone : tzinfo, optional
+        Time zone of hours and days; by default that of this machine.
     """
     sounds: dict[str, list[int]] = {}
     days: dict[str, list[int]] = {}
@@ -28,7 +35,7 @@ def summarise(events: Iterable[Event]) -> dict[str, Any]:
         if event.withdrawn:
             continue
         try:
-            began = datetime.fromtimestamp(event.started_at).astimezone()
+            began = datetime.fromtimestamp(event.started_at, zone)
         except (ValueError, OverflowError, OSError):
             continue
         sounds.setdefault(event.label, [0] * _HOURS)[began.hour] += 1

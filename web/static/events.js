@@ -5,6 +5,7 @@ import { EventList } from "./eventlist.js";
 import { say, soundName, shortDay, weekday } from "./texts.js";
 
 const PAGE = 100;
+const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone ?? ""; // hours as in the list, wherever Earshot runs
 const FORMS = [["csv", "CSV"], ["json", "JSON"], ["audacity", "Audacity"], ["raven", "Raven"]];
 const PERIODS = [["day", 1], ["week", 7], ["month", 30], ["everything", null]];
 
@@ -101,7 +102,7 @@ export class EventsView {
     const filters = JSON.stringify([query.source, query.label, query.score, this.period.value]);
     this.loading = true;
     try {
-      const [answer, summary] = await Promise.all([get("events", query), more ? null : get("summary", this.query())]);
+      const [answer, summary] = await Promise.all([get("events", query), more ? null : get("summary", { ...this.query(), zone: ZONE })]);
       if (turn !== this.turn) return;
       this.found = more ? [...this.found, ...answer.events] : answer.events;
       [this.next, this.filters] = [answer.next, filters];
