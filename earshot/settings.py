@@ -68,8 +68,11 @@ def hand_down(context: "typer.Context", *, instead: Collection[str] = ()) -> Non
     ]
     taken = [option for option in before if option in options_of(command)]
     for option in before:
-        if option not in taken and option.name not in instead:
-            raise UsageError(f"'{command}' has no option {option.declared}: leave it out")
+        if option in taken or option.name in instead:
+            continue
+        if option.declared in {own.declared for own in options_of(command)}:
+            raise UsageError(f"write {option.declared} after '{command}', where it may mean something else")
+        raise UsageError(f"'{command}' has no option {option.declared}: leave it out")
     context.default_map = {command: {option.name: context.params[option.name] for option in taken}}
 
 

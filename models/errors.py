@@ -77,10 +77,10 @@ class ExampleError(TeachingError):
 
     Parameters
     ----------
+    sentence : str
+        The message.
     example : str
         Name of the recording.
-    problem : str
-        What is wrong with it, and what to do.
 
     Attributes
     ----------
@@ -88,6 +88,6 @@ class ExampleError(TeachingError):
         Name of the recording.
     """
 
-    def __init__(self, example: str, problem: str) -> None:
-        super().__init__(f"{example} {problem}")
+    def __init__(self, sentence: str, example: str) -> None:
+        super().__init__(sentence)
         self.example = example

@@ -412,7 +412,7 @@ def test_what_is_dropped_is_logged(file: Path, caplog: pytest.LogCaptureFixture)
     outbox.put(started(number) for number in range(201))
     outbox.put([started(201)])
     (line,) = caplog.messages
-    assert line.endswith("are dropped (1 so far)")
+    assert line.startswith("1 notifications dropped so far")
 
 
 def test_a_clock_that_is_set_two_days_ahead_makes_no_notification_old(
@@ -423,10 +423,8 @@ def test_a_clock_that_is_set_two_days_ahead_makes_no_notification_old(
     right = time.time() + 2 * 86_400.0
     monkeypatch.setattr(time, "time", lambda: right)
     assert [event.id for event in outbox.waiting("a")] == ["1"]
-    outbox.put([started(2)])
-    assert [event.id for event in NotifyOutbox(file, ["a"]).waiting("a")] == ["1", "2"], (
-        "after a restart, too"
-    )
+    outbox.postpone("a", outbox.waiting("a")[0])  # it could still not be delivered
+    assert [event.id for event in NotifyOutbox(file, ["a"]).waiting("a")] == ["1"], "after a restart, too"
 
 
 def test_all_that_waits_for_several_targets_survives_a_restart(

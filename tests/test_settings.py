@@ -9,6 +9,7 @@ from models.labels import audioset_classes
 from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch
 from streamer.events.watchlist import WatchLists
+from streamer.settings.file import with_sources
 from streamer.settings.loading import load_settings, where_set
 from streamer.settings.schema import Settings
 
@@ -124,11 +125,15 @@ def test_a_token_without_quotes_is_not_repeated(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["10:30 ann@home.wav", "clip?token=1.mp3", "mail:me@here.wav"])
-def test_a_file_has_no_password_in_its_name(tmp_path: Path, name: str) -> None:
+def test_a_file_has_no_password_in_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     (tmp_path / name).touch()
     address = str(tmp_path / name)
-    for source in (address, f"hall={address}", f"{address}#2"):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for source in (address, f"hall={address}", f"{address}#2", f"hall=~/{name}"):
         assert load(source=[source]).sources[0].address == source.removeprefix("hall=")
+    assert address in with_sources("", {"hall": address}, {"hall": "hall=mic"})
     with pytest.raises(SettingsError, match="other users can read a password"):
         load(source=["rtsp://me:secret@camera/1"])
 

@@ -11,7 +11,7 @@ import pytest
 from support.program import ROOT
 from support.teaching import RATE, WINDOW, Floats, Model, examples, other_sounds, ring, taught
 
-from models.errors import TeachingError
+from models.errors import ExampleError, TeachingError
 from models.teaching import corrections
 from models.teaching.examples import Example, find_example, require_enough
 from models.teaching.heads import Head, learn, tail_threshold
@@ -112,8 +112,9 @@ def test_one_example_is_too_few() -> None:
 def test_the_same_recording_twice_is_refused_and_two_rings_of_a_bell_are_not() -> None:
     first, second, third = examples(count=3)
     louder = Example("louder.wav", 1.5 * first.samples)
-    with pytest.raises(TeachingError, match=r"^0\.wav and louder\.wav are the same recording"):
+    with pytest.raises(ExampleError, match=r"^0\.wav and louder\.wav are the same recording") as refusal:
         require_enough([first, second, louder])
+    assert refusal.value.example == "louder.wav", "the window leaves it out"
     with pytest.raises(TeachingError, match=r"^0\.wav was given twice"):
         require_enough([first, first, first])
     require_enough([Example(f"{seed}.wav", ring(1000.0, seed=seed)) for seed in range(3)])

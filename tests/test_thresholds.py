@@ -112,6 +112,18 @@ def test_a_source_that_was_switched_off_starts_again_from_nothing() -> None:
     assert (heard.events, heard.reached) == (0, 0.0)
 
 
+def test_a_cooldown_counts_over_an_interruption_as_in_the_live_program() -> None:
+    rule = {"hits": 1, "of": 1, "cooldown_seconds": 60.0}
+    room, heard = listened([0.9, 0.9], **rule)
+    room.accept(SourceStatus("x", online=False))
+    assert heard.events == 1
+    for second in (20, 21):
+        room.accept(tagging(second, 0.9))
+    (heard,) = room.stats()
+    assert heard.events == 1
+    assert room.seconds == 4.0 + 9.0, "the first window of each stretch counts whole"
+
+
 def loud_rooms(*own: str) -> ThresholdCalibrator:
     """A dog, where none is, is heard in every room; these have a list of their own."""
     rule = {"threshold": 0.5}

@@ -15,7 +15,10 @@ _TEXT = {"type": "string"}
 _NUMBER = {"type": "number"}
 _FLAG = {"type": "boolean"}
 _TIME = {"type": "string", "description": "Unix time in seconds, or a date such as 2026-03-01T18:30"}
-_ZONE = {"type": "string", "description": "time zone such as Europe/Berlin; by default that of the machine"}
+_ZONE = {
+    "type": "string",
+    "description": "time zone such as Europe/Berlin; if it is not given or unknown, that of the machine",
+}
 _PLACE = {"type": "string", "description": "next of the previous answer"}
 _FILTERS: dict[str, dict[str, Any]] = {
     "since": _TIME,

@@ -98,7 +98,7 @@ def _load(spec: str, offline: bool, geometry: Geometry) -> Checkpoint:
 
 
 def _unknown(spec: str) -> CheckpointError:
-    names = [EMBEDDED, *catalogue.ALIASES, *catalogue.PUBLISHED]
+    names = [EMBEDDED, *catalogue.ALIASES, *catalogue.PUBLISHED, *catalogue.ENSEMBLES]
     near = difflib.get_close_matches(spec, names, n=1)
     return CheckpointError(
         f"there is no model '{spec}': "

@@ -65,11 +65,13 @@ def find_example(name: str, recording: Floats, longest_samples: int) -> Example:
         The recording is silent, overdriven or too short.
     """
     if len(recording) < _SHORTEST_SECONDS * SAMPLE_RATE_HZ:
-        raise ExampleError(name, "is too short: record the whole sound")
+        raise ExampleError(f"{name} is too short: record the whole sound", name)
     begin, end = _stretch(name, recording)
     sound = _loudest(recording[begin:end], longest_samples)
     if np.mean(np.abs(sound) >= _FULL_SCALE) > _SHARE_CLIPPED:
-        raise ExampleError(name, "is overdriven (clipped): record it again with less gain, or farther away")
+        raise ExampleError(
+            f"{name} is overdriven (clipped): record it again with less gain, or farther away", name
+        )
     return Example(name, np.ascontiguousarray(sound, np.float32))
 
 
@@ -92,7 +94,7 @@ def require_different(examples: Sequence[Example]) -> None:
 
     Raises
     ------
-    TeachingError
+    ExampleError
         Two are the same.
     """
     for index, example in enumerate(examples):
@@ -100,7 +102,9 @@ def require_different(examples: Sequence[Example]) -> None:
             if _is_same(example.samples, other.samples):
                 names = example.name if example.name == other.name else f"{other.name} and {example.name}"
                 verb = "was given twice" if example.name == other.name else "are the same recording"
-                raise TeachingError(f"{names} {verb}: each example must be another occurrence of the sound")
+                raise ExampleError(
+                    f"{names} {verb}: each example must be another occurrence of the sound", example.name
+                )
 
 
 def _stretch(name: str, recording: Floats) -> tuple[int, int]:
@@ -109,7 +113,7 @@ def _stretch(name: str, recording: Floats) -> tuple[int, int]:
     frames = recording[: count * _FRAME].reshape(count, _FRAME).astype(np.float64)
     level = 10 * np.log10(np.square(frames).mean(1) + 1e-12)
     if level.max() < _SILENT_DBFS:
-        raise ExampleError(name, "is silent: check the microphone, and record it again")
+        raise ExampleError(f"{name} is silent: check the microphone, and record it again", name)
     limit = max(level.max() - _BELOW_PEAK_DB, min(np.quantile(level, 0.1) + _ABOVE_FLOOR_DB, level.max() - 6))
     active = np.flatnonzero(level >= limit)
     pauses = np.flatnonzero(np.diff(active) * _FRAME > _LONGEST_PAUSE_SECONDS * SAMPLE_RATE_HZ)

@@ -176,5 +176,6 @@ def _require_no_speech(model: Embedder, examples: Sequence[Example]) -> None:
         scores, _ = model.scores_and_embeddings(example.samples[None])
         if scores[0, speech] >= _MOSTLY_SPEECH and scores[0].argmax() == speech:
             raise ExampleError(
-                example.name, "is mostly speech: record the sound alone, or cut it out of the recording"
+                f"{example.name} is mostly speech: record the sound alone, or cut it out of the recording",
+                example.name,
             )

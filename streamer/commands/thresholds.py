@@ -112,7 +112,8 @@ class Background:
                 case Tagging():
                     self._count(message)
                 case SourceStatus(source=source, online=False):
-                    self._sources.pop(source, None)
+                    if source in self._sources:
+                        self._sources[source].interrupt()
 
     def stats(self) -> list[BackgroundStats]:
         """Return the statistics of each sound."""
@@ -130,9 +131,10 @@ class Background:
     def _count(self, tagging: Tagging) -> None:
         scores = self._sources.get(tagging.source)
         if scores is None:
-            scores = self._sources[tagging.source] = _SourceScores(self._sounds, tagging.start_sample)
+            scores = self._sources[tagging.source] = _SourceScores(self._sounds)
         self._windows += 1
-        self._seconds += (tagging.end_sample - scores.end_sample) / SAMPLE_RATE_HZ
+        heard_until = tagging.start_sample if scores.end_sample is None else scores.end_sample
+        self._seconds += (tagging.end_sample - heard_until) / SAMPLE_RATE_HZ
         scores.end_sample = tagging.end_sample
         for event in scores.detector.feed(tagging):
             self._stats[event.label].events += event.kind == "started"
@@ -147,10 +149,17 @@ class Background:
 class _SourceScores:
     """Detector of one source, and the newest scores of each sound."""
 
-    def __init__(self, sounds: Sequence[WatchedSound], end_sample: int) -> None:
+    def __init__(self, sounds: Sequence[WatchedSound]) -> None:
         self.detector = EventDetector(sounds)
         self.newest: list[deque[float]] = [deque(maxlen=entry.sound.of) for entry in sounds]
-        self.end_sample = end_sample
+        self.end_sample: int | None = None
+
+    def interrupt(self) -> None:
+        """Start over, except for the cooldowns."""
+        self.detector.close()
+        self.end_sample = None
+        for newest in self.newest:
+            newest.clear()
 
 
 class ThresholdCalibrator:

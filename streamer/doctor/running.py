@@ -79,7 +79,10 @@ def _check_source(source: SourceHealth) -> CheckResult:
     if since > _LATE_SECONDS:
         found = f"no audio for {format_duration(since)}"
         return CheckResult(
-            name, "failed", found, "check that it is plugged in; the log says why, and Earshot keeps trying"
+            name,
+            "failed",
+            found,
+            "check that it is plugged in and can be reached; the log says why, and Earshot keeps trying",
         )
     state, found, advice = _STATES[source.state]
     if source.lost_seconds:
@@ -87,7 +90,7 @@ def _check_source(source: SourceHealth) -> CheckResult:
         found += (
             f"; {source.lost_seconds:.1f} s lost in {source.gaps} {'gap' if source.gaps == 1 else 'gaps'}"
         )
-        advice = advice or "check its cable, and which programs keep this machine busy"
+        advice = advice or "check its cable or network, and which programs keep this machine busy"
     return CheckResult(name, state, found, advice)
 
 

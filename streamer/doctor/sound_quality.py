@@ -152,11 +152,11 @@ def problems(quality: SoundQuality, kind: Kind) -> Iterator[Problem]:
         yield Problem(
             "warning",
             f"an offset of {quality.offset:+.0%} of full scale",
-            "use another microphone or input: the offset distorts levels and loud sounds",
+            "use another microphone or input where it is recorded: the offset distorts levels and loud sounds",
         )
     if quality.repaired_samples:
         yield Problem(
             "warning",
             f"{quality.repaired_samples} samples that are not numbers",
-            "check its driver, or the program that made it: these samples are replaced by silence",
+            "check the driver or program that it comes from: these samples are replaced by silence",
         )

@@ -17,7 +17,7 @@ from ..errors import SettingsError
 from ..events.catalogue import Watch
 from ..events.watchlist import WatchLists
 from ..runtime.files import read_text, replace_text
-from ..sources import has_secret, join_address, without_secrets
+from ..sources import join_address, may_have_secret, without_secrets
 from .fields import sound_entries
 from .sources import addresses, name_and_address
 from .tables import WatchTable, watches
@@ -312,7 +312,7 @@ def with_sources(text: str, chosen: Mapping[str, str], written: Mapping[str, str
 def _refuse_new_secrets(entries: Any, text: str) -> None:
     """Refuse passwords that the text of a settings file does not contain."""
     for address in addresses(entries):
-        if has_secret(address) and address not in text:
+        if may_have_secret(address) and address not in text:
             raise SettingsError(
                 f"{without_secrets(address)} has a password that is not in the settings file; write the sources there yourself"
             )

@@ -83,7 +83,10 @@ class HealthLog:
         gaps, seconds = self._losses.get(name, (0, 0.0))
         if health.overruns > before.overruns:  # else the source was away, which its status says
             gaps += health.overruns - before.overruns
-            seconds += health.lost_seconds - before.lost_seconds
+            if (
+                health.overruns - before.overruns == health.gaps - before.gaps
+            ):  # else some of it was lost while it was away
+                seconds += health.lost_seconds - before.lost_seconds
             self._losses[name] = gaps, seconds
         if not gaps or not self._is_due("losses", name):
             return

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from ..errors import SourceError
+from ..runtime.files import expanded
 from ..text import slug
 from .sockets import is_socket
 from .url import has_secret, is_url, without_secrets
@@ -104,6 +105,6 @@ def is_socket_source(text: str) -> bool:
 def is_file(path: str) -> bool:
     """Return True for an existing file; False for any text that can't be a path."""
     try:
-        return Path(path).is_file()
+        return expanded(Path(path)).is_file()
     except (OSError, ValueError):  # too long for a name, or with a zero byte in it
         return False

@@ -51,11 +51,7 @@ def parse_recording(address: str) -> tuple[str, Selection]:
         The text behind ``#`` selects nothing.
     """
     path, mark, fragment = address.rpartition("#")
-    if (
-        not mark
-        or is_file(os.fspath(expanded(Path(address))))
-        or not is_file(os.fspath(expanded(Path(path))))
-    ):
+    if not mark or is_file(address) or not is_file(path):
         return address, Selection()
     selection = parse_selection(fragment)
     if selection is None:

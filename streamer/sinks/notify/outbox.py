@@ -87,14 +87,15 @@ class NotifyOutbox:
     def postpone(self, target: str, event: Event) -> None:
         """Move an event that a target did not take behind the others."""
         self._waiting[target].sort(key=lambda entry: entry.event is event)  # stable
+        self._write()  # with the times by a clock that may have been set since
 
     def _drop(self, count: int) -> None:
         self.dropped += count
         if count and self._drop_line_due.due():
             _log.warning(
-                "notifications that could not be delivered for a day, or of which more than %d waited, are dropped (%d so far)",
-                _MOST,
+                "%d notifications dropped so far: undelivered for a day, or more than %d waiting; check the targets of notify",
                 self.dropped,
+                _MOST,
             )
 
     def _write(self) -> None:
