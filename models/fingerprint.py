@@ -3,6 +3,8 @@
 import hashlib
 from dataclasses import asdict
 
+import torch
+
 from .checkpoints import load_checkpoint, member_specs
 
 
@@ -30,5 +32,5 @@ def fingerprint_of(model: str, *, offline: bool = False) -> str:
         )
         for name, tensor in sorted(checkpoint.weights.items()):
             digest.update(name.encode())
-            digest.update(tensor.contiguous().numpy().tobytes())
+            digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

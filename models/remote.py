@@ -34,6 +34,8 @@ _TRY_SECONDS = 10.0
 _PATIENCE_SECONDS = 60.0
 """Time without any answer after which a call that is not live gives up."""
 _PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0)
+_GONE_SECONDS = 10.0
+"""Time after which a model that no worker answers with has been replaced by one that was known before."""
 _TEMPORARY = {0, 429, 500, 502, 503, 504}
 """Answers after which another attempt may help; 0 stands for none."""
 _PRESUMED = ""
@@ -205,7 +207,11 @@ class RemoteTagger:
         """Return the rows in answers; None for what is missing, is not so wide, or comes from a model that is not known."""
         answered = {answer.fingerprint for answer in answers if answer.content is not None}
         is_shorter = any(answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE for answer in answers)
-        if answered - self._known - {""} or is_shorter or (self.is_presumed and answered):
+        if not answered or answered & {self.fingerprint, ""}:
+            self._answered_at = time.monotonic()
+        if is_gone := time.monotonic() - self._answered_at > _GONE_SECONDS:
+            self._answered_at = time.monotonic()
+        if answered - self._known - {""} or is_gone or is_shorter or (self.is_presumed and answered):
             self._meet_another_model()
         if self.is_presumed:
             return [None] * len(answers)
@@ -237,7 +243,7 @@ class RemoteTagger:
         if self.is_presumed:
             self.window_samples = min(self.window_samples, description.window_samples)
             self._adopt(description)
-        elif description.fingerprint not in self._known:
+        elif description.fingerprint != self.fingerprint:
             _log.info(
                 "the workers at %s have another model now: %s (%s)",
                 self._connection.address,
@@ -254,7 +260,8 @@ class RemoteTagger:
             None if description.thresholds is None else np.array(description.thresholds, np.float32)
         )
         self._known = {description.fingerprint} - {_PRESUMED}
-        self.fingerprint = description.fingerprint  # last, for threads that look whether it has changed
+        self._answered_at = time.monotonic()
+        self.fingerprint: str = description.fingerprint  # last, for threads that look whether it has changed
 
 
 def _from_known(answers: Sequence[Answer], known: Collection[str]) -> list[Answer]:

@@ -7,12 +7,13 @@ import asyncio
 import hashlib
 import os
 import socket
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict
-from ray import serve
+from ray import get_runtime_context, serve
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -63,7 +64,8 @@ class WorkerOptions(BaseModel):
     token : {"required", "none"}
         ``none`` lets everyone who reaches the port use the workers.
     threads : int, optional
-        Threads that a worker computes with; by default, what PyTorch and OpenVINO choose.
+        Threads that a worker computes with; by default those of its ``num_cpus``, or all of the machine if it has none, unless
+        ``OMP_NUM_THREADS`` is set.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,6 +78,13 @@ class WorkerOptions(BaseModel):
     offline: bool = False
     token: Literal["required", "none"] = "required"  # noqa: S105 - a choice
     threads: int | None = None
+
+
+def _free_threads() -> int | None:
+    """Return the number of this machine's processors, if Ray has limited OpenMP to one because the worker has none assigned."""
+    if os.environ.get("OMP_NUM_THREADS") != "1" or get_runtime_context().get_assigned_resources().get("CPU"):
+        return None
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
 
 
 class Worker:
@@ -94,10 +103,11 @@ class Worker:
 
     def __init__(self, options: WorkerOptions) -> None:
         self._token = _token(options)
-        if options.threads is not None:
+        threads = options.threads or _free_threads()
+        if threads is not None:
             import torch
 
-            torch.set_num_threads(options.threads)
+            torch.set_num_threads(threads)
         tagger = self.load(options)
         description = ModelDescription(
             name=tagger.name,

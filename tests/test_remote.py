@@ -294,6 +294,22 @@ class TestAModelThatChanges:
         remote.within(SECONDS)(sound(2))
         assert sum("another model now" in record.message for record in caplog.records) == 1
 
+    def test_that_comes_back_is_taken_again(
+        self, remote: RemoteTagger, worker: Worker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("models.remote._GONE_SECONDS", 0.2)
+        before = worker.description
+        worker.update(name="tiny-2", fingerprint="another")
+        remote(sound(1))
+        assert remote.fingerprint == "another"
+        worker.description = before
+        remote(sound(1))
+        assert remote.fingerprint == "another", "workers change over one by one"
+        time.sleep(0.3)
+        remote(sound(1))
+        assert (remote.name, remote.fingerprint) == (before.name, before.fingerprint)
+        assert np.isfinite(remote.embed(sound(1))).all()
+
     def test_scores_of_a_model_that_nobody_has_described_are_not_taken(
         self, remote: RemoteTagger, worker: Worker, monkeypatch: pytest.MonkeyPatch
     ) -> None:

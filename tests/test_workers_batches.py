@@ -1,5 +1,7 @@
 """Batches of a worker: the scores of windows alone, sizes that have a graph, and a bound on what waits."""
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from models.batch_scoring import BatchScoring, Task, Wanted
+from models.checkpoints import load_checkpoint, save_checkpoint
 from models.errors import ModelError
 from models.fingerprint import fingerprint_of
 from models.local import load_tagger
@@ -86,6 +89,30 @@ def test_a_worker_whose_scores_are_none_is_not_well() -> None:
         tagger.offset = offset
         with pytest.raises(ModelError, match="restart the worker"):
             worker.check()
+
+
+def test_a_worker_that_has_just_scored_a_window_scores_no_known_sound() -> None:
+    tagger = Counting("cpu")
+    worker = scoring(tagger)
+    worker.score([Task(np.zeros(16_000, np.float32))])
+    batches = len(tagger.sizes)
+    worker.check()
+    assert len(tagger.sizes) == batches
+    tagger.offset = np.nan
+    worker.score([Task(np.zeros(16_000, np.float32))])
+    worker._proven_until -= 5.0
+    with pytest.raises(ModelError, match="restart the worker"):
+        worker.check()
+
+
+def test_a_model_in_half_precision_has_a_fingerprint(tmp_path: Path) -> None:
+    checkpoint = load_checkpoint("tiny")
+    file = tmp_path / "half.safetensors"
+    save_checkpoint(
+        replace(checkpoint, weights={name: value.bfloat16() for name, value in checkpoint.weights.items()}),
+        file,
+    )
+    assert len(fingerprint_of(str(file))) == 64
 
 
 @pytest.mark.slow
