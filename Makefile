@@ -14,12 +14,18 @@ SYSTEM_TEST := pulseaudio pulseaudio-utils mosquitto openssl espeak-ng fluidsynt
 	chromium chromium-driver
 
 # What `make run` installs: HEADLESS=1 leaves out the window, EXTRAS=tiny all models but the embedded one.
-EXTRAS := $(if $(HEADLESS),headless,all)
+# An update keeps the choice.
+EXTRAS := $(if $(HEADLESS),headless,$(or $(shell cat $(USER_READY) 2>/dev/null),all))
 ifneq ($(EXTRAS),all)
 SYSTEM := libportaudio2 libasound2-plugins
 endif
 # Debian's Python can't make an environment without it.
 SYSTEM += $(shell $(PYTHON) -c "import ensurepip" 2>/dev/null || echo python3-venv)
+
+NEW_ENOUGH := -c "import sys; sys.exit(sys.version_info < (3, 11))"
+REQUIRE_PYTHON := if $(BIN)/python -c "" 2>/dev/null; then $(BIN)/python $(NEW_ENOUGH) || { echo "$(VENV) has a Python before 3.11: \
+	remove it with 'make clean', and give a newer one: make run PYTHON=python3.12" >&2; exit 1; }; \
+	else $(PYTHON) $(NEW_ENOUGH) || { echo "Earshot needs Python 3.11 or newer: give one, as in make run PYTHON=python3.12" >&2; exit 1; }; fi
 
 # An environment without pip gets it, as where its Python had no python3-venv; one whose Python is gone is made again.
 MAKE_VENV := $(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null 2>&1 || \
@@ -74,14 +80,17 @@ system-test:
 	@./system-packages.sh $(SYSTEM_TEST)
 
 $(USER_READY): pyproject.toml constraints.txt | system
+	@$(REQUIRE_PYTHON)
 	@$(MAKE_VENV)
 	@TORCH=$(TORCH) ./python-packages.sh $(VENV) $(EXTRAS)
-	@touch $@
+	@echo $(EXTRAS) > $@
 
 $(READY): pyproject.toml constraints.txt | system
+	@$(REQUIRE_PYTHON)
 	@$(MAKE_VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[all,workers,dev]"
-	@touch $@ $(USER_READY)
+	@touch $@
+	@echo all > $(USER_READY)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

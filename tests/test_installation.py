@@ -1,5 +1,6 @@
 """The scripts that install the system's packages and Python's."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -155,13 +156,13 @@ def test_the_build_without_cuda_can_be_asked_for(tmp_path: Path) -> None:
     assert calls[1].startswith("uv ")
 
 
-def make_run(folder: Path) -> subprocess.CompletedProcess[str]:
+def make_run(folder: Path, *choices: str) -> subprocess.CompletedProcess[str]:
     """Run `make run` in a folder where the scripts install nothing, with a Python that makes environments of shell scripts."""
     files = {
-        "python-packages.sh": "exec $1/bin/python -m pip",
+        "python-packages.sh": "echo $2 > $1/chosen\nexec $1/bin/python -m pip",
         "system-packages.sh": "exit 0",
         "python3": f"""\
-[ "$1" = -c ] && exit 0
+[ "$1" = -c ] && exit $([ -e {folder}/old ] && echo 1 || echo 0)
 echo "$*" >> {folder}/calls
 [ "$3" = --clear ] && rm -rf .venv
 mkdir -p .venv/bin
@@ -178,7 +179,7 @@ exit $pip""",
     for name in ("pyproject.toml", "constraints.txt"):
         (folder / name).touch()
     return subprocess.run(
-        ["make", "run", f"PYTHON={folder}/python3"],
+        ["make", "run", f"PYTHON={folder}/python3", *choices],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -200,6 +201,36 @@ def test_an_environment_without_pip_is_made_again_and_one_with_pip_stays(tmp_pat
     assert make_run(tmp_path).returncode == 0
     assert (tmp_path / ".venv" / "mine").exists()
     assert len((tmp_path / "calls").read_text().splitlines()) == 2
+
+
+def test_an_old_python_is_refused_before_an_environment_is_made(tmp_path: Path) -> None:
+    require("make")
+    (tmp_path / "old").touch()
+    done = make_run(tmp_path)
+    assert done.returncode != 0
+    assert "Earshot needs Python 3.11 or newer: give one, as in make run PYTHON=python3.12" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def test_an_environment_with_an_old_python_is_named(tmp_path: Path) -> None:
+    require("make")
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.write_text('#!/bin/sh\n[ -z "$2" ]\n')
+    python.chmod(0o755)
+    done = make_run(tmp_path)
+    assert done.returncode != 0
+    assert ".venv has a Python before 3.11:" in done.stderr
+
+
+def test_an_update_keeps_what_was_chosen(tmp_path: Path) -> None:
+    require("make")
+    assert make_run(tmp_path, "EXTRAS=tiny").returncode == 0
+    assert (tmp_path / ".venv" / ".ready-user").read_text() == "tiny\n"
+    (tmp_path / ".venv" / "chosen").unlink()
+    os.utime(tmp_path / ".venv" / ".ready-user", (0, 0))  # as after git pull
+    assert make_run(tmp_path).returncode == 0
+    assert (tmp_path / ".venv" / "chosen").read_text() == "tiny\n"
 
 
 def test_what_is_in_a_folder_that_becomes_an_environment_stays(tmp_path: Path) -> None:
