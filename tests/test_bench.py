@@ -69,7 +69,12 @@ def test_a_geometry_has_a_line_without_scores() -> None:
     ("options", "sentence"),
     [
         (("--network", "base-11-11"), "there is no network 'base-11-11': give one of ced-tiny, "),
-        (("--model", "no-such-model"), "there is no model 'no-such-model'"),
+        (("--model", "tiny", "--model", "no-such-model"), "there is no model 'no-such-model'"),
+        (("--model", "ensemble-s"), "'ensemble-s' is an ensemble, and this needs a single model"),
+        (
+            ("--streams", "--network", "base-11-11"),
+            "there is no network 'base-11-11': give one of ced-tiny, ",
+        ),
         (("--precision", "fp12"), "there is no precision 'fp12'"),
         (("--engine", "torch", "--precision", "int8"), "only the openvino engine on a CPU has int8"),
         (("--recording", "no-such.wav"), "there is no file no-such.wav"),

@@ -272,6 +272,22 @@ def test_a_failed_quantization_is_reported(monkeypatch: pytest.MonkeyPatch, empt
         small(network(seed=5), "int8")
 
 
+@pytest.mark.slow
+def test_conversions_do_not_push_a_quantization_out_of_the_cache(
+    monkeypatch: pytest.MonkeyPatch, empty_cache: Path
+) -> None:
+    monkeypatch.setattr("models.engines.openvino_cache._MAX_SINGLE", 2)
+    folder = empty_cache / "earshot" / "openvino"
+    folder.mkdir(parents=True)
+    mine = folder / "mine-int8.xml"
+    mine.touch()
+    os.utime(mine, (0, 0))
+    for seed in range(4):
+        small(network(seed=seed), "fp32")
+    assert mine.exists()
+    assert len(cached_models()) == 3
+
+
 # The path of a GPU, on the CPU
 
 

@@ -7,6 +7,7 @@ import math
 import subprocess
 import sys
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -228,6 +229,38 @@ def test_each_recording_is_scored_as_the_tagger_scores_it_alone(tagger: Tagger, 
     assert told[-1] == (23, 23)
 
 
+def test_a_recording_with_many_parts_is_decoded_once_and_does_not_wait_with_each(
+    tagger: Tagger, tmp_path: Path
+) -> None:
+    rate = 16_000
+    soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 40 * rate), rate)
+    lines = [f"long.wav,{tagger.labels[0]},{second},{second + 1}" for second in range(40)]
+    (tmp_path / "parts.csv").write_text("path,label,start,end\n" + "\n".join(lines))
+    decoded: list[Path] = []
+    alive: list[int] = []
+    recordings: list[weakref.ref[Any]] = []
+
+    class Recording(np.ndarray[Any, Any]):
+        """Array that can be counted."""
+
+    def reader(path: Path) -> NDArray[np.float32]:
+        decoded.append(path)
+        samples = read(path).view(Recording)
+        recordings.append(weakref.ref(samples))
+        return samples
+
+    dataset = read_dataset(tmp_path / "parts.csv", labels=tagger.labels)
+    evaluate(
+        tagger,
+        dataset,
+        reader,
+        batch=2,
+        progress=lambda *_: alive.append(sum(one() is not None for one in recordings)),
+    )
+    assert len(decoded) == 1
+    assert max(alive) == 1
+
+
 def test_labels_of_another_model_are_refused(tagger: Tagger, data: Path) -> None:
     with pytest.raises(TrainingError, match="other labels"):
         evaluate(tagger, read_dataset(data / "several.csv"), read)
@@ -373,6 +406,8 @@ def test_a_fold_a_choice_and_a_shorter_window_can_be_measured(model: str, data: 
         ("--pack", "{data}", "--csv", "x.csv"),
         ("--data", "{data}", "--csv", "{data}/missing/x.csv"),
         ("--data", "{data}/missing"),
+        ("--background", "10m", "--csv", "x.csv"),
+        ("--background", "10m", "--limit", "3"),
         ("--data", "{data}", "--window", "0.5"),
         ("--data", "{data}", "--limit", "0"),
     ],

@@ -2,6 +2,8 @@
 
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +11,17 @@ import soundfile
 from support.program import clean_environment
 from support.teaching import RATE, WINDOW, Model, chime, examples, other_sounds, ring, run
 
+from earshot.commands import calibrate
 from models.errors import TeachingError
 from models.teaching.lessons import teach
 from models.teaching.other_sounds import embed_all
 from models.teaching.rooms import RoomCollector, load_room, save_room
 from models.teaching.taught_tagger import TaughtTagger
 from models.teaching.variations import variations
+from streamer.commands.calibrate import Calibration
+from streamer.commands.thresholds import ThresholdCalibrator
+from streamer.events.own_sounds import own_sounds_folder
+from streamer.events.watchlist import WatchLists
 
 
 def test_a_third_of_the_windows_is_collected_and_of_many_an_even_part() -> None:
@@ -83,3 +90,23 @@ def test_calibrating_collects_the_room_for_teaching(tmp_path: Path) -> None:
     assert taught.returncode == 0, taught.stderr
     compared = int(taught.stdout.split("(")[1].split(" compared")[0].replace(",", ""))
     assert compared > 948
+
+
+def test_a_room_that_is_interrupted_does_not_replace_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = SimpleNamespace(on_embeddings=None, fingerprint="b" * 32)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr("earshot.tagger.load_chosen", lambda _: loaded)
+    monkeypatch.setattr("streamer.live.assembly.open_sources", lambda _: [])
+    before = save_room(own_sounds_folder(), loaded.fingerprint, [np.ones(4, np.float16)] * 9).read_bytes()
+    (file,) = own_sounds_folder().iterdir()
+    for interrupted in (True, False):
+
+        def hear(_chosen: Any, _sources: Any, tagger: Any, _progress: Any) -> Calibration:
+            tagger.on_embeddings(np.zeros((3, 4), np.float32))
+            return Calibration(ThresholdCalibrator(WatchLists([], {}, ())), interrupted)  # noqa: B023
+
+        monkeypatch.setattr("streamer.commands.calibrate.hear", hear)
+        calibrate._listen(SimpleNamespace(duration=None), collect=True)  # type: ignore[arg-type]
+        assert (file.read_bytes() == before) is interrupted

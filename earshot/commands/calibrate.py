@@ -3,7 +3,6 @@
 import logging
 import math
 import time
-from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,7 @@ from ..progress import bars
 from .reference import USUAL_SECONDS, calibrate_level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from models.teaching.rooms import RoomCollector
     from streamer.commands.calibrate import Calibration
     from streamer.commands.thresholds import Background
     from streamer.settings.schema import Settings
@@ -84,18 +82,31 @@ def _listen(chosen: "Settings", *, collect: bool) -> "Calibration":
     sources = open_sources(chosen)
     loaded = tagger.load_chosen(chosen)
     total_seconds = (chosen.duration or 0.0) * len(sources)
-    with bars() as update, _collected(loaded) if collect else nullcontext(loaded) as listening:
-        return hear(chosen, sources, listening, lambda seconds: update("listening", seconds, total_seconds))
+    room = _collector(loaded) if collect else None
+    with bars() as update:
+        calibration = hear(
+            chosen, sources, loaded, lambda seconds: update("listening", seconds, total_seconds)
+        )
+    if room is not None and calibration.interrupted:
+        _log.info("interrupted: the room is not saved; one that was collected before stays")
+    elif room is not None:
+        _save(room, loaded)
+    return calibration
 
 
-@contextmanager
-def _collected(loaded: "SoundTagger") -> "Iterator[SoundTagger]":
-    """Save what the tagger hears in the block as the room for its model."""
-    from models.teaching.rooms import RoomCollector, save_room
-    from streamer.events.own_sounds import own_sounds_folder
+def _collector(loaded: "SoundTagger") -> "RoomCollector":
+    """Return what collects all that a tagger hears from now on."""
+    from models.teaching.rooms import RoomCollector
 
     room = loaded.on_embeddings = RoomCollector()
-    yield loaded
+    return room
+
+
+def _save(room: "RoomCollector", loaded: "SoundTagger") -> None:
+    """Save what the tagger has heard as the room for its model."""
+    from models.teaching.rooms import save_room
+    from streamer.events.own_sounds import own_sounds_folder
+
     file = save_room(own_sounds_folder(), loaded.fingerprint, room.embeddings)
     _log.info(
         "%d windows of the room are in %s, without any sound; earshot teach tells new sounds from them",

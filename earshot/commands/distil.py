@@ -53,6 +53,8 @@ def distil(
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     resume = resume or finish
     _check_folder(out / STATE, resume=resume)
+    if out.resolve() in {folder.resolve() for folder in pack}:
+        raise UsageError(f"--out {out} is a pack, whose teacher the run would replace: give another folder")
     if (init := context.params["init"]) is not None:
         require_ast_before_loading(init, "distilled")
     parts = [part for folder in pack for part in open_parts(folder)]

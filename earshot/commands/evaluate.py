@@ -64,8 +64,10 @@ def _check(options: "Mapping[str, Any]") -> None:
         raise UsageError("--places, --confusions, --reliability and --model teacher go with --pack")
     if sum(chosen is not None for chosen in (data, pack, alone)) != 1:
         raise UsageError("give one of --data, --pack and --background")
-    if pack is not None and (options["out"] is not None or options["fold"] is not None):
+    if data is None and (options["out"] is not None or options["fold"] is not None):
         raise UsageError("--csv and --fold go with --data")
+    if data is None and pack is None and options["limit"] is not None:
+        raise UsageError("--limit goes with --data and --pack")
     if options["teacher_from"] is not None and not is_teacher(model):
         raise UsageError("--teacher-from goes with --model teacher")
     _require_folder(options["reliability"], "--reliability")

@@ -72,6 +72,7 @@ def first_tagger(plan: Plan) -> "Tagger":
     from ..local import load_tagger
     from .measuring import random_checkpoint
 
+    _require_networks(plan.networks)
     with tempfile.TemporaryDirectory() as folder:
         return load_tagger(
             plan.models[0] if plan.models else random_checkpoint(plan.networks[0], Path(folder)),
@@ -99,12 +100,13 @@ def rows(plan: Plan, sound: "Samples", on_start: Callable[[str], None]) -> "list
     ModelError
         A model can't be loaded, or not with this device, engine or precision.
     """
-    from ..errors import EngineError
+    from ..checkpoints import require_known
     from ..selection.engine_choice import check_request
-    from .measuring import NETWORKS, Task, measure, random_checkpoint
+    from .measuring import Task, measure, random_checkpoint
 
-    if unknown := set(plan.networks) - set(NETWORKS):
-        raise EngineError(f"there is no network '{unknown.pop()}': give one of {', '.join(NETWORKS)}")
+    _require_networks(plan.networks)
+    for model in plan.models:
+        require_known(model)  # before hours of measuring others
     precisions = plan.precisions or _all_precisions(plan.device, plan.engine)
     for precision in precisions:
         check_request(plan.device, plan.engine, precision)
@@ -132,6 +134,14 @@ def rows(plan: Plan, sound: "Samples", on_start: Callable[[str], None]) -> "list
                 )
             )
     return measured
+
+
+def _require_networks(names: "Sequence[str]") -> None:
+    from ..errors import EngineError
+    from .measuring import NETWORKS
+
+    if unknown := set(names) - set(NETWORKS):
+        raise EngineError(f"there is no network '{unknown.pop()}': give one of {', '.join(NETWORKS)}")
 
 
 def _all_precisions(device: str, engine: "EngineName") -> "list[Precision]":

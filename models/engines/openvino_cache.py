@@ -27,8 +27,10 @@ Rows: TypeAlias = NDArray[np.float32]
 Logits: TypeAlias = Callable[[openvino.Model, Rows], Rows]
 """Function that runs a model on windows, and returns float32 (windows, classes)."""
 
-_MAX_MODELS = 8
-"""Most models in the cache; the least recently used are deleted first."""
+_QUANTIZED = "-int8"
+_MAX_SINGLE, _MAX_QUANTIZED = 8, 12
+"""Most models of either kind in the cache; the least recently used are deleted first. A conversion takes seconds, and a quantization minutes,
+or sounds of the user: it gives way to other quantizations only. Twelve hold two ensembles."""
 
 
 class OpenVinoCache:
@@ -51,7 +53,7 @@ class OpenVinoCache:
         self._folder = Path(platformdirs.user_cache_dir("earshot")) / "openvino"
         versions = f"{openvino.__version__}-{torch.__version__}".replace("/", "-")
         self._single = self._folder / f"{network.fingerprint}-{versions}.xml"
-        self._quantized = self._single.with_name(f"{self._single.stem}-int8.xml")
+        self._quantized = self._single.with_name(f"{self._single.stem}{_QUANTIZED}.xml")
 
     def single(self) -> openvino.Model:
         """Return the network in single precision."""
@@ -141,7 +143,9 @@ def _save(model: openvino.Model, scratch: Path, file: Path) -> None:
     part.with_suffix(".bin").replace(file.with_suffix(".bin"))
     part.replace(file)
     models = sorted(file.parent.glob("*.xml"), key=lambda path: path.stat().st_mtime)
-    for old in models[:-_MAX_MODELS]:
+    quantized = [path for path in models if path.stem.endswith(_QUANTIZED)]
+    single = [path for path in models if path not in quantized]
+    for old in (*single[:-_MAX_SINGLE], *quantized[:-_MAX_QUANTIZED]):
         old.unlink()
         old.with_suffix(".bin").unlink(missing_ok=True)
 

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from .. import frontends
 from ..errors import SoundError, TrainingError
 from .agreement import Scorer
 from .dataset import Dataset, Example, Reader, Samples
-from .dataset.sounds import no_readable_recordings
+from .dataset.sounds import RecentSounds, no_readable_recordings
 from .metrics import ClassFigures, Figures, ranking_figures
 
 Floats = NDArray[np.float32]
@@ -24,7 +23,8 @@ Floats = NDArray[np.float32]
 _READERS = 4
 """Number of threads that decode ahead of the network: one keeps up with a CPU, not with a GPU."""
 _BATCHES_AHEAD = 4
-"""Number of batches collected before sorting by length, because windows of one batch must be equally long."""
+"""Number of batches collected before sorting by length, because windows of one batch must be equally long. Recordings wait no longer than
+for so many windows: one of an hour has 350."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -89,17 +89,17 @@ def evaluate(
     scores: list[Floats] = []
     unreadable: list[tuple[Path, str]] = []
     examples = dataset.examples
-    sounds = enumerate(_read_ahead(reader, examples, ahead=2 * batch))
-    while group := list(islice(sounds, _BATCHES_AHEAD * batch)):
-        windows = []
-        for index, sound in group:
-            if isinstance(sound, SoundError):
-                unreadable.append((examples[index].path, str(sound)))
-            else:
-                windows.append(windows_of(sound, tagger.window_samples))
-                scored.append(index)
-        scores += _mean_scores(tagger, windows, batch)
-        progress(group[-1][0] + 1, len(examples))
+    waiting: list[list[Samples]] = []
+    for index, sound in enumerate(_read_ahead(RecentSounds(reader), examples)):
+        if isinstance(sound, SoundError):
+            unreadable.append((examples[index].path, str(sound)))
+        else:
+            waiting.append(windows_of(sound, tagger.window_samples))
+            scored.append(index)
+        if sum(map(len, waiting)) >= _BATCHES_AHEAD * batch or index + 1 == len(examples):
+            scores += _mean_scores(tagger, waiting, batch)
+            waiting.clear()
+            progress(index + 1, len(examples))
     if not scored:
         raise no_readable_recordings(unreadable)
     measured, table = dataset.subset(scored), np.array(scores)
@@ -131,12 +131,14 @@ def windows_of(samples: Samples, length: int) -> list[Samples]:
     return [samples[begin : begin + length] for begin in (*range(0, last, length), last)]
 
 
-def _read_ahead(reader: Reader, examples: Sequence[Example], ahead: int) -> Iterator[Samples | SoundError]:
+def _read_ahead(reader: Reader, examples: Sequence[Example]) -> Iterator[Samples | SoundError]:
     """Decode recordings in order, some of them ahead; yield the error of a recording that can't be read."""
 
     def read(example: Example) -> Samples | SoundError:
         try:
             samples = example.cut(reader(example.path))
+            if example.part:
+                samples = samples.copy()  # the whole recording does not wait with it
         except SoundError as error:
             return error
         if len(samples) < frontends.FRAME_LENGTH:
@@ -147,7 +149,7 @@ def _read_ahead(reader: Reader, examples: Sequence[Example], ahead: int) -> Iter
     with ThreadPoolExecutor(_READERS, "recordings") as pool:
         for example in examples:
             pending.append(pool.submit(read, example))
-            if len(pending) > ahead:
+            if len(pending) > _READERS:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()

@@ -2,7 +2,9 @@
 
 import logging
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeAlias
 
@@ -61,6 +63,42 @@ class SoundCache:
                 self._kept[path] = samples
                 self._room -= samples.nbytes
         return samples
+
+
+class RecentSounds:
+    """Reader that keeps the recordings that were asked for last, as for several parts of one. Several threads may call it.
+
+    Parameters
+    ----------
+    reader : Reader
+        Function that decodes a recording.
+    kept : int
+        Number of recordings.
+    """
+
+    def __init__(self, reader: Reader, kept: int = 2) -> None:
+        self._reader = reader
+        self._most = kept
+        self._recent: OrderedDict[Path, Future[Samples]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, path: Path) -> Samples:
+        """Return a recording that is kept or being decoded, or decode it. Samples and exceptions as for `SoundCache`."""
+        with self._lock:
+            found, future = self._recent.get(path), Future[Samples]()
+            if found is None:
+                self._recent[path] = future
+                if len(self._recent) > self._most:
+                    self._recent.popitem(last=False)
+            else:
+                self._recent.move_to_end(path)
+        if found is not None:
+            return found.result()
+        try:
+            future.set_result(self._reader(path))
+        except BaseException as error:  # noqa: BLE001 - raised again, in each thread that waits
+            future.set_exception(error)
+        return future.result()
 
 
 def readable(
