@@ -102,6 +102,7 @@ class RemoteTagger:
         self.window_samples = (
             longest if window_seconds is None else min(longest, round(window_seconds * SAMPLE_RATE_HZ))
         )
+        self._absence = _Absence()
         self._adopt(description)
 
     def __repr__(self) -> str:
@@ -207,10 +208,7 @@ class RemoteTagger:
         """Return the rows in answers; None for what is missing, is not so wide, or comes from a model that is not known."""
         answered = {answer.fingerprint for answer in answers if answer.content is not None}
         is_shorter = any(answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE for answer in answers)
-        if not answered or answered & {self.fingerprint, ""}:
-            self._answered_at = time.monotonic()
-        if is_gone := time.monotonic() - self._answered_at > _GONE_SECONDS:
-            self._answered_at = time.monotonic()
+        is_gone = self._absence.is_over(answered, self.fingerprint)
         if answered - self._known - {""} or is_gone or is_shorter or (self.is_presumed and answered):
             self._meet_another_model()
         if self.is_presumed:
@@ -260,8 +258,22 @@ class RemoteTagger:
             None if description.thresholds is None else np.array(description.thresholds, np.float32)
         )
         self._known = {description.fingerprint} - {_PRESUMED}
-        self._answered_at = time.monotonic()
         self.fingerprint: str = description.fingerprint  # last, for threads that look whether it has changed
+
+
+class _Absence:
+    """Time for which workers have answered with other models only."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+
+    def is_over(self, answered: Collection[str], fingerprint: str) -> bool:
+        """Add the fingerprints of answers; return True once in each time in which a model was not among them for long."""
+        now = time.monotonic()
+        is_long = now - self._since > _GONE_SECONDS
+        if not answered or is_long or {fingerprint, ""} & set(answered):
+            self._since = now
+        return is_long and bool(answered) and not {fingerprint, ""} & set(answered)
 
 
 def _from_known(answers: Sequence[Answer], known: Collection[str]) -> list[Answer]:

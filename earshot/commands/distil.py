@@ -52,9 +52,7 @@ def distil(
 
     console = Console(stderr=True, soft_wrap=True, markup=False, highlight=False)
     resume = resume or finish
-    _check_folder(out / STATE, resume=resume)
-    if out.resolve() in {folder.resolve() for folder in pack}:
-        raise UsageError(f"--out {out} is a pack, whose teacher the run would replace: give another folder")
+    _check_folder(out / STATE, pack, resume=resume)
     if (init := context.params["init"]) is not None:
         require_ast_before_loading(init, "distilled")
     parts = [part for folder in pack for part in open_parts(folder)]
@@ -89,9 +87,13 @@ def distil(
         write_calibrated(checkpoint, parts, file, notes, teacher=judge, device=context.params["device"])
 
 
-def _check_folder(state: Path, *, resume: bool) -> None:
+def _check_folder(state: Path, packs: "Sequence[Path]", *, resume: bool) -> None:
     from models.errors import TrainingError
 
+    if state.parent.resolve() in {folder.resolve() for folder in packs}:
+        raise TrainingError(
+            f"{state.parent} is a pack, whose teacher the run would replace: give --out another folder"
+        )
     if not resume and state.exists():
         raise TrainingError(
             f"there is a run in {state.parent}: continue it with --resume, or give another --out"
