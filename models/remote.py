@@ -248,16 +248,14 @@ class RemoteTagger:
                 description.name,
                 description.fingerprint[:12],
             )
-            known = self._known
-            self._adopt(description)
-            self._known |= known  # workers change over one by one
+            self._adopt(description, known=self._known)  # workers change over one by one
 
-    def _adopt(self, description: ModelDescription) -> None:
+    def _adopt(self, description: ModelDescription, known: Collection[str] = ()) -> None:
         self.name = description.name
         self.thresholds = (
             None if description.thresholds is None else np.array(description.thresholds, np.float32)
         )
-        self._known = {description.fingerprint} - {_PRESUMED}
+        self._known = {description.fingerprint, *known} - {_PRESUMED}
         self.fingerprint: str = description.fingerprint  # last, for threads that look whether it has changed
 
 
