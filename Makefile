@@ -16,8 +16,10 @@ SYSTEM_TEST := pulseaudio pulseaudio-utils mosquitto openssl espeak-ng fluidsynt
 # What `make run` installs: HEADLESS=1 leaves out the window, EXTRAS=tiny all models but the embedded one.
 # An update keeps the choice.
 EXTRAS := $(if $(HEADLESS),headless,$(or $(shell cat $(USER_READY) 2>/dev/null),all))
+ifneq ($(filter run system,$(or $(MAKECMDGOALS),run)),)
 ifneq ($(EXTRAS),all)
 SYSTEM := libportaudio2 libasound2-plugins
+endif
 endif
 # Debian's Python can't make an environment without it.
 SYSTEM += $(shell $(PYTHON) -c "import ensurepip" 2>/dev/null || echo python3-venv)

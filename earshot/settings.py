@@ -71,7 +71,7 @@ def hand_down(context: "typer.Context", *, instead: Collection[str] = ()) -> Non
         if option in taken or option.name in instead:
             continue
         if option.declared in {own.declared for own in options_of(command)}:
-            raise UsageError(f"write {option.declared} after '{command}', where it may mean something else")
+            raise UsageError(f"{option.declared} stands before '{command}': write it after the command")
         raise UsageError(f"'{command}' has no option {option.declared}: leave it out")
     context.default_map = {command: {option.name: context.params[option.name] for option in taken}}
 

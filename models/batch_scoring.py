@@ -102,7 +102,7 @@ class BatchScoring:
             same = list(group)
             batch = np.stack([task.samples for _, task in same])
             scored = self._run(batch, wants := same[0][1].wants)
-            if wants == "scores" and _are_scores(scored):
+            if wants != "embedding" and _are_scores(scored[:, : len(self.description.labels)]):
                 self._proven_until = time.monotonic() + _PROVEN_SECONDS
             rows.update(zip((index for index, _ in same), scored, strict=True))
         return [rows[index] for index in range(len(tasks))]

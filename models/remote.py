@@ -263,15 +263,19 @@ class _Absence:
     """Time for which workers have answered with other models only."""
 
     def __init__(self) -> None:
-        self._since = time.monotonic()
+        self._since: float | None = None
 
     def is_over(self, answered: Collection[str], fingerprint: str) -> bool:
-        """Add the fingerprints of answers; return True once in each time in which a model was not among them for long."""
+        """Note the fingerprints of answers; return True if a model has been missing for too long, and start again."""
         now = time.monotonic()
-        is_long = now - self._since > _GONE_SECONDS
-        if not answered or is_long or {fingerprint, ""} & set(answered):
-            self._since = now
-        return is_long and bool(answered) and not {fingerprint, ""} & set(answered)
+        if not answered or {fingerprint, ""} & set(answered):
+            self._since = None
+            return False
+        self._since = now if self._since is None else self._since
+        if now - self._since <= _GONE_SECONDS:
+            return False
+        self._since = now
+        return True
 
 
 def _from_known(answers: Sequence[Answer], known: Collection[str]) -> list[Answer]:

@@ -64,8 +64,7 @@ class WorkerOptions(BaseModel):
     token : {"required", "none"}
         ``none`` lets everyone who reaches the port use the workers.
     threads : int, optional
-        Threads that a worker computes with; by default those of its ``num_cpus``, or all of the machine if it has none, unless
-        ``OMP_NUM_THREADS`` is set.
+        Threads that a worker computes with; by default as many as its ``num_cpus``, or as the machine has processors if that is 0.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,7 +80,7 @@ class WorkerOptions(BaseModel):
 
 
 def _free_threads() -> int | None:
-    """Return the number of this machine's processors, if Ray has limited OpenMP to one because the worker has none assigned."""
+    """Return the number of processors, if Ray has limited OpenMP to one because ``num_cpus`` is 0; else None."""
     if os.environ.get("OMP_NUM_THREADS") != "1" or get_runtime_context().get_assigned_resources().get("CPU"):
         return None
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()

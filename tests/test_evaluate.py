@@ -233,8 +233,10 @@ def test_a_recording_with_many_parts_is_decoded_once_and_does_not_wait_with_each
     tagger: Tagger, tmp_path: Path
 ) -> None:
     rate = 16_000
-    soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).normal(0, 0.1, 40 * rate), rate)
-    lines = [f"long.wav,{tagger.labels[0]},{second},{second + 1}" for second in range(40)]
+    names = ("long.wav", "other.wav", "third.wav")
+    for seed, name in enumerate(names):
+        soundfile.write(tmp_path / name, np.random.default_rng(seed).normal(0, 0.1, 20 * rate), rate)
+    lines = [f"{name},{tagger.labels[0]},{second},{second + 1}" for second in range(20) for name in names]
     (tmp_path / "parts.csv").write_text("path,label,start,end\n" + "\n".join(lines))
     decoded: list[Path] = []
     alive: list[int] = []
@@ -250,15 +252,18 @@ def test_a_recording_with_many_parts_is_decoded_once_and_does_not_wait_with_each
         return samples
 
     dataset = read_dataset(tmp_path / "parts.csv", labels=tagger.labels)
-    evaluate(
+    found = evaluate(
         tagger,
         dataset,
         reader,
         batch=2,
         progress=lambda *_: alive.append(sum(one() is not None for one in recordings)),
     )
-    assert len(decoded) == 1
-    assert max(alive) == 1
+    assert sorted(path.name for path in decoded) == sorted(names)
+    assert max(alive) <= 2
+    assert found.dataset == dataset
+    for example, scores in zip(dataset.examples, found.scores, strict=True):
+        np.testing.assert_allclose(scores, tagger(example.cut(read(example.path)))[0], atol=2e-5)
 
 
 def test_labels_of_another_model_are_refused(tagger: Tagger, data: Path) -> None:

@@ -181,7 +181,7 @@ with contextlib.closing(sqlite3.connect(sys.argv[1])) as connection:
 
 def test_a_program_that_looks_into_the_history_does_not_delete_what_is_only_in_its_log(path: Path) -> None:
     def counted() -> int:
-        command = [sys.executable, "-c", _LOOK, path]
+        command = [sys.executable, "-c", _LOOK, str(path)]
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
     with History(path) as before:

@@ -412,7 +412,7 @@ def test_what_is_dropped_is_logged(file: Path, caplog: pytest.LogCaptureFixture)
     outbox.put(started(number) for number in range(201))
     outbox.put([started(201)])
     (line,) = caplog.messages
-    assert line.startswith("1 notifications dropped so far")
+    assert line.startswith("notifications dropped so far: 1 ")
 
 
 def test_a_clock_that_is_set_two_days_ahead_makes_no_notification_old(

@@ -211,8 +211,8 @@ def test_the_option_behind_a_command_wins(tmp_path: Path) -> None:
         (("--hop", "3", "events"), "'events' has no option --hop: leave it out"),
         (("--source", "mic", "web", "token"), "'web' has no option --source: leave it out"),
         (("--top", "3", "models"), "'models' has no option --top: leave it out"),
-        (("--json", "doctor"), "write --json after 'doctor'"),
-        (("--model", "tiny", "evaluate"), "write --model after 'evaluate'"),
+        (("--json", "doctor"), "--json stands before 'doctor': write it after the command"),
+        (("--model", "tiny", "evaluate"), "--model stands before 'evaluate': write it after the command"),
     ],
 )
 def test_an_option_that_the_command_behind_it_lacks_is_refused(words: tuple[str, ...], sentence: str) -> None:

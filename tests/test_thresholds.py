@@ -113,7 +113,7 @@ def test_a_source_that_was_switched_off_starts_again_from_nothing() -> None:
 
 
 def test_a_cooldown_counts_over_an_interruption_as_in_the_live_program() -> None:
-    rule = {"hits": 1, "of": 1, "cooldown_seconds": 60.0}
+    rule: dict[str, Any] = {"hits": 1, "of": 1, "cooldown_seconds": 60.0}
     room, heard = listened([0.9, 0.9], **rule)
     room.accept(SourceStatus("x", online=False))
     assert heard.events == 1

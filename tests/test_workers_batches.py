@@ -1,5 +1,6 @@
 """Batches of a worker: the scores of windows alone, sizes that have a graph, and a bound on what waits."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -91,10 +92,11 @@ def test_a_worker_whose_scores_are_none_is_not_well() -> None:
             worker.check()
 
 
-def test_a_worker_that_has_just_scored_a_window_scores_no_known_sound() -> None:
+@pytest.mark.parametrize("wants", ["scores", "both"])
+def test_a_worker_that_has_just_scored_a_window_scores_no_known_sound(wants: Wanted) -> None:
     tagger = Counting("cpu")
     worker = scoring(tagger)
-    worker.score([Task(np.zeros(16_000, np.float32))])
+    worker.score([Task(np.full(16_000, -3.0, np.float32), wants)])
     batches = len(tagger.sizes)
     worker.check()
     assert len(tagger.sizes) == batches
@@ -103,6 +105,24 @@ def test_a_worker_that_has_just_scored_a_window_scores_no_known_sound() -> None:
     worker._proven_until -= 5.0
     with pytest.raises(ModelError, match="restart the worker"):
         worker.check()
+
+
+@pytest.mark.parametrize(
+    ("limit", "assigned", "threads"),
+    [("1", {"worker": 1.0}, 7), ("1", {"CPU": 1.0}, None), ("4", {}, None), (None, {}, None)],
+)
+def test_a_worker_without_processors_of_its_own_computes_with_all(
+    monkeypatch: pytest.MonkeyPatch, limit: str | None, assigned: dict[str, float], threads: int | None
+) -> None:
+    serving = pytest.importorskip("models.serving")
+    context = SimpleNamespace(get_assigned_resources=lambda: assigned)
+    monkeypatch.setattr(serving, "get_runtime_context", lambda: context)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(7), raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if limit is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", limit)
+    assert serving._free_threads() == threads
 
 
 def test_a_model_in_half_precision_has_a_fingerprint(tmp_path: Path) -> None:

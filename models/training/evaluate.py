@@ -85,30 +85,43 @@ def evaluate(
         raise TrainingError(
             f"the model '{tagger.name}' has other labels than the data: give data with the labels of the model"
         )
-    scored: list[int] = []
-    scores: list[Floats] = []
-    unreadable: list[tuple[Path, str]] = []
-    examples = dataset.examples
-    waiting: list[list[Samples]] = []
-    for index, sound in enumerate(_read_ahead(RecentSounds(reader), examples)):
-        if isinstance(sound, SoundError):
-            unreadable.append((examples[index].path, str(sound)))
-        else:
-            waiting.append(windows_of(sound, tagger.window_samples))
-            scored.append(index)
-        if sum(map(len, waiting)) >= _BATCHES_AHEAD * batch or index + 1 == len(examples):
-            scores += _mean_scores(tagger, waiting, batch)
-            waiting.clear()
-            progress(index + 1, len(examples))
-    if not scored:
+    scores, faults = _scores(tagger, dataset.examples, RecentSounds(reader), batch, progress)
+    unreadable = [(dataset.examples[index].path, faults[index]) for index in sorted(faults)]
+    if not scores:
         raise no_readable_recordings(unreadable)
-    measured, table = dataset.subset(scored), np.array(scores)
+    scored = sorted(scores)
+    measured, table = dataset.subset(np.array(scored)), np.array([scores[index] for index in scored])
     return Evaluation(
         dataset=measured,
         scores=table,
         figures=ranking_figures(table, measured.targets() > 0),
         unreadable=tuple(unreadable),
     )
+
+
+def _scores(
+    tagger: Scorer,
+    examples: Sequence[Example],
+    reader: Reader,
+    batch: int,
+    progress: Callable[[int, int], None],
+) -> tuple[dict[int, Floats], dict[int, str]]:
+    """Return the scores of recordings, and the reasons for which others can't be read, by index; all parts of a recording are read together."""
+    scores: dict[int, Floats] = {}
+    faults: dict[int, str] = {}
+    waiting: dict[int, list[Samples]] = {}
+    order = sorted(range(len(examples)), key=lambda index: examples[index].path)
+    sounds = _read_ahead(reader, [examples[index] for index in order])
+    for done, (index, sound) in enumerate(zip(order, sounds, strict=True), 1):
+        if isinstance(sound, SoundError):
+            faults[index] = str(sound)
+        else:
+            waiting[index] = windows_of(sound, tagger.window_samples)
+        if sum(map(len, waiting.values())) >= _BATCHES_AHEAD * batch or done == len(examples):
+            scores |= zip(waiting, _mean_scores(tagger, list(waiting.values()), batch), strict=True)
+            waiting.clear()
+            progress(done, len(examples))
+    return scores, faults
 
 
 def windows_of(samples: Samples, length: int) -> list[Samples]:

@@ -81,20 +81,19 @@ class HealthLog:
         before = self._newest.get(name, SourceHealth(source=name))
         self._newest[name] = health
         gaps, seconds = self._losses.get(name, (0, 0.0))
-        if health.overruns > before.overruns:  # else the source was away, which its status says
-            gaps += health.overruns - before.overruns
-            if (
-                health.overruns - before.overruns == health.gaps - before.gaps
-            ):  # else some of it was lost while it was away
-                seconds += health.lost_seconds - before.lost_seconds
+        overruns = health.overruns - before.overruns
+        if overruns:  # else the source was away, which its status says
+            was_away = health.gaps - before.gaps > overruns  # too: nobody knows for which part of the seconds
+            seconds += 0.0 if was_away else health.lost_seconds - before.lost_seconds
+            gaps += overruns
             self._losses[name] = gaps, seconds
         if not gaps or not self._is_due("losses", name):
             return
         del self._losses[name]
         _log.warning(
-            "%s: %.2f s of audio lost in %d %s; check its sender, and what keeps this machine or its sound system busy",
+            "%s: %s lost in %d %s; check its sender, and what keeps this machine or its sound system busy",
             printable(name),
-            seconds,
+            f"{seconds:.2f} s of audio" if seconds else "audio",
             gaps,
             "gap" if gaps == 1 else "gaps",
         )

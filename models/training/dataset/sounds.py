@@ -66,7 +66,7 @@ class SoundCache:
 
 
 class RecentSounds:
-    """Reader that keeps the recordings that were asked for last, as for several parts of one. Several threads may call it.
+    """Reader that keeps the most recent recordings, of which several parts may be read. Several threads may call it.
 
     Parameters
     ----------

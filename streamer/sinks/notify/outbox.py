@@ -93,7 +93,7 @@ class NotifyOutbox:
         self.dropped += count
         if count and self._drop_line_due.due():
             _log.warning(
-                "%d notifications dropped so far: undelivered for a day, or more than %d waiting; check the targets of notify",
+                "notifications dropped so far: %d (undelivered for a day, or more than %d waiting); check the targets of notify",
                 self.dropped,
                 _MOST,
             )
