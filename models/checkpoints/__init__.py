@@ -70,8 +70,8 @@ def require_known(spec: str) -> None:
     require_single(spec)
     if spec == EMBEDDED or catalogue.published(spec) or catalogue.repository_of(spec):
         return
-    with suppress(RuntimeError, ValueError, OSError):  # not a valid path
-        if Path(spec).exists() or Path(spec).expanduser().exists():
+    with suppress(OSError, ValueError):  # not a valid path
+        if _path_of(spec).exists():
             return
     raise _unknown(spec)
 
@@ -86,15 +86,20 @@ def _load(spec: str, offline: bool, geometry: Geometry) -> Checkpoint:
     if named := catalogue.repository_of(spec):
         repository, revision = named
         return _fetched(repository, revision, repository.rpartition("/")[2], offline)
-    path = Path(spec)
-    with suppress(RuntimeError, ValueError):  # no such user: treat it as a name
-        path = path.expanduser()
+    path = _path_of(spec)
     with suppress(OSError):  # not a valid path
         if path.is_dir():
             return pretrained_checkpoint(path)
         if path.is_file():
             return _read_file(path, geometry)
     raise _unknown(spec)
+
+
+def _path_of(spec: str) -> Path:
+    path = Path(spec)
+    with suppress(RuntimeError, ValueError):  # no such user: treat it as a name
+        return path.expanduser()
+    return path
 
 
 def _unknown(spec: str) -> CheckpointError:
