@@ -1,5 +1,6 @@
 """Events of the history for the page in a browser: reading, clips, and notes of people."""
 
+import logging
 import os
 from dataclasses import replace
 from io import StringIO
@@ -7,12 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from streamer.live.changes import LiveSettings
     from streamer.messages import Event, EventQuery, Mark, Samples
+    from streamer.settings.schema import Settings
     from streamer.sinks.history.store import History
     from web.actions import Export, Place
+
+_log = logging.getLogger(__name__)
 
 
 class EventAccess:
@@ -24,20 +28,28 @@ class EventAccess:
         Settings in force.
     history : History, optional
         The open history, for changes.
+    on_mark : callable, optional
+        Takes the id of an event and its new mark.
     """
 
-    def __init__(self, settings: "LiveSettings", history: "History | None") -> None:
+    def __init__(
+        self,
+        settings: "LiveSettings",
+        history: "History | None",
+        on_mark: "Callable[[str, Mark | None], None]" = lambda _identifier, _mark: None,
+    ) -> None:
         self._settings = settings
         self._history = history
+        self._on_mark = on_mark
 
     def read(self, query: "EventQuery", after: "Place | None" = None) -> "Sequence[Event]":
-        """Return events, newest first, from a place of the history on; none before the first."""
+        """Return events, newest first, from a place of the history on; none before the first. Clips that were deleted are left out."""
         from streamer.sinks.history import page
 
         file = self._settings.current.history_file
         if file is None or not file.exists():
             return []
-        return page.read_newest(file, query, after)
+        return [_with_clip_if_there(event) for event in page.read_newest(file, query, after)]
 
     def find_clip(self, identifier: str) -> Path | None:
         """Return the clip of an event, if it is a file in the folder of clips."""
@@ -83,6 +95,7 @@ class EventAccess:
         from streamer.sinks.history.notes import Notes
 
         Notes(self._open()).mark(identifier, mark)
+        self._on_mark(identifier, mark)
 
     def keep_clip(self, identifier: str, keep: bool) -> None:
         """Keep an event and its clip, or no longer.
@@ -125,6 +138,27 @@ class EventAccess:
         if self._history is None:
             raise SinkError("events are not stored; set history to a file")
         return self._history
+
+
+def past_events(settings: "Settings", history: "History | None", count: int) -> "Sequence[Event]":
+    """Return the newest events of the history, in the order in which they began; none without a history."""
+    from streamer.errors import SinkError
+    from streamer.messages import EventQuery
+    from streamer.sinks.history import page
+
+    if history is None or settings.history_file is None:
+        return ()
+    try:
+        newest = page.read_newest(settings.history_file, EventQuery(limit=count))
+    except SinkError as error:
+        _log.warning("the list of events begins empty: %s", error)
+        return ()
+    return [_with_clip_if_there(event) for event in reversed(newest)]
+
+
+def _with_clip_if_there(event: "Event") -> "Event":
+    """Return an event without its clip if that has been deleted, for its age or by a person."""
+    return event if event.clip is None or Path(event.clip).is_file() else replace(event, clip=None)
 
 
 def exports() -> "dict[str, Export]":

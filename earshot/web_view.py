@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
     from streamer.live.switches import Switches
+    from streamer.messages import Mark
     from streamer.runtime.threads import ThreadGroup
     from streamer.settings.schema import Settings
     from streamer.sinks import Sink
@@ -62,10 +63,15 @@ class WebView:
         listening: "Listening | None" = None,
     ) -> None:
         self._server = server
+        self._hub = hub
         self._calibration = calibration
         self.sinks: Sequence[Sink] = (hub, calibration)
         self.taps: Sequence[ChunkTap] = [hub.add_chunk, *([listening.add_chunk] if listening else [])]
         self.go_on = calls.carry_out
+
+    def note_mark(self, identifier: str, mark: "Mark | None") -> None:
+        """Show a mark of an event that was set elsewhere."""
+        self._hub.note_elsewhere(identifier, mark=mark)
 
     def set_access(self, settings: "Settings") -> None:
         """Let those in who may use the page from now on."""
@@ -95,12 +101,17 @@ class WebView:
         switches : Switches
             The state of these switches.
         history : History, optional
-            Events that can be marked and deleted.
+            Events that can be marked and deleted; the page's list begins with the newest of them.
         """
+        from web.hub import KEPT_EVENTS
+
         from .web_actions import web_actions
+        from .web_events import past_events
 
         actions = web_actions(settings, watchlists, listen, switches, history, self._calibration)
         self._server.set_actions(actions)
+        self._hub.state.add_past(past_events(settings.current, history, KEPT_EVENTS))
+        switches.on_turn = self._hub.renew_sources
         threads.start("web", self._server.run, self._server.close)
         _log.info("the page is at %s", self._server.address)
 

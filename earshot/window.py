@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streamer.live.changes import LiveSettings
     from streamer.live.channel import ChunkTap
     from streamer.live.switches import Switches
-    from streamer.messages import Event, Tagging, Watched
+    from streamer.messages import Mark, Tagging, Watched
     from streamer.settings.schema import Settings
     from streamer.sinks import Sink
     from streamer.sinks.history.store import History
@@ -101,9 +101,12 @@ def open_view(
         from gui.data.feed import Feed
         from streamer.stream.sound_memory import SoundMemory
 
+        from .web_events import past_events
+
         look = _look(settings, label_set.labels)
         feed = Feed(sources=names, labels=label_set.labels)
-        feed.add_past(_past_events(settings, history))
+        if not settings.kiosk:  # which has no list
+            feed.add_past(past_events(settings, history, _PAST_EVENTS))
         memory = None if settings.kiosk else SoundMemory(is_long=settings.remember)
         taps = [feed.add_chunk, *([memory.add_chunk] if memory else [])]
         yield View(feed, taps, partial(_show_window, feed, settings, look), memory)
@@ -118,21 +121,6 @@ def open_view(
 
     with LiveTable(label_set, settings.top, sources=names, names=shown_names(settings)) as table:
         yield View(table, [], _wait)
-
-
-def _past_events(settings: "Settings", history: "History | None") -> "Sequence[Event]":
-    """Return the newest events of the history, in the order in which they began; none for a kiosk, which has no list."""
-    from streamer.errors import SinkError
-    from streamer.messages import EventQuery
-    from streamer.sinks.history.page import read_newest
-
-    if history is None or settings.history_file is None or settings.kiosk:
-        return ()
-    try:
-        return read_newest(settings.history_file, EventQuery(limit=_PAST_EVENTS))[::-1]
-    except SinkError as error:
-        _log.warning("the list of events begins empty: %s", error)
-        return ()
 
 
 def _show_window(
@@ -237,6 +225,7 @@ def window_actions(
     switches: "Switches",
     history: "History | None" = None,
     teach: "TeachActions | None" = None,
+    on_mark: "Callable[[str, Mark | None], None]" = lambda _identifier, _mark: None,
 ) -> "Actions":
     """Return the actions of the window.
 
@@ -254,6 +243,8 @@ def window_actions(
         Events that can be marked.
     teach : TeachActions, optional
         Functions with which sounds are taught.
+    on_mark : callable, optional
+        Takes the id of an event and its new mark.
     """
     from platformdirs import user_pictures_path
 
@@ -263,7 +254,7 @@ def window_actions(
     from .web_events import EventAccess
 
     watch = _Watching(watchlists)
-    events = EventAccess(settings, history)
+    events = EventAccess(settings, history, on_mark)
     return Actions(
         watched=watch.watched,
         watch=with_action_errors(watch.watch),

@@ -334,6 +334,8 @@ class SourceHealth:
         now or later; in the next window.
     gaps, overruns : int
         Number of gaps, and of those that occurred while the source was open (the machine or its sound system was late).
+    overrun_samples : int
+        Part of `lost_samples`: those lost in overruns.
     repaired_samples : int
         NaN or infinite samples that were replaced by silence.
     cut_windows, windows, dropped_windows : int
@@ -365,6 +367,7 @@ class SourceHealth:
     waiting_samples: int = 0
     gaps: int = 0
     overruns: int = 0
+    overrun_samples: int = 0
     repaired_samples: int = 0
     cut_windows: int = 0
     windows: int = 0
@@ -382,6 +385,11 @@ class SourceHealth:
     def lost_seconds(self) -> float:
         """Duration of the lost samples."""
         return self.lost_samples / SAMPLE_RATE_HZ
+
+    @property
+    def overrun_seconds(self) -> float:
+        """Duration of the samples lost in overruns."""
+        return self.overrun_samples / SAMPLE_RATE_HZ
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -450,6 +458,8 @@ class Health:
         Gaps in sources that were open.
     lost_seconds : float
         Audio lost in these gaps and while a source was disconnected.
+    overrun_seconds : float
+        Audio lost in these gaps alone.
     repaired_samples : int
         NaN or infinite samples that were replaced by silence.
     latency_p50_seconds, latency_p95_seconds : float or None
@@ -495,6 +505,7 @@ class Health:
     losses: Losses = NO_LOSSES
     loading: str = ""
     unanswered_windows: int = 0
+    overrun_seconds: float = 0.0
     workers: WorkerHealth | None = None
 
 

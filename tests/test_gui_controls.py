@@ -802,6 +802,17 @@ def test_search_finds_labels_and_watches_one(bench: Bench, program: FakeProgram)
     assert program.done == [("set_listening", "mic", False)]
 
 
+def test_search_finds_the_names_on_screen(qtbot: QtBot) -> None:
+    bench = Bench(qtbot, actions=Actions(names={"Sound 3": "Hund", "Sound 4": "Höchster Ton"}))
+    search = bench.window.control.search
+    press(bench, Qt.Key.Key_Slash)
+    for typed, found in (("hund", "Hund (Sound 3)"), ("sound 4 TON", "Höchster Ton (Sound 4)")):
+        search.field.setText(typed)
+        (line,) = [search.list.item(row).text().strip() for row in range(search.list.count())]
+        assert line == found
+    assert search.results() == ["Sound 4"], "it is watched by its label"
+
+
 def test_a_search_without_results_chooses_nothing(bench: Bench, program: FakeProgram) -> None:
     press(bench, Qt.Key.Key_Slash)
     search = bench.window.control.search

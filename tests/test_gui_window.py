@@ -135,7 +135,7 @@ def test_the_level_is_shown(bench: Bench) -> None:
 def test_the_status_line_shows_source_model_latency_and_losses(bench: Bench) -> None:
     bench.feed.accept(tagging({1: 0.5}, latency_seconds=0.184))
     bench.feed.accept(SourceStatus("mic", online=True))
-    bench.feed.accept(health())
+    bench.feed.accept(health(overrun_seconds=1.5, lost_seconds=3600.0))
     bench.pass_time()
     assert bench.window.panels.status.text() == (
         "source mic  model tiny  device cpu  latency 184 ms  load 35%  drops 3  lost 1.5 s  broker connected"
@@ -176,7 +176,7 @@ def test_the_status_line_warns_of_problems_with_the_sound(qtbot: QtBot) -> None:
     assert details == [
         "sound silent, 0.00% of the last minute clipped",
         "noise floor -61 dBFS",
-        "lost 0.0 s in 2 gaps, 1 of them overruns",
+        "lost 0.0 s in 2 gaps, 0.0 s of it in 1 overruns",
         "clock +23 ppm",
         "latency p50, p95, p99 200 ms, 400 ms, 900 ms",
         "windows 55 tagged, 0 dropped",
@@ -220,7 +220,9 @@ def test_the_figures_have_the_noise_of_the_last_minute(qtbot: QtBot) -> None:
 def test_the_status_line_warns_of_drops_and_losses_only_above_a_share(
     bench: Bench, dropped: int, lost: float, broker: str, warned: list[str]
 ) -> None:
-    bench.feed.accept(health(windows=60, dropped_windows=dropped, lost_seconds=lost, broker=broker))
+    bench.feed.accept(
+        health(windows=60, dropped_windows=dropped, lost_seconds=3600.0, overrun_seconds=lost, broker=broker)
+    )
     bench.pass_time()
     condition = bench.window.panels.status.condition
     assert [figure.caption for figure in condition.figures if figure.light is Light.DEGRADED] == warned

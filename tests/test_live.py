@@ -488,7 +488,7 @@ def test_gaps_are_counted() -> None:
     source.add_dropped()
     source.add_dropped()
     health = meter.report([source.report(repaired_samples=7)])
-    assert (health.overruns, health.lost_seconds) == (1, 0.5)
+    assert (health.overruns, health.lost_seconds, health.overrun_seconds) == (1, 0.5, 0.5)
     assert (health.dropped_windows, health.repaired_samples, health.broker) == (2, 7, "none")
     assert (health.latency_p50_seconds, health.real_time_factor) == (None, None)
 

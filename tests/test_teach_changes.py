@@ -131,6 +131,9 @@ def test_views_take_scores_from_before_and_after_a_sound_was_taught() -> None:
     for tagging in (before, after):
         ranking.set_target(tagging.scores)
         ranking.advance(LONG_TIME_SECONDS)
-    assert ranking.order == (2, 1, 0)
+    assert list(ranking.order) == [2, 1, 0]
+    ranking.set_target(before.scores)  # in the past, before it was taught
+    ranking.advance(LONG_TIME_SECONDS)
+    assert list(ranking.order) == [1, 0]
     label_set.rename(2, "")
     assert choose_rows(scores, label_set.labels, (), set(), 3)[0].name == "Bell"

@@ -108,6 +108,13 @@ def test_the_live_page_shows_sound_tags_and_events(browser: Browser, tmp_path: P
         wait_until(draws, "the spectrogram")
         page.hub.accept(SourceStatus("kitchen", False, "it was unplugged"))
         browser.wait_for_text("no audio: it was unplugged")
+        assert "80%" not in browser.text(".tags"), "it is not heard any more"
+        browser.open(page.address)
+        browser.wait_for_text("no audio: it was unplugged")
+        browser.wait_for_text("Nothing to hear", ".tags")
+        page.hub.accept(SourceStatus("kitchen", True))
+        page.hub.accept(tagging())
+        browser.wait_for_text("80%", ".tags")
         assert browser.errors() == []
 
 
@@ -232,6 +239,50 @@ def test_an_event_is_played_and_the_history_is_filtered(browser: Browser, tmp_pa
         wait_until(lambda: len(browser.all(".events li")) == 1, "the filtered list")
         assert "yard" in browser.text(".events")
         assert browser.errors() == []
+
+
+def test_a_clip_that_has_been_deleted_is_missed_in_a_sentence(browser: Browser, tmp_path: Path) -> None:
+    with serving(house=house(tmp_path)) as page:
+        browser.open(f"{page.address}#events")
+        browser.wait_for_text("Siren", ".events")
+        page.house.clips.clear()
+        browser.find("button[aria-label='Play Dog']").click()
+        wait_for_notice(browser, "this event has no clip, or it has been deleted")
+        assert browser.find(".details a[download]").text == "Download"
+
+
+def test_listening_along_ends_with_the_stream_or_says_why_it_is_refused(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pressed = "button[aria-label='Listen to kitchen'][aria-pressed=true]"
+    with serving(audio=True) as page:
+        browser.open(page.address)
+        browser.wait_for_text("connected")
+        button = browser.find("button[aria-label='Listen to kitchen']")
+        button.click()
+        assert browser.all(pressed)
+        page.hear("kitchen", 2.0)
+        wait_until(lambda: page.listening is not None and page.listening._listeners, "the listener")
+        assert page.listening is not None
+        page.hub._call(page.listening.interrupt)
+        wait_for_notice(browser, "The sound has ended; start it again.")
+        assert not browser.all(pressed)
+        monkeypatch.setattr("web.listening.MOST_LISTENERS", 0)
+        button.click()
+        wait_for_notice(browser, "browsers listen along; stop one of them")
+        assert not browser.all(pressed)
+
+
+def test_an_event_that_comes_takes_no_focus_away(browser: Browser, tmp_path: Path) -> None:
+    focused = "return document.activeElement.getAttribute('aria-label')"
+    with serving(house=house(tmp_path)) as page:
+        page.fill()
+        browser.open(page.address)
+        browser.wait_for_text("Dog", "#recent")
+        browser.run("document.querySelector('#recent li button').focus()")
+        page.hub.accept(event("9", "Siren", started_at=time.time(), ended_at=None))
+        browser.wait_for_text("Siren", "#recent")
+        assert browser.run(focused) == "More about Dog"
 
 
 def test_an_event_is_marked_as_wrong_kept_and_deleted(browser: Browser, tmp_path: Path) -> None:

@@ -5,8 +5,9 @@ import math
 import struct
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeAlias
 
 from streamer.messages import (
@@ -15,6 +16,7 @@ from streamer.messages import (
     Event,
     Health,
     Message,
+    Occurrence,
     SourceStatus,
     Tagging,
     Watched,
@@ -127,8 +129,8 @@ class _Sound:
 class Hub:
     """Newest results of all sources, and the browsers that follow them.
 
-    `accept`, `add_chunk` and `set_sources` may be called from any thread and return at once; everything else happens on the server's
-    thread, in `run`.
+    `accept`, `add_chunk`, `set_sources`, `renew_sources` and `note_elsewhere` may be called from any thread and return at once;
+    everything else happens on the server's thread, in `run`.
 
     Parameters
     ----------
@@ -153,7 +155,7 @@ class Hub:
         self.log_mel = log_mel
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
-        self._inbox: Mailbox[Message | None] = Mailbox(_WAITING_EVENTS, self._wake)
+        self._inbox: Mailbox[Message | None] = Mailbox(_WAITING_EVENTS, partial(self._call, self._news.set))
         self._sound = _Sound(log_mel)
         self._clients: set[Client] = set()
         self._dropped = 0
@@ -198,6 +200,10 @@ class Hub:
         """Tell all browsers about a note on an event."""
         self.state.add_note(identifier, note)
         self._send(self._text("note", {"id": identifier, **note}), None)
+
+    def note_elsewhere(self, identifier: str, **note: object) -> None:
+        """Tell all browsers about a note that was not made on the page."""
+        self._call(partial(self.note, identifier, **note))
 
     def tell(self, kind: str, payload: Payload) -> None:
         """Tell all browsers the newest of a kind, and those that come later."""
@@ -273,11 +279,8 @@ class Hub:
         """Return the JSON object of a message."""
         match message:
             case Tagging():
-                described = self.descriptions.tagging(message, self.top)
                 watched = self.watched(message.source)
-                heard = [self.descriptions.label(label) for label in _heard(message, watched)]
-                scores = [[one.name, _rounded(message.score_of(one.labels))] for one in watched]
-                return {"source": message.source, **described, "watched": scores, "heard": heard}
+                return _tagging_payload(message, self.descriptions, self.top, watched)
             case Event():
                 payload = {"source": message.source, **self.descriptions.event(message)}
                 return with_clip_address({**payload, **self.state.notes.get(message.id, {})})
@@ -291,10 +294,10 @@ class Hub:
         """True if a browser shows spectrograms."""
         return any(client.sees_sound for client in self._clients)
 
-    def _wake(self) -> None:
+    def _call(self, do: Callable[[], None]) -> None:
         if self._loop is not None:
             with suppress(RuntimeError):  # the server has ended, and listening goes on for a moment
-                self._loop.call_soon_threadsafe(self._news.set)
+                self._loop.call_soon_threadsafe(do)
 
     async def _wait(self) -> None:
         """Wait for news; while somebody sees sound, at most for a tenth of a second."""
@@ -355,6 +358,13 @@ class _State:
                 if len(self._events) > KEPT_EVENTS:
                     self.notes.pop(self._events.popitem(last=False)[0], None)
 
+    def add_past(self, events: Iterable[Event]) -> None:
+        """Keep events of the history, in the order in which they began, before the hub runs."""
+        for event in events:
+            self.add(event)
+            if isinstance(event, Occurrence):
+                self.add_note(event.id, {"mark": event.mark, "clip_kept": event.keeps_clip})
+
     def add_note(self, identifier: str, note: dict[str, object]) -> None:
         """Keep a note on an event, unless the event is old."""
         if identifier in self._events:
@@ -366,14 +376,28 @@ class _State:
         self.notes.pop(identifier, None)
 
     def messages(self, sources: Sequence[str]) -> Iterator[Message]:
-        """Yield what a new browser needs, of these sources."""
+        """Yield what a new browser needs, of these sources: no tags of one that is offline."""
         for source in sources:
-            if source in self.statuses:
-                yield self.statuses[source]
-            if source in self.taggings:
+            status = self.statuses.get(source)
+            if status is not None:
+                yield status
+            if source in self.taggings and (status is None or status.online):
                 yield self.taggings[source]
         if self.health is not None:
             yield self.health
+
+
+def _tagging_payload(
+    tagging: Tagging, descriptions: Descriptions, top: int, watched: Sequence[Watched]
+) -> dict[str, Any]:
+    heard = [descriptions.label(label) for label in _heard(tagging, watched)]
+    scores = [[one.name, _rounded(tagging.score_of(one.labels))] for one in watched]
+    return {
+        "source": tagging.source,
+        **descriptions.tagging(tagging, top),
+        "watched": scores,
+        "heard": heard,
+    }
 
 
 def _source_payload(name: str, watched: Sequence[Watched], *, listening: bool) -> Payload:

@@ -132,7 +132,7 @@ def _listen(
         switch = partial(_switch, parts.switches, mqtt)
         if page is not None:
             page.start(threads, live_settings, parts.watchlists, switch, parts.switches, history)
-        actions = _window_actions(live_settings, parts, switch, history, view, threads)
+        actions = _window_actions(live_settings, parts, switch, history, view, threads, page)
         gc.freeze()  # the libraries stay
         gc.enable()
         view.show(keep_on, threads.wait, actions)
@@ -302,6 +302,7 @@ def _window_actions(
     history: "History | None",
     view: window.View,
     threads: "ThreadGroup",
+    page: "web_view.WebView | None",
 ) -> "Callable[[], Actions]":
     """Return a function that returns the actions of the window, which needs Qt."""
     teach = None
@@ -310,7 +311,14 @@ def _window_actions(
 
         teach = TeachingDesk(live_settings, parts.watchlists, view.memory, threads).actions()
     return partial(
-        window.window_actions, live_settings, parts.watchlists, switch, parts.switches, history, teach
+        window.window_actions,
+        live_settings,
+        parts.watchlists,
+        switch,
+        parts.switches,
+        history,
+        teach,
+        *([] if page is None else [page.note_mark]),
     )
 
 

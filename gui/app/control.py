@@ -96,7 +96,7 @@ class Control:
         self.source = SourceControl(window, state, panels, actions)
         self.teach = TeachControl(window, state, panels, self.navigation, actions.teach)
         self.events = EventControl(window, panels, actions, self.teach.correct)
-        self.search = Search(window, labels)
+        self.search = Search(window, labels, actions.name_of)
         self.shortcuts = ShortcutSet(window, self._slots())
         self.help = Help(
             window,

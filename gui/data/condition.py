@@ -143,9 +143,11 @@ def _program_figures(health: Health) -> Iterator[Figure]:
         f"{dropped} windows dropped" if dropped > _MAX_DROPPED_SHARE * all_windows else "",
     )
     audio_seconds = health.uptime_seconds * max(1, len(health.sources))
-    lost = duration(health.lost_seconds)
+    lost = duration(health.overrun_seconds)  # an outage of a source is no fault of this machine
     yield _figure(
-        "lost", lost, f"{lost} of audio lost" if health.lost_seconds > _MAX_LOST_SHARE * audio_seconds else ""
+        "lost",
+        lost,
+        f"{lost} of audio lost" if health.overrun_seconds > _MAX_LOST_SHARE * audio_seconds else "",
     )
     losses = health.losses
     for count, fate in (
@@ -184,7 +186,8 @@ def _of_source(health: SourceHealth) -> Iterator[Figure]:
     if health.noise is not None:
         yield Figure("noise", _noise(health.noise))
     yield Figure(
-        "lost", f"{duration(health.lost_seconds)} in {health.gaps} gaps, {health.overruns} of them overruns"
+        "lost",
+        f"{duration(health.lost_seconds)} in {health.gaps} gaps, {duration(health.overrun_seconds)} of it in {health.overruns} overruns",
     )
     if health.drift_ppm is not None:
         yield Figure("clock", f"{health.drift_ppm:+.0f} ppm")

@@ -41,9 +41,10 @@ class Ranking:
         self.rows = rows
 
     def set_target(self, scores: NDArray[np.float32]) -> None:
-        """Set the scores to move to: float32 (classes,). There may be more of them than before."""
-        self.target = scores.astype(np.float64)
-        self.scores = np.pad(self.scores, (0, max(0, len(scores) - len(self.scores))))[: len(scores)]
+        """Set the scores to move to: float32 (classes,), more or fewer than before; those that are missing are 0."""
+        classes = max(len(scores), len(self.scores))
+        self.target = np.pad(scores.astype(np.float64), (0, classes - len(scores)))
+        self.scores = np.pad(self.scores, (0, classes - len(self.scores)))
 
     def advance(self, seconds: float) -> None:
         """Advance the smoothing by some seconds."""

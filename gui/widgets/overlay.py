@@ -1,6 +1,6 @@
 """Cards over the window: the search for sounds, and the page of signs and keys."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QMouseEvent, QWheelEvent
@@ -103,7 +103,7 @@ class _Backdrop(QWidget):
 
 
 class Search(Overlay):
-    """List of the labels that contain the typed words; Enter or a click watches one or stops watching it.
+    """List of the labels that contain the typed words, or whose names on screen do; Enter or a click watches one or stops watching it.
 
     Parameters
     ----------
@@ -111,13 +111,16 @@ class Search(Overlay):
         Window to cover.
     labels : sequence of str
         Names of all labels.
+    name_of : callable
+        Returns the name of a label on screen.
     """
 
     chosen = Signal(str)
 
-    def __init__(self, window: QWidget, labels: Sequence[str]) -> None:
+    def __init__(self, window: QWidget, labels: Sequence[str], name_of: Callable[[str], str]) -> None:
         super().__init__(window)
         self._labels = labels
+        self._name_of = name_of
         self._watched: frozenset[str] = frozenset()
         self.field = QLineEdit()
         self.field.textChanged.connect(self._filter)
@@ -174,8 +177,10 @@ class Search(Overlay):
         row = self.list.currentRow()
         self.list.clear()
         for label in filter(None, self._labels):
-            if all(word in label.casefold() for word in words):
-                self.list.addItem(f"{'✓' if label in self._watched else '   '}  {label}")
+            name = self._name_of(label)
+            written = label if name == label else f"{name} ({label})"
+            if all(word in written.casefold() for word in words):
+                self.list.addItem(f"{'✓' if label in self._watched else '   '}  {written}")
                 self.list.item(self.list.count() - 1).setData(Qt.ItemDataRole.UserRole, label)
         self.list.setCurrentRow(min(max(0, row), self.list.count() - 1))
 

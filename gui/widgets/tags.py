@@ -154,13 +154,15 @@ class TagsView(QWidget):
             self.label_chosen.emit(label)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:  # noqa: N802 - Qt's name
-        """Move the threshold that the mouse holds."""
+        """Move the threshold that the mouse holds; show the full name as a tooltip."""
         at = event.position().toPoint()
+        label = self._label_at(at)
+        self.setToolTip("" if label is None else self._labels[label])
         if self._drag is not None:
             self._move_threshold(self._drag, at)
         elif self._drag_at(at) is not None:
             self.setCursor(Qt.CursorShape.SizeHorCursor)
-        elif self._label_at(at) is not None:
+        elif label is not None:
             self.setCursor(Qt.CursorShape.PointingHandCursor)
         else:
             self.setCursor(Qt.CursorShape.ArrowCursor)

@@ -2,7 +2,7 @@
 
 SPECTROGRAM = (
     "The last ten seconds: time from left to right, low tones below, high ones above. "
-    "A blue-green stripe is lost audio."
+    "A blue-green stripe is lost audio, or the time in which listening was switched off."
 )
 ENERGIES = "Colours of the spectrogram, from quiet to loud."
 DBFS = (
@@ -21,7 +21,7 @@ LEGEND = (
     ("Score", "how sure the model is, from 0 to 1; the stronger the colour, the surer"),
     ("Mark on a bar", "threshold of a watched sound: an event begins where the bar reaches it; drag it"),
     ("Frame", "an event, in the last minutes"),
-    ("Stripe", "lost audio, in the spectrogram"),
+    ("Stripe", "lost audio, in the spectrogram, or listening was switched off"),
     ("dBFS", "level below the loudest that can be recorded; every 6 less is half the amplitude"),
     ("CLIP", "too loud for the microphone: turn down its gain, or move it away"),
 )

@@ -85,11 +85,9 @@ def _check_source(source: SourceHealth) -> CheckResult:
             "check that it is plugged in and can be reached; the log says why, and Earshot keeps trying",
         )
     state, found, advice = _STATES[source.state]
-    if source.lost_seconds:
+    if source.overruns:
         state = "warning" if state == "ok" else state
-        found += (
-            f"; {source.lost_seconds:.1f} s lost in {source.gaps} {'gap' if source.gaps == 1 else 'gaps'}"
-        )
+        found += f"; {source.overrun_seconds:.1f} s lost in {source.overruns} {'gap' if source.overruns == 1 else 'gaps'}"
         advice = advice or "check its cable or network, and which programs keep this machine busy"
     return CheckResult(name, state, found, advice)
 

@@ -13,7 +13,15 @@ from .source import SourceMeter
 
 _NEWEST_TAGGINGS = 600
 _NEWEST_BATCHES = 20
-_SUMMED = ("windows", "dropped_windows", "unanswered_windows", "overruns", "lost_samples", "repaired_samples")
+_SUMMED = (
+    "windows",
+    "dropped_windows",
+    "unanswered_windows",
+    "overruns",
+    "overrun_samples",
+    "lost_samples",
+    "repaired_samples",
+)
 """Figures that are summed over all sources, removed ones included."""
 
 
@@ -97,6 +105,7 @@ class HealthMeter:
             unanswered_windows=total["unanswered_windows"],
             overruns=total["overruns"],
             lost_seconds=total["lost_samples"] / SAMPLE_RATE_HZ,
+            overrun_seconds=total["overrun_samples"] / SAMPLE_RATE_HZ,
             repaired_samples=total["repaired_samples"],
             latency_p50_seconds=p50,
             latency_p95_seconds=p95,

@@ -35,6 +35,7 @@ class SourceMeter:
         self._was_away = False
         self._gaps = 0
         self._overruns = 0
+        self._overrun_samples = 0
         self._cut = 0
         self._tagged = 0
         self._dropped = 0
@@ -115,6 +116,7 @@ class SourceMeter:
                 waiting_samples=accounting.waiting,
                 gaps=self._gaps,
                 overruns=self._overruns,
+                overrun_samples=self._overrun_samples,
                 repaired_samples=repaired_samples,
                 cut_windows=self._cut,
                 windows=self._tagged,
@@ -133,7 +135,9 @@ class SourceMeter:
         """Count the gap before a chunk, if there is one, and note when the stream came to its position."""
         if lost_samples:
             self._gaps += 1
-            self._overruns += not self._was_away
+            if not self._was_away:
+                self._overruns += 1
+                self._overrun_samples += lost_samples
             self._drift.restart()
         self._was_away = False
         self._heard_at = now

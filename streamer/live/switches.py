@@ -3,7 +3,7 @@
 import json
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..errors import SettingsError
@@ -60,6 +60,11 @@ class Switches:
     file : Path, optional
         File that keeps the switches for the next start.
 
+    Attributes
+    ----------
+    on_turn : callable
+        Called after each turn, on the thread that turned; it returns at once.
+
     Raises
     ------
     SettingsError
@@ -70,6 +75,7 @@ class Switches:
         self._file = file
         self._off = set() if file is None else read_switched_off(file)
         self._lock = threading.Lock()
+        self.on_turn: Callable[[], None] = lambda: None
 
     def turn(self, source: str, on: bool) -> None:
         """Switch a source on or off."""
@@ -80,6 +86,7 @@ class Switches:
                 self._off.add(source)
             if self._file is not None:
                 remember_switch(self._file, source, on)
+        self.on_turn()
 
     def is_on(self, source: str) -> bool:
         """Return True if a source is switched on."""

@@ -92,7 +92,7 @@ def _status(health: Health) -> str:
         f"{health.windows} windows tagged",
         f"{health.dropped_windows} dropped",
         f"{health.unanswered_windows} unanswered" if health.unanswered_windows else "",
-        f"{health.lost_seconds:.1f} s of sound lost",
+        f"{health.overrun_seconds:.1f} s of sound lost",
         "" if latency is None else f"latency {latency:.2f} s",
         "" if health.broker == "none" else f"broker {health.broker}",
     ]

@@ -83,8 +83,7 @@ class HealthLog:
         gaps, seconds = self._losses.get(name, (0, 0.0))
         overruns = health.overruns - before.overruns
         if overruns:  # else the source was away, which its status says
-            was_away = health.gaps - before.gaps > overruns  # too: nobody knows for which part of the seconds
-            seconds += 0.0 if was_away else health.lost_seconds - before.lost_seconds
+            seconds += health.overrun_seconds - before.overrun_seconds
             gaps += overruns
             self._losses[name] = gaps, seconds
         if not gaps or not self._is_due("losses", name):
@@ -93,7 +92,7 @@ class HealthLog:
         _log.warning(
             "%s: %s lost in %d %s; check its sender, and what keeps this machine or its sound system busy",
             printable(name),
-            f"{seconds:.2f} s of audio" if seconds else "audio",
+            f"{seconds:.2f} s of audio",
             gaps,
             "gap" if gaps == 1 else "gaps",
         )

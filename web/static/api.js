@@ -24,6 +24,20 @@ export async function getBytes(name) {
   return new Uint8Array(await response.arrayBuffer());
 }
 
+// The sentence with which a part of the interface refuses to answer; null if it answers, or nobody does.
+export async function refusal(name) {
+  const stop = new AbortController();
+  try {
+    const response = await fetch(`api/v1/${name}`, { credentials: "same-origin", signal: stop.signal });
+    if (response.ok) return null;
+    return await answered(response);
+  } catch (error) {
+    return error instanceof RefusedError ? error.message : null;
+  } finally {
+    stop.abort(); // the rest is not wanted
+  }
+}
+
 export async function post(name, body = {}) {
   const headers = { "Content-Type": "application/json" };
   return answered(await fetch(`api/v1/${name}`, { method: "POST", headers, body: JSON.stringify(body), credentials: "same-origin" }));

@@ -1,6 +1,6 @@
 // A list of events by day: each opens to its clip, and to what a person can say about it.
 import { make, notify } from "./dom.js";
-import { getBytes, post } from "./api.js";
+import { getBytes, post, refusal } from "./api.js";
 import { drawRows } from "./spectrogram.js";
 import { clock, dayName, duration, percent, say, soundName } from "./texts.js";
 
@@ -66,7 +66,7 @@ class Line {
       this.player = make("audio", { controls: true, preload: "metadata" });
       this.player.src = address(event, "clip");
       this.keep = make("button", { type: "button", onclick: () => this.send("keep", { keep: !event.clip_kept }) });
-      actions.append(this.keep, make("a", { class: "button", href: `${address(event, "clip")}?download`, "aria-label": say("download", { sound: soundName(event.label) }) }, say("saveClip")));
+      actions.append(this.keep, make("a", { class: "button", download: "", href: `${address(event, "clip")}?download`, "aria-label": say("download", { sound: soundName(event.label) }) }, say("saveClip")));
       this.picture = make("canvas", { role: "img", "aria-label": say("clipPicture"), hidden: true });
       panel.append(this.picture, this.player);
       this.draw();
@@ -107,7 +107,9 @@ class Line {
 
   playClip() {
     if (!this.opened.has(this.event.id)) this.toggle();
-    this.player.play().catch((error) => notify(error.message));
+    this.player.play().catch(async (error) => {
+      if (error.name !== "AbortError") notify(await refusal(`events/${encodeURIComponent(this.event.id)}/clip`) ?? error.message); // paused before it began
+    });
   }
 }
 
@@ -120,6 +122,7 @@ export class EventList {
   }
 
   show(events) {
+    const focused = document.activeElement;
     const before = this.lines;
     this.lines = new Map();
     const parts = [];
@@ -137,6 +140,7 @@ export class EventList {
     }
     if (!events.length) parts.push(make("p", { class: "hint" }, this.hint));
     this.element.replaceChildren(...parts);
+    if (this.element.contains(focused)) focused.focus({ preventScroll: true }); // an element that moves loses it
   }
 
   note(note) {

@@ -6,7 +6,7 @@ export function showHealth(line, health) {
   const parts = [[health.model, false], [health.device, false]];
   if (health.latency_p50_seconds !== null) parts.push([say("latency", { seconds: health.latency_p50_seconds.toFixed(1) }), false]);
   if (health.dropped_windows) parts.push([say("dropped", { count: health.dropped_windows }), true]);
-  if (health.lost_seconds) parts.push([say("lostAudio", { seconds: health.lost_seconds.toFixed(1) }), true]);
+  if (health.overrun_seconds) parts.push([say("lostAudio", { seconds: health.overrun_seconds.toFixed(1) }), true]);
   const missing = health.losses.unsaved_events + health.losses.lost_events;
   if (missing) parts.push([say("unsaved", { count: missing }), true]);
   if (health.broker !== "none") parts.push([say("broker", { state: health.broker }), health.broker !== "connected"]);

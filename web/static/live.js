@@ -1,6 +1,6 @@
 // The tiles: each source with its spectrogram, level and tags.
 import { bar, make, notify, setBar, svg } from "./dom.js";
-import { post } from "./api.js";
+import { post, refusal } from "./api.js";
 import { Spectrogram } from "./spectrogram.js";
 import { percent, say, soundName } from "./texts.js";
 import { EventList } from "./eventlist.js";
@@ -17,6 +17,7 @@ class Tile {
     const { theme } = store;
     this.name = name;
     this.listening = true;
+    this.online = true;
     this.state = make("span", { class: "state" });
     this.toggle = make("button", { class: "switch", type: "button", onclick: () => this.switch() });
     const canvas = make("canvas", { role: "img", "aria-label": say("spectrogram", { source: name }) });
@@ -52,22 +53,47 @@ class Tile {
   }
 
   listenAlong() {
-    if (this.sound) {
-      this.sound.pause();
-      this.sound.removeAttribute("src"); // ends the stream
-      this.sound.load();
-      this.sound = null;
-    } else {
-      this.sound = new Audio(`api/v1/audio?source=${encodeURIComponent(this.name)}`);
-      this.sound.play().catch((error) => notify(error.message));
-    }
+    if (this.sound) this.stopSound();
+    else this.startSound(`audio?source=${encodeURIComponent(this.name)}`);
     this.along.setAttribute("aria-pressed", String(Boolean(this.sound)));
   }
 
+  startSound(name) {
+    const sound = new Audio(`api/v1/${name}`);
+    const end = async (error) => { // the stream is refused, or is over
+      if (this.sound !== sound) return; // it was stopped here
+      this.stopSound();
+      this.along.setAttribute("aria-pressed", "false");
+      notify(await refusal(name) ?? error?.message ?? say("soundEnded"));
+    };
+    sound.addEventListener("ended", () => end());
+    sound.addEventListener("error", () => end());
+    this.sound = sound;
+    sound.play().catch(end);
+  }
+
+  stopSound() {
+    const { sound } = this;
+    this.sound = null;
+    sound.pause();
+    sound.removeAttribute("src"); // ends the stream
+    sound.load();
+  }
+
   status(message) {
+    this.online = message.online;
     this.state.textContent = message.online ? "" : say("offline", { reason: message.reason });
     this.state.classList.toggle("bad", !message.online);
+    if (!message.online) this.forget();
     this.hint(say(message.online ? "waiting" : "nothing"));
+  }
+
+  forget() { // what is not heard any more is not shown
+    this.lines.clear();
+    this.level = LOWEST_DB;
+    this.filling.style.transform = "scaleX(0)";
+    this.filling.classList.remove("loud");
+    this.levelBar.setAttribute("aria-valuenow", "-120");
   }
 
   noise(levels) {
@@ -85,6 +111,7 @@ class Tile {
   }
 
   tagging(message) {
+    if (!this.online) return; // of a window that was under way
     const heard = new Set(message.heard);
     const before = this.lines;
     this.lines = new Map();

@@ -43,6 +43,7 @@ const TEXTS = {
   waiting: ["Listening…", "Hört zu…"],
   nothing: ["Nothing to hear; Earshot keeps trying.", "Nichts zu hören; Earshot versucht es weiter."],
   loading: ["Loading {model}…", "Lädt {model}…"],
+  soundEnded: ["The sound has ended; start it again.", "Der Ton ist zu Ende; starte ihn noch einmal."],
   level: ["Level", "Pegel"],
   noise: ["Last minute: {leq} {unit}, highest {lmax}, background {l90}", "Letzte Minute: {leq} {unit}, höchstens {lmax}, Hintergrund {l90}"],
   spectrogram: ["Spectrogram of {source}", "Spektrogramm von {source}"],

@@ -294,7 +294,7 @@ def _footer(health: Health | None, width: int) -> "Text":
         parts.append((7 if slow else 1, f"load {health.real_time_factor:.0%}", "yellow" if slow else ""))
     for count, text in (
         (health.dropped_windows, _dropped(health)),
-        (health.lost_seconds, f"{health.lost_seconds:.1f} s lost"),
+        (health.overrun_seconds, f"{health.overrun_seconds:.1f} s lost"),
     ):
         parts.append((5 if count else 2, text, "yellow" if count else ""))
     losses = health.losses
