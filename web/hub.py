@@ -160,7 +160,6 @@ class Hub:
         self._clients: set[Client] = set()
         self._dropped = 0
         self.state = _State()
-        self.told: dict[str, Payload] = {}
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -207,7 +206,7 @@ class Hub:
 
     def tell(self, kind: str, payload: Payload) -> None:
         """Tell all browsers the newest of a kind, and those that come later."""
-        self.told[kind] = payload
+        self.state.told[kind] = payload
         self._send(self._text(kind, payload), kind)
 
     def forget(self, identifier: str) -> None:
@@ -263,7 +262,7 @@ class Hub:
             yield self._described(message)
         events = [self.describe(event) for event in self.state.events]
         yield "events", self._text("events", {"events": events})
-        for kind, payload in self.told.items():
+        for kind, payload in self.state.told.items():
             yield kind, self._text(kind, payload)
 
     def sources_payload(self) -> Payload:
@@ -330,13 +329,14 @@ class Hub:
 
 
 class _State:
-    """Newest message of each kind and source, and the newest events."""
+    """Newest message of each kind and source, the newest events, and what else the browsers were told."""
 
     def __init__(self) -> None:
         self.taggings: dict[str, Tagging] = {}
         self.statuses: dict[str, SourceStatus] = {}
         self.health: Health | None = None
         self.notes: dict[str, dict[str, object]] = {}
+        self.told: dict[str, Payload] = {}
         self._events: OrderedDict[str, Event] = OrderedDict()
 
     @property
