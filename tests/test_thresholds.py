@@ -19,7 +19,7 @@ from streamer.runtime.timing import format_duration, parse_duration
 from streamer.settings.file import (
     difference,
     edited,
-    with_thresholds,
+    with_rules,
     write_atomically,
 )
 from streamer.settings.loading import load_settings
@@ -49,7 +49,7 @@ def test_a_quiet_room_changes_nothing() -> None:
     room, heard = listened([0.1, 0.2, 0.3, 0.2])
     assert (heard.events, heard.proposal()) == (0, None)
     assert (room.windows, room.seconds) == (4, 4.0)
-    assert room.proposals() == {}
+    assert room.changes() == {}
 
 
 def test_a_threshold_is_set_just_above_the_loudest_false_event() -> None:
@@ -67,6 +67,32 @@ def test_with_the_proposal_the_room_is_silent(scores: list[float], hits: int, of
     sounds = resolve_sounds([Watch("Dog", {"threshold": threshold, "hits": hits, "of": of})], LABELS)
     detector = EventDetector(sounds)
     assert not [event for n, score in enumerate(scores, 1) for event in detector.feed(tagging(n, score))]
+
+
+def test_only_the_classes_that_are_too_sensitive_are_raised(tmp_path: Path) -> None:
+    model = np.array([0.67, 0.2, 0.9], np.float32)
+    watchlists = WatchLists([Watch("Dog")], {}, LABELS, model)
+    before = watchlists.shared.sounds[0].thresholds
+    room = Background(watchlists.shared.sounds)
+    for second in range(1, 5):  # it sounds a little like a dog, and rather like barking
+        room.accept(tagging(second, 0.5, 0.23))
+    (heard,) = room.stats()
+    assert heard.events == 1
+    assert [heard.reached, heard.false] == pytest.approx([0.5, 0.23])
+    assert heard.proposal() == 0.272
+    assert room.changes() == {"Dog": {"minimum_threshold": 0.272}}
+    watchlists.shared.change_rule("Dog", room.changes()["Dog"])
+    assert before == pytest.approx((0.67, 0.2))
+    assert watchlists.shared.sounds[0].thresholds == (before[0], 0.272)
+    file = tmp_path / "earshot.toml"
+    rooms = ThresholdCalibrator(WatchLists([Watch("Dog")], {}, LABELS, model))
+    for second in range(1, 5):
+        rooms.accept(tagging(second, 0.5, 0.23))
+    write_atomically(file, rooms.change_of_settings(file)[0])
+    watched = load_settings({}, config=file, environment={}).watched
+    assert watched == [Watch("Dog", {"minimum_threshold": 0.272})]
+    watchlists.shared.watch("Dog", 0.25)  # as a person wants it
+    assert watchlists.shared.sounds[0].thresholds == (0.25, 0.25)
 
 
 def test_thresholds_are_lowered_only_on_demand_and_not_below_the_catalogue_s() -> None:
@@ -182,7 +208,9 @@ def test_the_diff_touches_nothing_but_the_thresholds(tmp_path: Path) -> None:
     ],
 )
 def test_every_way_to_write_the_watch_list_takes_a_threshold(text: str, watch: list[object]) -> None:
-    assert tomllib.loads(with_thresholds(text, {"Dog": 0.4}, {"Dog": {}, "Cat": {}}))["watch"] == watch
+    assert (
+        tomllib.loads(with_rules(text, {"Dog": {"threshold": 0.4}}, {"Dog": {}, "Cat": {}}))["watch"] == watch
+    )
 
 
 @pytest.mark.parametrize(
@@ -226,7 +254,7 @@ def test_no_change_is_proposed_that_would_be_refused_afterwards(
 
 def test_a_list_that_is_missing_in_the_file_is_written_with_its_rules() -> None:
     watched: dict[str, dict[str, Any]] = {"Dog": {"hits": 3}, "Siren": {"quiet": "always"}, "Bark": {}}
-    assert tomllib.loads(with_thresholds("", {"Dog": 0.4}, watched))["watch"] == [
+    assert tomllib.loads(with_rules("", {"Dog": {"threshold": 0.4}}, watched))["watch"] == [
         {"sound": "Dog", "hits": 3, "threshold": 0.4},
         {"sound": "Siren", "quiet": "always"},
         "Bark",

@@ -135,10 +135,8 @@ def _propose(calibration: "Calibration", config: Path | None, *, lower: bool, ap
     elif apply:
         write_atomically(file, text)
         _log.info("%s: changed", file)
-    proposals = (
-        background.proposals(lower=lower) for background in calibration.calibrator.backgrounds.values()
-    )
-    if apply and not calibration.interrupted and any(proposals):
+    changes = (background.changes(lower=lower) for background in calibration.calibrator.backgrounds.values())
+    if apply and not calibration.interrupted and any(changes):
         settings.warn_if_overruled("watch", config)
 
 

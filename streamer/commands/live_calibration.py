@@ -127,8 +127,8 @@ class LiveCalibration:
             if proposal.source is not None and proposal.source not in lists.overrides:
                 continue
             watchlist = lists.shared if proposal.source is None else lists.of(proposal.source)
-            if proposal.threshold is not None and name in watchlist.rules:
-                watchlist.watch(name, proposal.threshold)
+            if (change := proposal.stats.change()) and name in watchlist.rules:
+                watchlist.change_rule(name, change)
                 count += 1
         self._run = None
         return count

@@ -16,7 +16,7 @@ from ..messages import (
     SourceStatus,
     Tagging,
 )
-from ..settings.file import difference, read, watched_in, with_thresholds
+from ..settings.file import difference, read, watched_in, with_rules
 
 _MARGIN = 1.25
 """Odds of a threshold over the odds of the highest score of the background."""
@@ -36,6 +36,8 @@ class BackgroundStats:
         Number of events with these thresholds, all of them false.
     reached : float
         Highest threshold that would have caused an event.
+    false : float
+        The same among the scores that reach the current thresholds of their classes: a minimum above it prevents all events.
     source, at : str, float
         Source and Unix time in seconds of that event.
     """
@@ -43,6 +45,7 @@ class BackgroundStats:
     watched: WatchedSound
     events: int = 0
     reached: float = 0.0
+    false: float = 0.0
     source: str = ""
     at: float = math.nan
 
@@ -54,7 +57,7 @@ class BackgroundStats:
     @property
     def is_hopeless(self) -> bool:
         """True if hardly any threshold is above the background."""
-        return self._above() > _HIGHEST
+        return _above(self.reached) > _HIGHEST
 
     def proposal(self, *, lower: bool = False) -> float | None:
         """Return a threshold just above the background, or None to keep the current one.
@@ -66,15 +69,27 @@ class BackgroundStats:
         """
         present = round(self.threshold, 3)
         if self.events:
-            wanted = min(self._above(), _HIGHEST)
+            wanted = min(_above(self.false), _HIGHEST)
             return wanted if wanted > present else None
-        wanted = max(self._above(), default_threshold(self.watched.sound.name))
+        wanted = max(_above(self.reached), default_threshold(self.watched.sound.name))
         return wanted if lower and wanted < present else None
 
-    def _above(self) -> float:
-        """Return a threshold just above the highest score."""
-        odds = _MARGIN * self.reached / max(1.0 - self.reached, 1e-9)
-        return round(math.ceil(round(odds / (1.0 + odds) / _STEP, 3)) * _STEP, 3)
+    def change(self, *, lower: bool = False) -> dict[str, float]:
+        """Return the proposal as attributes of the sound's rule, empty to keep the current ones; `lower` as for `proposal`.
+
+        Classes with higher thresholds than others keep them.
+        """
+        proposal, thresholds = self.proposal(lower=lower), self.watched.thresholds
+        if proposal is None:
+            return {}
+        rises = self.events and min(thresholds) < max(thresholds)
+        return {"minimum_threshold" if rises else "threshold": proposal}
+
+
+def _above(score: float) -> float:
+    """Return a threshold just above a score."""
+    odds = _MARGIN * score / max(1.0 - score, 1e-9)
+    return round(math.ceil(round(odds / (1.0 + odds) / _STEP, 3)) * _STEP, 3)
 
 
 class Background:
@@ -120,12 +135,12 @@ class Background:
         with self._lock:
             return list(self._stats.values())
 
-    def proposals(self, *, lower: bool = False) -> dict[str, float]:
-        """Return the proposed thresholds by the sound's name; `lower` as for `BackgroundStats.proposal`."""
+    def changes(self, *, lower: bool = False) -> dict[str, dict[str, float]]:
+        """Return the proposed changes of rules by the sound's name; `lower` as for `BackgroundStats.proposal`."""
         return {
-            entry.watched.sound.name: threshold
+            entry.watched.sound.name: change
             for entry in self.stats()
-            if (threshold := entry.proposal(lower=lower)) is not None
+            if (change := entry.change(lower=lower))
         }
 
     def _count(self, tagging: Tagging) -> None:
@@ -139,9 +154,12 @@ class Background:
         for event in scores.detector.feed(tagging):
             self._stats[event.label].events += event.kind == "started"
         for entry, newest in zip(self._sounds, scores.newest, strict=True):
-            newest.append(entry.score(tagging.scores))
-            reached = sorted(newest)[-entry.sound.hits] if len(newest) >= entry.sound.hits else 0.0
+            newest.append((entry.score(tagging.scores), entry.score_on(tagging.scores)))
+            if len(newest) < entry.sound.hits:
+                continue
+            reached, false = (sorted(values)[-entry.sound.hits] for values in zip(*newest, strict=True))
             stats = self._stats[entry.sound.name]
+            stats.false = max(stats.false, false)
             if reached > stats.reached:
                 stats.reached, stats.source, stats.at = reached, tagging.source, tagging.ended_at
 
@@ -151,7 +169,7 @@ class _SourceScores:
 
     def __init__(self, sounds: Sequence[WatchedSound]) -> None:
         self.detector = EventDetector(sounds)
-        self.newest: list[deque[float]] = [deque(maxlen=entry.sound.of) for entry in sounds]
+        self.newest: list[deque[tuple[float, float]]] = [deque(maxlen=entry.sound.of) for entry in sounds]
         self.end_sample: int | None = None
 
     def interrupt(self) -> None:
@@ -216,15 +234,11 @@ class ThresholdCalibrator:
         """
         text = before = read(file)
         for source, background in self.backgrounds.items():
-            proposals = background.proposals(lower=lower)
-            if proposals:
+            changes = background.changes(lower=lower)
+            if changes:
                 watchlist = self._lists.shared if source is None else self._lists.of(source)
-                text = with_thresholds(text, proposals, watchlist.rules, watchlist.name_of, source=source)
+                text = with_rules(text, changes, watchlist.rules, watchlist.name_of, source=source)
                 watchlist.check(
-                    [
-                        watch
-                        for watch in watched_in(text, source)
-                        if watchlist.name_of(watch.sound) in proposals
-                    ]
+                    [watch for watch in watched_in(text, source) if watchlist.name_of(watch.sound) in changes]
                 )
         return text, difference(before, text, file)

@@ -27,7 +27,7 @@ _DEFAULT_THRESHOLD = 0.3
 _OWN_THRESHOLD = 0.5
 """Threshold for which the scores of a user's own sounds are made."""
 _ONLY_FOR_LEVELS = frozenset({"above_db", "level_db"})
-_ONLY_FOR_SCORES = frozenset({"threshold", "off_threshold", "hits", "of"})
+_ONLY_FOR_SCORES = frozenset({"threshold", "minimum_threshold", "off_threshold", "hits", "of"})
 _MAX_LABELS = 64
 """Largest model whose labels are all watched by default, if it has no sound of the catalogue."""
 
@@ -48,6 +48,8 @@ class Sound:
         Material Design icon, as Home Assistant writes it.
     threshold : float
         Score in 0..1 from which a window is a hit.
+    minimum_threshold : float or None
+        Lowest threshold of a class; thresholds of a model below it are raised to it, and those above it stay.
     off_threshold : float or None
         Lower threshold, below which a window is silent; `OFF_SHARE` of the threshold if None.
     hits, of : int
@@ -78,6 +80,7 @@ class Sound:
     device_class: str = "sound"
     icon: str = "mdi:ear-hearing"
     threshold: float = _DEFAULT_THRESHOLD
+    minimum_threshold: float | None = None
     off_threshold: float | None = None
     hits: int = 2
     of: int = 3
@@ -100,6 +103,8 @@ class Sound:
             raise ValueError(f"above_db must be more than 3 dB and at most 100 dB, not {self.above_db:g}")
         if not 0.0 < self.threshold <= 1.0:
             raise ValueError(f"threshold must be in 0..1, not {self.threshold:g}")
+        if self.minimum_threshold is not None and not 0.0 < self.minimum_threshold <= 1.0:
+            raise ValueError(f"minimum_threshold must be in 0..1, not {self.minimum_threshold:g}")
         if self.off_threshold is not None and not 0.0 < self.off_threshold <= self.threshold:
             raise ValueError(
                 f"off_threshold must be between 0 and the threshold {self.threshold:g}, not {self.off_threshold:g}"
@@ -128,7 +133,7 @@ class Sound:
             {"name": self.name, "slug": self.slug} | asdict(self) | {"off_threshold": round(off_threshold, 4)}
         )
         foreign = _ONLY_FOR_SCORES if self.is_by_level else _ONLY_FOR_LEVELS
-        return {name: value for name, value in described.items() if name not in foreign}
+        return {name: value for name, value in described.items() if value is not None and name not in foreign}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +174,11 @@ class WatchedSound:
     def score(self, scores: Samples) -> float:
         """Return the highest score of its classes among the scores (classes,) of a tagging."""
         return float(self._own(scores).max(initial=0.0))
+
+    def score_on(self, scores: Samples) -> float:
+        """Return the highest score among its classes that reach their thresholds in the scores (classes,) of a tagging; 0 if none does."""
+        own = self._own(scores)
+        return float(own[own >= self.thresholds].max(initial=0.0))
 
     def is_on(self, scores: Samples) -> bool:
         """Return True if one of its classes reaches its threshold in the scores (classes,) of a tagging."""
@@ -321,6 +331,8 @@ def _resolve(entry: Watch, labels: Sequence[str], thresholds: Samples | None) ->
             "remove the sound from the list, or choose another model"
         )
     sound = _with_rule(sound, entry.rule)
+    if "threshold" in entry.rule:
+        sound = replace(sound, minimum_threshold=None)  # a threshold that is given counts
     on = _on_thresholds(sound, indices, None if "threshold" in entry.rule else thresholds)
     off = OFF_SHARE * on if sound.off_threshold is None else np.minimum(sound.off_threshold, on)
     return WatchedSound(sound, indices, tuple(on.tolist()), tuple(off.tolist()))
@@ -359,8 +371,10 @@ def _named(name: str, labels: Sequence[str]) -> Sound:
 def _on_thresholds(
     sound: Sound, indices: Sequence[int], thresholds: Samples | None
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Return a threshold for each class: that of the model or, without one, of the sound."""
+    """Return a threshold for each class: that of the model or, without one, of the sound, at least the sound's minimum."""
     if thresholds is None:
-        return np.full(len(indices), sound.threshold)
-    from_model = np.asarray(thresholds, np.float64)[list(indices)]
-    return np.where(from_model > 0.0, from_model, sound.threshold)
+        found = np.full(len(indices), sound.threshold)
+    else:
+        from_model = np.asarray(thresholds, np.float64)[list(indices)]
+        found = np.where(from_model > 0.0, from_model, sound.threshold)
+    return found if sound.minimum_threshold is None else found.clip(sound.minimum_threshold)

@@ -72,15 +72,15 @@ class WatchList:
         self.sounds = resolve_sounds(list(self._entries.values()), labels, thresholds)
         self.labels, self._thresholds = labels, thresholds
 
-    def check(self, watch: Sequence[Watch] | None) -> None:
-        """Check that entries are valid.
+    def check(self, watch: Sequence[Watch] | None) -> Sequence[WatchedSound]:
+        """Check that entries are valid, and return their sounds.
 
         Raises
         ------
         SettingsError
             A sound is unknown, or its rule is invalid.
         """
-        resolve_sounds(watch, self.labels, self._thresholds)
+        return resolve_sounds(watch, self.labels, self._thresholds)
 
     def replace(self, watch: Sequence[Watch] | None) -> None:
         """Replace all entries, as new initial entries.
@@ -90,7 +90,7 @@ class WatchList:
         SettingsError
             A sound is unknown, or its rule is invalid; the list is unchanged.
         """
-        sounds = resolve_sounds(watch, self.labels, self._thresholds)
+        sounds = self.check(watch)
         entries = watch if watch is not None else [Watch(watched.sound.name) for watched in sounds]
         self._entries = {watched.sound.name: entry for watched, entry in zip(sounds, entries, strict=True)}
         self._has_defaults = watch is None
@@ -113,7 +113,7 @@ class WatchList:
         added, removed : collection of str
             Names of the sounds.
         labels, thresholds
-            As for the class, with the new sounds.
+            As for the class.
         """
         changed = self.changed or (not self._has_defaults and not self._entries.keys().isdisjoint(removed))
         entries = {name: entry for name, entry in self._entries.items() if name not in removed}
@@ -132,12 +132,7 @@ class WatchList:
             The sound is unknown, or its rule is invalid.
         """
         entry = self._entries.get(self._own_name(name)) or Watch(name)
-        if threshold is not None:
-            entry = replace(entry, rule=_with_threshold(entry.rule, threshold))
-        (found,) = resolve_sounds([entry], self.labels, self._thresholds)
-        sounds = {watched.sound.name: watched for watched in self.sounds} | {found.sound.name: found}
-        self._entries[found.sound.name] = replace(entry, sound=found.sound.name)
-        self._change(sounds.values())
+        self._put(entry if threshold is None else _changed(entry, {"threshold": threshold}))
 
     def set_quiet(self, name: str, quiet: str) -> None:
         """Change the quiet hours of a sound in the list.
@@ -147,15 +142,20 @@ class WatchList:
         SettingsError
             The sound is not in the list, or the hours are invalid.
         """
-        name = self._own_name(name)
-        entry = self._entry(name)
         try:
-            entry = replace(entry, rule={**entry.rule, "quiet": check_quiet(quiet)})
+            self.change_rule(name, {"quiet": check_quiet(quiet)})
         except ValueError as error:
-            raise SettingsError(f"quiet hours of '{name}' {error}") from None
-        (found,) = resolve_sounds([entry], self.labels, self._thresholds)
-        self._entries[name] = entry
-        self._change(found if watched.sound.name == name else watched for watched in self.sounds)
+            raise SettingsError(f"quiet hours of '{self._own_name(name)}' {error}") from None
+
+    def change_rule(self, name: str, change: Mapping[str, Any]) -> None:
+        """Change attributes in the rule of a sound in the list.
+
+        Raises
+        ------
+        SettingsError
+            The sound is not in the list, or the rule would be invalid; the list is unchanged.
+        """
+        self._put(_changed(self._entry(name), change))
 
     def unwatch(self, name: str) -> None:
         """Remove a sound.
@@ -178,9 +178,7 @@ class WatchList:
         SettingsError
             The sound is not in the list, or the threshold is invalid.
         """
-        entry = self._entry(self._own_name(name))
-        changed = replace(entry, rule=_with_threshold(entry.rule, threshold))
-        return resolve_sounds([changed], self.labels, self._thresholds)[0]
+        return self.check([_changed(self._entry(name), {"threshold": threshold})])[0]
 
     @property
     def rules(self) -> Mapping[str, Mapping[str, Any]]:
@@ -205,10 +203,16 @@ class WatchList:
         return name if name in self._entries else self.name_of(name)
 
     def _entry(self, name: str) -> Watch:
-        entry = self._entries.get(name)
-        if entry is None:
+        if (entry := self._entries.get(self._own_name(name))) is None:
             raise SettingsError(f"'{name}' is not watched: watch it first")
         return entry
+
+    def _put(self, entry: Watch) -> None:
+        """Add an entry, or replace that of the same sound in its place."""
+        (found,) = self.check([entry])
+        sounds = {watched.sound.name: watched for watched in self.sounds} | {found.sound.name: found}
+        self._entries[found.sound.name] = replace(entry, sound=found.sound.name)
+        self._change(sounds.values())
 
     def _change(self, sounds: Iterable[WatchedSound]) -> None:
         self.sounds = tuple(sounds)
@@ -343,9 +347,9 @@ class WatchLists:
             raise SettingsError(f"the source '{source}': {error}") from None
 
 
-def _with_threshold(rule: Mapping[str, Any], threshold: float) -> dict[str, Any]:
-    """Return a rule with another threshold; its lower threshold stays at or below it."""
-    changed = {**rule, "threshold": threshold}
-    if changed.get("off_threshold", 0.0) > threshold:
-        changed["off_threshold"] = threshold
-    return changed
+def _changed(entry: Watch, change: Mapping[str, Any]) -> Watch:
+    """Return an entry with a changed rule; its lower threshold stays at or below a new threshold."""
+    rule = {**entry.rule, **change}
+    if "threshold" in change and rule.get("off_threshold", 0.0) > change["threshold"]:
+        rule["off_threshold"] = change["threshold"]
+    return replace(entry, rule=rule)

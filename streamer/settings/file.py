@@ -87,7 +87,7 @@ def save_quiet(path: Path, watchlists: WatchLists, source: str, quiet: Mapping[s
     """
     watchlist, own = watchlists.of(source), source if source in watchlists.overrides else None
     rules = {name: {"quiet": hours} for name, hours in quiet.items()}
-    text = _with_rules(read(path), rules, watchlist.rules, watchlist.name_of, source=own)
+    text = with_rules(read(path), rules, watchlist.rules, watchlist.name_of, source=own)
     write_atomically(path, text)
 
 
@@ -146,15 +146,15 @@ def with_noise_offset(text: str, source: str, offset_db: float) -> str:
     return tomlkit.dumps(document)
 
 
-def with_thresholds(
+def with_rules(
     text: str,
-    thresholds: Mapping[str, float],
+    rules: Mapping[str, Mapping[str, Any]],
     watched: Mapping[str, Mapping[str, Any]],
     name_of: Callable[[str], str] = str,
     *,
     source: str | None = None,
 ) -> str:
-    """Set the thresholds of watched sounds in the text of a settings file; entries of ``watch`` keep their order, new ones follow.
+    """Set attributes of watched sounds in the text of a settings file; entries of ``watch`` keep their order, new ones follow.
 
     An ``off_threshold`` above the new threshold is lowered to it.
 
@@ -162,8 +162,8 @@ def with_thresholds(
     ----------
     text : str
         TOML; empty for a new file.
-    thresholds : mapping of str to float
-        Thresholds by the name of the sound.
+    rules : mapping of str to mapping
+        Attributes to set, by the name of the sound.
     watched : mapping of str to mapping
         Rules to write into ``watch`` first, if the text has none, by the name of the sound.
     name_of : callable
@@ -176,19 +176,6 @@ def with_thresholds(
     SettingsError
         The text is not TOML, or has no table for this source.
     """
-    rules = {name: {"threshold": threshold} for name, threshold in thresholds.items()}
-    return _with_rules(text, rules, watched, name_of, source=source)
-
-
-def _with_rules(
-    text: str,
-    rules: Mapping[str, Mapping[str, Any]],
-    watched: Mapping[str, Mapping[str, Any]],
-    name_of: Callable[[str], str],
-    *,
-    source: str | None,
-) -> str:
-    """Set attributes of watched sounds in the text of a settings file; as `with_thresholds`."""
     default = _item(
         [{"sound": name, **rule} if rule or name in rules else name for name, rule in watched.items()]
     )

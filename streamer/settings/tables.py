@@ -22,6 +22,7 @@ class SoundTable(FrozenModel):
 class WatchTable(SoundTable):
     """Sound to watch for, with the parts of its rule that differ from the default; see `streamer.events.catalogue.Sound`."""
 
+    minimum_threshold: Score | None = None
     off_threshold: Score | None = None
     hits: Count | None = None
     of: Count | None = None

@@ -16,7 +16,7 @@ from streamer.errors import SettingsError
 from streamer.settings.file import (
     edited,
     read,
-    with_thresholds,
+    with_rules,
     with_watch,
 )
 from streamer.settings.loading import load_settings
@@ -199,4 +199,4 @@ def test_any_text_is_edited_or_refused_in_a_sentence(text: str) -> None:
     with within():
         kept(lambda: edited(text, {"hop": 0.5}))
         kept(lambda: with_watch(text, {"Dog": {"threshold": 0.5}}))
-        kept(lambda: with_thresholds(text, {"Dog": 0.5}, {"Dog": {}}))
+        kept(lambda: with_rules(text, {"Dog": {"threshold": 0.5}}, {"Dog": {}}))
