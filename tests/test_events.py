@@ -167,6 +167,18 @@ def test_after_a_gap_the_sound_is_a_new_event() -> None:
     assert (started.kind, started.started_at) == ("started", ANCHOR + 3599)
 
 
+@pytest.mark.parametrize("hop", [5, 20, 30, 60])
+def test_the_time_between_windows_that_a_long_hop_leaves_unheard_is_no_gap(hop: int) -> None:
+    detector = EventDetector(watched(hits=2, of=3))
+    assert starts(detector, *range(hop, 8 * hop, hop)) == [2 * hop if hop <= 10 else 3 * hop], (
+        "the second distance tells that the first was none"
+    )
+    (ended, started) = [
+        event for second in (10_000, 10_000 + hop) for event in detector.feed(tagging(second, 0.9))
+    ]
+    assert (ended.kind, started.kind) == ("ended", "started"), "a longer one is"
+
+
 def test_a_few_windows_that_were_dropped_end_nothing() -> None:
     detector = EventDetector(watched())
     detector.feed(tagging(1, 0.9))

@@ -1,12 +1,14 @@
 """Detection of events: from scores over time to sounds that start and end."""
 
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from ..messages import WINDOW_SAMPLES, Event, Tagging
 from .catalogue import WatchedSound
 from .tracker import SoundTracker
 
+_NEWEST_PAUSES = 4
 
 class EventDetector:
     """Detector of the starts and ends of sounds in one source. Its clock is the stream's: the ends of windows in samples.
@@ -22,7 +24,8 @@ class EventDetector:
       window that no longer contains it.
 
     So pauses shorter than the window are invisible: one event lasts from the first bark to the last. After a gap longer
-    than the longest window, all sounds that were on have ended before it. Cooldowns last over gaps, unless another stream
+    than the longest window, all sounds that were on have ended before it; the time that a long hop leaves unheard
+    between two windows, or a slow model, is no gap. Cooldowns last over gaps, unless another stream
     begins: one whose first window ends before the last one.
 
     Taggings of fast windows tell starts sooner; see `EarlyStart`. The others then confirm such a start, or take it back.
@@ -44,18 +47,22 @@ class EventDetector:
         self._end_sample: int | None = None  # end of the newest window
         self._heard_until: int | None = None  # the same, with the fast windows
         self._closed_at = 0  # where the stream ended before
+        self._pauses: deque[int] = deque(maxlen=_NEWEST_PAUSES)  # samples between two windows that are in neither
 
     def feed(self, tagging: Tagging) -> list[Event]:
         """Add the next tagging of the source, and return the events that it causes."""
         if self._heard_until is None and tagging.end_sample < self._closed_at:
             self._renew_trackers(cool=True)
         heard_until = self._heard_until if tagging.is_fast else self._end_sample
-        gap = 0 if heard_until is None else tagging.start_sample - heard_until
-        events = self.close() if gap > WINDOW_SAMPLES else []
+        pause = 0 if heard_until is None else max(0, tagging.start_sample - heard_until)
+        usual = 0 if tagging.is_fast else min(self._pauses, default=0)
+        events = self.close() if pause - usual > WINDOW_SAMPLES else []
         self._heard_until = tagging.end_sample
         if tagging.is_fast:
             changes = [tracker.feed_fast(tagging) for tracker in self._trackers]
         else:
+            if heard_until is not None:
+                self._pauses.append(pause)
             previous_end = tagging.start_sample if self._end_sample is None else self._end_sample
             self._end_sample = tagging.end_sample
             changes = [tracker.feed(tagging, previous_end) for tracker in self._trackers]
