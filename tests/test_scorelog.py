@@ -150,6 +150,33 @@ def test_a_log_of_another_model_is_not_continued(tmp_path: Path) -> None:
         ScoreLog(path, model="other", labels=("Cat",))
 
 
+def test_a_log_goes_on_whatever_sounds_were_taught_and_removed_between(tmp_path: Path) -> None:
+    path = tmp_path / "scores.sqlite3"
+
+    def log(*taught: str, thresholds: Sequence[float] | None = None) -> ScoreLog:
+        own = None if thresholds is None else np.array(thresholds, np.float32)
+        return ScoreLog(path, model="small", labels=(*LABELS, *taught), thresholds=own, own=len(LABELS))
+
+    with log("Our doorbell") as before:
+        before.accept(tagging(1, 0.1, 0.2, 0.3))
+    with log("Coffee machine", "Our doorbell", thresholds=(0.5, 0.6, 0.7, 0.8)) as now:
+        now.accept(tagging(2, 0.1, 0.2, 0.4, 0.5))
+        now.set_labels((*LABELS, "Coffee machine", "Our doorbell", "Bell"), np.array([0.5] * 5, np.float32))
+        now.accept(tagging(3, 0.1, 0.2, 0.4, 0.5, 0.6))
+    with log() as without:
+        without.accept(tagging(4, 0.1, 0.2))
+    with reading_scores(path) as logged:
+        assert logged.labels == (*LABELS, "Our doorbell", "Coffee machine", "Bell")
+        assert logged.thresholds is not None
+        assert logged.thresholds.tolist() == pytest.approx([0.5] * 5)
+        scores = [message.scores.tolist() for message in logged.messages() if isinstance(message, Tagging)]
+    expected = [(0.3, 0, 0), (0.5, 0.4, 0), (0.5, 0.4, 0.6), (0, 0, 0)]
+    assert [row[2:] for row in scores] == [pytest.approx(row) for row in expected]
+    assert [row[:2] for row in scores] == [pytest.approx((0.1, 0.2))] * 4
+    with pytest.raises(SinkError, match="other classes"):
+        ScoreLog(path, model="small", labels=("Dog", "Bell"), own=2)
+
+
 def test_two_writers_cannot_share_a_log(tmp_path: Path) -> None:
     path = tmp_path / "scores.sqlite3"
     with scorelog(path), pytest.raises(SinkError, match="another Earshot writes the score log"):

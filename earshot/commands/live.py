@@ -383,7 +383,8 @@ class _ModelChange:
             if clips is not None:
                 clips.set_model(new.name, never)
             if self._log is not None and not is_first:
-                self._log.go_on(new.name, model.columns.labels_so_far, new.thresholds)
+                columns = model.columns
+                self._log.go_on(new.name, columns.labels_so_far, new.thresholds, len(columns.base))
             tagger.log_model(new, reason)
 
         self.session.set_tagger(

@@ -36,7 +36,7 @@ class Calibration:
 def hear(
     settings: Settings,
     sources: list[Source],
-    tagger: assembly.Tagger,
+    tagger: assembly.TaughtTagger,
     progress: Callable[[float], None],
 ) -> Calibration:
     """Listen for the duration that is set.
@@ -47,7 +47,7 @@ def hear(
         Duration, watched sounds and everything else about listening.
     sources : list of Source
         Sources, opened as the settings say.
-    tagger : Tagger
+    tagger : TaughtTagger
         Model that scores their windows.
     progress : callable
         Receives the seconds of sound so far, of all sources together.

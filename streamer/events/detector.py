@@ -10,6 +10,7 @@ from .tracker import SoundTracker
 
 _NEWEST_PAUSES = 4
 
+
 class EventDetector:
     """Detector of the starts and ends of sounds in one source. Its clock is the stream's: the ends of windows in samples.
 
@@ -47,7 +48,9 @@ class EventDetector:
         self._end_sample: int | None = None  # end of the newest window
         self._heard_until: int | None = None  # the same, with the fast windows
         self._closed_at = 0  # where the stream ended before
-        self._pauses: deque[int] = deque(maxlen=_NEWEST_PAUSES)  # samples between two windows that are in neither
+        self._pauses: deque[int] = deque(
+            maxlen=_NEWEST_PAUSES
+        )  # samples between two windows that are in neither
 
     def feed(self, tagging: Tagging) -> list[Event]:
         """Add the next tagging of the source, and return the events that it causes."""

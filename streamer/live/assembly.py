@@ -63,6 +63,14 @@ class Model(Protocol):
         """Thresholds of the model itself, float32 (classes,), if it has any."""
 
 
+class TaughtModel(Model, Protocol):
+    """Description of a model with taught sounds."""
+
+    @property
+    def model_labels(self) -> Sequence[str]:
+        """Names of the classes of the model itself, with which `labels` begins."""
+
+
 class Tagger(Model, Protocol):
     """A model that scores."""
 
@@ -72,6 +80,10 @@ class Tagger(Model, Protocol):
 
     def __call__(self, samples: Samples, /) -> Samples:
         """Samples float32 (batch, n) -> scores float32 (batch, classes)."""
+
+
+class TaughtTagger(Tagger, TaughtModel, Protocol):
+    """A model with taught sounds that scores."""
 
 
 def open_sources(settings: Settings) -> list[Source]:
@@ -211,7 +223,7 @@ def noise_log(history: History | None) -> NoiseLog | None:
 
 
 @contextmanager
-def open_score_log(settings: Settings, model: Model | None) -> Iterator[ModelScoreLog | None]:
+def open_score_log(settings: Settings, model: TaughtModel | None) -> Iterator[ModelScoreLog | None]:
     """Open the log of all scores of a model, if there is to be one, and close it afterwards.
 
     Without a model, the log begins later.
@@ -221,7 +233,7 @@ def open_score_log(settings: Settings, model: Model | None) -> Iterator[ModelSco
         return
     with ModelScoreLog(settings.score_log_file) as log:
         if model is not None:
-            log.begin(model.name, model.labels, model.thresholds)
+            log.begin(model.name, model.labels, model.thresholds, len(model.model_labels))
         yield log
 
 

@@ -42,8 +42,10 @@ class ModelScoreLog:
     ) -> None:
         self.close()
 
-    def begin(self, model: str, labels: Sequence[str], thresholds: Samples | None) -> None:
-        """Log the taggings from now on, which are of this model; end the log of another one.
+    def begin(
+        self, model: str, labels: Sequence[str], thresholds: Samples | None, own: int | None = None
+    ) -> None:
+        """Log the taggings from now on, which are of this model; end the log of another one. Parameters as for `ScoreLog`.
 
         Raises
         ------
@@ -57,12 +59,14 @@ class ModelScoreLog:
             )
         if self._log is None:
             self._model = model
-            self._log = ScoreLog(self._path, model=model, labels=labels, thresholds=thresholds)
+            self._log = ScoreLog(self._path, model=model, labels=labels, thresholds=thresholds, own=own)
 
-    def go_on(self, model: str, labels: Sequence[str], thresholds: Samples | None) -> None:
+    def go_on(
+        self, model: str, labels: Sequence[str], thresholds: Samples | None, own: int | None = None
+    ) -> None:
         """Do the same as `begin` while the session runs: an error is logged, and listening goes on."""
         try:
-            self.begin(model, labels, thresholds)
+            self.begin(model, labels, thresholds, own)
         except SinkError as error:
             _log.warning("scores of %s are not logged: %s", model, error)
 

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -94,9 +94,11 @@ class ScoreLog:
     model : str
         Name of the model.
     labels : sequence of str
-        Labels of the model.
+        Labels of the model, then the names of taught sounds. Those that the file has already keep their places in it.
     thresholds : float32 (classes,), optional
         Thresholds of the model, if it has any.
+    own : int, optional
+        Number of the model's labels; by default, all are.
 
     Raises
     ------
@@ -105,13 +107,21 @@ class ScoreLog:
     """
 
     def __init__(
-        self, path: Path, *, model: str, labels: Sequence[str], thresholds: Samples | None = None
+        self,
+        path: Path,
+        *,
+        model: str,
+        labels: Sequence[str],
+        thresholds: Samples | None = None,
+        own: int | None = None,
     ) -> None:
         self._path = path
-        self._model, self._labels, self._thresholds = model, list(labels), thresholds
+        self._model = model
+        self._columns = _Columns(list(labels), thresholds, len(labels) if own is None else own)
         self._lock = threading.Lock()  # guards the attributes below
         self._connection: sqlite3.Connection | None = None
         self._place: tuple[int, ...] = ()  # device and inode of the open file
+        self._order: Sequence[int] = ()  # place in the file of each label
         self._stretches: dict[str, int] = {}
         self._lost = 0
         self._failed = False
@@ -161,14 +171,12 @@ class ScoreLog:
     def set_labels(self, labels: Sequence[str], thresholds: Samples | None) -> None:
         """Note that the taggings have further scores from now on, of sounds that were taught; `labels` begins with those so far."""
         with self._lock:
-            if list(labels) == self._labels:
+            if list(labels) == self._columns.labels:
                 return
-            self._labels, self._thresholds = list(labels), thresholds
+            self._columns = replace(self._columns, labels=list(labels), thresholds=thresholds)
             try:
                 with self._connected() as connection:
-                    connection.execute(
-                        "UPDATE model SET labels = ?, thresholds = ?", _model_values(self._labels, thresholds)
-                    )
+                    self._order = _follow(connection, self._columns, _recognise(connection, self._path))
             except (sqlite3.Error, OSError, SinkError, HeldError) as error:
                 self._note_failure(error)
 
@@ -194,7 +202,7 @@ class ScoreLog:
         if self._connection is None:
             sqlite.create_private(self._path)
             self._file_lock.acquire()
-            self._connection = _open_to_write(self._path, self._model, self._labels, self._thresholds)
+            self._connection, self._order = _open_to_write(self._path, self._model, self._columns)
             self._place = (sqlite.identity(self._path) or ())[:2]
         return self._connection
 
@@ -218,7 +226,7 @@ class ScoreLog:
                         tagging.ended_at,
                         tagging.level_dbfs,
                         tagging.levels_dbfs.astype("<f4").tobytes(),
-                        tagging.scores.astype("<f4").tobytes(),
+                        _ordered(tagging.scores, self._order).astype("<f4").tobytes(),
                     ),
                 )
                 if tagging.raw is not None:
@@ -317,16 +325,23 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _open_to_write(
-    path: Path, model: str, labels: list[str], thresholds: Samples | None
-) -> sqlite3.Connection:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Columns:
+    """Labels of a model and its taught sounds, their thresholds, and the number of those that are the model's own."""
+
+    labels: list[str]
+    thresholds: Samples | None
+    own: int
+
+
+def _open_to_write(path: Path, model: str, columns: _Columns) -> tuple[sqlite3.Connection, Sequence[int]]:
+    """Return the connection, and the place in the file of each label."""
     connection = sqlite.open_to_write(path, timeout_seconds=_BUSY_SECONDS)
     try:
-        _begin_or_continue(connection, path, model, labels, thresholds)
+        return connection, _begin_or_continue(connection, path, model, columns)
     except BaseException:
         connection.close()
         raise
-    return connection
 
 
 def _may_pass(error: Exception) -> bool:
@@ -337,13 +352,14 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _begin_or_continue(
-    connection: sqlite3.Connection, path: Path, model: str, labels: list[str], thresholds: Samples | None
-) -> None:
+    connection: sqlite3.Connection, path: Path, model: str, columns: _Columns
+) -> Sequence[int]:
+    order: Sequence[int] = range(len(columns.labels))
     if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,):
-        _begin(connection, model, labels, thresholds)
+        _begin(connection, model, columns)
     else:
         before = _recognise(connection, path)
-        if before["labels"] != tuple(labels[: len(before["labels"])]):
+        if before["labels"][: columns.own] != tuple(columns.labels[: columns.own]):
             raise SinkError(
                 f"the score log {path} is of a model with other classes: set --score-log to another file"
             )
@@ -351,21 +367,47 @@ def _begin_or_continue(
             raise SinkError(
                 f"the score log {path} is of the model {before['model']}, not {model}: set --score-log to another file"
             )
-        if len(before["labels"]) < len(labels):
-            connection.execute(
-                "UPDATE model SET labels = ?, thresholds = ?", _model_values(labels, thresholds)
-            )
+        order = _follow(connection, columns, before)
     connection.execute(_RAW_SCHEMA)
     # A power cut may lose the newest scores, but never damages the file.
     connection.execute("PRAGMA synchronous = NORMAL")
+    return order
 
 
-def _begin(connection: sqlite3.Connection, model: str, labels: list[str], thresholds: Samples | None) -> None:
+def _follow(connection: sqlite3.Connection, columns: _Columns, before: Mapping[str, Any]) -> Sequence[int]:
+    """Add the taught sounds that the file does not know; return the place in it of each label."""
+    logged = [*before["labels"], *(name for name in columns.labels if name not in before["labels"])]
+    order = [logged.index(name) for name in columns.labels]
+    if len(logged) > len(before["labels"]):
+        thresholds = before["thresholds"]
+        if columns.thresholds is not None or thresholds is not None:
+            thresholds = with_classes(
+                thresholds if thresholds is not None else np.zeros(0, np.float32), len(logged)
+            )
+        if columns.thresholds is not None:
+            thresholds[order] = columns.thresholds
+        connection.execute("UPDATE model SET labels = ?, thresholds = ?", _model_values(logged, thresholds))
+    return order
+
+
+def _ordered(scores: Samples, order: Sequence[int]) -> Samples:
+    """Return scores in the order of the file; 0 for sounds that are not taught any more."""
+    places = order[: len(scores)]
+    if list(places) == list(range(len(places))):
+        return scores
+    ordered = np.zeros(max(places) + 1, np.float32)
+    ordered[places] = scores
+    return ordered
+
+
+def _begin(connection: sqlite3.Connection, model: str, columns: _Columns) -> None:
     sqlite.set_journal(connection)
     connection.executescript(
         f"BEGIN IMMEDIATE; PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_VERSION}; {_SCHEMA}"
     )
-    connection.execute("INSERT INTO model VALUES (?, ?, ?)", (model, *_model_values(labels, thresholds)))
+    connection.execute(
+        "INSERT INTO model VALUES (?, ?, ?)", (model, *_model_values(columns.labels, columns.thresholds))
+    )
     connection.execute("COMMIT")
 
 
