@@ -31,7 +31,9 @@ from streamer.sinks.payloads import LabelSet
 from streamer.sinks.terminal.lines import JsonLines
 from streamer.sinks.terminal.table import LiveTable
 
-HEALTH = Health(60.0, 60, 2, 1, 0.5, 0, 0.21, 0.3, 0.46, "base-16-16", "cpu", "connected")
+HEALTH = Health(
+    60.0, 60, 2, 1, 3600.5, 0, 0.21, 0.3, 0.46, "base-16-16", "cpu", "connected", overrun_seconds=0.5
+)
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -38,6 +38,7 @@ from streamer.noise.octaves import BAND_NAMES
 from streamer.runtime.threads import ThreadGroup
 from streamer.settings.loading import load_settings
 from streamer.settings.schema import Settings
+from streamer.sinks.clips.recorder import ClipLimits, Clips
 from streamer.sinks.history.noise_levels import by_hour, read_minutes, write_csv, write_json, write_table
 from streamer.sinks.history.noise_log import NoiseLog
 from streamer.sinks.history.store import History
@@ -141,6 +142,39 @@ class TestSessions:
         ]
         assert memory.events[0].started_at == pytest.approx(HOUR + 20.0, abs=0.06)
         assert memory.events[1].ended_at == pytest.approx(HOUR + 21.0, abs=0.06)
+
+    @pytest.mark.parametrize("hop_seconds", [1, 2, 4, 5])
+    def test_the_clip_of_a_loud_noise_contains_it(self, tmp_path: Path, hop_seconds: int) -> None:
+        for position in (20.1, 20.5, 20.9, 26.3, 27.7):
+            sound = noise(30.0, level_dbfs=-70.0)
+            start = round(position * SAMPLE_RATE_HZ)
+            sound[start : start + SAMPLE_RATE_HZ // 5] += noise(0.2, level_dbfs=-20.0, seed=1)
+            clips = Clips(
+                tmp_path / f"{position}",
+                sources=["hall"],
+                model="tiny",
+                limits=ClipLimits(SAMPLE_RATE_HZ, SAMPLE_RATE_HZ, 30 * SAMPLE_RATE_HZ),
+                never=resolve_sounds([Watch("Speech", {"threshold": 0.9})], ["Speech", "Dog"]),
+                days=36_500.0,
+                max_bytes=10**9,
+                fast=True,
+            )
+            memory = Memory()
+            session = live_session(
+                [Sound("hall", sound)],
+                lambda batch: np.zeros((len(batch), 2), np.float32),
+                hop_samples=hop_seconds * SAMPLE_RATE_HZ,
+                window_samples=163_840,
+                sounds=[loud()],
+                sinks=[memory],
+                clips=clips,
+                fast=True,
+            )
+            listen(session)
+            started, ended = memory.events
+            assert (started.kind, ended.kind) == ("started", "ended")
+            assert ended.clip is not None
+            assert np.abs(soundfile.read(ended.clip)[0]).max() > 0.1
 
     def test_loud_noise_needs_no_model(self) -> None:
         memory = Memory()
@@ -277,6 +311,7 @@ class TestHistory:
         stored(path, MINUTE, replace(MINUTE, source="hall"), replace(MINUTE, started_at=HOUR + 60.0))
         assert [one.source for one in read_minutes(path, since=HOUR + 1.0)] == ["front door"]
         assert len(list(read_minutes(path, sources=["hall"]))) == 1
+        assert len(list(read_minutes(path, sources=["HALL"]))) == 1, "as for events"
 
     def test_old_minutes_are_deleted(self, path: Path) -> None:
         now = replace(MINUTE, started_at=time.time())

@@ -418,6 +418,31 @@ def test_a_film_without_sound_is_reported(tmp_path: Path) -> None:
     assert "has no audio track" in refusal(tmp_path / "silent.mp4")
 
 
+@pytest.mark.parametrize("extension", ["mp4", "mkv"])
+def test_a_film_whose_pictures_last_longer_than_its_sound_is_intact(tmp_path: Path, extension: str) -> None:
+    path = tmp_path / f"film.{extension}"
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream("mpeg4", rate=10)
+        sound = container.add_stream("aac", rate=48_000)
+        assert isinstance(pictures, av.VideoStream)
+        assert isinstance(sound, av.AudioStream)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 64, "yuv420p"
+        sound.layout = "mono"
+        frame = av.AudioFrame.from_ndarray(noise(3.0, 48_000).T.copy(), format="fltp", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = 48_000, Fraction(1, 48_000), 0
+        for packet in [*sound.encode(frame), *sound.encode(None)]:
+            container.mux(packet)
+        for _ in range(100):
+            picture = av.VideoFrame.from_ndarray(np.zeros((64, 64, 3), np.uint8), format="rgb24")
+            for packet in pictures.encode(picture):
+                container.mux(packet)
+        for packet in pictures.encode(None):
+            container.mux(packet)
+    recording = Recording("film", path, live=False)
+    assert len(joined(list(recording.chunks()))) == pytest.approx(3 * SAMPLE_RATE_HZ, abs=2000)
+    assert recording.faults == ()
+
+
 @pytest.mark.parametrize("extension", ["flac", "aac", "mp4"])
 def test_a_file_that_is_cut_off_delivers_what_there_is_with_a_log_line(
     tmp_path: Path, extension: str, caplog: pytest.LogCaptureFixture

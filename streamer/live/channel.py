@@ -33,6 +33,7 @@ from ..sources import Source, hide_addresses
 from ..stream.windows import Lengths, PairedCutter
 from .backoff import Backoff
 from .continuation import Continuation
+from .late_ends import LateEnds
 from .switches import Switches
 
 _log = logging.getLogger(__name__)
@@ -220,8 +221,8 @@ class Channel:
         Name of the source, and of those that take its place.
     hop_samples, window_samples, fast_window_samples, sounds, clips
         Settings, from the next chunk or tagging on. The session sets them.
-    detector, status, stretch
-        Detector of events, last status that was published, and stretch of sound that was tagged last. Only the tagger uses them.
+    detector, late_ends, status, stretch
+        Detector, ends of events by their level, last published status, and newest stretch that was tagged. Only the tagger uses them.
     noise, failure
         Meter of the noise, which only the reader uses, and the failure that ended the reader, if any.
     """
@@ -239,7 +240,7 @@ class Channel:
     ) -> None:
         self.name, self.source = given.source.name, given.source
         self.hop_samples, self.sounds, self.clips = given.hop_samples, tuple(given.sounds), clips
-        self.meter, self.detector = meter, EventDetector(given.sounds)
+        self.meter, self.detector, self.late_ends = meter, EventDetector(given.sounds), LateEnds()
         self.window_samples, self.fast_window_samples = mode.window_samples, mode.fast_window_samples
         self.status: SourceStatus | None = None
         self.failure: SourceError | None = None

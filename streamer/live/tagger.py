@@ -175,7 +175,10 @@ class Tagger:
                 case NoiseLevels() as levels:
                     self._publish_noise(levels)
                 case Event() as event:
-                    self._publish_events(post.channel, [event])
+                    waits = post.channel.clips is not None and self._scorer is not None
+                    self._publish_events(
+                        post.channel, post.channel.late_ends.add(event) if waits else [event]
+                    )
                 case None:
                     self._on_end(post.channel)
 
@@ -211,6 +214,7 @@ class Tagger:
             if (clips := channel.clips) is not None:
                 clips.observe(tagging)
             self._publish(tagging)
+            self._publish_events(channel, channel.late_ends.tagged(tagging.end_sample))
         ended = channel.detector.watch(channel.sounds)
         self._publish_events(channel, [*ended, *channel.detector.feed(tagging)])
 
@@ -223,7 +227,7 @@ class Tagger:
             self._publish(status)
 
     def _close_events(self, channel: Channel) -> None:
-        self._publish_events(channel, channel.detector.close())
+        self._publish_events(channel, [*channel.detector.close(), *channel.late_ends.close()])
         if (clips := channel.clips) is not None:
             clips.discard(channel.name)
 

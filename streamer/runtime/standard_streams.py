@@ -11,13 +11,16 @@ _STANDARD_DESCRIPTORS = (0, 1, 2)
 def prepare() -> None:
     """Make all text printable, and replace streams that are closed by ones that go nowhere.
 
-    Characters that an encoding such as ASCII lacks are printed as ``?``. Without the descriptors of closed streams, the next file that
+    Characters that an encoding such as ASCII lacks are printed as ``?``; on Windows, what goes into a file or to another program is UTF-8.
+    Without the descriptors of closed streams, the next file that
     the program opens would get theirs, and what libraries print would end up in it.
     """
     for descriptor in _STANDARD_DESCRIPTORS:
         _ensure_open(descriptor)
     sys.stdout = sys.stdout or _nowhere()
     sys.stderr = sys.stderr or _nowhere()
+    if sys.platform == "win32" and isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -187,6 +187,8 @@ class _SourceRecorder:
             return self._complete.pop(event.id)
         if event.start_sample is None or event.end_sample is None:
             return None
+        if self._tagged_until <= event.start_sample:
+            return None  # nothing of it is in a window, as of a noise at the end of a stream
         latest = event.start_sample + self._limits.longest_samples
         return self._cut(event.start_sample, min(event.end_sample + self._limits.post_samples, latest))
 

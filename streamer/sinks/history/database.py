@@ -5,6 +5,7 @@ import math
 import sqlite3
 import stat
 import time
+import unicodedata
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import fields
@@ -28,6 +29,9 @@ NEWEST_STATE = """NOT EXISTS (
     AND (other.kind = 'ended' AND this.kind <> 'ended' OR other.kind = 'confirmed' AND this.kind = 'started')
 )"""
 """Condition of such a query: the end of an occurrence, or its confirmation or start if it has not ended yet."""
+
+FOLDED = "folded"
+"""Name of `fold` in SQL, in a connection after `add_fold`."""
 
 _OLDER_COLUMNS = COLUMNS.removesuffix(", confirmed, fast_score")
 _APPLICATION_ID = 0x45617273  # "Ears"; identifies the file
@@ -194,6 +198,16 @@ def reading(path: Path) -> Iterator[sqlite3.Connection]:
     except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # SQLite's message quotes the text
         advice = "move it away" if is_damaged(error) else "check its permissions and its disk"
         raise SinkError(f"the history {path} can't be read ({explain(error)}): {advice}") from error
+
+
+def fold(name: Any) -> Any:
+    """Return a name in a form that is the same for all cases and for composed and separate accents; SQLite folds ASCII only."""
+    return unicodedata.normalize("NFC", name.casefold()) if isinstance(name, str) else name
+
+
+def add_fold(connection: sqlite3.Connection) -> None:
+    """Add `fold` to the functions of SQL."""
+    connection.create_function(FOLDED, 1, fold, deterministic=True)
 
 
 def count_events(path: Path) -> tuple[int, int]:

@@ -42,10 +42,11 @@ def read_minutes(
     SinkError
         The history does not exist, or can't be read.
     """
-    names = [storable(name) for name in sources]
-    among = f" AND source IN ({', '.join('?' * len(names))})" if names else ""
+    names = [database.fold(storable(name)) for name in sources]
+    among = f" AND {database.FOLDED}(source) IN ({', '.join('?' * len(names))})" if names else ""
     query = f"SELECT {COLUMNS} FROM noise WHERE started_at >= ?{among} ORDER BY started_at, source"  # noqa: S608
     with database.reading(path) as connection:
+        database.add_fold(connection)
         for row in connection.execute(query, (since, *names)):
             levels = to_levels(row)
             if levels is not None and is_time(levels.started_at) and is_time(levels.ended_at):

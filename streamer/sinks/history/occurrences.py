@@ -1,7 +1,6 @@
 """Occurrences of sounds in the history, one per line, for people, spreadsheets and programs."""
 
 import math
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -31,8 +30,6 @@ _COLUMNS = (
     "confirmed",
     "fast_score",
 )
-_FOLDED = "folded"
-"""Name of `_fold` in SQL."""
 
 
 def read_occurrences(
@@ -61,30 +58,25 @@ def read_occurrences(
     """
     query, values = occurrences_query(since, labels, sources)
     with database.reading(path) as connection:
-        connection.create_function(_FOLDED, 1, _fold, deterministic=True)
+        database.add_fold(connection)
         for row in connection.execute(query, values):
             yield database.to_occurrence(row)
 
 
 def occurrences_query(since: float, labels: Sequence[str], sources: Sequence[str]) -> tuple[str, list[Any]]:
-    """Return the query of `read_occurrences`, which uses the function `_fold`, and the values of its question marks."""
+    """Return the query of `read_occurrences`, which uses `database.fold`, and the values of its question marks."""
     conditions = ["started_at >= ?"]
     values: list[Any] = [since]
     for column, names in (("label", labels), ("source", sources)):
         if names:
-            conditions.append(f"{_FOLDED}({column}) IN ({', '.join('?' * len(names))})")
-            values += [_fold(storable(name)) for name in names]
+            conditions.append(f"{database.FOLDED}({column}) IN ({', '.join('?' * len(names))})")
+            values += [database.fold(storable(name)) for name in names]
     query = f"""
         {database.OCCURRENCES}
         WHERE {" AND ".join(conditions)} AND {database.NEWEST_STATE}
         ORDER BY started_at, seq
     """
     return query, values
-
-
-def _fold(name: Any) -> Any:
-    """Return a name in a form that is the same for all cases and for composed and separate accents; SQLite folds ASCII only."""
-    return unicodedata.normalize("NFC", name.casefold()) if isinstance(name, str) else name
 
 
 def parse_since(text: str, now: datetime) -> float:

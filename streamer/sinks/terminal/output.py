@@ -1,6 +1,8 @@
 """Writer of whole lines to a stream whose reader may go away."""
 
+import errno
 import os
+import sys
 import threading
 from contextlib import suppress
 from typing import IO
@@ -38,14 +40,19 @@ class LineWriter:
             try:
                 self._stream.write(_encodable(line, self._stream) + "\n")
                 self._stream.flush()
-            except BrokenPipeError:
+            except OSError as error:
+                if not _is_closed_pipe(error):
+                    raise SinkError(
+                        f"the output can't be written ({error.strerror}): check where it goes"
+                    ) from None
                 self._closed = True
                 _discard_buffer(self._stream)
                 raise OutputClosed("the output was closed by its reader") from None
-            except OSError as error:
-                raise SinkError(
-                    f"the output can't be written ({error.strerror}): check where it goes"
-                ) from None
+
+
+def _is_closed_pipe(error: OSError) -> bool:
+    """Return True if the reader of a pipe has gone, which Windows reports as an invalid argument."""
+    return isinstance(error, BrokenPipeError) or (sys.platform == "win32" and error.errno == errno.EINVAL)
 
 
 def _discard_buffer(stream: IO[str]) -> None:

@@ -59,7 +59,7 @@ class Decoding:
             raise
         if "hls" in self._container.format.name.split(","):
             _discard_others(self._container, self._track)
-        self.opened = _describe(self._container)
+        self.opened = _describe(self._container, self._track)
         return self
 
     def __exit__(
@@ -224,7 +224,7 @@ def _discard_others(container: Any, track: Any) -> None:
             stream.discard = Discard.all
 
 
-def _describe(container: Any) -> Opened:
+def _describe(container: Any, track: Any) -> Opened:
     import av
 
     names = set(container.format.name.split(","))
@@ -235,5 +235,15 @@ def _describe(container: Any) -> Opened:
         # A stream of known length is a file; for a playlist, the duration of its audio counts.
         is_file=seconds is not None if "hls" in names else container.size >= 0,
         zero=began / av.time_base if restarts and began is not None else 0.0,
-        seconds=seconds if names & _WITH_LENGTH else None,
+        seconds=_seconds(container, track) if names & _WITH_LENGTH else None,
     )
+
+
+def _seconds(container: Any, track: Any) -> float | None:
+    """Return the duration of a track; that of the file only if it holds nothing else, such as pictures that last longer."""
+    import av
+
+    if track.duration is not None:
+        return float(track.duration * track.time_base)
+    is_alone = len(container.streams) == 1 and container.duration is not None
+    return container.duration / av.time_base if is_alone else None
