@@ -133,7 +133,10 @@ def _learned(sound: "TaughtSound", sounds: "TaughtSounds", model: "AnyTagger") -
         _log.info("teaching '%s' to %s from its kept examples, once", sound.name, model.name)
         room = load_room(file.parent, model.fingerprint)
         learned = teach_model(model, sound.name, kept.examples, kept.others, room).sound
-        sound = replace(sound, heads={**sound.heads, **learned.heads})
+        now = sounds.get(sound.name)  # that took its time
+        if now is None or now.taught_at != sound.taught_at:
+            return sound  # it was removed or taught again, which is noticed elsewhere
+        sound = replace(now, heads={**now.heads, **learned.heads})
         sounds.save(sound)
     except ModelError as error:
         _log.warning("'%s' can't be taught to %s: %s", sound.name, model.name, error)

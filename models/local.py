@@ -123,8 +123,15 @@ def _joined(
         window_samples=networks[0].window_samples,
         activation=first.activation,
         thresholds=first.thresholds if alone else None,
-        fingerprint="+".join(network.fingerprint for network in networks),
+        fingerprint="+".join(map(_fingerprint, networks)),
     )
+
+
+def _fingerprint(network: NetworkSpec) -> str:
+    """Return the fingerprint of a network with windows of its length; a CED is the same network for all, but hears other things in them."""
+    samples = network.front_end.window_samples
+    is_whole = samples == network.config.input_tdim * frontends.FRAME_SHIFT
+    return network.fingerprint if is_whole else f"{network.fingerprint} {samples}"
 
 
 def _require_alike(model: str, checkpoints: list[Checkpoint], rows: list[int]) -> None:

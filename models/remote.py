@@ -137,7 +137,7 @@ class RemoteTagger:
     @property
     def is_presumed(self) -> bool:
         """True until the workers have described their model."""
-        return self.fingerprint == _PRESUMED
+        return self._model == _PRESUMED
 
     @property
     def traffic(self) -> Traffic:
@@ -208,7 +208,7 @@ class RemoteTagger:
         """Return the rows in answers; None for what is missing, is not so wide, or comes from a model that is not known."""
         answered = {answer.fingerprint for answer in answers if answer.content is not None}
         is_shorter = any(answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE for answer in answers)
-        is_gone = self._absence.is_over(answered, self.fingerprint)
+        is_gone = self._absence.is_over(answered, self._model)
         if answered - self._known - {""} or is_gone or is_shorter or (self.is_presumed and answered):
             self._meet_another_model()
         if self.is_presumed:
@@ -216,7 +216,7 @@ class RemoteTagger:
         classes = len(self.labels)
         known = _from_known(answers, self._known)
         if path == SCORE_AND_EMBED_PATH:
-            return [_both(answer, classes, self.fingerprint) for answer in known]
+            return [_both(answer, classes, self._model) for answer in known]
         return [_row(answer.content, classes) for answer in known]
 
     def _meet_another_model(self) -> None:
@@ -241,7 +241,7 @@ class RemoteTagger:
         if self.is_presumed:
             self.window_samples = min(self.window_samples, description.window_samples)
             self._adopt(description)
-        elif description.fingerprint != self.fingerprint:
+        elif description.fingerprint != self._model:
             _log.info(
                 "the workers at %s have another model now: %s (%s)",
                 self._connection.address,
@@ -252,11 +252,20 @@ class RemoteTagger:
 
     def _adopt(self, description: ModelDescription, known: Collection[str] = ()) -> None:
         self.name = description.name
-        self.thresholds = (
-            None if description.thresholds is None else np.array(description.thresholds, np.float32)
-        )
+        self.thresholds = _thresholds(description)
         self._known = {description.fingerprint, *known} - {_PRESUMED}
-        self.fingerprint: str = description.fingerprint  # last, for threads that look whether it has changed
+        self._model: str = description.fingerprint
+        self.fingerprint = _with_length(description, None if self.is_presumed else self.window_samples)
+
+
+def _thresholds(description: ModelDescription) -> Floats | None:
+    return None if description.thresholds is None else np.array(description.thresholds, np.float32)
+
+
+def _with_length(description: ModelDescription, window_samples: int | None) -> str:
+    """Return the fingerprint of a model with windows of a length, for which alone holds what was taught; None for its own length."""
+    is_whole = window_samples in {None, description.window_samples}
+    return description.fingerprint if is_whole else f"{description.fingerprint} {window_samples}"
 
 
 class _Absence:

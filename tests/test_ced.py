@@ -142,6 +142,9 @@ def test_one_conversion_serves_every_window(folder: Path, tagger: Tagger) -> Non
     np.testing.assert_allclose(short.logits(sound), tagger.logits(sound), atol=1e-4)
     specs = [load_checkpoint(str(folder)).network_spec(rows) for rows in (300, 1_008)]
     assert specs[0].fingerprint == specs[1].fingerprint
+    assert short.fingerprint != tagger.fingerprint == specs[0].fingerprint, (
+        "what was taught holds for one length"
+    )
 
 
 def test_a_graph_gives_the_scores_of_pytorch(folder: Path) -> None:

@@ -103,6 +103,10 @@ class TestScores:
     def test_of_shorter_windows_can_be_asked_for(self, worker: Worker) -> None:
         tagger = load_tagger(worker.address, window_seconds=0.5)
         assert tagger.window_samples == 8_000
+        assert tagger.fingerprint == f"{worker.description.fingerprint} 8000", (
+            "what was taught holds for one length"
+        )
+        assert load_tagger(worker.address).fingerprint == worker.description.fingerprint
         with pytest.raises(ValueError, match="at most 8000 samples"):
             tagger(np.zeros(8_001, np.float32))
 

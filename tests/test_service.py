@@ -25,7 +25,7 @@ from streamer.messages import Health
 from streamer.runtime.logs import JournalFormatter, is_journal
 from streamer.runtime.systemd import ServiceManager
 
-HEALTH = Health(9.0, 120, 3, 1, 0.5, 0, 0.1, 0.25, 0.1, "tiny", "cpu", "connected")
+HEALTH = Health(9.0, 120, 3, 1, 9.5, 0, 0.1, 0.25, 0.1, "tiny", "cpu", "connected", overrun_seconds=0.5)
 
 
 @pytest.fixture(params=["a path", "an abstract name"])

@@ -69,7 +69,10 @@ def test_a_chime_is_taught_found_exported_removed_and_imported(
     assert run(environment, "teach", "our chime", "--remove").returncode == 0
     assert folder.read() == ()
     assert "no sound was taught" in run(environment, "teach", "--list").stdout
+    kept = folder.examples_file("Our chime")
+    kept.write_bytes(b"of a bell that was replaced")
     assert run(environment, "teach", "--import", str(exported)).returncode == 0
+    assert not kept.exists()
     assert folder.find("Our chime").to_json() == exported.read_text()
 
 

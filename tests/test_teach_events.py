@@ -4,6 +4,7 @@ import json
 import os
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from support.teaching import taught as taught_sound
 
 from earshot.commands.teach_material import find_events
 from earshot.own_sounds import with_own_sounds
-from models.teaching import corrections
+from models.teaching import corrections, heads, lessons
 from models.teaching.corrections import correct, live_windows
 from models.teaching.kept_examples import read_examples, write_examples
 from models.teaching.taught_sounds import TaughtSound, TaughtSounds
@@ -179,6 +180,33 @@ def test_a_sound_with_kept_examples_is_learned_by_another_model(
     assert tagger.unknown == ()
     sounds.remove("Our doorbell")
     assert list(own_sounds_folder().iterdir()) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("meanwhile", ["removed", "taught again"])
+def test_what_is_done_to_a_sound_while_a_model_learns_it_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sounds = TaughtSounds(own_sounds_folder())
+    sounds.save(taught_sound("Our doorbell", "other"))
+    long = [
+        replace(one, samples=np.tile(one.samples, 8)) for one in examples()
+    ]  # of a model with longer windows
+    write_examples(sounds.examples_file("Our doorbell"), long, [])
+    newer = replace(taught_sound("Our doorbell", "third"), taught_at=datetime.now(UTC).replace(microsecond=0))
+    learn = heads.learn
+
+    def learn_slowly(*arguments: Any) -> Any:
+        sounds.remove("Our doorbell")
+        if meanwhile == "taught again":
+            sounds.save(newer)
+        return learn(*arguments)
+
+    monkeypatch.setattr(lessons, "learn", learn_slowly)
+    with_own_sounds(Model())  # type: ignore[arg-type]
+    assert [sound.heads.keys() for sound in sounds.read()] == ([] if meanwhile == "removed" else [{"third"}])
 
 
 @pytest.mark.parametrize(

@@ -214,5 +214,6 @@ def _import(sounds: "TaughtSounds", path: Path) -> None:
     if not sound.lowers:
         require_unknown(sound.name)
     sounds.save(sound)
+    sounds.examples_file(sound.name).unlink(missing_ok=True)  # of the sound that it replaces
     models = ", ".join(head.model for head in sound.heads.values())
     _log.info("'%s' is added, for %s", sound.name, models)

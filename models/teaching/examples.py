@@ -67,7 +67,7 @@ def find_example(name: str, recording: Floats, longest_samples: int) -> Example:
     if len(recording) < _SHORTEST_SECONDS * SAMPLE_RATE_HZ:
         raise ExampleError(f"{name} is too short: record the whole sound", name)
     begin, end = _stretch(name, recording)
-    sound = _loudest(recording[begin:end], longest_samples)
+    sound = loudest(recording[begin:end], longest_samples)
     if np.mean(np.abs(sound) >= _FULL_SCALE) > _SHARE_CLIPPED:
         raise ExampleError(
             f"{name} is overdriven (clipped): record it again with less gain, or farther away", name
@@ -126,7 +126,7 @@ def _stretch(name: str, recording: Floats) -> tuple[int, int]:
     )
 
 
-def _loudest(sound: Floats, length: int) -> Floats:
+def loudest(sound: Floats, length: int) -> Floats:
     """Return the part of this length with the most energy."""
     if len(sound) <= length:
         return sound

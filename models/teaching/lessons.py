@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ExampleError
-from .examples import Example, require_enough
+from .examples import Example, loudest, require_enough
 from .heads import NEEDED_HITS, Lesson, learn
 from .other_sounds import OtherSounds, embed_all, general_sounds, recorded_sounds
 from .taught_sounds import TaughtHead, TaughtSound
@@ -173,7 +173,10 @@ def _require_no_speech(model: Embedder, examples: Sequence[Example]) -> None:
         return
     speech = model.labels.index(_SPEECH)
     for example in examples:
-        scores, _ = model.scores_and_embeddings(example.samples[None])
+        samples = loudest(
+            example.samples, model.window_samples
+        )  # they may be kept from a model with longer windows
+        scores, _ = model.scores_and_embeddings(samples[None])
         if scores[0, speech] >= _MOSTLY_SPEECH and scores[0].argmax() == speech:
             raise ExampleError(
                 f"{example.name} is mostly speech: record the sound alone, or cut it out of the recording",

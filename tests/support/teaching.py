@@ -38,6 +38,7 @@ class Model:
         return self.scores_and_embeddings(samples)[0]
 
     def scores_and_embeddings(self, samples: Any) -> tuple[Floats, Floats]:
+        assert np.shape(samples)[1] <= self.window_samples, "as checked_windows says"
         spectrum = np.abs(np.fft.rfft(samples, 2 * RATE)[:, 1 : 32 * 480 + 1]) ** 2
         bands = spectrum.reshape(len(samples), 32, 480).mean(2)
         bands = np.log(bands / bands.sum(1, keepdims=True).clip(1e-9) + 0.01)
