@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from models.catalogue import EMBEDDED
+from models.catalogue import EMBEDDED, longest_window_seconds
 from models.errors import CheckpointError
 from models.loading import load_here, only_embedded_runs, require_local, suits_embedded
 from models.worker_addresses import is_address
@@ -135,6 +135,23 @@ def _task_of(request: ModelRequest) -> "Task":
     )
 
 
+def require_window(settings: "Settings") -> None:
+    """Check that the model takes windows of the length that is set, before it is downloaded.
+
+    Raises
+    ------
+    SettingsError
+        They are too long for it.
+    """
+    longest = longest_window_seconds(settings.model)
+    if longest is not None and settings.window is not None and settings.window > longest:
+        from streamer.errors import SettingsError
+
+        raise SettingsError(
+            f"--window must be at most {longest:g} s with {settings.model}, not {settings.window:g} s"
+        )
+
+
 def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "SoundTagger":
     """Load the tagger, with the taught sounds; one line in the log says which model it is and why.
 
@@ -142,7 +159,10 @@ def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "Sou
     ------
     ModelError
         It can't be loaded.
+    SettingsError
+        The window is too long for it.
     """
+    require_window(settings)
     choice = choice or choose_model(settings)
     tagger = with_own_sounds(load(settings, choice.name))
     log_model(tagger, choice.reason)

@@ -176,6 +176,16 @@ def published(name: str) -> Published | None:
     return PUBLISHED.get(ALIASES.get(name, name))
 
 
+def longest_window_seconds(model: str) -> float | None:
+    """Return the length of the longest window that a model of the list, or an ensemble of such models, takes; None if nothing is known.
+
+    An AST takes all lengths, as its positions are interpolated; a CED has none beyond its own.
+    """
+    members = ENSEMBLES.get(model) or model.removeprefix(ENSEMBLE).split("+")
+    entries = [published(member.strip()) for member in members]
+    return min((entry.rows / 100 for entry in entries if entry and entry.family == "ced"), default=None)
+
+
 def repository_of(spec: str) -> tuple[str, str | None] | None:
     """Return repository and revision of ``hub:OWNER/REPO@REVISION``; None for any other text."""
     if not spec.startswith(HUB):

@@ -23,6 +23,7 @@ from support.waiting import START_SECONDS, wait_until
 
 from earshot import model_loading
 from earshot.model_loading import LoadedModel, ModelLoading
+from earshot.tagger import require_window
 from models import hub, load_tagger
 from models.catalogue import PUBLISHED
 from models.checkpoints import load_checkpoint
@@ -34,7 +35,9 @@ from models.selection import candidates, speed
 from models.selection.candidates import Estimate, Task, best_that_keeps_up, fetched_models, other_models
 from models.selection.model_choice import choose
 from models.selection.speed import SpeedEstimator, config_of
+from streamer.errors import SettingsError
 from streamer.runtime.threads import ThreadGroup
+from streamer.settings.loading import load_settings
 
 ROOT = Path(__file__).parent.parent
 CED = ("ced-base", "ced-small", "ced-mini", "ced-tiny")
@@ -166,6 +169,25 @@ def test_a_window_that_no_ced_takes_means_an_ast(server: Hub) -> None:
     assert choice.model == "base-16-16"
     assert "CED models take windows of at most 10.08 s; too slow for it: base-10-10 (3 s)" in choice.reason
     assert fetched(server) == ["base-16-16"]
+
+
+@pytest.mark.parametrize(
+    ("model", "longest"), [("ced-base", 10.08), ("ensemble:ced-base+base-16-16", 10.08), ("base-16-16", None)]
+)
+def test_a_window_that_a_model_does_not_take_is_refused_before_a_download(
+    server: Hub, model: str, longest: float | None
+) -> None:
+    given = {"source": ["mic=demo"], "model": model}
+    for window in (2.56, 10.24):
+        settings = load_settings({**given, "window": window}, config=Path("/dev/null"), environment={})
+        if longest is None or window <= longest:
+            require_window(settings)
+        else:
+            with pytest.raises(
+                SettingsError, match="^--window must be at most 10.08 s with .*, not 10.24 s$"
+            ):
+                require_window(settings)
+    assert not server.requests
 
 
 def test_an_ast_is_chosen_for_what_only_an_ast_can_do(server: Hub) -> None:

@@ -53,6 +53,29 @@ def test_the_table_has_what_was_measured_beside_hugging_face() -> None:
 
 
 @pytest.mark.slow
+def test_a_window_that_one_network_does_not_take_leaves_the_others() -> None:
+    options = (
+        "--network",
+        "tiny-16-16",
+        "--network",
+        "ced-tiny",
+        "--precision",
+        "fp32",
+        "--runs",
+        "2",
+        "--device",
+        "cpu",
+    )
+    done = bench(*options, "--window", "10.24", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [row["model"] for row in json.loads(done.stdout)["rows"]] == ["tiny-16-16"]
+    assert "ced-tiny, fp32 is left out: the model 'ced-tiny' can't take windows of 10.24 s" in done.stderr
+    alone = bench(*options[2:], "--window", "10.24")
+    assert alone.returncode == 1
+    assert "can't take windows of 10.24 s" in alone.stderr
+
+
+@pytest.mark.slow
 def test_a_geometry_has_a_line_without_scores() -> None:
     done = bench(
         "--network", "tiny-16-16", "--precision", "fp32", "--window", "1", "--runs", "2", "--device", "cpu"

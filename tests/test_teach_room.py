@@ -24,8 +24,16 @@ from streamer.events.own_sounds import own_sounds_folder
 from streamer.events.watchlist import WatchLists
 
 
+def room_of(*values: int) -> RoomCollector:
+    """Return a room whose embeddings have these values."""
+    collector = RoomCollector(lambda: "b" * 32)
+    for value in values:
+        collector(np.full((3, 4), value, np.float32))  # a third is kept
+    return collector
+
+
 def test_a_third_of_the_windows_is_collected_and_of_many_an_even_part() -> None:
-    collector = RoomCollector()
+    collector = RoomCollector(lambda: "b" * 32)
     for number in range(20_000):
         collector(np.full((1, 4), number, np.float32))
     collector(np.full((3, 4), np.nan, np.float32))
@@ -38,7 +46,7 @@ def test_a_third_of_the_windows_is_collected_and_of_many_an_even_part() -> None:
 def test_a_room_survives_its_file_for_its_owner_only(tmp_path: Path) -> None:
     folder = tmp_path / "taught"
     assert load_room(folder, "b" * 32) is None
-    file = save_room(folder, "b" * 32, [np.full(4, number, np.float32) for number in range(7)])
+    file = save_room(folder, room_of(*range(7)))
     assert file.stat().st_mode & 0o077 == 0
     room = load_room(folder, "b" * 32)
     assert room is not None
@@ -48,7 +56,24 @@ def test_a_room_survives_its_file_for_its_owner_only(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:100])
     assert load_room(folder, "b" * 32) is None
     with pytest.raises(TeachingError, match="nothing was heard in the room"):
-        save_room(folder, "b" * 32, [])
+        save_room(folder, room_of())
+    silent = room_of()
+    silent(np.full((3, 4), np.nan, np.float32))
+    with pytest.raises(TeachingError, match="the workers sent no embeddings"):
+        save_room(folder, silent)
+
+
+def test_a_room_is_of_one_model_when_workers_change_theirs(tmp_path: Path) -> None:
+    model = "a" * 32
+    collector = RoomCollector(lambda: model)
+    collector(np.ones((6, 8), np.float32))
+    model = "b" * 32
+    collector(np.ones((9, 4), np.float32))
+    save_room(tmp_path, collector)
+    room = load_room(tmp_path, "b" * 32)
+    assert room is not None
+    assert room.embeddings.shape == (3, 4)
+    assert load_room(tmp_path, "a" * 32) is None
 
 
 def test_a_sound_of_the_room_is_not_taken_for_a_taught_one_that_is_like_it() -> None:
@@ -99,7 +124,7 @@ def test_a_room_that_is_interrupted_does_not_replace_the_one_before(
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     monkeypatch.setattr("earshot.tagger.load_chosen", lambda _: loaded)
     monkeypatch.setattr("streamer.live.assembly.open_sources", lambda _: [])
-    before = save_room(own_sounds_folder(), loaded.fingerprint, [np.ones(4, np.float16)] * 9).read_bytes()
+    before = save_room(own_sounds_folder(), room_of(*[1] * 9)).read_bytes()
     (file,) = own_sounds_folder().iterdir()
     for interrupted in (True, False):
 
@@ -108,5 +133,8 @@ def test_a_room_that_is_interrupted_does_not_replace_the_one_before(
             return Calibration(ThresholdCalibrator(WatchLists([], {}, ())), interrupted)  # noqa: B023
 
         monkeypatch.setattr("streamer.commands.calibrate.hear", hear)
-        calibrate._listen(SimpleNamespace(duration=None), collect=True)  # type: ignore[arg-type]
+        _, save = calibrate._listen(SimpleNamespace(duration=None), collect=True)  # type: ignore[arg-type]
+        if save is not None:
+            assert file.read_bytes() == before, "thresholds are proposed first"
+            save()
         assert (file.read_bytes() == before) is interrupted

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,8 @@ from ..progress import bars
 from .reference import USUAL_SECONDS, calibrate_level
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from models.teaching.rooms import RoomCollector
     from streamer.commands.calibrate import Calibration
     from streamer.commands.thresholds import Background
@@ -54,8 +57,10 @@ def calibrate(
     chosen = settings.load(context, duration=duration)
     if collect and log is not None:
         raise UsageError("--collect listens to the room: give --for instead of --log")
-    calibration = _listen(chosen, collect=collect) if log is None else recall(chosen, log)
+    calibration, save_room = _listen(chosen, collect=collect) if log is None else (recall(chosen, log), None)
     _propose(calibration, config, lower=lower, apply=apply)
+    if save_room is not None:
+        save_room()
     raise typer.Exit(EXIT_INTERRUPTED if calibration.interrupted else 0)
 
 
@@ -74,8 +79,8 @@ def _duration(length: str | None, log: Path | None) -> float | None:
     return duration
 
 
-def _listen(chosen: "Settings", *, collect: bool) -> "Calibration":
-    """Listen for the time that is set, with a progress bar; collect the room if asked to."""
+def _listen(chosen: "Settings", *, collect: bool) -> "tuple[Calibration, Callable[[], None] | None]":
+    """Listen for the time that is set, with a progress bar; return the result, and what saves the room if that was asked for."""
     from streamer.commands.calibrate import hear
     from streamer.live.assembly import open_sources
 
@@ -90,24 +95,24 @@ def _listen(chosen: "Settings", *, collect: bool) -> "Calibration":
     if room is not None and calibration.interrupted:
         _log.info("interrupted: the room is not saved; one that was collected before stays")
     elif room is not None:
-        _save(room, loaded)
-    return calibration
+        return calibration, partial(_save, room)
+    return calibration, None
 
 
 def _collector(loaded: "SoundTagger") -> "RoomCollector":
     """Return what collects all that a tagger hears from now on."""
     from models.teaching.rooms import RoomCollector
 
-    room = loaded.on_embeddings = RoomCollector()
+    room = loaded.on_embeddings = RoomCollector(lambda: loaded.fingerprint)
     return room
 
 
-def _save(room: "RoomCollector", loaded: "SoundTagger") -> None:
-    """Save what the tagger has heard as the room for its model."""
+def _save(room: "RoomCollector") -> None:
+    """Save what was heard as the room for its model."""
     from models.teaching.rooms import save_room
     from streamer.events.own_sounds import own_sounds_folder
 
-    file = save_room(own_sounds_folder(), loaded.fingerprint, room.embeddings)
+    file = save_room(own_sounds_folder(), room)
     _log.info(
         "%d windows of the room are in %s, without any sound; earshot teach tells new sounds from them",
         len(room.embeddings),

@@ -196,6 +196,7 @@ def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
 
     from ..own_sounds import OwnColumns
 
+    tagger.require_window(chosen)
     names = [source.name for source in sources]
     loaded = fallback = None
     patient = any(map(is_patient, sources))

@@ -1,6 +1,7 @@
 """Plan of measurements: each model in each precision, window length and batch size."""
 
 import itertools
+import logging
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from ..tagger import Tagger
     from ..training.dataset import Reader
     from .measuring import Row, Samples
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_NETWORKS = ("ced-tiny", "base-16-16", "base-10-10")
 """Networks to measure beside `tiny` by default."""
@@ -101,6 +104,7 @@ def rows(plan: Plan, sound: "Samples", on_start: Callable[[str], None]) -> "list
         A model can't be loaded, or not with this device, engine or precision.
     """
     from ..checkpoints import require_known
+    from ..errors import CheckpointError
     from ..selection.engine_choice import check_request
     from .measuring import Task, measure, random_checkpoint
 
@@ -110,7 +114,7 @@ def rows(plan: Plan, sound: "Samples", on_start: Callable[[str], None]) -> "list
     precisions = plan.precisions or _all_precisions(plan.device, plan.engine)
     for precision in precisions:
         check_request(plan.device, plan.engine, precision)
-    measured = []
+    measured, failure = [], None
     with tempfile.TemporaryDirectory() as folder:
         addresses = [(model, model) for model in plan.models]
         addresses += [(name, str(random_checkpoint(name, Path(folder)))) for name in plan.networks]
@@ -118,21 +122,24 @@ def rows(plan: Plan, sound: "Samples", on_start: Callable[[str], None]) -> "list
             addresses, precisions, plan.windows_seconds, plan.batches
         ):
             on_start(f"{name}, {precision}, batches of {batch}")
-            measured.append(
-                measure(
-                    Task(
-                        model=address,
-                        device=plan.device,
-                        engine=plan.engine,
-                        precision=precision,
-                        window_seconds=window,
-                        batch=batch,
-                        runs=plan.runs,
-                        sound=sound,
-                        trained=name == address,
-                    )
-                )
+            task = Task(
+                model=address,
+                device=plan.device,
+                engine=plan.engine,
+                precision=precision,
+                window_seconds=window,
+                batch=batch,
+                runs=plan.runs,
+                sound=sound,
+                trained=name == address,
             )
+            try:
+                measured.append(measure(task))
+            except CheckpointError as error:  # such as a window that it does not take
+                failure = error
+                _log.warning("%s, %s is left out: %s", name, precision, error)
+    if failure is not None and not measured:
+        raise failure
     return measured
 
 

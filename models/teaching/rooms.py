@@ -2,7 +2,7 @@
 
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -21,19 +21,36 @@ _NAME = "your room"
 
 
 class RoomCollector:
-    """Collects embeddings of windows (batch, width): a part of them, and of very many an even part."""
+    """Collects embeddings of windows (batch, width): a part of them, and of very many an even part.
 
-    def __init__(self) -> None:
-        self._rows: list[Floats] = []
-        self._seen, self._every = 0, _EVERY
+    Parameters
+    ----------
+    fingerprint_of : callable
+        Returns the fingerprint of the model; when workers have another one, the collection starts over.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Fingerprint of the model of the newest windows.
+    has_gaps : bool
+        True if workers did not send the embeddings of some windows.
+    """
+
+    def __init__(self, fingerprint_of: Callable[[], str]) -> None:
+        self._fingerprint_of = fingerprint_of
+        self._start("")
 
     def __call__(self, embeddings: Floats) -> None:
         """Take the embeddings of the next windows; those that workers did not send are left out."""
+        if self.fingerprint != (fingerprint := self._fingerprint_of()):
+            self._start(fingerprint)
         for row in embeddings:
             if row.size and np.isfinite(row).all():
                 if self._seen % self._every == 0:
                     self._rows.append(row)
                 self._seen += 1
+            else:
+                self.has_gaps = True
         if len(self._rows) > _MOST_WINDOWS:
             self._rows, self._every = self._rows[::2], 2 * self._every
 
@@ -42,18 +59,28 @@ class RoomCollector:
         """Embeddings so far, each (width,)."""
         return self._rows
 
+    def _start(self, fingerprint: str) -> None:
+        self.fingerprint, self.has_gaps = fingerprint, False
+        self._rows: list[Floats] = []
+        self._seen, self._every = 0, _EVERY
 
-def save_room(folder: Path, fingerprint: str, embeddings: Sequence[Floats]) -> Path:
-    """Save the embeddings that a model, given by its fingerprint, has of a room, in place of those of an earlier one; return their file.
+
+def save_room(folder: Path, room: RoomCollector) -> Path:
+    """Save the embeddings that a model has of a room, in place of those of an earlier one; return their file.
 
     Raises
     ------
     TeachingError
         There are none, or they can't be written.
     """
+    embeddings = room.embeddings
     if not embeddings:
-        raise TeachingError("nothing was heard in the room: listen for longer")
-    file = _file(folder, fingerprint)
+        raise TeachingError(
+            "the workers sent no embeddings, from which the room is made: update Earshot on them"
+            if room.has_gaps
+            else "nothing was heard in the room: listen for longer"
+        )
+    file = _file(folder, room.fingerprint)
     names = (_NAME,) * len(embeddings)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
