@@ -38,12 +38,15 @@ class RoomCollector:
 
     def __init__(self, fingerprint_of: Callable[[], str]) -> None:
         self._fingerprint_of = fingerprint_of
-        self._start("")
+        self.fingerprint, self.has_gaps = "", False
+        self._rows: list[Floats] = []
+        self._seen, self._every = 0, _EVERY
 
     def __call__(self, embeddings: Floats) -> None:
         """Take the embeddings of the next windows; those that workers did not send are left out."""
         if self.fingerprint != (fingerprint := self._fingerprint_of()):
-            self._start(fingerprint)
+            self.fingerprint, self.has_gaps = fingerprint, False
+            self._rows, self._seen, self._every = [], 0, _EVERY
         for row in embeddings:
             if row.size and np.isfinite(row).all():
                 if self._seen % self._every == 0:
@@ -58,11 +61,6 @@ class RoomCollector:
     def embeddings(self) -> Sequence[Floats]:
         """Embeddings so far, each (width,)."""
         return self._rows
-
-    def _start(self, fingerprint: str) -> None:
-        self.fingerprint, self.has_gaps = fingerprint, False
-        self._rows: list[Floats] = []
-        self._seen, self._every = 0, _EVERY
 
 
 def save_room(folder: Path, room: RoomCollector) -> Path:
