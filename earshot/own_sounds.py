@@ -133,7 +133,7 @@ def _learned(sound: "TaughtSound", sounds: "TaughtSounds", model: "AnyTagger") -
         _log.info("teaching '%s' to %s from its kept examples, once", sound.name, model.name)
         room = load_room(file.parent, model.fingerprint)
         learned = teach_model(model, sound.name, kept.examples, kept.others, room).sound
-        now = sounds.get(sound.name)  # that took its time
+        now = sounds.get(sound.name)  # learning takes time, in which the sound may change
         if now is None or now.taught_at != sound.taught_at:
             return sound  # it was removed or taught again, which is noticed elsewhere
         sound = replace(now, heads={**now.heads, **learned.heads})

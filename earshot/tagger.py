@@ -135,21 +135,19 @@ def _task_of(request: ModelRequest) -> "Task":
     )
 
 
-def require_window(settings: "Settings") -> None:
-    """Check that the model takes windows of the length that is set, before it is downloaded.
+def require_window(settings: "Settings", model: str) -> None:
+    """Check that a model takes windows of the length that is set, before it is downloaded.
 
     Raises
     ------
     SettingsError
         They are too long for it.
     """
-    longest = longest_window_seconds(settings.model)
+    longest = longest_window_seconds(model)
     if longest is not None and settings.window is not None and settings.window > longest:
         from streamer.errors import SettingsError
 
-        raise SettingsError(
-            f"--window must be at most {longest:g} s with {settings.model}, not {settings.window:g} s"
-        )
+        raise SettingsError(f"--window must be at most {longest:g} s with {model}, not {settings.window:g} s")
 
 
 def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "SoundTagger":
@@ -162,7 +160,6 @@ def load_chosen(settings: "Settings", choice: ModelChoice | None = None) -> "Sou
     SettingsError
         The window is too long for it.
     """
-    require_window(settings)
     choice = choice or choose_model(settings)
     tagger = with_own_sounds(load(settings, choice.name))
     log_model(tagger, choice.reason)
@@ -185,7 +182,10 @@ def load(settings: "Settings", model: str) -> "AnyTagger":
     ------
     ModelError
         It can't be loaded.
+    SettingsError
+        The window is too long for it.
     """
+    require_window(settings, model)
     if is_address(model):
         from models.remote import load_remote
 

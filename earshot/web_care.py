@@ -62,7 +62,7 @@ def _proposal(proposal: "Proposal") -> "dict[str, Any]":
         "source": proposal.source,
         "sound": stats.watched.sound.name,
         "threshold": round(stats.threshold, 3),
-        "highest": round(stats.reached, 3),
+        "highest": round(stats.highest, 3),
         "events": stats.events,
         "proposed": proposal.threshold,
         "hopeless": stats.is_hopeless,

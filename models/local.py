@@ -128,7 +128,7 @@ def _joined(
 
 
 def _fingerprint(network: NetworkSpec) -> str:
-    """Return the fingerprint of a network with windows of its length; a CED is the same network for all, but hears other things in them."""
+    """Return the fingerprint of a network with windows of its length; a CED has the same weights for all lengths, but its embeddings differ."""
     samples = network.front_end.window_samples
     is_whole = samples == network.config.input_tdim * frontends.FRAME_SHIFT
     return network.fingerprint if is_whole else f"{network.fingerprint} {samples}"

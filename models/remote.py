@@ -263,7 +263,7 @@ def _thresholds(description: ModelDescription) -> Floats | None:
 
 
 def _with_length(description: ModelDescription, window_samples: int | None) -> str:
-    """Return the fingerprint of a model with windows of a length, for which alone holds what was taught; None for its own length."""
+    """Return the fingerprint of a model with windows of a length, as what is taught to it holds for this length only; None for its own."""
     is_whole = window_samples in {None, description.window_samples}
     return description.fingerprint if is_whole else f"{description.fingerprint} {window_samples}"
 

@@ -181,12 +181,12 @@ def test_a_window_that_a_model_does_not_take_is_refused_before_a_download(
     for window in (2.56, 10.24):
         settings = load_settings({**given, "window": window}, config=Path("/dev/null"), environment={})
         if longest is None or window <= longest:
-            require_window(settings)
+            require_window(settings, model)
         else:
             with pytest.raises(
                 SettingsError, match="^--window must be at most 10.08 s with .*, not 10.24 s$"
             ):
-                require_window(settings)
+                require_window(settings, model)
     assert not server.requests
 
 

@@ -32,8 +32,9 @@ from earshot.cli import add_commands
 from streamer.commands import reference
 from streamer.errors import SettingsError, SourceError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
+from streamer.live.late_ends import LateEnds
 from streamer.live.session import LiveSession
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Health, NoiseLevels, Samples, SourceHealth
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Health, NoiseLevels, Samples, SourceHealth
 from streamer.noise.octaves import BAND_NAMES
 from streamer.runtime.threads import ThreadGroup
 from streamer.settings.loading import load_settings
@@ -175,6 +176,52 @@ class TestSessions:
             assert (started.kind, ended.kind) == ("started", "ended")
             assert ended.clip is not None
             assert np.abs(soundfile.read(ended.clip)[0]).max() > 0.1
+
+    def test_an_end_waits_for_its_windows_but_not_behind_the_next_start(self) -> None:
+        ends = LateEnds()
+        first = Event("1", "started", "Loud noise", "hall", 1.0, HOUR, start_sample=20 * SAMPLE_RATE_HZ)
+        over = replace(first, kind="ended", ended_at=HOUR + 1, end_sample=21 * SAMPLE_RATE_HZ)
+        assert ends.add(first) == [first]
+        assert ends.add(over) == []
+        assert ends.tagged(20 * SAMPLE_RATE_HZ) == []
+        assert ends.tagged(30 * SAMPLE_RATE_HZ) == [over]
+        later = replace(over, id="2", end_sample=35 * SAMPLE_RATE_HZ)
+        third = replace(first, id="3", start_sample=37 * SAMPLE_RATE_HZ)
+        assert ends.add(later) == []
+        assert ends.add(third) == [later, third]
+        again = replace(over, id="3", end_sample=38 * SAMPLE_RATE_HZ)
+        assert ends.add(again) == []
+        assert ends.close() == [again]
+        assert ends.add(replace(over, id="4", end_sample=1)) == [], "the next stretch begins at 0"
+
+    def test_an_end_does_not_wait_for_windows_that_nobody_answers(self, tmp_path: Path) -> None:
+        memory = Memory()
+        clips = Clips(
+            tmp_path,
+            sources=["hall"],
+            model="tiny",
+            limits=ClipLimits(0, 0, SAMPLE_RATE_HZ),
+            never=(),
+            days=1.0,
+            max_bytes=10**9,
+            fast=True,
+        )
+        order: list[str] = []
+
+        def away(batch: Samples) -> Samples:
+            order.extend(event.kind for event in memory.events[len(order) :])
+            return np.full((len(batch), 2), np.nan, np.float32)
+
+        session = live_session(
+            [Sound("hall", np.concatenate([with_bang(), noise(60.0, level_dbfs=-70.0)]))],
+            away,
+            sounds=[loud()],
+            sinks=[memory],
+            clips=clips,
+            fast=True,
+        )
+        listen(session)
+        assert order == ["started", "ended"], "while the source goes on"
 
     def test_loud_noise_needs_no_model(self) -> None:
         memory = Memory()

@@ -148,7 +148,10 @@ def test_the_health_of_a_source_has_exact_counts_and_says_whether_it_is_a_proble
     payload = json.loads(to_json(health_payload(health)))["sources"]
     assert list(payload) == ["kitchen", "front door"]
     named_elsewhere = {"source", "activity"}  # the key, and the topics …/status and …/listen
-    assert set(payload["kitchen"]) == {*SourceHealth.__slots__, "problem", "lost_seconds"} - named_elsewhere
+    assert (
+        set(payload["kitchen"])
+        == {*SourceHealth.__slots__, "problem", "lost_seconds", "overrun_seconds"} - named_elsewhere
+    )
     assert (payload["kitchen"]["state"], payload["kitchen"]["problem"]) == ("silent", "ON")
     assert (payload["kitchen"]["samples"], payload["kitchen"]["lost_seconds"]) == (10**12 + 8_001, 0.5)
     assert (payload["front door"]["problem"], payload["front door"]["floor_dbfs"]) == ("OFF", -61.3)

@@ -163,16 +163,17 @@ def test_a_log_goes_on_whatever_sounds_were_taught_and_removed_between(tmp_path:
         now.accept(tagging(2, 0.1, 0.2, 0.4, 0.5))
         now.set_labels((*LABELS, "Coffee machine", "Our doorbell", "Bell"), np.array([0.5] * 5, np.float32))
         now.accept(tagging(3, 0.1, 0.2, 0.4, 0.5, 0.6))
-    with log() as without:
-        without.accept(tagging(4, 0.1, 0.2))
+    with log("Kettle") as without:  # another place in the file than in the taggings
+        without.accept(tagging(4, 0.1, 0.2, 0.0))
+        without.accept(tagging(5, 0.1, 0.2, 0.7, 0.8))  # with a sound that the log hears of a moment later
     with reading_scores(path) as logged:
-        assert logged.labels == (*LABELS, "Our doorbell", "Coffee machine", "Bell")
+        assert logged.labels == (*LABELS, "Our doorbell", "Coffee machine", "Bell", "Kettle")
         assert logged.thresholds is not None
-        assert logged.thresholds.tolist() == pytest.approx([0.5] * 5)
+        assert logged.thresholds.tolist() == pytest.approx([0.5] * 5 + [0.0])
         scores = [message.scores.tolist() for message in logged.messages() if isinstance(message, Tagging)]
-    expected = [(0.3, 0, 0), (0.5, 0.4, 0), (0.5, 0.4, 0.6), (0, 0, 0)]
+    expected = [(0.3, 0, 0, 0), (0.5, 0.4, 0, 0), (0.5, 0.4, 0.6, 0), (0, 0, 0, 0), (0, 0, 0, 0.7)]
     assert [row[2:] for row in scores] == [pytest.approx(row) for row in expected]
-    assert [row[:2] for row in scores] == [pytest.approx((0.1, 0.2))] * 4
+    assert [row[:2] for row in scores] == [pytest.approx((0.1, 0.2))] * 5
     with pytest.raises(SinkError, match="other classes"):
         ScoreLog(path, model="small", labels=("Dog", "Bell"), own=2)
 

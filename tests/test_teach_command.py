@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,10 @@ def test_a_chime_is_taught_found_exported_removed_and_imported(
     assert "no sound was taught" in run(environment, "teach", "--list").stdout
     kept = folder.examples_file("Our chime")
     kept.write_bytes(b"of a bell that was replaced")
+    assert run(environment, "teach", "--import", str(exported)).returncode == 0
+    assert run(environment, "teach", "--import", str(exported)).returncode == 0
+    assert kept.exists(), "it is the same sound"
+    folder.save(replace(folder.find("Our chime"), taught_at=datetime(2026, 1, 1, tzinfo=UTC)))
     assert run(environment, "teach", "--import", str(exported)).returncode == 0
     assert not kept.exists()
     assert folder.find("Our chime").to_json() == exported.read_text()

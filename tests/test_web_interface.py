@@ -93,6 +93,22 @@ def test_browsers_follow_sounds_that_are_watched_elsewhere_or_taught() -> None:
             pass
 
 
+def test_a_source_that_is_offline_has_no_tags_until_it_is_heard_again() -> None:
+    with serving() as page:
+        page.fill()
+        assert page.get("tags").json["tags"]
+        page.hub.accept(SourceStatus("kitchen", False, "listening is switched off"))
+        page.hub.accept(tagging())  # of a window that was under way
+        wait_until(lambda: not page.get("sources").json["sources"][0]["online"], "the news")
+        assert page.get("tags").json["tags"] == []
+        assert page.get("sources").json["sources"][0]["level_dbfs"] is None
+        page.hub.accept(SourceStatus("kitchen", True))
+        wait_until(lambda: page.get("sources").json["sources"][0]["online"], "the news")
+        assert page.get("tags").json["tags"] == [], "what was heard before is not heard now"
+        page.hub.accept(tagging())
+        wait_until(lambda: page.get("tags").json["tags"], "the new tags")
+
+
 def test_messages_from_before_the_server_runs_are_there() -> None:
     with serving(before=lambda hub: hub.accept(tagging())) as page:
         wait_until(lambda: page.get("tags").json["tags"], "the tags")

@@ -329,7 +329,7 @@ class Hub:
 
 
 class _State:
-    """Newest message of each kind and source, the newest events, and what else the browsers were told."""
+    """Newest message of each kind and source, the newest events, and what else the browsers were told. A source that is offline has no tags."""
 
     def __init__(self) -> None:
         self.taggings: dict[str, Tagging] = {}
@@ -348,9 +348,12 @@ class _State:
         """Keep a message."""
         match message:
             case Tagging():
-                self.taggings[message.source] = message
+                if self._may_be_on(message.source):
+                    self.taggings[message.source] = message
             case SourceStatus():
                 self.statuses[message.source] = message
+                if not message.online:
+                    self.taggings.pop(message.source, None)
             case Health():
                 self.health = message
             case Event():
@@ -375,13 +378,16 @@ class _State:
         self._events.pop(identifier, None)
         self.notes.pop(identifier, None)
 
+    def _may_be_on(self, source: str) -> bool:
+        status = self.statuses.get(source)
+        return status is None or status.online
+
     def messages(self, sources: Sequence[str]) -> Iterator[Message]:
-        """Yield what a new browser needs, of these sources: no tags of one that is offline."""
+        """Yield what a new browser needs, of these sources."""
         for source in sources:
-            status = self.statuses.get(source)
-            if status is not None:
-                yield status
-            if source in self.taggings and (status is None or status.online):
+            if source in self.statuses:
+                yield self.statuses[source]
+            if source in self.taggings:
                 yield self.taggings[source]
         if self.health is not None:
             yield self.health

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from models.teaching.rooms import RoomCollector
     from streamer.commands.calibrate import Calibration
-    from streamer.commands.thresholds import Background
+    from streamer.commands.thresholds import Background, BackgroundStats
     from streamer.settings.schema import Settings
 
     from ..own_sounds import SoundTagger
@@ -58,9 +58,11 @@ def calibrate(
     if collect and log is not None:
         raise UsageError("--collect listens to the room: give --for instead of --log")
     calibration, save_room = _listen(chosen, collect=collect) if log is None else (recall(chosen, log), None)
-    _propose(calibration, config, lower=lower, apply=apply)
-    if save_room is not None:
-        save_room()
+    try:
+        _propose(calibration, config, lower=lower, apply=apply)
+    finally:
+        if save_room is not None:
+            save_room()
     raise typer.Exit(EXIT_INTERRUPTED if calibration.interrupted else 0)
 
 
@@ -160,15 +162,23 @@ def _print_background(background: "Background", source: str | None, *, lower: bo
     for name in ("events", "threshold", "highest", "proposed"):
         table.add_column(name, justify="right")
     table.add_column("where and when it was highest")
-    for entry in sorted(background.stats(), key=lambda entry: -entry.reached):
+    for entry in sorted(background.stats(), key=lambda entry: -entry.highest):
         proposal = entry.proposal(lower=lower)
         when = time.strftime("%H:%M:%S", time.localtime(entry.at)) if math.isfinite(entry.at) else ""
         table.add_row(
             escape(entry.watched.sound.name),
             str(entry.events),
             f"{entry.threshold:.3f}",
-            f"{entry.reached:.3f}",
-            "" if proposal is None else f"{proposal:.3f}" + ", or don't watch it" * entry.is_hopeless,
+            f"{entry.highest:.3f}",
+            _words_of(proposal, entry),
             escape(printable(f"{entry.source} {when}".strip())),
         )
     Console(stderr=True).print(table)
+
+
+def _words_of(proposal: float | None, entry: "BackgroundStats") -> str:
+    """Return a proposed threshold as text; with "at least", higher ones of single classes stay."""
+    if proposal is None:
+        return ""
+    least = "at least " if entry.raises_lowest else ""
+    return f"{least}{proposal:.3f}" + ", or don't watch it" * entry.is_hopeless

@@ -196,7 +196,8 @@ def _parts(chosen: "Settings", sources: "Sequence[Source]") -> _Parts:
 
     from ..own_sounds import OwnColumns
 
-    tagger.require_window(chosen)
+    for name in filter(None, (chosen.model, chosen.fallback)):
+        tagger.require_window(chosen, name)
     names = [source.name for source in sources]
     loaded = fallback = None
     patient = any(map(is_patient, sources))

@@ -213,7 +213,9 @@ def _import(sounds: "TaughtSounds", path: Path) -> None:
     sound: TaughtSound = read_sound(path)
     if not sound.lowers:
         require_unknown(sound.name)
+    before = sounds.get(sound.name)
     sounds.save(sound)
-    sounds.examples_file(sound.name).unlink(missing_ok=True)  # of the sound that it replaces
+    if before is not None and before.taught_at != sound.taught_at:
+        sounds.forget_examples(sound.name)
     models = ", ".join(head.model for head in sound.heads.values())
     _log.info("'%s' is added, for %s", sound.name, models)

@@ -86,11 +86,10 @@ def learn_sound(
     first = results[0]
     heads = {key: head for result in reversed(results) for key, head in result.sound.heads.items()}
     sounds.save(replace(first.sound, heads=heads))
-    kept = sounds.examples_file(name)
     if material.keep:
-        write_examples(kept, examples, material.unrelated)
+        write_examples(sounds.examples_file(name), examples, material.unrelated)
     else:
-        kept.unlink(missing_ok=True)
+        sounds.forget_examples(name)
     return first
 
 

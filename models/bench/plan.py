@@ -101,7 +101,7 @@ def rows(plan: Plan, sound: "Samples", on_start: Callable[[str], None]) -> "list
     Raises
     ------
     ModelError
-        A model can't be loaded, or not with this device, engine or precision.
+        Nothing can be measured: a model can't be loaded, or not with this device, engine or precision.
     """
     from ..checkpoints import require_known
     from ..errors import CheckpointError

@@ -212,10 +212,24 @@ class TaughtSounds:
         sound = self.find(name)
         try:
             self._path(name).unlink()
-            self.examples_file(name).unlink(missing_ok=True)
         except OSError as error:
             raise TeachingError(f"{self._path(name)} can't be deleted: {error.strerror}") from error
+        self.forget_examples(name)
         return sound
+
+    def forget_examples(self, name: str) -> None:
+        """Delete the kept examples of a sound, if there are any.
+
+        Raises
+        ------
+        TeachingError
+            Their file can't be deleted.
+        """
+        file = self.examples_file(name)
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise TeachingError(f"{file} can't be deleted: {error.strerror}") from error
 
     def examples_file(self, name: str) -> Path:
         """Return the file of a sound's kept examples, which is there if the user asked to keep them."""

@@ -39,7 +39,7 @@ class BackgroundStats:
     false : float
         The same among the scores that reach the current thresholds of their classes: a minimum above it prevents all events.
     source, at : str, float
-        Source and Unix time in seconds of that event.
+        Source and Unix time in seconds of `highest`.
     """
 
     watched: WatchedSound
@@ -55,9 +55,19 @@ class BackgroundStats:
         return min(self.watched.thresholds)
 
     @property
+    def highest(self) -> float:
+        """Highest threshold that caused an event or, without events, would have caused one."""
+        return self.false or self.reached
+
+    @property
+    def raises_lowest(self) -> bool:
+        """True if a proposal raises only the lowest thresholds, because classes have different ones."""
+        return self.events > 0 and min(self.watched.thresholds) < max(self.watched.thresholds)
+
+    @property
     def is_hopeless(self) -> bool:
         """True if hardly any threshold is above the background."""
-        return _above(self.reached) > _HIGHEST
+        return _above(self.highest) > _HIGHEST
 
     def proposal(self, *, lower: bool = False) -> float | None:
         """Return a threshold just above the background, or None to keep the current one.
@@ -79,11 +89,10 @@ class BackgroundStats:
 
         Classes with higher thresholds than others keep them.
         """
-        proposal, thresholds = self.proposal(lower=lower), self.watched.thresholds
+        proposal = self.proposal(lower=lower)
         if proposal is None:
             return {}
-        rises = self.events and min(thresholds) < max(thresholds)
-        return {"minimum_threshold" if rises else "threshold": proposal}
+        return {"minimum_threshold" if self.raises_lowest else "threshold": proposal}
 
 
 def _above(score: float) -> float:
@@ -159,9 +168,9 @@ class Background:
                 continue
             reached, false = (sorted(values)[-entry.sound.hits] for values in zip(*newest, strict=True))
             stats = self._stats[entry.sound.name]
-            stats.false = max(stats.false, false)
-            if reached > stats.reached:
-                stats.reached, stats.source, stats.at = reached, tagging.source, tagging.ended_at
+            if false > stats.false or (not stats.false and reached > stats.reached):
+                stats.source, stats.at = tagging.source, tagging.ended_at
+            stats.false, stats.reached = max(stats.false, false), max(stats.reached, reached)
 
 
 class _SourceScores:

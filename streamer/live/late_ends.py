@@ -14,12 +14,15 @@ class LateEnds:
         self._waiting: list[Event] = []
 
     def add(self, event: Event) -> list[Event]:
-        """Add an event, and return those that are due; all but ends are at once."""
+        """Add an event, and return those that are due: a start at once, with the ends before it."""
         self._waiting.append(event)
-        return self._due()
+        if event.kind == "ended":
+            return self._due()
+        due, self._waiting = self._waiting, []
+        return due
 
     def tagged(self, end_sample: int) -> list[Event]:
-        """Note that the sound up to a sample is tagged, and return the ends that are due."""
+        """Note that the sound up to a sample is tagged, or never will be, and return the ends that are due."""
         self._tagged_until = end_sample
         return self._due()
 

@@ -170,15 +170,16 @@ class Tagger:
                 case Window() as window:
                     if window in taggings:
                         self._publish_tagging(post, taggings[window])
+                    elif not window.is_fast:
+                        self._publish_events(post.channel, post.channel.late_ends.tagged(window.end_sample))
                 case SourceStatus() as status:
                     self._publish_status(post.channel, status)
                 case NoiseLevels() as levels:
                     self._publish_noise(levels)
                 case Event() as event:
-                    waits = post.channel.clips is not None and self._scorer is not None
-                    self._publish_events(
-                        post.channel, post.channel.late_ends.add(event) if waits else [event]
-                    )
+                    clips, ends = post.channel.clips, post.channel.late_ends
+                    waits = self._scorer is not None and clips is not None and clips.has(event.source)
+                    self._publish_events(post.channel, ends.add(event) if waits else [event])
                 case None:
                     self._on_end(post.channel)
 

@@ -253,7 +253,7 @@ def health_payload(health: Health) -> Payload:
 
 
 def source_health_payload(health: SourceHealth) -> Payload:
-    """Return the health of a source; its keys are the attributes of `SourceHealth`, except `source` and `activity`, and `problem` and `lost_seconds`."""
+    """Return the health of a source; its keys are the attributes of `SourceHealth`, except `source` and `activity`, and `problem`, `lost_seconds` and `overrun_seconds`."""
     return {
         "state": health.state,
         "problem": "OFF" if health.state == "ok" else "ON",
@@ -261,6 +261,7 @@ def source_health_payload(health: SourceHealth) -> Payload:
         "gaps": health.gaps,
         "overruns": health.overruns,
         "overrun_samples": health.overrun_samples,
+        "overrun_seconds": _rounded(health.overrun_seconds, 3),
         "samples": health.samples,
         "windowed_samples": health.windowed_samples,
         "lost_samples": health.lost_samples,

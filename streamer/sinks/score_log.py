@@ -215,6 +215,8 @@ class ScoreLog:
         try:
             with self._connected() as connection:
                 connection.execute("BEGIN IMMEDIATE")
+                if len(self._order) < len(self._columns.labels):  # they could not be written before
+                    self._order = _follow(connection, self._columns, _recognise(connection, self._path))
                 stretch = self._stretches.get(tagging.source) or _begin_stretch(connection, tagging.source)
                 connection.execute(
                     "INSERT INTO tagging (stretch, start_sample, end_sample, ended_at, level_dbfs, levels_dbfs, scores) "
@@ -392,8 +394,9 @@ def _follow(connection: sqlite3.Connection, columns: _Columns, before: Mapping[s
 
 def _ordered(scores: Samples, order: Sequence[int]) -> Samples:
     """Return scores in the order of the file; 0 for sounds that are not taught any more."""
-    places = order[: len(scores)]
-    if list(places) == list(range(len(places))):
+    scores = scores[: len(order)]  # a sound that was taught just now has no place yet
+    places = list(order[: len(scores)])
+    if places == list(range(len(places))):
         return scores
     ordered = np.zeros(max(places) + 1, np.float32)
     ordered[places] = scores

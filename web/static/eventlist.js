@@ -108,7 +108,8 @@ class Line {
   playClip() {
     if (!this.opened.has(this.event.id)) this.toggle();
     this.player.play().catch(async (error) => {
-      if (error.name !== "AbortError") notify(await refusal(`events/${encodeURIComponent(this.event.id)}/clip`) ?? error.message); // paused before it began
+      if (error.name === "AbortError") return; // it was paused before it began
+      notify(await refusal(`events/${encodeURIComponent(this.event.id)}/clip`) ?? error.message);
     });
   }
 }

@@ -105,6 +105,7 @@ class Tile {
 
   rows(rows) {
     this.spectrogram.add(rows);
+    if (!this.online) return; // the last of them, after the news
     this.level = Math.max(rows.level, this.level - 3);
     this.filling.style.transform = `scaleX(${Math.max(0, 1 - this.level / LOWEST_DB)})`;
     this.filling.classList.toggle("loud", rows.peak > -0.1);

@@ -106,6 +106,10 @@ class Clips:
         """Stop recording a source; its events have ended."""
         self._recorders.pop(source, None)
 
+    def has(self, source: str) -> bool:
+        """Return True if a source is recorded."""
+        return source in self._recorders
+
     def write(self, source: str, chunk: AudioChunk) -> None:
         """Append a chunk of a source."""
         if recorder := self._recorders.get(source):
