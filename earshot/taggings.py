@@ -97,15 +97,15 @@ class Taggings(list[Tagging]):
         Raises
         ------
         StreamerError
-            A sound is unknown.
+            A sound is unknown, or detected by its level, of which scores say nothing; give it to `tag` as `watch`.
         TypeError
             `watch` is a single text.
         """
-        from streamer.events.catalogue import Watch, resolve_sounds
+        from streamer.events.catalogue import Watch, resolve_scored_sounds
         from streamer.events.detector import EventDetector
 
         wanted = None if watch is None else [Watch(name) for name in require_list(watch)]
-        detector = EventDetector(resolve_sounds(wanted, self.labels, self._thresholds))
+        detector = EventDetector(resolve_scored_sounds(wanted, self.labels, self._thresholds))
         found = [event for tagging in self for event in detector.feed(tagging)] + detector.close()
         return sorted((event for event in found if event.kind == "ended"), key=lambda event: event.started_at)
 

@@ -171,6 +171,8 @@ def test_taggings_of_a_recording_have_events(tagger: Tagger) -> None:
     )
     with pytest.raises(SettingsError, match="there is no sound called 'Sirene'"):
         taggings.events(["Sirene"])
+    with pytest.raises(SettingsError, match="'Loud noise' is detected by its level, not by the model"):
+        taggings.events(["Loud noise"])
     with pytest.raises(TypeError, match=r"write watch=\['Dog'\]"):
         taggings.events("Dog")
 

@@ -153,7 +153,9 @@ def test_a_node_with_another_name_says_once_how_to_remove_the_old_one(
     assert line.endswith("run: earshot forget --node attic")
     assert not start(node="loft", discovery="off")
     (line,) = start(node="loft", mqtt_topic="home/loft")
-    assert line.endswith("run: earshot forget --node loft")
+    assert line.endswith("run: earshot forget --node loft --mqtt-topic 'earshot/loft'"), (
+        "the settings name another"
+    )
     (line,) = start(node="den")
     assert line.endswith("run: earshot forget --node loft --mqtt-topic 'home/loft'")
 

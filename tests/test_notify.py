@@ -7,6 +7,7 @@ import logging
 import os
 import stat
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -244,6 +245,22 @@ def test_a_picture_is_sent_beside_the_clip_and_its_file_is_gone_afterwards(
     content = out.read_bytes()
     assert content.startswith(picture)
     assert not Path(content[len(picture) :].decode()).exists()
+
+
+def test_a_picture_for_which_there_is_no_room_is_left_out(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+    event = ended(started(), clip=str(clip_of_a_tone(tmp_path)))
+    wording, rules = Wording(attaches_picture=True), Rules(when="ended")
+    with (
+        desk() as (server, address),
+        notifying(file, AppriseTarget(address), rules=rules, wording=wording, draw=draw_clip) as notifier,
+    ):
+        notifier.accept(event)
+        wait_until(lambda: server.taken, "the notification")
+    assert not server.taken[0].get("attachments")
+    assert "no picture of " in caplog.text
 
 
 def test_a_clip_that_cannot_be_drawn_is_sent_without_a_picture(
@@ -507,6 +524,12 @@ def test_a_command_that_fails_says_why(command: list[str], reason: str) -> None:
 def test_an_address_that_apprise_does_not_know_is_refused_without_its_secrets() -> None:
     with pytest.raises(SettingsError, match="'quux://…' is not an address") as refused:
         AppriseTarget(f"quux://{SECRET}")
+    for mistyped in (SECRET, f"tgram:/{SECRET}", f"mailto:me:{SECRET}@example.org", f"{SECRET}://x"):
+        with pytest.raises(
+            SettingsError, match="one without a scheme such as ntfys:// is not an address"
+        ) as cause:
+            AppriseTarget(mistyped)
+        assert SECRET not in str(cause.value)
     assert SECRET not in str(refused.value)
 
 

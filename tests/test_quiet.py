@@ -18,7 +18,7 @@ from support.zones import local_zone
 from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch, resolve_sounds
 from streamer.events.detector import EventDetector
-from streamer.events.quiet import parse_quiet
+from streamer.events.quiet import check_quiet, parse_quiet
 from streamer.events.watchlist import WatchLists
 from streamer.messages import Event, EventQuery, Tagging
 from streamer.runtime.threads import ThreadGroup
@@ -91,12 +91,25 @@ def test_hours_are_those_of_the_local_clock_and_of_the_day_on_which_they_begin(
         ("Mon-Fri 22:00-06:30;sat,sun 23:00-09:00", "mon-fri 22:00-06:30, sat,sun 23:00-09:00"),
         ("mon,tue,wed,thu,fri,sat,sun 1:00-24:00", "01:00-24:00"),
         ("00:00-24:00", "always"),
+        ("sat,sun 13:00-15:00, mon-sun 22:00-7:00", "sat,sun 13:00-15:00, mon-sun 22:00-07:00"),
+        ("sat,sun 13:00-15:00 22:00-7:00", "sat,sun 13:00-15:00, 22:00-07:00"),
+        ("22:00-7:00, sat 13:00-15:00", "22:00-07:00, sat 13:00-15:00"),
+        (
+            f"mon,tue,thu {' '.join(f'{hour}:00-{hour}:30' for hour in range(12))}",
+            f"mon,tue,thu {', '.join(f'{hour:02}:00-{hour:02}:30' for hour in range(12))}",
+        ),
         (" ", "never"),
     ],
 )
 def test_hours_are_shown_in_one_form_that_can_be_read_again(written: str, shown: str) -> None:
     assert str(parse_quiet(written)) == shown
     assert parse_quiet(shown) == parse_quiet(written)
+    assert check_quiet(check_quiet(written)) == shown
+
+
+def test_hours_that_are_too_long_as_they_are_shown_are_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="must be shorter: "):
+        check_quiet(" ".join(f"{hour % 10}:00-{hour % 10}:30" for hour in range(20)))
 
 
 @pytest.mark.parametrize(

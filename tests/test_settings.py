@@ -44,6 +44,22 @@ def test_the_command_line_wins_over_the_environment_over_the_file(tmp_path: Path
     assert (settings.hop, settings.top, settings.node, settings.model) == (0.5, 4, "given", "auto")
 
 
+def test_a_password_and_its_file_are_one_setting_of_which_the_highest_place_counts(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('mqtt_password_file = "/etc/secret"\nnotify = ["ntfy://x"]\n')
+    found = load_settings(
+        {},
+        config=file,
+        environment={"EARSHOT_MQTT_PASSWORD": "hunter2", "EARSHOT_NOTIFY_FILE": "/etc/phones"},
+    )
+    assert found.mqtt_password is not None
+    assert (found.mqtt_password.get_secret_value(), found.mqtt_password_file) == ("hunter2", None)
+    assert (found.notify, str(found.notify_file)) == ([], "/etc/phones")
+    file.write_text('mqtt_password_file = "/etc/secret"\nmqtt_password = "hunter2"\n')
+    with pytest.raises(SettingsError, match="give mqtt_password or mqtt_password_file, not both"):
+        load_settings({}, config=file, environment={})
+
+
 def test_several_sources_come_from_the_environment() -> None:
     assert load(environment={"EARSHOT_SOURCE": "mic, door=mic:2"}).source == ["mic", "door=mic:2"]
 
@@ -161,7 +177,10 @@ def test_a_missing_password_file_is_named() -> None:
 
 def test_no_error_shows_a_password() -> None:
     with pytest.raises(SettingsError) as caught:
-        load(environment={"EARSHOT_MQTT_PASSWORD": "hunter2"}, mqtt_password_file="/x", mqtt="mqtt://a@b")
+        load(
+            environment={"EARSHOT_MQTT_PASSWORD": "hunter2", "EARSHOT_MQTT_PASSWORD_FILE": "/x"},
+            mqtt="mqtt://a@b",
+        )
     assert "hunter2" not in str(caught.value)
 
 

@@ -89,6 +89,7 @@ def test_a_custom_label_may_have_a_name_from_the_catalogue() -> None:
             [Watch("Dog", {"off_threshold": 0.9})],
             "off_threshold must be between 0 and the threshold 0.3, not 0.9",
         ),
+        ([Watch("Dog", {"off_threshold": 1.5})], "off_threshold must be in 0..1, not 1.5"),
     ],
 )
 def test_a_sound_that_cannot_be_watched_is_reported_in_one_sentence(
@@ -140,6 +141,8 @@ def test_any_class_at_its_own_threshold_is_enough_and_all_must_be_low_for_off() 
 def test_a_custom_lower_threshold_is_never_above_the_upper_one() -> None:
     (dog,) = resolve_sounds([Watch("Dog", {"off_threshold": 0.25})], ("Dog",), np.array([0.1], np.float32))
     assert dog.off_thresholds == dog.thresholds
+    (dog,) = resolve_sounds([Watch("Dog", {"off_threshold": 0.45})], ("Dog",), np.array([0.57], np.float32))
+    assert dog.off_thresholds == (0.45,), "the catalogue's threshold of 0.3 is not in force"
 
 
 def load(watch: Any) -> list[Watch] | None:

@@ -105,10 +105,8 @@ class Sound:
             raise ValueError(f"threshold must be in 0..1, not {self.threshold:g}")
         if self.minimum_threshold is not None and not 0.0 < self.minimum_threshold <= 1.0:
             raise ValueError(f"minimum_threshold must be in 0..1, not {self.minimum_threshold:g}")
-        if self.off_threshold is not None and not 0.0 < self.off_threshold <= self.threshold:
-            raise ValueError(
-                f"off_threshold must be between 0 and the threshold {self.threshold:g}, not {self.off_threshold:g}"
-            )
+        if self.off_threshold is not None and not 0.0 < self.off_threshold <= 1.0:
+            raise ValueError(f"off_threshold must be in 0..1, not {self.off_threshold:g}")
         if not 1 <= self.hits <= self.of:
             raise ValueError(f"hits must be between 1 and of ({self.of}), not {self.hits}")
         if min(self.minimum_on_seconds, self.minimum_off_seconds, self.cooldown_seconds) < 0.0:
@@ -261,7 +259,7 @@ def resolve_sounds(
 
 
 def resolve_scored_sounds(
-    watch: Sequence[Watch], labels: Sequence[str], thresholds: Samples | None = None
+    watch: Sequence[Watch] | None, labels: Sequence[str], thresholds: Samples | None = None
 ) -> tuple[WatchedSound, ...]:
     """Find sounds as `resolve_sounds` does, where only those that the model scores have an effect.
 
@@ -334,6 +332,12 @@ def _resolve(entry: Watch, labels: Sequence[str], thresholds: Samples | None) ->
     if "threshold" in entry.rule:
         sound = replace(sound, minimum_threshold=None)  # a threshold that is given counts
     on = _on_thresholds(sound, indices, None if "threshold" in entry.rule else thresholds)
+    highest = max(sound.threshold, on.max())
+    if sound.off_threshold is not None and sound.off_threshold > highest:
+        raise SettingsError(
+            f"the rule of the sound '{sound.name}' is invalid: off_threshold must be between 0 and the threshold {highest:g}, not "
+            f"{sound.off_threshold:g}"
+        )
     off = OFF_SHARE * on if sound.off_threshold is None else np.minimum(sound.off_threshold, on)
     return WatchedSound(sound, indices, tuple(on.tolist()), tuple(off.tolist()))
 

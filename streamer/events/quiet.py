@@ -45,9 +45,13 @@ class Span:
         return (today and now >= self.begin) or (yesterday and now < self.end)
 
     def __str__(self) -> str:
-        times = f"{self.begin:%H:%M}-{'24:00' if self.end == _MIDNIGHT else f'{self.end:%H:%M}'}"
-        days = _days_text(self.days)
-        return f"{days} {times}" if days else times
+        days = "" if len(self.days) == len(_DAYS) else f"{_days_text(self.days)} "
+        return f"{days}{self.times}"
+
+    @property
+    def times(self) -> str:
+        """Begin and end, as they are shown."""
+        return f"{self.begin:%H:%M}-{'24:00' if self.end == _MIDNIGHT else f'{self.end:%H:%M}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,11 @@ class QuietHours:
         whole = Span(_MIDNIGHT, _MIDNIGHT)
         if whole in self.spans:
             return ALWAYS
-        return ", ".join(map(str, self.spans)) or NEVER
+        parts, days = [], frozenset(_EVERY_DAY)
+        for span in self.spans:  # one without days has those of the span before it
+            is_same, days = frozenset(span.days) == days, frozenset(span.days)
+            parts.append(span.times if is_same else f"{_days_text(days)} {span.times}")
+        return ", ".join(parts) or NEVER
 
 
 def parse_quiet(text: str) -> QuietHours:
@@ -110,9 +118,12 @@ def check_quiet(text: str) -> str:
     Raises
     ------
     ValueError
-        The text can't be parsed.
+        The text can't be parsed, or is too long.
     """
-    return str(parse_quiet(text))
+    shown = str(parse_quiet(text))
+    if len(shown) > _LONGEST:
+        raise ValueError(f"must be shorter: {shown[:60]}… has more than {_LONGEST} characters")
+    return shown
 
 
 def _end(hour: str, minute: str, text: str) -> time:
@@ -142,9 +153,7 @@ def _day(name: str, text: str) -> int:
 
 
 def _days_text(days: Collection[int]) -> str:
-    """Return days as ``mon-fri`` or ``mon,wed``; empty for every day."""
-    if len(days) == len(_DAYS):
-        return ""
+    """Return days as ``mon-fri`` or ``mon,wed``."""
     runs: list[list[int]] = []
     for day in sorted(days):
         if runs and runs[-1][-1] == day - 1:

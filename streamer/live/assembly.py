@@ -577,7 +577,9 @@ def _report_move(settings: Settings, announced: "AnnouncedNames") -> None:
             settings.base_topic,
             before.base_topic,
             before.node,
-            "" if before.base_topic == f"earshot/{before.node}" else f" --mqtt-topic '{before.base_topic}'",
+            ""
+            if before.base_topic == f"earshot/{before.node}" and settings.mqtt_topic is None
+            else f" --mqtt-topic '{before.base_topic}'",
         )
 
 

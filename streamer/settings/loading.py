@@ -62,6 +62,8 @@ def load_settings(
             _check_name(name, layer.place)
             origin[name] = layer.place
         sources = merge_sources(layer.values, merged.get("source"))
+        for name in layer.values:  # a password and its file are one setting
+            merged.pop(_twin(name), None)
         merged |= layer.values
         if sources is not None:
             merged["source"] = sources
@@ -69,6 +71,12 @@ def load_settings(
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise SettingsError(error_sentence(error, origin, merged)) from None
+
+
+def _twin(name: str) -> str:
+    """Return the name of the setting that says the same in another way: a secret's file, or the secret; else an empty text."""
+    twin = name.removesuffix("_file") if name.endswith("_file") else f"{name}_file"
+    return twin if {name, twin} <= Settings.model_fields.keys() else ""
 
 
 @dataclass(frozen=True, slots=True)

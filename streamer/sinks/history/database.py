@@ -267,7 +267,7 @@ def mark_published(
 def prune(connection: sqlite3.Connection, *, keep_events: int, keep_seconds: float) -> tuple[int, bool]:
     """Delete the oldest rows beyond `keep_events`, and each that is older than `keep_seconds`, a limited number at once.
 
-    Events whose clip is kept stay.
+    Minutes of noise have this age too. Events whose clip is kept stay.
 
     Returns
     -------
@@ -276,9 +276,10 @@ def prune(connection: sqlite3.Connection, *, keep_events: int, keep_seconds: flo
     more : bool
         True if there may be more to delete.
     """
+    more_noise = noise_table.prune(connection, keep_seconds=keep_seconds)
     (newest,) = connection.execute("SELECT max(seq) FROM event").fetchone()
     if newest is None:
-        return 0, False
+        return 0, more_noise
     # Each by its own date: an event with a wrong date does not affect others.
     obsolete = connection.execute(
         "SELECT seq, published = 0 FROM (SELECT * FROM event WHERE id NOT IN "
@@ -287,7 +288,7 @@ def prune(connection: sqlite3.Connection, *, keep_events: int, keep_seconds: flo
         (_MAX_PRUNED, newest - keep_events, time.time() - keep_seconds),
     ).fetchall()
     connection.executemany("DELETE FROM event WHERE seq = ?", ((seq,) for seq, _ in obsolete))
-    return sum(waited or 0 for _, waited in obsolete), bool(obsolete)
+    return sum(waited or 0 for _, waited in obsolete), bool(obsolete) or more_noise
 
 
 def end_active_events(connection: sqlite3.Connection, *, outgoing: bool) -> None:

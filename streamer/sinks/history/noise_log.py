@@ -10,11 +10,10 @@ from . import noise_table
 from .store import History
 
 _MOST_UNSAVED = 1440
-_MINUTES_BETWEEN_PRUNINGS = 60
 
 
 class NoiseLog:
-    """Writes the noise of each minute to the history, and deletes what is older than its events may be.
+    """Writes the noise of each minute to the history, which deletes what is too old.
 
     Minutes that can't be written wait in memory for the next one, the newest 1,440.
 
@@ -28,7 +27,6 @@ class NoiseLog:
         self._history = history
         self._lock = threading.Lock()  # guards the attributes below
         self._unsaved: deque[NoiseLevels] = deque(maxlen=_MOST_UNSAVED)
-        self._until_pruning = 0
 
     def accept(self, message: Message) -> None:
         """Ignore other messages."""
@@ -41,10 +39,7 @@ class NoiseLog:
                 self._history.change(self._save)
             except SinkError:
                 return
-            self._until_pruning = (self._until_pruning or _MINUTES_BETWEEN_PRUNINGS) - 1
             self._unsaved.clear()
 
     def _save(self, connection: sqlite3.Connection) -> None:
         noise_table.insert(connection, self._unsaved)
-        if not self._until_pruning:
-            noise_table.prune(connection, keep_seconds=self._history.keep_seconds)

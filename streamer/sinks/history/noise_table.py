@@ -48,13 +48,14 @@ def insert(connection: sqlite3.Connection, minutes: Iterable[NoiseLevels]) -> No
     )
 
 
-def prune(connection: sqlite3.Connection, *, keep_seconds: float) -> None:
-    """Delete minutes that are older than `keep_seconds`, a limited number at once."""
-    connection.execute(
+def prune(connection: sqlite3.Connection, *, keep_seconds: float) -> bool:
+    """Delete minutes that are older than `keep_seconds`, a limited number at once; return True if there may be more to delete."""
+    deleted = connection.execute(
         "DELETE FROM noise WHERE (source, started_at) IN "
         "(SELECT source, started_at FROM noise WHERE started_at < ? ORDER BY started_at LIMIT ?)",
         (time.time() - keep_seconds, _MOST_PRUNED),
     )
+    return deleted.rowcount == _MOST_PRUNED
 
 
 def to_levels(row: tuple[Any, ...]) -> NoiseLevels | None:

@@ -4,7 +4,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -91,22 +91,23 @@ class _Pictures:
     def of(self, event: Event) -> Iterator[str]:
         """Yield the path of a picture of an event's clip; an empty text if there is none."""
         clip = None if event.clip is None else Path(event.clip)
-        content = self._drawn(clip) if clip is not None and clip.is_file() else b""
-        if clip is None or not content:
-            yield ""
-            return
-        with TemporaryDirectory(prefix="earshot-") as folder:
+        with ExitStack() as stack:
+            yield "" if clip is None or not clip.is_file() else self._drawn(clip, stack)
+
+    def _drawn(self, clip: Path, stack: ExitStack) -> str:
+        """Draw a clip into a file for as long as a stack is open; return its path, or an empty text."""
+        try:
+            content = b"" if self._draw is None else self._draw(clip)
+            if not content:
+                return ""
+            folder = stack.enter_context(TemporaryDirectory(prefix="earshot-", ignore_cleanup_errors=True))
             picture = Path(folder, f"{clip.stem}.png")
             picture.write_bytes(content)
-            yield str(picture)
-
-    def _drawn(self, clip: Path) -> bytes:
-        try:
-            return b"" if self._draw is None else self._draw(clip)
+            return str(picture)
         except Exception as error:  # noqa: BLE001 - a notification without a picture is better than none
             if self._line_due.due():
                 _log.warning("no picture of %s: %s", clip, error)
-            return b""
+            return ""
 
 
 class Notifier:

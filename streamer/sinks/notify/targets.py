@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 import signal
 import subprocess
 import warnings
@@ -17,6 +18,7 @@ from ...errors import SettingsError
 if TYPE_CHECKING:
     from apprise import Apprise
 
+_SCHEME = re.compile(r"[a-z0-9]{1,32}://", re.IGNORECASE)
 _OWN_PREFIX = "EARSHOT_"
 _HUB_TOKENS = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}
 """Variables in which `huggingface_hub` finds a token."""
@@ -95,9 +97,9 @@ class AppriseTarget:
                 "notify needs Apprise, which is not installed: run pip install 'earshot[notify]'"
             ) from None
         if not is_known:
-            raise SettingsError(
-                f"notify: '{address.partition('://')[0][:20]}://…' is not an address that Apprise knows; see docs/notify.md"
-            )
+            scheme = _SCHEME.match(address)  # nothing else is shown: it may be a secret
+            shown = f"'{scheme[0]}…'" if scheme else "one without a scheme such as ntfys://"
+            raise SettingsError(f"notify: {shown} is not an address that Apprise knows; see docs/notify.md")
         self.key = hashlib.sha256(address.encode("utf-8", "surrogatepass")).hexdigest()[:16]
         service = next(iter(self._apprise))
         self.name = f"{service.service_name} ({address.partition('://')[0]})"
