@@ -160,6 +160,7 @@ OPTIONS = (
     Option("pack", "shrink-pack", Path, "Audio pack to choose clips from", "FOLDER", REQUIRED),
     Option("pack", "distil", list[Path], "Audio pack to learn from; repeatable", "FOLDER", REQUIRED),
     Option("background", "evaluate", _Text, "Noise of each kind: 90s, 10m, 1h", "TIME"),
+    Option("common", "calibrate-model", bool, "One scale for all classes", default=False),
     Option("background", "calibrate-model", str, "Noise of each kind: 90s, 10m, 1h  [10m]", "TIME", "10m"),
     Option("out", "finetune", Path, "Model to write, such as my.safetensors", "FILE", REQUIRED),
     Option("out", "distil", Path, "Folder of the run, for state, report and model", "FOLDER", REQUIRED),

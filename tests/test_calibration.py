@@ -283,6 +283,15 @@ def test_calibrated_scores_are_reliable(checkpoint: Checkpoint, pack: Pack) -> N
     assert errors[1] < 0.5 * errors[0]
 
 
+def test_all_classes_can_have_one_scale(checkpoint: Checkpoint, pack: Pack) -> None:
+    done = calibrate(checkpoint, [pack], background_seconds=10, scales_classes=False, device="cpu")
+    assert set(done.class_slopes) == {1.0}
+    assert set(done.class_offsets) == {0.0}
+    before, after = tagger_of(checkpoint, device="cpu"), tagger_of(done.checkpoint, device="cpu")
+    scaled = done.slope * before.logits(noise())[0] + done.offset
+    np.testing.assert_allclose(after.logits(noise())[0], scaled, atol=0.05)  # float16 rounds
+
+
 def test_recordings_that_measure_the_names_do_not_set_the_scale_of_classes(
     checkpoint: Checkpoint, pack: Pack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

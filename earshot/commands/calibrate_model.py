@@ -27,6 +27,7 @@ def calibrate_model(
     teacher_from: Path | None,
     limit: int | None,
     background: str,
+    common: bool,
     device: str,
 ) -> None:
     """Calibrate scores to probabilities, with thresholds."""
@@ -52,10 +53,12 @@ def calibrate_model(
         checkpoint,
         packs,
         out,
-        {"calibrated": ", ".join(map(_without_folder, names)), "teacher": teacher},
+        {"calibrated": ", ".join(map(_without_folder, names)), "teacher": teacher}
+        | ({"scale": "common"} if common else {}),
         teacher=judge,
         limit=limit,
         background_seconds=background_seconds,
+        scales_classes=not common,
         device=device,
     )
 

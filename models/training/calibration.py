@@ -261,6 +261,7 @@ def calibrate(
     teacher: Scorer | None = None,
     limit: int | None = None,
     background_seconds: float | None = None,
+    scales_classes: bool = True,
     device: str = "auto",
     progress: Callable[[str, int, int], None] = lambda _part, _done, _of: None,
 ) -> Calibration:
@@ -271,17 +272,18 @@ def calibrate(
     checkpoint : Checkpoint
         Checkpoint with the classes of the packs.
     packs : sequence of Pack
-        Audio packs: the common slope and offset come from training clips, those of each class from validation clips that have no names and are
-        no copies of clips with names, as these measure the model, and thresholds from all validation clips. One of them has the
-        weights of YAMNet, if that is the teacher.
+        Audio packs: the common slope and offset come from training clips, those of each class from validation clips without names that are no
+        copies of clips with names, and thresholds from all validation clips. One has the weights of YAMNet, if that is the teacher.
     teacher : Scorer, optional
         Teacher of all classes, which decides with the names of a clip what is in it; by default YAMNet, without names.
     limit : int, optional
         Maximum number of clips of each split of each pack, chosen at random; by default 600 for training, and all for validation.
     background_seconds : float, optional
         Length of each background; ten minutes by default.
+    scales_classes : bool
+        True to give each class a slope and an offset of its own; a student of a teacher that has learned names needs none.
     device : str
-        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        As for `load_tagger`.
     progress : callable, optional
         Function that receives the name of the step, the amount done and the total.
 
@@ -296,14 +298,13 @@ def calibrate(
     training = by_clips(checkpoint, "train", min(limit or TRAINING_CLIPS, TRAINING_CLIPS))
     slope, offset = fit_scaling(training.scores[:, audible], training.truth[:, audible] > SURE)
     validation = by_clips(with_scaling(checkpoint, slope, offset), "val", limit)
-    # Teachers score rare classes too low: these keep the scale of the training clips, and the average threshold.
-    # YAMNet scores short sounds too low: its label is the mean of two patches, and hardly above 0.5 for a word.
+    # Rare classes, which teachers score too low, keep the scale of the training clips. YAMNet's label of a word is hardly above 0.5.
     holds, sure = validation.truth > (SURE if teacher is None else HOLDS), validation.truth > SURE
-    class_slopes, class_offsets = _class_scaling(validation, holds, packs, audible)
+    class_slopes, class_offsets = _class_scaling(validation, holds, packs, audible & scales_classes)
     scaled = with_scaling(checkpoint, slope * class_slopes, offset * class_slopes + class_offsets)
     scores = _scores(_logits(validation.scores) * class_slopes + class_offsets)
     chosen = class_thresholds(scores, holds, average_holds=sure)
-    seconds = BACKGROUND_SECONDS if background_seconds is None else background_seconds
+    seconds = background_seconds or BACKGROUND_SECONDS
     thresholds = raised(chosen, _in_backgrounds(tagger_of(scaled, device=device), seconds, progress))
     return Calibration(
         checkpoint=replace(scaled, thresholds=tuple(round(float(threshold), 4) for threshold in thresholds)),
@@ -363,7 +364,10 @@ class _Scoring:
 def _class_scaling(
     validation: _Scored, holds: Truth, packs: Sequence[Pack], audible: Truth
 ) -> tuple[Floats, Floats]:
-    """Return slopes and offsets of all classes, fitted without the recordings that measure names; 1 and 0 for `Silence`."""
+    """Return slopes and offsets of all classes, fitted without the recordings that measure names; 1 and 0 for inaudible ones."""
+    slopes, offsets = np.ones(len(audible), np.float32), np.zeros(len(audible), np.float32)
+    if not audible.any():
+        return slopes, offsets
     unnamed = [clip for clip in dict.fromkeys(validation.clips) if not clip[0].clips[clip[1]].names]
     kept = set[tuple[Pack, int]]()
     if unnamed:
@@ -374,7 +378,6 @@ def _class_scaling(
             if not measuring.are_in(log_energies(pack.samples(pack.clips[position])))
         )
     fitted = np.ix_(np.array([clip in kept for clip in validation.clips]), audible)
-    slopes, offsets = np.ones(len(audible), np.float32), np.zeros(len(audible), np.float32)
     slopes[audible], offsets[audible] = fit_class_scaling(validation.scores[fitted], holds[fitted])
     return slopes, offsets
 
