@@ -98,7 +98,7 @@ class ModelLoading:
         self._ready: SimpleQueue[LoadedModel] = SimpleQueue()
         self._stopped = threading.Event()
         self._interrupt: Callable[[], None] = lambda: None
-        self._offered: str | None = None
+        self._offered: ModelChoice | None = None
         self._begins_with_embedded = scores_audioset(request.model)
         self.state = EMBEDDED if self._begins_with_embedded else self._wanted
 
@@ -130,7 +130,7 @@ class ModelLoading:
             try:
                 is_final = self._attempt()
             except (HubError, _NotPreparedError) as error:
-                if self._is_offline():
+                if isinstance(error, HubError) and self._is_offline():
                     raise
                 _log.warning(
                     "%s is not ready (%s); trying again in %s", self._wanted, error, _duration(pause_seconds)
@@ -192,15 +192,18 @@ class ModelLoading:
         choice = choose(self._request) if prepared.get(key) else self._prepare()
         if self._stopped.is_set():
             return True
-        if choice.name != self._offered:
+        if self._offered is None or (choice.name, choice.incomplete) != (
+            self._offered.name,
+            self._offered.incomplete,
+        ):
             tagger = load_requested(self._request, choice.name)
             count = len(self._labels) - len(self._own_sounds)
             if len(tagger.labels) != count:
                 raise CheckpointError(
                     f"{choice.name} has {len(tagger.labels)} classes instead of {count}: choose another model"
                 )
-            self._offered = choice.name
-            self._offer(tagger, choice.reason, is_first=False)
+            self._offered = choice
+            self._offer(tagger, choice.reason, is_first=choice.incomplete)
         if choice.incomplete:
             raise _NotPreparedError("it could not be fetched")
         prepared.put(key, value=True)

@@ -18,7 +18,7 @@ from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.detector import EventDetector
 from streamer.levels import levels_dbfs
 from streamer.messages import SAMPLE_RATE_HZ as RATE
-from streamer.messages import AudioChunk, Event, Samples, Window
+from streamer.messages import AudioChunk, Event, Samples, Tagging, Window
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks.history.store import History
 from streamer.sinks.mqtt.retained import PublishedState
@@ -188,6 +188,27 @@ def test_the_long_window_starts_what_the_fast_one_misses() -> None:
     assert (started.kind, started.confirmed) == ("started", True)
     assert ended.kind == "ended"
     assert started.fast_score == 0.0
+
+
+def test_events_have_no_score_of_a_fast_window_that_was_switched_off() -> None:
+    detector = EventDetector(watched("Dog"), new_id=numbers())
+    events: list[Event] = []
+
+    def hear(second: int, score: float, *, is_fast: bool = False) -> None:
+        scores, end = np.array([score, 0.0], np.float32), second * RATE
+        length = FAST if is_fast else WINDOW
+        events.extend(
+            detector.feed(
+                Tagging("x", max(0, end - length), end, ANCHOR + second, scores, -20.0, None, is_fast=is_fast)
+            )
+        )
+
+    for second in range(1, 11):
+        hear(second, 0.07, is_fast=True)
+        hear(second, 0.0)
+    for second in range(11, 60):
+        hear(second, 0.9 if 30 <= second < 40 else 0.0)
+    assert [(event.kind, event.fast_score) for event in events] == [("started", None), ("ended", None)]
 
 
 def test_without_a_fast_window_events_are_what_they_were() -> None:

@@ -19,6 +19,7 @@ from support.waiting import PATIENCE_SECONDS, START_SECONDS, wait_until
 
 from earshot import model_loading
 from earshot.model_loading import ModelLoading
+from earshot.tagger import ModelChoice
 from models.catalogue import PUBLISHED
 from models.checkpoints import load_checkpoint, save_checkpoint
 from models.engines import EngineName
@@ -275,6 +276,45 @@ class TestLoading:
             assert threads.is_running("model")
             loading.stop()
         assert f"{ENTRY.name} is not ready (" in caplog.text
+
+    def test_offline_a_preparation_that_is_killed_is_tried_again(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(model_loading, "_FIRST_PAUSE_SECONDS", 0.1)
+        results: list[ModelChoice | Exception] = [
+            model_loading._NotPreparedError("its preparation ended with SIGKILL"),
+            ModelChoice("tiny", "as requested"),
+        ]
+
+        def prepare(_self: ModelLoading) -> ModelChoice:
+            result = results.pop(0)
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        monkeypatch.setattr(ModelLoading, "_prepare", prepare)
+        ModelLoading(replace(REQUEST, offline=True), LABELS).run()
+        assert "its preparation ended with SIGKILL); trying again in" in caplog.text
+        assert not results
+
+    def test_a_model_in_the_place_of_a_better_one_is_only_the_first(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(model_loading, "_FIRST_PAUSE_SECONDS", 0.1)
+        choices = [
+            ModelChoice("tiny", "the others can't be fetched", incomplete=True),
+            ModelChoice("tiny", "the others can't be fetched", incomplete=True),
+            ModelChoice("tiny", "the best"),
+        ]
+        monkeypatch.setattr(ModelLoading, "_prepare", lambda _self: choices.pop(0))
+        loading = ModelLoading(REQUEST, LABELS)
+        loading.run()
+        offered = []
+        while (loaded := loading.take()) is not None:
+            offered.append((loaded.reason, loaded.is_first))
+        assert offered[1:] == [("the others can't be fetched", True), ("the best", False)], (
+            "a score log begins last"
+        )
 
     def test_offline_a_missing_model_is_an_error(self) -> None:
         loading = ModelLoading(replace(REQUEST, offline=True), LABELS)

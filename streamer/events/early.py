@@ -91,9 +91,12 @@ class EarlyStart:
             self._recent.popleft()
 
     def peak_since(self, start_sample: int) -> float | None:
-        """Let the peak be that since a start which the long window alone detected, and return it."""
-        scores = [score for end_sample, score in self._recent if end_sample > start_sample]
-        self.peak = max(scores, default=self.peak)
+        """Let the peak be that since a start which the long window alone detected, and return it; None without a fast window."""
+        if not self._recent or self._recent[-1][0] <= start_sample - WINDOW_SAMPLES:
+            self.peak = None  # it was switched off
+        else:
+            scores = [score for end_sample, score in self._recent if end_sample > start_sample]
+            self.peak = max(scores, default=self.peak)
         return self.peak
 
     def start(self, tagging: Tagging, *, score: float, ended_sample: int) -> Event | None:
