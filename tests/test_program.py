@@ -238,7 +238,7 @@ def test_each_room_is_calibrated_by_itself_unless_it_is_switched_off(
         line for line in result.stdout.decode().splitlines() if line.startswith("+") and "watch" in line
     ]
     assert len(changed) == 1
-    assert re.fullmatch(r'\+watch = \[\{sound = "Speech", threshold = 0\.\d+\}\] # den', changed[0])
+    assert re.fullmatch(r'\+watch = \[\{sound = "Speech", minimum_threshold = 0\.\d+\}\] # den', changed[0])
     assert "den: " in result.stderr.decode()
     chosen = run("calibrate", *options, "--source", "den", environment=environment)
     assert chosen.returncode == 0
