@@ -453,7 +453,7 @@ def test_losses_of_a_source_that_is_added_again_are_counted_from_zero(
     log = HealthLog(pause_seconds=0.0)
 
     def lose(overruns: int) -> None:
-        source = SourceHealth(source="hall", overruns=overruns, lost_samples=16_000 * overruns)
+        source = SourceHealth(source="hall", overruns=overruns, overrun_samples=16_000 * overruns)
         log.accept(Health(1.0, 1, 0, 0, 0.0, 0, 0.2, 0.3, 0.4, "tiny", "cpu", "none", sources=(source,)))
 
     lose(5)

@@ -302,7 +302,8 @@ def test_what_is_set_and_calibrated_on_the_page_of_the_program_is_in_its_setting
         "Speech": None,
         "Music": "sat,sun 22:00-09:00",
     }
-    assert max(watch.rule.get("threshold", 0.0) for watch in watched) > 0.2
+    rules = [watch.rule for watch in watched]
+    assert max(rule.get("minimum_threshold", rule.get("threshold", 0.0)) for rule in rules) > 0.2
 
 
 @pytest.mark.slow
