@@ -3,6 +3,8 @@
 # Ray reports nothing to its makers, and HAProxy instead of a Python process is the nodes' entry.
 export RAY_USAGE_STATS_ENABLED=0
 export RAY_SERVE_ENABLE_HA_PROXY=1
+# A small or busy head may take longer than Ray's 5 s to start it, and Ray would end it and start again.
+export RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S=30
 # A machine that does not answer for 3 s is gone.
 export RAY_health_check_initial_delay_ms=1000
 export RAY_health_check_period_ms=1000
