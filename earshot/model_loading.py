@@ -98,7 +98,7 @@ class ModelLoading:
         self._ready: SimpleQueue[LoadedModel] = SimpleQueue()
         self._stopped = threading.Event()
         self._interrupt: Callable[[], None] = lambda: None
-        self._offered: ModelChoice | None = None
+        self._offered: tuple[str, bool] | None = None
         self._begins_with_embedded = scores_audioset(request.model)
         self.state = EMBEDDED if self._begins_with_embedded else self._wanted
 
@@ -192,17 +192,15 @@ class ModelLoading:
         choice = choose(self._request) if prepared.get(key) else self._prepare()
         if self._stopped.is_set():
             return True
-        if self._offered is None or (choice.name, choice.incomplete) != (
-            self._offered.name,
-            self._offered.incomplete,
-        ):
+        offered = choice.name, choice.incomplete
+        if offered != self._offered:
             tagger = load_requested(self._request, choice.name)
             count = len(self._labels) - len(self._own_sounds)
             if len(tagger.labels) != count:
                 raise CheckpointError(
                     f"{choice.name} has {len(tagger.labels)} classes instead of {count}: choose another model"
                 )
-            self._offered = choice
+            self._offered = offered
             self._offer(tagger, choice.reason, is_first=choice.incomplete)
         if choice.incomplete:
             raise _NotPreparedError("it could not be fetched")

@@ -176,7 +176,7 @@ def test_the_status_line_warns_of_problems_with_the_sound(qtbot: QtBot) -> None:
     assert details == [
         "sound silent, 0.00% of the last minute clipped",
         "noise floor -61 dBFS",
-        "lost 0.0 s in 2 gaps, 0.0 s of it in 1 overruns",
+        "lost 0.0 s in 2 gaps, 0.0 s of it in overruns (1)",
         "clock +23 ppm",
         "latency p50, p95, p99 200 ms, 400 ms, 900 ms",
         "windows 55 tagged, 0 dropped",

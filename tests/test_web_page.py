@@ -216,6 +216,8 @@ def test_a_source_is_switched_and_each_has_a_tile(browser: Browser) -> None:
         browser.find("section[aria-label=yard] .switch").click()
         browser.wait_for_text("Paused", "section[aria-label=yard]")
         assert page.house.switched == [("yard", False)]
+        page.hub.accept(SourceStatus("yard", False, "listening is switched off"))
+        browser.wait_for_text("Paused", "section[aria-label=yard] .tags")
         assert "Paused" not in browser.text("section[aria-label=kitchen]")
 
 

@@ -187,7 +187,7 @@ def _of_source(health: SourceHealth) -> Iterator[Figure]:
         yield Figure("noise", _noise(health.noise))
     yield Figure(
         "lost",
-        f"{duration(health.lost_seconds)} in {health.gaps} gaps, {duration(health.overrun_seconds)} of it in {health.overruns} overruns",
+        f"{duration(health.lost_seconds)} in {health.gaps} gaps, {duration(health.overrun_seconds)} of it in overruns ({health.overruns})",
     )
     if health.drift_ppm is not None:
         yield Figure("clock", f"{health.drift_ppm:+.0f} ppm")

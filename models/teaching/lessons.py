@@ -173,9 +173,8 @@ def _require_no_speech(model: Embedder, examples: Sequence[Example]) -> None:
         return
     speech = model.labels.index(_SPEECH)
     for example in examples:
-        samples = loudest(
-            example.samples, model.window_samples
-        )  # they may be kept from a model with longer windows
+        # An example may be kept from a model with longer windows.
+        samples = loudest(example.samples, model.window_samples)
         scores, _ = model.scores_and_embeddings(samples[None])
         if scores[0, speech] >= _MOSTLY_SPEECH and scores[0].argmax() == speech:
             raise ExampleError(

@@ -210,10 +210,7 @@ class TaughtSounds:
             There is none, or its file can't be deleted.
         """
         sound = self.find(name)
-        try:
-            self._path(name).unlink()
-        except OSError as error:
-            raise TeachingError(f"{self._path(name)} can't be deleted: {error.strerror}") from error
+        _delete(self._path(name))
         self.forget_examples(name)
         return sound
 
@@ -225,11 +222,7 @@ class TaughtSounds:
         TeachingError
             Their file can't be deleted.
         """
-        file = self.examples_file(name)
-        try:
-            file.unlink(missing_ok=True)
-        except OSError as error:
-            raise TeachingError(f"{file} can't be deleted: {error.strerror}") from error
+        _delete(self.examples_file(name))
 
     def examples_file(self, name: str) -> Path:
         """Return the file of a sound's kept examples, which is there if the user asked to keep them."""
@@ -241,6 +234,14 @@ class TaughtSounds:
         readable = re.sub(r"[^a-z0-9]+", "-", key).strip("-")[:40]
         digest = hashlib.sha256(key.encode()).hexdigest()[:8]
         return self._folder / f"{f'{readable}-' if readable else ''}{digest}.json"
+
+
+def _delete(file: Path) -> None:
+    """Delete a file, if it is there."""
+    try:
+        file.unlink(missing_ok=True)
+    except OSError as error:
+        raise TeachingError(f"{file} can't be deleted: {error.strerror}") from error
 
 
 def read_sound(path: Path) -> TaughtSound:

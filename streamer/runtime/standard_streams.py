@@ -12,8 +12,8 @@ def prepare() -> None:
     """Make all text printable, and replace streams that are closed by ones that go nowhere.
 
     Characters that an encoding such as ASCII lacks are printed as ``?``; on Windows, what goes into a file or to another program is UTF-8.
-    Without the descriptors of closed streams, the next file that
-    the program opens would get theirs, and what libraries print would end up in it.
+    Without the descriptors of closed streams, the next file that the program opens would get theirs, and what libraries print would end up
+    in it.
     """
     for descriptor in _STANDARD_DESCRIPTORS:
         _ensure_open(descriptor)

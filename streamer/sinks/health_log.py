@@ -90,9 +90,9 @@ class HealthLog:
             return
         del self._losses[name]
         _log.warning(
-            "%s: %s lost in %d %s; check its sender, and what keeps this machine or its sound system busy",
+            "%s: %.2f s of audio lost in %d %s; check its sender, and what keeps this machine or its sound system busy",
             printable(name),
-            f"{seconds:.2f} s of audio",
+            seconds,
             gaps,
             "gap" if gaps == 1 else "gaps",
         )

@@ -121,7 +121,7 @@ class ScoreLog:
         self._lock = threading.Lock()  # guards the attributes below
         self._connection: sqlite3.Connection | None = None
         self._place: tuple[int, ...] = ()  # device and inode of the open file
-        self._order: Sequence[int] = ()  # place in the file of each label
+        self._order: Sequence[int] = range(0)  # place in the file of each label
         self._stretches: dict[str, int] = {}
         self._lost = 0
         self._failed = False
@@ -379,13 +379,15 @@ def _begin_or_continue(
 def _follow(connection: sqlite3.Connection, columns: _Columns, before: Mapping[str, Any]) -> Sequence[int]:
     """Add the taught sounds that the file does not know; return the place in it of each label."""
     logged = [*before["labels"], *(name for name in columns.labels if name not in before["labels"])]
-    order = [logged.index(name) for name in columns.labels]
+    order: Sequence[int] = [logged.index(name) for name in columns.labels]
+    if order == list(range(len(order))):
+        order = range(len(order))
     if len(logged) > len(before["labels"]):
         thresholds = before["thresholds"]
-        if columns.thresholds is not None or thresholds is not None:
-            thresholds = with_classes(
-                thresholds if thresholds is not None else np.zeros(0, np.float32), len(logged)
-            )
+        if thresholds is None and columns.thresholds is not None:
+            thresholds = np.zeros(0, np.float32)
+        if thresholds is not None:
+            thresholds = with_classes(thresholds, len(logged))
         if columns.thresholds is not None:
             thresholds[order] = columns.thresholds
         connection.execute("UPDATE model SET labels = ?, thresholds = ?", _model_values(logged, thresholds))
@@ -395,9 +397,9 @@ def _follow(connection: sqlite3.Connection, columns: _Columns, before: Mapping[s
 def _ordered(scores: Samples, order: Sequence[int]) -> Samples:
     """Return scores in the order of the file; 0 for sounds that are not taught any more."""
     scores = scores[: len(order)]  # a sound that was taught just now has no place yet
-    places = list(order[: len(scores)])
-    if places == list(range(len(places))):
+    if isinstance(order, range):
         return scores
+    places = order[: len(scores)]
     ordered = np.zeros(max(places) + 1, np.float32)
     ordered[places] = scores
     return ordered

@@ -42,6 +42,11 @@ class Tile {
     this.listening = source.listening;
     this.toggle.textContent = say(source.listening ? "listening" : "paused");
     this.toggle.setAttribute("aria-pressed", String(source.listening));
+    if (!this.online) this.hint(this.silence());
+  }
+
+  silence() {
+    return say(this.listening ? "nothing" : "paused");
   }
 
   async switch() {
@@ -85,7 +90,7 @@ class Tile {
     this.state.textContent = message.online ? "" : say("offline", { reason: message.reason });
     this.state.classList.toggle("bad", !message.online);
     if (!message.online) this.forget();
-    this.hint(say(message.online ? "waiting" : "nothing"));
+    this.hint(message.online ? say("waiting") : this.silence());
   }
 
   forget() { // what is not heard any more is not shown
