@@ -91,10 +91,14 @@ def test_a_batch_is_as_large_as_the_tagger_takes_and_lacks_what_has_no_answer() 
 def test_an_answer_is_due_before_the_next_window_and_within_two_seconds(
     hop_samples: int, seconds: float
 ) -> None:
-    flaky = Flaky()
-    assert live_scorer(flaky, hop_samples) is flaky
+    flaky, hops = Flaky(), [160_000]
+    live = live_scorer(flaky, lambda: hops[-1])
+    live(window(0).samples[np.newaxis])
+    assert flaky.seconds == 2.0
+    hops.append(hop_samples)  # by new settings
+    live(window(0).samples[np.newaxis])
     assert flaky.seconds == seconds
-    assert live_scorer(scorer, hop_samples) is scorer
+    assert live_scorer(scorer, lambda: hop_samples) is scorer
 
 
 def test_every_window_is_tagged_or_counted_as_dropped() -> None:

@@ -69,9 +69,9 @@ def test_live_sound_is_scored_in_time_and_a_window_without_an_answer_is_left_out
     workers = with_taught(remote, [taught_to(remote.fingerprint)])
     assert isinstance(workers, RemoteScorer)
     windows = reference_windows(16_000)[:2].numpy()
-    np.testing.assert_allclose(live_scorer(workers, 160_000)(windows), workers(windows), atol=1e-6)
+    np.testing.assert_allclose(live_scorer(workers, lambda: 160_000)(windows), workers(windows), atol=1e-6)
     worker.faults.silent = True
-    late = live_scorer(workers, 1_600)(windows)
+    late = live_scorer(workers, lambda: 1_600)(windows)
     assert np.isnan(late[:, 0]).all()
     assert late.shape == (2, len(workers.labels))
 

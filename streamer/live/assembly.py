@@ -349,9 +349,9 @@ def make_session(
     fallback : Tagger, optional
         Scores windows for which workers have no answer.
     """
-    return LiveSession(
+    session = LiveSession(
         _inputs(settings, sources, watchlists),
-        _scorer(settings, tagger, fallback),
+        _scorer(settings, tagger, fallback, lambda: min(channel.hop_samples for channel in session.channels)),
         Mode(
             _window_samples(settings) if tagger is None else tagger.window_samples,
             fast_window_samples=None if watchlists is None else settings.fast_window_samples,
@@ -365,6 +365,7 @@ def make_session(
         meter=HealthMeter(model="" if tagger is None else tagger.name, device=device),
         broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
     )
+    return session
 
 
 def ending(
@@ -535,11 +536,13 @@ def _inputs(settings: Settings, sources: Sequence[Source], watchlists: WatchList
     ]
 
 
-def _scorer(settings: Settings, tagger: Tagger | None, fallback: Tagger | None) -> Scorer | None:
+def _scorer(
+    settings: Settings, tagger: Tagger | None, fallback: Tagger | None, hop_samples: Callable[[], int]
+) -> Scorer | None:
     """Return the scorer of a session: one on workers answers in time, unless readers wait for it."""
     if tagger is None or settings.fast:
         return tagger
-    scorer = live_scorer(tagger, min(source.hop_samples for source in settings.sources))
+    scorer = live_scorer(tagger, hop_samples)
     if fallback is None:
         return scorer
     return FallbackScorer(scorer, fallback, local_samples=fallback.window_samples, name=fallback.name)

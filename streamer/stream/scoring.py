@@ -46,19 +46,42 @@ class RemoteScorer(Protocol):
         """Return a scorer whose calls take no longer; a window without an answer has a row of NaN."""
 
 
-def live_scorer(scorer: Scorer, hop_samples: int) -> Scorer:
-    """Return a scorer for live sound: one on other machines answers before the next window is due, and within 2 s.
+class LiveRemoteScorer:
+    """Scorer of live sound on other machines: float32 (batch, n) -> float32 (batch, classes), before the next window is due and within 2 s.
 
     Parameters
     ----------
-    scorer : callable
-        Samples float32 (batch, n) -> scores float32 (batch, classes).
-    hop_samples : int
-        Shortest distance between two windows of a source.
+    remote : RemoteScorer
+        Tagger.
+    hop_samples : callable
+        Returns the shortest distance between two windows of a source, which new settings can change.
+
+    Attributes
+    ----------
+    largest_batch : int
+        Most windows in one call.
     """
+
+    def __init__(self, remote: RemoteScorer, hop_samples: Callable[[], int]) -> None:
+        self._remote, self._hop_samples = remote, hop_samples
+        self.largest_batch: int = getattr(remote, "largest_batch", _LARGEST_BATCH)
+
+    @property
+    def traffic(self) -> Traffic:
+        """Figures of the requests so far."""
+        return self._remote.traffic
+
+    def __call__(self, batch: Samples, /) -> Samples:
+        """Score windows; a window without an answer in time has a row of NaN."""
+        seconds = min(self._hop_samples() / SAMPLE_RATE_HZ, _LONGEST_ANSWER_SECONDS)
+        return self._remote.within(seconds)(batch)
+
+
+def live_scorer(scorer: Scorer, hop_samples: Callable[[], int]) -> Scorer:
+    """Return a scorer for live sound: one on other machines answers in time; see `LiveRemoteScorer`."""
     if not isinstance(scorer, RemoteScorer):
         return scorer
-    return scorer.within(min(hop_samples / SAMPLE_RATE_HZ, _LONGEST_ANSWER_SECONDS))
+    return LiveRemoteScorer(scorer, hop_samples)
 
 
 def traffic_of(scorer: Scorer | None) -> Traffic | None:
