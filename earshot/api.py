@@ -101,7 +101,7 @@ def tag(
     ModelError
         The model can't be loaded.
     TypeError, ValueError
-        The array has no rate, or another type or shape; or the hop is invalid.
+        The array has no rate, or another type or shape; the hop is invalid; or `watch` is a single text.
     """
     from streamer.commands.tag import tag as tag_source
     from streamer.events.catalogue import resolve_sounds
@@ -149,6 +149,8 @@ def tag_folder(
         There are no recordings in the folder. A recording that can't be read is logged and left out.
     ModelError
         The model can't be loaded.
+    TypeError, ValueError
+        The hop is invalid.
     """
     recordings = _recordings_in(Path(folder))
     tagger = _tagger(model, taught=taught)
@@ -233,8 +235,8 @@ def listen(
         A source can't be opened or has failed, or a sound is unknown.
     ModelError
         The model can't be loaded.
-    ValueError
-        The hop is invalid.
+    TypeError, ValueError
+        The hop is invalid, or `watch` is a single text.
     """
     from streamer.live.assembly import open_sources
 

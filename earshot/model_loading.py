@@ -194,18 +194,26 @@ class ModelLoading:
             return True
         offered = choice.name, choice.incomplete
         if offered != self._offered:
-            tagger = load_requested(self._request, choice.name)
-            count = len(self._labels) - len(self._own_sounds)
-            if len(tagger.labels) != count:
-                raise CheckpointError(
-                    f"{choice.name} has {len(tagger.labels)} classes instead of {count}: choose another model"
-                )
+            tagger = self._load(choice.name)
             self._offered = offered
             self._offer(tagger, choice.reason, is_first=choice.incomplete)
         if choice.incomplete:
             raise _NotPreparedError("it could not be fetched")
         prepared.put(key, value=True)
         return True
+
+    def _load(self, name: str) -> "Tagger":
+        """Load a model that is prepared and has the same classes."""
+        try:
+            tagger = load_requested(self._request, name)
+        except (RuntimeError, MemoryError, OSError) as error:  # such as a GPU whose memory is full
+            raise _NotPreparedError(str(error).partition("\n")[0] or type(error).__name__) from error
+        count = len(self._labels) - len(self._own_sounds)
+        if len(tagger.labels) != count:
+            raise CheckpointError(
+                f"{name} has {len(tagger.labels)} classes instead of {count}: choose another model"
+            )
+        return tagger
 
     def _prepare(self) -> ModelChoice:
         """Prepare the model in a process of its own; return the choice."""

@@ -43,9 +43,9 @@ def web_actions(
     from streamer.events.names import names_in
     from web.actions import Actions, NoteActions
 
-    from .web_care import care_actions
     from .web_errors import with_web_errors
     from .web_events import EventAccess, exports
+    from .web_maintenance import maintenance_actions
 
     events = EventAccess(settings, history)
     notes = NoteActions(
@@ -67,7 +67,7 @@ def web_actions(
         read_events=with_web_errors(events.read),
         find_clip=with_web_errors(events.find_clip),
         read_clip=with_web_errors(events.read_clip),
-        care=care_actions(settings, calibration),
+        maintenance=maintenance_actions(settings, calibration),
         exports=exports(),
         notes=None if history is None else notes,
     )

@@ -1,4 +1,4 @@
-"""Audio tagging with the Audio Spectrogram Transformer.
+"""Audio tagging with AST and CED models.
 
 >>> from models import load_tagger
 >>> tagger = load_tagger("tiny")

@@ -55,8 +55,7 @@ def load_tagger(
         ``tiny`` (embedded, needs no network); a published name such as ``base`` or ``base-16-16``; ``hub:OWNER/REPO`` of any
         `ASTForAudioClassification` or CED; a path: a folder written by `save_pretrained`, or a file that Earshot or the original AST code wrote;
         ``ensemble:A+B+C`` of these, whose probabilities are averaged; ``auto``, the best one that keeps up with a hop of 1 s on this machine;
-        or the address of workers, ``http://HOST:8000`` or ``https://HOST:8000``. A model that is not on this machine is fetched, with a
-        progress bar.
+        or the address of workers, ``http://HOST:8000`` or ``https://HOST:8000``. A missing model is fetched, with a progress bar.
     window_seconds : float, optional
         Length of the longest window, 1 to 10.24 (CED: 10.08); by default the model's own. With another length, an AST's positional embedding is
         adapted. With workers, it can only be shorter.
@@ -71,14 +70,18 @@ def load_tagger(
             Engine that runs the network; ``auto`` is PyTorch on a GPU and the fastest one, usually OpenVINO, on a CPU.
         precision : {"auto", "fp32", "bf16", "fp16", "int8"}
             Precision of the matrix products, by default fp32. ``auto``, the live program's default, is fp16 on a GPU. On a CPU it is fp32 if a
-            window takes no longer than `enough_seconds`, else the fastest one but int8 that keeps the scores. That is measured once, in up to a
-            minute, and cached.
+            window takes at most `enough_seconds`, else the fastest one but int8 that keeps the scores (measured once, in up to a minute).
         offline : bool
             True to fetch nothing.
         fstride, tstride, input_tdim : int, optional
             Geometry of an original ``.pth`` file whose name and size do not give it.
         enough_seconds : float
-            With the precision ``auto``: longest time for a window in single precision.
+            With the precision ``auto``: longest time for a window in single precision, by default 0.25 s.
+
+    Returns
+    -------
+    Tagger or RemoteTagger
+        Function from samples float32 (n,) or (batch, n) at 16 kHz to scores float32 (batch, classes) in 0..1.
 
     Raises
     ------

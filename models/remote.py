@@ -29,6 +29,8 @@ Floats = NDArray[np.float32]
 _LARGEST_BATCH = 4 * IN_FLIGHT
 """Windows in one call: so many that requests wait for an answer, and not for the next call."""
 _DESCRIPTION_SECONDS = 5.0
+"""Time for a description; also, where sound is live, between two requests for one."""
+_SHORTEST_DESCRIPTION_SECONDS = 0.25
 _TRY_SECONDS = 10.0
 """Time for an answer where nothing is live."""
 _PATIENCE_SECONDS = 60.0
@@ -62,7 +64,7 @@ class RemoteTagger:
 
     Use `load_tagger` with an address to create one. One thread at a time may call it.
 
-    A call waits until all windows have an answer, with further attempts for up to a minute without any. Where sound is live, use `within`.
+    A call waits until all windows have an answer, with further attempts for up to a minute without any. Where sound is live, use `in_time`.
 
     Parameters
     ----------
@@ -103,6 +105,7 @@ class RemoteTagger:
             longest if window_seconds is None else min(longest, round(window_seconds * SAMPLE_RATE_HZ))
         )
         self._absence = _Absence()
+        self._descriptions = _Descriptions(connection)
         self._adopt(description)
 
     def __repr__(self) -> str:
@@ -144,16 +147,14 @@ class RemoteTagger:
         """Figures of the requests so far."""
         return self._connection.traffic
 
-    def within(self, seconds: float) -> "InTime":
-        """Return a scorer whose calls take no longer than this; a window without an answer has a row of NaN."""
-        return InTime(self, seconds)
-
     def close(self) -> None:
         """Close the connections."""
         self._connection.close()
 
-    def rows_in_time(self, samples: ArrayLike, seconds: float) -> Floats:
-        """Score windows; those without an answer in time have a row of NaN. Parameters as for a call, and the time.
+    def in_time(self, samples: Floats, seconds: float, /) -> Floats:
+        """Score windows float32 (batch, n) of live sound within a time: float32 (batch, classes).
+
+        A window without an answer has a row of NaN. Of one that is too long, the end is scored.
 
         Raises
         ------
@@ -162,16 +163,17 @@ class RemoteTagger:
         ValueError
             As for `Tagger`.
         """
-        rows = self._rows_in_time(SCORE_PATH, samples, seconds)
-        return _matrix(rows, len(self.labels))
+        return _matrix(self._rows_in_time(SCORE_PATH, samples, seconds), len(self.labels))
 
-    def both_in_time(self, samples: ArrayLike, seconds: float) -> tuple[Floats, Floats]:
-        """Return scores and embeddings as `scores_and_embeddings` does; those without an answer in time have rows of NaN. Exceptions as for `rows_in_time`."""
+    def both_in_time(self, samples: Floats, seconds: float, /) -> tuple[Floats, Floats]:
+        """Return scores and embeddings as `scores_and_embeddings` does, of windows as for `in_time`; those without an answer have rows of NaN."""
         return _parted(self._rows_in_time(SCORE_AND_EMBED_PATH, samples, seconds), len(self.labels))
 
-    def _rows_in_time(self, path: str, samples: ArrayLike, seconds: float) -> list[Floats | None]:
-        bodies = [encode_window(window) for window in checked_windows(samples, self.window_samples)]
-        return self._rows(path, self._connection.post(path, bodies, seconds))
+    def _rows_in_time(self, path: str, samples: Floats, seconds: float) -> list[Floats | None]:
+        until = time.monotonic() + seconds
+        windows = checked_windows(samples[:, -self.window_samples :], self.window_samples)
+        answers = self._connection.post(path, [encode_window(window) for window in windows], seconds)
+        return self._rows(path, answers, until)
 
     def _patient_rows(self, path: str, samples: ArrayLike) -> list[Floats | None]:
         """Send windows until all have an answer."""
@@ -204,13 +206,13 @@ class RemoteTagger:
         if failed.status not in _TEMPORARY or not within_patience:
             raise self._connection.refusal(failed)
 
-    def _rows(self, path: str, answers: Sequence[Answer]) -> list[Floats | None]:
+    def _rows(self, path: str, answers: Sequence[Answer], until: float | None = None) -> list[Floats | None]:
         """Return the rows in answers; None for what is missing, is not so wide, or comes from a model that is not known."""
         answered = {answer.fingerprint for answer in answers if answer.content is not None}
         is_shorter = any(answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE for answer in answers)
         is_gone = self._absence.is_over(answered, self._model)
         if answered - self._known - {""} or is_gone or is_shorter or (self.is_presumed and answered):
-            self._meet_another_model()
+            self._meet_another_model(until)
         if self.is_presumed:
             return [None] * len(answers)
         classes = len(self.labels)
@@ -219,7 +221,7 @@ class RemoteTagger:
             return [_both(answer, classes, self._model) for answer in known]
         return [_row(answer.content, classes) for answer in known]
 
-    def _meet_another_model(self) -> None:
+    def _meet_another_model(self, until: float | None) -> None:
         """Ask for the model that has taken the place of this one, and go on with it if its classes are the same.
 
         Raises
@@ -227,11 +229,9 @@ class RemoteTagger:
         WorkersError
             They are not.
         """
-        try:
-            description = self._connection.describe(_DESCRIPTION_SECONDS)
-        except WorkersError:  # ask again with the next answer
+        description = self._descriptions.ask(until)
+        if description is None:
             return
-        keep_description(self._connection.address, description)
         is_shorter = description.window_samples < self.window_samples and not self.is_presumed
         if description.labels != self.labels or is_shorter:
             raise WorkersError(
@@ -268,6 +268,35 @@ def _with_length(description: ModelDescription, window_samples: int | None) -> s
     return description.fingerprint if is_whole else f"{description.fingerprint} {window_samples}"
 
 
+class _Descriptions:
+    """Requests for the description of the workers' model."""
+
+    def __init__(self, connection: WorkerConnection) -> None:
+        self._connection = connection
+        self._next_at = 0.0
+
+    def ask(self, until: float | None) -> ModelDescription | None:
+        """Return the description, and keep it; None if there is no answer.
+
+        Parameters
+        ----------
+        until : float, optional
+            Monotonic time at which a call for live sound has to end. It ends little later, and asks seldom if there is no answer.
+        """
+        seconds, now = _DESCRIPTION_SECONDS, time.monotonic()
+        if until is not None:
+            if now < self._next_at:
+                return None
+            seconds = min(seconds, max(until - now, _SHORTEST_DESCRIPTION_SECONDS))
+        try:
+            description = self._connection.describe(seconds)
+        except WorkersError:
+            self._next_at = time.monotonic() + _DESCRIPTION_SECONDS
+            return None
+        keep_description(self._connection.address, description)
+        return description
+
+
 class _Absence:
     """Time for which workers have answered with other models only."""
 
@@ -293,40 +322,6 @@ def _from_known(answers: Sequence[Answer], known: Collection[str]) -> list[Answe
         answer if answer.fingerprint in known or not answer.fingerprint else replace(answer, content=None)
         for answer in answers
     ]
-
-
-class InTime:
-    """Scorer of a remote tagger for live sound: float32 (batch, n) -> float32 (batch, classes) within a time.
-
-    Parameters
-    ----------
-    tagger : RemoteTagger
-        Tagger.
-    seconds : float
-        Longest duration of a call.
-
-    Attributes
-    ----------
-    largest_batch : int
-        As the tagger's.
-    """
-
-    def __init__(self, tagger: RemoteTagger, seconds: float) -> None:
-        self._tagger, self._seconds = tagger, seconds
-        self.largest_batch = tagger.largest_batch
-
-    def __call__(self, samples: Floats, /) -> Floats:
-        """Score windows; a window without an answer in time has a row of NaN, and of one that is too long, the end is scored."""
-        return self._tagger.rows_in_time(samples[:, -self._tagger.window_samples :], self._seconds)
-
-    def scores_and_embeddings(self, samples: Floats) -> tuple[Floats, Floats]:
-        """Return scores and embeddings as `RemoteTagger.scores_and_embeddings` does, of windows as for a call."""
-        return self._tagger.both_in_time(samples[:, -self._tagger.window_samples :], self._seconds)
-
-    @property
-    def traffic(self) -> Traffic:
-        """Figures of the requests so far."""
-        return self._tagger.traffic
 
 
 def load_remote(

@@ -164,9 +164,12 @@ class Worker:
                 return await self._rows(request, _wanted(path, request))
             case _, "/v1/model" | "/v1/score" | "/v1/embed":
                 raise RequestError(
-                    HTTPStatus.METHOD_NOT_ALLOWED, f"use GET {MODEL_PATH} and POST {SCORE_PATH}"
+                    HTTPStatus.METHOD_NOT_ALLOWED,
+                    f"use GET {MODEL_PATH}, or POST {SCORE_PATH} or {EMBED_PATH}",
                 )
-        raise RequestError(HTTPStatus.NOT_FOUND, f"use GET {MODEL_PATH} and POST {SCORE_PATH}")
+        raise RequestError(
+            HTTPStatus.NOT_FOUND, f"use GET {MODEL_PATH}, or POST {SCORE_PATH} or {EMBED_PATH}"
+        )
 
     async def _rows(self, request: Request, wanted: Wanted) -> bytes:
         description = self._scoring.description

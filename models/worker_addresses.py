@@ -31,5 +31,5 @@ def base_url(address: str) -> str:
             "an address of workers holds no user and password: put the workers' token into EARSHOT_MODEL_TOKEN"
         )
     if not is_plain or any(character.isspace() for character in stripped):
-        raise WorkersError(f"'{address}' is no address of workers: write it as http://HOST:8000")
+        raise WorkersError(f"'{address}' is not an address of workers: write it as http://HOST:8000")
     return stripped.rstrip("/")

@@ -139,7 +139,7 @@ class WorkerConnection:
             return ModelDescription.from_json(answer.content)
         except ValueError:
             raise WorkersError(
-                f"what answers at {self.address} is no worker of Earshot: check the address"
+                f"the server at {self.address} is not a worker of Earshot: check the address"
             ) from None
 
     def post(self, path: str, bodies: list[bytes], seconds: float) -> list[Answer]:
@@ -207,7 +207,7 @@ class WorkerConnection:
             )
         except (httpx2.InvalidURL, UnicodeError):
             raise WorkersError(
-                f"'{self.address}' is no address of workers: write it as http://HOST:8000"
+                f"'{self.address}' is not an address of workers: write it as http://HOST:8000"
             ) from None
 
     @staticmethod

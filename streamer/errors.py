@@ -51,7 +51,7 @@ class NetworkError(SourceError):
 
 
 class SinkError(StreamerError):
-    """A sink can't be set up."""
+    """A sink can't be set up, written or read."""
 
 
 class BrokerError(SinkError):

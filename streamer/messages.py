@@ -160,7 +160,7 @@ class Event:
     id : str
         Identifier, the same for the start, the confirmation, the end and every delivery.
     kind : {"started", "confirmed", "ended"}
-        Start, confirmation by the long window of a start that the fast window has told, or end.
+        Start of a sound; confirmation by the long window of a start that the fast window reported; end of a sound.
     label, source : str
         Name of the sound, and of the source.
     score : float

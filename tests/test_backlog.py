@@ -157,3 +157,14 @@ def test_a_late_end_does_not_switch_off_a_sound_that_goes_on() -> None:
     assert heard_late(backlog) == []
     backlog.note(Event("1", "ended", "loud", "a", 0.9, 1e9 + 500.0, 1e9 + 510.0))
     assert len(backlog.late_events()) == 2
+
+
+def test_sound_that_is_kept_twice_gives_its_events_once() -> None:
+    backlog = Backlog("a")
+    assert len(heard_late(backlog)) == 2
+    assert heard_late(backlog) == []
+    waiting = Backlog("a")
+    waiting.note(Event("1", "started", "loud", "a", 0.9, 1e9 + 500.0))
+    assert heard_late(waiting) == heard_late(waiting) == []
+    waiting.note(Event("1", "ended", "loud", "a", 0.9, 1e9 + 500.0, 1e9 + 510.0))
+    assert len(waiting.late_events()) == 2

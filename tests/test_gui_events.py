@@ -124,7 +124,7 @@ def test_words_filter_by_sound_short_or_long_name_and_source(bench: Bench) -> No
         assert [row for row in rows(bench) if row in {"Dog", "Alarm", "Wind instrument"}] == shown
     events = bench.window.panels.events
     assert events._hint.isVisible()
-    assert events._hint.text() == "No event fits the filter"
+    assert events._hint.text() == "No event matches the filter"
 
 
 def test_the_field_takes_letters_that_are_keys_elsewhere_and_escape_clears_it(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from support.teaching import Model, chime, other_sounds, ring
 from support.waiting import START_SECONDS, wait_until
 
 from earshot.commands import teach_lesson
-from earshot.commands.teach_desk import TeachingDesk
+from earshot.commands.teaching_controller import TeachingController
 from earshot.window import window_actions
 from gui.actions import Lesson
 from gui.widgets.teachcard import TeachCard
@@ -53,9 +53,9 @@ class Teaching(Bench):
         live_settings = LiveSettings(settings, lambda: settings, None, running)
         switches = Switches()
         self.memory = SoundMemory()
-        self.desk = TeachingDesk(live_settings, watchlists, self.memory, threads)
+        self.controller = TeachingController(live_settings, watchlists, self.memory, threads)
         actions = window_actions(
-            live_settings, watchlists, switches.turn, switches, history, self.desk.actions()
+            live_settings, watchlists, switches.turn, switches, history, self.controller.actions()
         )
         super().__init__(qtbot, actions=actions)
         self.seconds = 0.0
@@ -91,7 +91,7 @@ class Teaching(Bench):
 
     def is_over(self) -> bool:
         """Return True once a lesson is over, and shown."""
-        lesson = self.desk.lesson()
+        lesson = self.controller.lesson()
         self.pass_time()
         return lesson is not None and lesson.is_over
 
@@ -120,7 +120,7 @@ def test_a_drag_holds_the_picture_and_asks_for_a_name(bench: Teaching) -> None:
     bench.drag(0.25, 0.5)
     QTest.keyClick(bench.card.field, Qt.Key.Key_Return)
     assert bench.card.text.text().startswith("example 1 and example 2 are the same recording")
-    assert bench.desk.examples("Our doorbell").count == 1
+    assert bench.controller.examples("Our doorbell").count == 1
 
 
 def test_a_click_selects_nothing_and_lets_the_picture_go_on(bench: Teaching) -> None:
@@ -170,12 +170,12 @@ def add_ring(bench: Teaching, number: int) -> None:
     """Let a bell ring, and make it an example."""
     begin = round(bench.seconds * RATE)
     bench.hear(ring(1000.0 + number, seed=number))
-    bench.desk.add("mic", begin, round(bench.seconds * RATE), "Our bell")
+    bench.controller.add("mic", begin, round(bench.seconds * RATE), "Our bell")
 
 
 def finished(bench: Teaching) -> Lesson:
     wait_until(bench.is_over, "the lesson")
-    lesson = bench.desk.lesson()
+    lesson = bench.controller.lesson()
     assert lesson is not None
     return lesson
 
@@ -209,7 +209,7 @@ def test_an_example_that_the_model_refuses_is_left_out(
     assert lesson.failed
     assert lesson.verdict[0].startswith("example 1 is mostly speech")
     assert lesson.verdict[0].endswith("It is left out: select another one")
-    assert bench.desk.examples("Our bell").count == 4
+    assert bench.controller.examples("Our bell").count == 4
     teach_quickly(monkeypatch, Model())
     add_ring(bench, 5)
     assert not finished(bench).failed
@@ -226,7 +226,7 @@ def test_a_name_that_only_the_loaded_model_has_is_given_up(
         add_ring(bench, number)
     lesson = finished(bench)
     assert lesson.verdict[0].startswith("the sound 'Our bell' is known already")
-    assert bench.desk.names() == []
+    assert bench.controller.names() == []
 
 
 @pytest.mark.slow
@@ -245,7 +245,7 @@ def test_five_stretches_teach_a_sound_and_the_verdict_is_shown(bench: Teaching, 
             assert bench.window.state.frozen_at is None
     assert bench.card.progress.isVisible()
     wait_until(bench.is_over, "the lesson", START_SECONDS)
-    lesson = bench.desk.lesson()
+    lesson = bench.controller.lesson()
     assert lesson is not None
     assert not lesson.failed, lesson
     assert "of 5 examples were found" in lesson.verdict[0]

@@ -19,13 +19,14 @@ from support.waiting import PATIENCE_SECONDS, START_SECONDS, wait_until
 
 from earshot import model_loading
 from earshot.model_loading import ModelLoading
-from earshot.tagger import ModelChoice
+from earshot.tagger import ModelChoice, ModelRequest, load_requested
 from models.catalogue import PUBLISHED
 from models.checkpoints import load_checkpoint, save_checkpoint
 from models.engines import EngineName
 from models.errors import HubError
 from models.known_labels import known_labels, scores_audioset
 from models.labels import audioset_classes
+from models.tagger import Tagger
 from streamer.errors import SettingsError, SinkError
 from streamer.events.catalogue import Watch, WatchedSound, resolve_sounds
 from streamer.events.watchlist import WatchLists
@@ -296,6 +297,26 @@ class TestLoading:
         ModelLoading(replace(REQUEST, offline=True), LABELS).run()
         assert "its preparation ended with SIGKILL); trying again in" in caplog.text
         assert not results
+
+    def test_a_prepared_model_that_does_not_fit_into_the_memory_is_tried_again(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        monkeypatch.setattr(model_loading, "_FIRST_PAUSE_SECONDS", 0.1)
+        monkeypatch.setattr(ModelLoading, "_prepare", lambda _self: ModelChoice("tiny", "the best"))
+        failures = [RuntimeError("CUDA out of memory.\nTried to"), MemoryError()]
+
+        def load(request: ModelRequest, name: str) -> Tagger:
+            if failures:
+                raise failures.pop(0)
+            return load_requested(request, name)
+
+        monkeypatch.setattr(model_loading, "load_requested", load)
+        loading = ModelLoading(REQUEST, LABELS)
+        loading.run()
+        assert "is not ready (CUDA out of memory.); trying again in" in caplog.text
+        assert "is not ready (MemoryError); trying again in" in caplog.text
+        first, best = loading.take(), loading.take()
+        assert (first and first.is_first, best and best.reason) == (True, "the best")
 
     def test_a_model_in_the_place_of_a_better_one_is_only_the_first(
         self, monkeypatch: pytest.MonkeyPatch

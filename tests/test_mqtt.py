@@ -817,7 +817,7 @@ def test_the_embedded_broker_serves_states_and_events(caplog: pytest.LogCaptureF
             subscriber.wait_for(BARK, "ON")
     (line,) = [text for text in lines(caplog, logging.INFO) if "embedded" in text]
     assert line == (
-        f"The embedded MQTT broker listens at mqtt://127.0.0.1:{server.broker.port}, for this machine only."
+        f"embedded MQTT broker: listening at mqtt://127.0.0.1:{server.broker.port}, for this machine only"
     )
 
 

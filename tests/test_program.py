@@ -797,7 +797,9 @@ def test_the_program_can_be_its_own_broker(noise: Path, environment: dict[str, s
     ) as program:
         assert program.stderr is not None
         said = [program.stderr.readline() for _ in range(4)]
-        assert any(re.search(r"embedded MQTT broker listens at mqtt://127.0.0.1:\d+", line) for line in said)
+        assert any(
+            re.search(r"embedded MQTT broker: listening at mqtt://127.0.0.1:\d+", line) for line in said
+        )
         program.communicate(timeout=START_SECONDS)
     assert program.returncode == 0
 

@@ -15,7 +15,7 @@ from support.score_server import Worker, score_server
 from support.system import free_port
 from support.waiting import wait_until
 
-from models.errors import ModelError, WorkersError
+from models.errors import ModelError, WorkersAwayError, WorkersError
 from models.loading import load_tagger
 from models.local import load_tagger as load_local
 from models.reference_audio import reference_windows
@@ -199,29 +199,29 @@ class TestWithoutAnAnswer:
         self, remote: RemoteTagger, worker: Worker
     ) -> None:
         worker.faults.drops = 1
-        scores = remote.within(SECONDS)(sound(1))
+        scores = remote.in_time(sound(1), SECONDS)
         assert np.isfinite(scores).all()
         assert (worker.requests, len(worker.connections)) == (2, 2)
         assert (remote.traffic.retries, remote.traffic.unanswered) == (1, 0)
 
     def test_a_window_has_no_scores_and_the_others_have(self, remote: RemoteTagger, worker: Worker) -> None:
         worker.faults.drops = 2
-        scores = remote.within(SECONDS)(sound(1))
+        scores = remote.in_time(sound(1), SECONDS)
         assert np.isnan(scores).all()
         assert remote.traffic.unanswered == 1
-        assert np.isfinite(remote.within(SECONDS)(sound(2))).all()
+        assert np.isfinite(remote.in_time(sound(2), SECONDS)).all()
         assert not remote.traffic.problem
 
     def test_a_busy_worker_is_not_asked_again(self, remote: RemoteTagger, worker: Worker) -> None:
         worker.faults.status = 503
-        assert np.isnan(remote.within(SECONDS)(sound(2))).all()
+        assert np.isnan(remote.in_time(sound(2), SECONDS)).all()
         assert worker.requests == 2
         assert "503" in remote.traffic.problem
 
     @pytest.mark.parametrize("status", [400, 401, 413, 429])
     def test_a_refusal_is_not_repeated(self, status: int, remote: RemoteTagger, worker: Worker) -> None:
         worker.faults.status = status
-        assert np.isnan(remote.within(SECONDS)(sound(1))).all()
+        assert np.isnan(remote.in_time(sound(1), SECONDS)).all()
         assert worker.requests == 1
         assert str(status) in remote.traffic.problem
 
@@ -230,7 +230,7 @@ class TestWithoutAnAnswer:
         self, status: int, remote: RemoteTagger, worker: Worker
     ) -> None:
         worker.faults.status = status
-        assert np.isnan(remote.within(SECONDS)(sound(1))).all()
+        assert np.isnan(remote.in_time(sound(1), SECONDS)).all()
         assert worker.requests == 2
 
     def test_a_silent_worker_takes_no_longer_than_the_deadline(
@@ -238,23 +238,23 @@ class TestWithoutAnAnswer:
     ) -> None:
         worker.faults.silent = True
         began = time.monotonic()
-        assert np.isnan(remote.within(0.3)(sound(3))).all()
+        assert np.isnan(remote.in_time(sound(3), 0.3)).all()
         assert time.monotonic() - began < SECONDS / 2
         assert remote.traffic.unanswered == 3
 
     @pytest.mark.parametrize("garbage", [b"", b"abc", b"\0" * 400, np.full(527, np.nan, "<f4").tobytes()])
     def test_garbage_is_no_answer(self, garbage: bytes, remote: RemoteTagger, worker: Worker) -> None:
         worker.faults.garbage = garbage
-        assert np.isnan(remote.within(SECONDS)(sound(1))).all()
+        assert np.isnan(remote.in_time(sound(1), SECONDS)).all()
 
     def test_nothing_fails_while_all_workers_are_gone(self, tiny: Tagger) -> None:
         with score_server(tiny) as worker:
             remote = load_remote(worker.address)
             port = int(worker.address.rpartition(":")[2])
-        assert np.isnan(remote.within(SECONDS)(sound(2))).all()
+        assert np.isnan(remote.in_time(sound(2), SECONDS)).all()
         assert "refused" in remote.traffic.problem
         with score_server(tiny, port=port):
-            assert np.isfinite(remote.within(SECONDS)(sound(2))).all()
+            assert np.isfinite(remote.in_time(sound(2), SECONDS)).all()
 
 
 class TestACallThatIsNotLive:
@@ -288,14 +288,30 @@ class TestACallThatIsNotLive:
 
 
 class TestAModelThatChanges:
+    def test_is_asked_about_for_no_longer_than_a_call_takes_and_seldom(
+        self, remote: RemoteTagger, worker: Worker, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked: list[float] = []
+
+        def describe(seconds: float) -> ModelDescription:
+            asked.append(seconds)
+            raise WorkersAwayError("no answer")
+
+        monkeypatch.setattr(remote._connection, "describe", describe)
+        worker.update(name="tiny-2", fingerprint="another")
+        for _ in range(3):
+            assert np.isnan(remote.in_time(sound(1), SECONDS)).all()
+        (seconds,) = asked
+        assert seconds <= SECONDS
+
     def test_is_logged_if_its_classes_are_the_same(
         self, remote: RemoteTagger, worker: Worker, caplog: pytest.LogCaptureFixture
     ) -> None:
         caplog.set_level(logging.INFO, "models")
         worker.update(name="tiny-2", fingerprint="another")
-        assert np.isfinite(remote.within(SECONDS)(sound(2))).all()
+        assert np.isfinite(remote.in_time(sound(2), SECONDS)).all()
         assert (remote.name, remote.fingerprint) == ("tiny-2", "another")
-        remote.within(SECONDS)(sound(2))
+        remote.in_time(sound(2), SECONDS)
         assert sum("another model now" in record.message for record in caplog.records) == 1
 
     def test_that_comes_back_is_taken_again(
@@ -320,20 +336,20 @@ class TestAModelThatChanges:
         before = worker.description
         worker.update(labels=tuple(reversed(before.labels)), fingerprint="another")
         monkeypatch.setattr(remote._connection, "describe", lambda _seconds: before)
-        assert np.isnan(remote.within(SECONDS)(sound(2))).all()
+        assert np.isnan(remote.in_time(sound(2), SECONDS)).all()
         assert remote.fingerprint == before.fingerprint
 
     def test_ends_with_a_sentence_if_they_are_not(self, remote: RemoteTagger, worker: Worker) -> None:
         worker.update(name="speech", labels=("yes", "no"), thresholds=None, fingerprint="another")
         with pytest.raises(WorkersError, match="now have speech, with other classes"):
-            remote.within(SECONDS)(sound(1))
+            remote.in_time(sound(1), SECONDS)
 
     def test_ends_with_a_sentence_if_its_windows_are_shorter(
         self, remote: RemoteTagger, worker: Worker
     ) -> None:
         worker.update(window_samples=8_000, fingerprint="another")
         with pytest.raises(WorkersError, match="shorter windows: start Earshot again"):
-            remote.within(SECONDS)(sound(1))
+            remote.in_time(sound(1), SECONDS)
 
 
 @pytest.fixture
@@ -351,13 +367,12 @@ class TestBeforeAnyWorkerAnswers:
         remote = load_remote(f"http://127.0.0.1:{port}", presume=lambda: away)
         assert "do not answer (connection refused): check the address" in caplog.text
         assert (remote.is_presumed, remote.name, remote.window_samples) == (True, "unknown", 163_840)
-        scorer = remote.within(SECONDS)
-        assert np.isnan(scorer(sound(2, 32_000))).all()
+        assert np.isnan(remote.in_time(sound(2, 32_000), SECONDS)).all()
         assert (remote.traffic.unanswered, remote.traffic.problem) == (2, "connection refused")
         with score_server(tiny, port=port) as worker:
             windows = sound(2, 32_000)
-            wait_until(lambda: np.isfinite(scorer(windows)).all(), "scores")
-            assert np.abs(scorer(windows) - tiny(windows[:, -16_000:])).max() < 1e-2
+            wait_until(lambda: np.isfinite(remote.in_time(windows, SECONDS)).all(), "scores")
+            assert np.abs(remote.in_time(windows, SECONDS) - tiny(windows[:, -16_000:])).max() < 1e-2
             assert not remote.is_presumed
             assert (remote.name, remote.fingerprint) == (tiny.name, worker.description.fingerprint)
             assert remote.window_samples == 16_000, "the end of a longer window is scored"
@@ -386,7 +401,7 @@ class TestBeforeAnyWorkerAnswers:
         with score_server(tiny, port=port) as worker:
             worker.update(labels=("yes", "no"), thresholds=None)
             with pytest.raises(WorkersError, match="with other classes or shorter windows: start Earshot"):
-                remote.within(SECONDS)(sound(1))
+                remote.in_time(sound(1), SECONDS)
         remote.close()
         again = load_remote(worker.address, presume=lambda: away)
         assert again.labels == ("yes", "no")

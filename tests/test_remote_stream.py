@@ -1,7 +1,7 @@
 """The stream with a tagger on other machines: windows without an answer are counted, and everything goes on."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,7 +26,7 @@ from streamer.settings.loading import load_settings
 from streamer.sinks.health_log import HealthLog
 from streamer.sinks.payloads import health_payload, to_json
 from streamer.stream.fallback import FallbackScorer
-from streamer.stream.scoring import live_scorer, score
+from streamer.stream.scoring import answer_seconds, score
 
 HEALTH = Health(1.0, 37, 5, 0, 0.0, 0, None, None, 0.5, "tiny", "workers", "none", unanswered_windows=3)
 WORKERS = WorkerHealth(
@@ -46,7 +46,7 @@ class Flaky:
     largest_batch: int = 64
     calls: int = 0
     windows: int = 0
-    seconds: float = 0.0
+    seconds: list[float] = field(default_factory=list)
 
     @property
     def traffic(self) -> SimpleNamespace:
@@ -59,9 +59,9 @@ class Flaky:
             problem="busy",
         )
 
-    def within(self, seconds: float) -> "Flaky":
-        self.seconds = seconds
-        return self
+    def in_time(self, samples: Samples, seconds: float) -> Samples:
+        self.seconds.append(seconds)
+        return self(samples)
 
     def __call__(self, batch: Samples) -> Samples:
         self.calls += 1
@@ -87,18 +87,43 @@ def test_a_batch_is_as_large_as_the_tagger_takes_and_lacks_what_has_no_answer() 
     assert small.calls == 5
 
 
-@pytest.mark.parametrize(("hop_samples", "seconds"), [(1_600, 0.1), (16_000, 1.0), (80_000, 2.0)])
-def test_an_answer_is_due_before_the_next_window_and_within_two_seconds(
-    hop_samples: int, seconds: float
+def test_an_answer_is_due_before_the_next_window_and_within_two_seconds() -> None:
+    windows = [replace(window(number), hop_samples=hop) for number, hop in enumerate((16_000, 1_600, 80_000))]
+    assert answer_seconds(windows) == 0.1
+    assert answer_seconds(windows[::2]) == 1.0
+    assert answer_seconds(windows[2:]) == 2.0
+
+
+def test_all_batches_share_the_time_for_an_answer() -> None:
+    flaky = Flaky(largest_batch=8)
+    list(score(flaky, [window(number) for number in range(40)], 0.5))
+    assert flaky.calls == 5
+    assert 0.5 >= flaky.seconds[0] >= flaky.seconds[-1] > 0
+    assert sorted(flaky.seconds, reverse=True) == flaky.seconds
+    list(score(flaky, [window(0)]))
+    assert len(flaky.seconds) == 5, "where nothing is live, there is no limit"
+
+
+@pytest.mark.parametrize(
+    ("hop_seconds", "fast", "expected"), [(0.5, False, 0.5), (5.0, False, 2.0), (0.5, True, None)]
+)
+def test_the_time_for_an_answer_is_that_of_the_windows(
+    hop_seconds: float, fast: bool, expected: float | None
 ) -> None:
-    flaky, hops = Flaky(), [160_000]
-    live = live_scorer(flaky, lambda: hops[-1])
-    live(window(0).samples[np.newaxis])
-    assert flaky.seconds == 2.0
-    hops.append(hop_samples)  # by new settings
-    live(window(0).samples[np.newaxis])
-    assert flaky.seconds == seconds
-    assert live_scorer(scorer, lambda: hop_samples) is scorer
+    flaky = Flaky()
+    session = live_session(
+        [Tone("a", 3.0, live=False)],
+        flaky,
+        sinks=[Memory()],
+        fast=fast,
+        hop_samples=round(hop_seconds * 16_000),
+    )
+    with ThreadGroup() as threads:
+        session.start(threads)
+        wait_until(lambda: not threads.is_running("tagger"), "the end of the session")
+    assert max(flaky.seconds, default=None) == (
+        None if expected is None else pytest.approx(expected, abs=0.05)
+    )
 
 
 def test_every_window_is_tagged_or_counted_as_dropped() -> None:
@@ -203,18 +228,21 @@ def test_a_local_model_scores_what_workers_do_not_and_they_are_tried_again(
 ) -> None:
     caplog.set_level(logging.INFO)
     now = [0.0]
-    asked: list[int] = []
+    asked: list[float] = []
     answered = [True]
 
-    def workers(batch: Samples) -> Samples:
-        asked.append(len(batch))
-        scores = np.full((len(batch), 2), 0.5, np.float32)
-        scores[(1 if answered[0] else 0) :] = np.nan
-        return scores
+    class Workers(Flaky):
+        def in_time(self, samples: Samples, seconds: float) -> Samples:
+            asked.append(seconds)
+            scores = np.full((len(samples), 2), 0.5, np.float32)
+            scores[(1 if answered[0] else 0) :] = np.nan
+            return scores
+
+    width = 2
 
     fallback = FallbackScorer(
-        workers,
-        lambda batch: np.full((len(batch), 2), batch.shape[1], np.float32),
+        Workers(),
+        lambda batch: np.full((len(batch), width), batch.shape[1], np.float32),
         local_samples=10,
         name="tiny",
         clock=lambda: now[0],
@@ -227,7 +255,10 @@ def test_a_local_model_scores_what_workers_do_not_and_they_are_tried_again(
     assert fallback(batch)[:, 0].tolist() == [10.0, 10.0]
     assert len(asked) == 2, "no attempt within 5 s"
     now[0], answered[0] = 6.0, True
-    assert fallback(batch)[:, 0].tolist() == [0.5, 10.0]
+    assert fallback.in_time(batch, 0.3)[:, 0].tolist() == [0.5, 10.0]
+    assert asked == [2.0, 2.0, 0.3]
+    width = 3
+    assert fallback(batch).tolist() == [[0.5, 0.5, 0.0], [10.0, 10.0, 10.0]], "a sound was taught meanwhile"
     assert [record.message for record in caplog.records] == [
         "no worker answers; tiny tags on this machine meanwhile",
         "the workers answer again",

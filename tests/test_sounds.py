@@ -86,7 +86,7 @@ def test_a_custom_label_may_have_a_name_from_the_catalogue() -> None:
             "the rule of the sound 'Dog' is invalid: hits must be between 1 and of .3., not 4",
         ),
         (
-            [Watch("Dog", {"off_threshold": 0.9})],
+            [Watch("Dog", {"threshold": 0.3, "off_threshold": 0.9})],
             "off_threshold must be between 0 and the threshold 0.3, not 0.9",
         ),
         ([Watch("Dog", {"off_threshold": 1.5})], "off_threshold must be in 0..1, not 1.5"),
@@ -143,6 +143,8 @@ def test_a_custom_lower_threshold_is_never_above_the_upper_one() -> None:
     assert dog.off_thresholds == dog.thresholds
     (dog,) = resolve_sounds([Watch("Dog", {"off_threshold": 0.45})], ("Dog",), np.array([0.57], np.float32))
     assert dog.off_thresholds == (0.45,), "the catalogue's threshold of 0.3 is not in force"
+    (dog,) = resolve_sounds([Watch("Dog", {"off_threshold": 0.45})], ("Dog",))
+    assert dog.off_thresholds == (0.3,), "a rule that was valid with one model is valid with another"
 
 
 def load(watch: Any) -> list[Watch] | None:

@@ -18,7 +18,9 @@ from models.teaching.taught_sounds import TaughtSounds
 from streamer.events.catalogue import Watch
 from streamer.events.own_sounds import own_sounds_folder
 from streamer.events.watchlist import WatchLists
+from streamer.live.assembly import sounds_never_kept
 from streamer.messages import Samples, Tagging
+from streamer.settings.loading import load_settings
 from streamer.sinks.payloads import LabelSet, top_tags
 
 LONG_TIME_SECONDS = 60.0
@@ -90,6 +92,18 @@ def test_a_removed_sound_loses_its_score_and_its_name_and_gets_its_place_back(fo
     assert listening.label_set.labels == ["Speech", "Bell", "Door", "Kettle", "Oven"]
     assert listening.scores()[2] > 0
     assert sorted(listening.watched) == ["Door", "Kettle", "Oven"]
+
+
+def test_a_removed_sound_that_clips_must_not_contain_does_not_stop_a_change_of_the_model(
+    folder: TaughtSounds,
+) -> None:
+    folder.save(taught("Kettle"))
+    listening = Listening()
+    folder.remove("Kettle")
+    listening.follow()
+    settings = load_settings({"clips_never": ["Kettle"]}, environment={})
+    (never,) = sounds_never_kept(settings, listening.columns.labels_so_far, None)
+    assert (never.sound.name, never.indices) == ("Kettle", (2,))
 
 
 def test_a_list_that_the_user_made_stays_but_for_what_is_removed(folder: TaughtSounds) -> None:

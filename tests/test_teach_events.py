@@ -237,7 +237,7 @@ def test_an_event_by_its_level_can_not_be_corrected(environment: dict[str, str])
     (event,) = write_history(environment, "Loud noise", [None])
     result = run(environment, "teach", "--wrong", event)
     assert result.returncode == 2
-    assert "'Loud noise' is a matter of the level alone" in result.stderr
+    assert "'Loud noise' is detected by its level alone" in result.stderr
 
 
 def test_an_event_of_a_taught_sound_is_corrected_by_teaching_it_again(environment: dict[str, str]) -> None:

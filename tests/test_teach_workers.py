@@ -16,7 +16,7 @@ from models.teaching.heads import Head
 from models.teaching.other_sounds import embed_all
 from models.teaching.taught_sounds import TaughtHead, TaughtSound
 from models.teaching.taught_tagger import TaughtTagger, with_taught
-from streamer.stream.scoring import RemoteScorer, live_scorer
+from streamer.stream.scoring import RemoteScorer
 
 HEAD = Head(np.random.default_rng(0).standard_normal(192).astype(np.float32) * 0.1, 0.25)
 
@@ -69,9 +69,9 @@ def test_live_sound_is_scored_in_time_and_a_window_without_an_answer_is_left_out
     workers = with_taught(remote, [taught_to(remote.fingerprint)])
     assert isinstance(workers, RemoteScorer)
     windows = reference_windows(16_000)[:2].numpy()
-    np.testing.assert_allclose(live_scorer(workers, lambda: 160_000)(windows), workers(windows), atol=1e-6)
+    np.testing.assert_allclose(workers.in_time(windows, 10.0), workers(windows), atol=1e-6)
     worker.faults.silent = True
-    late = live_scorer(workers, lambda: 1_600)(windows)
+    late = workers.in_time(windows, 0.1)
     assert np.isnan(late[:, 0]).all()
     assert late.shape == (2, len(workers.labels))
 

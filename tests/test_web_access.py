@@ -17,7 +17,7 @@ from support.web import KEY, Page, event, serving
 
 from web import protocol
 from web.errors import WebError
-from web.guard import Access, Door, Guard, session_cookie
+from web.guard import Access, AccessControl, Guard, session_cookie
 from web.hub import MOST_CLIENTS
 from web.passwords import hash_password, is_password, is_token, new_token
 from web.sessions import LoginLimit, Sessions
@@ -89,8 +89,8 @@ def test_everything_but_the_page_itself_needs_the_password() -> None:
         ):
             assert page.get(name).status == 401, name
         notes = ("events/1/mark", "events/1/keep", "events/1/delete")
-        care = ("calibration", "calibration/stop", "calibration/apply")
-        for name in ("watch", "unwatch", "quiet", "listening", "save", "logout", *notes, *care):
+        maintenance = ("calibration", "calibration/stop", "calibration/apply")
+        for name in ("watch", "unwatch", "quiet", "listening", "save", "logout", *notes, *maintenance):
             assert page.post(name, {"source": "kitchen", "sound": "Dog", "on": True}).status == 401, name
         with upgrade(page) as line:
             assert " 403 " in line
@@ -336,7 +336,7 @@ def test_nobody_else_is_trusted_whatever_they_say(password: str, peer: str, stat
         "client": (peer, 1234),
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
     }
-    guard = Guard(app, Door(Access(password=password, ingress="172.30.32.2"), KEY), public=())
+    guard = Guard(app, AccessControl(Access(password=password, ingress="172.30.32.2"), KEY), public=())
     asyncio.run(guard(scope, receive, send))
     assert sent == [status]
 
@@ -446,6 +446,6 @@ def test_an_address_in_use_is_refused_in_a_sentence() -> None:
             page.server._calls,
             host="127.0.0.1",
             port=page.server.port,
-            access=page.server._door.access,
+            access=page.server._control.access,
             key=b"key",
         )

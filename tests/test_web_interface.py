@@ -400,7 +400,7 @@ def test_the_interface_describes_itself() -> None:
         for path, operations in paths.items():
             for method, operation in operations.items():
                 assert operation["summary"].endswith("."), (path, method)
-                given = path.replace("{id}", "nobody").replace("{form}", "quux").replace("{language}", "de")
+                given = path.replace("{id}", "nobody").replace("{format}", "quux").replace("{language}", "de")
                 if given not in {"/stream", "/audio"}:
                     answer = page.ask(f"/api/v1{given}", None if method == "get" else {})
                     assert answer.status != 405, (path, method)
@@ -411,7 +411,7 @@ def test_the_interface_describes_itself() -> None:
             re.findall(r"`(?:GET|POST) api/v1/([\w/.]+)", (ROOT / "docs" / "web.md").read_text())
         )
         known = {
-            path[1:].replace("{id}", "ID").replace("{form}", "FORM").replace("{language}", "de")
+            path[1:].replace("{id}", "ID").replace("{format}", "FORMAT").replace("{language}", "de")
             for path in paths
         }
         assert documented - {"openapi.json", ""} == known - {"login", "logout"}

@@ -119,11 +119,10 @@ class Stream:
 
     def run(self) -> None:
         windows = reference_windows(16_000).numpy()
-        scorer = self.tagger.within(HOP_SECONDS * 4)
         while not self.ended.wait(HOP_SECONDS):
             window = windows[len(self.sent) % len(windows)][None]
             try:
-                (row,) = scorer(window)
+                (row,) = self.tagger.in_time(window, HOP_SECONDS * 4)
             except WorkersError as error:
                 self.failure = error
                 return
@@ -195,7 +194,7 @@ def test_a_worker_refuses_what_is_wrong_with_a_sentence(remote: RemoteTagger, cl
                 method, cluster.address + path, content=content, headers=headers | authorization
             )
             assert (answer.status_code, answer.text.count("\n")) == (status, 0), (path, answer.text)
-    assert np.isfinite(remote.within(60.0)(np.zeros((1, 16_000), np.float32))).all()
+    assert np.isfinite(remote.in_time(np.zeros((1, 16_000), np.float32), 60.0)).all()
 
 
 def test_workers_send_embeddings_behind_their_scores(remote: RemoteTagger, tiny: Tagger) -> None:

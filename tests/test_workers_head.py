@@ -90,19 +90,23 @@ def test_workers_and_nodes_find_a_head_that_is_back() -> None:
                     tagger = load_remote(f"http://127.0.0.1:{port}", token=token.read_text())
                 except (ModelError, OSError):
                     return False
-                found = bool(np.isfinite(tagger.within(5.0)(SILENCE)).all())
+                found = bool(np.isfinite(tagger.in_time(SILENCE, 5.0)).all())
                 tagger.close()
                 return found
 
             wait_until(answers, "a worker", READY_SECONDS)
-            node = load_remote(f"http://127.0.0.1:{port}", token=token.read_text()).within(5.0)
+            node = load_remote(f"http://127.0.0.1:{port}", token=token.read_text())
             kept = token.read_text()
 
             head.stop()
-            assert np.isnan(node(SILENCE)).all()
+            assert np.isnan(node.in_time(SILENCE, 5.0)).all()
 
             head.start()
-            wait_until(lambda: np.isfinite(node(SILENCE)).all(), "a worker of the new head", READY_SECONDS)
+            wait_until(
+                lambda: np.isfinite(node.in_time(SILENCE, 5.0)).all(),
+                "a worker of the new head",
+                READY_SECONDS,
+            )
             assert token.read_text() == kept
             wait_until(lambda: status(given) == "RUNNING", "the status of a model with all its workers")
         assert not head.processes.alive()

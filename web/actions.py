@@ -85,7 +85,7 @@ class NoteActions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CareActions:
+class MaintenanceActions:
     """Functions that look after the program; one that fails raises `WebError`.
 
     Attributes
@@ -145,7 +145,7 @@ class Actions:
         Takes the id of an event; returns the file of its clip, or None.
     notes : NoteActions or None
         Changes of events; None without a history.
-    care : CareActions
+    maintenance : MaintenanceActions
         Checks and calibration.
     read_clip : callable
         Takes the id of an event; returns the samples of its clip, or None.
@@ -164,7 +164,7 @@ class Actions:
     save_settings: Callable[[], str]
     read_events: Callable[[EventQuery, Place | None], Sequence[Event]]
     find_clip: Callable[[str], Path | None]
-    care: CareActions
+    maintenance: MaintenanceActions
     names: Callable[[str], Mapping[str, str]] = lambda _language: {}
     notes: NoteActions | None = None
     read_clip: Callable[[str], Samples | None] = lambda _: None

@@ -77,7 +77,7 @@ class Api:
         ]
 
     async def status(self, _request: Request) -> Response:
-        """Return what runs, and who follows."""
+        """Return version, model, device, broker, sources and the number of browsers."""
         health = self._hub.state.health
         return self._json(
             {
@@ -118,7 +118,7 @@ class Api:
         return self._json({"tags": found})
 
     async def health(self, _request: Request) -> Response:
-        """Return the health; 503 before the first."""
+        """Return the health; status 503 until it is known."""
         health = self._hub.state.health
         if health is None:
             raise RequestError(503, "Earshot is starting; try again in a few seconds")

@@ -52,7 +52,7 @@ class EventApi:
                     "events/{id}/clip": self.clip,
                     "events/{id}/spectrogram": self.spectrogram,
                     "summary": self.summary,
-                    "export/{form}": self.export,
+                    "export/{format}": self.export,
                 },
             ),
             *routes_of(
@@ -78,7 +78,7 @@ class EventApi:
         return self._json(await self._read(read))
 
     async def summary(self, request: Request) -> Response:
-        """Return the number of starts of each sound in each hour of the day."""
+        """Return the number of starts of each sound by hour of the day, and of all sounds by weekday and by day."""
         query, zone = event_query(request, limit=_SUMMARY_EVENTS), zone_in(request)
         return self._json(await self._read(lambda: summarise(self._actions.read_events(query, None), zone)))
 
@@ -113,11 +113,11 @@ class EventApi:
         return Response(rows, media_type="application/octet-stream", headers=headers)
 
     async def export(self, request: Request) -> Response:
-        """Return events as a file of another program."""
-        export = self._actions.exports.get(request.path_params["form"])
+        """Return events as a file: CSV, JSON, labels for Audacity or a selection table for Raven."""
+        export = self._actions.exports.get(request.path_params["format"])
         if export is None:
             raise RequestError(
-                404, f"there is no such form; choose one of {', '.join(self._actions.exports)}"
+                404, f"there is no such format; choose one of {', '.join(self._actions.exports)}"
             )
         query, zero = event_query(request, limit=_EXPORTED_EVENTS), time_in(request, "zero")
 

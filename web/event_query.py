@@ -84,7 +84,9 @@ def place_in(request: Request, what: str) -> Place | None:
 
 def _names(names: Sequence[str], what: str) -> tuple[str, ...]:
     if len(names) > 50 or any(len(name) > LONGEST_NAME for name in names):
-        raise RequestError(400, f"{what} can be given 50 times, with {LONGEST_NAME} characters each")
+        raise RequestError(
+            400, f"{what} can be given at most 50 times, with at most {LONGEST_NAME} characters each"
+        )
     return tuple(names)
 
 

@@ -59,7 +59,7 @@ class Access:
     ingress: str = ""
 
 
-class Door:
+class AccessControl:
     """Access to the page at present, and the sessions of browsers.
 
     Parameters
@@ -87,15 +87,15 @@ class Guard:
     ----------
     app : callable
         Application that answers.
-    door : Door
+    control : AccessControl
         Who may use it.
     public : collection of str
         Paths that need no password: the page itself, and the login.
     """
 
-    def __init__(self, app: App, door: Door, public: Iterable[str]) -> None:
+    def __init__(self, app: App, control: AccessControl, public: Iterable[str]) -> None:
         self._app = app
-        self._door = door
+        self._control = control
         self._public = frozenset(public)
 
     async def __call__(self, scope: Scope, receive: Received, send: Send) -> None:
@@ -107,7 +107,7 @@ class Guard:
         headers = Headers(raw=scope["headers"])
         refusal = self._refusal(scope, headers)
         if refusal is None:
-            app = _with_slash(scope, self._door.access.path) if lacks_slash else self._app
+            app = _with_slash(scope, self._control.access.path) if lacks_slash else self._app
             await app(scope, receive, _with_headers(send))
             return
         status, sentence = refusal
@@ -122,27 +122,27 @@ class Guard:
         """Return True if a request comes with a session or a token, or none is needed."""
         if self.has_token(headers):
             return True
-        access = self._door.access
+        access = self._control.access
         cookie = session_cookie(headers, cookie_name(access.path))
-        return not access.password or self._door.sessions.is_valid(cookie)
+        return not access.password or self._control.sessions.is_valid(cookie)
 
     def has_token(self, headers: Headers) -> bool:
         """Return True if a request has the token for scripts."""
         scheme, _, token = headers.get("authorization", "").partition(" ")
         return (
-            bool(self._door.access.token)
+            bool(self._control.access.token)
             and scheme.lower() == "bearer"
-            and is_token(token, self._door.access.token)
+            and is_token(token, self._control.access.token)
         )
 
     def _lacks_slash(self, scope: Scope) -> bool:
         """Return True for the page at the path of the proxy without a slash, where relative addresses lead elsewhere."""
         is_read = scope["type"] == "http" and scope["method"] in _SAFE
-        return is_read and bool(self._door.access.path) and scope["path"] == self._door.access.path
+        return is_read and bool(self._control.access.path) and scope["path"] == self._control.access.path
 
     def _strip_path(self, scope: Scope) -> None:
         """Remove the path of the proxy, which some proxies leave in place."""
-        path = self._door.access.path
+        path = self._control.access.path
         if path and (scope["path"] == path or scope["path"].startswith(f"{path}/")):
             scope["path"] = scope["path"][len(path) :] or "/"
 
@@ -157,20 +157,20 @@ class Guard:
             return 403, "requests from other sites are refused"
         if is_proxy or scope["path"] in self._public:
             return None
-        if self._door.access.ingress and not self._door.access.password and not _is_from_here(scope):
+        if self._control.access.ingress and not self._control.access.password and not _is_from_here(scope):
             return 401, "open this page in Home Assistant"
         return None if self.is_known(headers) else (401, "log in first")
 
     def _is_ingress(self, scope: Scope) -> bool:
         """Return True for a request of the proxy whose users are logged in."""
-        return bool(self._door.access.ingress) and _peer(scope) == self._door.access.ingress
+        return bool(self._control.access.ingress) and _peer(scope) == self._control.access.ingress
 
     def _is_host(self, scope: Scope, headers: Headers) -> bool:
         """Return True for a well-formed host. Without a password, it must be this machine: another site's name may lead here."""
         host = headers.get("host", "")
         if not _HOST.fullmatch(host) or len(headers.getlist("host")) != 1:
             return False
-        if self._door.access.password or self._is_ingress(scope):
+        if self._control.access.password or self._is_ingress(scope):
             return True
         return is_local(urlsplit(f"//{host}").hostname or "")
 

@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .answers import RequestError, read_body, refused
-from .guard import Door, session_cookie
+from .guard import AccessControl, session_cookie
 from .passwords import MOST_CHARACTERS, is_password
 from .sessions import SESSION_SECONDS, LoginLimit, cookie_name
 
@@ -19,12 +19,12 @@ class Login:
 
     Parameters
     ----------
-    door : Door
+    control : AccessControl
         Password, and sessions.
     """
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
+    def __init__(self, control: AccessControl) -> None:
+        self._control = control
         self._limit = LoginLimit()
         self._one_at_a_time = asyncio.Semaphore(1)
 
@@ -54,14 +54,14 @@ class Login:
                     {"retry-after": str(max(1, round(wait_seconds)))},
                 )
             self._limit.begin(address)
-            right = await asyncio.to_thread(is_password, password, self._door.access.password)
+            right = await asyncio.to_thread(is_password, password, self._control.access.password)
         if not right:
             return refused(RequestError(401, "the password is wrong"))
         self._limit.succeed(address)
         answer = JSONResponse({})
         answer.set_cookie(
-            cookie_name(self._door.access.path),
-            self._door.sessions.begin(),
+            cookie_name(self._control.access.path),
+            self._control.sessions.begin(),
             max_age=SESSION_SECONDS,
             path="/",  # of the proxy's path too, and of this machine's address without it
             httponly=True,
@@ -72,8 +72,8 @@ class Login:
 
     async def logout(self, request: Request) -> Response:
         """End the session."""
-        name = cookie_name(self._door.access.path)
-        self._door.sessions.end(session_cookie(request.headers, name))
+        name = cookie_name(self._control.access.path)
+        self._control.sessions.end(session_cookie(request.headers, name))
         answer = JSONResponse({})
         answer.delete_cookie(name, path="/", httponly=True, samesite="strict")
         return answer

@@ -32,7 +32,7 @@ _QUERIES: dict[str, dict[str, dict[str, Any]]] = {
     "audio": {"source": _TEXT},
     "events": {**_FILTERS, "after": _PLACE, "limit": {"type": "integer"}},
     "summary": {**_FILTERS, "zone": _ZONE},
-    "export/{form}": {**_FILTERS, "zero": _TIME},
+    "export/{format}": {**_FILTERS, "zero": _TIME},
 }
 _BODIES: dict[str, dict[str, dict[str, Any]]] = {
     "listening": {"source": _TEXT, "on": _FLAG},

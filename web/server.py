@@ -14,14 +14,14 @@ from . import pages
 from .actions import Actions
 from .api import Api
 from .calls import Calls
-from .care_api import CareApi
 from .errors import WebError
 from .event_api import EventApi
-from .guard import Access, Door, Guard
+from .guard import Access, AccessControl, Guard
 from .hub import Hub
 from .listening import Listening
 from .live import Live
 from .login import LOGIN_PATH, Login
+from .maintenance_api import MaintenanceApi
 from .openapi import description_routes
 from .protocol import LimitedProtocol
 
@@ -74,7 +74,7 @@ class WebServer:
     ) -> None:
         self._hub = hub
         self._calls = calls
-        self._door = Door(access, key)
+        self._control = AccessControl(access, key)
         self._listening = listening
         self._actions: Actions | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -86,7 +86,7 @@ class WebServer:
     def address(self) -> str:
         """Address of the page, for people."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}{self._door.access.path}/"
+        return f"http://{host}:{self.port}{self._control.access.path}/"
 
     def set_actions(self, actions: Actions) -> None:
         """Set the functions that the page calls, before `run`."""
@@ -95,7 +95,7 @@ class WebServer:
 
     def set_access(self, access: Access, key: bytes) -> None:
         """Let others in from now on; who follows has to connect again. From any thread."""
-        self._door.change(access, key)
+        self._control.change(access, key)
         self._call(self._interrupt)
 
     def close(self) -> None:
@@ -162,17 +162,17 @@ class WebServer:
     def _app(self) -> Guard:
         if self._actions is None:
             raise WebError("the page has no actions")
-        login = Login(self._door)
+        login = Login(self._control)
         interface = [
             *Api(
                 self._hub,
                 self._actions,
                 self._calls,
-                has_password=lambda: bool(self._door.access.password),
+                has_password=lambda: bool(self._control.access.password),
                 can_listen=self._listening is not None,
             ).routes(),
             *EventApi(self._hub, self._actions).routes(),
-            *CareApi(self._hub, self._actions.care, self._calls).routes(),
+            *MaintenanceApi(self._hub, self._actions.maintenance, self._calls).routes(),
             *Live(self._hub).routes(),
             *([] if self._listening is None else self._listening.routes()),
             *login.routes(),
@@ -180,7 +180,7 @@ class WebServer:
         description = description_routes(interface, self._actions.version)
         app = Starlette(routes=[*interface, *description, *pages.routes()])
         app.router.redirect_slashes = False
-        return Guard(app, self._door, public={*pages.static_files(), LOGIN_PATH})
+        return Guard(app, self._control, public={*pages.static_files(), LOGIN_PATH})
 
 
 class _Server(uvicorn.Server):

@@ -52,7 +52,7 @@ def finetune(
     overwrite: bool,
     report: Path | None,
 ) -> None:
-    """Teach a model the sounds of your recordings."""
+    """Fine-tune a model on your recordings."""
     from rich.console import Console
 
     from models.training.dataset import SoundCache

@@ -309,9 +309,9 @@ def _window_actions(
     """Return a function that returns the actions of the window, which needs Qt."""
     teach = None
     if view.memory is not None:
-        from .teach_desk import TeachingDesk
+        from .teaching_controller import TeachingController
 
-        teach = TeachingDesk(live_settings, parts.watchlists, view.memory, threads).actions()
+        teach = TeachingController(live_settings, parts.watchlists, view.memory, threads).actions()
     return partial(
         window.window_actions,
         live_settings,
@@ -379,14 +379,14 @@ class _ModelChange:
             self._taught.use([new])
         watchlists.set_model(model.labels, new.thresholds)
         clips = self.session.channels.clips
-        never = () if clips is None else sounds_never_kept(self.settings.current, model)
+        labels = model.columns.labels_so_far  # a sound that was removed may still be named in the settings
+        never = () if clips is None else sounds_never_kept(self.settings.current, labels, new.thresholds)
 
         def on_use() -> None:
             if clips is not None:
                 clips.set_model(new.name, never)
             if self._log is not None and not is_first:
-                columns = model.columns
-                self._log.go_on(new.name, columns.labels_so_far, new.thresholds, len(columns.base))
+                self._log.go_on(new.name, labels, new.thresholds, len(model.columns.base))
             tagger.log_model(new, reason)
 
         self.session.set_tagger(

@@ -41,7 +41,7 @@ def teach(
     export: Path | None,
     import_from: Path | None,
 ) -> None:
-    """Teach it a sound of your own from five recordings.
+    """Teach Earshot a sound from five recordings.
 
     The sound is then watched for like any other, under its name. The network stays unchanged, and no audio is kept unless you ask for it.
     """
@@ -186,6 +186,7 @@ def _advice_on_removal(chosen: "Settings", name: str) -> str:
     watched = [*(chosen.watched or ()), *(entry for own in chosen.watch_overrides.values() for entry in own)]
     named = {
         "watch": [entry.sound for entry in watched],
+        "clips_never": [entry.sound for entry in chosen.excluded_from_clips],
         "notify_sounds": chosen.notify_sounds,
         "notify_quiet": [span.sound for span in chosen.quiet_hours],
     }

@@ -77,7 +77,7 @@ def learn_corrections(
     for event in events:
         if event.label in by_level:
             raise UsageError(
-                f"'{event.label}' is a matter of the level alone, which no example changes: set its above_db or level_db instead"
+                f"'{event.label}' is detected by its level alone, so examples have no effect: set its above_db or level_db instead"
             )
         if event.label.casefold() in own:
             raise UsageError(

@@ -191,7 +191,7 @@ def verdict(taught: "Taught") -> list[str]:
         lines.append(f"Nearest other sounds: {', '.join(taught.nearest)}.")
     if taught.others < _MANY_OTHERS:
         lines.append(
-            "Collect your room and teach it again for fewer wrong alarms: earshot calibrate --for 1h --collect."
+            "For fewer false alarms, run earshot calibrate --for 1h --collect in your room, and teach the sound again."
         )
     if not taught.reliable:
         lines.append(

@@ -48,7 +48,7 @@ def record(chosen: "Settings", count: int, *, playback: bool = True) -> "list[tu
     SourceError
         The source can't be read, or ends.
     TeachingError
-        A sound is not heard, silent or overdriven, three times in a row.
+        A sound is not heard, silent or clipped, three times in a row.
     """
     from streamer.commands.takes import Frames
     from streamer.live.assembly import open_sources

@@ -16,7 +16,7 @@ app = typer.Typer(cls=Group)
 @app.callback()
 @takes("web")
 def web() -> None:
-    """Set the password of the page for browsers."""
+    """Set the password of the web page, or make a token."""
 
 
 @app.command(cls=Command)

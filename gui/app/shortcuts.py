@@ -43,8 +43,8 @@ SHORTCUTS: Mapping[str, Shortcut] = {
     "right": Shortcut("Right", ("R",), "mark the selected event as right; again: no mark"),
     "wrong": Shortcut("Wrong", ("X",), "mark the selected event as wrong; again: no mark"),
     "teach": Shortcut("This is…", ("L",), "teach the selected stretch of the spectrogram; none: select one"),
-    "select_back": Shortcut("Selection back", ("Shift+Left",), "move the selection"),
-    "select_on": Shortcut("Selection on", ("Shift+Right",), "move it on"),
+    "select_back": Shortcut("Selection back", ("Shift+Left",), "move the selection back"),
+    "select_on": Shortcut("Selection forward", ("Shift+Right",), "move it forward"),
     "longer": Shortcut("Longer selection", ("Shift+Up",), "make it longer"),
     "shorter": Shortcut("Shorter selection", ("Shift+Down",), "make it shorter"),
     "remember": Shortcut(
@@ -55,10 +55,10 @@ SHORTCUTS: Mapping[str, Shortcut] = {
     ),
     "up": Shortcut("Up", ("Up",), "select the tag above"),
     "down": Shortcut("Down", ("Down",), "select the tag below"),
-    "watch": Shortcut("Watch", ("W", "Return"), "watch the selected tag, or stop watching it"),
+    "watch": Shortcut("Watch", ("W", "Return"), "watch for the selected tag, or stop watching for it"),
     "lower": Shortcut("Lower threshold", ("-",), "lower the threshold of the selected tag"),
     "raise": Shortcut("Raise threshold", ("+", "="), "raise it"),
-    "find": Shortcut("Watch a sound", ("Ctrl+F", "/"), "search all sounds, to be told when one begins"),
+    "find": Shortcut("Watch for a sound", ("Ctrl+F", "/"), "search all sounds, to watch for one"),
     "source": Shortcut("Source", ("S",), "choose the input of this source"),
     "pause": Shortcut(
         "Stop listening", ("P",), "switch this source off, until you switch it on again", checkable=True

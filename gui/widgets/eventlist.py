@@ -146,7 +146,7 @@ class EventList(QWidget):
     def _show_hint(self) -> None:
         """Say in an empty list why it is empty."""
         if self.model.given:
-            text = "No event fits the filter"
+            text = "No event matches the filter"
         elif self._watched:
             text = f"No events yet. Watching for:\n{', '.join(self._watched)}"
         else:

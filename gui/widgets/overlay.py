@@ -129,7 +129,7 @@ class Search(Overlay):
         self.list = QListWidget()
         self.list.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.list.itemClicked.connect(self._choose)
-        self._hint = QLabel("Enter: watch a sound, or stop watching it · Esc: close")
+        self._hint = QLabel("Enter: watch for a sound, or stop watching for it · Esc: close")
         self._layout = QVBoxLayout(self)
         for widget in (self.field, self.list, self._hint):
             self._layout.addWidget(widget)

@@ -11,7 +11,7 @@ DBFS = (
 )
 TAGS = (
     "The sounds that the model hears now, each with its score from 0 to 1. The mark on a bar is the threshold of a watched sound: "
-    "an event begins where the bar reaches it. Drag it to move it; click a name to watch that sound, or to stop watching it."
+    "an event begins where the bar reaches it. Drag it to move it; click a name to watch for that sound, or to stop watching for it."
 )
 SCORES = "Colours of scores, from 0 to 1, the same everywhere."
 TIMELINE = "Scores of the last minutes, watched sounds first. A frame is an event. Click to go to that time."

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import TeachingError
 from ..frontends import SAMPLE_RATE_HZ
 from .examples import find_example
-from .heads import Head, Lesson, learn
+from .heads import Head, TrainedHead, learn
 from .other_sounds import OtherSounds, embed_all, general_sounds
 from .taught_sounds import Halves, TaughtHead, TaughtSound
 from .taught_tagger import Embedder, lowering
@@ -122,8 +122,8 @@ def _windows(name: str, samples: Floats, length: int, random: np.random.Generato
 
 def correction_heads(groups: Sequence[Floats], others: OtherSounds) -> tuple[Head, ...]:
     """Learn the heads of a correction from the windows (n, width) of each recording: one for all together, then one for each."""
-    together = _lesson(groups, others)
-    return (together.head, *(_lesson([group], others).head for group in groups))
+    together = _trained(groups, others)
+    return (together.head, *(_trained([group], others).head for group in groups))
 
 
 def _head(
@@ -134,9 +134,9 @@ def _head(
     for group in groups:
         rows = group.astype(np.float16)
         recordings = [(before, own) for before, own in recordings if not _is_same(before, rows)]
-        recordings.append((rows, _lesson([group], others).head))
+        recordings.append((rows, _trained([group], others).head))
     windows, own = zip(*recordings[-_NEWEST:], strict=True)
-    together = _lesson([rows.astype(np.float32) for rows in windows], others)
+    together = _trained([rows.astype(np.float32) for rows in windows], others)
     return TaughtHead(
         fingerprint=model.fingerprint,
         model=model.name,
@@ -156,7 +156,7 @@ def _is_same(rows: Halves, others: Halves) -> bool:
     return float(first @ other) >= _SAME * float(np.linalg.norm(first) * np.linalg.norm(other))
 
 
-def _lesson(rows: Sequence[Floats], others: OtherSounds) -> Lesson:
+def _trained(rows: Sequence[Floats], others: OtherSounds) -> TrainedHead:
     return learn(_examples(rows), others.embeddings, inverse_penalties=(_INVERSE_PENALTY,))
 
 

@@ -57,7 +57,7 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lesson:
+class TrainedHead:
     """A head with what it does on sounds that it has not seen.
 
     Attributes
@@ -86,7 +86,7 @@ def learn(
     *,
     false_share: float = FALSE_SHARE,
     inverse_penalties: Sequence[float] = _INVERSE_PENALTIES,
-) -> Lesson:
+) -> TrainedHead:
     """Learn a head, with the penalty that finds most windows of unseen examples.
 
     Parameters
@@ -110,7 +110,7 @@ def learn(
     trials = [_try(examples, others, false_share, penalty) for penalty in sorted(inverse_penalties)]
     best = max(trials, key=lambda trial: trial.found)  # the smallest of equals
     whole = _fit(np.concatenate(examples), others, best.inverse_penalty)
-    return Lesson(
+    return TrainedHead(
         head=Head(whole.weights, whole.bias - best.threshold),
         hits=best.hits,
         nearest=np.argsort(-best.unseen_others)[:_FOLDS].astype(np.int32),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import ExampleError
 from .examples import Example, loudest, require_enough
-from .heads import NEEDED_HITS, Lesson, learn
+from .heads import NEEDED_HITS, TrainedHead, learn
 from .other_sounds import OtherSounds, embed_all, general_sounds, recorded_sounds
 from .taught_sounds import TaughtHead, TaughtSound
 from .taught_tagger import Embedder
@@ -134,19 +134,19 @@ def teach(
     ]
     embedded = embed_all(model, windows, progress).embeddings
     by_example = np.split(embedded, len(examples))
-    lesson = learn(by_example, others.embeddings)
-    return _result(model, name, examples, others, lesson)
+    trained = learn(by_example, others.embeddings)
+    return _result(model, name, examples, others, trained)
 
 
 def _result(
-    model: Embedder, name: str, examples: Sequence[Example], others: OtherSounds, lesson: Lesson
+    model: Embedder, name: str, examples: Sequence[Example], others: OtherSounds, trained: TrainedHead
 ) -> Taught:
-    """Return what a lesson gave."""
+    """Return the sound, and how well it was learned."""
     head = TaughtHead(
         fingerprint=model.fingerprint,
         model=model.name,
-        head=lesson.head,
-        recall=lesson.recall,
+        head=trained.head,
+        recall=trained.recall,
         others=len(others.names),
     )
     sound = TaughtSound(
@@ -159,11 +159,11 @@ def _result(
         sound=sound,
         found=tuple(
             (example.name, bool(hits >= NEEDED_HITS))
-            for example, hits in zip(examples, lesson.hits, strict=True)
+            for example, hits in zip(examples, trained.hits, strict=True)
         ),
-        recall=lesson.recall,
+        recall=trained.recall,
         others=len(others.names),
-        nearest=tuple(dict.fromkeys(others.names[index] for index in lesson.nearest)),
+        nearest=tuple(dict.fromkeys(others.names[index] for index in trained.nearest)),
     )
 
 

@@ -12,7 +12,7 @@ from .taught_labels import with_taught_labels
 from .taught_sounds import TaughtSound
 
 if TYPE_CHECKING:
-    from ..remote import InTime, RemoteTagger
+    from ..remote import RemoteTagger
 
 Floats = NDArray[np.float32]
 
@@ -296,41 +296,11 @@ class TaughtWorkers(TaughtTagger):
         """Figures of the requests so far."""
         return self._workers.traffic
 
-    def within(self, seconds: float) -> "TaughtInTime":
-        """Return a scorer whose calls take no longer than this; a window without an answer has a row whose scores are NaN."""
-        return TaughtInTime(self, self._workers.within(seconds))
-
-
-class TaughtInTime:
-    """Scorer of live sound by workers, with taught sounds: float32 (batch, n) -> float32 (batch, labels) within a time.
-
-    Parameters
-    ----------
-    taught : TaughtWorkers
-        Tagger.
-    workers : InTime
-        Its workers' scorer.
-
-    Attributes
-    ----------
-    largest_batch : int
-        Most windows in one call.
-    """
-
-    def __init__(self, taught: TaughtWorkers, workers: "InTime") -> None:
-        self._taught, self._workers = taught, workers
-        self.largest_batch = workers.largest_batch
-
-    @property
-    def traffic(self) -> Any:
-        """Figures of the requests so far."""
-        return self._workers.traffic
-
-    def __call__(self, samples: Floats, /) -> Floats:
-        """Score windows; a window without an answer in time has a row whose scores are NaN."""
-        if not self._taught.needs_embeddings:
-            return self._taught.widened(self._workers(samples))
-        return self._taught.joined(*self._workers.scores_and_embeddings(samples))
+    def in_time(self, samples: Floats, seconds: float, /) -> Floats:
+        """Score windows of live sound within a time; a window without an answer has a row whose scores are NaN."""
+        if not self.needs_embeddings:
+            return self.widened(self._workers.in_time(samples, seconds))
+        return self.joined(*self._workers.both_in_time(samples, seconds))
 
 
 def lowering(heads: Sequence[Head], embeddings: Floats) -> Floats:
@@ -344,6 +314,6 @@ def with_taught(
     model: "Embedder | RemoteTagger", sounds: Sequence[TaughtSound], names: Sequence[str] | None = None
 ) -> TaughtTagger:
     """Return a model with taught sounds; parameters as for `TaughtTagger`."""
-    if hasattr(model, "within"):  # workers, whose client need not be imported for a model on this machine
+    if hasattr(model, "in_time"):  # workers, whose client need not be imported for a model on this machine
         return TaughtWorkers(cast("RemoteTagger", model), sounds, names)
     return TaughtTagger(model, sounds, names)

@@ -75,7 +75,7 @@ def tag(
     hop_samples : int
         Samples between windows.
     fast_samples : int, optional
-        Length of the fast windows that tell events sooner; None without these.
+        Length of the fast windows that report events sooner; None without these.
     classes : int, optional
         Number of labels, the first ones, whose highest score is looked for; by default all.
 

@@ -48,7 +48,7 @@ def check_notifications(settings: Settings) -> CheckResult:
     try:
         names = [AppriseTarget(address).name for address in settings.notify_addresses()]
     except SettingsError as error:
-        return CheckResult(_NOTIFICATIONS, "failed", "nobody would be told", str(error))
+        return CheckResult(_NOTIFICATIONS, "failed", "nobody would be notified", str(error))
     if settings.notify_command:
         program = settings.notify_command[0]
         if shutil.which(program) is None:

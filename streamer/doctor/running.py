@@ -112,7 +112,7 @@ def _check_speed(health: Health) -> CheckResult:
         return CheckResult("speed", "skipped", "nothing has been tagged yet")
     found = f"inference takes {factor:.0%} of the time"
     if health.latency_p95_seconds is not None:
-        found += f"; tags come after {health.latency_p95_seconds:.1f} s at most, 19 times out of 20"
+        found += f"; 95 % of the tags come within {health.latency_p95_seconds:.1f} s"
     if factor > _SLOW or health.dropped_windows:
         state: State = "failed" if factor > _TOO_SLOW else "warning"
         found += f"; {health.dropped_windows} windows were dropped"

@@ -51,9 +51,9 @@ class Sound:
     minimum_threshold : float or None
         Lowest threshold of a class; thresholds of a model below it are raised to it, and those above it stay.
     off_threshold : float or None
-        Lower threshold, below which a window is silent; `OFF_SHARE` of the threshold if None.
+        Lower threshold, below which a window is a miss; `OFF_SHARE` of the threshold if None.
     hits, of : int
-        The sound starts after `hits` hits among the newest `of` windows, and ends after `hits` silent windows in a row.
+        The sound starts after `hits` hits among the newest `of` windows, and ends after `hits` misses in a row.
     minimum_on_seconds : float
         Shortest time that the sound stays on.
     minimum_off_seconds : float
@@ -331,15 +331,19 @@ def _resolve(entry: Watch, labels: Sequence[str], thresholds: Samples | None) ->
     sound = _with_rule(sound, entry.rule)
     if "threshold" in entry.rule:
         sound = replace(sound, minimum_threshold=None)  # a threshold that is given counts
+        _check_off_threshold(sound)
     on = _on_thresholds(sound, indices, None if "threshold" in entry.rule else thresholds)
-    highest = max(sound.threshold, on.max())
-    if sound.off_threshold is not None and sound.off_threshold > highest:
-        raise SettingsError(
-            f"the rule of the sound '{sound.name}' is invalid: off_threshold must be between 0 and the threshold {highest:g}, not "
-            f"{sound.off_threshold:g}"
-        )
     off = OFF_SHARE * on if sound.off_threshold is None else np.minimum(sound.off_threshold, on)
     return WatchedSound(sound, indices, tuple(on.tolist()), tuple(off.tolist()))
+
+
+def _check_off_threshold(sound: Sound) -> None:
+    """Refuse an `off_threshold` above a threshold that is given; one above a model's own is lowered, as another model may follow."""
+    if sound.off_threshold is not None and sound.off_threshold > sound.threshold:
+        raise SettingsError(
+            f"the rule of the sound '{sound.name}' is invalid: off_threshold must be between 0 and the threshold "
+            f"{sound.threshold:g}, not {sound.off_threshold:g}"
+        )
 
 
 def _with_rule(sound: Sound, rule: Mapping[str, Any]) -> Sound:

@@ -29,7 +29,7 @@ class EventDetector:
     between two windows, or a slow model, is no gap. Cooldowns last over gaps, unless another stream
     begins: one whose first window ends before the last one.
 
-    Taggings of fast windows tell starts sooner; see `EarlyStart`. The others then confirm such a start, or take it back.
+    Taggings of fast windows report starts sooner; see `EarlyStart`. The others then confirm such a start, or take it back.
 
     Parameters
     ----------

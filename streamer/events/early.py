@@ -1,4 +1,4 @@
-"""Starts on the word of the fast window, which the long window confirms or takes back."""
+"""Starts that the fast window reports, and the long window confirms or takes back."""
 
 from collections import deque
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _PATIENCE_SAMPLES = 5 * SAMPLE_RATE_HZ
 """Time that the long window has to confirm a start, after the fast one has last heard the sound."""
 
 _DISTRUST_SAMPLES = 30 * SAMPLE_RATE_HZ
-"""Time after a start that was taken back in which the fast window has no word on that sound."""
+"""Time after a start that was taken back in which the fast window is ignored for that sound."""
 
 _SHORTEST_SAMPLES = 2 * LEVEL_FRAME_SAMPLES
 """Shortest part of a sound that the model notices."""
@@ -43,9 +43,9 @@ def new_start(watched: WatchedSound, identifier: str, tagging: Tagging, start_sa
 class EarlyStart:
     """Start of one sound that only the fast window has detected so far.
 
-    The fast window tells a start where the level rises out of the background and the score is well above the threshold. The
+    The fast window reports a start where the level rises out of the background and the score is well above the threshold. The
     long window has some seconds to confirm it, by the rule of the sound. Otherwise, the start is taken back, and the fast
-    window has no word on this sound for a while.
+    window is ignored for this sound for a while.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class EarlyStart:
         return self.peak
 
     def start(self, tagging: Tagging, *, score: float, ended_sample: int) -> Event | None:
-        """Return the start that the newest tagging of the fast window tells, if any.
+        """Return the start that the newest tagging of the fast window reports, if any.
 
         Parameters
         ----------

@@ -89,7 +89,7 @@ class SoundTracker:
         return started or self._early.judge(tagging, is_on=is_on, score=self._score)
 
     def feed_fast(self, tagging: Tagging) -> Event | None:
-        """Add a tagging of the fast window; return the start that it tells, if any."""
+        """Add a tagging of the fast window; return the start that it reports, if any."""
         self._early.observe(tagging, is_on=self._active is not None)
         if self._active is not None or tagging.end_sample < self.blocked_until:
             return None

@@ -27,7 +27,7 @@ from ..sinks.mqtt.homeassistant import Discovery
 from ..sinks.payloads import LabelSet
 from ..sources import Source, is_standard_input, open_source
 from ..stream.fallback import FallbackScorer
-from ..stream.scoring import Scorer, live_scorer
+from ..stream.scoring import RemoteScorer, Scorer
 from .channel import ChunkTap, Input, Mode
 from .session import LiveSession, Outputs
 from .switches import Switches
@@ -155,7 +155,7 @@ def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Cli
     """
     if not names:
         return None
-    never = sounds_never_kept(settings, model)
+    never = sounds_never_kept(settings, model.labels, model.thresholds)
     return Clips(
         settings.clips_path,
         sources=names,
@@ -172,8 +172,10 @@ def make_clips(settings: Settings, names: Sequence[str], *, model: Model) -> Cli
     )
 
 
-def sounds_never_kept(settings: Settings, model: Model) -> Sequence[WatchedSound]:
-    """Return the sounds that clips must not contain.
+def sounds_never_kept(
+    settings: Settings, labels: Sequence[str], thresholds: Samples | None
+) -> Sequence[WatchedSound]:
+    """Return the sounds that clips must not contain, found among the labels of a model.
 
     Raises
     ------
@@ -181,7 +183,7 @@ def sounds_never_kept(settings: Settings, model: Model) -> Sequence[WatchedSound
         A sound of `clips_never` is unknown.
     """
     try:
-        return resolve_scored_sounds(settings.excluded_from_clips, model.labels, model.thresholds)
+        return resolve_scored_sounds(settings.excluded_from_clips, labels, thresholds)
     except SettingsError as error:
         raise SettingsError(f"clips_never: {error}") from None
 
@@ -349,9 +351,9 @@ def make_session(
     fallback : Tagger, optional
         Scores windows for which workers have no answer.
     """
-    session = LiveSession(
+    return LiveSession(
         _inputs(settings, sources, watchlists),
-        _scorer(settings, tagger, fallback, lambda: min(channel.hop_samples for channel in session.channels)),
+        _scorer(tagger, fallback),
         Mode(
             _window_samples(settings) if tagger is None else tagger.window_samples,
             fast_window_samples=None if watchlists is None else settings.fast_window_samples,
@@ -365,7 +367,6 @@ def make_session(
         meter=HealthMeter(model="" if tagger is None else tagger.name, device=device),
         broker_state=(lambda: "none") if mqtt is None else (lambda: mqtt.state),
     )
-    return session
 
 
 def ending(
@@ -536,16 +537,11 @@ def _inputs(settings: Settings, sources: Sequence[Source], watchlists: WatchList
     ]
 
 
-def _scorer(
-    settings: Settings, tagger: Tagger | None, fallback: Tagger | None, hop_samples: Callable[[], int]
-) -> Scorer | None:
-    """Return the scorer of a session: one on workers answers in time, unless readers wait for it."""
-    if tagger is None or settings.fast:
+def _scorer(tagger: Tagger | None, fallback: Tagger | None) -> Scorer | None:
+    """Return the scorer of a session: the tagger, with the one that scores in its place."""
+    if fallback is None or not isinstance(tagger, RemoteScorer):
         return tagger
-    scorer = live_scorer(tagger, hop_samples)
-    if fallback is None:
-        return scorer
-    return FallbackScorer(scorer, fallback, local_samples=fallback.window_samples, name=fallback.name)
+    return FallbackScorer(tagger, fallback, local_samples=fallback.window_samples, name=fallback.name)
 
 
 def _window_samples(settings: Settings) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..events.catalogue import WatchedSound
 from ..events.detector import EventDetector
 from ..messages import SAMPLE_RATE_HZ, AudioChunk, Event, Window
-from ..stream.scoring import Scorer, score, tagging_of
+from ..stream.scoring import LONGEST_ANSWER_SECONDS, Scorer, answer_seconds, score, tagging_of
 from ..stream.windows import WindowCutter
 from .channel import Channel
 
@@ -91,7 +91,7 @@ class Backlog:
             self._pieces.popleft()
 
     def note(self, event: Event) -> None:
-        """Remember an event that was told in time, so that it is not told again; forget one that was taken back."""
+        """Remember an event that was published, so that it is not published again; forget one that was taken back."""
         self._told = deque((told for told in self._told if told.id != event.id), maxlen=_REMEMBERED_EVENTS)
         if event.confirmed or event.kind != "ended":
             self._told.append(event)
@@ -127,7 +127,10 @@ class Backlog:
         active = {event.label for event in self._told if event.kind != "ended"}
         ready = [pair for pair in self._late if pair[0].label not in active]
         self._late = [pair for pair in self._late if pair[0].label in active]
-        return [event for pair in ready for event in pair]
+        events = [event for pair in ready for event in pair]
+        for event in events:
+            self.note(event)  # the next unanswered window contains older sound once more
+        return events
 
     def _collect(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -140,7 +143,7 @@ class Backlog:
             told.label == pair[0].label
             and told.started_at - margin <= end
             and start <= (told.ended_at if told.ended_at is not None else end) + margin
-            for told in self._told
+            for told in (*self._told, *(late[-1] for late in self._late))
         )
 
 
@@ -150,16 +153,18 @@ class Backlogs:
     def __init__(self) -> None:
         self._of: WeakKeyDictionary[Channel, Backlog] = WeakKeyDictionary()
         self._is_complete = True
+        self._seconds = LONGEST_ANSWER_SECONDS
 
     def after_batch(self, channels: Mapping[Window, Channel], answered: Collection[Window]) -> None:
         """Keep the windows of a batch that have no answer, but for the fast ones, whose sound is in the others too."""
         self._is_complete = all(window in answered for window in channels)
+        self._seconds = answer_seconds(channels)
         for window, channel in channels.items():
             if window not in answered and not window.is_fast:
                 self._of.setdefault(channel, Backlog(channel.name)).keep(window)
 
     def note(self, channel: Channel, event: Event) -> None:
-        """Remember an event that was told in time."""
+        """Remember an event that was published in time."""
         self._of.setdefault(channel, Backlog(channel.name)).note(event)
 
     def catch_up(self, scorer: Scorer, publish: Callable[[Event], None]) -> None:
@@ -170,7 +175,7 @@ class Backlogs:
         for channel, backlog in list(self._of.items()):
             windows = backlog.next_windows(channel.window_samples, channel.sounds, room)
             if windows:
-                backlog.put(windows, dict(score(scorer, windows)))
+                backlog.put(windows, dict(score(scorer, windows, self._seconds)))
                 room -= len(windows)
             for event in backlog.late_events():
                 publish(event)

@@ -109,6 +109,7 @@ class LiveSession:
             publish_noise=self._publish_noise,
             on_end=self._on_end,
             meter=meter,
+            in_time=not mode.fast,
             clock=clock,
         )
         shared = SharedParts(mode, self._queue, meter, switches or Switches(), outputs.taps, self._announce)

@@ -8,7 +8,7 @@ from ..events.catalogue import WatchedSound
 from ..health import HealthMeter
 from ..messages import Event, Message, NoiseLevels, SourceStatus, Tagging, Window
 from ..runtime.queues import BoundedQueue
-from ..stream.scoring import Scorer, Traffic, score_raw, tagging_of, traffic_of
+from ..stream.scoring import Scorer, Traffic, answer_seconds, score_raw, tagging_of, traffic_of
 from .backlog import Backlogs
 from .channel import Channel, Post
 
@@ -61,6 +61,8 @@ class Tagger:
         Receives each channel from which nothing more comes.
     meter : HealthMeter
         Counts taggings.
+    in_time : bool
+        True if a scorer on other machines has to answer before the next window is due, as where sound is live.
     clock : callable
         Unix time in seconds.
     """
@@ -74,13 +76,14 @@ class Tagger:
         publish_noise: Callable[[NoiseLevels], None],
         on_end: Callable[[Channel], None],
         meter: HealthMeter,
+        in_time: bool,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._queue = queue
         self._scorer = scorer
         self._publish, self._publish_noise = publish, publish_noise
         self._on_end = on_end
-        self._meter = meter
+        self._meter, self._in_time = meter, in_time
         self._clock = clock
         self._busy_since: float | None = None
         self._next: tuple[Replacement, Callable[[], Iterable[Channel]]] | None = None
@@ -191,7 +194,8 @@ class Tagger:
         if self._scorer is None or not channels:
             return taggings
         given = {_cut(window, self._longest_samples): window for window in channels}
-        for fitting, scores, raw in score_raw(self._scorer, list(given)):
+        seconds = answer_seconds(channels) if self._in_time else None
+        for fitting, scores, raw in score_raw(self._scorer, list(given), seconds):
             window = given[fitting]
             live = channels[window].source.live
             latency_seconds = max(0.0, self._clock() - window.ended_at) if live else None
@@ -245,7 +249,7 @@ def _hold(held: list[Post], posts: Sequence[Post]) -> list[Post]:
     for post in posts:
         behind = [other for other in held if other.channel is post.channel]
         if isinstance(post.content, Window) and post.content.is_fast:
-            continue  # its word would be late
+            continue  # it would be late
         if isinstance(post.content, Window):
             for other in behind:
                 if isinstance(other.content, Window) and other.stretch == post.stretch:

@@ -48,7 +48,7 @@ def _end_clock(value: Any) -> time:
 
 
 class QuietTable(FrozenModel):
-    """Hours in which a sound is not told."""
+    """Hours without notifications of a sound."""
 
     sound: str = ""
     begin: Annotated[time, BeforeValidator(_clock)] = Field(alias="from")

@@ -78,7 +78,7 @@ class Metrics:
         )
         self._withdrawn = Counter(
             "earshot_events_withdrawn",
-            "Starts on the word of the fast window that were taken back.",
+            "Starts of the fast window that were taken back.",
             ["source", "label"],
             registry=registry,
         )

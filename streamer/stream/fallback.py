@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..messages import Samples
-from .scoring import Scorer, Traffic, traffic_of
+from .scoring import LONGEST_ANSWER_SECONDS, RemoteScorer, Scorer, Traffic
 
 _PAUSE_SECONDS = 5.0
 """Time between attempts while no worker answers: each may take as long as an answer may."""
@@ -20,8 +20,8 @@ class FallbackScorer:
 
     Parameters
     ----------
-    workers : callable
-        Scorer on workers; a window without an answer has a row of NaN.
+    workers : RemoteScorer
+        Scorer on workers.
     local : callable
         Scorer on this machine, with the same classes.
     local_samples : int
@@ -39,7 +39,7 @@ class FallbackScorer:
 
     def __init__(
         self,
-        workers: Scorer,
+        workers: RemoteScorer,
         local: Scorer,
         *,
         local_samples: int,
@@ -55,24 +55,30 @@ class FallbackScorer:
         self.largest_batch: int = getattr(workers, "largest_batch", 16)
 
     @property
-    def traffic(self) -> Traffic | None:
+    def traffic(self) -> Traffic:
         """Figures of the requests to the workers."""
-        return traffic_of(self._workers)
+        return self._workers.traffic
 
-    def __call__(self, batch: Samples, /) -> Samples:
-        """Score windows on the workers, and here those without an answer."""
+    def __call__(self, samples: Samples, /) -> Samples:
+        """Score windows on the workers, and here those without an answer within 2 s."""
+        return self.in_time(samples, LONGEST_ANSWER_SECONDS)
+
+    def in_time(self, samples: Samples, seconds: float, /) -> Samples:
+        """Score windows on the workers, and here those without an answer in time."""
         if self._is_away and self._clock() < self._next_attempt:
-            return self._here(batch)
-        scores = self._workers(batch)
+            return self._here(samples)
+        scores = self._workers.in_time(samples, seconds)
         missing = np.isnan(scores[:, 0])
         self._note(is_away=bool(missing.all()))
         if missing.any():
-            scores = scores.copy()
-            scores[missing] = self._here(batch[missing])
+            here = self._here(samples[missing])
+            width = max(scores.shape[1], here.shape[1])  # a sound may have been taught meanwhile
+            scores = _widened(scores, width)
+            scores[missing] = _widened(here, width)
         return scores
 
-    def _here(self, batch: Samples) -> Samples:
-        return self._local(batch[:, -self._local_samples :])
+    def _here(self, samples: Samples) -> Samples:
+        return self._local(samples[:, -self._local_samples :])
 
     def _note(self, *, is_away: bool) -> None:
         self._next_attempt = self._clock() + _PAUSE_SECONDS
@@ -82,3 +88,8 @@ class FallbackScorer:
                 _log.warning("no worker answers; %s tags on this machine meanwhile", self._name)
             else:
                 _log.info("the workers answer again")
+
+
+def _widened(scores: Samples, width: int) -> Samples:
+    """Return a copy of scores (batch, classes) with more classes, all 0."""
+    return np.pad(scores, ((0, 0), (0, width - scores.shape[1])))

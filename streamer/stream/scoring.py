@@ -1,7 +1,8 @@
 """Scores of windows, one batch for each length, and taggings of scores."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -12,7 +13,8 @@ from ..messages import SAMPLE_RATE_HZ, RawScores, Samples, Tagging, Window
 Scorer: TypeAlias = Callable[[Samples], Samples]
 """A tagger as the stream sees it: samples float32 (batch, n) -> scores float32 (batch, classes)."""
 
-_LONGEST_ANSWER_SECONDS = 2.0
+LONGEST_ANSWER_SECONDS = 2.0
+"""Longest time for an answer of a scorer on other machines to live sound."""
 _LARGEST_BATCH = 16
 """Windows in a batch of a scorer that does not say how many it takes at once."""
 
@@ -42,46 +44,13 @@ class RemoteScorer(Protocol):
     def traffic(self) -> Traffic:
         """Figures of its requests."""
 
-    def within(self, seconds: float) -> Scorer:
-        """Return a scorer whose calls take no longer; a window without an answer has a row of NaN."""
+    def in_time(self, samples: Samples, seconds: float, /) -> Samples:
+        """Score windows within a time; a window without an answer has a row of NaN."""
 
 
-class LiveRemoteScorer:
-    """Scorer of live sound on other machines: float32 (batch, n) -> float32 (batch, classes), before the next window is due and within 2 s.
-
-    Parameters
-    ----------
-    remote : RemoteScorer
-        Tagger.
-    hop_samples : callable
-        Returns the shortest distance between two windows of a source, which new settings can change.
-
-    Attributes
-    ----------
-    largest_batch : int
-        Most windows in one call.
-    """
-
-    def __init__(self, remote: RemoteScorer, hop_samples: Callable[[], int]) -> None:
-        self._remote, self._hop_samples = remote, hop_samples
-        self.largest_batch: int = getattr(remote, "largest_batch", _LARGEST_BATCH)
-
-    @property
-    def traffic(self) -> Traffic:
-        """Figures of the requests so far."""
-        return self._remote.traffic
-
-    def __call__(self, batch: Samples, /) -> Samples:
-        """Score windows; a window without an answer in time has a row of NaN."""
-        seconds = min(self._hop_samples() / SAMPLE_RATE_HZ, _LONGEST_ANSWER_SECONDS)
-        return self._remote.within(seconds)(batch)
-
-
-def live_scorer(scorer: Scorer, hop_samples: Callable[[], int]) -> Scorer:
-    """Return a scorer for live sound: one on other machines answers in time; see `LiveRemoteScorer`."""
-    if not isinstance(scorer, RemoteScorer):
-        return scorer
-    return LiveRemoteScorer(scorer, hop_samples)
+def answer_seconds(windows: Iterable[Window]) -> float:
+    """Return the time in which a scorer on other machines has to answer for all these windows: before the next one is due, and within 2 s."""
+    return min(LONGEST_ANSWER_SECONDS, *(window.hop_samples / SAMPLE_RATE_HZ for window in windows))
 
 
 def traffic_of(scorer: Scorer | None) -> Traffic | None:
@@ -105,32 +74,46 @@ class RawScorer(Protocol):
         """Samples (batch, n) -> scores (batch, labels), scores of the model (batch, classes), embeddings (batch, width)."""
 
 
-def score(scorer: Scorer, windows: Sequence[Window]) -> Iterator[tuple[Window, Samples]]:
+def score(
+    scorer: Scorer, windows: Sequence[Window], seconds: float | None = None
+) -> Iterator[tuple[Window, Samples]]:
     """Score windows, those of one length together as one batch; yield each window with its scores (classes,).
 
-    A window without an answer, which has a row of NaN, is left out.
+    Parameters
+    ----------
+    scorer : callable
+        Samples float32 (batch, n) -> scores float32 (batch, classes).
+    windows : sequence of Window
+        Sound to score.
+    seconds : float, optional
+        Time in which a scorer on other machines has to answer for all windows; one without an answer is left out.
     """
-    for window, scores, _ in score_raw(scorer, windows):
+    for window, scores, _ in score_raw(scorer, windows, seconds):
         yield window, scores
 
 
 def score_raw(
-    scorer: Scorer, windows: Sequence[Window]
+    scorer: Scorer, windows: Sequence[Window], seconds: float | None = None
 ) -> Iterator[tuple[Window, Samples, RawScores | None]]:
     """Do the same as `score`; yield the output of the model too, if the scorer gives it."""
+    until = None if seconds is None else time.monotonic() + seconds
     largest = getattr(scorer, "largest_batch", _LARGEST_BATCH)
     by_length = sorted(windows, key=lambda window: len(window.samples))
     for _, group in itertools.groupby(by_length, key=lambda window: len(window.samples)):
         same = list(group)
         for batch in (same[i : i + largest] for i in range(0, len(same), largest)):
             for window, row, raw in zip(
-                batch, *_scored(scorer, np.stack([window.samples for window in batch])), strict=True
+                batch, *_scored(scorer, np.stack([window.samples for window in batch]), until), strict=True
             ):
                 if not np.isnan(row[0]):
                     yield window, row, raw
 
 
-def _scored(scorer: Scorer, batch: Samples) -> tuple[Samples, Sequence[RawScores | None]]:
+def _scored(
+    scorer: Scorer, batch: Samples, until: float | None
+) -> tuple[Samples, Sequence[RawScores | None]]:
+    if until is not None and isinstance(scorer, RemoteScorer):
+        return scorer.in_time(batch, max(0.0, until - time.monotonic())), [None] * len(batch)
     if not (isinstance(scorer, RawScorer) and scorer.gives_raw):
         return scorer(batch), [None] * len(batch)
     scores, own, embeddings = scorer.raw(batch)

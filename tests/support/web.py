@@ -31,7 +31,7 @@ from streamer.messages import (
 from streamer.runtime.threads import ThreadGroup
 from streamer.sinks import payloads
 from support.waiting import PATIENCE_SECONDS, wait_until
-from web.actions import Actions, CareActions, Descriptions, NoteActions, Place
+from web.actions import Actions, Descriptions, MaintenanceActions, NoteActions, Place
 from web.calls import Calls
 from web.errors import WebError
 from web.guard import Access
@@ -109,7 +109,7 @@ class House:
             save_settings=self._save,
             read_events=self._read,
             find_clip=self.clips.get,
-            care=CareActions(
+            maintenance=MaintenanceActions(
                 findings=self._check,
                 calibration=self._progress,
                 start_calibration=self._start_calibration,

@@ -64,7 +64,7 @@ class _Complaints:
         if message.topic not in self._complained:
             self._complained.add(message.topic)
             _log.warning(
-                "ignored a retained command on %s: it would hold again at each start; send it without retain, and clear it with "
+                "ignored a retained command on %s: it would take effect again at each start; send it without retain, and clear it with "
                 "an empty retained message",
                 message.topic,
             )

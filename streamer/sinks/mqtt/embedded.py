@@ -99,7 +99,7 @@ class EmbeddedBroker:
         try:
             async with await asyncio.start_server(connected, sock=self._socket):
                 _log.info(
-                    "The embedded MQTT broker listens at mqtt://%s:%d, for this machine only.",
+                    "embedded MQTT broker: listening at mqtt://%s:%d, for this machine only",
                     self._broker.host,
                     self._broker.port,
                 )

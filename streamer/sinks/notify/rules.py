@@ -34,7 +34,7 @@ FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class SoundSpan:
-    """Daily span in which a sound is not told.
+    """Daily span without notifications of a sound.
 
     Attributes
     ----------
@@ -65,9 +65,9 @@ class Rules:
     sounds : sequence of str
         Names of the sounds, in any case; all if empty.
     cooldown_seconds : float
-        Time after a notification in which the same sound of the same source is not told again, in the events' own time.
+        Time after a notification without another one of the same sound and source, in the events' own time.
     quiet : sequence of SoundSpan
-        Spans in which sounds are not told.
+        Spans without notifications.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .actions import CareActions, Payload
+from .actions import MaintenanceActions, Payload
 from .answers import RequestError, is_number, read_body, routes_of
 from .calls import Calls
 from .hub import Hub
@@ -22,21 +22,21 @@ _PROGRESS_SECONDS = 1.0
 Result = TypeVar("Result")
 
 
-class CareApi:
+class MaintenanceApi:
     """Answers about checks and the calibration.
 
     Parameters
     ----------
     hub : Hub
         Browsers that hear of the progress.
-    care : CareActions
+    maintenance : MaintenanceActions
         Functions of the program.
     calls : Calls
         Way to the main thread.
     """
 
-    def __init__(self, hub: Hub, care: CareActions, calls: Calls) -> None:
-        self._hub, self._care, self._calls = hub, care, calls
+    def __init__(self, hub: Hub, maintenance: MaintenanceActions, calls: Calls) -> None:
+        self._hub, self._maintenance, self._calls = hub, maintenance, calls
         self._checking = asyncio.Lock()
         self._findings: Sequence[Payload] = ()
         self._checked_at = 0.0
@@ -58,17 +58,17 @@ class CareApi:
         ]
 
     async def doctor(self, _request: Request) -> Response:
-        """Return what the checks of the running program find; those of the last ten seconds are not repeated."""
+        """Return the results of the checks of the running program, at most ten seconds old."""
         async with self._checking:
             if time.monotonic() > self._fresh_until:
-                self._findings = await asyncio.to_thread(self._care.findings)
+                self._findings = await asyncio.to_thread(self._maintenance.findings)
                 self._checked_at = time.time()
                 self._fresh_until = time.monotonic() + _FRESH_SECONDS
         return self._json({"checked_at": self._checked_at, "checks": list(self._findings)})
 
     async def calibration(self, _request: Request) -> Response:
         """Return the progress of a calibration, and the thresholds that it proposes."""
-        return self._json(dict(self._care.calibration()))
+        return self._json(dict(self._maintenance.calibration()))
 
     async def start(self, request: Request) -> Response:
         """Fit thresholds to the background noise: begin to listen, while none of the watched sounds occurs."""
@@ -76,7 +76,7 @@ class CareApi:
         if not is_number(given):
             raise RequestError(400, "seconds must be a number")
         seconds = float(given)
-        await self._call(lambda: self._care.start_calibration(seconds))
+        await self._call(lambda: self._maintenance.start_calibration(seconds))
         self._tell()
         if self._following is None or self._following.done():
             self._following = asyncio.create_task(self._follow(), name="calibration")
@@ -85,14 +85,14 @@ class CareApi:
     async def stop(self, request: Request) -> Response:
         """End a calibration early; its results so far stay."""
         await read_body(request)
-        await self._call(self._care.stop_calibration)
+        await self._call(self._maintenance.stop_calibration)
         self._tell()
         return self._json({})
 
     async def apply(self, request: Request) -> Response:
         """Set the proposed thresholds, and write them to the settings file."""
         await read_body(request)
-        file = await self._call(self._care.apply_calibration)
+        file = await self._call(self._maintenance.apply_calibration)
         self._tell()
         self._hub.renew_sources()
         return self._json({"file": file})
@@ -105,7 +105,7 @@ class CareApi:
             await asyncio.sleep(_PROGRESS_SECONDS)
 
     def _tell(self) -> bool:
-        state = self._care.calibration()
+        state = self._maintenance.calibration()
         self._hub.tell("calibration", state)
         return bool(state["phase"] == "running")
 

@@ -1,5 +1,6 @@
 """Teaching in the window: examples from the last minutes, and lessons on a thread of their own."""
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 Report: TypeAlias = Callable[[str, float, float], None]
 
+_log = logging.getLogger(__name__)
+
 NEEDED = 5
 """Examples after which a sound is learned by itself."""
 
@@ -30,7 +33,7 @@ class _StoppedError(Exception):
     """The program ends."""
 
 
-class TeachingDesk:
+class TeachingController:
     """Examples that were selected in the window, and what is learned from them. Its methods are called from the main thread.
 
     Examples are in memory until the program ends; only what is learned is saved.
@@ -261,3 +264,6 @@ def _outcome(lesson: "Lesson", work: Callable[[], Sequence[str]]) -> "Lesson":
         return replace(over, failed=True, verdict=(error.message,))
     except _StoppedError:
         return replace(over, failed=True)
+    except Exception as error:  # noqa: BLE001 - the thread ends here, and listening goes on without what it learns
+        _log.error("'%s' can't be learned: %s", lesson.name, error, exc_info=_log.isEnabledFor(logging.DEBUG))
+        return replace(over, failed=True, verdict=(str(error) or type(error).__name__,))

@@ -9,10 +9,10 @@ if TYPE_CHECKING:
     from streamer.commands.live_calibration import LiveCalibration, Proposal
     from streamer.live.changes import LiveSettings
     from streamer.messages import Health
-    from web.actions import CareActions, Payload
+    from web.actions import MaintenanceActions, Payload
 
 
-def care_actions(settings: "LiveSettings", calibration: "LiveCalibration") -> "CareActions":
+def maintenance_actions(settings: "LiveSettings", calibration: "LiveCalibration") -> "MaintenanceActions":
     """Return the actions of the page that look after the program.
 
     Parameters
@@ -22,7 +22,7 @@ def care_actions(settings: "LiveSettings", calibration: "LiveCalibration") -> "C
     calibration : LiveCalibration
         Calibration of thresholds.
     """
-    from web.actions import CareActions
+    from web.actions import MaintenanceActions
 
     from .web_errors import with_web_errors
 
@@ -30,7 +30,7 @@ def care_actions(settings: "LiveSettings", calibration: "LiveCalibration") -> "C
         calibration.apply()
         return str(settings.save({}))
 
-    return CareActions(
+    return MaintenanceActions(
         findings=with_web_errors(lambda: _findings(settings, settings.health())),
         calibration=lambda: _progress(calibration),
         start_calibration=with_web_errors(calibration.start),
