@@ -170,7 +170,10 @@ class TestFollowers:
         lists = WatchLists(
             [Watch("Bell"), Watch("Dog", {"threshold": 0.9})], {"hall": [Watch("Bell")]}, labels
         )
+        shown: list[float] = []
+        lists.on_model = lambda: shown.append(lists.of("hall").sounds[0].thresholds[0])
         lists.set_model(labels, np.array([0.33, 0.44], np.float32))
+        assert shown == [pytest.approx(0.33)], "the page shows it"
         bell, dog = lists.of("kitchen").sounds
         assert bell.thresholds == pytest.approx((0.33,))
         assert dog.thresholds == pytest.approx((0.9,)), "set by the user"

@@ -1,6 +1,7 @@
 """Settings that are read again while a session listens."""
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ from streamer.sinks.history.store import History
 from streamer.sinks.notify.notifier import Notifier, Wording
 from streamer.sinks.notify.outbox import NotifyOutbox
 from streamer.sinks.notify.rules import Rules
+from streamer.sources import open_source
 
 LABELS = ("Dog", "Siren")
 
@@ -317,6 +319,20 @@ def test_rooms_are_added_removed_reordered_and_change_their_lists_and_hops(
     assert not rooms.lists.overrides
     rooms.reload("landing=demo")
     assert rooms.names == ["landing"]
+
+
+def test_a_room_on_a_socket_gets_another_name(tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/door.pcm"
+    rooms = Rooms(f"kitchen={address}", "hall=demo")
+    with socket.socket(socket.AF_UNIX) as listening:  # as its reader does
+        listening.bind(f"{tmp_path}/door.pcm")
+        listening.listen()
+        rooms.reload(f"front door={address}", "hall=demo")
+        assert rooms.names == ["front door", "hall"]
+        rooms.settings.choose("front door", address)
+        assert rooms.settings.address_of("front door") == address
+        with pytest.raises(SourceError, match="another program listens on"):
+            open_source(address)
 
 
 @pytest.mark.parametrize(

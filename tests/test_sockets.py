@@ -215,6 +215,13 @@ def test_a_descriptor_beyond_the_reach_of_select_serves_as_well(spec: str) -> No
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+def test_a_socket_gets_another_name_while_a_source_listens_on_it(spec: str) -> None:
+    with reading(open_source(f"door={spec}")) as reader, connected(spec) as sender:
+        assert open_source(spec, name="front door", in_use=True).name == "front door"
+        sender.sendall(SOUND.tobytes())
+        wait_until(lambda: reader.samples == len(SOUND), "all samples")
+
+
 def test_a_unix_socket_is_its_owners_alone_and_goes_with_the_source(tmp_path: Path) -> None:
     path = tmp_path / "door.pcm"
     with reading(open_source(f"unix:{path}")) as reader:

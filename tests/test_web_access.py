@@ -134,6 +134,19 @@ def test_another_password_holds_at_once_and_ends_sessions_and_streams() -> None:
         assert page.get("status", cookie=page.log_in("another one")).status == 200
 
 
+def test_a_password_that_is_changed_while_it_is_checked_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(password=HASH) as page:
+
+        def check(password: str, hashed: str) -> bool:
+            page.server.set_access(Access(password=hash_password("another one")), KEY + b"another")
+            return is_password(password, hashed)
+
+        monkeypatch.setattr("web.login.is_password", check)
+        answer = page.post("login", {"password": PASSWORD})
+        assert answer.status == 401
+        assert "set-cookie" not in answer.headers
+
+
 def test_a_session_outlives_a_restart_but_not_another_password() -> None:
     with serving(password=HASH) as page:
         session = page.log_in(PASSWORD)

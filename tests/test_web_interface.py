@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -27,14 +28,14 @@ from websockets.sync.connection import Connection
 from models.log_mel import log_mel
 from streamer.events.watchlist import WatchLists
 from streamer.live.assembly import connect_watchlists
-from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, SourceStatus, Watched
+from streamer.messages import SAMPLE_RATE_HZ, AudioChunk, Event, Message, SourceStatus, Watched
 from streamer.sinks import RankingSink
 from streamer.sinks.history.exports import audacity_labels, raven_table
 from streamer.sources import open_source
 from web import protocol
 from web.calls import Calls
 from web.errors import BusyError, WebError
-from web.hub import Hub
+from web.hub import _HEADER, Hub
 from web.listening import MOST_LISTENERS
 from web.passwords import hash_password
 from web.queues import Mailbox
@@ -586,6 +587,33 @@ def test_rows_push_no_event_out_of_the_queue_of_a_slow_browser() -> None:
     assert len(firsts) == 64
     assert firsts == sorted(firsts)
     assert firsts[-1] == 688  # the oldest rows have gone
+
+
+def test_rows_have_the_numbers_of_the_list_of_sources_that_came_last() -> None:
+    async def follow() -> list[str | bytes]:
+        hub = Hub(("hall", "kitchen"), DESCRIPTIONS, log_mel)
+        pass_on = hub._pass_on
+
+        def reorder(message: Message | None) -> None:
+            pass_on(message)
+            if isinstance(message, Event):
+                hub.set_sources(["kitchen", "hall"])  # by another thread, after the inbox was read
+
+        with mock.patch.object(hub, "_pass_on", reorder), hub.following(sees_sound=True) as client:
+            hub.accept(event("7"))
+            hub.add_chunk("kitchen", AudioChunk(np.zeros(1_600, np.float32), 0, 0.0))
+            running = asyncio.create_task(hub.run())
+            packets: list[str | bytes] = []
+            while not any(isinstance(packet, bytes) for packet in packets):
+                packets += await client.packets(1.0)
+            running.cancel()
+        return packets
+
+    packets = asyncio.run(follow())
+    lists = [json.loads(packet) for packet in packets if isinstance(packet, str) and '"sources"' in packet]
+    (rows,) = [packet for packet in packets if isinstance(packet, bytes)]
+    names = [source["name"] for source in lists[-1]["sources"]]
+    assert names[_HEADER.unpack_from(rows)[1]] == "kitchen"
 
 
 def test_a_client_that_misses_an_event_is_closed_and_gets_the_latest_events_when_it_comes_again() -> None:

@@ -147,12 +147,10 @@ class Hub:
     def __init__(
         self, sources: Sequence[str], descriptions: Descriptions, log_mel: LogMelFunction, top: int = 5
     ) -> None:
-        self.descriptions = descriptions
-        self.top = top
+        self.descriptions, self.log_mel, self.top = descriptions, log_mel, top
         self.watched: Callable[[str], Sequence[Watched]] = lambda _source: ()
         self.is_listening: Callable[[str], bool] = lambda _source: True
-        self._names = tuple(sources)
-        self.log_mel = log_mel
+        self._names = self._numbered = tuple(sources)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._inbox: Mailbox[Message | None] = Mailbox(_WAITING_EVENTS, partial(self._call, self._news.set))
@@ -223,7 +221,7 @@ class Hub:
             for message in self._inbox.take():
                 self._pass_on(message)
             if self._is_seen:
-                for key, packet in self._sound.packets(self._names):
+                for key, packet in self._sound.packets(self._numbered):
                     self._send(packet, key, sound=True)
 
     def close(self) -> None:
@@ -257,7 +255,7 @@ class Hub:
 
     def greeting(self) -> Iterator[tuple[Hashable, Packet]]:
         """Yield the newest of everything, each with its key."""
-        yield "sources", self._text("sources", self.sources_payload())
+        yield "sources", self._text("sources", self.sources_payload(self._numbered))
         for message in self.state.messages(self._names):
             yield self._described(message)
         events = [self.describe(event) for event in self.state.events]
@@ -265,12 +263,12 @@ class Hub:
         for kind, payload in self.state.told.items():
             yield kind, self._text(kind, payload)
 
-    def sources_payload(self) -> Payload:
-        """Return the sources with their watched sounds and switches."""
+    def sources_payload(self, names: Sequence[str] | None = None) -> Payload:
+        """Return the sources, or those with these names, with their watched sounds and switches."""
         return {
             "sources": [
                 _source_payload(name, self.watched(name), listening=self.is_listening(name))
-                for name in self._names
+                for name in (self._names if names is None else names)
             ]
         }
 
@@ -308,7 +306,8 @@ class Hub:
 
     def _pass_on(self, message: Message | None) -> None:
         if message is None:
-            self._send(self._text("sources", self.sources_payload()), "sources")
+            self._numbered = self._names  # rows have the numbers of the list that browsers have
+            self._send(self._text("sources", self.sources_payload(self._numbered)), "sources")
             return
         self.state.add(message)
         if self._clients:

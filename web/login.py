@@ -42,7 +42,7 @@ class Login:
             body = await read_body(request)
         except RequestError as error:
             return refused(error)
-        password = body.get("password")
+        password, access = body.get("password"), self._control.access
         if not isinstance(password, str) or len(password) > MOST_CHARACTERS:
             return refused(RequestError(400, "password must be text"))
         async with self._one_at_a_time:
@@ -54,8 +54,8 @@ class Login:
                     {"retry-after": str(max(1, round(wait_seconds)))},
                 )
             self._limit.begin(address)
-            right = await asyncio.to_thread(is_password, password, self._control.access.password)
-        if not right:
+            right = await asyncio.to_thread(is_password, password, access.password)
+        if not right or self._control.access is not access:  # the password has changed meanwhile
             return refused(RequestError(401, "the password is wrong"))
         self._limit.succeed(address)
         answer = JSONResponse({})

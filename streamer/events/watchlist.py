@@ -242,6 +242,8 @@ class WatchLists:
         Lists of single sources, by name.
     on_change : callable
         Called after a change of a list, with the name of its source, or None for the shared list.
+    on_model : callable
+        Called after thresholds have changed with the model.
 
     Raises
     ------
@@ -259,6 +261,7 @@ class WatchLists:
         self._labels, self._thresholds = labels, thresholds
         self._quiet_requests: deque[tuple[str, str, str]] = deque(maxlen=_MOST_REQUESTS)
         self.on_change: Callable[[str | None], None] = lambda _: None
+        self.on_model: Callable[[], None] = lambda: None
         self.shared = WatchList(shared, labels, thresholds, on_change=lambda _: self.on_change(None))
         self.overrides: dict[str, WatchList] = {
             source: self._list(source, watch) for source, watch in overrides.items()
@@ -293,6 +296,7 @@ class WatchLists:
         for watchlist in (self.shared, *self.overrides.values()):
             watchlist.set_model(labels, thresholds)
         self._labels, self._thresholds = labels, thresholds
+        self.on_model()
 
     def follow_taught(
         self,

@@ -517,11 +517,14 @@ def connect_watchlists(
             mqtt.update_watched()  # first, so that there is a topic when a sound starts
         for name in session.channels.names if source is None else (source,):
             session.channels.watch(name, watchlists.of(name).sounds)
+        show()
+
+    def show() -> None:
         for sink in sinks:
             if isinstance(sink, WatchedSink):
                 sink.renew_sources()
 
-    watchlists.on_change = change
+    watchlists.on_change, watchlists.on_model = change, show
 
 
 def _inputs(settings: Settings, sources: Sequence[Source], watchlists: WatchLists | None) -> list[Input]:

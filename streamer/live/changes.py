@@ -278,12 +278,17 @@ def _open_changed(names: Sequence[str], old: Settings, new: Settings) -> tuple[l
     """Return the names of the sources of new settings, and open those that are not read under their names already."""
     known = {(source.name, source.address): name for source, name in zip(old.sources, names, strict=True)}
     known |= {(name, address): name for (_, address), name in known.items()}
+    in_use = {source.address for source in old.sources}
     wanted, opened = [], []
     for source in new.sources:
         name = known.get((source.name, source.address))
         if name is None:
             other = open_source(
-                source.address, name=source.name, fast=new.fast, allow_missing=new.waits_for_sources
+                source.address,
+                name=source.name,
+                fast=new.fast,
+                allow_missing=new.waits_for_sources,
+                in_use=source.address in in_use,
             )
             opened.append(other)
             name = other.name
@@ -426,7 +431,8 @@ class LiveSettings:
         SourceError
             The source is unknown or missing.
         """
-        source = open_source(address, name=name)
+        in_use = {self.address_of(other) for other in self._running.session.channels.names}
+        source = open_source(address, name=name, in_use=address in in_use)
         self._running.session.channels.exchange(name, source)
         self._chosen[name] = address, source
 

@@ -79,7 +79,9 @@ class Source(Protocol):
         ...
 
 
-def open_source(address: str, *, name: str = "", fast: bool = False, allow_missing: bool = False) -> Source:
+def open_source(
+    address: str, *, name: str = "", fast: bool = False, allow_missing: bool = False, in_use: bool = False
+) -> Source:
     """Create the source at an address, and check that it is available.
 
     Nothing is recorded or played yet. Libraries are imported only for the kinds of sources that need them.
@@ -97,6 +99,8 @@ def open_source(address: str, *, name: str = "", fast: bool = False, allow_missi
         Read recordings and standard input as fast as possible instead of in real time.
     allow_missing : bool
         Accept a microphone that is not plugged in yet.
+    in_use : bool
+        Accept a socket on which a source listens that is about to be closed.
 
     Raises
     ------
@@ -108,7 +112,7 @@ def open_source(address: str, *, name: str = "", fast: bool = False, allow_missi
     if address == "mic" or address.startswith("mic:"):
         return _microphone(name, address, allow_missing=allow_missing)
     if is_socket(address):
-        return _socket(name, address)
+        return _socket(name, address, in_use=in_use)
     if is_url(address):
         return _network(name, address)
     if address == "-":
@@ -161,11 +165,12 @@ def _network(name: str, address: str) -> Source:
     return NetworkStream(name or _short(default_name), url)
 
 
-def _socket(name: str, address: str) -> Source:
+def _socket(name: str, address: str, *, in_use: bool) -> Source:
     socket = parse_socket(address)
     default_name = f"port {socket.port}" if socket.path is None else socket.path.stem
     source = PcmSocket(name or _short(default_name), socket)
-    source.check()
+    if not in_use:
+        source.check()
     return source
 
 
