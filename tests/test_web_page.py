@@ -119,6 +119,17 @@ def test_the_live_page_shows_sound_tags_and_events(browser: Browser, tmp_path: P
         assert browser.errors() == []
 
 
+def test_the_address_names_the_tab(browser: Browser) -> None:
+    with serving() as page:
+        page.fill()
+        browser.open(f"{page.address}#constructor")
+        browser.wait_for_text("80%", ".tags")
+        for name in ("system", "events", "live"):
+            browser.run("location.hash = arguments[0]", name)
+            browser.find(f"#tab-{name}[aria-selected=true]")
+        assert browser.errors() == []
+
+
 def test_tags_that_reach_their_thresholds_stand_out_whatever_their_sounds_are_called(
     browser: Browser,
 ) -> None:

@@ -109,9 +109,15 @@ const receivers = {
   },
 };
 
+function tabOfAddress() {
+  const name = location.hash.slice(1);
+  return Object.hasOwn(views, name) ? name : "live";
+}
+
 function begin() {
   tabs.replaceChildren(...buttons);
-  open(views[location.hash.slice(1)] ? location.hash.slice(1) : "live");
+  open(tabOfAddress());
+  addEventListener("hashchange", () => open(tabOfAddress()));
   new Socket({
     onText: (message) => receivers[message.type]?.(message),
     onRows: (rows) => views.live.rows(rows),
