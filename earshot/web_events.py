@@ -44,24 +44,26 @@ class EventAccess:
 
     def read(self, query: "EventQuery", after: "Place | None" = None) -> "Sequence[Event]":
         """Return events, newest first, from a place of the history on; none before the first. Clips that were deleted are left out."""
+        from streamer.runtime.files import is_file
         from streamer.sinks.history import page
 
         file = self._settings.current.history_file
-        if file is None or not file.exists():
+        if file is None or not is_file(file):
             return []
         return [_with_clip_if_there(event) for event in page.read_newest(file, query, after)]
 
     def find_clip(self, identifier: str) -> Path | None:
         """Return the clip of an event, if it is a file in the folder of clips."""
+        from streamer.runtime.files import is_file
         from streamer.sinks.history import page
 
         file = self._settings.current.history_file
-        event = None if file is None or not file.exists() else page.read_one(file, identifier)
+        event = None if file is None or not is_file(file) else page.read_one(file, identifier)
         if event is None or event.clip is None:
             return None
         folder = os.path.realpath(self._settings.current.clips_path)
         clip = Path(os.path.realpath(event.clip))  # the history is a file that others may have written
-        return clip if clip.suffix == ".flac" and clip.is_relative_to(folder) and clip.is_file() else None
+        return clip if clip.suffix == ".flac" and clip.is_relative_to(folder) and is_file(clip) else None
 
     def read_clip(self, identifier: str) -> "Samples | None":
         """Return the samples of an event's clip, 16 kHz mono; None without a clip.
@@ -78,10 +80,11 @@ class EventAccess:
 
     def mark_of(self, identifier: str) -> "Mark | None":
         """Return the mark of an event; None if it has none, or there is no such event."""
+        from streamer.runtime.files import is_file
         from streamer.sinks.history import page
 
         file = self._settings.current.history_file
-        event = None if file is None or not file.exists() else page.read_one(file, identifier)
+        event = None if file is None or not is_file(file) else page.read_one(file, identifier)
         return None if event is None else event.mark
 
     def mark(self, identifier: str, mark: "Mark | None") -> None:
@@ -157,8 +160,10 @@ def past_events(settings: "Settings", history: "History | None", count: int) -> 
 
 
 def _with_clip_if_there(event: "Event") -> "Event":
-    """Return an event without its clip if that has been deleted, for its age or by a person."""
-    return event if event.clip is None or Path(event.clip).is_file() else replace(event, clip=None)
+    """Return an event without its clip if that has been deleted, for its age or by a person, or if its disk is away."""
+    from streamer.runtime.files import is_file
+
+    return event if event.clip is None or is_file(event.clip) else replace(event, clip=None)
 
 
 def exports() -> "dict[str, Export]":

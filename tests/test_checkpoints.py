@@ -422,6 +422,9 @@ def test_a_missing_file_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "audio-spectrogram-transformer"}))
     with pytest.raises(CheckpointError, match=r"no model\.safetensors and no pytorch_model\.bin"):
         load_tagger(str(tmp_path))
+    (tmp_path / "model.safetensors.index.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="are in several files: save them into one"):
+        load_tagger(str(tmp_path))
 
 
 def with_thresholds(folder: Path, thresholds: tuple[float, ...] | None) -> Path:

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from support.program import ROOT
 
 from models import EngineError, loading
 from models.embedded import load_embedded
+from models.errors import CheckpointError
 from models.local import load_tagger as load_local
 from models.tagger import Floats, Tagger
 from models.teaching.other_sounds import bundled_file
@@ -101,13 +103,18 @@ class TestChoice:
             ({"engine": "torch"}, False),
             ({"precision": "bf16"}, False),
             ({"device": "cuda"}, False),
+            ({"fstride": 10}, False),
         ],
     )
     def test_other_engines_devices_and_precisions_are_pytorchs(
-        self, options: dict[str, str], suits: bool, monkeypatch: pytest.MonkeyPatch
+        self, options: dict[str, Any], suits: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(loading, "has_cuda_driver", lambda: False)
-        assert loading.suits_embedded(**options) is suits  # type: ignore[arg-type]
+        assert loading.suits_embedded(**options) is suits
+
+    def test_a_geometry_that_it_does_not_have_is_refused(self) -> None:
+        with pytest.raises(CheckpointError, match="has fstride 16, not 10: omit the option"):
+            loading.load_tagger("tiny", device="cpu", fstride=10)
 
     def test_with_a_gpu_only_the_processor_suits_if_it_is_asked_for(
         self, monkeypatch: pytest.MonkeyPatch

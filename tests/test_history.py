@@ -376,6 +376,17 @@ def test_other_limits_hold_though_no_event_comes(path: Path, monkeypatch: pytest
         assert history.pending(10) == []
 
 
+def test_dates_in_the_future_keep_no_old_events(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamer.sinks.history.database._MAX_PRUNED", 3)
+    now = time.time()
+    with forever(path) as history:
+        for number in range(5):
+            history.accept(ended(started(number, now + 400 * DAY_SECONDS)))
+        history.accept(ended(started(5, now - 60 * DAY_SECONDS)))
+    with History(path, days=30.0, outgoing=True) as history:
+        assert [event.id for event in history.pending(10)] == ["0", "1", "2", "3", "4"]
+
+
 def test_events_are_deleted_when_they_are_too_old(path: Path) -> None:
     now = time.time()
     with forever(path) as history:

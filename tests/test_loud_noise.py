@@ -194,3 +194,15 @@ def test_a_list_of_sounds_with_scores_refuses_it() -> None:
         match="'Loud noise' is detected by its level, not by the model: remove it from this list",
     ):
         resolve_scored_sounds([Watch("Speech"), Watch("loud noise")], ["Speech"])
+
+
+def test_a_minute_is_the_last_one_for_two_minutes() -> None:
+    meter, begin = SourceNoise("hall", measures=True), 1_000_000_020.0
+    assert meter.newest(0.0) is None
+    for second in range(66):
+        meter.feed(
+            AudioChunk(np.full(SAMPLE_RATE_HZ, 0.1, np.float32), second * SAMPLE_RATE_HZ, 1e9 + second), ()
+        )
+    assert meter.latest is not None
+    assert meter.newest(begin + 100.0) is meter.newest(None) is meter.latest
+    assert meter.newest(begin + 200.0) is None

@@ -1,6 +1,7 @@
 """Notifications: which events they are for, in which words, to real servers and commands, through outages and restarts."""
 
 import base64
+import errno
 import io
 import json
 import logging
@@ -23,7 +24,7 @@ import numpy as np
 import pytest
 from support.program import Program
 from support.system import free_port
-from support.waiting import START_SECONDS, wait_until
+from support.waiting import PATIENCE_SECONDS, START_SECONDS, wait_until
 
 from earshot.pictures import draw_clip
 from streamer.errors import SettingsError
@@ -519,6 +520,32 @@ def test_a_command_gets_the_facts_in_its_environment_and_no_secrets(
 def test_a_command_that_fails_says_why(command: list[str], reason: str) -> None:
     with pytest.raises(NotDelivered, match=reason):
         CommandTarget(command, longest_seconds=1.0).send(Wording().note(started()))
+
+
+def test_a_command_with_other_rights_that_takes_long_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_group: int, _signal: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.killpg", refuse)
+    monkeypatch.setattr("streamer.sinks.notify.targets._END_SECONDS", PATIENCE_SECONDS)
+    command = CommandTarget([sys.executable, "-c", "import time; time.sleep(2)"], longest_seconds=1.0)
+    with pytest.raises(NotDelivered, match="it took longer than 1 s"):
+        command.send(Wording().note(started()))
+
+
+def test_a_clip_on_a_disk_that_is_away_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    status = os.stat
+
+    def fail(path: Any, *arguments: Any, **options: Any) -> os.stat_result:
+        if str(path).startswith("/mnt/nas"):
+            raise OSError(errno.EHOSTDOWN, "Host is down")
+        return status(path, *arguments, **options)
+
+    monkeypatch.setattr("os.stat", fail)
+    note = replace(Wording().note(started()), files=("/mnt/nas/x.flac",))
+    with desk() as (this, address):
+        AppriseTarget(address).send(note)
+    assert len(this.taken) == 1
 
 
 def test_an_address_that_apprise_does_not_know_is_refused_without_its_secrets() -> None:

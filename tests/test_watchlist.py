@@ -1,6 +1,8 @@
 """Watched sounds that change while the program runs."""
 
+import re
 import tomllib
+from typing import Any
 
 import pytest
 
@@ -8,7 +10,7 @@ from models.labels import audioset_classes, family_of
 from streamer.errors import SettingsError
 from streamer.events.catalogue import Watch, WatchedSound
 from streamer.events.watchlist import WatchList, WatchLists
-from streamer.settings.file import with_watch
+from streamer.settings.file import with_rules, with_watch
 from streamer.settings.loading import load_settings
 
 AUDIOSET = tuple(entry.name for entry in audioset_classes())
@@ -102,8 +104,53 @@ def test_entries_that_stay_keep_their_place_and_their_comments() -> None:
         {"sound": "Siren"},
     ]
     assert tomllib.loads(with_watch(text, {}))["watch"] == []
-    lower = with_watch('watch = [{ sound = "Dog", off_threshold = 0.5 }]\n', {"Dog": {"threshold": 0.4}})
+    rule = {"threshold": 0.4, "off_threshold": 0.5}
+    lower = with_watch('watch = [{ sound = "Dog", off_threshold = 0.5 }]\n', {"Dog": rule})
     assert tomllib.loads(lower)["watch"] == [{"sound": "Dog", "off_threshold": 0.4, "threshold": 0.4}]
+
+
+def test_attributes_that_a_rule_has_no_more_are_removed() -> None:
+    text = 'watch = [{ sound = "Dog", threshold = 0.8, hits = 3 }, "Cat"] # pets\n'
+    changed = with_watch(text, {"Dog": {}, "Cat": {}})
+    assert tomllib.loads(changed)["watch"] == [{"sound": "Dog"}, "Cat"]
+    assert changed.endswith("# pets\n")
+    quiet = with_rules(text, {"Dog": {"quiet": "always"}}, {})
+    assert tomllib.loads(quiet)["watch"][0] == {
+        "sound": "Dog",
+        "threshold": 0.8,
+        "hits": 3,
+        "quiet": "always",
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'watch = [\n  "Dog",\n  "Cat"\n  # "Speech", off\n]\n',
+        'watch = [\n  "Dog",\n  { sound = "Cat", hits = 1 } # ours\n]\n',
+        'watch = [\n  "Dog", # "]"\n  "Cat", # ours\n]\n',
+        "watch = [\n  # nothing yet\n]\n",
+        '[[watch]]\nsound = "Dog"',
+        '[[watch]]\nsound = "Dog"\n# last',
+        '[[source]]\nname = "a"\nspec = "mic"\n\n[[watch]]\nsound = "Dog" # mine',
+        'watch = ["Dog"]',
+        "# only a comment",
+    ],
+)
+def test_a_sound_is_added_to_a_list_in_any_layout(text: str) -> None:
+    sounds = ["Dog", "Cat", "Siren"]
+    for rule in ({}, {"threshold": 0.4}):
+        rules: dict[str, dict[str, Any]] = {name: dict(rule) for name in sounds}
+        for changed in (with_watch(text, rules), with_rules(text, rules, {})):
+            entries = tomllib.loads(changed)["watch"]
+            assert [entry if isinstance(entry, str) else entry["sound"] for entry in entries] == sounds
+        for comment in re.findall(r"# .*", text):
+            assert comment in changed
+
+
+def test_a_layout_that_would_be_damaged_is_refused() -> None:
+    with pytest.raises(SettingsError, match="write each entry of its lists on a line of its own"):
+        with_watch('watch = ["Dog", "Cat" # ours\n]\n', {"Dog": {}, "Cat": {}, "Siren": {}})
 
 
 def test_the_usual_sounds_are_a_list_that_can_be_changed() -> None:

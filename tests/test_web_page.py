@@ -110,6 +110,12 @@ def test_the_live_page_shows_sound_tags_and_events(browser: Browser, tmp_path: P
         page.hub.accept(SourceStatus("kitchen", False, "it was unplugged"))
         browser.wait_for_text("no audio: it was unplugged")
         assert "80%" not in browser.text(".tags"), "it is not heard any more"
+        assert "Last minute" not in browser.text()
+        noisy = (SourceHealth(source="kitchen", noise=NOISE),)
+        page.hub.accept(replace(HEALTH, loading="base, 43 %", dropped_windows=7, sources=noisy))
+        browser.wait_for_text("windows dropped: 7", "#health")
+        assert "Nothing to hear" in browser.text(".tags")
+        assert "Last minute" not in browser.text()
         browser.open(page.address)
         browser.wait_for_text("no audio: it was unplugged")
         browser.wait_for_text("Nothing to hear", ".tags")
@@ -358,6 +364,10 @@ def test_quiet_hours_of_a_sound_are_set(browser: Browser) -> None:
             ),
             "the hours as they are now",
         )
+        hours.send_keys("\ue009a\ue000", "23:00-06:00\ue00c")  # all of it is replaced, then Escape
+        assert hours.get_attribute("value") == "sat,sun 22:00-07:00"
+        browser.find("button[aria-label='Quiet hours of Dog']").click()
+        assert page.house.quiet["Dog"] == "sat,sun 22:00-07:00"
         hours.clear()
         hours.send_keys("nightly\n")
         wait_for_notice(browser, "must be hours such as 22:00-07:00")

@@ -26,7 +26,9 @@ def broker(supervisor: str, token: str) -> dict[str, Any] | None:
     try:
         with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:  # noqa: S310
             content = json.load(answer)
-    except urllib.error.HTTPError:  # there is no such service
+    except urllib.error.HTTPError as error:
+        if error.code not in {400, 404}:  # these say that there is no such service
+            sys.stderr.write(f"the supervisor refuses to name the broker ({error}); going on without MQTT\n")
         return None
     except (OSError, ValueError) as error:
         sys.stderr.write(f"the supervisor does not answer ({error}); going on without MQTT\n")

@@ -31,7 +31,9 @@ def events(
 
     require_one_format(as_csv=as_csv, as_json=as_json)
     try:
-        earliest = occurrences.parse_since(since, datetime.now().astimezone()) if since else -math.inf
+        earliest = (
+            occurrences.parse_since(since, datetime.now().astimezone()) if since is not None else -math.inf
+        )
     except ValueError as error:
         raise UsageError(str(error)) from None
     file = settings.load(context).history_file

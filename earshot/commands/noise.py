@@ -37,7 +37,7 @@ def noise(
 
     require_one_format(as_csv=as_csv, as_json=as_json)
     try:
-        earliest = parse_since(since, datetime.now().astimezone()) if since else -math.inf
+        earliest = parse_since(since, datetime.now().astimezone()) if since is not None else -math.inf
     except ValueError as error:
         raise UsageError(str(error)) from None
     file = settings.load(context).history_file

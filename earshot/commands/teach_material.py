@@ -160,7 +160,9 @@ def _marked_events(file: Path, taught: Iterable[str]) -> "list[Occurrence]":
 
 
 def _has_clip(event: "Occurrence") -> bool:
-    return event.clip is not None and Path(event.clip).is_file()
+    from streamer.runtime.files import is_file
+
+    return event.clip is not None and is_file(event.clip)
 
 
 def read_clip(event: "Occurrence") -> "Samples":

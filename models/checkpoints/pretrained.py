@@ -67,6 +67,11 @@ def pretrained_checkpoint(folder: Path, name: str | None = None) -> Checkpoint:
             f"{folder} holds no checkpoint: it has no {CONFIG}: give a folder that save_pretrained wrote"
         )
     if weights_file is None:
+        if any(folder.glob("*.index.json")):
+            raise CheckpointError(
+                f"the weights in {folder} are in several files: save them into one with "
+                'save_pretrained(..., max_shard_size="5GB")'
+            )
         raise CheckpointError(
             f"{folder} holds no checkpoint: it has no {' and no '.join(WEIGHTS)}: fetch them"
         )

@@ -501,9 +501,7 @@ def _rules_in(
 
 def _has_rules(found: Mapping[str, Mapping[str, Any]], rules: Mapping[str, Mapping[str, Any]]) -> bool:
     """Return True if the same sounds are found, with these rules."""
-    return found.keys() == rules.keys() and all(
-        rule.items() <= found[name].items() for name, rule in rules.items()
-    )
+    return found.keys() == rules.keys() and all(rule == found[name] for name, rule in rules.items())
 
 
 def _setting_of(source: str | None) -> str:

@@ -245,10 +245,9 @@ class Channel:
         self.status: SourceStatus | None = None
         self.failure: SourceError | None = None
         self.stretch, self.state, self._changed = 0, State.IDLE, threading.Condition()
-        self._mode, self._switches, self._taps = mode, switches, taps
+        self._mode, self._switches, self._taps, self._backoff = mode, switches, taps, Backoff(self.name)
         self._outbox = _Outbox(self, queue, meter, fast=mode.fast)
-        self._cutter = PairedCutter(self.name, self.lengths)
-        self._continuation, self._backoff = Continuation(), Backoff(self.name)
+        self._cutter, self._continuation = PairedCutter(self.name, self.lengths), Continuation()
         self.noise = SourceNoise(self.name, measures=mode.noise, offset_db=given.noise_offset_db)
 
     @property
@@ -259,7 +258,8 @@ class Channel:
     @property
     def health(self) -> SourceHealth:
         """Figures of the source."""
-        figures = self.meter.report(repaired_samples=self.source.repaired_samples, noise=self.noise.latest)
+        noise = self.noise.newest(time.time() if self.source.live else None)
+        figures = self.meter.report(repaired_samples=self.source.repaired_samples, noise=noise)
         return replace(figures, activity=_activity(self.state, is_on=self._switches.is_on(self.name)))
 
     @property

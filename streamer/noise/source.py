@@ -8,6 +8,9 @@ from .frames import FrameMeter
 from .loud import LoudNoise
 from .minutes import Minutes
 
+_OLD_SECONDS = 120.0
+"""Age from which on a minute of noise is not the last one."""
+
 
 class SourceNoise:
     """Measures the noise of one source, if anybody wants to know. It has one caller, the source's reader.
@@ -56,6 +59,11 @@ class SourceNoise:
             self._minutes.add(heard)
             messages += self._close_minutes(chunk.start_sample + len(chunk.samples))
         return messages
+
+    def newest(self, now: float | None) -> NoiseLevels | None:
+        """Return the newest minute; None without one, or if it is old at a Unix time."""
+        is_old = self.latest is not None and now is not None and now - self.latest.ended_at > _OLD_SECONDS
+        return None if is_old else self.latest
 
     def finish(self) -> list[NoiseLevels | Event]:
         """Return what is left when the sound is interrupted: the end of a loud noise, and the part of a minute."""

@@ -3,6 +3,7 @@
 import errno
 import os
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 _MAX_BYTES = 256 * 1024
@@ -35,8 +36,15 @@ def read_text(path: Path, most_bytes: int = _MAX_BYTES) -> str:
     return content.decode("utf-8-sig")
 
 
+def is_file(path: str | Path) -> bool:
+    """Return True for a file; False also where its disk is away, or its folder can't be read."""
+    return os.path.isfile(path)  # noqa: PTH113 - `Path.is_file` raises an error then
+
+
 def replace_text(path: Path, text: str, *, mode: int = 0o600) -> None:
-    """Replace a file's content in one step, and wait until it is on the disk. Missing folders are created for their owner only.
+    """Replace a file's content in one step, and wait until it is on the disk. Its owner stays, as far as this is permitted.
+
+    Missing folders are created for their owner only.
 
     Parameters
     ----------
@@ -61,6 +69,11 @@ def replace_text(path: Path, text: str, *, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.chmod(mode)
+        with suppress(
+            OSError, AttributeError
+        ):  # no such file, no right to give it away, no owners on this system
+            owner = path.stat()
+            os.chown(part, owner.st_uid, owner.st_gid)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)

@@ -5,13 +5,14 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import tomlkit
 from pydantic import TypeAdapter, ValidationError
 from tomlkit.exceptions import TOMLKitError
-from tomlkit.items import AoT
+from tomlkit.items import AoT, Array
 
 from ..errors import SettingsError
 from ..events.catalogue import Watch
@@ -27,6 +28,10 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:/+[^\s\"\',]*", re.IGNORECASE)
 """Address outside of a string, as in a comment."""
 _PASSWORD = re.compile(r"[-+]?\s*[\"\']?\w*(password|token|secret)[\"\']?\s*=", re.IGNORECASE)
 """Beginning of a line that sets a password."""
+_TOKEN = re.compile(
+    r'''"""(?:[^\\]|\\.)*?"""|'{3}.*?'{3}|"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|\#[^\n]*|\s+|.''', re.DOTALL
+)
+"""Token of TOML, as far as comments, strings and commas are concerned."""
 _TABLES = TypeAdapter(list[WatchTable])
 
 
@@ -112,7 +117,7 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
             document.pop(name, None)
         else:
             document[name] = _item(value)
-    return tomlkit.dumps(document)
+    return _dumps(document)
 
 
 def with_noise_offset(text: str, source: str, offset_db: float) -> str:
@@ -143,7 +148,7 @@ def with_noise_offset(text: str, source: str, offset_db: float) -> str:
             "name and spec first"
         )
     (document if table is None else table)["noise_offset_db"] = offset_db
-    return tomlkit.dumps(document)
+    return _dumps(document)
 
 
 def with_rules(
@@ -187,7 +192,7 @@ def with_rules(
             _set_rule(entries, index, rule)
     for name, rule in missing.items():
         _append(entries, name, rule)
-    return tomlkit.dumps(document)
+    return _dumps(document)
 
 
 def with_watch(
@@ -222,10 +227,11 @@ def with_watch(
         if rule is None:
             del entries[index]
         else:
+            _drop_rule(entries[index], rule)
             _set_rule(entries, index, rule)
     for name, rule in missing.items():
         _append(entries, name, rule)
-    return tomlkit.dumps(document)
+    return _dumps(document)
 
 
 def watched_in(text: str, source: str | None = None) -> list[Watch]:
@@ -293,7 +299,7 @@ def with_sources(text: str, chosen: Mapping[str, str], written: Mapping[str, str
             join_address(name, chosen[name]) if name in chosen else entry for name, entry in written.items()
         ]
     _refuse_new_secrets(document["source"], text)
-    return tomlkit.dumps(document)
+    return _dumps(document)
 
 
 def _refuse_new_secrets(entries: Any, text: str) -> None:
@@ -316,6 +322,10 @@ def _with_entries(text: str, source: str | None, default: Any) -> tuple[tomlkit.
     """Parse a text, and find the watched sounds of a source in it; without any, the default is added."""
     document = _parse(text)
     table = _table_of(document, source)
+    if isinstance(entries := table.get("watch"), Array):
+        array = entries.as_string()
+        if (changed := _with_last_comma(array)) != array:
+            table = _table_of(document := _parse(text.replace(array, changed)), source)
     if not isinstance(table.get("watch"), list):
         table["watch"] = default
     return document, table["watch"]
@@ -334,8 +344,31 @@ def _table_of(document: MutableMapping[str, Any], source: str | None) -> Mutable
     )
 
 
+def _with_last_comma(array: str) -> str:
+    """Put the first item on a line of its own and a comma behind the last one if comments follow it, so that another one can be added below."""
+    end = last = 0
+    has_comments = False
+    for token in _TOKEN.finditer(array.removesuffix("]")):
+        if token[0].isspace():
+            continue
+        if token[0].startswith("#"):
+            has_comments = True
+        else:
+            end, last, has_comments = token.end(), token.start(), False
+    if not has_comments or array[last] in ",[":
+        return array
+    return f"[\n  {array[1:end].lstrip()},{array[end:]}"
+
+
 def _sound_of(entry: Any) -> str:
     return str(entry.get("sound") if isinstance(entry, Mapping) else entry)
+
+
+def _drop_rule(entry: Any, rule: Mapping[str, Any]) -> None:
+    """Remove the attributes of an entry that are not in its rule any more."""
+    if isinstance(entry, MutableMapping):
+        for name in WatchTable.model_fields.keys() & entry.keys() - rule.keys() - {"sound"}:
+            del entry[name]
 
 
 def _set_rule(entries: Any, index: int, rule: Mapping[str, Any]) -> None:
@@ -430,7 +463,26 @@ def write_atomically(path: Path, text: str) -> None:
         ) from error
 
 
+def _dumps(document: tomlkit.TOMLDocument) -> str:
+    """Return the text of a document.
+
+    Raises
+    ------
+    SettingsError
+        The text would say something else, which a rare layout can lead to.
+    """
+    text = tomlkit.dumps(document)
+    with suppress(ValueError, RecursionError):
+        if tomllib.loads(text) == document.unwrap():
+            return text
+    raise SettingsError(
+        "the settings file can't be changed as it is laid out: write each entry of its lists on a line of its own, with a comma"
+    )
+
+
 def _parse(text: str) -> tomlkit.TOMLDocument:
+    if text and not text.endswith("\n"):
+        text += "\n"  # so that a table can be added below
     try:
         return tomlkit.parse(text)
     except (TOMLKitError, ValueError, RecursionError) as error:

@@ -38,6 +38,11 @@ class Tile {
     if (!this.lines.size) this.tags.replaceChildren(make("li", { class: "hint" }, sentence));
   }
 
+  wait(model) { // for a model that is loading, if there is one, or for the first tags
+    if (this.online === false) this.hint(this.silence());
+    else this.hint(model ? say("loading", { model }) : say("waiting"));
+  }
+
   describe(source) {
     this.listening = source.listening;
     this.toggle.textContent = say(source.listening ? "listening" : "paused");
@@ -90,11 +95,12 @@ class Tile {
     this.state.textContent = message.online ? "" : say("offline", { reason: message.reason });
     this.state.classList.toggle("bad", !message.online);
     if (!message.online) this.forget();
-    this.hint(message.online ? say("waiting") : this.silence());
+    this.wait();
   }
 
   forget() { // what is not heard any more is not shown
     this.lines.clear();
+    this.noise(null);
     this.level = LOWEST_DB;
     this.filling.style.transform = "scaleX(0)";
     this.filling.classList.remove("loud");
@@ -178,8 +184,10 @@ export class LiveView {
 
   health(message) {
     const model = message.loading;
-    if (model) for (const tile of this.tiles.values()) tile.hint(say("loading", { model }));
-    for (const [name, tile] of this.tiles) tile.noise(message.sources?.[name]?.noise);
+    for (const [name, tile] of this.tiles) {
+      tile.wait(model);
+      tile.noise(tile.online === false ? null : message.sources?.[name]?.noise);
+    }
   }
 
   rows(rows) { [...this.tiles.values()][rows.source]?.rows(rows); }

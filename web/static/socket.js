@@ -16,8 +16,9 @@ export class Socket {
     address.protocol = address.protocol === "https:" ? "wss:" : "ws:";
     this.socket = new WebSocket(address);
     this.socket.binaryType = "arraybuffer";
-    this.socket.onopen = () => { this.pause = 500; this.handlers.onState(true); this.watch(); };
+    this.socket.onopen = () => { this.handlers.onState(true); this.watch(); };
     this.socket.onmessage = (event) => {
+      this.pause = 500; // not before: one browser too many is accepted and closed at once
       this.watch();
       if (typeof event.data === "string") this.handlers.onText(JSON.parse(event.data));
       else this.handlers.onRows(new Rows(event.data));

@@ -22,6 +22,7 @@ class Watched {
   }
 
   openQuiet(open) {
+    this.showHours(); // what was typed and not entered is forgotten, before the focus moves
     this.quietLine.hidden = !open;
     this.moon.setAttribute("aria-expanded", String(open));
     (open ? this.hours : this.moon).focus();
@@ -31,7 +32,11 @@ class Watched {
     this.quiet = quiet;
     this.moon.classList.toggle("set", quiet !== "never");
     this.moon.title = quiet === "never" ? say("quietNever") : say("quietAt", { quiet });
-    if (document.activeElement !== this.hours) this.hours.value = quiet === "never" ? "" : quiet;
+    if (document.activeElement !== this.hours) this.showHours();
+  }
+
+  showHours() {
+    this.hours.value = this.quiet === "never" ? "" : this.quiet;
   }
 
   async chooseQuiet() {

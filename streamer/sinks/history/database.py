@@ -282,10 +282,9 @@ def prune(connection: sqlite3.Connection, *, keep_events: int, keep_seconds: flo
         return 0, more_noise
     # Each by its own date: an event with a wrong date does not affect others.
     obsolete = connection.execute(
-        "SELECT seq, published = 0 FROM (SELECT * FROM event WHERE id NOT IN "
-        "(SELECT event_id FROM note WHERE keeps_clip) ORDER BY seq LIMIT ?) "
-        "WHERE seq <= ? OR coalesce(ended_at, started_at) < ?",
-        (_MAX_PRUNED, newest - keep_events, time.time() - keep_seconds),
+        "SELECT seq, published = 0 FROM event WHERE id NOT IN (SELECT event_id FROM note WHERE keeps_clip) "
+        "AND (seq <= ? OR coalesce(ended_at, started_at) < ?) ORDER BY seq LIMIT ?",
+        (newest - keep_events, time.time() - keep_seconds, _MAX_PRUNED),
     ).fetchall()
     connection.executemany("DELETE FROM event WHERE seq = ?", ((seq,) for seq, _ in obsolete))
     return sum(waited or 0 for _, waited in obsolete), bool(obsolete) or more_noise

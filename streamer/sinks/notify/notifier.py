@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeAlias
 
 from ...messages import Event, Message
+from ...runtime.files import is_file
 from ...runtime.threads import ThreadGroup
 from ...runtime.timing import Every
 from .delivery import Delivery, SharedOutbox
@@ -92,7 +93,7 @@ class _Pictures:
         """Yield the path of a picture of an event's clip; an empty text if there is none."""
         clip = None if event.clip is None else Path(event.clip)
         with ExitStack() as stack:
-            yield "" if clip is None or not clip.is_file() else self._drawn(clip, stack)
+            yield "" if clip is None or not is_file(clip) else self._drawn(clip, stack)
 
     def _drawn(self, clip: Path, stack: ExitStack) -> str:
         """Draw a clip into a file for as long as a stack is open; return its path, or an empty text."""

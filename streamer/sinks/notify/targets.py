@@ -14,11 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ...errors import SettingsError
+from ...runtime.files import is_file
 
 if TYPE_CHECKING:
     from apprise import Apprise
 
 _SCHEME = re.compile(r"[a-z0-9]{1,32}://", re.IGNORECASE)
+_END_SECONDS = 1.0
+"""Time for a command that was killed to end."""
 _OWN_PREFIX = "EARSHOT_"
 _HUB_TOKENS = {"HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"}
 """Variables in which `huggingface_hub` finds a token."""
@@ -112,7 +115,7 @@ class AppriseTarget:
         NotDelivered
             The service did not take it.
         """
-        attach = [file for file in note.files if Path(file).is_file()]
+        attach = [file for file in note.files if is_file(file)]
         try:
             sent = self._apprise.notify(body=note.text, title=note.title, attach=attach or None)
         except Exception as error:
@@ -182,12 +185,11 @@ class CommandTarget:
             )
         except (OSError, ValueError) as error:
             raise NotDelivered(f"it can't be run: {getattr(error, 'strerror', None) or error}") from error
-        with process:
-            try:
-                code = process.wait(self._longest_seconds)
-            except subprocess.TimeoutExpired:
-                _kill(process)
-                raise NotDelivered(f"it took longer than {self._longest_seconds:.0f} s") from None
+        try:
+            code = process.wait(self._longest_seconds)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            raise NotDelivered(f"it took longer than {self._longest_seconds:.0f} s") from None
         if code:
             raise NotDelivered(f"it ended with the code {code}")
 
@@ -195,7 +197,9 @@ class CommandTarget:
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End a command and what it has started."""
     if hasattr(os, "killpg"):
-        with suppress(ProcessLookupError):
+        with suppress(OSError):  # it has ended, or has other rights, as with sudo
             os.killpg(process.pid, signal.SIGKILL)
     else:
         process.kill()
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(_END_SECONDS)
