@@ -5,7 +5,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from models.catalogue import EMBEDDED
 from models.errors import CheckpointError, HubError
 from models.known_labels import scores_audioset
 from models.loading import only_embedded_runs, suits_embedded
+from streamer.runtime.version import own_version
 
 from .model_preparation import Kind
 from .own_sounds import with_own_sounds
@@ -191,7 +191,7 @@ class ModelLoading:
     def _attempt(self) -> bool:
         """Load the requested model; return True if no better one may follow."""
         prepared = _prepared()
-        key = f"{version('earshot')} {json.dumps(asdict(self._request))}"
+        key = f"{own_version()} {json.dumps(asdict(self._request))}"
         choice = choose(self._request) if prepared.get(key) else self._prepare()
         if self._stopped.is_set():
             return True

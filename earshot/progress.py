@@ -1,6 +1,7 @@
 """Progress of the commands on standard error: a bar on a terminal, elsewhere a line now and then."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -24,9 +25,14 @@ def bars() -> Iterator[Callable[[str, float, float], None]]:
     if not console.is_terminal:
         yield Tenths()
         return
-    with Progress(console=console, transient=True) as shown:
+    with Progress(console=console, transient=True, redirect_stdout=_shows_stdout()) as shown:
         task = shown.add_task("", total=None)
         yield lambda part, done, total: shown.update(task, description=part, completed=done, total=total)
+
+
+def _shows_stdout() -> bool:
+    """Return True if standard output is on a terminal, where a bar has to make room for it."""
+    return sys.stdout is not None and sys.stdout.isatty()
 
 
 class Tenths:

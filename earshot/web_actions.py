@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,6 +40,7 @@ def web_actions(
     """
     from models.short_names import short_names
     from streamer.events.names import names_in
+    from streamer.runtime.version import own_version
     from web.actions import Actions, NoteActions
 
     from .web_errors import with_web_errors
@@ -54,7 +54,7 @@ def web_actions(
         delete=with_web_errors(events.delete),
     )
     return Actions(
-        version=version("earshot"),
+        version=own_version(),
         sounds=partial(_watchable, watchlists),
         names=lambda language: short_names() if language == "en" else names_in(language),
         watched=lambda source: watchlists.of(source).shown,

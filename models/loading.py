@@ -128,7 +128,7 @@ def suits_embedded(**options: Unpack[LocalOptions]) -> bool:
         engine in {"auto", "openvino"}
         and options.get("precision", "fp32") in {"auto", "fp32"}
         and all(options.get(name) is None for name in ("fstride", "tstride", "input_tdim"))
-        and (device == "cpu" or (device == "auto" and not has_cuda_driver()))
+        and (device == "cpu" or (device == "auto" and not (has_cuda_driver() and not _missing(["torch"]))))
     )
 
 

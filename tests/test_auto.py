@@ -263,6 +263,19 @@ def test_without_a_hub_the_best_on_this_machine_is_taken(
     assert server.requests == []
 
 
+def test_on_a_slow_machine_the_fastest_is_missing_while_the_hub_does_not_answer(
+    server: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_speeds(ced_base=60.0, ced_small=60.0, ced_mini=60.0, ced_tiny=60.0)
+    endpoint = server.endpoint
+    point_at(monkeypatch, f"http://127.0.0.1:{free_port()}")
+    choice = choose(HERE)
+    assert (choice.model, choice.incomplete) == ("tiny", True)
+    point_at(monkeypatch, endpoint)
+    choice = choose(HERE)
+    assert (choice.model, choice.incomplete) == ("ced-tiny", False)
+
+
 @pytest.mark.usefixtures("known_speeds")
 def test_a_late_hub_is_not_waited_for(server: Hub) -> None:
     server.misbehaviour.late_seconds = 8.0
@@ -407,6 +420,19 @@ class TestMeasuring:
         monkeypatch.setattr(SpeedEstimator, "_time", noted)
         assert SpeedEstimator("cpu", 100, 1, "openvino").measure(PUBLISHED[name], limit=1e-9) > 1e-9
         assert depths == [1]
+
+    def test_such_an_approximation_is_of_no_use_where_a_block_is_fast_enough(
+        self, server: Hub, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        del server
+        monkeypatch.setattr(SpeedEstimator, "_time", lambda _self, config, _engine: 0.1 + 0.02 * config.depth)
+        entry = PUBLISHED["ced-base"]
+        twelve, one = (SpeedEstimator("cpu", 100, windows, "openvino") for windows in (12, 1))
+        assert twelve.measure(entry, limit=0.8) == pytest.approx(12 * 12 * 0.12)
+        assert twelve.cached(entry, limit=0.8) == pytest.approx(12 * 12 * 0.12)
+        assert one.cached(entry, limit=0.8) is None
+        assert one.measure(entry, limit=0.8) == pytest.approx(0.1 + 12 * 0.02)
+        assert twelve.cached(entry, limit=0.8) == pytest.approx(12 * (0.1 + 12 * 0.02))
 
     def test_a_first_start_measures_and_takes_a_model_that_keeps_up(
         self, server: Hub, speed_file: Path

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from support.original_ast import OriginalAst, random_original, save_original
-from torch import nn
+from torch import Tensor, nn
 from transformers import ASTConfig, ASTForAudioClassification
 
 from models import CheckpointError
@@ -425,6 +425,13 @@ def test_a_missing_file_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text("{}")
     with pytest.raises(CheckpointError, match="are in several files: save them into one"):
         load_tagger(str(tmp_path))
+
+
+@pytest.mark.parametrize("tensor", [torch.eye(3).to_sparse(), torch.empty(3, device="meta")])
+def test_weights_that_are_not_dense_are_refused(tensor: Tensor, tmp_path: Path) -> None:
+    torch.save({"module.v.cls_token": tensor}, tmp_path / "a_16_16.pth")
+    with pytest.raises(CheckpointError, match="sparse or missing weights: save its state_dict"):
+        load_checkpoint(str(tmp_path / "a_16_16.pth"))
 
 
 def with_thresholds(folder: Path, thresholds: tuple[float, ...] | None) -> Path:

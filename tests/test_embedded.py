@@ -122,6 +122,8 @@ class TestChoice:
         monkeypatch.setattr(loading, "has_cuda_driver", lambda: True)
         assert not loading.suits_embedded(device="auto")
         assert loading.suits_embedded(device="cpu")
+        monkeypatch.setattr(loading, "_missing", lambda _libraries: ["torch"])
+        assert loading.suits_embedded(device="auto"), "without PyTorch, no GPU helps"
 
     def test_pytorch_runs_it_where_openvino_can_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(_seconds: float | None) -> Tagger:

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from models import EngineError, local
 from models.ast_network import AstConfig, AudioSpectrogramTransformer
 from models.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from models.engines import Engine, Precision, Samples
+from models.engines import Engine, Precision, Samples, openvino_cache
 from models.engines.graph_engine import LARGEST_BATCH, GraphEngine
 from models.engines.openvino_engine import OpenVinoEngine, has_bf16
 from models.engines.torch_engine import TorchEngine
@@ -570,3 +571,13 @@ def test_an_invalid_option_is_refused_before_any_download(tmp_path: Path) -> Non
     assert load_tagger(saved(tmp_path)).engine.description == "openvino cpu fp32"
     with pytest.raises(EngineError, match="there is no engine 'warp'"):
         load_tagger(tmp_path / "missing.safetensors", engine="warp")  # type: ignore[arg-type]
+
+
+def test_temporary_folders_of_programs_that_were_killed_are_deleted(tmp_path: Path) -> None:
+    for name, days in (("tmpold", 2.0), ("tmpnew", 0.1), ("other", 9.0)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "rows.npy").write_bytes(b"x")
+        os.utime(tmp_path / name, (time.time() - days * 86_400,) * 2)
+    with openvino_cache._scratch(tmp_path) as scratch:
+        assert scratch.parent == tmp_path
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["other", "tmpnew"]

@@ -422,6 +422,15 @@ def test_wrong_usage_is_refused_before_anything_is_loaded(data: Path, words: tup
     assert result.exit_code == 2
 
 
+def test_a_list_of_recordings_is_not_overwritten_whatever_the_order_of_its_columns(
+    model: str, data: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "list.csv"
+    table.write_text(f"label,path\nDog,{data}/a.wav\n")
+    assert command("--model", model, "--data", table, "--csv", table).exit_code == 2
+    assert table.read_text().startswith("label,path\n")
+
+
 def test_a_missing_fold_is_reported_in_one_sentence(model: str, data: Path) -> None:
     with pytest.raises(TrainingError, match="no fold 9: it has 1, 2, 3, 4, 5"):
         command("--model", model, "--data", data / "several.csv", "--fold", "9")

@@ -27,6 +27,7 @@ def make_environment(tmp_path: Path) -> dict[str, str]:
     [
         (["teach"], 2, "name the sound"),
         (["teach", "Our chime"], 2, "give recordings of 'Our chime'"),
+        (["teach", __file__, "--clips", "a.wav"], 2, "is a recording: name the sound first"),
         (["teach", "--list", "Our chime"], 2, "--list takes no name of a sound"),
         (["teach", "Our chime", "--json"], 2, "--json goes with --list"),
         (["teach", "Our chime", "--remove", "--export", "x.json"], 2, "give one of --remove and --export"),

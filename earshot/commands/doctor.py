@@ -66,13 +66,14 @@ def _check_model(chosen: "Settings") -> "Iterator[CheckResult]":
     from models.worker_addresses import is_address
     from streamer.doctor.model import check_model, lacking
     from streamer.doctor.workers import check_workers
+    from streamer.errors import SettingsError
 
     try:
         choice = tagger.choose_model(chosen)
         loaded = tagger.load(chosen, choice.name)
         listening = with_own_sounds(loaded)
         best = None if is_address(choice.name) or only_embedded_runs() else _best_model(chosen)
-    except ModelError as error:
+    except (ModelError, SettingsError) as error:
         yield from lacking(str(error))
         return
     yield from check_model(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from models.training.dataset import Dataset
     from models.training.evaluate import Evaluation
 
-_CLASS_TABLE_START = b"label,"
+_CLASS_TABLE_START = b"label,positives,"
 """Beginning of a table of classes, which a list of recordings does not have."""
 
 

@@ -256,7 +256,7 @@ def _bars(console: "Console", run: "FineTuning") -> "Iterator[Callable[[Progress
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[figures]}"),
     )
-    with progress.Progress(*columns, console=console) as bars:
+    with progress.Progress(*columns, console=console, redirect_stdout=False) as bars:
         task = bars.add_task("", total=None, figures="")
         shown = 0
 

@@ -34,6 +34,7 @@ def tag(
 def _tag_files(files: Sequence[str], chosen: "Settings", *, events: bool, picture: Path | None) -> bool:
     """Tag recordings one after the other; return True if all could be read to their end."""
     from models.known_family import require_ast_before_loading
+    from models.worker_addresses import is_address
     from streamer.commands.tag import sink_for
     from streamer.commands.tag import tag as tag_recording
     from streamer.errors import SourceError
@@ -44,6 +45,8 @@ def _tag_files(files: Sequence[str], chosen: "Settings", *, events: bool, pictur
         return False
     choice = tagger.choose_model(chosen, only_ast=picture is not None)
     if picture is not None:
+        if is_address(choice.name):
+            raise UsageError("--explain needs a model on this machine: give --model a name or a file")
         require_ast_before_loading(choice.name, "explained", offline=chosen.offline)
     loaded = tagger.load_chosen(chosen, choice)
     sink, sounds = sink_for(chosen, loaded, tagger.label_set(loaded.labels), events=events)

@@ -67,6 +67,8 @@ def teach(
         _correct(settings.load(context), sounds, [*given.wrong, *([name] if name else []), *(more or [])])
     elif name is None:
         raise UsageError(f"name the sound, such as: {_EXAMPLE}")
+    elif given.clips and Path(name).is_file():
+        raise UsageError(f"{name} is a recording: name the sound first, such as: {_EXAMPLE}")
     elif remove:
         _remove(lambda: settings.load(context), sounds, name)
     elif export is not None:

@@ -104,7 +104,7 @@ def rows(plan: Plan, sound: "Samples", on_start: Callable[[str], None]) -> "list
         Nothing can be measured: a model can't be loaded, or not with this device, engine or precision.
     """
     from ..checkpoints import require_known
-    from ..errors import CheckpointError
+    from ..errors import CheckpointError, EngineError
     from ..selection.engine_choice import check_request
     from .measuring import Task, measure, random_checkpoint
 
@@ -135,7 +135,7 @@ def rows(plan: Plan, sound: "Samples", on_start: Callable[[str], None]) -> "list
             )
             try:
                 measured.append(measure(task))
-            except CheckpointError as error:  # such as a window that it does not take
+            except (CheckpointError, EngineError) as error:  # such as a window that it does not take
                 failure = error
                 _log.warning("%s, %s is left out: %s", name, precision, error)
     if failure is not None and not measured:

@@ -65,6 +65,8 @@ def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
     if start == _ZIP:
         _refuse_packed(path)
     tensors = _read_pickle(path)
+    if any(tensor.layout is not torch.strided or tensor.is_meta for tensor in tensors.values()):
+        raise CheckpointError(f"{path} has sparse or missing weights: save its state_dict() as dense tensors")
     # A tensor defines its strides, so that a few numbers in the file may become a huge tensor.
     if sum(tensor.nbytes for tensor in tensors.values()) > path.stat().st_size:
         raise CheckpointError(

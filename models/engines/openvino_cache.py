@@ -1,7 +1,9 @@
 """Conversion of networks from PyTorch to OpenVINO, cached in the user's cache folder."""
 
 import logging
+import shutil
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -17,6 +19,7 @@ from openvino.frontend import FrontEndManager
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 from torch import Tensor, nn
 
+from ..errors import EngineError
 from ..network_spec import Network, NetworkSpec
 from .quantization import quantize
 
@@ -28,6 +31,9 @@ Logits: TypeAlias = Callable[[openvino.Model, Rows], Rows]
 """Function that runs a model on windows, and returns float32 (windows, classes)."""
 
 _QUANTIZED = "-int8"
+_PREFIX = "tmp"
+_ABANDONED_SECONDS = 24 * 3600.0
+"""Age of a temporary folder from which on nobody uses it."""
 _MAX_SINGLE, _MAX_QUANTIZED = 8, 12
 """Most models of either kind in the cache; the least recently used are deleted first. A conversion takes seconds, and a quantization minutes,
 or sounds of the user: it gives way to other quantizations only. Twelve hold two ensembles."""
@@ -117,8 +123,14 @@ class OpenVinoCache:
         with _scratch(self._folder if self._keep else None) as scratch:
             model = make(scratch)
             if self._keep:
-                with suppress(OSError, RuntimeError):  # without a cache, the next start takes longer
+                try:
                     _save(model, scratch, file)
+                except (OSError, RuntimeError) as error:
+                    if rebuild:
+                        raise EngineError(
+                            f"the model can't be saved in {self._folder}: make room there, or check its permissions"
+                        ) from error
+                    _log.debug("the next start takes longer: %s", error)
         return model
 
 
@@ -129,10 +141,19 @@ def _scratch(folder: Path | None) -> Iterator[Path]:
         try:
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
-            made = tempfile.TemporaryDirectory(dir=folder)
+                _remove_abandoned(folder)
+            made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=folder)
         except OSError:
             made = tempfile.TemporaryDirectory()
         yield Path(stack.enter_context(made))
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Delete the temporary folders that programs have left that were killed."""
+    for left in folder.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _save(model: openvino.Model, scratch: Path, file: Path) -> None:

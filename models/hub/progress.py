@@ -1,6 +1,7 @@
 """Progress of downloads, on standard error."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -40,7 +41,12 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
         yield _TenthsLogged(title, total)
         return
     columns = BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    with Progress(TextColumn("{task.description}"), *columns, console=console) as bars:
+    shows_stdout = (
+        sys.stdout is not None and sys.stdout.isatty()
+    )  # else it is a file or a pipe, and stays one
+    with Progress(
+        TextColumn("{task.description}"), *columns, console=console, redirect_stdout=shows_stdout
+    ) as bars:
         task = bars.add_task(title.rpartition("/")[2], total=total)
         yield lambda done: bars.update(task, completed=done)
 

@@ -104,7 +104,10 @@ class _Search:
             seconds = estimator.measure(entry, limit)
         if seconds > limit:
             self.slow.append((entry, seconds))
-            if entry is not FASTEST or not (is_here or self.hub_answers):
+            if entry is not FASTEST:
+                return None
+            if not is_here and not self.hub_answers:
+                self.missing.append(entry)
                 return None
         try:
             hub.fetch(entry.repository, offline=self.offline)

@@ -71,8 +71,8 @@ class SpeedEstimator:
         float or None
             None if more measurements are needed to decide if they exceed `limit`.
         """
-        results = [self._cache.get(self._conditions(entry, engine)) for engine in self._engines]
-        known = [seconds * self._batches for seconds in results if isinstance(seconds, float)]
+        results = [self._known(entry, engine, limit) for engine in self._engines]
+        known = [seconds * self._batches for seconds in results if seconds is not None]
         fastest = min(known, default=None)
         return fastest if fastest is None or fastest <= limit or len(known) == len(results) else None
 
@@ -83,23 +83,36 @@ class SpeedEstimator:
         """
         fastest = float("inf")
         for engine in self._engines:
-            seconds = self._cache.get(self._conditions(entry, engine))
-            if not isinstance(seconds, float):
-                seconds = self._measure(entry, engine, limit)
-                self._cache.put(self._conditions(entry, engine), seconds)
+            seconds = self._known(entry, engine, limit)
+            if seconds is None:
+                result = self._measure(entry, engine, limit)
+                self._cache.put(self._conditions(entry, engine), result)
+                seconds = result if isinstance(result, float) else result[1]
             fastest = min(fastest, seconds * self._batches)
             if fastest <= limit:
                 break
         return fastest
 
-    def _measure(self, entry: Published, engine: EngineName, limit: float) -> float:
-        """Return the seconds of a batch on one engine; infinity if the engine is not available."""
+    def _known(self, entry: Published, engine: EngineName, limit: float) -> float | None:
+        """Return the cached seconds of a batch; an approximation only if a single block takes longer than `limit`."""
+        match self._cache.get(self._conditions(entry, engine)):
+            case float() as seconds:
+                return seconds
+            case [float() as one, float() as seconds] if one * self._batches > limit:
+                return seconds
+        return None
+
+    def _measure(self, entry: Published, engine: EngineName, limit: float) -> float | list[float]:
+        """Return the seconds of a batch on one engine; infinity if the engine is not available.
+
+        If a single block exceeds `limit`, return the seconds of one block and an approximation of all.
+        """
         config = config_of(entry).with_rows(self._rows)
         try:
             one = self._time(replace(config, depth=1), engine)
-            block = one  # an approximation: the rest of the network takes little
-            if one * self._batches <= limit:
-                block = max(0.0, self._time(replace(config, depth=_BLOCKS), engine) - one) / (_BLOCKS - 1)
+            if one * self._batches > limit:
+                return [one, config.depth * one]  # the rest of the network takes little
+            block = max(0.0, self._time(replace(config, depth=_BLOCKS), engine) - one) / (_BLOCKS - 1)
         except EngineError as error:
             _log.debug("%s is not measured: %s", engine, error)
             return float("inf")

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchaudio.functional import fftconvolve
 
 from ..frontends import SAMPLE_RATE_HZ
 from ..training.augment import add_noise, place, random_gain
@@ -69,5 +68,7 @@ def _reverberant(samples: Tensor, random: np.random.Generator) -> Tensor:
     tail = random.standard_normal(len(time)) * 10 ** (-3 * time / seconds)
     tail *= 10 ** (-random.uniform(*_DIRECT_DB) / 20) / np.sqrt(np.square(tail).sum())
     response = torch.from_numpy(np.concatenate(([1.0], tail)).astype(np.float32))
-    reverberant: Tensor = fftconvolve(samples, response)[: len(samples)]
+    size = len(samples) + len(response) - 1
+    spectrum = torch.fft.rfft(samples, size) * torch.fft.rfft(response, size)
+    reverberant: Tensor = torch.fft.irfft(spectrum, size)[: len(samples)]
     return reverberant

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 from ..errors import SettingsError, SinkError, SourceError
@@ -16,6 +15,7 @@ from ..events.watchlist import WatchLists
 from ..health import HealthMeter
 from ..messages import SAMPLE_RATE_HZ, WINDOW_SAMPLES, Samples
 from ..runtime.threads import ThreadGroup
+from ..runtime.version import own_version
 from ..settings.schema import Settings
 from ..sinks import Sink, WatchedSink
 from ..sinks.clips.recorder import ClipLimits, Clips
@@ -405,7 +405,7 @@ def start_metrics(threads: ThreadGroup, settings: Settings) -> "Metrics | None":
         return None
     from ..sinks.metrics import Metrics
 
-    metrics = Metrics(settings.metrics_port, host=settings.metrics_host, version=version("earshot"))
+    metrics = Metrics(settings.metrics_port, host=settings.metrics_host, version=own_version())
     threads.start("metrics", metrics.run, metrics.close)
     return metrics
 
@@ -589,4 +589,4 @@ def _discovery(settings: Settings) -> Discovery | None:
     """Return the discovery for Home Assistant; None if it is off."""
     if settings.discovery == "off":
         return None
-    return Discovery(catalogue(), settings.discovery, settings.discovery_prefix, version("earshot"))
+    return Discovery(catalogue(), settings.discovery, settings.discovery_prefix, own_version())
