@@ -60,6 +60,20 @@ def test_a_password_and_its_file_are_one_setting_of_which_the_highest_place_coun
         load_settings({}, config=file, environment={})
 
 
+def test_credentials_in_the_address_of_a_higher_place_count(tmp_path: Path) -> None:
+    file = tmp_path / "earshot.toml"
+    file.write_text('mqtt = "mqtt://broker"\nmqtt_username = "me"\nmqtt_password = "hunter2"\n')
+
+    def credentials(address: str) -> tuple[str | None, str | None]:
+        broker = load_settings({}, config=file, environment={"EARSHOT_MQTT": address}).broker()
+        assert broker is not None
+        return broker.username, broker.password
+
+    assert credentials("mqtt://you:secret@other") == ("you", "secret")
+    assert credentials("mqtt://you@other") == ("you", "hunter2")
+    assert credentials("mqtt://other") == ("me", "hunter2")
+
+
 def test_several_sources_come_from_the_environment() -> None:
     assert load(environment={"EARSHOT_SOURCE": "mic, door=mic:2"}).source == ["mic", "door=mic:2"]
 

@@ -158,7 +158,7 @@ class Guard:
         if is_proxy or scope["path"] in self._public:
             return None
         if self._control.access.ingress and not self._control.access.password and not _is_from_here(scope):
-            return 401, "open this page in Home Assistant"
+            return 403, "open this page in Home Assistant"
         return None if self.is_known(headers) else (401, "log in first")
 
     def _is_ingress(self, scope: Scope) -> bool:

@@ -4,10 +4,11 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from platformdirs import user_config_path
 from pydantic import ValidationError
@@ -64,6 +65,8 @@ def load_settings(
         sources = merge_sources(layer.values, merged.get("source"))
         for name in layer.values:  # a password and its file are one setting
             merged.pop(_twin(name), None)
+        for name in _credentials_in(layer.values.get("mqtt")):  # those of another broker do not go with it
+            merged.pop(name, None)
         merged |= layer.values
         if sources is not None:
             merged["source"] = sources
@@ -71,6 +74,16 @@ def load_settings(
         return Settings.model_validate(merged)
     except ValidationError as error:
         raise SettingsError(error_sentence(error, origin, merged)) from None
+
+
+def _credentials_in(address: Any) -> Collection[str]:
+    """Return the names of the settings of which the address of a broker has the value."""
+    try:
+        parts = urlsplit(address if isinstance(address, str) else "")
+    except ValueError:  # which is reported when it is read
+        return ()
+    password = ("mqtt_password", "mqtt_password_file") if parts.password else ()
+    return ("mqtt_username", *password) if parts.username else password
 
 
 def _twin(name: str) -> str:

@@ -158,6 +158,7 @@ async function start() {
     begin();
   } catch (error) {
     if (error.status === 401) askPassword();
+    else if (error.status === 403) main.replaceChildren(make("p", { class: "error", role: "alert" }, error.message));
     else {
       notify(say("unreachable"));
       setTimeout(start, 2000);
