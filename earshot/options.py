@@ -229,7 +229,7 @@ OPTIONS = (
     Option("streams", "bench", bool, "Find how many live sources this machine takes", default=False),
     Option("hop", "bench", float, "With --streams: time between windows  [1]", "SECONDS", 1.0, least=0.01, most=3600.0),
     Option("seconds", "bench", float, "With --streams: time for each number  [20]", "SECONDS", 20.0, least=2.0, most=86_400.0),
-    Option("most", "bench", int, "With --streams: maximum of sources  [512]", "COUNT", 512, least=1),
+    Option("most", "bench", int, "With --streams: largest number of sources  [512]", "COUNT", 512, least=1),
     # Evaluation
     Option("out", "evaluate", _File, "With --data: table of the classes to write", "FILE", flag="--csv"),
     Option("fold", "evaluate", _Count, "With --data: only this fold of the CSV file", "NUMBER"),

@@ -1,7 +1,6 @@
 """Progress of the commands on standard error: a bar on a terminal, elsewhere a line now and then."""
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,18 +20,15 @@ def bars() -> Iterator[Callable[[str, float, float], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
+    from models import standard_output
+
     console = Console(stderr=True)
     if not console.is_terminal:
         yield Tenths()
         return
-    with Progress(console=console, transient=True, redirect_stdout=_shows_stdout()) as shown:
+    with Progress(console=console, transient=True, redirect_stdout=standard_output.is_shown()) as shown:
         task = shown.add_task("", total=None)
         yield lambda part, done, total: shown.update(task, description=part, completed=done, total=total)
-
-
-def _shows_stdout() -> bool:
-    """Return True if standard output is on a terminal, where a bar has to make room for it."""
-    return sys.stdout is not None and sys.stdout.isatty()
 
 
 class Tenths:

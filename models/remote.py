@@ -273,7 +273,7 @@ class _Descriptions:
 
     def __init__(self, connection: WorkerConnection) -> None:
         self._connection = connection
-        self._next_at = 0.0
+        self._next_at, self._shortest_seconds = 0.0, _SHORTEST_DESCRIPTION_SECONDS
 
     def ask(self, until: float | None) -> ModelDescription | None:
         """Return the description, and keep it; None if there is no answer.
@@ -281,18 +281,21 @@ class _Descriptions:
         Parameters
         ----------
         until : float, optional
-            Monotonic time at which a call for live sound has to end. It ends little later, and asks seldom if there is no answer.
+            Monotonic time at which a call for live sound has to end. It ends little later, asks seldom if there is no answer, and then waits
+            longer each time.
         """
         seconds, now = _DESCRIPTION_SECONDS, time.monotonic()
         if until is not None:
             if now < self._next_at:
                 return None
-            seconds = min(seconds, max(until - now, _SHORTEST_DESCRIPTION_SECONDS))
+            seconds = min(seconds, max(until - now, self._shortest_seconds))
         try:
             description = self._connection.describe(seconds)
         except WorkersError:
             self._next_at = time.monotonic() + _DESCRIPTION_SECONDS
+            self._shortest_seconds = min(2 * self._shortest_seconds, _DESCRIPTION_SECONDS)
             return None
+        self._shortest_seconds = _SHORTEST_DESCRIPTION_SECONDS
         keep_description(self._connection.address, description)
         return description
 

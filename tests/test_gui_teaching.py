@@ -199,6 +199,23 @@ def test_kept_recordings_without_the_sound_are_learned_from_and_stay(
     np.testing.assert_allclose(other, ring(3000.0, seconds=3.0), atol=1e-4)
 
 
+def test_an_unexpected_error_ends_the_lesson_alone(
+    bench: Teaching, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> list[Model]:
+        raise RuntimeError("CUDA out of memory")
+
+    monkeypatch.setattr(teach_lesson, "models_of", fail)
+    for number in range(5):
+        add_ring(bench, number)
+    lesson = finished(bench)
+    assert (lesson.failed, lesson.verdict) == (True, ("CUDA out of memory",))
+    assert "'Our bell' can't be learned: CUDA out of memory" in caplog.text
+    teach_quickly(monkeypatch, Model())
+    add_ring(bench, 5)
+    assert not finished(bench).failed
+
+
 def test_an_example_that_the_model_refuses_is_left_out(
     bench: Teaching, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -303,6 +303,10 @@ class TestAModelThatChanges:
             assert np.isnan(remote.in_time(sound(1), SECONDS)).all()
         (seconds,) = asked
         assert seconds <= SECONDS
+        for _ in range(6):
+            remote._descriptions._next_at = 0.0
+            assert remote._descriptions.ask(time.monotonic() + 0.1) is None
+        assert asked[-1] == 5.0, "a short hop does not keep the model unknown"
 
     def test_is_logged_if_its_classes_are_the_same(
         self, remote: RemoteTagger, worker: Worker, caplog: pytest.LogCaptureFixture

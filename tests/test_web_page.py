@@ -380,7 +380,8 @@ def test_the_room_is_calibrated_and_every_browser_sees_how_far_it_is(browser: Br
     with serving() as page:
         page.fill()
         browser.open(f"{page.address}#system")
-        browser.wait_for_text("ok", ".checks")
+        browser.wait_for_text("ok", ".checks .ok")
+        browser.wait_for_text("warning", ".checks .warning")
         assert "use a smaller model" in browser.text(".checks .warning")
         browser.find("#calibrate").click()
         browser.wait_for_text("left", "main")

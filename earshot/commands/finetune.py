@@ -246,6 +246,8 @@ def _train(run: "FineTuning", console: "Console", minutes: float | None, out: Pa
 def _bars(console: "Console", run: "FineTuning") -> "Iterator[Callable[[Progress], None]]":
     from rich import progress
 
+    from models import standard_output
+
     if not console.is_terminal:
         with _lines(run) as update:
             yield update
@@ -256,7 +258,7 @@ def _bars(console: "Console", run: "FineTuning") -> "Iterator[Callable[[Progress
         progress.TimeRemainingColumn(),
         progress.TextColumn("{task.fields[figures]}"),
     )
-    with progress.Progress(*columns, console=console, redirect_stdout=False) as bars:
+    with progress.Progress(*columns, console=console, redirect_stdout=standard_output.is_shown()) as bars:
         task = bars.add_task("", total=None, figures="")
         shown = 0
 

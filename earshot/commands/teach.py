@@ -54,6 +54,8 @@ def teach(
         playback=not no_playback,
         keep=keep,
     )
+    from streamer.runtime.files import is_file
+
     tasks = {"--list": list_all, "--remove": remove, "--export": export, "--import": import_from}
     _require_one_task(name, given, more, [task for task, asked in tasks.items() if asked])
     if as_json and not list_all:
@@ -67,7 +69,7 @@ def teach(
         _correct(settings.load(context), sounds, [*given.wrong, *([name] if name else []), *(more or [])])
     elif name is None:
         raise UsageError(f"name the sound, such as: {_EXAMPLE}")
-    elif given.clips and Path(name).is_file():
+    elif given.clips and is_file(name):
         raise UsageError(f"{name} is a recording: name the sound first, such as: {_EXAMPLE}")
     elif remove:
         _remove(lambda: settings.load(context), sounds, name)

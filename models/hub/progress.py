@@ -1,7 +1,6 @@
 """Progress of downloads, on standard error."""
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -14,6 +13,8 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+
+from .. import standard_output
 
 _log = logging.getLogger(__name__)
 
@@ -41,11 +42,11 @@ def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
         yield _TenthsLogged(title, total)
         return
     columns = BarColumn(), DownloadColumn(), TimeRemainingColumn()
-    shows_stdout = (
-        sys.stdout is not None and sys.stdout.isatty()
-    )  # else it is a file or a pipe, and stays one
     with Progress(
-        TextColumn("{task.description}"), *columns, console=console, redirect_stdout=shows_stdout
+        TextColumn("{task.description}"),
+        *columns,
+        console=console,
+        redirect_stdout=standard_output.is_shown(),
     ) as bars:
         task = bars.add_task(title.rpartition("/")[2], total=total)
         yield lambda done: bars.update(task, completed=done)

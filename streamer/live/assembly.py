@@ -353,7 +353,7 @@ def make_session(
     """
     return LiveSession(
         _inputs(settings, sources, watchlists),
-        _scorer(tagger, fallback),
+        tagger if settings.fast else _scorer(tagger, fallback),
         Mode(
             _window_samples(settings) if tagger is None else tagger.window_samples,
             fast_window_samples=None if watchlists is None else settings.fast_window_samples,
@@ -541,7 +541,7 @@ def _inputs(settings: Settings, sources: Sequence[Source], watchlists: WatchList
 
 
 def _scorer(tagger: Tagger | None, fallback: Tagger | None) -> Scorer | None:
-    """Return the scorer of a session: the tagger, with the one that scores in its place."""
+    """Return the scorer of live sound: the tagger, with the one that scores while workers don't answer."""
     if fallback is None or not isinstance(tagger, RemoteScorer):
         return tagger
     return FallbackScorer(tagger, fallback, local_samples=fallback.window_samples, name=fallback.name)

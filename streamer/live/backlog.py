@@ -158,7 +158,7 @@ class Backlogs:
     def after_batch(self, channels: Mapping[Window, Channel], answered: Collection[Window]) -> None:
         """Keep the windows of a batch that have no answer, but for the fast ones, whose sound is in the others too."""
         self._is_complete = all(window in answered for window in channels)
-        self._seconds = answer_seconds(channels)
+        self._seconds = answer_seconds(channel.hop_samples for channel in channels.values())
         for window, channel in channels.items():
             if window not in answered and not window.is_fast:
                 self._of.setdefault(channel, Backlog(channel.name)).keep(window)

@@ -278,7 +278,8 @@ def _open_changed(names: Sequence[str], old: Settings, new: Settings) -> tuple[l
     """Return the names of the sources of new settings, and open those that are not read under their names already."""
     known = {(source.name, source.address): name for source, name in zip(old.sources, names, strict=True)}
     known |= {(name, address): name for (_, address), name in known.items()}
-    in_use = {source.address for source in old.sources}
+    kept = {source.address for source in new.sources if (source.name, source.address) in known}
+    in_use = {source.address for source in old.sources} - kept
     wanted, opened = [], []
     for source in new.sources:
         name = known.get((source.name, source.address))
@@ -431,8 +432,7 @@ class LiveSettings:
         SourceError
             The source is unknown or missing.
         """
-        in_use = {self.address_of(other) for other in self._running.session.channels.names}
-        source = open_source(address, name=name, in_use=address in in_use)
+        source = open_source(address, name=name, in_use=address == self.address_of(name))
         self._running.session.channels.exchange(name, source)
         self._chosen[name] = address, source
 

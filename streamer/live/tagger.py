@@ -194,7 +194,8 @@ class Tagger:
         if self._scorer is None or not channels:
             return taggings
         given = {_cut(window, self._longest_samples): window for window in channels}
-        seconds = answer_seconds(channels) if self._in_time else None
+        hops = {channel.hop_samples for channel in channels.values()}
+        seconds = answer_seconds(hops) if self._in_time else None
         for fitting, scores, raw in score_raw(self._scorer, list(given), seconds):
             window = given[fitting]
             live = channels[window].source.live

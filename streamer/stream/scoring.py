@@ -1,7 +1,6 @@
 """Scores of windows, one batch for each length, and taggings of scores."""
 
 import itertools
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -48,9 +47,9 @@ class RemoteScorer(Protocol):
         """Score windows within a time; a window without an answer has a row of NaN."""
 
 
-def answer_seconds(windows: Iterable[Window]) -> float:
-    """Return the time in which a scorer on other machines has to answer for all these windows: before the next one is due, and within 2 s."""
-    return min(LONGEST_ANSWER_SECONDS, *(window.hop_samples / SAMPLE_RATE_HZ for window in windows))
+def answer_seconds(hops: Iterable[int]) -> float:
+    """Return the time for an answer of a scorer on other machines: until the next window of a source with one of these hops, and at most 2 s."""
+    return min(LONGEST_ANSWER_SECONDS, *(hop_samples / SAMPLE_RATE_HZ for hop_samples in hops))
 
 
 def traffic_of(scorer: Scorer | None) -> Traffic | None:
@@ -86,7 +85,7 @@ def score(
     windows : sequence of Window
         Sound to score.
     seconds : float, optional
-        Time in which a scorer on other machines has to answer for all windows; one without an answer is left out.
+        Time in which a scorer on other machines has to answer for a batch; a window without an answer is left out.
     """
     for window, scores, _ in score_raw(scorer, windows, seconds):
         yield window, scores
@@ -96,24 +95,23 @@ def score_raw(
     scorer: Scorer, windows: Sequence[Window], seconds: float | None = None
 ) -> Iterator[tuple[Window, Samples, RawScores | None]]:
     """Do the same as `score`; yield the output of the model too, if the scorer gives it."""
-    until = None if seconds is None else time.monotonic() + seconds
     largest = getattr(scorer, "largest_batch", _LARGEST_BATCH)
     by_length = sorted(windows, key=lambda window: len(window.samples))
     for _, group in itertools.groupby(by_length, key=lambda window: len(window.samples)):
         same = list(group)
         for batch in (same[i : i + largest] for i in range(0, len(same), largest)):
             for window, row, raw in zip(
-                batch, *_scored(scorer, np.stack([window.samples for window in batch]), until), strict=True
+                batch, *_scored(scorer, np.stack([window.samples for window in batch]), seconds), strict=True
             ):
                 if not np.isnan(row[0]):
                     yield window, row, raw
 
 
 def _scored(
-    scorer: Scorer, batch: Samples, until: float | None
+    scorer: Scorer, batch: Samples, seconds: float | None
 ) -> tuple[Samples, Sequence[RawScores | None]]:
-    if until is not None and isinstance(scorer, RemoteScorer):
-        return scorer.in_time(batch, max(0.0, until - time.monotonic())), [None] * len(batch)
+    if seconds is not None and isinstance(scorer, RemoteScorer):
+        return scorer.in_time(batch, seconds), [None] * len(batch)
     if not (isinstance(scorer, RawScorer) and scorer.gives_raw):
         return scorer(batch), [None] * len(batch)
     scores, own, embeddings = scorer.raw(batch)
