@@ -1,5 +1,6 @@
 """Models on this machine by name, ready to tag."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,8 @@ from .network_spec import NetworkSpec
 from .sample_checks import require_window_length
 from .selection.engine_choice import check_request, make_engine
 from .tagger import Tagger
+
+_log = logging.getLogger(__name__)
 
 AUTO = "auto"
 
@@ -104,6 +107,14 @@ def _networks(model: str, checkpoints: list[Checkpoint], window_seconds: float |
         The members can't be averaged, or can't take such windows.
     """
     rows = [window_rows(checkpoint, window_seconds) for checkpoint in checkpoints]
+    for checkpoint, count in zip(checkpoints, rows, strict=True):
+        if window_seconds is None and checkpoint.config.input_tdim > count:
+            own, used = (
+                number / frontends.ROWS_PER_SECOND for number in (checkpoint.config.input_tdim, count)
+            )
+            _log.info(
+                "%s was trained on %g s, and hears %g s here, the longest window", checkpoint.name, own, used
+            )
     _require_alike(model, checkpoints, rows)
     networks = [checkpoint.network_spec(count) for checkpoint, count in zip(checkpoints, rows, strict=True)]
     shortest = min(network.window_samples for network in networks)

@@ -1,6 +1,7 @@
 """Tests of the formats of checkpoints."""
 
 import json
+import logging
 import pickle
 import re
 from dataclasses import replace
@@ -151,6 +152,16 @@ def test_an_unknown_geometry_is_asked_for_and_accepted(tmp_path: Path) -> None:
         load_tagger(str(path), fstride=10, tstride=10)
     tagger = load_tagger(str(path), fstride=9, tstride=11, input_tdim=300)
     assert tagger.window_samples == 48_000
+
+
+def test_a_network_for_longer_sound_says_what_it_hears(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    random_reference(16, 16, 2000).save_pretrained(tmp_path / "long")
+    with caplog.at_level(logging.INFO, "models"):
+        tagger = load_tagger(str(tmp_path / "long"))
+    assert tagger.window_samples == 163_840
+    assert "long was trained on 20 s, and hears 10.24 s here, the longest window" in caplog.text
 
 
 def test_a_geometry_stated_by_the_checkpoint_cannot_be_overridden() -> None:
