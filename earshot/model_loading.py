@@ -172,9 +172,8 @@ class ModelLoading:
         request = self._request
         if request.precision not in {"auto", "fp32"}:
             return False
-        geometry = {"fstride": request.fstride, "tstride": request.tstride, "input_tdim": request.input_tdim}
-        if any(geometry.values()):
-            return False  # the requested model says whether it has it
+        if request.fstride or request.tstride or request.input_tdim:
+            return False  # the loading of the requested model checks them
         if suits_embedded(device=request.device, engine=request.engine):
             return True
         if request.engine != "torch":

@@ -7,6 +7,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streamer.runtime.files import is_file
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -42,23 +44,26 @@ class EventAccess:
         self._history = history
         self._on_mark = on_mark
 
+    @property
+    def _file(self) -> Path | None:
+        """File of the history; None if there is none."""
+        file = self._settings.current.history_file
+        return file if file is not None and is_file(file) else None
+
     def read(self, query: "EventQuery", after: "Place | None" = None) -> "Sequence[Event]":
         """Return events, newest first, from a place of the history on; none before the first. Clips that were deleted are left out."""
-        from streamer.runtime.files import is_file
         from streamer.sinks.history import page
 
-        file = self._settings.current.history_file
-        if file is None or not is_file(file):
+        file = self._file
+        if file is None:
             return []
         return [_with_clip_if_there(event) for event in page.read_newest(file, query, after)]
 
     def find_clip(self, identifier: str) -> Path | None:
         """Return the clip of an event, if it is a file in the folder of clips."""
-        from streamer.runtime.files import is_file
         from streamer.sinks.history import page
 
-        file = self._settings.current.history_file
-        event = None if file is None or not is_file(file) else page.read_one(file, identifier)
+        event = None if (file := self._file) is None else page.read_one(file, identifier)
         if event is None or event.clip is None:
             return None
         folder = os.path.realpath(self._settings.current.clips_path)
@@ -80,11 +85,9 @@ class EventAccess:
 
     def mark_of(self, identifier: str) -> "Mark | None":
         """Return the mark of an event; None if it has none, or there is no such event."""
-        from streamer.runtime.files import is_file
         from streamer.sinks.history import page
 
-        file = self._settings.current.history_file
-        event = None if file is None or not is_file(file) else page.read_one(file, identifier)
+        event = None if (file := self._file) is None else page.read_one(file, identifier)
         return None if event is None else event.mark
 
     def mark(self, identifier: str, mark: "Mark | None") -> None:
@@ -161,8 +164,6 @@ def past_events(settings: "Settings", history: "History | None", count: int) -> 
 
 def _with_clip_if_there(event: "Event") -> "Event":
     """Return an event without its clip if that has been deleted, for its age or by a person, or if its disk is away."""
-    from streamer.runtime.files import is_file
-
     return event if event.clip is None or is_file(event.clip) else replace(event, clip=None)
 
 

@@ -143,8 +143,9 @@ class Tagging:
 
 
 def with_classes(scores: Samples, classes: int) -> Samples:
-    """Return scores (n,) for at least as many classes: 0 for those that are missing, because they were taught later."""
-    return scores if len(scores) >= classes else np.pad(scores, (0, classes - len(scores)))
+    """Return scores (..., n) for at least as many classes: 0 for those that are missing, because they were taught later."""
+    missing = max(0, classes - scores.shape[-1])
+    return np.pad(scores, (*[(0, 0)] * (scores.ndim - 1), (0, missing))) if missing else scores
 
 
 EventKind: TypeAlias = Literal["started", "confirmed", "ended"]

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,9 +55,10 @@ def live(context: typer.Context, *, config: Path | None, debug: bool, version: b
     """
     from streamer.runtime.logs import configure_logging
     from streamer.runtime.signals import hangups
+    from streamer.runtime.version import own_version
 
     if version:
-        typer.echo(f"earshot {_own_version()}")
+        typer.echo(f"earshot {own_version()}")
         raise typer.Exit
     configure_logging("earshot", "streamer", "models", "gui", "web", debug=debug)
     if (command := context.invoked_subcommand) is not None:
@@ -71,13 +71,6 @@ def live(context: typer.Context, *, config: Path | None, debug: bool, version: b
     load = partial(settings.load, context)
     with hangups() as hung_up:
         raise typer.Exit(_listen(load(), config, load, hung_up))
-
-
-def _own_version() -> str:
-    try:
-        return metadata.version("earshot")
-    except metadata.PackageNotFoundError:
-        return "of a checkout that is not installed"
 
 
 def _listen(

@@ -45,6 +45,8 @@ def teach(
 
     The sound is then watched for like any other, under its name. The network stays unchanged, and no audio is kept unless you ask for it.
     """
+    from streamer.runtime.files import is_file
+
     given = _Given(
         clips or [],
         events or [],
@@ -54,8 +56,6 @@ def teach(
         playback=not no_playback,
         keep=keep,
     )
-    from streamer.runtime.files import is_file
-
     tasks = {"--list": list_all, "--remove": remove, "--export": export, "--import": import_from}
     _require_one_task(name, given, more, [task for task, asked in tasks.items() if asked])
     if as_json and not list_all:

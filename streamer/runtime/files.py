@@ -69,9 +69,8 @@ def replace_text(path: Path, text: str, *, mode: int = 0o600) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.chmod(mode)
-        with suppress(
-            OSError, AttributeError
-        ):  # no such file, no right to give it away, no owners on this system
+        # There may be no file yet, no right to give one away, or no owners on this system.
+        with suppress(OSError, AttributeError):
             owner = path.stat()
             os.chown(part, owner.st_uid, owner.st_gid)
         part.replace(path)

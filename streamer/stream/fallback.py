@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..messages import Samples
+from ..messages import Samples, with_classes
 from .scoring import LONGEST_ANSWER_SECONDS, RemoteScorer, Scorer, Traffic
 
 _PAUSE_SECONDS = 5.0
@@ -72,9 +72,8 @@ class FallbackScorer:
         self._note(is_away=bool(missing.all()))
         if missing.any():
             here = self._here(samples[missing])
-            width = max(scores.shape[1], here.shape[1])  # a sound may have been taught meanwhile
-            scores = _widened(scores, width)
-            scores[missing] = _widened(here, width)
+            scores = with_classes(scores, here.shape[1]).copy()
+            scores[missing] = with_classes(here, scores.shape[1])
         return scores
 
     def _here(self, samples: Samples) -> Samples:
@@ -88,8 +87,3 @@ class FallbackScorer:
                 _log.warning("no worker answers; %s tags on this machine meanwhile", self._name)
             else:
                 _log.info("the workers answer again")
-
-
-def _widened(scores: Samples, width: int) -> Samples:
-    """Return a copy of scores (batch, classes) with more classes, all 0."""
-    return np.pad(scores, ((0, 0), (0, width - scores.shape[1])))

@@ -49,7 +49,7 @@ class RemoteScorer(Protocol):
 
 def answer_seconds(hops: Iterable[int]) -> float:
     """Return the time for an answer of a scorer on other machines: until the next window of a source with one of these hops, and at most 2 s."""
-    return min(LONGEST_ANSWER_SECONDS, *(hop_samples / SAMPLE_RATE_HZ for hop_samples in hops))
+    return min((LONGEST_ANSWER_SECONDS, *(hop_samples / SAMPLE_RATE_HZ for hop_samples in hops)))
 
 
 def traffic_of(scorer: Scorer | None) -> Traffic | None:
