@@ -107,16 +107,15 @@ def _networks(model: str, checkpoints: list[Checkpoint], window_seconds: float |
         The members can't be averaged, or can't take such windows.
     """
     rows = [window_rows(checkpoint, window_seconds) for checkpoint in checkpoints]
-    for checkpoint, count in zip(checkpoints, rows, strict=True):
-        if window_seconds is None and checkpoint.config.input_tdim > count:
-            own, used = (
-                number / frontends.ROWS_PER_SECOND for number in (checkpoint.config.input_tdim, count)
-            )
-            _log.info(
-                "%s was trained on %g s, and hears %g s here, the longest window", checkpoint.name, own, used
-            )
     _require_alike(model, checkpoints, rows)
     networks = [checkpoint.network_spec(count) for checkpoint, count in zip(checkpoints, rows, strict=True)]
+    for checkpoint, count in zip(checkpoints, rows, strict=True):
+        if window_seconds is None and checkpoint.config.input_tdim > count:
+            _log.info(
+                "%s was trained on longer windows than %g s, the longest here",
+                checkpoint.name,
+                count / frontends.ROWS_PER_SECOND,
+            )
     shortest = min(network.window_samples for network in networks)
     return [replace(network, window_samples=shortest) for network in networks]
 

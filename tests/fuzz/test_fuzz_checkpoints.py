@@ -172,6 +172,7 @@ absurd = st.one_of(json_values, numbers, st.sampled_from([1, 2, 8, 16, 128, "8",
 @example({}, {"depth": 10**9})
 @example({}, {"mlp_width": 10**15})
 @example({}, {"input_tdim": 10**12})
+@example({}, {"input_tdim": 10**400})
 @example({}, {"input_tdim": 129})
 @example({}, {"input_fdim": 64, "input_tdim": 256})
 @example({}, {"width": 8.0})
